@@ -1,0 +1,107 @@
+"""The command line: arguments in, exit status out. No logic lives here.
+
+Exit status 0: done. 1: the work failed. 2: wrong use; nothing was written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from autointerp import __version__
+from autointerp.cli_read import COMMANDS
+from autointerp.errors import AutointerpError
+
+STAGE_NAMES = ("tokens", "extract", "effects", "explain", "census", "score", "compare")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="autointerp")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Label every feature of a dictionary of a language model, score each label, keep it all in one DuckDB file.
+
+    Start with:  autointerp demo
+    """
+    context.obj = {"debug": debug}
+
+
+@cli.command()
+@click.option("--store", default="demo.duckdb", show_default=True, help="Where the store lies.")
+def demo(store: str) -> None:
+    """The whole pipeline on the bundled model, SAEs and corpus: no key, no network, a few minutes.
+
+    Example:  autointerp demo --store demo.duckdb
+    """
+    from autointerp.demo import run_demo
+
+    run_demo(Path(store))
+
+
+@cli.command()
+@click.argument("run_file", metavar="RUN.toml")
+@click.option("--store", default=None, help="Where the store lies, instead of what the run file says.")
+@click.option("--stage", "until", type=click.Choice(STAGE_NAMES), default="compare", help="Stop after this stage.")
+@click.option("--dry-run", is_flag=True, help="Check everything, say what is left to do and what it costs, and stop.")
+@click.option("--max-usd", type=float, default=None, help="Stop before spending more than this.")
+def run(run_file: str, store: str | None, until: str, dry_run: bool, max_usd: float | None) -> None:
+    """All stages of a run file. Run it again to resume; what is done is not done again.
+
+    Example:  autointerp run runs/demo.toml --store demo.duckdb
+    """
+    from autointerp.config import load_run
+    from autointerp.resources import run_path
+
+    config = load_run(run_path(run_file), store=store)
+    if max_usd is not None:
+        config = config.model_copy(update={"budget": config.budget.model_copy(update={"max_usd": max_usd})})
+    if dry_run:
+        from autointerp.pipeline.plan import plan_of, render_plan
+
+        click.echo(render_plan(plan_of(config)))
+        return
+    from autointerp.demo import next_steps
+    from autointerp.pipeline import run as run_pipeline
+
+    path = run_pipeline(config, until=until)
+    click.echo(next_steps(path))
+
+
+for command in COMMANDS:
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: errors become one line and an exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        cli.main(args=words, prog_name="autointerp", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted; the same command goes on from here", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("interrupted; the same command goes on from here", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader of our output has gone
+        sys.exit(0)
+    except AutointerpError as error:
+        if "--debug" in words:
+            raise
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+"""The run file (DESIGN.md section 12): TOML in, a frozen, fully defaulted configuration out.
+
+An unknown key is an error that names the nearest known one; every message is one line.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from autointerp.errors import ConfigError, nearest
+
+DictionaryKind = Literal[
+    "auto", "planted", "neurons", "random_isotropic", "random_covariance", "activation_difference"
+]
+RANDOM_KINDS = ("random_isotropic", "random_covariance", "activation_difference")
+LATER_KINDS = ("residual_basis", "pca", "ica", "random_init_sae")
+SCORERS = ("simulation", "detection")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Subject(_Section):
+    """The subject model."""
+
+    model: str
+    revision: str | None = None
+    processing: Literal["raw", "folded"] = "raw"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: str = "auto"
+
+
+class Splits(_Section):
+    """Shares of the documents, by document hash."""
+
+    explain: float = Field(default=0.5, gt=0, lt=1)
+    select: float = Field(default=0.2, ge=0, lt=1)
+    score: float = Field(default=0.3, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Splits:
+        total = self.explain + self.select + self.score
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"explain + select + score must be 1, not {total:g}")
+        return self
+
+
+class Tokens(_Section):
+    """Where the text comes from, and how it is cut."""
+
+    source: str
+    context_length: int | None = Field(default=None, ge=2, le=65_535)  # default 128; npy: the array's width
+    n_tokens: int | None = Field(default=None, gt=0)  # default: all there is
+    allow_fewer: bool = False
+    prepend_bos: bool | None = None  # default: true; npy: the rows as they are
+    window: int = Field(default=32, ge=4, le=255)
+    splits: Splits = Splits()
+
+
+class FeatureSample(_Section):
+    """A hash sample of features."""
+
+    sample: int = Field(gt=0)
+
+
+FeatureChoice = Literal["all"] | FeatureSample | list[Annotated[int, Field(ge=0)]] | Annotated[
+    str, Field(pattern=r"^\d+:\d+$")
+]
+
+
+class Dictionary(_Section):
+    """One set of features: files (`path`), or a baseline (`kind`)."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    path: str | None = None
+    format: Literal["auto", "saelens"] = "auto"
+    kind: DictionaryKind = "auto"
+    hook: str | None = None
+    features: FeatureChoice = "all"
+    match: str | None = None
+    n_features: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_later(cls, data: Any) -> Any:
+        kind = data.get("kind") if isinstance(data, dict) else None
+        if kind in LATER_KINDS:
+            raise ValueError(f'kind "{kind}" is not in this version; there are neurons, {", ".join(RANDOM_KINDS)}')
+        return data
+
+    @model_validator(mode="after")
+    def _path_or_kind(self) -> Dictionary:
+        from_files = self.kind in ("auto", "planted")
+        if from_files and self.path is None:
+            raise ValueError(f'dictionary "{self.name}" needs a path, or a kind such as "neurons"')
+        if not from_files and self.path is not None:
+            raise ValueError(f'dictionary "{self.name}" has both a path and kind = "{self.kind}"')
+        if not from_files and self.hook is None and self.match is None:
+            raise ValueError(f'dictionary "{self.name}" (kind = "{self.kind}") needs a hook')
+        if from_files and self.match is not None:
+            raise ValueError(f'dictionary "{self.name}" is read from files: only baselines are matched')
+        if self.kind in RANDOM_KINDS and self.match is None and self.n_features is None:
+            raise ValueError(f'dictionary "{self.name}" needs n_features, or match = "a dictionary"')
+        return self
+
+
+class Quantiles(_Section):
+    """Strata by quantile of the positive activations."""
+
+    n: int = Field(default=10, ge=0, le=100)
+    each: int = Field(default=4, ge=0, le=100)
+
+
+class Intervals(_Section):
+    """Strata by equal-width interval of activation / maximum."""
+
+    n: int = Field(default=12, ge=0, le=100)
+    each: int = Field(default=2, ge=0, le=100)
+
+
+class Evidence(_Section):
+    """How many exemplars of the explain split are kept for each feature."""
+
+    top: int = Field(default=20, ge=1, le=1000)
+    quantiles: Quantiles = Quantiles()
+    intervals: Intervals = Intervals()
+    random: int = Field(default=20, ge=0, le=1000)
+    near_miss: int = Field(default=10, ge=0, le=1000)
+    score_windows: int = Field(default=256, ge=8, le=4096)  # firing windows kept on the score split
+
+
+class Explain(_Section):
+    """Which explainers write explanations."""
+
+    explainers: list[Literal["lexical", "token_lookup"]] = ["lexical", "token_lookup"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _embedded_only(cls, data: Any) -> Any:
+        for explainer in data.get("explainers", []) if isinstance(data, dict) else []:
+            if isinstance(explainer, dict):
+                raise ValueError("LLM explainers are not in this version; the embedded ones are lexical, token_lookup")
+        return data
+
+
+class ScoreStage(_Section):
+    """What is scored. The census always runs over all features; the sample on `features`."""
+
+    scorers: list[Literal["simulation", "detection"]] = ["simulation", "detection"]
+    features: FeatureChoice = FeatureSample(sample=500)
+    bootstrap: int = Field(default=1000, ge=100, le=100_000)
+    margin: float = Field(default=0.02, gt=0, lt=1)
+
+
+class Budget(_Section):
+    """What may be spent. The embedded explainers and simulators cost nothing."""
+
+    max_usd: float | None = Field(default=None, ge=0)
+
+
+class Engine(_Section):
+    """Where and in what portions it runs. Nothing here changes a row."""
+
+    kind: Literal["local"] = "local"
+    batch_size: int = Field(default=128, ge=1)  # contexts in memory at once
+    threads: int | None = Field(default=None, ge=1)
+
+
+class RunConfig(_Section):
+    """A whole run file."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(default=0, ge=0)
+    store: str | None = None
+    subject: Subject
+    tokens: Tokens
+    dictionary: list[Dictionary] = Field(min_length=1)
+    evidence: Evidence = Evidence()
+    explain: Explain = Explain()
+    score: ScoreStage = ScoreStage()
+    budget: Budget = Budget()
+    engine: Engine = Engine()
+
+    @model_validator(mode="after")
+    def _names(self) -> RunConfig:
+        names = [dictionary.name for dictionary in self.dictionary]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f'two dictionaries are named "{name}"')
+        by_name = {dictionary.name: dictionary for dictionary in self.dictionary}
+        for dictionary in self.dictionary:
+            if dictionary.match is None:
+                continue
+            if dictionary.match not in by_name:
+                raise ValueError(
+                    f'dictionary "{dictionary.name}": match = "{dictionary.match}" names no dictionary'
+                    + nearest(dictionary.match, [name for name in names if name != dictionary.name])
+                )
+            if by_name[dictionary.match].path is None:
+                raise ValueError(f'dictionary "{dictionary.name}": match = "{dictionary.match}" is itself a baseline')
+        return self
+
+    @property
+    def store_path(self) -> Path:
+        """Where the store lies: `store`, or NAME.duckdb in the working directory."""
+        return Path(self.store or f"{self.name}.duckdb")
+
+
+def load_run(path: str | Path, *, store: str | Path | None = None) -> RunConfig:
+    """Reads a run file. Raises ConfigError with one line: file, key, value, what to do."""
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f'there is no run file "{path}"') from error
+    except IsADirectoryError as error:
+        raise ConfigError(f'"{path}" is a folder, not a run file') from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    if store is not None:
+        data["store"] = str(store)
+    return parse_run(data, source=str(path))
+
+
+def parse_run(data: dict[str, Any], *, source: str = "run") -> RunConfig:
+    """Checks a run given as a dictionary, as `load_run` does."""
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_one_line(error)}") from error
+
+
+def _one_line(error: ValidationError) -> str:
+    """The first error, unknown keys before all else: a misspelt key also shows as a missing one."""
+    errors = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    first = errors[0]
+    where = _where(first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f'unknown key "{where}"' + nearest(str(first["loc"][-1]), _keys_at(first["loc"][:-1]))
+    if first["type"] == "missing":
+        return f'the key "{where}" is missing'
+    message = first["msg"].removeprefix("Value error, ")
+    value = first.get("input")
+    shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool) else ""
+    return f"{where}: {message}{shown}" if where else message
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    """`tokens.n_tokens`, `dictionary[0].hook`; without the names pydantic gives to union members."""
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part.isidentifier() and not part[0].isupper():
+            text += f".{part}" if text else part
+    return text
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = RunConfig
+    for part in location:
+        if isinstance(part, int) or not (isinstance(part, str) and part in getattr(model, "model_fields", {})):
+            continue
+        annotation = model.model_fields[part].annotation
+        inner = getattr(annotation, "__args__", None)
+        model = inner[0] if inner and getattr(annotation, "__origin__", None) is list else annotation
+    return list(getattr(model, "model_fields", {}))

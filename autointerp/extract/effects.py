@@ -1,0 +1,104 @@
+"""Direct logit effects: what a unit step along a feature's decoder direction adds to each logit.
+
+    effect = direction . (W_out or W_O where the dictionary reads neurons or heads) . centring . w . W_U
+
+Centring and the weight w are the final norm's; its division by the standard deviation is left out, so
+effects compare within a feature and in rank, not in absolute size. Each feature's effects are shifted to
+median zero over the vocabulary that stands in the corpus; tokens that never do are left out. z is the
+effect over the standard deviation of the feature's effects. (Logit weights as in Towards
+Monosemanticity.)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autointerp.records import Float64, Int64
+from autointerp.subject.dictionary import Dictionary
+from autointerp.subject.model import Subject
+
+TOP = 10
+RESIDUAL = re.compile(
+    r"hook_embed|hook_pos_embed|blocks\.\d+\.(hook_resid_(pre|mid|post)|hook_(attn|mlp)_out|hook_(in|out)"
+    r"|(attn|mlp)\.hook_out)"
+)
+NEURONS = re.compile(r"blocks\.(\d+)\.mlp\.hook_post")
+HEADS = re.compile(r"blocks\.(\d+)\.attn\.hook_z")
+
+
+@dataclass(frozen=True)
+class LogitEffects:
+    """The strongest effects of each feature, [F, TOP] each, strongest first."""
+
+    features: Int64
+    token: dict[str, Int64]  # direction ("promoted", "suppressed") -> [F, TOP]
+    effect: dict[str, Float64]
+    z: dict[str, Float64]
+
+
+@torch.inference_mode()
+def logit_effects(
+    subject: Subject, dictionary: Dictionary, features: Int64, usable: np.ndarray
+) -> LogitEffects | None:
+    """Effects of `features`; `usable` [V] says which tokens stand in the corpus. None: no direct path."""
+    to_residual = _path_to_residual(subject, dictionary)
+    if to_residual is None:
+        return None
+    unembed = subject.bridge.W_U.detach().float()
+    ids = torch.from_numpy(np.flatnonzero(usable)).to(unembed.device)
+    unembed = unembed[:, ids]
+    directions = dictionary.directions[torch.from_numpy(features)].to(unembed.device)
+    top = min(TOP, len(ids))
+    parts: dict[str, list[list[Tensor]]] = {"promoted": [], "suppressed": []}
+    for first in range(0, len(directions), 512):
+        written = _through_final_norm(subject, to_residual(directions[first : first + 512]))
+        effect = written @ unembed
+        effect = effect - effect.median(dim=1, keepdim=True).values
+        spread = effect.std(dim=1, keepdim=True).clamp(min=1e-30)
+        for name, sign in (("promoted", 1), ("suppressed", -1)):
+            best = (sign * effect).topk(top, dim=1)
+            chosen = effect.gather(1, best.indices)
+            parts[name].append([ids[best.indices], chosen, chosen / spread])
+
+    def column(name: str, index: int) -> np.ndarray:
+        return torch.cat([part[index] for part in parts[name]]).cpu().numpy()
+
+    return LogitEffects(
+        features=features,
+        token={name: column(name, 0) for name in parts},
+        effect={name: column(name, 1).astype(np.float64) for name in parts},
+        z={name: column(name, 2).astype(np.float64) for name in parts},
+    )
+
+
+def _path_to_residual(subject: Subject, dictionary: Dictionary):  # type: ignore[no-untyped-def]
+    """A function from what a feature writes to the residual stream; None where there is no direct one."""
+    hook = getattr(dictionary, "hook_out", None) or dictionary.hook
+    if RESIDUAL.fullmatch(hook):
+        return lambda direction: direction
+    neurons, heads = NEURONS.fullmatch(hook), HEADS.fullmatch(hook)
+    if neurons:
+        weight = subject.bridge.W_out[int(neurons[1])].detach().float()
+    elif heads:
+        weight = subject.bridge.W_O[int(heads[1])].detach().float()
+        weight = weight.reshape(-1, weight.shape[-1])
+    else:
+        return None
+    return lambda direction: direction @ weight
+
+
+def _through_final_norm(subject: Subject, written: Tensor) -> Tensor:
+    """The final norm without its division: centring (layer norm only) and its weight."""
+    config = subject.bridge.cfg
+    if not (config.final_rms or config.uses_rms_norm):
+        written = written - written.mean(dim=1, keepdim=True)
+    weights = [weight for name, weight in subject.bridge.ln_final.named_parameters() if name.endswith("weight")]
+    if weights and weights[0] is not None:
+        weight = weights[0].detach().float()
+        written = written * (weight + 1 if config.rmsnorm_uses_offset else weight)
+    return written

@@ -1,0 +1,97 @@
+"""Counts, moments and histograms of each feature on each split: plain sums, so they merge by adding.
+
+The histogram has 8 equal bins in each octave [2^e, 2^(e+1)), e from -16 to 15, the ends open. Bins of
+equal width over [0, 2^e') are unions of these bins, whatever e' turns out to be: that is how a linear
+histogram can be kept before the maximum is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autointerp.extract.events import Events
+from autointerp.records import SPLITS, Float64, Int64
+
+LOWEST, OCTAVES, PER_OCTAVE = -16, 32, 8
+LINEAR_BINS = 16
+
+
+@dataclass
+class Statistics:
+    """Sums by (split, feature); shapes [3, F], the histogram [3, F, 256]."""
+
+    n_firing: Tensor  # int64
+    n_firing_windows: Tensor  # int64
+    total: Tensor  # float64, sum of the activations
+    total2: Tensor  # float64, sum of their squares
+    maximum: Tensor  # float32
+    histogram: Tensor  # int64
+
+    @classmethod
+    def empty(cls, n_features: int, device: torch.device) -> Statistics:
+        shape = (len(SPLITS), n_features)
+        return cls(
+            n_firing=torch.zeros(shape, dtype=torch.int64, device=device),
+            n_firing_windows=torch.zeros(shape, dtype=torch.int64, device=device),
+            total=torch.zeros(shape, dtype=torch.float64, device=device),
+            total2=torch.zeros(shape, dtype=torch.float64, device=device),
+            maximum=torch.zeros(shape, dtype=torch.float32, device=device),
+            histogram=torch.zeros((*shape, OCTAVES * PER_OCTAVE), dtype=torch.int32, device=device),
+        )
+
+    def add(self, events: Events) -> None:
+        n_features = self.n_firing.shape[1]
+        cell = events.split * n_features + events.feature
+        ones = torch.ones_like(cell)
+        value = events.value.double()
+        self.n_firing.view(-1).index_add_(0, cell, ones)
+        self.total.view(-1).index_add_(0, cell, value)
+        self.total2.view(-1).index_add_(0, cell, value * value)
+        self.maximum.view(-1).scatter_reduce_(0, cell, events.value, "amax")
+        bins = cell * (OCTAVES * PER_OCTAVE) + fine_bin(events.value)
+        self.histogram.view(-1).index_add_(0, bins, ones.to(torch.int32))
+        window_cell = events.window_split * n_features + events.window_feature
+        self.n_firing_windows.view(-1).index_add_(0, window_cell, torch.ones_like(window_cell))
+
+    def merge(self, other: Statistics) -> None:
+        for name in ("n_firing", "n_firing_windows", "total", "total2", "histogram"):
+            getattr(self, name).add_(getattr(other, name))
+        torch.maximum(self.maximum, other.maximum, out=self.maximum)
+
+
+def octave(value: Tensor) -> Tensor:
+    """0 .. OCTAVES - 1: the octave of positive float32 values, the ends open."""
+    return ((value.view(torch.int32) >> 23) - 127 - LOWEST).clamp(0, OCTAVES - 1).long()
+
+
+def fine_bin(value: Tensor) -> Tensor:
+    """0 .. 255: the octave and, by the leading bits of the mantissa, the eighth of it."""
+    eighth = (value.view(torch.int32) >> 20).long() - ((127 + LOWEST) << 3)
+    return eighth.clamp(0, OCTAVES * PER_OCTAVE - 1)
+
+
+def log_histogram(fine: Int64) -> Int64:
+    """[..., 256] -> [..., 32]: by octave."""
+    return np.asarray(fine.reshape(*fine.shape[:-1], OCTAVES, PER_OCTAVE).sum(axis=-1))
+
+
+def linear_histogram(fine: Int64, maximum: float) -> tuple[Int64, float]:
+    """[256] -> 16 equal bins over [0, upper), where upper is the power of two above the maximum."""
+    if maximum <= 0:
+        return np.zeros(LINEAR_BINS, np.int64), 0.0
+    top = int(np.clip(np.floor(np.log2(maximum)), LOWEST, LOWEST + OCTAVES - 1))
+    upper = 2.0 ** (top + 1)
+    bins = np.minimum((fine_bin_low() / upper * LINEAR_BINS).astype(np.int64), LINEAR_BINS - 1)
+    return np.bincount(bins, fine, LINEAR_BINS).astype(np.int64), upper
+
+
+def fine_bin_low() -> Float64:
+    """Lower edge of each fine bin; the first one's is 0. [256]"""
+    octaves, eighths = np.divmod(np.arange(OCTAVES * PER_OCTAVE), PER_OCTAVE)
+    low = 2.0 ** (octaves + LOWEST) * (1 + eighths / PER_OCTAVE)
+    low[0] = 0.0
+    return np.asarray(low, dtype=np.float64)

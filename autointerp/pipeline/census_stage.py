@@ -1,0 +1,99 @@
+"""Pass 2 and the census: every explanation's lookup against every token of the score split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autointerp.extract.passes import Selected, score_events
+from autointerp.pipeline.explain_stage import read_explanations
+from autointerp.progress import Advance
+from autointerp.records import Int64
+from autointerp.score.census_sums import CensusAccumulator, CensusSums, CensusTruth
+from autointerp.store.query import Queryable
+from autointerp.store.writer import Transaction
+from autointerp.subject.model import Subject
+from autointerp.subject.tokens import TokenFile
+
+SCORER = "simulation"
+
+_TRUTH = "SELECT feature, n, t, t2 FROM feature_blocks WHERE dictionary = $dictionary ORDER BY feature"
+_SUMS = """
+SELECT feature, p, p2, tp, positives, negatives FROM score_moments
+WHERE dictionary = $dictionary AND explainer = $explainer AND scorer = $scorer ORDER BY feature
+"""
+
+
+def run_census(
+    store: Queryable,
+    subject: Subject,
+    tokens: TokenFile,
+    dictionaries: dict[str, Selected],
+    explainers: Sequence[str],
+    progress: Advance,
+) -> dict[str, CensusAccumulator]:
+    """One pass over the score split for all dictionaries and explainers."""
+    counts = tokens.block_counts("score", subject.d_vocab)
+    accumulators = {}
+    for name, chosen in dictionaries.items():
+        n = chosen.dictionary.n_features
+        lookups = {explainer: read_explanations(store, name, explainer, n)[1] for explainer in explainers}
+        accumulators[name] = CensusAccumulator(n, counts, lookups)
+    for name, events in score_events(subject, tokens, dictionaries, progress):
+        accumulators[name].add(events)
+    return accumulators
+
+
+def write_census(transaction: Transaction, dictionary: str, features: Int64, accumulator: CensusAccumulator) -> int:
+    """Rows of `feature_blocks` and `score_moments`."""
+    truth, sums = accumulator.finish()
+    n = transaction.append(
+        "feature_blocks",
+        {
+            "dictionary": dictionary,
+            "feature": features.astype(np.int32),
+            "n": np.broadcast_to(truth.n, (len(features), len(truth.n))).copy(),
+            "t": truth.t[features],
+            "t2": truth.t2[features],
+        },
+    )
+    for explainer, of in sums.items():
+        n += transaction.append(
+            "score_moments",
+            {
+                "dictionary": dictionary,
+                "feature": features.astype(np.int32),
+                "explainer": explainer,
+                "scorer": SCORER,
+                "p": of.p[features],
+                "p2": of.p2[features],
+                "tp": of.tp[features],
+                "positives": of.positives[features],
+                "negatives": of.negatives[features],
+            },
+        )
+    return n
+
+
+def read_census(store: Queryable, dictionary: str, explainer: str, n_features: int) -> tuple[CensusTruth, CensusSums]:
+    """The stored sums, with a row for every feature of the dictionary (zeros where it was not extracted)."""
+    truth = store.rows(_TRUTH, dictionary=dictionary)
+    sums = store.rows(_SUMS, dictionary=dictionary, explainer=explainer, scorer=SCORER)
+
+    def wide(rows: list[dict[str, Any]], column: str) -> npt.NDArray[Any]:
+        values = np.array([row[column] for row in rows])
+        found = np.zeros((n_features, values.shape[1] if len(values) else 0), dtype=values.dtype)
+        found[np.array([row["feature"] for row in rows], dtype=np.int64)] = values
+        return found
+
+    n = np.array(truth[0]["n"], dtype=np.int64) if truth else np.zeros(0, np.int64)
+    return (
+        CensusTruth(n=n, t=wide(truth, "t"), t2=wide(truth, "t2")),
+        CensusSums(
+            p=wide(sums, "p"), p2=wide(sums, "p2"), tp=wide(sums, "tp"),
+            positives=wide(sums, "positives"), negatives=wide(sums, "negatives"),
+        ),
+    )  # fmt: skip

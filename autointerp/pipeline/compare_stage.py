@@ -1,0 +1,219 @@
+"""Comparing: means of each dictionary with intervals, and the pairs of dictionaries that belong together.
+
+Pairs: every two dictionaries read from files (planted ones aside), and every baseline with the one it is
+matched to, feature by feature, or, unmatched, with those at its hook. Holm's correction and the
+simultaneous intervals run over all pairs of one explainer and metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from autointerp.compare.bootstrap import Interval, crossed_bootstrap, crossed_bootstrap_mean
+from autointerp.compare.statistics import (
+    detectable_difference,
+    holm,
+    sign_flip_test,
+    simultaneous_confidence,
+    studentised_permutation_test,
+    verdict,
+)
+from autointerp.pipeline.explain_stage import CONTROLS
+from autointerp.records import Float64, Int64, Score
+from autointerp.score.estimator import AlarmRate
+
+COMPARED = (("pearson", "census"), ("pearson_framed", "sample"))
+"""The primary metric of each design: the ones with moments by document, and so with intervals of means."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One dictionary's scores by one explainer."""
+
+    dictionary: str
+    kind: str
+    hook: str
+    matched_to: str | None
+    partner: Mapping[int, int]  # feature -> the feature it is matched to; only matched ones
+    unit: Mapping[int, int]  # feature -> unit, of baselines
+    scores: Sequence[Score]
+    moments: Mapping[str, tuple[Int64, Float64]]  # metric -> (features, [features, B, 6])
+    alarms: AlarmRate
+
+    def values(self, metric: str, design: str) -> dict[int, float]:
+        """Feature -> value, of those that have one."""
+        return {
+            score.feature: score.value
+            for score in self.scores
+            if score.metric == metric and score.design == design and score.value is not None
+        }
+
+
+def dictionary_scores(run: str, sides: Mapping[str, Side], n_draws: int, seed: int) -> list[dict[str, Any]]:
+    """Rows of `dictionary_scores` of one dictionary; `sides` by explainer."""
+    rows = []
+    keys = sorted({(s.scorer, s.metric, s.design) for side in sides.values() for s in side.scores})
+    for scorer, metric, design in keys:
+        means = {
+            explainer: _mean([s for s in side.scores if (s.scorer, s.metric, s.design) == (scorer, metric, design)])
+            for explainer, side in sides.items()
+        }
+        controls = [means[name] for name in CONTROLS if means.get(name) is not None]
+        floor = max((value for value in controls if value is not None), default=None)
+        for explainer, side in sides.items():
+            scores = [s for s in side.scores if (s.scorer, s.metric, s.design) == (scorer, metric, design)]
+            values = [s.value for s in scores if s.value is not None]
+            low, high = _interval(side, explainer, metric, design, n_draws, seed) if values else (None, None)
+            framed = metric == "pearson_framed"
+            rows.append(
+                {
+                    "run": run,
+                    "dictionary": side.dictionary,
+                    "explainer": explainer,
+                    "scorer": scorer,
+                    "metric": metric,
+                    "design": design,
+                    "mean": means[explainer],
+                    "mean_all": _mean_all(values, len(scores), floor),
+                    "ci_low": low,
+                    "ci_high": high,
+                    "floor": floor,
+                    "residual_alarm_rate": side.alarms.value if framed else None,
+                    "residual_alarm_high": side.alarms.ci_high if framed else None,
+                    "n_residual": side.alarms.n if framed else None,
+                }
+            )
+    return rows
+
+
+def _mean(scores: Sequence[Score]) -> float | None:
+    values = [score.value for score in scores if score.value is not None]
+    return float(np.mean(values)) if values else None
+
+
+def _mean_all(values: Sequence[float], n: int, floor: float | None) -> float | None:
+    if n == 0 or (floor is None and len(values) < n):
+        return None
+    return float((sum(values) + (n - len(values)) * (floor or 0.0)) / n)
+
+
+def _interval(
+    side: Side, explainer: str, metric: str, design: str, n_draws: int, seed: int
+) -> tuple[float | None, float | None]:
+    """Crossed bootstrap of the mean; none for metrics without moments by document."""
+    if (metric, design) not in COMPARED or metric not in side.moments:
+        return None, None
+    features, blocks = side.moments[metric]
+    values = side.values(metric, design)
+    scored = np.array([int(feature) in values for feature in features])
+    if scored.sum() < 2:
+        return None, None
+    clusters = np.array([side.unit.get(int(feature), int(feature)) for feature in features])
+    name = f"{side.dictionary}/{explainer}/{metric}"
+    found = crossed_bootstrap_mean(
+        blocks[scored], scores=_zero_where_constant, clusters=clusters[scored], n_draws=n_draws, seed=seed, name=name
+    )
+    return found.low, found.high
+
+
+def _zero_where_constant(sums: Float64) -> Float64:
+    """Pearson, 0 where the prediction is constant in the documents drawn (as in the scores themselves)."""
+    from autointerp.score.metrics import pearson, pearson_status
+
+    return np.where(pearson_status(sums) == "constant", 0.0, pearson(sums))
+
+
+def pairs_of(sides: Sequence[Side]) -> list[tuple[Side, Side]]:
+    """Which dictionaries are compared with which."""
+    files = [side for side in sides if side.kind in ("sae", "transcoder")]
+    baselines = [side for side in sides if side.kind not in ("sae", "transcoder", "planted")]
+    found = list(combinations(files, 2))
+    for side in files:
+        for baseline in baselines:
+            unmatched_here = baseline.matched_to is None and baseline.hook == side.hook
+            if baseline.matched_to == side.dictionary or unmatched_here:
+                found.append((side, baseline))
+    return found
+
+
+def comparisons(
+    run: str, sides: Sequence[Side], explainer: str, scorer: str, metric: str, design: str,
+    *, n_draws: int, margin: float, seed: int,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Rows of `comparisons` for one explainer and metric: the whole family of pairs."""
+    rows: list[dict[str, Any]] = []
+    intervals: list[Interval | None] = []
+    for a, b in pairs_of(sides):
+        name = f"{a.dictionary}/{b.dictionary}/{explainer}/{metric}"
+        paired = b.matched_to == a.dictionary
+        features_a, features_b, clusters = _members(a, b, metric, design, paired)
+        row: dict[str, Any] = {
+            "run": run, "a": a.dictionary, "b": b.dictionary, "explainer": explainer, "scorer": scorer,
+            "metric": metric, "design": design, "paired": paired, "n_a": len(features_a), "n_b": len(features_b),
+            "difference": None, "ci_low": None, "ci_high": None, "simultaneous_low": None, "simultaneous_high": None,
+            "p": None, "p_holm": None, "detectable": None, "margin": margin, "verdict": "undecided",
+        }  # fmt: skip
+        rows.append(row)
+        if min(len(features_a), len(features_b)) < 2:
+            intervals.append(None)
+            continue
+        found = crossed_bootstrap(
+            _moments(a, metric, features_a),
+            _moments(b, metric, features_b),
+            scores=_zero_where_constant,
+            clusters_a=clusters if paired else None,
+            clusters_b=clusters if paired else _units(b, features_b),
+            n_draws=n_draws,
+            seed=seed,
+            name=name,
+        ).difference
+        of_a, of_b = a.values(metric, design), b.values(metric, design)
+        values_a = np.array([of_a[feature] for feature in features_a])
+        values_b = np.array([of_b[feature] for feature in features_b])
+        if paired:
+            test = sign_flip_test(values_a - values_b, clusters, seed=seed, name=name)
+        else:
+            test = studentised_permutation_test(values_a, values_b, seed=seed, name=name)
+        row |= {"difference": found.value, "ci_low": found.low, "ci_high": found.high, "p": test.p_value}
+        intervals.append(found)
+    known = [index for index, row in enumerate(rows) if row["p"] is not None]
+    adjusted = holm([rows[index]["p"] for index in known])
+    confidence = simultaneous_confidence(len(known))
+    for index, p_holm in zip(known, adjusted, strict=True):
+        interval = intervals[index]
+        assert interval is not None
+        wide = interval.at(confidence)
+        rows[index] |= {
+            "simultaneous_low": wide.low,
+            "simultaneous_high": wide.high,
+            "p_holm": float(p_holm),
+            "detectable": detectable_difference(interval.se, 1 - confidence),
+            "verdict": verdict(wide.low, wide.high, float(p_holm), margin),
+        }
+    return rows
+
+
+def _members(a: Side, b: Side, metric: str, design: str, paired: bool) -> tuple[list[int], list[int], Int64]:
+    """The features compared, those with a value; paired ones in the order of their pairs, with their clusters."""
+    of_a, of_b = a.values(metric, design), b.values(metric, design)
+    if not paired:
+        return sorted(of_a), sorted(of_b), np.zeros(0, np.int64)
+    pairs = [(b.partner[mine], mine) for mine in sorted(of_b) if mine in b.partner and b.partner[mine] in of_a]
+    clusters = np.array([b.unit.get(mine, mine) for _, mine in pairs], dtype=np.int64)
+    return [theirs for theirs, _ in pairs], [mine for _, mine in pairs], clusters
+
+
+def _units(side: Side, features: Sequence[int]) -> Int64:
+    """Cluster ids from 0 (those of the other side are negative)."""
+    return np.array([side.unit.get(feature, feature) for feature in features], dtype=np.int64)
+
+
+def _moments(side: Side, metric: str, features: Sequence[int]) -> Float64:
+    known, blocks = side.moments[metric]
+    place = {int(feature): index for index, feature in enumerate(known)}
+    return blocks[[place[feature] for feature in features]]

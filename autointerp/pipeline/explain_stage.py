@@ -1,0 +1,127 @@
+"""Explaining: evidence from the store -> explanations and lookups, the controls among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from autointerp.explain.controls import Control, constant, generic, shuffled
+from autointerp.explain.lexical import (
+    lexical_explanations,
+    lexical_lookup,
+    token_lookup,
+    token_lookup_explanations,
+)
+from autointerp.explain.lookup import Entries, entries_hash, from_lists, to_lists
+from autointerp.records import Explanation, LookupTable
+from autointerp.store.columns import csr_list
+from autointerp.store.evidence import read_gram_tables, read_vocab
+from autointerp.store.query import Queryable
+from autointerp.store.writer import Transaction
+
+CONTROLS = ("shuffled", "constant", "generic")
+
+_FEATURES = "SELECT feature, mean * n_tokens AS mass FROM features WHERE dictionary = $dictionary ORDER BY feature"
+_EFFECTS = """
+SELECT feature, direction, list(token ORDER BY rank) AS tokens FROM logit_effects
+WHERE dictionary = $dictionary GROUP BY feature, direction
+"""
+_EXPLANATIONS = """
+SELECT feature, explainer, text, status, lookup, donor FROM explanations
+WHERE dictionary = $dictionary AND explainer = $explainer ORDER BY feature
+"""
+_LOOKUPS = """
+SELECT lookup, any_value(previous) AS previous, any_value(tokens) AS tokens, any_value(value) AS value,
+       any_value(probability) AS probability
+FROM lookups SEMI JOIN (
+    SELECT lookup FROM explanations WHERE dictionary = $dictionary AND explainer = $explainer
+) USING (lookup) GROUP BY lookup
+"""
+
+
+def explain(store: Queryable, dictionary: str, explainers: Sequence[str], seed: int) -> list[Control]:
+    """The explanations of every explainer and control for one dictionary. Reads evidence (explain split) only."""
+    vocab = read_vocab(store)
+    tokens, pairs = read_gram_tables(store, dictionary)
+    rows = store.rows(_FEATURES, dictionary=dictionary)
+    features = np.array([row["feature"] for row in rows], dtype=np.int64)
+    mass = np.zeros(len(tokens.start) - 1)
+    mass[features] = [row["mass"] for row in rows]
+    effects: dict[str, dict[int, list[int]]] = {"promoted": {}, "suppressed": {}}
+    for row in store.rows(_EFFECTS, dictionary=dictionary):
+        effects[row["direction"]][row["feature"]] = row["tokens"]
+
+    made: dict[str, Control] = {}
+    single = token_lookup(tokens)
+    if "lexical" in explainers:
+        lookup = lexical_lookup(tokens, pairs)
+        texts = lexical_explanations(
+            tokens, pairs, lookup, vocab, features, total_mass=mass,
+            promoted=effects["promoted"], suppressed=effects["suppressed"],
+        )  # fmt: skip
+        made["lexical"] = Control(texts, lookup)
+    if "token_lookup" in explainers:
+        made["token_lookup"] = Control(token_lookup_explanations(tokens, vocab, features, total_mass=mass), single)
+    first = made[explainers[0]]
+    made["shuffled"] = shuffled(first.explanations, first.lookup, tokens, seed)
+    made["constant"] = constant(first.explanations, first.lookup.n_features)
+    made["generic"] = generic(first.explanations, single, vocab)
+    return list(made.values())
+
+
+def write_explanations(transaction: Transaction, dictionary: str, made: Sequence[Control]) -> int:
+    """Rows of `explanations`, and of `lookups`, each lookup once."""
+    lookups: dict[str, Entries] = {}
+    n = 0
+    for control in made:
+        entries = to_lists(control.lookup)
+        hashes = [entries_hash(entries[explanation.feature]) for explanation in control.explanations]
+        lookups |= {key: entries[e.feature] for key, e in zip(hashes, control.explanations, strict=True)}
+        n += transaction.append(
+            "explanations",
+            {
+                "dictionary": dictionary,
+                "feature": [e.feature for e in control.explanations],
+                "explainer": [e.explainer for e in control.explanations],
+                "text": [e.text or None for e in control.explanations],
+                "status": [e.status for e in control.explanations],
+                "lookup": hashes,
+                "donor": [e.donor for e in control.explanations],
+            },
+        )
+    table = from_lists(list(lookups.values()))
+    n += transaction.append(
+        "lookups",
+        {
+            "lookup": list(lookups),
+            "previous": csr_list(table.start, table.previous, pa.int32()),
+            "tokens": csr_list(table.start, table.token, pa.int32()),
+            "value": csr_list(table.start, table.value, pa.float32()),
+            "probability": csr_list(table.start, table.probability, pa.float32()),
+        },
+    )
+    return n
+
+
+def read_explanations(
+    store: Queryable, dictionary: str, explainer: str, n_features: int
+) -> tuple[list[Explanation], LookupTable]:
+    """What an explainer said, and the lookup of each feature (a row for every feature of the dictionary)."""
+    explanations, lookup_of = [], {}
+    for row in store.rows(_EXPLANATIONS, dictionary=dictionary, explainer=explainer):
+        explanations.append(
+            Explanation(row["feature"], row["explainer"], row["text"] or "", row["status"], donor=row["donor"])
+        )
+        lookup_of[row["feature"]] = row["lookup"]
+    entries = {
+        row["lookup"]: Entries(
+            np.array(row["previous"], np.int32), np.array(row["tokens"], np.int32),
+            np.array(row["value"], np.float32), np.array(row["probability"], np.float32),
+        )
+        for row in store.rows(_LOOKUPS, dictionary=dictionary, explainer=explainer)
+    }  # fmt: skip
+    none = Entries(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.float32))
+    table = from_lists([entries.get(lookup_of.get(feature, ""), none) for feature in range(n_features)])
+    return explanations, table

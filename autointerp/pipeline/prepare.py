@@ -1,0 +1,174 @@
+"""Everything that can be wrong with a run is found here, before anything is written.
+
+The order is from cheap to dear: the run file, the sources' files, the store (is it ours, is it free),
+the subject, the hook points, the dictionaries' weights and widths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from autointerp.config import Dictionary as DictionaryConfig
+from autointerp.config import FeatureChoice, FeatureSample, RunConfig
+from autointerp.errors import ConfigError, InputError
+from autointerp.hashing import content_hash, hash64, stream_key
+from autointerp.records import Int64
+from autointerp.subject.dictionary import SparseAutoencoder, checksum
+from autointerp.subject.formats import load_dictionary, resolve_dictionary
+from autointerp.subject.model import Subject, load_subject, resolve_model
+from autointerp.subject.sources import check_source, load_npy, parse_source
+from autointerp.subject.tokenise import TokenPlan
+
+ROWS_VERSION = 1
+"""Raised when this version of the code would make other rows from the same run file."""
+DEFAULT_CONTEXT_LENGTH = 128
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked run."""
+
+    config: RunConfig
+    subject: Subject
+    tokens: TokenPlan
+    files: dict[str, SparseAutoencoder]  # dictionaries read from files, by name
+    hooks: dict[str, str]  # hook point of every dictionary, by name
+    work: str
+    """Hash of all that decides the rows: configuration, weights, corpus plan, version of the rows."""
+
+    @property
+    def store_path(self) -> Path:
+        return self.config.store_path
+
+    @property
+    def work_folder(self) -> Path:
+        """Token file and fitted baselines; can be deleted, and is made again where it is missing."""
+        return self.store_path.with_name(self.store_path.name + ".work")
+
+    def key(self, stage: str, dictionary: str | None = None) -> str:
+        """The identity of a piece of work."""
+        return content_hash([self.work, stage, dictionary], tag="stage")
+
+
+def check_paths(config: RunConfig) -> None:
+    """What can be checked without loading anything."""
+    check_source(config.tokens.source)
+    resolve_model(config.subject.model)
+    for entry in config.dictionary:
+        if entry.path is not None:
+            resolve_dictionary(entry.path)
+    folder = config.store_path.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f'store: there is no folder "{folder}" to put the store in')
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Loads and checks the subject and the dictionaries. Raises UserError, and writes nothing."""
+    check_paths(config)
+    wanted = config.subject
+    subject = load_subject(wanted.model, wanted.revision, wanted.processing, wanted.dtype, wanted.device)
+    files = {
+        entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind)
+        for entry in config.dictionary
+        if entry.path is not None
+    }
+    hooks: dict[str, str] = {}
+    for entry in config.dictionary:
+        hooks[entry.name] = _hook_of(entry, files)
+        subject.check_hook(hooks[entry.name])
+    for name, dictionary in files.items():
+        width = subject.width(hooks[name])
+        if dictionary.d_in != width:
+            raise InputError(
+                f'dictionary "{name}": its d_in is {dictionary.d_in}, but "{hooks[name]}" of "{subject.name}" '
+                f"is {width} wide; check the hook and the subject"
+            )
+    tokens = _token_plan(config, subject)
+    for entry in config.dictionary:
+        if entry.name in files:
+            choose_features(entry.features, files[entry.name].n_features, config.seed, entry.name)
+    work = content_hash(
+        {
+            "rows": ROWS_VERSION,
+            "config": config.model_dump(exclude={"name", "store", "engine", "budget"}),
+            "subject": subject.checksum,
+            "tokens": tokens.key,
+            "dictionaries": {name: checksum(dictionary) for name, dictionary in files.items()},
+        },
+        tag="run",
+    )
+    return Prepared(config, subject, tokens, files, hooks, work)
+
+
+def _hook_of(entry: DictionaryConfig, files: dict[str, SparseAutoencoder]) -> str:
+    if entry.name in files:
+        return files[entry.name].hook
+    target = files[entry.match].hook if entry.match is not None else None
+    if entry.hook is not None and target is not None and entry.hook != target:
+        raise ConfigError(
+            f'dictionary "{entry.name}": hook = "{entry.hook}", but it is matched to "{entry.match}" at "{target}"; '
+            "matching needs the same hook"
+        )
+    hook = entry.hook or target
+    assert hook is not None
+    return hook
+
+
+def _token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
+    wanted = config.tokens
+    kind, rest = parse_source(wanted.source)
+    length = wanted.context_length
+    prepend = wanted.prepend_bos
+    if kind == "npy":
+        width = load_npy(rest).shape[1]
+        if length is not None and length != width:
+            raise InputError(f'tokens.context_length = {length}, but the rows of "{rest}" are {width} long')
+        length, prepend = width, bool(prepend)
+    else:
+        length = length or DEFAULT_CONTEXT_LENGTH
+        prepend = prepend is not False
+        if subject.tokenizer is None:
+            raise InputError(
+                f'"{subject.name}" has no tokenizer: only an npy: source of token ids can be used with it'
+            )
+    if prepend and subject.bos is None:
+        raise InputError(f'"{subject.name}" has no BOS token; set prepend_bos = false')
+    if length > subject.n_ctx:
+        raise InputError(f"tokens.context_length = {length} is longer than the {subject.n_ctx} of the subject")
+    return TokenPlan(
+        source=wanted.source if kind in ("bundled", "python-stdlib") else f"{kind}:{_absolute(rest)}",
+        context_length=length,
+        n_tokens=wanted.n_tokens,
+        allow_fewer=wanted.allow_fewer,
+        bos=subject.bos if prepend else None,
+        special=subject.special,
+        d_vocab=subject.d_vocab,
+        window=min(wanted.window, length),
+        shares=(wanted.splits.explain, wanted.splits.select, wanted.splits.score),
+        tokenizer=subject.tokenizer_hash(),
+    )
+
+
+def _absolute(rest: str) -> str:
+    path, mark, field = rest.partition("#")
+    return str(Path(path).absolute()) + mark + field
+
+
+def choose_features(choice: FeatureChoice, n_features: int, seed: int, name: str) -> Int64:
+    """The features that a choice means, rising. Raises ConfigError where they are out of range."""
+    if choice == "all":
+        return np.arange(n_features)
+    if isinstance(choice, FeatureSample):
+        order = np.argsort(hash64(stream_key(seed, "features", name), np.arange(n_features)), kind="stable")
+        return np.sort(order[: choice.sample])
+    if isinstance(choice, str):
+        first, last = (int(part) for part in choice.split(":"))
+        found = np.arange(first, last)
+    else:
+        found = np.unique(np.array(choice, dtype=np.int64))
+    if len(found) == 0 or found[-1] >= n_features:
+        raise ConfigError(f'dictionary "{name}": features = {choice!r}, but it has features 0 to {n_features - 1}')
+    return found

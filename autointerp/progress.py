@@ -1,0 +1,84 @@
+"""What a person sees while it runs: bars with rate and time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+Advance = Callable[[int], None]
+LINE_EVERY_S = 10.0
+
+
+class _Rate(ProgressColumn):
+    """`12,345 tokens/s`."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "", style="cyan")
+
+
+class Reporter:
+    """Shows stages on `console`; `quiet` shows nothing."""
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        self.console = console or Console(stderr=True)
+        self.quiet = quiet
+
+    def say(self, line: str) -> None:
+        """A plain line."""
+        if not self.quiet:
+            self.console.print(Text(line), soft_wrap=True)
+
+    @contextmanager
+    def stage(self, title: str, total: int | None, unit: str) -> Iterator[Advance]:
+        """A piece of work of `total` units; the yielded function is told how many more are done."""
+        if self.quiet:
+            yield lambda _: None
+        elif self.console.is_terminal:
+            with self._bar(title, total, unit) as advance:
+                yield advance
+        else:
+            with self._lines(title, total, unit) as advance:
+                yield advance
+
+    @contextmanager
+    def _bar(self, title: str, total: int | None, unit: str) -> Iterator[Advance]:
+        columns = (
+            TextColumn("{task.description:<34}"), BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"),
+            _Rate(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=self.console) as bars:
+            task = bars.add_task(title, total=total, unit=unit)
+            yield lambda n: bars.advance(task, n)
+            bars.update(task, total=bars.tasks[0].completed or 1, completed=bars.tasks[0].completed or 1)
+
+    @contextmanager
+    def _lines(self, title: str, total: int | None, unit: str) -> Iterator[Advance]:
+        begun = last = time.monotonic()
+        done = 0
+
+        def advance(n: int) -> None:
+            nonlocal done, last
+            done += n
+            now = time.monotonic()
+            if now - last > LINE_EVERY_S:
+                last = now
+                rate = done / (now - begun)
+                left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
+                self.say(f"  {title}: {done:,} {unit}, {rate:,.0f} {unit}/s{left}")
+
+        yield advance
+        taken = time.monotonic() - begun
+        rate = f", {done / taken:,.0f} {unit}/s" if done and taken > 0.5 else ""
+        self.say(f"{title}: {done:,} {unit} in {taken:.1f} s{rate}" if done else f"{title}: {taken:.1f} s")
+
+
+def stderr_reporter() -> Reporter:
+    """Progress on standard error, so that standard output stays data."""
+    return Reporter(Console(file=sys.stderr))

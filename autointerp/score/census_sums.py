@@ -1,0 +1,221 @@
+"""The census: sums over every token of the score split, for simulators that cost nothing (ESTIMATOR.md).
+
+1. A lookup's prediction depends on (previous, token) alone. So the sums of p and p^2, and the histogram of the
+   predicted probability, need only how often each entry's gram stands in each document block: no pass over
+   tokens x features. Entries are sorted by (feature, token, previous), so that the entry of a token stands
+   before those of its pairs; it counts for the token's occurrences less its listed pairs' (integers: exact).
+2. The sums of t, t^2 and tp, and the histogram over firing tokens, need only the events, each joined with its
+   longest match by a search in the sorted keys.
+3. The histogram over silent tokens is that over all tokens less that over firing ones.
+
+Events come in batches of any size and order; sums are kept in double precision. Nothing of the size
+features x vocabulary is ever made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from autointerp.explain.lookup import entry_keys, find_keys, rows_of
+from autointerp.records import ANY_TOKEN, BlockCounts, Bool, EventBatch, Float64, Int32, Int64, LookupTable
+
+N_BINS = 33
+"""Bins of the predicted probability: bin 0 holds exactly 0, bin i holds ((i - 1) / 32, i / 32]."""
+EVENTS_AT_ONCE = 1 << 20
+"""Events that wait before they are joined: a join costs a pass over features x blocks, whatever its size."""
+ENTRIES_AT_ONCE = 1 << 16
+"""Entries whose counts by block are held at once."""
+
+
+@dataclass(frozen=True)
+class CensusTruth:
+    """What the feature did, whatever the explainer: table `feature_blocks`."""
+
+    n: Int64  # [B] scored tokens
+    t: Float64  # [F, B] sum of activations
+    t2: Float64  # [F, B] sum of squared activations
+
+
+@dataclass(frozen=True)
+class CensusSums:
+    """What one explainer's simulator predicted: table `score_moments`."""
+
+    p: Float64  # [F, B] sum of predictions
+    p2: Float64  # [F, B] sum of squared predictions
+    tp: Float64  # [F, B] sum of activation x prediction
+    positives: Int64  # [F, N_BINS] firing tokens by predicted probability
+    negatives: Int64  # [F, N_BINS] silent tokens by predicted probability
+
+
+def moments(truth: CensusTruth, sums: CensusSums) -> Float64:
+    """[F, B, 6] in the order of `metrics.MOMENTS`: n, t, p, t2, p2, tp."""
+    n = np.broadcast_to(truth.n.astype(np.float64), truth.t.shape)
+    return np.stack([n, truth.t, sums.p, truth.t2, sums.p2, sums.tp], axis=-1)
+
+
+class CensusAccumulator:
+    """Takes the events of one dictionary, in any batches, and gives the sums of each explainer."""
+
+    def __init__(self, n_features: int, counts: BlockCounts, lookups: Mapping[str, LookupTable]) -> None:
+        n_blocks, n_vocabulary = counts.tokens.shape
+        for name, lookup in lookups.items():
+            if lookup.n_features != n_features:
+                raise ValueError(f'the lookup of "{name}" has {lookup.n_features} features, not {n_features}')
+        self._counts = counts
+        self._shape = (n_features, n_blocks)
+        self._index = {name: _Index(lookup, n_vocabulary) for name, lookup in lookups.items()}
+        self._t, self._t2 = np.zeros(self._shape), np.zeros(self._shape)
+        self._tp = {name: np.zeros(self._shape) for name in lookups}
+        self._positives = {name: np.zeros((n_features, N_BINS), dtype=np.int64) for name in lookups}
+        self._waiting: list[EventBatch] = []
+        self._n_waiting = 0
+
+    def add(self, batch: EventBatch) -> None:
+        """Some events of the score split, at scored tokens; each event once."""
+        self._waiting.append(batch)
+        self._n_waiting += len(batch.feature)
+        if self._n_waiting >= EVENTS_AT_ONCE:
+            self._join()
+
+    def finish(self) -> tuple[CensusTruth, dict[str, CensusSums]]:
+        """The truth, and the sums by explainer."""
+        self._join()
+        by_pair = _pair_counts(self._counts, [index.pair_key for index in self._index.values()])
+        by_token = np.ascontiguousarray(self._counts.tokens.T, dtype=np.float64)  # integers up to 2^53: exact
+        n = self._counts.n_tokens
+        sums = {}
+        for name, index in self._index.items():
+            p, p2, everything = _predicted(index, by_token, by_pair, self._shape)
+            everything[:, 0] += int(n.sum()) - everything.sum(axis=1)
+            negatives = everything - self._positives[name]
+            if negatives.min(initial=0) < 0:
+                raise ValueError(f"more tokens fire than the block counts hold ({name}): events and counts differ")
+            sums[name] = CensusSums(p, p2, self._tp[name], self._positives[name], negatives)
+        return CensusTruth(n, self._t, self._t2), sums
+
+    def _join(self) -> None:
+        """Step 2 for the waiting events."""
+        waiting, self._waiting, self._n_waiting = self._waiting, [], 0
+        if not waiting:
+            return
+        feature, previous, token, block = (
+            np.concatenate([getattr(batch, name) for batch in waiting]).astype(np.int64)
+            for name in ("feature", "previous", "token", "block")
+        )
+        truth = np.concatenate([batch.value for batch in waiting]).astype(np.float64)
+        cell = feature * self._shape[1] + block
+        self._t += self._by_cell(cell, truth)
+        self._t2 += self._by_cell(cell, truth**2)
+        for name, index in self._index.items():
+            entry = index.match(feature, previous, token)
+            matched = entry >= 0
+            self._tp[name] += self._by_cell(cell[matched], truth[matched] * index.value[entry[matched]])
+            bins = feature * N_BINS + np.append(index.bin, 0)[entry]
+            self._positives[name] += np.bincount(bins, minlength=self._shape[0] * N_BINS).reshape(-1, N_BINS)
+
+    def _by_cell(self, cell: Int64, weight: Float64) -> Float64:
+        sums: Float64 = np.bincount(cell, weight, minlength=self._shape[0] * self._shape[1]).astype(np.float64)
+        return sums.reshape(self._shape)
+
+
+class _Index:
+    """A lookup sorted by (feature, token, previous)."""
+
+    def __init__(self, lookup: LookupTable, n_vocabulary: int) -> None:
+        self.n_vocabulary = n_vocabulary
+        row = rows_of(lookup.start)
+        keys = entry_keys(row, lookup.previous, lookup.token, n_vocabulary)
+        order = np.argsort(keys, kind="stable")
+        self.keys = keys[order]
+        self.row = row[order]
+        self.token = lookup.token[order]
+        self.value = lookup.value[order].astype(np.float64)
+        self.bin = probability_bin(lookup.probability[order])
+        self.is_pair: Bool = lookup.previous[order] != ANY_TOKEN
+        self.pair_key = _pair_key(lookup.previous[order][self.is_pair], self.token[self.is_pair], n_vocabulary)
+
+    def match(self, feature: Int64, previous: Int64, token: Int64) -> Int64:
+        """The longest match of each event, -1 where there is none."""
+        found = find_keys(self.keys, entry_keys(feature, ANY_TOKEN, token, self.n_vocabulary))
+        if self.is_pair.any():
+            exact = find_keys(self.keys, entry_keys(feature, previous, token, self.n_vocabulary))
+            found = np.where(exact >= 0, exact, found)
+        return found
+
+
+def probability_bin(probability: npt.ArrayLike) -> Int64:
+    """Bin of a predicted probability: any shape -> the same shape."""
+    return np.clip(np.ceil(np.asarray(probability, dtype=np.float64) * (N_BINS - 1)), 0, N_BINS - 1).astype(np.int64)
+
+
+def _pair_key(previous: Int32, token: Int32, n_vocabulary: int) -> Int64:
+    return previous.astype(np.int64) * n_vocabulary + token
+
+
+@dataclass(frozen=True)
+class _PairCounts:
+    """How often the pairs that any lookup lists stand in each block."""
+
+    keys: Int64  # [pairs] sorted
+    counts: Int32  # [pairs, B]
+
+
+def _pair_counts(counts: BlockCounts, listed: list[Int64]) -> _PairCounts:
+    n_blocks, n_vocabulary = counts.tokens.shape
+    keys = np.unique(np.concatenate([*listed, np.zeros(0, dtype=np.int64)]))
+    table = np.zeros((len(keys), n_blocks), dtype=np.int32)
+    inside = counts.pair_previous >= 0
+    place = find_keys(keys, _pair_key(counts.pair_previous[inside], counts.pair_token[inside], n_vocabulary))
+    found = place >= 0
+    np.add.at(table, (place[found], counts.pair_block[inside][found]), counts.pair_count[inside][found])
+    return _PairCounts(keys, table)
+
+
+def _predicted(
+    index: _Index, by_token: Float64, by_pair: _PairCounts, shape: tuple[int, int]
+) -> tuple[Float64, Float64, Int64]:
+    """Step 1: sums of p and p^2 [F, B], and matched tokens by predicted probability [F, N_BINS]."""
+    p, p2 = np.zeros(shape), np.zeros(shape)
+    matched = np.zeros((shape[0], N_BINS), dtype=np.int64)
+    pair_place = np.full(len(index.keys), -1, dtype=np.int64)
+    pair_place[index.is_pair] = find_keys(by_pair.keys, index.pair_key)
+    for own in _portions(index.row):
+        row, value = index.row[own], index.value[own]
+        counts = _own_counts(index, own, pair_place[own], by_token, by_pair)
+        first = np.flatnonzero(np.diff(row, prepend=-1))
+        weights = np.stack([value, value**2])
+        for a, b in pairwise([*first.tolist(), len(row)]):  # a product a feature: five times as fast as reduceat
+            p[row[a]], p2[row[a]] = weights[:, a:b] @ counts[a:b]
+        totals = np.rint(counts.sum(axis=1)).astype(np.int64)
+        np.add.at(matched.reshape(-1), row * N_BINS + index.bin[own], totals)
+    return p, p2, matched
+
+
+def _own_counts(index: _Index, own: slice, pair_place: Int64, by_token: Float64, by_pair: _PairCounts) -> Float64:
+    """Occurrences that each entry is the longest match of, by block: [entries, B]."""
+    is_pair, gram = index.is_pair[own], index.keys[own] // (index.n_vocabulary + 1)
+    counts = by_token[index.token[own]]
+    pairs = np.flatnonzero(is_pair)
+    if len(pairs) == 0:
+        return counts
+    counts[pairs] = by_pair.counts[pair_place[pairs]]
+    first = np.flatnonzero(np.diff(gram[pairs], prepend=-1))  # of the pairs of a token
+    in_pairs = np.add.reduceat(counts[pairs], first, axis=0)
+    home = np.searchsorted(gram, gram[pairs[first]])  # where the token's own entry is, if it has one
+    single = ~is_pair[home]
+    counts[home[single]] -= in_pairs[single]
+    return counts
+
+
+def _portions(row: Int64) -> list[slice]:
+    """Runs of about ENTRIES_AT_ONCE sorted entries that never split a feature."""
+    cuts = [0]
+    while cuts[-1] < len(row):
+        last = min(cuts[-1] + ENTRIES_AT_ONCE, len(row)) - 1
+        cuts.append(int(np.searchsorted(row, row[last], side="right")))
+    return [slice(a, b) for a, b in pairwise(cuts)]

@@ -1,0 +1,102 @@
+"""An estimated correlation with its interval, for many features at once.
+
+1. `pearson_gradient`: how Pearson's correlation moves when each of the six moments does, so that the error of
+   the correlation is that of a weighted sum (Taylor linearisation; Särndal, Swensson & Wretman 1992, ch. 5);
+2. `pearson_interval`: Fisher's z with Student's t: tanh(atanh r -+ t(df) x se / (1 - r^2)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from autointerp.score.metrics import FloatArray, StrArray, pearson, pearson_status
+
+NO_VALUE = ("rare", "failed")
+"""Statuses without a value."""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """One estimate per feature; every field has the same shape [...]."""
+
+    value: FloatArray
+    """The estimate; nan where `status` is in NO_VALUE, 0 where it is `constant`."""
+    ci_low: FloatArray
+    ci_high: FloatArray
+    """Limits of the interval; nan where there is no value, where the prediction is constant, and where the
+    standard error is not defined."""
+    se: FloatArray
+    """Standard error of `value` (not of its Fisher z)."""
+    df: FloatArray
+    """Degrees of freedom of Student's t."""
+    n: npt.NDArray[np.int64]
+    """Windows (sample) or tokens (census) behind the value."""
+    status: StrArray
+    """One of `autointerp.score.metrics.STATUSES`."""
+
+    def with_status(self, status: StrArray) -> Estimates:
+        """The same with other statuses; a status in NO_VALUE takes the value away."""
+        gone = np.isin(status, NO_VALUE)
+        blank = {k: np.where(gone, np.nan, getattr(self, k)) for k in ("value", "ci_low", "ci_high", "se", "df")}
+        return replace(self, status=status, **blank)
+
+    def with_n(self, n: npt.NDArray[np.int64]) -> Estimates:
+        return replace(self, n=n)
+
+    @staticmethod
+    def join(parts: Sequence[Estimates], shape: tuple[int, ...]) -> Estimates:
+        """Chunks of features one after the other, brought to `shape`."""
+
+        def joined(name: str) -> npt.NDArray[np.float64]:
+            return np.concatenate([getattr(part, name) for part in parts]).reshape(shape)
+
+        return Estimates(
+            joined("value"), joined("ci_low"), joined("ci_high"), joined("se"), joined("df"),
+            joined("n").astype(np.int64), np.concatenate([part.status for part in parts]).reshape(shape),
+        )  # fmt: skip
+
+
+def pearson_gradient(totals: npt.ArrayLike) -> FloatArray:
+    """Derivative of Pearson's correlation by each moment: [..., 6] -> [..., 6]; 0 where it is not defined.
+
+    With means m_t, m_p and variances v_t, v_p, the windows' z = x . gradient is
+    [ (t - m_t)(p - m_p) / sqrt(v_t v_p) - r/2 ((t - m_t)^2 / v_t + (p - m_p)^2 / v_p) ] / n summed over their
+    tokens, and sums to 0 over the totals.
+    """
+    sums = np.asarray(totals, dtype=np.float64)
+    fine = (pearson_status(sums) == "ok")[..., None]
+    n, t, p, t2, p2, _ = np.moveaxis(np.where(fine, sums, [1.0, 0.0, 0.0, 1.0, 1.0, 0.0]), -1, 0)
+    r = np.where(fine[..., 0], pearson(sums), 0.0)
+    mean_t, mean_p = t / n, p / n
+    var_t, var_p = t2 / n - mean_t**2, p2 / n - mean_p**2
+    scale = np.sqrt(var_t * var_p)
+    by_moment = (
+        mean_t * mean_p / scale - r / 2 * (mean_t**2 / var_t + mean_p**2 / var_p),
+        -mean_p / scale + r * mean_t / var_t,
+        -mean_t / scale + r * mean_p / var_p,
+        -r / 2 / var_t,
+        -r / 2 / var_p,
+        1.0 / scale,
+    )
+    return np.where(fine, np.stack(by_moment, axis=-1) / n[..., None], 0.0)
+
+
+def pearson_interval(
+    r: FloatArray, se: FloatArray, df: FloatArray, n: npt.NDArray[np.int64], status: StrArray, confidence: float
+) -> Estimates:
+    """Fisher's z interval of correlations [...] from their standard errors; at least one degree of freedom."""
+    df = np.maximum(df, 1.0)
+    inside = 1.0 - r * r
+    half = stats.t.ppf(0.5 + confidence / 2.0, df) * se / np.where(inside > 0, inside, 1.0)
+    centre = np.arctanh(np.clip(r, -1.0 + 1e-15, 1.0 - 1e-15))
+    low, high = np.tanh(centre - half), np.tanh(centre + half)
+    exact = (inside <= 0) | (se == 0)
+    low, high = np.where(exact, r, low), np.where(exact, r, high)
+    unknown = status == "constant"
+    low, high, se = (np.where(unknown, np.nan, x) for x in (low, high, se))
+    return Estimates(r, low, high, se, np.where(unknown, np.nan, df), n, status).with_status(status)

@@ -1,0 +1,216 @@
+"""Metrics of a prediction against the truth: pure functions of stored rows.
+
+A metric is computed in two steps:
+1. reduce (t, p), the true and the predicted activation of every scored token, to sums: six weighted
+   moments for Pearson, counts by rank of p for average precision and F1;
+2. turn the sums into a number, or into the reason why there is none.
+Sums add over windows, documents and machines, so the same second step serves a census, a sample and
+a bootstrap.
+
+Sources: Bills et al. 2023 for `rsquared` and `absolute_dev_explained` (their baseline is zero, unlike
+scikit-learn's), Bricken et al. 2023 for a constant prediction that scores 0, scikit-learn's definition
+of average precision for `auprc` (steps, no interpolation).
+
+`constant` is the status of a metric that a constant prediction leaves undefined (the correlations):
+its value is 0. Metrics that are defined for a constant prediction keep their value and the status `ok`.
+Letters in shapes: `...` any leading axes, n tokens, K bins of p.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+StrArray = npt.NDArray[np.str_]
+
+MOMENTS = ("n", "t", "p", "t2", "p2", "tp")
+"""The last axis of a moment array: weighted sums of 1, t, p, t squared, p squared and t times p."""
+
+STATUSES = ("ok", "constant", "underpowered", "rare", "failed", "one_sided")
+"""ok; constant prediction (value 0); a value not to be trusted; no firing to score; no prediction to
+score; only firing examples, no silent one. The last three have no value."""
+
+RELATIVE_TOLERANCE = 1e-10
+"""A variance n * sum(x^2) - sum(x)^2 below this share of n * sum(x^2) counts as none.
+
+Sums of 1e7 terms in double precision are off by up to 1e-9 of themselves when added naively and by
+1e-13 as NumPy adds them, so the difference of a constant 0.3 is noise of that size; a real feature
+that fires once in 1e7 tokens has a share near 1. Lost by it: predictions whose spread is under 1e-5
+of their mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A number, or the reason why there is none."""
+
+    value: float | None
+    """The metric; none where `status` says why."""
+    status: str
+    """One of STATUSES."""
+
+
+# --- moments and Pearson ---------------------------------------------------------------------------
+
+
+def moments(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> FloatArray:
+    """Six weighted sums over the last axis: [..., n], [..., n] -> [..., 6]. Tokens of weight 0 may be nan."""
+    t, p = np.broadcast_arrays(np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64))
+    w = np.broadcast_to(np.ones(1) if weight is None else np.asarray(weight, dtype=np.float64), t.shape)
+    t, p = np.where(w > 0, t, 0.0), np.where(w > 0, p, 0.0)
+    wt, wp = w * t, w * p
+    return np.stack([x.sum(axis=-1) for x in (w, wt, wp, wt * t, wp * p, wt * p)], axis=-1)
+
+
+def pearson(moment_sums: npt.ArrayLike) -> FloatArray:
+    """Pearson's correlation of [..., 6] moments -> [...]: 0 for a constant prediction, nan for a constant truth."""
+    variance_t, variance_p, covariance = _variances(moment_sums)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = covariance / np.sqrt(variance_t * variance_p)
+    return np.where(variance_t > 0, np.where(variance_p > 0, np.clip(r, -1.0, 1.0), 0.0), np.nan)
+
+
+def pearson_status(moment_sums: npt.ArrayLike) -> StrArray:
+    """`rare` where t does not vary (no value), else `constant` where p does not (value 0), else `ok`: [...]."""
+    variance_t, variance_p, _ = _variances(moment_sums)
+    return np.where(variance_t > 0, np.where(variance_p > 0, "ok", "constant"), "rare")
+
+
+def _variances(moment_sums: npt.ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """n^2 times the variances of t and p (exactly 0 within rounding) and their covariance."""
+    n, t, p, t2, p2, tp = np.moveaxis(np.asarray(moment_sums, dtype=np.float64), -1, 0)
+    variance_t, variance_p = n * t2 - t * t, n * p2 - p * p
+    variance_t = np.where(variance_t > RELATIVE_TOLERANCE * n * t2, variance_t, 0.0)
+    variance_p = np.where(variance_p > RELATIVE_TOLERANCE * n * p2, variance_p, 0.0)
+    return variance_t, variance_p, n * tp - t * p
+
+
+def pearson_value(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Value:
+    """Pearson's correlation of one feature's tokens [n] (Bills et al. call it `ev_correlation`)."""
+    return _from_moments(moments(truth, prediction, weight))
+
+
+def _from_moments(sums: FloatArray) -> Value:
+    status = str(pearson_status(sums))
+    return Value(None if status == "rare" else float(pearson(sums)), status)
+
+
+# --- Spearman --------------------------------------------------------------------------------------
+
+
+def spearman(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Value:
+    """Spearman's correlation of [n] tokens: Pearson's correlation of (weighted) middle ranks."""
+    t, p = np.asarray(truth, dtype=np.float64).ravel(), np.asarray(prediction, dtype=np.float64).ravel()
+    w = np.ones(t.size) if weight is None else np.asarray(weight, dtype=np.float64).ravel()
+    t, p, w = t[w > 0], p[w > 0], w[w > 0]
+    ranks = []
+    for values in (t, p):
+        _, which = np.unique(values, return_inverse=True)
+        ranks.append(_middle_ranks(np.bincount(which, w).astype(np.float64))[which] if values.size else values)
+    return _from_moments(moments(ranks[0], ranks[1], w))
+
+
+def spearman_from_counts(counts: npt.ArrayLike) -> Value:
+    """The same from a histogram of (t, p): counts [bins of t, bins of p], both ascending. Ties within bins."""
+    table = np.asarray(counts, dtype=np.float64)
+    rank_t, rank_p = _middle_ranks(table.sum(axis=1)), _middle_ranks(table.sum(axis=0))
+    return _from_moments(moments(*np.meshgrid(rank_t, rank_p, indexing="ij"), table).sum(axis=0))
+
+
+def _middle_ranks(count: FloatArray) -> FloatArray:
+    """The middle rank of each group of ties, centred: groups in ascending order [K] -> [K]."""
+    return np.asarray(np.cumsum(count) - count / 2 - count.sum() / 2, dtype=np.float64)
+
+
+# --- explained magnitude (Bills et al.) ------------------------------------------------------------
+
+
+def rsquared(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Value:
+    """1 - mean((t - p)^2) / mean(t^2): the baseline is zero, not the mean. Only for calibrated predictions."""
+    n, _, _, t2, p2, tp = moments(truth, prediction, weight)
+    return Value(float(1.0 - (t2 - 2.0 * tp + p2) / t2), "ok") if n > 0 and t2 > 0 else Value(None, "rare")
+
+
+def absolute_dev_explained(
+    truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None
+) -> Value:
+    """1 - mean|t - p| / mean|t|. Only for calibrated predictions."""
+    t, p = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    w = np.ones(t.shape) if weight is None else np.asarray(weight, dtype=np.float64)
+    total = float(np.where(w > 0, w * np.abs(t), 0.0).sum())
+    error = float(np.where(w > 0, w * np.abs(t - p), 0.0).sum())
+    return Value(1.0 - error / total, "ok") if total > 0 else Value(None, "rare")
+
+
+# --- yes or no -------------------------------------------------------------------------------------
+
+
+def accuracy(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> Value:
+    """Share of right answers of [n] examples; both arrays boolean."""
+    t, p = np.asarray(truth, dtype=np.bool_), np.asarray(predicted, dtype=np.bool_)
+    return Value(float((t == p).mean()), "ok") if t.size else Value(None, "failed")
+
+
+def balanced_accuracy(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> Value:
+    """Mean of the hit rate on the firing and the rejection rate on the silent examples: chance is 0.5."""
+    t, p = np.asarray(truth, dtype=np.bool_), np.asarray(predicted, dtype=np.bool_)
+    if t.size == 0:
+        return Value(None, "failed")
+    if not t.any():
+        return Value(None, "rare")
+    if t.all():
+        return Value(None, "one_sided")
+    return Value(float((p[t].mean() + (~p[~t]).mean()) / 2.0), "ok")
+
+
+# --- precision and recall ---------------------------------------------------------------------------
+
+
+def auprc(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Value:
+    """Average precision of the predictions [n] for t > 0. A constant prediction gets the density."""
+    t, p = np.asarray(truth).ravel() > 0, np.asarray(prediction, dtype=np.float64).ravel()
+    w = np.ones(t.size) if weight is None else np.asarray(weight, dtype=np.float64).ravel()
+    t, p, w = t[w > 0], p[w > 0], w[w > 0]
+    _, which = np.unique(p, return_inverse=True)
+    return auprc_from_counts(np.bincount(which, w * t), np.bincount(which, w * ~t))
+
+
+def auprc_from_counts(positives: npt.ArrayLike, negatives: npt.ArrayLike) -> Value:
+    """Average precision from the weight of firing and of silent tokens in each bin of p [K], p ascending.
+
+    Sum over bins, from the highest p down, of (recall gained) x (precision so far): ties within a bin.
+    """
+    positive = np.asarray(positives, dtype=np.float64)[::-1]
+    negative = np.asarray(negatives, dtype=np.float64)[::-1]
+    total = float(positive.sum())
+    if not total > 0:
+        return Value(None, "rare")
+    hits = np.cumsum(positive)
+    found = hits + np.cumsum(negative)
+    precision = hits / np.where(found > 0, found, 1.0)
+    return Value(float((positive * precision).sum() / total), "ok")
+
+
+def f1(
+    truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None, threshold: float = 0.0
+) -> Value:
+    """F1 of `p > threshold` for t > 0. 0 is for predictions that are exactly 0 where silent (lookups, written
+    digits); an expected value over digits never is: give it 0.5."""
+    t, p = np.asarray(truth).ravel() > 0, np.asarray(prediction, dtype=np.float64).ravel()
+    w = np.ones(t.size) if weight is None else np.asarray(weight, dtype=np.float64).ravel()
+    t, p, w = t[w > 0], p[w > 0], w[w > 0]
+    fires = (p > threshold).astype(np.int64)
+    return f1_from_counts(np.bincount(fires, w * t, minlength=2), np.bincount(fires, w * ~t, minlength=2))
+
+
+def f1_from_counts(positives: npt.ArrayLike, negatives: npt.ArrayLike, first_firing_bin: int = 1) -> Value:
+    """F1 from counts by bin of p [K]: bins from `first_firing_bin` up predict firing (bin 0 holds p = 0)."""
+    positive, negative = np.asarray(positives, dtype=np.float64), np.asarray(negatives, dtype=np.float64)
+    hits, misses = float(positive[first_firing_bin:].sum()), float(positive[:first_firing_bin].sum())
+    false_alarms = float(negative[first_firing_bin:].sum())
+    if not hits + misses > 0:
+        return Value(None, "rare")
+    return Value(2.0 * hits / (2.0 * hits + misses + false_alarms), "ok")

@@ -1,0 +1,304 @@
+"""The published samples with their published metrics, on windows of the score split.
+
+Each metric takes two steps, kept apart so that a pipeline can ask a model about the chosen windows only:
+1. `choose_*`: from stored strata, the windows of smallest u in each stratum, no window twice, the strata in
+   the order given;
+2. the metric over the chosen windows: all tokens of all windows at once, not a mean over windows.
+
+| here | source | sample | metric |
+|---|---|---|---|
+| `pearson_top_random` | Bills et al. 2023, `ev_correlation` | 5 top + 5 random | Pearson |
+| `spearman_intervals` | Bricken et al. 2023 | 6 top, 2 each of 12 intervals, 10 random, 20 out of context | Spearman |
+| `balanced_accuracy` | delphi, detection | firing across quantiles + random silent | balanced accuracy |
+| `accuracy_saebench` | SAEBench autointerp | 2 top + 2 importance-sampled + 10 random silent | accuracy |
+
+Known discrepancies: windows have the split's length (32 tokens; Bricken shows nine, Bills 64 or more); the top
+ones are chosen by u among the stored top windows, where Bills interleaves ranks; silent windows are measured,
+where SAEBench assumes its random ones to be. These samples are unweighted, so their numbers are no estimates of
+anything over the corpus: an over-broad label of a feature at density 1e-4 scores .65 too high on 5 + 5.
+
+Letters in shapes: W windows, L tokens of a window, S chosen windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from autointerp.score import metrics
+from autointerp.score.metrics import BoolArray, FloatArray, Value
+from autointerp.score.sampling import IntArray
+
+N_INTERVALS = 12
+"""Equal-width steps of activation / maximum (Bricken et al.)."""
+FEW_EXAMPLES = 20
+"""Bricken et al. drop features with fewer examples than this; here their status is `underpowered`."""
+SAEBENCH_FLOOR = 10 / 14
+"""Accuracy of "nothing fires" on the 14 windows of SAEBench: never show the metric without it."""
+SAEBENCH_THRESHOLD = 0.01
+"""SAEBench counts an example as firing above this share of the feature's maximum."""
+
+_TokenMetric = Callable[[FloatArray, FloatArray, FloatArray], Value]
+_WindowMetric = Callable[[BoolArray, BoolArray], Value]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The windows of a published sample."""
+
+    index: IntArray
+    """[S] positions in the arrays given, stratum after stratum."""
+    stratum: npt.NDArray[np.str_]
+    """[S] the stratum each was taken from."""
+    missing: dict[str, int]
+    """How many windows each short stratum lacks; empty where all are full."""
+
+
+@dataclass(frozen=True)
+class PublishedScore:
+    """A published metric with what stands behind it."""
+
+    value: float | None
+    status: str
+    """One of `autointerp.score.metrics.STATUSES`."""
+    n: int
+    """Windows scored."""
+    n_failed: int
+    """Chosen windows without a prediction or an answer."""
+    chosen: Chosen
+
+
+# --- choosing ---------------------------------------------------------------------------------------
+
+
+def choose(strata: Mapping[str, tuple[npt.ArrayLike, int]], u: npt.ArrayLike) -> Chosen:
+    """From each stratum (members [W] boolean, how many) the windows of smallest u [W] that are not yet taken."""
+    order = np.argsort(np.asarray(u, dtype=np.float64), kind="stable")
+    taken = np.zeros(order.size, dtype=np.bool_)
+    index: list[IntArray] = []
+    names: list[str] = []
+    missing = {}
+    for name, (members, wanted) in strata.items():
+        free = np.asarray(members, dtype=np.bool_) & ~taken
+        picked = order[free[order]][:wanted]
+        taken[picked] = True
+        index.append(picked)
+        names += [name] * picked.size
+        if picked.size < wanted:
+            missing[name] = wanted - picked.size
+    return Chosen(np.concatenate(index).astype(np.int64), np.asarray(names, dtype=np.str_), missing)
+
+
+def choose_top_random(
+    top: npt.ArrayLike, random: npt.ArrayLike, u: npt.ArrayLike, n_top: int = 5, n_random: int = 5
+) -> Chosen:
+    """Bills et al.: `top` and `random` are boolean [W]; random windows may fire, and need not be silent."""
+    return choose({"top": (top, n_top), "random": (random, n_random)}, u)
+
+
+def choose_intervals(
+    top: npt.ArrayLike, interval: npt.ArrayLike, random: npt.ArrayLike, out_of_context: npt.ArrayLike, u: npt.ArrayLike
+) -> Chosen:
+    """Bricken et al., 60 windows: `interval` [W] is from `activation_interval`, the others are boolean [W].
+
+    `out_of_context` marks windows that hold one of the feature's top tokens in another context.
+    """
+    of = np.asarray(interval)
+    strata: dict[str, tuple[npt.ArrayLike, int]] = {"top": (top, 6)}
+    strata |= {f"interval_{k}": (of == k, 2) for k in range(N_INTERVALS)}
+    strata |= {"random": (random, 10), "out_of_context": (out_of_context, 20)}
+    return choose(strata, u)
+
+
+def choose_quantiles(
+    quantile: npt.ArrayLike, silent: npt.ArrayLike, u: npt.ArrayLike, n_each: int = 5, n_silent: int = 50
+) -> Chosen:
+    """delphi: `quantile` [W] numbers the quantile of each firing window (-1: not in one), `silent` is boolean [W].
+
+    The defaults are its own: 50 firing examples of ten quantiles, 50 silent ones.
+    """
+    of = np.asarray(quantile)
+    strata = {f"quantile_{k}": (of == k, n_each) for k in np.unique(of[of >= 0]).tolist()}
+    return choose({**strata, "silent": (silent, n_silent)}, u)
+
+
+def choose_saebench(
+    maximum: npt.ArrayLike,
+    energy: npt.ArrayLike,
+    top: npt.ArrayLike,
+    random: npt.ArrayLike,
+    u: npt.ArrayLike,
+    feature_maximum: float,
+) -> Chosen:
+    """SAEBench, 14 windows: 2 top, 2 importance-sampled among the firing others, 10 random silent ones.
+
+    `maximum` [W] is the largest activation of each window and `energy` [W] its sum of squared activations: their
+    code draws tokens with chances proportional to the square, without those that the top ones hold. Here without
+    a generator: the keys -log(u) / energy are exponential, and the smallest are such a draw (Efraimidis &
+    Spirakis 2006).
+    """
+    height, weight = np.asarray(maximum, dtype=np.float64), np.asarray(energy, dtype=np.float64)
+    hashes, best = np.asarray(u, dtype=np.float64), np.asarray(top, dtype=np.bool_)
+    fires = height > SAEBENCH_THRESHOLD * feature_maximum
+    key = -np.log1p(-hashes) / np.where(fires, weight, 1.0)
+    parts = (
+        choose({"top": (best & fires, 2)}, hashes),
+        choose({"importance": (fires & ~best, 2)}, key),
+        choose({"random": (np.asarray(random, dtype=np.bool_) & ~fires, 10)}, hashes),
+    )
+    return Chosen(
+        np.concatenate([part.index for part in parts]),
+        np.concatenate([part.stratum for part in parts]),
+        {name: lacking for part in parts for name, lacking in part.missing.items()},
+    )
+
+
+def activation_interval(maximum: npt.ArrayLike, feature_maximum: float, n: int = N_INTERVALS) -> IntArray:
+    """The equal-width interval of activation / maximum each window [W] falls in: 0 to n - 1, -1 where silent."""
+    height = np.asarray(maximum, dtype=np.float64)
+    step = np.floor(height / (feature_maximum if feature_maximum > 0 else 1.0) * n).astype(np.int64)
+    return np.where(height > 0, np.minimum(step, n - 1), -1)
+
+
+# --- the metrics ------------------------------------------------------------------------------------
+
+
+def pearson_top_random(
+    truth: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    top: npt.ArrayLike,
+    random: npt.ArrayLike,
+    u: npt.ArrayLike,
+) -> PublishedScore:
+    """Pearson over all tokens of 5 top and 5 random windows.
+
+    `truth` and `predictions` [W, L], `mask` [W, L] True at scored tokens, `top` and `random` boolean [W], `u` [W].
+    A prediction of nan at a scored token is a failure of its window.
+    """
+    return _over_tokens(metrics.pearson_value, truth, predictions, mask, choose_top_random(top, random, u), None)
+
+
+def spearman_intervals(
+    truth: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    top: npt.ArrayLike,
+    interval: npt.ArrayLike,
+    random: npt.ArrayLike,
+    out_of_context: npt.ArrayLike,
+    u: npt.ArrayLike,
+    weights: Mapping[str, float] | None = None,
+) -> PublishedScore:
+    """Spearman over all tokens of the 60 windows of Bricken et al.; a constant prediction scores 0.
+
+    Arrays as for `pearson_top_random` and `choose_intervals`; `weights` by stratum (`interval_weights`) gives the
+    importance-weighted variant. Fewer than 20 windows that fire: status `underpowered`.
+    """
+    chosen = choose_intervals(top, interval, random, out_of_context, u)
+    score = _over_tokens(metrics.spearman, truth, predictions, mask, chosen, weights)
+    fires = np.where(np.asarray(mask, dtype=np.bool_), np.asarray(truth, dtype=np.float64), 0.0).max(axis=1) > 0
+    if score.status == "ok" and fires[chosen.index].sum() < FEW_EXAMPLES:
+        return PublishedScore(score.value, "underpowered", score.n, score.n_failed, chosen)
+    return score
+
+
+def interval_weights(density: float, interval_probability: npt.ArrayLike) -> dict[str, float]:
+    """Importance weights by stratum (Bricken et al.): 1 for random windows, density x probability of the interval.
+
+    `density` is the feature's, `interval_probability` [12] the share of its firings in each interval. Top and
+    out-of-context windows inherit the highest interval's weight.
+    """
+    probability = np.asarray(interval_probability, dtype=np.float64)
+    weights = {f"interval_{k}": density * float(probability[k]) for k in range(N_INTERVALS)}
+    highest = weights[f"interval_{N_INTERVALS - 1}"]
+    return {**weights, "random": 1.0, "top": highest, "out_of_context": highest}
+
+
+def balanced_accuracy(
+    truth: npt.ArrayLike,
+    fires: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    quantile: npt.ArrayLike,
+    silent: npt.ArrayLike,
+    u: npt.ArrayLike,
+    answered: npt.ArrayLike | None = None,
+    n_each: int = 5,
+    n_silent: int = 50,
+) -> PublishedScore:
+    """delphi's detection: does the judge say of each window whether the feature fires in it?
+
+    `truth` [W, L], `fires` the judge's answers [W], `answered` [W] False where there is none, the rest as for
+    `choose_quantiles`. A window marked silent that fires is left out: silence is measured.
+    """
+    actual = _fires(truth, mask)
+    quiet = np.asarray(silent, dtype=np.bool_) & ~actual
+    chosen = choose_quantiles(np.where(actual, quantile, -1), quiet, u, n_each, n_silent)
+    return _over_windows(metrics.balanced_accuracy, actual, fires, answered, chosen)
+
+
+def accuracy_saebench(
+    truth: npt.ArrayLike,
+    fires: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    top: npt.ArrayLike,
+    random: npt.ArrayLike,
+    u: npt.ArrayLike,
+    feature_maximum: float,
+    answered: npt.ArrayLike | None = None,
+) -> PublishedScore:
+    """SAEBench's accuracy over its 14 windows; show it with SAEBENCH_FLOOR, what "nothing fires" scores.
+
+    Arrays as for `balanced_accuracy` and `choose_saebench`. A window fires above 1 % of `feature_maximum`.
+    """
+    scored = np.where(np.asarray(mask, dtype=np.bool_), np.asarray(truth, dtype=np.float64), 0.0)
+    height = scored.max(axis=1)
+    chosen = choose_saebench(height, (scored**2).sum(axis=1), top, random, u, feature_maximum)
+    actual = height > SAEBENCH_THRESHOLD * feature_maximum
+    if not actual[chosen.index].any():
+        return PublishedScore(None, "rare", 0, 0, chosen)
+    return _over_windows(metrics.accuracy, actual, fires, answered, chosen)
+
+
+def _fires(truth: npt.ArrayLike, mask: npt.ArrayLike) -> BoolArray:
+    scored = np.asarray(mask, dtype=np.bool_)
+    return np.asarray((np.where(scored, np.asarray(truth, dtype=np.float64), 0.0) > 0).any(axis=1), dtype=np.bool_)
+
+
+def _over_tokens(
+    metric: _TokenMetric,
+    truth: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    chosen: Chosen,
+    weights: Mapping[str, float] | None,
+) -> PublishedScore:
+    """The metric over the scored tokens of the chosen windows that have all their predictions."""
+    t, p = (np.asarray(x, dtype=np.float64)[chosen.index] for x in (truth, predictions))
+    scored = np.asarray(mask, dtype=np.bool_)[chosen.index]
+    usable = ~(scored & np.isnan(p)).any(axis=1)
+    weight: FloatArray = scored.astype(np.float64)
+    if weights is not None:
+        weight = weight * np.asarray([weights[str(name)] for name in chosen.stratum])[:, None]
+    n = int(usable.sum())
+    n_failed = chosen.index.size - n
+    if n == 0:
+        return PublishedScore(None, "failed" if n_failed else "rare", 0, n_failed, chosen)
+    result = metric(t[usable].ravel(), p[usable].ravel(), weight[usable].ravel())
+    return PublishedScore(result.value, result.status, n, n_failed, chosen)
+
+
+def _over_windows(
+    metric: _WindowMetric, actual: BoolArray, fires: npt.ArrayLike, answered: npt.ArrayLike | None, chosen: Chosen
+) -> PublishedScore:
+    """The metric over the chosen windows that have an answer."""
+    usable = np.ones(actual.size, dtype=np.bool_) if answered is None else np.asarray(answered, dtype=np.bool_)
+    rows = chosen.index[usable[chosen.index]]
+    n_failed = chosen.index.size - rows.size
+    if rows.size == 0 and n_failed == 0:
+        return PublishedScore(None, "rare", 0, 0, chosen)
+    result = metric(actual[rows], np.asarray(fires, dtype=np.bool_)[rows])
+    return PublishedScore(result.value, result.status, rows.size, n_failed, chosen)

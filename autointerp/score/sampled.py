@@ -1,0 +1,345 @@
+"""The windows that an explanation of one feature is tested on, and what the embedded simulator predicts there.
+
+ESTIMATOR.md, "The sample". For one feature:
+1. its firing windows are those that extraction kept: T, the top ones, and a reservoir F, uniform among the others,
+   which fall into F1 to F5 by their maximum (limits fixed on the explain split);
+2. its silent windows are those of the run's pool in which it was measured not to fire; for one explanation they
+   are E where its triggers stand, else M where one of the feature's top tokens stands, else R;
+3. of each class come the windows of smallest u = hash01(seed, feature, window): the firing ones are the same for
+   all explanations;
+4. the embedded simulator looks its predictions up.
+
+The published protocols ask for windows of their own (`published_windows`): top ones, random ones that may fire or
+not, silent ones. The activations of a firing window of the pool are not kept. A random window is therefore drawn in
+two steps: the pool says whether it fires; if it does, a firing window of the reservoir takes its place. Both are
+uniform samples of the same windows, so this is a uniform draw.
+
+Letters in shapes: K kept firing windows, W windows of the pool, S windows drawn, L tokens of a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from autointerp.explain.lookup import Entries, gram_key, match
+from autointerp.hashing import hash01, stream_key
+from autointerp.records import ANY_TOKEN, Bool, FeatureWindows, Float32, Float64, GramTable, Int32, Int64, Windows
+from autointerp.score import published
+from autointerp.score.sampling import EXPLANATION, FIRST_BIN, QUOTAS_60, TOP, class_counts, class_sizes, classify, draw
+
+TOP_TOKENS = 20
+"""M: silent windows that hold one of this many heaviest tokens of the feature."""
+N_QUANTILES = 10
+"""delphi: firing windows by decile of their maximum."""
+
+
+def top_tokens(tokens: GramTable, feature: int) -> Int32:
+    """The feature's heaviest tokens."""
+    return tokens.token[int(tokens.start[feature]) : int(tokens.start[feature + 1])][:TOP_TOKENS]
+
+
+class Pool:
+    """The shared windows, and in which of them a token or a pair stands at a scored place."""
+
+    def __init__(self, windows: Windows) -> None:
+        self.windows = windows
+        row, column = np.nonzero(windows.scored)
+        keys = gram_key(windows.previous[row, column], windows.tokens[row, column])
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._row = keys[order], row[order]
+
+    def holding(self, previous: npt.ArrayLike, token: npt.ArrayLike) -> Bool:
+        """Where any of the grams stands: [grams], [grams] -> [W]. `previous` ANY_TOKEN is any token before."""
+        before, tokens = np.asarray(previous, dtype=np.int64), np.asarray(token, dtype=np.int64)
+        last = np.where(before == ANY_TOKEN, (1 << 32) - 2, before)  # a token's keys are one run, whatever is before
+        start = np.searchsorted(self._keys, gram_key(before, tokens), side="left")
+        stop = np.searchsorted(self._keys, gram_key(last, tokens), side="right")
+        n = stop - start
+        inside = np.arange(n.sum()) + np.repeat(start - (np.cumsum(n) - n), n)
+        holds = np.zeros(len(self.windows), dtype=np.bool_)
+        holds[self._row[inside]] = True
+        return holds
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What one feature's samples are drawn from: the same for all its explanations."""
+
+    feature: int
+    n_windows: int  # N
+    n_firing_windows: int  # N_F
+    kept: Windows  # [K] firing windows, each once: T, then F
+    truth: Float32  # [K, L]
+    maximum: Float32  # [K]
+    classes: Int64  # [K] T, F1 .. F5 as numbered by `sampling.CLASSES`
+    u: Float64  # [K]
+    pool: Pool
+    pool_u: Float64  # [W]
+    silent: Bool  # [W] measured
+    has_top_token: Bool  # [W]
+    top_tokens: Int32
+
+
+def candidates(
+    firing: FeatureWindows,
+    kept: Windows,
+    pool: Pool,
+    pools_firing: npt.ArrayLike,
+    limits: npt.ArrayLike,
+    tokens: Int32,
+    seed: int,
+) -> Candidates:
+    """Steps 1 and 2. `kept` are the windows of `firing` with their tokens, in its order; `pools_firing` the numbers
+    of pool windows in which the feature fires; `limits` [4] from `sampling.firing_limits` on the explain split;
+    `tokens` from `top_tokens`.
+    """
+    if not np.array_equal(firing.window, kept.window):
+        raise ValueError(f"feature {firing.feature}: the windows given are not those that were kept")
+    order = np.argsort(firing.stratum != "T", kind="stable")
+    _, first = np.unique(firing.window[order], return_index=True)
+    order = order[np.sort(first)]  # a window in both T and F counts as T
+    maximum, is_top = firing.maximum[order], firing.stratum[order] == "T"
+    none = np.zeros(len(order), dtype=np.bool_)
+    silent = np.ones(len(pool.windows), dtype=np.bool_)
+    silent[np.asarray(pools_firing, dtype=np.int64)] = False
+    return Candidates(
+        feature=firing.feature,
+        n_windows=firing.n_windows,
+        n_firing_windows=firing.n_firing_windows,
+        kept=take(kept, order),
+        truth=firing.truth[order],
+        maximum=maximum,
+        classes=classify(maximum, is_top, none, none, limits),
+        u=firing.u[order],
+        pool=pool,
+        pool_u=hash01(stream_key(seed, "window"), firing.feature, pool.windows.window),
+        silent=silent,
+        has_top_token=pool.holding(np.full(len(tokens), ANY_TOKEN), tokens),
+        top_tokens=tokens,
+    )
+
+
+# --- the sample -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The sample of one feature and explanation: what a simulator is shown, and the truth."""
+
+    feature: int
+    windows: Windows  # [S]
+    truth: Float32  # [S, L] 0 where silent or not scored
+    classes: Int64  # [S] as numbered by `sampling.CLASSES`
+    n: Int64  # [9] windows drawn of each class
+    sizes: Float64  # [9] windows that each class stands for
+    available: Int64  # [9] candidates of each class
+
+    @property
+    def n_class(self) -> Int64:
+        """Windows drawn from each window's class, [S]."""
+        return self.n[self.classes]
+
+    @property
+    def size_class(self) -> Float64:
+        """Windows that each window's class stands for, [S]."""
+        return self.sizes[self.classes]
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A simulator's predictions on a sample; nan at a scored token is a failure of its window."""
+
+    drawn: Drawn
+    prediction: Float32  # [S, L] 0 where not scored
+    probability: Float32  # [S, L] of firing; 0 where not scored
+
+
+def draw_windows(feature: Candidates, triggers: Entries, quotas: Sequence[int] = QUOTAS_60) -> Drawn:
+    """Step 3. `triggers` are the grams on which a cheap simulator of the explanation fires: its lookup."""
+    cheap_fires = feature.pool.holding(triggers.previous, triggers.token)
+    n_kept, silent = len(feature.kept), np.flatnonzero(feature.silent)
+    quiet = np.zeros(len(silent))
+    never = np.zeros(len(silent), dtype=np.bool_)
+    # the limits do not matter: all of these are silent
+    of_silent = classify(quiet, never, cheap_fires[silent], feature.has_top_token[silent], np.zeros(4))
+    classes = np.concatenate([feature.classes, of_silent])
+    assert np.all(feature.classes < EXPLANATION), f"feature {feature.feature}: a kept window does not fire"
+    assert np.all(of_silent >= EXPLANATION)
+    available = class_counts(classes)
+    sizes = class_sizes(feature.n_windows, feature.n_firing_windows, available)
+    sample = draw(classes, np.concatenate([feature.u, feature.pool_u[silent]]), sizes, quotas)
+    fires = sample.index < n_kept
+    from_kept, from_pool = sample.index[fires], silent[sample.index[~fires] - n_kept]
+    windows = join_windows(take(feature.kept, from_kept), take(feature.pool.windows, from_pool))
+    return Drawn(
+        feature=feature.feature, windows=windows, truth=_truth(feature, from_kept, len(from_pool)),
+        classes=sample.classes, n=sample.n, sizes=sizes, available=available,
+    )  # fmt: skip
+
+
+def simulate(drawn: Drawn, lookup: Entries) -> Simulated:
+    """Step 4."""
+    value, probability = look_up(lookup, drawn.windows)
+    return Simulated(drawn, value, probability)
+
+
+def look_up(lookup: Entries, windows: Windows) -> tuple[Float32, Float32]:
+    """Value and probability of firing at each token of some windows; 0 where not scored: [S, L], [S, L]."""
+    index = np.where(windows.scored, match(lookup, windows.tokens, windows.previous), -1)
+    return np.append(lookup.value, np.float32(0))[index], np.append(lookup.probability, np.float32(0))[index]
+
+
+def judge(lookup: Entries, windows: Windows) -> tuple[Bool, Float64]:
+    """Detection: whether each window is judged to fire, and with what probability of a firing token: [S], [S]."""
+    _, probability = look_up(lookup, windows)
+    anywhere = 1.0 - np.prod(1.0 - probability.astype(np.float64), axis=1)
+    return anywhere >= 0.5, anywhere
+
+
+# --- the published samples --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PublishedWindows:
+    """The windows of one feature that the published protocols choose, with the strata they choose from."""
+
+    feature: int
+    maximum: float  # largest activation of the feature on the explain split
+    windows: Windows  # [S]
+    truth: Float32  # [S, L]
+    u: Float64  # [S]
+    top: Bool  # [S] T
+    silent: Bool  # [S] of the pool, by rising u
+    random_5: Bool  # [S] Bills et al.
+    random_10: Bool  # [S] Bricken et al.
+    out_of_context: Bool  # [S] Bricken et al.: hold one of the top tokens, wherever
+    interval: Int64  # [S] of maximum / largest maximum; -1 where silent
+    quantile: Int64  # [S] of the maximum among firing windows; -1 where not in the uniform sample of those
+
+    def __len__(self) -> int:
+        return len(self.u)
+
+
+def published_windows(feature: Candidates, maximum: float) -> PublishedWindows:
+    """All that `pearson_top_random`, `spearman_intervals`, `balanced_accuracy` and `accuracy_saebench` look at."""
+    wide = _all_strata(feature, maximum)
+    u = wide.u
+    height, energy = wide.truth.max(axis=1, initial=0.0), (wide.truth.astype(np.float64) ** 2).sum(axis=1)
+    chosen = (
+        published.choose_top_random(wide.top, wide.random_5, u),
+        published.choose_intervals(wide.top, wide.interval, wide.random_10, wide.out_of_context, u),
+        published.choose_quantiles(wide.quantile, wide.silent, u),
+        published.choose_saebench(height, energy, wide.top, wide.silent, u, maximum),
+    )
+    index = np.unique(np.concatenate([one.index for one in chosen]))
+    rest = {item.name: getattr(wide, item.name)[index] for item in fields(wide)[3:]}
+    return PublishedWindows(wide.feature, wide.maximum, take(wide.windows, index), **rest)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a simulator and a judge said about the published windows of one feature."""
+
+    published: PublishedWindows
+    prediction: Float32  # [S, L] nan at a scored token is a failure of its window
+    fires: Bool  # [S] the judgement
+    probability: Float64  # [S] of firing anywhere in the window
+
+
+def answer(windows: PublishedWindows, lookup: Entries) -> Answered:
+    """The embedded simulator and the embedded judge."""
+    prediction, _ = look_up(lookup, windows.windows)
+    return Answered(windows, prediction, *judge(lookup, windows.windows))
+
+
+def _all_strata(feature: Candidates, maximum: float) -> PublishedWindows:
+    """The strata over all kept windows and the pool windows that can be chosen."""
+    by_u = np.argsort(feature.pool_u, kind="stable")
+    # from the far end of the reservoir, so that the strata that take from its near end keep theirs
+    spare = [int(i) for i in np.argsort(-feature.u, kind="stable") if feature.classes[i] != TOP]
+    holds = _holds(feature.kept, feature.top_tokens)
+    random = list(_uniform(feature, by_u, spare, 10))
+    used = {i for fires, i in random if not fires}
+    spare = [i for i in spare if (True, i) not in random and holds[i]]
+    held = np.asarray([i for i in by_u[feature.has_top_token[by_u]].tolist() if i not in used], dtype=np.int64)
+    out_of_context = list(_uniform(feature, held, spare, 20))
+
+    quiet = by_u[feature.silent[by_u]][:50].tolist()
+    from_pool = sorted({*quiet, *(i for fires, i in random + out_of_context if not fires)})
+    n_kept = len(feature.kept)
+    place = {(True, i): i for i in range(n_kept)} | {(False, i): n_kept + k for k, i in enumerate(from_pool)}
+
+    def mask(members: Sequence[tuple[bool, int]]) -> Bool:
+        marked = np.zeros(len(place), dtype=np.bool_)
+        marked[[place[member] for member in members]] = True
+        return marked
+
+    pool_rows = np.asarray(from_pool, dtype=np.int64)
+    none = np.full(len(from_pool), -1, dtype=np.int64)
+    firing = np.arange(n_kept)
+    return PublishedWindows(
+        feature=feature.feature,
+        maximum=maximum,
+        windows=join_windows(feature.kept, take(feature.pool.windows, pool_rows)),
+        truth=_truth(feature, firing, len(from_pool)),
+        u=np.concatenate([feature.u, feature.pool_u[pool_rows]]),
+        top=np.concatenate([feature.classes == TOP, none > 0]),
+        silent=np.concatenate([np.zeros(n_kept, dtype=np.bool_), none < 0]),
+        random_5=mask(random[:5]),
+        random_10=mask(random),
+        out_of_context=mask(out_of_context),
+        interval=np.concatenate([published.activation_interval(feature.maximum, maximum), none]),
+        quantile=np.concatenate([_quantiles(feature), none]),
+    )
+
+
+def _uniform(feature: Candidates, order: Int64, spare: Sequence[int], n: int) -> Iterator[tuple[bool, int]]:
+    """Up to n windows in the pool's order, a firing one replaced by the next spare kept one: (fires, number)."""
+    firing = iter(spare)
+    for i in order.tolist():
+        if n == 0:
+            return
+        if feature.silent[i]:
+            yield False, i
+            n -= 1
+        elif (kept := next(firing, None)) is not None:
+            yield True, kept
+            n -= 1
+
+
+def _quantiles(feature: Candidates) -> Int64:
+    """The decile of each kept window's maximum among the kept windows that are a uniform sample of firing ones."""
+    reservoir = feature.classes >= FIRST_BIN
+    whole = len(feature.kept) >= feature.n_firing_windows
+    reach = np.inf if whole else feature.u[reservoir].max(initial=-1.0)  # a top window of small u is one, too
+    sample = np.flatnonzero(reservoir | (feature.u <= reach))
+    rank = np.argsort(np.argsort(feature.maximum[sample], kind="stable"), kind="stable")
+    quantile = np.full(len(feature.kept), -1, dtype=np.int64)
+    quantile[sample] = rank * N_QUANTILES // max(len(sample), 1)
+    return quantile
+
+
+def _holds(windows: Windows, tokens: Int32) -> Bool:
+    """Where any of the tokens stands at a scored place, [W]."""
+    return np.asarray((np.isin(windows.tokens, tokens) & windows.scored).any(axis=1), dtype=np.bool_)
+
+
+def _truth(feature: Candidates, kept: Int64, n_silent: int) -> Float32:
+    silent = np.zeros((n_silent, feature.truth.shape[1]), dtype=np.float32)
+    return np.concatenate([feature.truth[kept], silent]).astype(np.float32)
+
+
+def take(windows: Windows, index: Int64) -> Windows:
+    """Some of the windows, in the order given."""
+    return Windows(**{item.name: getattr(windows, item.name)[index] for item in fields(Windows)})
+
+
+def join_windows(one: Windows, two: Windows) -> Windows:
+    """Two sets of windows of the same length, one after the other."""
+    return Windows(
+        **{item.name: np.concatenate([getattr(one, item.name), getattr(two, item.name)]) for item in fields(Windows)}
+    )

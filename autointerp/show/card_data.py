@@ -1,0 +1,231 @@
+"""What a feature's card shows: one frozen record, read from a store by a few statements.
+
+Texts are as stored; whoever shows them makes them safe (`text.visible`, or the browser's escaping).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from autointerp.errors import StoreError
+from autointerp.store.evidence import dictionary_row, window_length
+from autointerp.store.query import Queryable
+
+CONTROLS = ("shuffled", "constant", "generic")
+"""Explainers that must score low; shown after the others."""
+
+
+@dataclass(frozen=True)
+class ScoreLine:
+    """One score of one explanation."""
+
+    scorer: str
+    metric: str
+    design: str
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    status: str
+
+
+@dataclass(frozen=True)
+class ExplanationLine:
+    """What one explainer says, and how well that does."""
+
+    explainer: str
+    text: str | None
+    status: str
+    scores: tuple[ScoreLine, ...]
+
+
+@dataclass(frozen=True)
+class ShownToken:
+    """A token of an exemplar."""
+
+    text: str
+    activation: float
+    scored: bool
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A window of the explain split."""
+
+    stratum: str
+    rank: int
+    document: str
+    context: int
+    window_start: int
+    max_activation: float
+    tokens: tuple[ShownToken, ...]
+
+
+@dataclass(frozen=True)
+class LogitEffect:
+    """A token that the feature promotes or suppresses."""
+
+    text: str
+    effect: float
+    z: float
+
+
+@dataclass(frozen=True)
+class Match:
+    """The feature that a baseline's feature is density-matched to."""
+
+    dictionary: str
+    feature: int | None
+    status: str | None
+    """matched, unmatched or natural."""
+    other_site: bool
+
+
+@dataclass(frozen=True)
+class FeatureCard:
+    """All of a card."""
+
+    dictionary: str
+    kind: str
+    hook: str
+    feature: int
+    status: str
+    density: float
+    max_activation: float
+    n_firing: int
+    n_tokens: int
+    token_entropy: float | None
+    """Nats."""
+    single_token_share: float | None
+    planted_label: str | None
+    histogram_log: tuple[int, ...]
+    """Positive activations of the explain split by octave: bin i holds [2^(i-16), 2^(i-15))."""
+    match: Match | None
+    explanations: tuple[ExplanationLine, ...]
+    exemplars: tuple[Exemplar, ...]
+    promoted: tuple[LogitEffect, ...]
+    suppressed: tuple[LogitEffect, ...]
+
+
+def load_card(store: Queryable, dictionary: str, feature: int, *, top: int = 8, each: int = 1) -> FeatureCard:
+    """Reads a card: `top` of the top exemplars, and `each` of every other stratum.
+
+    Raises StoreError where there is no such dictionary or feature, with what there is.
+    """
+    facts = dictionary_row(store, dictionary)
+    key = {"dictionary": dictionary, "feature": feature}
+    row = _feature_row(store, facts, feature)
+    histograms = store.rows(
+        "SELECT histogram_log FROM feature_splits "
+        "WHERE dictionary = $dictionary AND feature = $feature AND split = 'explain'",
+        **key,
+    )
+    match = None
+    if facts["matched_to"] is not None:
+        match = Match(facts["matched_to"], row["matched_feature"], row["match_status"], facts["other_site"])
+    effects = store.rows(_EFFECTS, **key)
+    return FeatureCard(
+        dictionary=dictionary,
+        kind=facts["kind"],
+        hook=facts["hook"],
+        feature=feature,
+        status=row["status"],
+        density=row["density"],
+        max_activation=row["max_activation"],
+        n_firing=row["n_firing"],
+        n_tokens=row["n_tokens"],
+        token_entropy=row["token_entropy"],
+        single_token_share=row["single_token_share"],
+        planted_label=row["planted_label"],
+        histogram_log=tuple(histograms[0]["histogram_log"]) if histograms else (),
+        match=match,
+        explanations=_explanations(store, key),
+        exemplars=_exemplars(store, key, top, each),
+        promoted=_effects(effects, "promoted"),
+        suppressed=_effects(effects, "suppressed"),
+    )
+
+
+_EFFECTS = """
+SELECT l.direction, v.text, l.effect, l.z FROM logit_effects l JOIN vocab v USING (token)
+WHERE l.dictionary = $dictionary AND l.feature = $feature ORDER BY l.rank
+"""
+
+_EXPLANATIONS = """
+SELECT explainer, text, status FROM explanations WHERE dictionary = $dictionary AND feature = $feature
+"""
+
+_SCORES = """
+SELECT explainer, scorer, metric, design, value, ci_low, ci_high, status FROM score_table
+WHERE dictionary = $dictionary AND feature = $feature ORDER BY design, scorer, metric
+"""
+
+_EXEMPLARS = """
+WITH chosen AS (
+    SELECT * FROM exemplars WHERE dictionary = $dictionary AND feature = $feature AND split = 'explain'
+    QUALIFY row_number() OVER (PARTITION BY stratum ORDER BY rank) <= if(stratum = 'top', $top, $each)
+)
+SELECT e.stratum, e.rank, c.document_name, e.context, e.window_start, e.max_activation, e.positions, e.activations,
+       list_slice(c.tokens, e.window_start + 1, e.window_start + $window) AS tokens,
+       list_slice(c.scored, e.window_start + 1, e.window_start + $window) AS scored
+FROM chosen e JOIN contexts c USING (context)
+ORDER BY e.stratum <> 'top', e.stratum_high DESC NULLS LAST, e.stratum, e.rank
+"""
+
+
+def _feature_row(store: Queryable, facts: dict[str, Any], feature: int) -> dict[str, Any]:
+    dictionary, n_features = facts["dictionary"], facts["n_features"]
+    if not 0 <= feature < n_features:
+        raise StoreError(f'feature {feature} is out of range: "{dictionary}" has features 0 to {n_features - 1}')
+    rows = store.rows(
+        "SELECT * FROM features WHERE dictionary = $dictionary AND feature = $feature",
+        dictionary=dictionary,
+        feature=feature,
+    )
+    if rows:
+        return rows[0]
+    there = store.rows(
+        "SELECT feature FROM features WHERE dictionary = $dictionary ORDER BY abs(feature - $feature), feature LIMIT 3",
+        dictionary=dictionary,
+        feature=feature,
+    )
+    if not there:
+        raise StoreError(f'"{dictionary}" has not been extracted yet; `autointerp status` says what is done')
+    near = ", ".join(str(row["feature"]) for row in there)
+    raise StoreError(f'feature {feature} of "{dictionary}" is not among those that this run extracted; near it: {near}')
+
+
+def _effects(rows: list[dict[str, Any]], direction: str) -> tuple[LogitEffect, ...]:
+    return tuple(LogitEffect(row["text"], row["effect"], row["z"]) for row in rows if row["direction"] == direction)
+
+
+def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLine, ...]:
+    scores: dict[str, list[ScoreLine]] = {}
+    for row in store.rows(_SCORES, **key):
+        scores.setdefault(row.pop("explainer"), []).append(ScoreLine(**row))
+    lines = [
+        ExplanationLine(row["explainer"], row["text"], row["status"], tuple(scores.get(row["explainer"], ())))
+        for row in store.rows(_EXPLANATIONS, **key)
+    ]
+    return tuple(sorted(lines, key=lambda line: line.explainer in CONTROLS))
+
+
+def _exemplars(store: Queryable, key: dict[str, Any], top: int, each: int) -> tuple[Exemplar, ...]:
+    rows = store.rows(_EXEMPLARS, window=window_length(store), top=top, each=each, **key)
+    wanted = sorted({token for row in rows for token in row["tokens"]})
+    vocab = store.rows("SELECT token, text FROM vocab WHERE token IN (SELECT unnest($tokens))", tokens=wanted)
+    text = {row["token"]: row["text"] for row in vocab}
+    exemplars = []
+    for row in rows:
+        activation = dict(zip(row["positions"], row["activations"], strict=True))
+        tokens = tuple(
+            ShownToken(text.get(token, f"<{token}>"), activation.get(place, 0.0), scored)
+            for place, (token, scored) in enumerate(zip(row["tokens"], row["scored"], strict=True))
+        )
+        exemplars.append(
+            Exemplar(
+                row["stratum"], row["rank"], row["document_name"], row["context"], row["window_start"],
+                row["max_activation"], tokens,
+            )
+        )  # fmt: skip
+    return tuple(exemplars)

@@ -1,0 +1,120 @@
+"""The rows of a query, written as a table to look at, or whole as csv, json or parquet."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from autointerp.errors import UserError
+from autointerp.show.text import escape_json, safe, visible
+
+SHOWN = 200
+"""Rows of a table to look at; the other formats hold all."""
+
+
+def write_rows(rows: pa.Table, format_: str, output: Path | None) -> str | None:
+    """Writes to `output`, or to stdout. Returns a line for stderr where not all was shown.
+
+    Raises UserError where the file cannot be written, or where parquet would go to a terminal.
+    """
+    try:
+        if format_ == "parquet":
+            _write_parquet(rows, output)
+        else:
+            with _open(output) as stream:
+                {"csv": _write_csv, "json": _write_json, "table": _write_table}[format_](rows, stream)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f'"{output}" cannot be written: {error.strerror or error}') from error
+    if format_ == "table" and len(rows) > SHOWN:
+        return f"{len(rows) - SHOWN:,} more rows; --format csv (json, parquet) has all {len(rows):,}"
+    return None
+
+
+@contextlib.contextmanager
+def _open(output: Path | None) -> Iterator[TextIO]:
+    if output is None:
+        yield sys.stdout
+    else:
+        with output.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+
+
+def _write_csv(rows: pa.Table, stream: TextIO) -> None:
+    """Plain and complete; lists as JSON, no value as nothing. Only on a terminal are controls written out."""
+    writer = csv.writer(stream, lineterminator="\n")
+    show = visible if stream.isatty() else str
+    writer.writerow([show(name) for name in rows.column_names])
+    for row in _python_rows(rows):
+        writer.writerow([show(_plain(value)) for value in row])
+
+
+def _write_json(rows: pa.Table, stream: TextIO) -> None:
+    """A list of objects, one a line. NaN and infinities, which JSON lacks, are null."""
+    stream.write("[")
+    for number, row in enumerate(_python_rows(rows)):
+        record = dict(zip(rows.column_names, row, strict=True))
+        stream.write(("," if number else "") + "\n" + _json(record))
+    stream.write("\n]\n")
+
+
+def _write_table(rows: pa.Table, stream: TextIO) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for field in rows.schema:
+        number = any(is_(field.type) for is_ in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal))
+        table.add_column(safe(field.name), justify="right" if number else "left", overflow="fold")
+    for row in _python_rows(rows.slice(0, SHOWN)):
+        table.add_row(*(safe(_plain(value)) for value in row))
+    console = Console(file=stream)
+    if not console.is_terminal:
+        console = Console(file=stream, width=max(console.measure(table).maximum, 80))
+    console.print(table)
+
+
+def _write_parquet(rows: pa.Table, output: Path | None) -> None:
+    import pyarrow.parquet
+
+    if output is None and sys.stdout.isatty():
+        raise UserError("parquet is not for a terminal; give --output FILE")
+    pyarrow.parquet.write_table(rows, str(output) if output else sys.stdout.buffer)
+
+
+def _python_rows(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
+    for batch in rows.to_batches(max_chunksize=4096):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _json(value) if isinstance(value, list | dict) else str(value)
+
+
+def _json(value: Any) -> str:
+    return escape_json(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str))
+
+
+def _finite(value: Any) -> Any:
+    """The value in JSON's types: DuckDB's sums of integers come as Decimal."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): _finite(item) for name, item in value.items()}
+    return value

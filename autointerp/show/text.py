@@ -1,0 +1,43 @@
+"""Hostile text made safe to show: what a terminal would obey is written out instead.
+
+A corpus holds whatever people have put on the web: escape sequences that clear the screen or rename the
+window, marks that turn the writing direction round, characters without width. They are all shown by name.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from rich.text import Text
+
+_SHOWN = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
+_OBEYED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode categories: controls, formats (bidirectional marks, zero width), surrogates, unassigned, separators."""
+
+
+def visible(text: str) -> str:
+    """The text with line breaks as ⏎, tabs as ⇥, and every other control character as its escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_SHOWN.get(character) or _escape(character) for character in text)
+
+
+def _escape(character: str) -> str:
+    if unicodedata.category(character) not in _OBEYED:
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def safe(text: object, style: str = "") -> Text:
+    """A table cell or line from any value: never read as rich markup, `visible` throughout."""
+    return Text(visible("" if text is None else str(text)), style=style)
+
+
+_CONTROLS = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def escape_json(text: str) -> str:
+    """JSON with the control characters escaped that `json.dumps(ensure_ascii=False)` leaves as they are."""
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

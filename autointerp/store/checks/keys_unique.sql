@@ -1,0 +1,60 @@
+-- No table has two rows of the same key.
+WITH keys AS (
+    SELECT 'meta' AS name, count(*) AS n_rows,
+        (SELECT count(*) FROM (SELECT DISTINCT key FROM meta)) AS n_keys FROM meta
+    UNION ALL SELECT 'runs', count(*), (SELECT count(*) FROM (SELECT DISTINCT run FROM runs)) FROM runs
+    UNION ALL SELECT 'stages', count(*), (SELECT count(*) FROM (SELECT DISTINCT stage, work FROM stages)) FROM stages
+    UNION ALL SELECT 'subjects', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT subject, revision, processing, dtype FROM subjects)) FROM subjects
+    UNION ALL SELECT 'vocab', count(*), (SELECT count(*) FROM (SELECT DISTINCT token FROM vocab)) FROM vocab
+    UNION ALL SELECT 'token_splits', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT split FROM token_splits)) FROM token_splits
+    UNION ALL SELECT 'dictionaries', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary FROM dictionaries)) FROM dictionaries
+    UNION ALL SELECT 'features', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature FROM features)) FROM features
+    UNION ALL SELECT 'feature_splits', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, split FROM feature_splits)) FROM feature_splits
+    UNION ALL SELECT 'feature_tokens', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature FROM feature_tokens)) FROM feature_tokens
+    UNION ALL SELECT 'contexts', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT context FROM contexts)) FROM contexts
+    UNION ALL SELECT 'exemplars', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, split, stratum, rank FROM exemplars)) FROM exemplars
+    UNION ALL SELECT 'pool', count(*), (SELECT count(*) FROM (SELECT DISTINCT pool FROM pool)) FROM pool
+    UNION ALL SELECT 'pool windows', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT context, window_start FROM pool)) FROM pool
+    UNION ALL SELECT 'pool_firing', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature FROM pool_firing)) FROM pool_firing
+    UNION ALL SELECT 'logit_effects', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction, rank FROM logit_effects)) FROM logit_effects
+    UNION ALL SELECT 'logit_effects tokens', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction, token FROM logit_effects)) FROM logit_effects
+    UNION ALL SELECT 'causal_effects', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, measure FROM causal_effects)) FROM causal_effects
+    UNION ALL SELECT 'lookups', count(*), (SELECT count(*) FROM (SELECT DISTINCT lookup FROM lookups)) FROM lookups
+    UNION ALL SELECT 'explanations', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer FROM explanations)) FROM explanations
+    UNION ALL SELECT 'simulations', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, scorer, context, window_start FROM simulations)) FROM simulations
+    UNION ALL SELECT 'judgements', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, scorer, context, window_start FROM judgements)) FROM judgements
+    UNION ALL SELECT 'feature_blocks', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature FROM feature_blocks)) FROM feature_blocks
+    UNION ALL SELECT 'score_moments', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, scorer FROM score_moments)) FROM score_moments
+    UNION ALL SELECT 'scores', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, metric, design FROM scores)) FROM scores
+    UNION ALL SELECT 'dictionary_scores', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, explainer, scorer, metric, design FROM dictionary_scores)) FROM dictionary_scores
+    UNION ALL SELECT 'comparisons', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, a, b, explainer, scorer, metric, design FROM comparisons)) FROM comparisons
+    UNION ALL SELECT 'llm_calls', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT request, sample, attempt FROM llm_calls)) FROM llm_calls
+    UNION ALL SELECT 'exemplars of the score split', count(*), (SELECT count(*) FROM (
+        SELECT DISTINCT dictionary, feature, context, window_start FROM exemplars WHERE split = 'score'))
+        FROM exemplars WHERE split = 'score'
+)
+SELECT sum(n_rows)::BIGINT AS n_checked, sum(n_rows - n_keys)::BIGINT AS n_wrong,
+       min(name) FILTER (n_rows > n_keys) AS example
+FROM keys;

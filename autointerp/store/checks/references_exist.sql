@@ -1,0 +1,27 @@
+-- What a row refers to is there: dictionaries, features, tokens, lookups, pool windows.
+WITH of_features AS (
+    SELECT DISTINCT 'exemplars' AS name, dictionary, feature FROM exemplars
+    UNION ALL SELECT 'feature_tokens', dictionary, feature FROM feature_tokens
+    UNION ALL SELECT 'pool_firing', dictionary, feature FROM pool_firing
+    UNION ALL SELECT DISTINCT 'logit_effects', dictionary, feature FROM logit_effects
+    UNION ALL SELECT DISTINCT 'explanations', dictionary, feature FROM explanations
+    UNION ALL SELECT DISTINCT 'simulations', dictionary, feature FROM simulations
+    UNION ALL SELECT DISTINCT 'judgements', dictionary, feature FROM judgements
+    UNION ALL SELECT DISTINCT 'score_moments', dictionary, feature FROM score_moments
+    UNION ALL SELECT DISTINCT 'scores', dictionary, feature FROM scores
+), missing AS (
+    SELECT name || ': ' || dictionary || '/' || feature AS what, f.feature IS NULL AS wrong
+    FROM of_features LEFT JOIN features f USING (dictionary, feature)
+    UNION ALL SELECT 'features: ' || dictionary, dictionary NOT IN (SELECT dictionary FROM dictionaries)
+        FROM (SELECT DISTINCT dictionary FROM features)
+    UNION ALL SELECT 'logit_effects: token ' || token, token NOT IN (SELECT token FROM vocab)
+        FROM (SELECT DISTINCT token FROM logit_effects)
+    UNION ALL SELECT 'explanations: lookup ' || lookup, lookup NOT IN (SELECT lookup FROM lookups)
+        FROM (SELECT DISTINCT lookup FROM explanations WHERE lookup IS NOT NULL)
+    UNION ALL SELECT 'pool_firing: ' || dictionary || '/' || feature,
+        coalesce(list_max(pools) >= (SELECT count(*) FROM pool), false) OR pools <> list_sort(list_distinct(pools))
+        FROM pool_firing
+    UNION ALL SELECT 'dictionaries: matched_to ' || matched_to, matched_to NOT IN (SELECT dictionary FROM dictionaries)
+        FROM dictionaries WHERE matched_to IS NOT NULL
+)
+SELECT count(*) AS n_checked, count(*) FILTER (wrong) AS n_wrong, min(what) FILTER (wrong) AS example FROM missing;

@@ -1,0 +1,204 @@
+"""What the later stages read of the earlier ones, as the records they work with.
+
+Everything here comes back as it went in: arrays, in CSR form where lists are of unequal length, indexed
+by the feature's own number (so `start` has `n_features + 1` entries also where a run extracted a few).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from autointerp.errors import StoreError, nearest
+from autointerp.records import ANY_TOKEN, FeatureWindows, GramTable, Int32, Int64, Windows
+from autointerp.store.columns import Array, to_csr
+from autointerp.store.query import Queryable
+
+
+@dataclass(frozen=True)
+class PoolFiring:
+    """In which pool windows each feature fires, measured; in all others it is silent. CSR by feature."""
+
+    start: Int64  # [F + 1]
+    pools: Int32  # [entries] numbers of pool windows, rising within a feature
+
+
+def dictionary_names(store: Queryable) -> list[str]:
+    """The dictionaries of a store, in the order of the run file."""
+    return [row["dictionary"] for row in store.rows("SELECT dictionary FROM dictionaries")]
+
+
+def dictionary_row(store: Queryable, dictionary: str) -> dict[str, Any]:
+    """The row of `dictionaries`. Raises StoreError with the nearest name where there is none."""
+    found = store.rows("SELECT * FROM dictionaries WHERE dictionary = $dictionary", dictionary=dictionary)
+    if not found:
+        raise StoreError(f'the store has no dictionary "{dictionary}"' + nearest(dictionary, dictionary_names(store)))
+    return found[0]
+
+
+def window_length(store: Queryable) -> int:
+    """Tokens of a window, as the run file says (`tokens.window`)."""
+    configs = [json.loads(row["config"]) for row in store.rows("SELECT config FROM runs")]
+    lengths = {config.get("tokens", {}).get("window") for config in configs}
+    if len(lengths) != 1 or None in lengths:
+        raise StoreError(f"the store's runs name {len(lengths)} window lengths ({sorted(lengths)}); one is needed")
+    return int(lengths.pop())
+
+
+def read_vocab(store: Queryable) -> list[str]:
+    """The text of each token, by id."""
+    rows = store.query("SELECT token, text FROM vocab ORDER BY token")
+    if rows["token"].to_pylist() != list(range(len(rows))):
+        raise StoreError("the store's vocab has gaps; it was not written whole")
+    return list(rows["text"].to_pylist())
+
+
+def read_gram_tables(store: Queryable, dictionary: str) -> tuple[GramTable, GramTable]:
+    """Activation mass by token, and by pair (previous token, token), of the explain split."""
+    n_features = dictionary_row(store, dictionary)["n_features"]
+    rows = store.query(
+        "SELECT * EXCLUDE (dictionary) FROM feature_tokens WHERE dictionary = $dictionary ORDER BY feature",
+        dictionary=dictionary,
+    )
+    feature = _numpy(rows, "feature")
+    counted = {name: to_csr(rows[name]) for name in rows.column_names if pa.types.is_list(rows[name].type)}
+
+    def table(start: Int64, previous: Array, names: Sequence[str], error: str) -> GramTable:
+        token, mass, n_firing, n_seen = (counted[name][1] for name in names)
+        errors = np.zeros(n_features)
+        errors[feature] = _numpy(rows, error)
+        return GramTable(
+            start=_by_feature(feature, start, n_features),
+            previous=previous.astype(np.int32),
+            token=token.astype(np.int32),
+            mass=mass.astype(np.float64),
+            n_firing=n_firing.astype(np.int64),
+            n_seen=n_seen.astype(np.int64),
+            mass_error=errors,
+        )
+
+    start, tokens = counted["tokens"]
+    return (
+        table(start, np.full(len(tokens), ANY_TOKEN), ("tokens", "mass", "n_firing", "n_seen"), "mass_error"),
+        table(
+            *counted["pair_previous"], ("pair_tokens", "pair_mass", "pair_n_firing", "pair_n_seen"), "pair_mass_error"
+        ),
+    )
+
+
+def read_feature_windows(
+    store: Queryable, dictionary: str, features: Sequence[int], window_length: int, windows_per_context: int
+) -> Iterator[FeatureWindows]:
+    """The score split's firing windows kept for each of `features`, in the order of `features`.
+
+    T first, by rank; then the reservoir, by rising u. Windows are numbered as in the token file:
+    context * windows_per_context + window_start // window_length. A feature without any has K = 0.
+    """
+    totals = {row["feature"]: row for row in store.rows(_SCORE_TOTALS, dictionary=dictionary)}
+    for first in range(0, len(features), _AT_ONCE):
+        chunk = [int(feature) for feature in features[first : first + _AT_ONCE]]
+        rows = store.query(_SCORE_WINDOWS, dictionary=dictionary, features=chunk)
+        feature = _numpy(rows, "feature")
+        number = _numpy(rows, "context") * windows_per_context + _numpy(rows, "window_start") // window_length
+        stratum = _strings(rows, "stratum")
+        maximum = _numpy(rows, "max_activation").astype(np.float32)
+        u = _numpy(rows, "u")
+        truth = _dense(to_csr(rows["positions"]), to_csr(rows["activations"])[1], window_length)
+        for one in chunk:
+            if one not in totals:
+                raise StoreError(f'the store has no score split of feature {one} of "{dictionary}"')
+            mine = slice(*np.searchsorted(feature, [one, one + 1]))
+            yield FeatureWindows(
+                feature=one,
+                n_windows=totals[one]["n_windows"],
+                n_firing_windows=totals[one]["n_firing_windows"],
+                window=number[mine],
+                stratum=stratum[mine],
+                maximum=maximum[mine],
+                u=u[mine],
+                truth=truth[mine],
+            )
+
+
+_AT_ONCE = 512
+"""Features read at once: 276 windows each, so some 140,000 rows."""
+
+_SCORE_TOTALS = """
+SELECT feature, n_windows, n_firing_windows FROM feature_splits WHERE dictionary = $dictionary AND split = 'score'
+"""
+
+_SCORE_WINDOWS = """
+SELECT feature, context, window_start, stratum, max_activation, u, positions, activations
+FROM exemplars
+WHERE dictionary = $dictionary AND split = 'score' AND feature IN (SELECT unnest($features))
+ORDER BY feature, stratum = 'F', if(stratum = 'F', u, rank)
+"""
+
+
+def read_pool(store: Queryable, window_length: int, windows_per_context: int) -> Windows:
+    """The pool: windows of the score split shared by all features, in the order of their numbers in the pool.
+
+    Short windows are padded with token 0, not scored.
+    """
+    rows = store.query("SELECT pool, context, window_start FROM pool ORDER BY pool")
+    if _numpy(rows, "pool").tolist() != list(range(len(rows))):
+        raise StoreError("the store's pool has gaps; it was not written whole")
+    contexts = store.query(
+        "SELECT context, document_block, tokens, scored FROM contexts SEMI JOIN pool USING (context) ORDER BY context"
+    )
+    wanted, of_window = np.unique(_numpy(rows, "context"), return_inverse=True)
+    known = _numpy(contexts, "context")
+    if not np.array_equal(wanted, known):
+        raise StoreError("the store's pool names contexts that it does not hold; it was not written whole")
+    start, tokens = to_csr(contexts["tokens"])
+    scored = to_csr(contexts["scored"])[1]
+    place = _numpy(rows, "window_start").astype(np.int64)[:, None] + np.arange(window_length)  # [W, L] in the context
+    inside = place < np.diff(start)[of_window][:, None]
+    at = np.where(inside, start[of_window][:, None] + place, 0)
+    return Windows(
+        window=_numpy(rows, "context") * windows_per_context + _numpy(rows, "window_start") // window_length,
+        context=_numpy(rows, "context"),
+        block=_numpy(contexts, "document_block")[of_window],
+        tokens=np.where(inside, tokens[at], 0).astype(np.int32),
+        previous=np.where(inside & (place > 0), tokens[np.maximum(at - 1, 0)], -1).astype(np.int32),
+        scored=np.asarray(inside & scored[at]),
+    )
+
+
+def read_pool_firing(store: Queryable, dictionary: str) -> PoolFiring:
+    """In which pool windows each feature of the dictionary fires."""
+    n_features = dictionary_row(store, dictionary)["n_features"]
+    rows = store.query(
+        "SELECT feature, pools FROM pool_firing WHERE dictionary = $dictionary ORDER BY feature", dictionary=dictionary
+    )
+    start, pools = to_csr(rows["pools"])
+    return PoolFiring(_by_feature(_numpy(rows, "feature"), start, n_features), pools.astype(np.int32))
+
+
+def _numpy(rows: pa.Table, name: str) -> Array:
+    return np.asarray(rows[name].to_numpy())
+
+
+def _strings(rows: pa.Table, name: str) -> npt.NDArray[np.str_]:
+    return np.array(rows[name].to_pylist(), dtype=np.str_)
+
+
+def _by_feature(feature: Array, start: Int64, n_features: int) -> Int64:
+    """From lists by row to lists by feature number: a feature without a row has an empty list."""
+    lengths = np.zeros(n_features, np.int64)
+    lengths[feature] = np.diff(start)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+
+
+def _dense(positions: tuple[Int64, Array], activations: Array, length: int) -> npt.NDArray[np.float32]:
+    """[K, L] from the sparse form; 0 where silent."""
+    start, offsets = positions
+    dense = np.zeros((len(start) - 1, length), np.float32)
+    dense[np.repeat(np.arange(len(start) - 1), np.diff(start)), offsets] = activations
+    return dense

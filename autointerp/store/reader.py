@@ -1,0 +1,84 @@
+"""Reading a store: opened per request, read-only, locked down, and let go.
+
+An open reader blocks the writer, and a writer blocks all readers (DuckDB's lock). So a reader lives as
+long as one question; while a run holds the file it reads the run's snapshot, and says so.
+
+Whatever SQL a user gives, nothing can be changed and no other file can be reached: the file is open
+read-only, `enable_external_access` is off, and `lock_configuration` keeps it off.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+
+from autointerp.store.opening import StoreHeld, open_for_reading, snapshot_path
+from autointerp.store.query import run_query
+
+
+class StoreReader:
+    """A store, open for reading. Made by `open_reader`."""
+
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, notice: str | None = None) -> None:
+        self.path = path
+        self.notice = notice
+        """What the user should be told: that this is a snapshot, of when, and who holds the file."""
+        self._connection = connection
+
+    @property
+    def snapshot(self) -> bool:
+        """True where a run holds the store and this is the snapshot that it published."""
+        return self.notice is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def query(self, sql: str, /, **parameters: Any) -> pa.Table:
+        """Runs one reading statement; values are bound by name: `query("... = $feature", feature=7)`.
+
+        Raises StoreError, in one line, for wrong SQL, several statements, and anything that would write.
+        """
+        return run_query(self._connection, sql, parameters)
+
+    def rows(self, sql: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        """`query`, as dictionaries by column name."""
+        return list(self.query(sql, **parameters).to_pylist())
+
+    def close(self) -> None:
+        """Lets go of the file. May be called twice."""
+        self._connection.close()
+
+
+def open_reader(path: str | Path) -> StoreReader:
+    """Opens a store for reading, or its snapshot where a run holds the store.
+
+    Raises StoreError where there is none, where it is newer than this version, or where the file is held
+    and nothing has been published yet.
+    """
+    path = Path(path)
+    for wait in _WAITS:
+        try:
+            return StoreReader(path, open_for_reading(path))
+        except StoreHeld as held:
+            published = snapshot_path(path)
+            if published.exists():
+                moment = datetime.fromtimestamp(published.stat().st_mtime)
+                holder = f"PID {held.pid}" if held.pid else "another process"
+                notice = f'"{path}" is being written by {holder}; this is its snapshot of {moment:%Y-%m-%d %H:%M:%S}'
+                return StoreReader(path, open_for_reading(published), notice)
+            if not wait:
+                raise StoreHeld(f"{held}; it has published no snapshot yet", held.pid) from held
+            time.sleep(wait)  # a writer that is closing takes its snapshot away before it lets go
+    raise AssertionError("unreachable")
+
+
+_WAITS = (0.1, 0.2, 0.4, 0.0)
+"""Seconds between attempts at a file that is held and has no snapshot."""

@@ -1,0 +1,16 @@
+"""The schema of a store: `schema.sql` is its only definition, this module says which version it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SCHEMA_VERSION = 1
+"""Raised with every change of `schema.sql` that an older autointerp could not read."""
+
+STORAGE_VERSION = "v1.5.0"
+"""DuckDB's file format: the oldest that is still supported, so that any current client opens the file."""
+
+
+def schema_sql() -> str:
+    """The text of `schema.sql`."""
+    return (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")

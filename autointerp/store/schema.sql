@@ -1,0 +1,475 @@
+-- The store: one DuckDB file. This file is its only definition; the README's schema section is
+-- generated from the comments below (`make readme`). Append-only, no secondary indexes.
+-- Keys that a person can type: dictionary, feature (integer), explainer, scorer, metric.
+
+CREATE TABLE meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL);
+COMMENT ON TABLE meta IS 'About the file itself: schema_version, created_by.';
+COMMENT ON COLUMN meta.key IS 'Name of the fact.';
+COMMENT ON COLUMN meta.value IS 'The fact, as text.';
+
+CREATE TABLE runs (
+    run VARCHAR NOT NULL, name VARCHAR NOT NULL, seed BIGINT NOT NULL, config VARCHAR NOT NULL,
+    versions VARCHAR NOT NULL, started_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE runs IS 'The manifest of each run that wrote here: its configuration and the versions it ran with.';
+COMMENT ON COLUMN runs.run IS 'Hash of the configuration (all that changes the rows, nothing else).';
+COMMENT ON COLUMN runs.name IS 'Name in the run file.';
+COMMENT ON COLUMN runs.seed IS 'Seed of every random choice.';
+COMMENT ON COLUMN runs.config IS 'The whole run file with its defaults, as JSON.';
+COMMENT ON COLUMN runs.versions IS 'Versions of autointerp, Python, torch, transformer_lens and duckdb, as JSON.';
+COMMENT ON COLUMN runs.started_at IS 'When the run was first started, UTC.';
+
+CREATE TABLE stages (
+    stage VARCHAR NOT NULL, work VARCHAR NOT NULL, dictionary VARCHAR, n_rows BIGINT NOT NULL,
+    seconds DOUBLE NOT NULL, finished_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE stages IS 'Work that is done: a row is committed in the same transaction as the rows that the work made.';
+COMMENT ON COLUMN stages.stage IS 'tokens, dictionary, extract, effects, explain or score.';
+COMMENT ON COLUMN stages.work IS 'Hash of everything that decides the result of this piece of work.';
+COMMENT ON COLUMN stages.dictionary IS 'The dictionary it is about; empty where it is about all.';
+COMMENT ON COLUMN stages.n_rows IS 'Rows committed.';
+COMMENT ON COLUMN stages.seconds IS 'Wall seconds it took.';
+COMMENT ON COLUMN stages.finished_at IS 'When it was committed, UTC.';
+
+CREATE TABLE subjects (
+    subject VARCHAR NOT NULL, revision VARCHAR, processing VARCHAR NOT NULL, dtype VARCHAR NOT NULL,
+    architecture VARCHAR NOT NULL, n_layers INTEGER NOT NULL, d_model INTEGER NOT NULL, d_vocab INTEGER NOT NULL,
+    checksum VARCHAR NOT NULL
+);
+COMMENT ON TABLE subjects IS 'The subject model.';
+COMMENT ON COLUMN subjects.subject IS 'Name or path as the run file gives it.';
+COMMENT ON COLUMN subjects.revision IS 'Revision of a hub model.';
+COMMENT ON COLUMN subjects.processing IS 'raw, or folded (layer norms folded, writing weights centred).';
+COMMENT ON COLUMN subjects.dtype IS 'Type the weights run in.';
+COMMENT ON COLUMN subjects.architecture IS 'Architecture class in its config.';
+COMMENT ON COLUMN subjects.n_layers IS 'Blocks.';
+COMMENT ON COLUMN subjects.d_model IS 'Width of the residual stream.';
+COMMENT ON COLUMN subjects.d_vocab IS 'Tokens in the vocabulary.';
+COMMENT ON COLUMN subjects.checksum IS 'Hash of all weights as loaded.';
+
+CREATE TABLE vocab (
+    token INTEGER NOT NULL, text VARCHAR NOT NULL, is_special BOOLEAN NOT NULL,
+    n_explain BIGINT NOT NULL, n_select BIGINT NOT NULL, n_score BIGINT NOT NULL
+);
+COMMENT ON TABLE vocab IS 'The subject''s vocabulary and how often each token was scored in each split.';
+COMMENT ON COLUMN vocab.token IS 'Token id.';
+COMMENT ON COLUMN vocab.text IS 'The token as text; bytes that are not UTF-8 on their own are written \xNN.';
+COMMENT ON COLUMN vocab.is_special IS 'Masked everywhere: begin, end, padding, unknown.';
+COMMENT ON COLUMN vocab.n_explain IS 'Occurrences in the explain split.';
+COMMENT ON COLUMN vocab.n_select IS 'Occurrences in the select split.';
+COMMENT ON COLUMN vocab.n_score IS 'Occurrences in the score split.';
+
+CREATE TABLE token_splits (
+    split VARCHAR NOT NULL, n_documents BIGINT NOT NULL, n_contexts BIGINT NOT NULL, n_tokens BIGINT NOT NULL,
+    n_windows BIGINT NOT NULL, n_windows_dropped BIGINT NOT NULL, n_tokens_dropped BIGINT NOT NULL
+);
+COMMENT ON TABLE token_splits IS 'What was really processed, by split.';
+COMMENT ON COLUMN token_splits.split IS 'explain, select or score; decided by document hash.';
+COMMENT ON COLUMN token_splits.n_documents IS 'Documents.';
+COMMENT ON COLUMN token_splits.n_contexts IS 'Contexts.';
+COMMENT ON COLUMN token_splits.n_tokens IS 'Tokens counted in every statistic: not special, not padding, not dropped.';
+COMMENT ON COLUMN token_splits.n_windows IS 'Windows with at least one such token.';
+COMMENT ON COLUMN token_splits.n_windows_dropped IS 'Windows of the explain split dropped because the same tokens stand in select or score.';
+COMMENT ON COLUMN token_splits.n_tokens_dropped IS 'Tokens in the dropped windows.';
+
+CREATE TABLE dictionaries (
+    dictionary VARCHAR NOT NULL, kind VARCHAR NOT NULL, format VARCHAR, source VARCHAR, hook VARCHAR NOT NULL,
+    d_in INTEGER NOT NULL, n_features INTEGER NOT NULL, n_selected INTEGER NOT NULL, activation VARCHAR NOT NULL,
+    matched_to VARCHAR, other_site BOOLEAN NOT NULL, n_units INTEGER, checksum VARCHAR NOT NULL, config VARCHAR NOT NULL
+);
+COMMENT ON TABLE dictionaries IS 'The sets of features under study, baselines included.';
+COMMENT ON COLUMN dictionaries.dictionary IS 'Name in the run file.';
+COMMENT ON COLUMN dictionaries.kind IS 'sae, transcoder, planted, neurons, random_isotropic, random_covariance, activation_difference ...';
+COMMENT ON COLUMN dictionaries.format IS 'File format it was read from.';
+COMMENT ON COLUMN dictionaries.source IS 'Where it was read from, as the run file gives it.';
+COMMENT ON COLUMN dictionaries.hook IS 'Hook point, whole.';
+COMMENT ON COLUMN dictionaries.d_in IS 'Width of the activations it reads.';
+COMMENT ON COLUMN dictionaries.n_features IS 'Features in the dictionary.';
+COMMENT ON COLUMN dictionaries.n_selected IS 'Features that this run extracts.';
+COMMENT ON COLUMN dictionaries.activation IS 'relu, jumprelu, topk (with k), gated, matched ...';
+COMMENT ON COLUMN dictionaries.matched_to IS 'Dictionary whose features a baseline is density-matched to.';
+COMMENT ON COLUMN dictionaries.other_site IS 'True where a baseline stands beside a dictionary of another hook.';
+COMMENT ON COLUMN dictionaries.n_units IS 'Distinct units behind the features of a baseline; fewer than features where units are reused.';
+COMMENT ON COLUMN dictionaries.checksum IS 'Hash of the weights as loaded.';
+COMMENT ON COLUMN dictionaries.config IS 'The file''s own configuration, as JSON.';
+
+CREATE TABLE features (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, status VARCHAR NOT NULL, density DOUBLE NOT NULL,
+    max_activation DOUBLE NOT NULL, n_tokens BIGINT NOT NULL, n_firing BIGINT NOT NULL, mean DOUBLE NOT NULL,
+    variance DOUBLE NOT NULL, token_entropy DOUBLE, single_token_share DOUBLE, planted_label VARCHAR,
+    encoder_bias DOUBLE, decoder_norm DOUBLE, cos_encoder_decoder DOUBLE,
+    unit INTEGER, matched_feature INTEGER, match_status VARCHAR, sign INTEGER, mu DOUBLE, theta DOUBLE
+);
+COMMENT ON TABLE features IS 'One row a feature, dead ones too; statistics of the explain split.';
+COMMENT ON COLUMN features.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN features.feature IS 'Index in the dictionary.';
+COMMENT ON COLUMN features.status IS 'alive, rare (fewer than 20 firings on the explain split) or dead (none).';
+COMMENT ON COLUMN features.density IS 'Share of the explain split''s tokens with a non-zero activation.';
+COMMENT ON COLUMN features.max_activation IS 'Largest activation on the explain split; 0 where dead.';
+COMMENT ON COLUMN features.n_tokens IS 'Tokens of the explain split.';
+COMMENT ON COLUMN features.n_firing IS 'Tokens of the explain split with a non-zero activation.';
+COMMENT ON COLUMN features.mean IS 'Mean activation over all tokens of the explain split.';
+COMMENT ON COLUMN features.variance IS 'Variance of the activation over all tokens of the explain split.';
+COMMENT ON COLUMN features.token_entropy IS 'Entropy of the activation mass over token ids, nats (listed tokens; the rest as one token).';
+COMMENT ON COLUMN features.single_token_share IS 'Share of the activation mass that the heaviest token holds.';
+COMMENT ON COLUMN features.planted_label IS 'The known label of a planted feature.';
+COMMENT ON COLUMN features.encoder_bias IS 'Encoder bias.';
+COMMENT ON COLUMN features.decoder_norm IS 'Norm of the decoder direction.';
+COMMENT ON COLUMN features.cos_encoder_decoder IS 'Cosine of encoder and decoder direction.';
+COMMENT ON COLUMN features.unit IS 'Baselines: the unit (neuron, direction) behind the feature; intervals cluster by it.';
+COMMENT ON COLUMN features.matched_feature IS 'Baselines: the feature of dictionaries.matched_to whose density theta reproduces.';
+COMMENT ON COLUMN features.match_status IS 'matched, unmatched (with fewer than 100 firings to match) or natural.';
+COMMENT ON COLUMN features.sign IS 'Baselines: s of relu(s (x.d - mu) - theta); the output direction is s d.';
+COMMENT ON COLUMN features.mu IS 'Baselines: mean of x.d.';
+COMMENT ON COLUMN features.theta IS 'Baselines: threshold.';
+
+CREATE TABLE feature_splits (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL, n_tokens BIGINT NOT NULL,
+    n_firing BIGINT NOT NULL, density DOUBLE NOT NULL, max_activation DOUBLE NOT NULL, mean DOUBLE NOT NULL,
+    variance DOUBLE NOT NULL, n_windows BIGINT NOT NULL, n_firing_windows BIGINT NOT NULL,
+    histogram_upper DOUBLE NOT NULL, histogram_linear UBIGINT[] NOT NULL, histogram_log UBIGINT[] NOT NULL
+);
+COMMENT ON TABLE feature_splits IS 'Statistics of each feature on each split.';
+COMMENT ON COLUMN feature_splits.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN feature_splits.feature IS 'Feature.';
+COMMENT ON COLUMN feature_splits.split IS 'explain, select or score.';
+COMMENT ON COLUMN feature_splits.n_tokens IS 'Tokens seen.';
+COMMENT ON COLUMN feature_splits.n_firing IS 'Tokens with a non-zero activation.';
+COMMENT ON COLUMN feature_splits.density IS 'n_firing / n_tokens.';
+COMMENT ON COLUMN feature_splits.max_activation IS 'Largest activation; 0 where it never fires.';
+COMMENT ON COLUMN feature_splits.mean IS 'Mean over all tokens.';
+COMMENT ON COLUMN feature_splits.variance IS 'Variance over all tokens.';
+COMMENT ON COLUMN feature_splits.n_windows IS 'Windows seen.';
+COMMENT ON COLUMN feature_splits.n_firing_windows IS 'Windows in which it fires.';
+COMMENT ON COLUMN feature_splits.histogram_upper IS 'Upper edge of the linear histogram: the power of two above max_activation.';
+COMMENT ON COLUMN feature_splits.histogram_linear IS 'Positive activations in 16 equal bins of [0, histogram_upper).';
+COMMENT ON COLUMN feature_splits.histogram_log IS 'Positive activations by octave: bin i holds [2^(i-16), 2^(i-15)); ends are open.';
+
+CREATE TABLE feature_tokens (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, tokens INTEGER[] NOT NULL, mass DOUBLE[] NOT NULL,
+    n_firing UINTEGER[] NOT NULL, n_seen UINTEGER[] NOT NULL, mass_error DOUBLE NOT NULL,
+    pair_previous INTEGER[] NOT NULL, pair_tokens INTEGER[] NOT NULL, pair_mass DOUBLE[] NOT NULL,
+    pair_n_firing UINTEGER[] NOT NULL, pair_n_seen UINTEGER[] NOT NULL, pair_mass_error DOUBLE NOT NULL
+);
+COMMENT ON TABLE feature_tokens IS 'Activation mass of each feature by token and by pair (previous token, token), explain split, heaviest first.';
+COMMENT ON COLUMN feature_tokens.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN feature_tokens.feature IS 'Feature.';
+COMMENT ON COLUMN feature_tokens.tokens IS 'Token ids, up to 256.';
+COMMENT ON COLUMN feature_tokens.mass IS 'Sum of the activation over the token''s occurrences.';
+COMMENT ON COLUMN feature_tokens.n_firing IS 'Occurrences with a non-zero activation.';
+COMMENT ON COLUMN feature_tokens.n_seen IS 'Occurrences in the explain split.';
+COMMENT ON COLUMN feature_tokens.mass_error IS 'What a listed mass may lack at most; 0 where exact.';
+COMMENT ON COLUMN feature_tokens.pair_previous IS 'Pairs: token id before; -1 at the start of a context.';
+COMMENT ON COLUMN feature_tokens.pair_tokens IS 'Pairs: token id, up to 256 pairs.';
+COMMENT ON COLUMN feature_tokens.pair_mass IS 'Pairs: sum of the activation.';
+COMMENT ON COLUMN feature_tokens.pair_n_firing IS 'Pairs: occurrences with a non-zero activation.';
+COMMENT ON COLUMN feature_tokens.pair_n_seen IS 'Pairs: occurrences in the explain split.';
+COMMENT ON COLUMN feature_tokens.pair_mass_error IS 'Pairs: what a listed mass may lack at most.';
+
+CREATE TABLE contexts (
+    context BIGINT NOT NULL, document BIGINT NOT NULL, document_name VARCHAR NOT NULL, document_hash VARCHAR NOT NULL,
+    document_block INTEGER NOT NULL, split VARCHAR NOT NULL, document_offset BIGINT NOT NULL,
+    tokens INTEGER[] NOT NULL, scored BOOLEAN[] NOT NULL
+);
+COMMENT ON TABLE contexts IS 'The token sequences that exemplars and the pool refer to; stored once.';
+COMMENT ON COLUMN contexts.context IS 'Index in the token file.';
+COMMENT ON COLUMN contexts.document IS 'Index of its document.';
+COMMENT ON COLUMN contexts.document_name IS 'Name of its document in the source.';
+COMMENT ON COLUMN contexts.document_hash IS 'Hash of the document''s content: decides the split.';
+COMMENT ON COLUMN contexts.document_block IS 'Block that the document is resampled with, 0 to 31.';
+COMMENT ON COLUMN contexts.split IS 'explain, select or score.';
+COMMENT ON COLUMN contexts.document_offset IS 'Offset of its first token of text in the document, tokens.';
+COMMENT ON COLUMN contexts.tokens IS 'Token ids, special tokens included, padding not.';
+COMMENT ON COLUMN contexts.scored IS 'False at special tokens and in dropped windows.';
+
+CREATE TABLE exemplars (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL, stratum VARCHAR NOT NULL,
+    rank INTEGER NOT NULL, context BIGINT NOT NULL, window_start INTEGER NOT NULL, peak INTEGER NOT NULL,
+    max_activation DOUBLE NOT NULL, stratum_low DOUBLE, stratum_high DOUBLE, probability DOUBLE, u DOUBLE NOT NULL,
+    positions UTINYINT[] NOT NULL, activations FLOAT[] NOT NULL
+);
+COMMENT ON TABLE exemplars IS 'The windows kept for each feature, to be shown (explain) or scored (score).';
+COMMENT ON COLUMN exemplars.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN exemplars.feature IS 'Feature.';
+COMMENT ON COLUMN exemplars.split IS 'explain or score; never both for a document.';
+COMMENT ON COLUMN exemplars.stratum IS 'explain: top, quantile_NN, interval_NN, random. score: T (the top windows), F (uniform among the other firing windows).';
+COMMENT ON COLUMN exemplars.rank IS 'Order in its stratum, from 0.';
+COMMENT ON COLUMN exemplars.context IS 'The context the window is cut from.';
+COMMENT ON COLUMN exemplars.window_start IS 'Position of the window''s first token in the context.';
+COMMENT ON COLUMN exemplars.peak IS 'Position in the context of the token that it was chosen for; top: the largest activation.';
+COMMENT ON COLUMN exemplars.max_activation IS 'Largest activation in the window; 0 in a silent one, measured.';
+COMMENT ON COLUMN exemplars.stratum_low IS 'Lower end of the activations in a quantile or interval stratum.';
+COMMENT ON COLUMN exemplars.stratum_high IS 'Upper end.';
+COMMENT ON COLUMN exemplars.probability IS 'Inclusion probability of the unit (token for quantile and interval, window elsewhere); 1 in top.';
+COMMENT ON COLUMN exemplars.u IS 'Hash of (seed, feature, window or position) in [0, 1) that it was chosen by.';
+COMMENT ON COLUMN exemplars.positions IS 'Offsets in the window with a non-zero activation.';
+COMMENT ON COLUMN exemplars.activations IS 'The activations there; everywhere else it is 0.';
+
+CREATE TABLE pool (pool INTEGER NOT NULL, context BIGINT NOT NULL, window_start INTEGER NOT NULL, u DOUBLE NOT NULL);
+COMMENT ON TABLE pool IS 'Windows of the score split shared by all features: those of smallest hash(seed, window), 20,000 at most.';
+COMMENT ON COLUMN pool.pool IS 'Number in the pool.';
+COMMENT ON COLUMN pool.context IS 'Context.';
+COMMENT ON COLUMN pool.window_start IS 'Position of the window''s first token in the context.';
+COMMENT ON COLUMN pool.u IS 'Hash of (seed, window) in [0, 1).';
+
+CREATE TABLE pool_firing (dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, pools UINTEGER[] NOT NULL);
+COMMENT ON TABLE pool_firing IS 'Pool windows in which a feature fires, measured; in all others it is silent.';
+COMMENT ON COLUMN pool_firing.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN pool_firing.feature IS 'Feature.';
+COMMENT ON COLUMN pool_firing.pools IS 'Numbers of the pool windows, rising.';
+
+CREATE TABLE logit_effects (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, direction VARCHAR NOT NULL, rank INTEGER NOT NULL,
+    token INTEGER NOT NULL, effect DOUBLE NOT NULL, z DOUBLE NOT NULL
+);
+COMMENT ON TABLE logit_effects IS 'Direct logit effects: decoder direction through the final norm''s weight and the unembedding, median zero.';
+COMMENT ON COLUMN logit_effects.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN logit_effects.feature IS 'Feature.';
+COMMENT ON COLUMN logit_effects.direction IS 'promoted or suppressed.';
+COMMENT ON COLUMN logit_effects.rank IS 'From 1.';
+COMMENT ON COLUMN logit_effects.token IS 'Token id; tokens that never stand in the corpus are left out.';
+COMMENT ON COLUMN logit_effects.effect IS 'Change of the logit for a unit step along the decoder direction (final norm''s scale taken as 1).';
+COMMENT ON COLUMN logit_effects.z IS 'Effect over the standard deviation of the feature''s effects.';
+
+CREATE TABLE causal_effects (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, measure VARCHAR NOT NULL, value DOUBLE, n BIGINT NOT NULL,
+    status VARCHAR NOT NULL
+);
+COMMENT ON TABLE causal_effects IS 'Measured effects of ablating or steering a feature.';
+COMMENT ON COLUMN causal_effects.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN causal_effects.feature IS 'Feature.';
+COMMENT ON COLUMN causal_effects.measure IS 'What was measured.';
+COMMENT ON COLUMN causal_effects.value IS 'Its value; none where it could not be measured.';
+COMMENT ON COLUMN causal_effects.n IS 'Tokens behind it.';
+COMMENT ON COLUMN causal_effects.status IS 'ok, or the reason why there is no value.';
+
+CREATE TABLE lookups (
+    lookup VARCHAR NOT NULL, previous INTEGER[] NOT NULL, tokens INTEGER[] NOT NULL, value FLOAT[] NOT NULL,
+    probability FLOAT[] NOT NULL
+);
+COMMENT ON TABLE lookups IS 'What the embedded simulator looks up: the longest match of (previous token, token) gives the prediction, else 0.';
+COMMENT ON COLUMN lookups.lookup IS 'Hash of the entries.';
+COMMENT ON COLUMN lookups.previous IS 'Token that must stand before; -1 for any.';
+COMMENT ON COLUMN lookups.tokens IS 'Token id.';
+COMMENT ON COLUMN lookups.value IS 'Predicted activation.';
+COMMENT ON COLUMN lookups.probability IS 'Predicted share of occurrences that fire.';
+
+CREATE TABLE explanations (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, text VARCHAR,
+    status VARCHAR NOT NULL, lookup VARCHAR, donor INTEGER
+);
+COMMENT ON TABLE explanations IS 'What each explainer says; controls (shuffled, constant, generic) are explainers too.';
+COMMENT ON COLUMN explanations.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN explanations.feature IS 'Feature.';
+COMMENT ON COLUMN explanations.explainer IS 'lexical, token_lookup, shuffled, constant, generic, or model/preset/evidence.';
+COMMENT ON COLUMN explanations.text IS 'The explanation.';
+COMMENT ON COLUMN explanations.status IS 'ok, or why there is none (dead, no_disjoint_feature ...).';
+COMMENT ON COLUMN explanations.lookup IS 'The lookup that the embedded simulator runs for it.';
+COMMENT ON COLUMN explanations.donor IS 'shuffled: the feature whose explanation this is.';
+
+CREATE TABLE simulations (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    context BIGINT NOT NULL, window_start INTEGER NOT NULL, class VARCHAR NOT NULL, n_class BIGINT NOT NULL,
+    size_class DOUBLE NOT NULL, truth FLOAT[] NOT NULL, prediction FLOAT[] NOT NULL, scored BOOLEAN[] NOT NULL,
+    status VARCHAR NOT NULL
+);
+COMMENT ON TABLE simulations IS 'The sample design: the windows drawn for a feature and explanation, their truth and what the simulator predicted.';
+COMMENT ON COLUMN simulations.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN simulations.feature IS 'Feature.';
+COMMENT ON COLUMN simulations.explainer IS 'Explainer.';
+COMMENT ON COLUMN simulations.scorer IS 'Simulator: simulation (the embedded lookup) or an LLM''s name behind it.';
+COMMENT ON COLUMN simulations.context IS 'Context.';
+COMMENT ON COLUMN simulations.window_start IS 'Position of the window''s first token in the context.';
+COMMENT ON COLUMN simulations.class IS 'T, F1 to F5 (firing), E, M, R (silent).';
+COMMENT ON COLUMN simulations.n_class IS 'Windows drawn from the class.';
+COMMENT ON COLUMN simulations.size_class IS 'Windows that the class stands for; n_class / size_class is the inclusion probability.';
+COMMENT ON COLUMN simulations.truth IS 'Activations, a value a token.';
+COMMENT ON COLUMN simulations.prediction IS 'Predictions, a value a token.';
+COMMENT ON COLUMN simulations.scored IS 'False at special tokens and padding.';
+COMMENT ON COLUMN simulations.status IS 'ok, or why there is no prediction.';
+
+CREATE TABLE judgements (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    context BIGINT NOT NULL, window_start INTEGER NOT NULL, stratum VARCHAR NOT NULL, fires BOOLEAN NOT NULL,
+    judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL
+);
+COMMENT ON TABLE judgements IS 'Fires / does not fire, as judged from the explanation alone.';
+COMMENT ON COLUMN judgements.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN judgements.feature IS 'Feature.';
+COMMENT ON COLUMN judgements.explainer IS 'Explainer.';
+COMMENT ON COLUMN judgements.scorer IS 'detection, fuzzing ...';
+COMMENT ON COLUMN judgements.context IS 'Context.';
+COMMENT ON COLUMN judgements.window_start IS 'Position of the window''s first token in the context.';
+COMMENT ON COLUMN judgements.stratum IS 'Why this window was judged.';
+COMMENT ON COLUMN judgements.fires IS 'Truth.';
+COMMENT ON COLUMN judgements.judged IS 'The judgement.';
+COMMENT ON COLUMN judgements.probability IS 'Probability of "fires", where the judge gives one.';
+COMMENT ON COLUMN judgements.status IS 'ok, or why there is no judgement.';
+
+CREATE TABLE feature_blocks (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, n BIGINT[] NOT NULL, t DOUBLE[] NOT NULL, t2 DOUBLE[] NOT NULL
+);
+COMMENT ON TABLE feature_blocks IS 'The census''s truth: sums over the score split, one value a document block.';
+COMMENT ON COLUMN feature_blocks.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN feature_blocks.feature IS 'Feature.';
+COMMENT ON COLUMN feature_blocks.n IS 'Tokens.';
+COMMENT ON COLUMN feature_blocks.t IS 'Sum of activations.';
+COMMENT ON COLUMN feature_blocks.t2 IS 'Sum of squared activations.';
+
+CREATE TABLE score_moments (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    p DOUBLE[] NOT NULL, p2 DOUBLE[] NOT NULL, tp DOUBLE[] NOT NULL,
+    positives BIGINT[] NOT NULL, negatives BIGINT[] NOT NULL
+);
+COMMENT ON TABLE score_moments IS 'The census: sums over all tokens of the score split, one value a document block (with feature_blocks: all a Pearson correlation needs).';
+COMMENT ON COLUMN score_moments.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN score_moments.feature IS 'Feature.';
+COMMENT ON COLUMN score_moments.explainer IS 'Explainer.';
+COMMENT ON COLUMN score_moments.scorer IS 'Simulator.';
+COMMENT ON COLUMN score_moments.p IS 'Sum of predictions.';
+COMMENT ON COLUMN score_moments.p2 IS 'Sum of squared predictions.';
+COMMENT ON COLUMN score_moments.tp IS 'Sum of activation times prediction.';
+COMMENT ON COLUMN score_moments.positives IS 'Firing tokens by predicted probability: bin 0 holds 0, bin i ((i-1)/32, i/32].';
+COMMENT ON COLUMN score_moments.negatives IS 'Silent tokens by predicted probability.';
+
+CREATE TABLE scores (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL,
+    scorer VARCHAR NOT NULL, metric VARCHAR NOT NULL, design VARCHAR NOT NULL, value DOUBLE, ci_low DOUBLE,
+    ci_high DOUBLE, n BIGINT NOT NULL, n_failed BIGINT NOT NULL, status VARCHAR NOT NULL
+);
+COMMENT ON TABLE scores IS 'All scores ever computed; score_table shows the latest of each.';
+COMMENT ON COLUMN scores.run IS 'The piece of work that computed it: the `work` of its stage; the latest in `stages` counts.';
+COMMENT ON COLUMN scores.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN scores.feature IS 'Feature.';
+COMMENT ON COLUMN scores.explainer IS 'Explainer.';
+COMMENT ON COLUMN scores.scorer IS 'simulation or detection; with an LLM its name stands behind.';
+COMMENT ON COLUMN scores.metric IS 'pearson, pearson_framed, auprc, f1, pearson_top_random, spearman_intervals, balanced_accuracy, accuracy_saebench ...';
+COMMENT ON COLUMN scores.design IS 'census (all tokens of the score split) or sample (drawn windows); never compared with each other.';
+COMMENT ON COLUMN scores.value IS 'The score; none where status says why.';
+COMMENT ON COLUMN scores.ci_low IS 'Lower end of the 95 % interval.';
+COMMENT ON COLUMN scores.ci_high IS 'Upper end.';
+COMMENT ON COLUMN scores.n IS 'Tokens (census) or windows (sample) behind it.';
+COMMENT ON COLUMN scores.n_failed IS 'Of these, without a prediction.';
+COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); underpowered (a value not to be trusted); rare, dead, failed ... (no value).';
+
+CREATE TABLE dictionary_scores (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, mean DOUBLE, mean_all DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
+    floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT
+);
+COMMENT ON TABLE dictionary_scores IS 'Means over a dictionary with intervals of a crossed bootstrap (features and document blocks).';
+COMMENT ON COLUMN dictionary_scores.run IS 'The piece of work that computed it.';
+COMMENT ON COLUMN dictionary_scores.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN dictionary_scores.explainer IS 'Explainer.';
+COMMENT ON COLUMN dictionary_scores.scorer IS 'Scorer.';
+COMMENT ON COLUMN dictionary_scores.metric IS 'Metric.';
+COMMENT ON COLUMN dictionary_scores.design IS 'census or sample.';
+COMMENT ON COLUMN dictionary_scores.mean IS 'Mean over the features with a value.';
+COMMENT ON COLUMN dictionary_scores.mean_all IS 'Mean over all features, those without a value at the floor.';
+COMMENT ON COLUMN dictionary_scores.ci_low IS 'Lower end of the 95 % interval of mean.';
+COMMENT ON COLUMN dictionary_scores.ci_high IS 'Upper end.';
+COMMENT ON COLUMN dictionary_scores.floor IS 'What a worthless explanation gets: the highest mean of the controls shuffled, constant and generic.';
+COMMENT ON COLUMN dictionary_scores.residual_alarm_rate IS 'pearson_framed: share of class R windows in which the simulator fired, pooled over features.';
+COMMENT ON COLUMN dictionary_scores.residual_alarm_high IS 'Its exact 97.5 % upper bound.';
+COMMENT ON COLUMN dictionary_scores.n_residual IS 'Class R windows behind it.';
+
+CREATE TABLE comparisons (
+    run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, paired BOOLEAN NOT NULL, n_a BIGINT NOT NULL, n_b BIGINT NOT NULL,
+    difference DOUBLE, ci_low DOUBLE, ci_high DOUBLE, simultaneous_low DOUBLE, simultaneous_high DOUBLE,
+    p DOUBLE, p_holm DOUBLE, detectable DOUBLE, margin DOUBLE NOT NULL, verdict VARCHAR NOT NULL
+);
+COMMENT ON TABLE comparisons IS 'Pairs of dictionaries: the difference of their mean scores and whether it is real.';
+COMMENT ON COLUMN comparisons.run IS 'The piece of work that computed it.';
+COMMENT ON COLUMN comparisons.a IS 'First dictionary.';
+COMMENT ON COLUMN comparisons.b IS 'Second dictionary.';
+COMMENT ON COLUMN comparisons.explainer IS 'Explainer.';
+COMMENT ON COLUMN comparisons.scorer IS 'Scorer.';
+COMMENT ON COLUMN comparisons.metric IS 'Metric.';
+COMMENT ON COLUMN comparisons.design IS 'census or sample.';
+COMMENT ON COLUMN comparisons.paired IS 'True where b is density-matched to a: features are compared in pairs.';
+COMMENT ON COLUMN comparisons.n_a IS 'Features of a behind the difference.';
+COMMENT ON COLUMN comparisons.n_b IS 'Features of b.';
+COMMENT ON COLUMN comparisons.difference IS 'Mean of a minus mean of b.';
+COMMENT ON COLUMN comparisons.ci_low IS 'Lower end of its 95 % interval, crossed bootstrap.';
+COMMENT ON COLUMN comparisons.ci_high IS 'Upper end.';
+COMMENT ON COLUMN comparisons.simultaneous_low IS 'Lower end of the interval that holds for all pairs at once.';
+COMMENT ON COLUMN comparisons.simultaneous_high IS 'Upper end.';
+COMMENT ON COLUMN comparisons.p IS 'Permutation p: sign flips where paired, studentised where not.';
+COMMENT ON COLUMN comparisons.p_holm IS 'p after Holm over all pairs of this explainer and metric.';
+COMMENT ON COLUMN comparisons.detectable IS 'Smallest difference that this comparison finds with power 0.8.';
+COMMENT ON COLUMN comparisons.margin IS 'Differences below this count as none.';
+COMMENT ON COLUMN comparisons.verdict IS 'A, B, equivalent or undecided.';
+
+CREATE TABLE failures (
+    stage VARCHAR NOT NULL, dictionary VARCHAR, feature INTEGER, explainer VARCHAR, scorer VARCHAR, status VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL
+);
+COMMENT ON TABLE failures IS 'What could not be done, with the reason.';
+COMMENT ON COLUMN failures.stage IS 'Stage.';
+COMMENT ON COLUMN failures.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN failures.feature IS 'Feature.';
+COMMENT ON COLUMN failures.explainer IS 'Explainer.';
+COMMENT ON COLUMN failures.scorer IS 'Scorer.';
+COMMENT ON COLUMN failures.status IS 'The status that the row without a value carries.';
+COMMENT ON COLUMN failures.reason IS 'A sentence.';
+
+CREATE TABLE llm_calls (
+    request VARCHAR NOT NULL, sample INTEGER NOT NULL, attempt INTEGER NOT NULL, provider VARCHAR NOT NULL,
+    model VARCHAR NOT NULL, status VARCHAR NOT NULL, prefix VARCHAR, prompt VARCHAR, reply VARCHAR,
+    input_tokens BIGINT, output_tokens BIGINT, cost_usd DOUBLE, called_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE llm_calls IS 'Every attempt at an LLM call: the reply log is the cache.';
+COMMENT ON COLUMN llm_calls.request IS 'Hash of the whole rendered request.';
+COMMENT ON COLUMN llm_calls.sample IS 'Sample number.';
+COMMENT ON COLUMN llm_calls.attempt IS 'Attempt, from 1.';
+COMMENT ON COLUMN llm_calls.provider IS 'Provider.';
+COMMENT ON COLUMN llm_calls.model IS 'Model.';
+COMMENT ON COLUMN llm_calls.status IS 'ok, refused, truncated, unparseable, api_error.';
+COMMENT ON COLUMN llm_calls.prefix IS 'Hash of the shared prefix of the prompt.';
+COMMENT ON COLUMN llm_calls.prompt IS 'The rest of the prompt.';
+COMMENT ON COLUMN llm_calls.reply IS 'The raw reply.';
+COMMENT ON COLUMN llm_calls.input_tokens IS 'Tokens in.';
+COMMENT ON COLUMN llm_calls.output_tokens IS 'Tokens out.';
+COMMENT ON COLUMN llm_calls.cost_usd IS 'Cost.';
+COMMENT ON COLUMN llm_calls.called_at IS 'When, UTC.';
+
+CREATE VIEW score_table AS
+WITH latest AS (
+    SELECT dictionary, arg_max(work, finished_at) AS run FROM stages WHERE stage = 'score' GROUP BY dictionary
+)
+SELECT s.dictionary, s.feature, s.explainer, s.scorer, s.metric, s.design, s.value, s.ci_low, s.ci_high, s.n, s.n_failed, s.status
+FROM scores s JOIN latest USING (dictionary, run);
+COMMENT ON VIEW score_table IS 'The latest score of each feature, explainer, scorer, metric and design.';
+
+CREATE VIEW dictionary_summary AS
+WITH counted AS (
+    SELECT dictionary, explainer, scorer, metric, design, count(*) AS n_features, count(value) AS n_scored,
+           count(*) FILTER (WHERE status NOT IN ('ok', 'constant', 'underpowered', 'rare', 'dead')) AS n_failed,
+           count(*) FILTER (WHERE status = 'dead') AS n_dead, count(*) FILTER (WHERE status = 'rare') AS n_rare,
+           median(value) AS median
+    FROM score_table GROUP BY ALL
+), latest AS (
+    SELECT dictionary, arg_max(work, finished_at) AS run FROM stages WHERE stage = 'score' GROUP BY dictionary
+)
+SELECT c.dictionary, d.kind, c.explainer, c.scorer, c.metric, c.design, c.n_features, c.n_scored, c.n_failed,
+       m.mean, m.mean_all, m.ci_low, m.ci_high, m.floor, m.mean - m.floor AS excess, c.median, c.n_dead, c.n_rare,
+       m.residual_alarm_rate, m.residual_alarm_high, m.n_residual
+FROM counted c JOIN latest l USING (dictionary)
+JOIN dictionary_scores m ON m.run = l.run AND m.dictionary = c.dictionary AND m.explainer = c.explainer
+     AND m.scorer = c.scorer AND m.metric = c.metric AND m.design = c.design
+JOIN dictionaries d ON d.dictionary = c.dictionary;
+COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them.';
+
+CREATE VIEW feature_cards AS
+SELECT f.dictionary, f.feature, d.kind, d.hook, f.status, f.density, f.max_activation, f.n_firing, f.token_entropy,
+       e.text AS explanation, s.value AS score, s.ci_low, s.ci_high, f.planted_label,
+       (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
+        WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'promoted') AS promoted,
+       (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
+        WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'suppressed') AS suppressed
+FROM features f JOIN dictionaries d USING (dictionary)
+LEFT JOIN explanations e ON e.dictionary = f.dictionary AND e.feature = f.feature AND e.explainer = 'lexical'
+LEFT JOIN score_table s ON s.dictionary = f.dictionary AND s.feature = f.feature AND s.explainer = 'lexical'
+     AND s.metric = 'pearson' AND s.design = 'census';
+COMMENT ON VIEW feature_cards IS 'A feature at a glance: what it is, what it is said to do, how well that predicts it, what it promotes.';

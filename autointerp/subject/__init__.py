@@ -1,0 +1,1 @@
+"""The subject model, its tokens and the dictionaries under study."""

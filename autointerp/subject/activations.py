@@ -1,0 +1,53 @@
+"""Activations of contexts, in inner batches of a fixed size.
+
+Matrix products may differ in their last bits with the shape of a batch. So a forward pass always takes
+INNER contexts, cut at the same places of the token file and padded at its end: the same context gives
+the same activations whatever portion it was asked for in, and in whatever order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autointerp.records import Int64
+from autointerp.subject.model import Subject
+from autointerp.subject.tokens import TokenFile
+
+INNER = 32
+"""Contexts in one forward pass."""
+
+
+@dataclass(frozen=True)
+class ActivationBatch:
+    """Activations of one inner batch; rows of contexts that were not asked for are not `wanted`."""
+
+    contexts: Int64  # [INNER] context numbers; the last one repeated where the file ends
+    wanted: Tensor  # [INNER] bool
+    scored: Tensor  # [INNER, L] bool: a token that counts, in a wanted context
+    by_hook: dict[str, Tensor]  # [INNER, L, d] float32
+
+
+def inner_batches(contexts: Int64) -> list[int]:
+    """Numbers of the inner batches that hold any of these contexts."""
+    return [int(number) for number in np.unique(np.asarray(contexts) // INNER)]
+
+
+def iterate_activations(
+    subject: Subject, tokens: TokenFile, hooks: Sequence[str], contexts: Int64
+) -> Iterator[ActivationBatch]:
+    """Activations at `hooks` of the inner batches that hold `contexts`, in the order of the file."""
+    asked = np.zeros(-(-tokens.n_contexts // INNER) * INNER, dtype=bool)
+    asked[contexts] = True
+    for number in inner_batches(contexts):
+        places = np.arange(number * INNER, (number + 1) * INNER)
+        wanted = asked[places]
+        rows = np.minimum(places, tokens.n_contexts - 1)
+        ids = torch.from_numpy(np.asarray(tokens.tokens[rows]).astype(np.int64)).to(subject.device)
+        scored = torch.from_numpy(tokens.scored(rows) & wanted[:, None])
+        found = subject.activations(ids, hooks)
+        yield ActivationBatch(rows.astype(np.int64), torch.from_numpy(wanted), scored, found)

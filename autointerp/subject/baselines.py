@@ -1,0 +1,226 @@
+"""Baselines: neurons and random directions, made as much like the dictionary beside them as can be.
+
+A baseline unit is `relu(s (x.d - mu) - theta)` (DESIGN.md section 4):
+
+1. A hash sample of the explain split's contexts (pass 0) gives activations at the hook.
+2. Directions. `random_isotropic`: a normal draw. `random_covariance`: the difference of two draws from
+   N(mean, covariance) of the activations. `activation_difference`: of two real activations. Each of
+   norm 1, each from a generator of its own. Neurons are the hook's coordinates.
+3. mu is the mean of x.d; s the sign of its skewness.
+4. theta is put where the unit fires as often, on the same sample, as the feature it is paired with.
+   Pairs are drawn by hash without replacement; where units run out they are used again, and counted.
+   A feature with too few firings leaves its unit unmatched: it never fires, and stays in denominators.
+
+Unmatched kinds (no `match`) stand at their natural density: theta 0; neurons in both signs, as features
+i and i + d, and not centred; directions centred, by the larger skewness.
+
+Covariance sampling follows Heimersheim's `cov_random mixture`, but with the symmetric square root of
+the covariance instead of a Cholesky factor, so nothing is added to its diagonal.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autointerp.config import RANDOM_KINDS
+from autointerp.config import Dictionary as DictionaryConfig
+from autointerp.errors import InputError
+from autointerp.hashing import hash64, rng_for, stream_key
+from autointerp.records import Int64
+from autointerp.subject.activations import iterate_activations
+from autointerp.subject.dictionary import Dictionary, Units
+from autointerp.subject.model import Subject
+from autointerp.subject.tokens import TokenFile
+
+SAMPLE_TOKENS = 1 << 18
+"""Tokens of the pass 0 sample, at most."""
+MATCH_AT_LEAST = 100
+"""Firings on the explain split below which a feature is not matched."""
+PLACE_AT_LEAST = 10
+"""Firings in the sample below which theta cannot be placed."""
+BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Activations of pass 0, on disk: hook -> [N, d] float32, rows in the order of the token file."""
+
+    by_hook: dict[str, Tensor]
+    share: float
+    """Tokens of the sample / tokens of the explain split."""
+
+
+def sample_contexts(tokens: TokenFile, seed: int, n_tokens: int = SAMPLE_TOKENS) -> Int64:
+    """Contexts of the explain split of smallest hash, until they hold `n_tokens` scored tokens; rising."""
+    contexts = tokens.contexts_of("explain")
+    order = contexts[np.argsort(hash64(stream_key(seed, "pass 0"), contexts), kind="stable")]
+    reached = np.cumsum(tokens.scored(order).sum(axis=1))
+    return np.sort(order[: int(np.searchsorted(reached, n_tokens)) + 1])
+
+
+def take_sample(subject: Subject, tokens: TokenFile, hooks: Sequence[str], seed: int, folder: Path) -> Sample:
+    """Pass 0: the sample's activations at `hooks`, in files of `folder`."""
+    contexts = sample_contexts(tokens, seed)
+    n = int(tokens.scored(contexts).sum())
+    by_hook: dict[str, Tensor] = {}
+    for index, hook in enumerate(hooks):
+        shape = (n, subject.width(hook))
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f"pass0-{index}-", delete=False) as file:
+            array = np.memmap(file.name, np.float32, "w+", shape=shape)
+        Path(file.name).unlink()  # the mapping lives on, the name need not
+        by_hook[hook] = torch.from_numpy(array)
+    filled = 0
+    for batch in iterate_activations(subject, tokens, hooks, contexts):
+        rows = int(batch.scored.sum())
+        for hook, activation in batch.by_hook.items():
+            by_hook[hook][filled : filled + rows] = activation.cpu()[batch.scored]
+        filled += rows
+    assert filled == n
+    return Sample(by_hook, share=n / max(1, int(tokens.scored(tokens.contexts_of("explain")).sum())))
+
+
+def make_units(
+    config: DictionaryConfig,
+    hook: str,
+    sample: Sample,
+    seed: int,
+    target: Dictionary | None,
+    target_features: Int64 | None,
+) -> Units:
+    """The baseline of `config` at `hook`, matched to `target_features` of `target` where there is one."""
+    x = sample.by_hook[hook]
+    d_in = int(x.shape[1])
+    if target is None:
+        return _natural(config, hook, x, seed)
+    assert target_features is not None
+    key = stream_key(seed, "match", config.name)
+    order = target_features[np.argsort(hash64(key, target_features), kind="stable")]
+    n = config.n_features or len(order)
+    if n > len(order):
+        raise InputError(
+            f'dictionary "{config.name}": n_features = {n}, but "{config.match}" has {len(order)} features to match'
+        )
+    order = order[:n]
+    if config.kind == "neurons":
+        shuffled = np.argsort(hash64(stream_key(seed, "units", config.name), np.arange(d_in)), kind="stable")
+        unit = np.resize(shuffled, n).astype(np.int64)
+        direction = None
+    else:
+        unit = np.arange(n, dtype=np.int64)
+        direction = directions(config.kind, config.name, n, x, seed)
+    n_firing = count_firings(target, x, order)
+    enough = (n_firing / max(sample.share, 1e-12) >= MATCH_AT_LEAST) & (n_firing >= PLACE_AT_LEAST)
+    sign, mu, theta = _fit(x, unit, direction, np.where(enough, n_firing, 0))
+    return Units(
+        kind=config.kind,
+        hook=hook,
+        d_in=d_in,
+        unit=torch.from_numpy(unit),
+        direction=direction,
+        sign=sign,
+        mu=mu,
+        theta=theta,
+        matched_to=config.match,
+        matched_feature=torch.from_numpy(order),
+        matched=tuple(bool(item) for item in enough),
+    )
+
+
+def _natural(config: DictionaryConfig, hook: str, x: Tensor, seed: int) -> Units:
+    d_in = int(x.shape[1])
+    if config.kind == "neurons":
+        n = 2 * d_in
+        if config.n_features is not None:
+            raise InputError(f'dictionary "{config.name}": unmatched neurons are all {n}; choose with features = ...')
+        return Units(
+            kind=config.kind,
+            hook=hook,
+            d_in=d_in,
+            unit=torch.arange(n) % d_in,
+            direction=None,
+            sign=torch.cat([torch.ones(d_in), -torch.ones(d_in)]),
+            mu=torch.zeros(n),
+            theta=torch.zeros(n),
+        )
+    assert config.n_features is not None
+    unit = np.arange(config.n_features, dtype=np.int64)
+    direction = directions(config.kind, config.name, config.n_features, x, seed)
+    sign, mu, _ = _fit(x, unit, direction, np.zeros(len(unit), np.int64))
+    theta = torch.zeros(len(unit))
+    return Units(config.kind, hook, d_in, torch.from_numpy(unit), direction, sign, mu, theta)
+
+
+def directions(kind: str, name: str, n: int, x: Tensor, seed: int) -> Tensor:
+    """`n` unit vectors of a random family, [n, d]; each from the generator (seed, kind, name, unit)."""
+    assert kind in RANDOM_KINDS
+    d = int(x.shape[1])
+    root = _root_covariance(x) if kind == "random_covariance" else None
+    found = np.empty((n, d), dtype=np.float64)
+    for unit in range(n):
+        rng = rng_for(seed, kind, name, unit)
+        if kind == "activation_difference":
+            first, second = rng.choice(len(x), size=2, replace=False)
+            found[unit] = (x[int(first)].double() - x[int(second)].double()).numpy()
+        else:
+            draw = rng.standard_normal((2, d))
+            found[unit] = draw[0] if root is None else (draw[0] - draw[1]) @ root
+    norm = np.linalg.norm(found, axis=1, keepdims=True)
+    return torch.from_numpy((found / np.maximum(norm, 1e-30)).astype(np.float32))
+
+
+def _root_covariance(x: Tensor) -> np.ndarray:
+    """Symmetric square root of the covariance of the rows of x, float64 [d, d]."""
+    d = int(x.shape[1])
+    total, product, n = np.zeros(d), np.zeros((d, d)), len(x)
+    for first in range(0, n, 8192):
+        rows = x[first : first + 8192].double()
+        total += rows.sum(dim=0).numpy()
+        product += (rows.T @ rows).numpy()
+    mean = total / n
+    values, vectors = np.linalg.eigh(product / n - np.outer(mean, mean))
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
+
+
+def count_firings(dictionary: Dictionary, x: Tensor, features: Int64) -> Int64:
+    """Rows of x on which each of `features` fires."""
+    counts = np.zeros(dictionary.n_features, dtype=np.int64)
+    for first in range(0, len(x), 4096):
+        counts += (dictionary.encode(x[first : first + 4096]) > 0).sum(dim=0).numpy()
+    return counts[features]
+
+
+def _fit(x: Tensor, unit: Int64, direction: Tensor | None, n_firing: Int64) -> tuple[Tensor, Tensor, Tensor]:
+    """Sign, mean and threshold of each unit; theta is infinite where n_firing is 0."""
+    sign = torch.empty(len(unit))
+    mu = torch.empty(len(unit))
+    theta = torch.full((len(unit),), torch.inf)
+    for first in range(0, len(unit), BLOCK):
+        block = slice(first, first + BLOCK)
+        columns = x[:, torch.from_numpy(unit[block])] if direction is None else x @ direction[block].T
+        z = columns.T.contiguous()  # [units, N]
+        centre = z.double().mean(dim=1)
+        z -= centre.float()[:, None]
+        skewed = z.pow(3).double().sum(dim=1) < 0
+        z[skewed] *= -1
+        sign[block] = torch.where(skewed, -1.0, 1.0)
+        mu[block] = centre.float()
+        for row, firings in enumerate(n_firing[block]):
+            if firings > 0:
+                theta[first + row] = threshold_for(z[row], int(firings))
+    return sign, mu, theta
+
+
+def threshold_for(values: Tensor, n_above: int) -> float:
+    """A threshold that exactly `n_above` of the values exceed (ties apart): between two order statistics."""
+    if n_above >= len(values):
+        return float(values.min()) - 1.0
+    below = torch.kthvalue(values, len(values) - n_above).values
+    above = values[values > below]
+    return float(below) if len(above) == 0 else (float(below) + float(above.min())) / 2

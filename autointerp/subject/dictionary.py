@@ -1,0 +1,187 @@
+"""Dictionaries: sets of features at one hook point.
+
+One small Protocol and two records behind it: what is read from files (SparseAutoencoder) and what is
+made here (Units: neurons and random directions, `relu(s (x.d - mu) - theta)`). Only `encode`'s output
+counts; TopK is taken over the full width, whatever features are selected afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class Dictionary(Protocol):
+    """What the extraction needs of a set of features."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def hook(self) -> str: ...
+    @property
+    def d_in(self) -> int: ...
+    @property
+    def n_features(self) -> int: ...
+    @property
+    def activation(self) -> str: ...
+    @property
+    def directions(self) -> Float[Tensor, "n_features d_out"]:
+        """What a feature writes for a unit of its activation."""
+        ...
+
+    def encode(self, x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
+        """Activations, in the dictionary's own scale; never negative."""
+        ...
+
+    def to(self, device: torch.device) -> Dictionary: ...
+
+
+@dataclass(frozen=True)
+class SparseAutoencoder:
+    """An SAE or transcoder as its file defines it; nothing is rescaled."""
+
+    hook: str
+    architecture: str  # standard | jumprelu | topk | gated
+    W_enc: Float[Tensor, "d_in n_features"]
+    b_enc: Float[Tensor, " n_features"]
+    W_dec: Float[Tensor, "n_features d_out"]
+    b_dec: Float[Tensor, " d_out"]
+    kind: str = "sae"
+    hook_out: str | None = None  # transcoders: where it writes
+    subtract_b_dec: bool = True
+    threshold: Float[Tensor, " n_features"] | None = None  # jumprelu
+    k: int | None = None  # topk
+    rescale_by_decoder_norm: bool = False  # topk
+    b_gate: Float[Tensor, " n_features"] | None = None  # gated
+    r_mag: Float[Tensor, " n_features"] | None = None
+    b_mag: Float[Tensor, " n_features"] | None = None
+    normalize: str = "none"  # none | layer_norm | constant_norm_rescale, of the input, token by token
+    format: str = "saelens"
+    source: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    labels: dict[int, str] = field(default_factory=dict)  # planted: the known label of each feature
+
+    @property
+    def d_in(self) -> int:
+        return int(self.W_enc.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.W_enc.shape[1])
+
+    @property
+    def activation(self) -> str:
+        return f"topk (k = {self.k})" if self.architecture == "topk" else {"standard": "relu"}.get(
+            self.architecture, self.architecture
+        )
+
+    @property
+    def directions(self) -> Float[Tensor, "n_features d_out"]:
+        return self.W_dec
+
+    def encode(self, x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
+        x = _normalize(x, self.normalize)
+        if self.subtract_b_dec:
+            x = x - self.b_dec
+        if self.architecture == "gated":
+            assert self.b_gate is not None
+            assert self.r_mag is not None
+            assert self.b_mag is not None
+            projected = x @ self.W_enc
+            magnitude = torch.relu(projected * self.r_mag.exp() + self.b_mag)
+            return magnitude * (projected + self.b_gate > 0)
+        pre = torch.addmm(self.b_enc, x, self.W_enc)
+        if self.architecture == "jumprelu":
+            assert self.threshold is not None
+            return torch.relu(pre) * (pre > self.threshold)
+        if self.architecture == "topk":
+            assert self.k is not None
+            if self.rescale_by_decoder_norm:
+                pre = pre * self.W_dec.norm(dim=1)
+            top = pre.topk(self.k, dim=1, sorted=False)
+            return torch.zeros_like(pre).scatter_(1, top.indices, top.values.relu())
+        return pre.relu_()
+
+    def to(self, device: torch.device) -> SparseAutoencoder:
+        return replace(self, **_moved(self, device))
+
+
+def _normalize(x: Float[Tensor, "n d_in"], mode: str) -> Float[Tensor, "n d_in"]:
+    """SAELens's run-time normalisations of the input."""
+    if mode == "layer_norm":
+        x = x - x.mean(dim=1, keepdim=True)
+        return x / (x.std(dim=1, keepdim=True) + 1e-5)
+    if mode == "constant_norm_rescale":
+        coefficient: Tensor = x.shape[1] ** 0.5 / x.norm(dim=1, keepdim=True)
+        return x * coefficient
+    return x
+
+
+@dataclass(frozen=True)
+class Units:
+    """Baseline units: `relu(s (x.d - mu) - theta)`; theta is infinite where a unit could not be matched."""
+
+    kind: str
+    hook: str
+    d_in: int
+    unit: Int[Tensor, " n_features"]
+    """The unit behind each feature; neurons: its index, random directions: its number."""
+    direction: Float[Tensor, "n_features d_in"] | None
+    """Unit vectors; None where the units are neurons, coordinates of the hook."""
+    sign: Float[Tensor, " n_features"]
+    mu: Float[Tensor, " n_features"]
+    theta: Float[Tensor, " n_features"]
+    matched_to: str | None = None
+    matched_feature: Int[Tensor, " n_features"] | None = None
+    matched: tuple[bool, ...] = ()
+    format: str = ""
+    source: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_features(self) -> int:
+        return int(self.unit.shape[0])
+
+    @property
+    def n_units(self) -> int:
+        return len(set(self.unit.tolist()))
+
+    @property
+    def activation(self) -> str:
+        return "relu(s (x.d - mu) - theta)"
+
+    @property
+    def directions(self) -> Float[Tensor, "n_features d_out"]:
+        """The sign belongs to it: a flipped unit writes the other way."""
+        if self.direction is not None:
+            return self.direction * self.sign[:, None]
+        eye = torch.zeros(self.n_features, self.d_in, device=self.unit.device)
+        return eye.scatter_(1, self.unit[:, None], self.sign[:, None])
+
+    def encode(self, x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
+        projected = x[:, self.unit] if self.direction is None else x @ self.direction.T
+        return projected.sub_(self.mu).mul_(self.sign).sub_(self.theta).relu_()
+
+    def to(self, device: torch.device) -> Units:
+        return replace(self, **_moved(self, device))
+
+
+def _moved(dictionary: SparseAutoencoder | Units, device: torch.device) -> dict[str, Any]:
+    values = {item.name: getattr(dictionary, item.name) for item in fields(dictionary)}
+    return {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def checksum(dictionary: SparseAutoencoder | Units) -> str:
+    """Hash of all weights."""
+    digest = hashlib.blake2b(digest_size=16)
+    for item in fields(dictionary):
+        value = getattr(dictionary, item.name)
+        if isinstance(value, Tensor):
+            digest.update(item.name.encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,279 @@
+"""The subject model: loaded with TransformerLens, run as far as the last hook and no further.
+
+The forward pass is stopped by an exception raised in the last hook point that anybody asked for: that
+skips the later layers and the unembedding whatever the architecture (`stop_at_layer` of the bridge does
+not skip the unembedding for a hook in the last block).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from autointerp.errors import InputError, nearest
+from autointerp.resources import BUNDLED
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class _Stop(Exception):
+    """Ends a forward pass; no error."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A loaded subject model."""
+
+    name: str
+    revision: str | None
+    processing: str
+    dtype: str
+    architecture: str
+    n_layers: int
+    d_model: int
+    d_vocab: int
+    n_ctx: int
+    checksum: str
+    """Hash of all weights as loaded."""
+    bos: int | None
+    special: tuple[int, ...]
+    """Ids that are masked everywhere."""
+    device: torch.device
+    bridge: Any
+    tokenizer: Any | None
+
+    def hook_names(self) -> list[str]:
+        return sorted(self.bridge.hook_dict)
+
+    def check_hook(self, hook: str) -> None:
+        """Raises InputError naming the nearest hook point where there is none of this name."""
+        if hook not in self.bridge.hook_dict:
+            raise InputError(f'"{self.name}" has no hook point "{hook}"{nearest(hook, self.hook_names())}')
+
+    def width(self, hook: str) -> int:
+        """Width of the activations at a hook point; the heads of `hook_z` side by side."""
+        self.check_hook(hook)
+        tokens = torch.zeros((1, 2), dtype=torch.long, device=self.device)
+        found = self.activations(tokens, [hook])
+        if hook not in found:
+            raise InputError(f'"{self.name}": nothing passes hook point "{hook}" in a forward pass')
+        return int(found[hook].shape[-1])
+
+    @torch.inference_mode()
+    def activations(self, tokens: Int[Tensor, "n L"], hooks: Sequence[str]) -> dict[str, Float[Tensor, "n L d"]]:
+        """Activations at hook points, float32; the forward pass ends when all of them are known."""
+        found: dict[str, Tensor] = {}
+        wanted = set(hooks)
+
+        def keep(activation: Tensor, hook: Any) -> None:
+            name = names[id(hook)]
+            found[name] = activation.reshape(*tokens.shape, -1).float()
+            if len(found) == len(wanted):
+                raise _Stop
+
+        names = {id(self.bridge.hook_dict[name]): name for name in wanted}
+        with contextlib.suppress(_Stop):
+            self.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=[(name, keep) for name in sorted(wanted)])
+        return found
+
+    def encode_texts(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of texts; special tokens written out in a text stay text."""
+        if self.tokenizer is None:
+            raise InputError(f'"{self.name}" has no tokenizer: only an npy: source of token ids can be used with it')
+        encoded = self.tokenizer(
+            texts, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False, verbose=False
+        )
+        return [list(ids) for ids in encoded["input_ids"]]
+
+    def tokenizer_hash(self) -> str:
+        """Hash of the tokenizer's whole definition; "" where there is none."""
+        if self.tokenizer is None:
+            return ""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        text = backend.to_str() if backend is not None else json.dumps(self.tokenizer.get_vocab(), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def vocabulary(self) -> list[str]:
+        """Every token as text, [V]; bytes that are not UTF-8 on their own are written \\xNN."""
+        if self.tokenizer is None:
+            return [f"<{token}>" for token in range(self.d_vocab)]
+        pieces = self.tokenizer.convert_ids_to_tokens(list(range(min(self.d_vocab, len(self.tokenizer)))))
+        special, byte_level = set(self.special), self._is_byte_level()
+        texts = [
+            f"<{token}>" if piece is None else piece if token in special else _text_of(piece, byte_level)
+            for token, piece in enumerate(pieces)
+        ]
+        return texts + [f"<{token}>" for token in range(len(texts), self.d_vocab)]
+
+    def _is_byte_level(self) -> bool:
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        return backend is not None and "ByteLevel" in json.dumps(json.loads(backend.to_str()).get("decoder"))
+
+
+def _text_of(piece: str, byte_level: bool) -> str:
+    if byte_level:
+        table = _byte_of_character()
+        data = b"".join(bytes([table[c]]) if c in table else c.encode() for c in piece)
+        return data.decode("utf-8", "backslashreplace")
+    as_byte = re.fullmatch(r"<0x([0-9A-F]{2})>", piece)
+    if as_byte:
+        return bytes([int(as_byte[1], 16)]).decode("utf-8", "backslashreplace")
+    return piece.replace("\u2581", " ")
+
+
+def _byte_of_character() -> dict[str, int]:
+    """The table of byte-level BPE: printable bytes stand for themselves, the others from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
+
+
+def resolve_model(model: str) -> str:
+    """`bundled:NAME` and local folders to a path; anything else is a hub name."""
+    if model.startswith("bundled:"):
+        name = model.removeprefix("bundled:")
+        known = [folder.name for folder in BUNDLED.iterdir() if (folder / "config.json").is_file()]
+        if name not in known:
+            raise InputError(f'subject.model: there is no bundled model "{name}"{nearest(name, known)}')
+        return str(BUNDLED / name)
+    path = Path(model)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f'subject.model: the folder "{model}" has no config.json')
+        return str(path)
+    if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise InputError(f'subject.model: there is no folder "{model}"')
+    return model
+
+
+def load_subject(model: str, revision: str | None, processing: str, dtype: str, device: str) -> Subject:
+    """Loads a Hugging Face model, by name or from a folder, through TransformerBridge.
+
+    Raises InputError where it is not there, is damaged, or holds NaN or infinite weights.
+    """
+    path = resolve_model(model)
+    local = Path(path).is_dir()
+    where = _device(device)
+    with _quiet():
+        from transformer_lens.model_bridge import TransformerBridge
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        try:
+            config = AutoConfig.from_pretrained(path, revision=revision)
+            hf_model = AutoModelForCausalLM.from_pretrained(
+                path, revision=revision, dtype=DTYPES[dtype], attn_implementation="eager"
+            )
+        except Exception as error:  # transformers raises many kinds; each means that this model cannot be had
+            reason = str(error).strip().split("\n")[0]
+            hint = "" if local else "; give a local folder, or check the name and the network"
+            raise InputError(f'subject.model: "{model}" cannot be loaded: {reason}{hint}') from error
+        for name, weight in hf_model.named_parameters():
+            if not torch.isfinite(weight).all():
+                raise InputError(f'subject.model: "{model}" has NaN or infinite weights in "{name}"')
+        checksum = _checksum(hf_model)
+        tokenizer = _load_tokenizer(path, revision, local)
+        hf_model.eval()
+        bridge = TransformerBridge.boot_transformers(
+            path, hf_model=hf_model, tokenizer=tokenizer, device=str(where), dtype=DTYPES[dtype]
+        )
+        if processing == "folded":
+            bridge.enable_compatibility_mode()
+        bridge.eval()
+    d_vocab = int(config.vocab_size)
+    ids = [config.bos_token_id, config.eos_token_id, config.pad_token_id]
+    if tokenizer is not None:
+        ids += list(tokenizer.all_special_ids)
+    special = {id_ for item in ids for id_ in (item if isinstance(item, list) else [item]) if id_ is not None}
+    bos = tokenizer.bos_token_id if tokenizer is not None else config.bos_token_id
+    return Subject(
+        name=model,
+        revision=revision,
+        processing=processing,
+        dtype=dtype,
+        architecture=str((config.architectures or [type(hf_model).__name__])[0]),
+        n_layers=int(bridge.cfg.n_layers),
+        d_model=int(bridge.cfg.d_model),
+        d_vocab=d_vocab,
+        n_ctx=int(bridge.cfg.n_ctx),
+        checksum=checksum,
+        bos=int(bos) if isinstance(bos, int) and 0 <= bos < d_vocab else None,
+        special=tuple(sorted(int(id_) for id_ in special if 0 <= id_ < d_vocab)),
+        device=where,
+        bridge=bridge,
+        tokenizer=tokenizer,
+    )
+
+
+def _load_tokenizer(path: str, revision: str | None, local: bool) -> Any | None:
+    """The model's tokenizer; None where a local folder has no tokenizer files."""
+    from transformers import AutoTokenizer
+
+    files = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+    if local and not any((Path(path) / name).is_file() for name in files):
+        return None
+    try:
+        return AutoTokenizer.from_pretrained(path, revision=revision)
+    except Exception as error:  # as above: whatever it is, the tokenizer cannot be had
+        raise InputError(f'subject.model: the tokenizer of "{path}" cannot be loaded: {error}') from error
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f'subject.device: "{name}" is no device; give auto, cpu or cuda') from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f'subject.device: "{name}" is not here; give auto or cpu')
+    return device
+
+
+def _checksum(model: torch.nn.Module) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps other people's progress bars and notices off the terminal while a model loads."""
+    loggers = [logging.getLogger(name) for name in ("transformers", "transformer_lens", "huggingface_hub", "root", "")]
+    levels = [logger.level for logger in loggers]
+    bars = {name: os.environ.get(name) for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "TQDM_DISABLE")}
+    os.environ.update(dict.fromkeys(bars, "1"))
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()
+        nowhere = io.StringIO()
+        with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        for name, value in bars.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,254 @@
+"""From documents to the token file: cut once, split by document.
+
+1. Each document is tokenised without special tokens and cut into contexts of `context_length` (one
+   place less where a BOS is put in front). `npy` rows are contexts as they are, a document each.
+2. A document's split is decided by the hash of its content, before anything is looked at; so is its
+   document block, the unit in which documents are resampled.
+3. Marks say of every place whether it is padding, special, or dropped. A window of the explain split
+   whose tokens also stand in the select or score split is dropped (licence headers), so that the score
+   split stays a probability sample.
+4. Files are written under a temporary name and renamed when complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from autointerp.errors import InputError
+from autointerp.hashing import bytes_hash, content_hash, hash01, hash64, stream_key
+from autointerp.records import N_BLOCKS, SPLITS, Bool, Int32, Int64
+from autointerp.subject.sources import Document, documents, load_npy, parse_source
+from autointerp.subject.tokens import DROPPED, SPECIAL, VALID, TokenFile, by_window
+
+Encode = Callable[[list[str]], list[list[int]]]
+"""Texts to token ids, without special tokens."""
+
+
+@dataclass(frozen=True)
+class TokenPlan:
+    """Everything that decides the token file."""
+
+    source: str
+    context_length: int
+    n_tokens: int | None
+    allow_fewer: bool
+    bos: int | None
+    """The id put in front of each context; None: none is."""
+    special: tuple[int, ...]
+    d_vocab: int
+    window: int
+    shares: tuple[float, float, float]
+    tokenizer: str
+    """Hash of the tokenizer: another one makes other tokens."""
+
+    @property
+    def key(self) -> str:
+        return content_hash(asdict(self), tag="tokens")
+
+
+def open_tokens(folder: Path, plan: TokenPlan, encode: Encode | None, progress: Callable[[int], None]) -> TokenFile:
+    """The token file of `plan` in `folder`, written now if it is not there yet.
+
+    Raises InputError on bad input, and then leaves nothing behind. `progress` is told the tokens so far.
+    """
+    home = folder / f"tokens-{plan.key[:12]}"
+    if not (home / "tokens.json").is_file():
+        temporary = folder / f"{home.name}.{os.getpid()}.part"
+        made_parent = not folder.exists()
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            _write(temporary, plan, encode, progress)
+            shutil.rmtree(home, ignore_errors=True)
+            temporary.rename(home)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if made_parent:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+    return TokenFile(home)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A document as contexts: tokens [n, L], marks [n, L], offsets [n]."""
+
+    name: str
+    digest: str
+    tokens: Int32
+    marks: npt.NDArray[np.uint8]
+    offset: Int64
+
+
+def _write(folder: Path, plan: TokenPlan, encode: Encode | None, progress: Callable[[int], None]) -> None:
+    kind, _ = parse_source(plan.source)
+    cuts = _cut_rows(plan) if kind == "npy" else _cut_documents(plan, encode)
+    names: list[str] = []
+    hashes: list[str] = []
+    n_contexts, n_tokens = 0, 0
+    with (
+        (folder / "tokens.bin").open("wb") as tokens_file,
+        (folder / "marks.bin").open("wb") as marks_file,
+        (folder / "document.bin").open("wb") as document_file,
+        (folder / "offset.bin").open("wb") as offset_file,
+    ):
+        for cut in cuts:
+            take = len(cut.tokens)
+            if plan.n_tokens is not None:
+                reached = n_tokens + np.cumsum((cut.marks & VALID).sum(axis=1))
+                take = min(take, int(np.searchsorted(reached, plan.n_tokens)) + 1)
+            tokens_file.write(np.ascontiguousarray(cut.tokens[:take]).tobytes())
+            marks_file.write(np.ascontiguousarray(cut.marks[:take]).tobytes())
+            document_file.write(np.full(take, len(names), np.int32).tobytes())
+            offset_file.write(cut.offset[:take].tobytes())
+            names.append(cut.name)
+            hashes.append(cut.digest)
+            n_contexts += take
+            n_tokens += int((cut.marks[:take] & VALID).sum())
+            progress(n_tokens)
+            if plan.n_tokens is not None and n_tokens >= plan.n_tokens:
+                break
+    if n_tokens == 0:
+        raise InputError(f'tokens.source: "{plan.source}" holds no text')
+    if plan.n_tokens is not None and n_tokens < plan.n_tokens and not plan.allow_fewer:
+        raise InputError(
+            f'tokens.source: "{plan.source}" holds {n_tokens:,} tokens, fewer than n_tokens = {plan.n_tokens:,}; '
+            "ask for fewer, or set allow_fewer = true"
+        )
+    splits = _splits_of(hashes, plan.shares)
+    keys = np.array([int(digest[:15], 16) for digest in hashes], dtype=np.int64)
+    blocks = hash64(stream_key(0, "document block"), keys) % np.uint64(N_BLOCKS)
+    table = {"name": names, "hash": hashes, "split": splits.tolist(), "block": blocks.tolist()}
+    (folder / "documents.json").write_text(json.dumps(table), encoding="utf-8")
+    facts = {"n_contexts": n_contexts, "context_length": plan.context_length, "window": plan.window}
+    (folder / "tokens.json").write_text(json.dumps(facts | {"plan": asdict(plan)}), encoding="utf-8")
+    _drop_shared_windows(TokenFile(folder))
+    token_file = TokenFile(folder)
+    for split, share in zip(SPLITS, plan.shares, strict=True):
+        if share > 0 and split != "select" and len(token_file.scored_windows(split)) == 0:
+            raise InputError(
+                f'tokens.source: "{plan.source}" has {len(names)} document(s), and none of them falls into the {split} '
+                "split with text of its own; give more documents, so that explaining and scoring see different ones"
+            )
+
+
+def _splits_of(hashes: Sequence[str], shares: tuple[float, float, float]) -> npt.NDArray[np.int64]:
+    """By content alone: the same document lands in the same split in every run."""
+    keys = np.array([int(digest[:15], 16) for digest in hashes], dtype=np.int64)
+    u = hash01(stream_key(0, "split"), keys)
+    return np.minimum(np.searchsorted(np.cumsum(shares), u, side="right"), len(SPLITS) - 1)
+
+
+def _cut_documents(plan: TokenPlan, encode: Encode | None) -> Iterator[_Cut]:
+    if encode is None:
+        raise InputError("the subject has no tokenizer: only an npy: source of token ids can be used with it")
+    room = plan.context_length - (plan.bos is not None)
+    for batch in _batches(documents(plan.source), 64):
+        for document, ids in zip(batch, encode([document.text for document in batch]), strict=True):
+            if not ids:
+                continue
+            flat = np.asarray(ids, dtype=np.int64)
+            _check_ids(flat, plan, document.name)
+            n = -(-len(flat) // room)
+            text = np.zeros(n * room, np.int32)
+            text[: len(flat)] = flat
+            valid = np.zeros(n * room, bool)
+            valid[: len(flat)] = True
+            tokens, marks = text.reshape(n, room), valid.reshape(n, room)
+            if plan.bos is not None:
+                tokens = np.concatenate([np.full((n, 1), plan.bos, np.int32), tokens], axis=1)
+                marks = np.concatenate([np.ones((n, 1), bool), marks], axis=1)
+            yield _Cut(
+                name=document.name,
+                digest=bytes_hash(document.text.encode("utf-8", "surrogatepass")),
+                tokens=tokens,
+                marks=_mark(tokens, marks, plan.special),
+                offset=np.arange(n, dtype=np.int64) * room,
+            )
+
+
+def _cut_rows(plan: TokenPlan) -> Iterator[_Cut]:
+    array = load_npy(parse_source(plan.source)[1])
+    for number in range(len(array)):
+        row = np.asarray(array[number]).astype(np.int64)[None, :]
+        _check_ids(row, plan, f"row {number}")
+        if plan.bos is not None and row[0, 0] != plan.bos:
+            raise InputError(
+                f'"{plan.source}", row {number}, does not begin with the BOS id {plan.bos}: npy rows are used as they '
+                "are; set prepend_bos = false, or put the BOS in column 0"
+            )
+        if plan.bos is not None and row[0, 1] == plan.bos:
+            raise InputError(f'"{plan.source}", row {number}, begins with two BOS ids ({plan.bos})')
+        tokens = row.astype(np.int32)
+        yield _Cut(
+            name=f"row {number}",
+            digest=bytes_hash(tokens.tobytes()),
+            tokens=tokens,
+            marks=_mark(tokens, np.ones(tokens.shape, bool), plan.special),
+            offset=np.zeros(1, np.int64),
+        )
+
+
+def _check_ids(ids: Int64, plan: TokenPlan, name: str) -> None:
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= plan.d_vocab:
+        wrong = low if low < 0 else high
+        raise InputError(
+            f'"{plan.source}", {name}: token id {wrong} is out of range; the subject\'s vocabulary has ids 0 to '
+            f"{plan.d_vocab - 1}"
+        )
+
+
+def _mark(tokens: Int32, valid: Bool, special: Iterable[int]) -> npt.NDArray[np.uint8]:
+    is_special = np.isin(tokens, np.array(sorted(special), dtype=np.int32)) & valid
+    return (valid * VALID + is_special * SPECIAL).astype(np.uint8)
+
+
+def _batches(items: Iterable[Document], size: int) -> Iterator[list[Document]]:
+    batch: list[Document] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _window_hashes(token_file: TokenFile, contexts: Int64) -> npt.NDArray[np.uint64]:
+    """A hash of the scored tokens of each window, [n, windows]."""
+    scored = token_file.scored(contexts)
+    tokens = np.where(scored, token_file.tokens[contexts], -1)
+    cut = by_window(tokens + 1, token_file.window) - 1
+    state = np.full(cut.shape[:2], stream_key(0, "window") >> 1, dtype=np.int64)
+    for place in range(cut.shape[2]):
+        column = cut[:, :, place].astype(np.int64)
+        state = np.where(column >= 0, hash64(0, state, column).astype(np.int64), state)
+    return state.astype(np.uint64)
+
+
+def _drop_shared_windows(token_file: TokenFile) -> None:
+    """Marks the windows of the explain split that stand, token for token, in another split too."""
+    explain = SPLITS.index("explain")
+    seen: list[npt.NDArray[np.uint64]] = []
+    others = np.flatnonzero(token_file.split != explain)
+    for first in range(0, len(others), 8192):
+        seen.append(np.unique(_window_hashes(token_file, others[first : first + 8192])))
+    elsewhere = np.unique(np.concatenate([*seen, np.zeros(0, np.uint64)]))
+    shape = (token_file.n_contexts, token_file.context_length)
+    marks = np.memmap(token_file.folder / "marks.bin", np.uint8, "r+", shape=shape)
+    mine = token_file.contexts_of("explain")
+    for first in range(0, len(mine), 8192):
+        contexts = mine[first : first + 8192]
+        shared = np.isin(_window_hashes(token_file, contexts), elsewhere)
+        places = np.repeat(shared, token_file.window, axis=1)[:, : token_file.context_length]
+        marks[contexts] = np.where(places & (marks[contexts] == VALID), VALID | DROPPED, marks[contexts])
+    marks.flush()

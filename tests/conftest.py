@@ -1,0 +1,115 @@
+"""What every test can ask for: a tiny random subject, dictionaries on disk, token arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+VOCABULARY, WIDTH, LAYERS, CONTEXT = 61, 32, 3, 24
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random three-layer GPT-2 on disk, without a tokenizer; ids 0 (BOS) and 1 are special."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder = tmp_path_factory.mktemp("tiny-model")
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=VOCABULARY, n_embd=WIDTH, n_layer=LAYERS, n_head=4, n_positions=CONTEXT, bos_token_id=0, eos_token_id=1
+    )
+    model = GPT2LMHeadModel(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.mul_(8)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_subject(tiny_model: Path) -> Any:
+    from autointerp.subject.model import load_subject
+
+    return load_subject(str(tiny_model), None, "raw", "float32", "cpu")
+
+
+@pytest.fixture(scope="session")
+def token_array() -> np.ndarray:
+    """[90, CONTEXT] ids with a skewed frequency, BOS first, the special id 1 strewn in."""
+    rng = np.random.default_rng(0)
+    frequency = 1 / np.arange(1, VOCABULARY - 1)
+    array = rng.choice(np.arange(2, VOCABULARY), size=(90, CONTEXT), p=frequency / frequency.sum())
+    array[:, 0] = 0
+    array[rng.random(array.shape) < 0.01] = 1
+    array[:, 0] = 0
+    return array.astype(np.int32)
+
+
+@pytest.fixture(scope="session")
+def tokens_npy(token_array: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tokens") / "tokens.npy"
+    np.save(path, token_array)
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_sae() -> Callable[..., Path]:
+    """Writes a random dictionary in SAELens's format; `change` may edit config and weights before."""
+    import torch
+    from safetensors.torch import save_file
+
+    def write(
+        folder: Path,
+        architecture: str = "standard",
+        d_in: int = WIDTH,
+        d_sae: int = 48,
+        hook: str = "blocks.1.hook_resid_post",
+        seed: int = 0,
+        change: Callable[[dict[str, Any], dict[str, Any]], None] | None = None,
+        **config: Any,
+    ) -> Path:
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(*shape: int) -> Any:
+            return torch.randn(*shape, generator=generator)
+
+        weights = {"W_enc": normal(d_in, d_sae) / d_in**0.5, "W_dec": normal(d_sae, d_in), "b_dec": 0.1 * normal(d_in)}
+        scale = 1.5
+        if architecture == "gated":
+            weights |= {"b_gate": normal(d_sae) - scale, "r_mag": 0.1 * normal(d_sae), "b_mag": 0.1 * normal(d_sae)}
+        else:
+            weights["b_enc"] = normal(d_sae) - scale
+        if "jumprelu" in architecture:
+            weights["threshold"] = 0.5 * normal(d_sae).abs()
+        if architecture == "topk":
+            config = {"k": 5, **config}
+            weights["b_enc"] = normal(d_sae)
+        written: dict[str, Any] = {
+            "architecture": architecture,
+            "d_in": d_in,
+            "d_sae": d_sae,
+            "dtype": "float32",
+            "apply_b_dec_to_input": "transcoder" not in architecture,
+            "normalize_activations": "none",
+            "metadata": {"sae_lens_version": "6.54.12", "hook_name": hook},
+            **config,
+        }
+        if change is not None:
+            change(written, weights)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cfg.json").write_text(json.dumps(written))
+        save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / "sae_weights.safetensors")
+        return folder
+
+    return write

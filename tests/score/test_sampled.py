@@ -1,0 +1,277 @@
+"""The embedded simulator's samples: classes, sizes, draws and predictions against their definitions."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from autointerp.explain.lookup import EMPTY, Entries, entries_of, from_lists, predict, triggers
+from autointerp.hashing import hash01, stream_key
+from autointerp.records import ANY_TOKEN, FeatureWindows, GramTable, Windows
+from autointerp.score import published
+from autointerp.score.sampled import (
+    Candidates,
+    Pool,
+    _all_strata,
+    candidates,
+    draw_windows,
+    judge,
+    published_windows,
+    simulate,
+    take,
+    top_tokens,
+)
+from autointerp.score.sampling import CLASSES, EXPLANATION, NOT_SAMPLED, TOKEN, TOP
+
+L, V, SEED = 6, 15, 3
+LIMITS = np.asarray([0.8, 1.2, 1.6, 2.4])
+TOP_TOKENS = np.int32([1, 2])
+
+
+def grams(*pairs: tuple[int, int]) -> Entries:
+    """Entries of rising value."""
+    previous, token = (np.asarray([pair[i] for pair in pairs], dtype=np.int32) for i in (0, 1))
+    value = np.arange(1, len(pairs) + 1, dtype=np.float32)
+    return Entries(previous, token, value, np.full(len(pairs), 0.25, np.float32))
+
+
+class World:
+    """All windows of a split with the activations of one feature, and what extraction keeps of them."""
+
+    def __init__(
+        self, seed: int, n: int = 900, density: float = 0.03, pool: int = 300, reservoir: int = 60, feature: int = 7
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        tokens = np.minimum(rng.geometric(0.25, (n, L)) - 1, V - 1).astype(np.int32)
+        previous = np.concatenate([rng.integers(-1, V, (n, 1)), tokens[:, :-1]], axis=1).astype(np.int32)
+        scored = rng.random((n, L)) < 0.95
+        scored[:, 1] = True
+        number = np.sort(rng.choice(10 * n, n, replace=False))
+        self.windows = Windows(number, number // 4, (number % 5).astype(np.int32), tokens, previous, scored)
+        fires = (rng.random((n, L)) < density) & scored
+        self.truth = np.where(fires, rng.exponential(1, (n, L)) + 0.1, 0).astype(np.float32)
+        self.maximum = self.truth.max(axis=1)
+        self.feature = feature
+        self.u = hash01(stream_key(SEED, "window"), feature, number)
+        self.pool_rows = np.sort(rng.choice(n, min(pool, n), replace=False))
+        firing = np.flatnonzero(self.maximum > 0)
+        top = firing[np.argsort(-self.maximum[firing], kind="stable")][:20]
+        kept = firing[np.argsort(self.u[firing])][:reservoir]
+        kept = kept[~np.isin(kept, top)]
+        self.kept_rows = np.concatenate([top, kept])
+        self.firing = FeatureWindows(
+            feature, n, len(firing), number[self.kept_rows], np.repeat(["T", "F"], [len(top), len(kept)]),
+            self.maximum[self.kept_rows], self.u[self.kept_rows], self.truth[self.kept_rows],
+        )  # fmt: skip
+
+    def candidates(self, pool: Pool | None = None, tokens: np.ndarray = TOP_TOKENS) -> Candidates:
+        pool = pool or Pool(take(self.windows, self.pool_rows))
+        fires = np.flatnonzero(self.maximum[self.pool_rows] > 0)
+        return candidates(self.firing, take(self.windows, self.kept_rows), pool, fires, LIMITS, tokens, SEED)
+
+    def row_of(self, windows: Windows) -> np.ndarray:
+        return np.searchsorted(self.windows.window, windows.window)
+
+    def slow_class(self, row: int, lookup: Entries) -> str:
+        """ESTIMATOR.md, point 3, for a window of which everything is known."""
+        if self.maximum[row] > 0:
+            if row in self.kept_rows[self.firing.stratum == "T"]:
+                return "T"
+            return f"F{1 + int((self.maximum[row] >= LIMITS).sum())}"
+        scored = self.windows.scored[row]
+        tokens, before = self.windows.tokens[row][scored], self.windows.previous[row][scored]
+        listed = set(zip(lookup.previous.tolist(), lookup.token.tolist(), strict=True))
+        if any((int(p), int(t)) in listed or (-1, int(t)) in listed for p, t in zip(before, tokens, strict=True)):
+            return "E"
+        return "M" if set(tokens.tolist()) & {1, 2} else "R"
+
+
+LOOKUPS = {
+    "tokens": grams((-1, 3), (-1, 4)),
+    "pairs": grams((-1, 5), (0, 5), (2, 6), (1, 0)),
+    "silent": EMPTY,
+    "everything": grams(*((-1, t) for t in range(V))),
+}
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+@pytest.mark.parametrize("seed", range(3))
+def test_each_window_is_in_the_class_that_its_definition_gives(seed: int, name: str) -> None:
+    world = World(seed)
+    drawn = draw_windows(world.candidates(), LOOKUPS[name])
+    rows = world.row_of(drawn.windows)
+    assert len(np.unique(rows)) == len(rows) == 60
+    assert [CLASSES[k] for k in drawn.classes] == [world.slow_class(row, LOOKUPS[name]) for row in rows]
+    for field in fields(Windows):
+        assert np.array_equal(getattr(drawn.windows, field.name), getattr(world.windows, field.name)[rows])
+    assert np.array_equal(drawn.truth, world.truth[rows])
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_of_each_class_come_the_windows_of_smallest_u_and_the_sizes_are_shares(name: str) -> None:
+    world, lookup = World(5), LOOKUPS[name]
+    drawn = draw_windows(world.candidates(), lookup)
+    quiet = world.pool_rows[world.maximum[world.pool_rows] == 0]
+    frame = np.concatenate([world.kept_rows, quiet])
+    classes = np.asarray([world.slow_class(row, lookup) for row in frame])
+    n_firing = int((world.maximum > 0).sum())
+    n_top, n_reservoir = int((classes == "T").sum()), int(np.char.startswith(classes, "F").sum())
+    for k, of in enumerate(CLASSES):
+        members = frame[classes == of]
+        assert drawn.available[k] == len(members)
+        smallest = members[np.argsort(world.u[members])][: drawn.n[k]]
+        assert set(world.row_of(drawn.windows)[drawn.classes == k]) == set(smallest)
+        size = (
+            n_top if of == "T"
+            else (n_firing - n_top) * len(members) / n_reservoir if of.startswith("F")
+            else (900 - n_firing) * len(members) / len(quiet)
+        )  # fmt: skip
+        assert drawn.sizes[k] == pytest.approx(size)
+    assert drawn.sizes.sum() == pytest.approx(900)
+    assert np.array_equal(drawn.n_class, drawn.n[drawn.classes])
+    assert np.array_equal(drawn.size_class, drawn.sizes[drawn.classes])
+
+
+@pytest.mark.parametrize("pool", [300, 10])
+def test_all_explanations_of_a_feature_share_its_firing_windows(pool: int) -> None:
+    """Also where the pool has fewer silent windows than are wanted, and the firing ones take over the rest."""
+    feature = World(6, pool=pool).candidates()
+    drawn = [draw_windows(feature, lookup) for lookup in LOOKUPS.values()]
+    firing = [one.windows.window[one.classes < EXPLANATION] for one in drawn]
+    for one in firing[1:]:
+        assert np.array_equal(one, firing[0])
+
+
+def test_a_window_in_both_strata_counts_once_as_a_top_one() -> None:
+    world = World(7)
+    n = len(world.kept_rows)
+    twice = np.concatenate([np.arange(n), [0]])
+    doubled = FeatureWindows(
+        7, 900, world.firing.n_firing_windows, world.firing.window[twice], np.append(world.firing.stratum, "F"),
+        world.firing.maximum[twice], world.firing.u[twice], world.firing.truth[twice],
+    )  # fmt: skip
+    plain = world.candidates()
+    feature = candidates(
+        doubled, take(plain.kept, twice), plain.pool, np.flatnonzero(~plain.silent), LIMITS, TOP_TOKENS, SEED
+    )
+    assert np.array_equal(feature.kept.window, plain.kept.window)
+    assert (feature.classes == TOP).sum() == 20
+
+
+def test_windows_of_another_feature_are_refused() -> None:
+    world = World(8)
+    with pytest.raises(ValueError, match="feature 7"):
+        candidates(world.firing, take(world.windows, world.kept_rows[::-1]), Pool(world.windows), [], LIMITS,
+                   TOP_TOKENS, SEED)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_the_pool_knows_where_a_lookup_fires(name: str) -> None:
+    windows, lookup = World(9).windows, LOOKUPS[name]
+    fires = triggers(from_lists([lookup]), 0, windows.tokens, windows.previous) & windows.scored
+    assert np.array_equal(Pool(windows).holding(lookup.previous, lookup.token), fires.any(axis=1))
+
+
+def test_predictions_are_those_of_the_lookup_and_0_where_not_scored() -> None:
+    table = from_lists(list(LOOKUPS.values()))
+    drawn = draw_windows(World(10).candidates(), LOOKUPS["pairs"])
+    simulated = simulate(drawn, entries_of(table, 1))
+    value, probability = predict(table, 1, drawn.windows.tokens, drawn.windows.previous)
+    assert np.array_equal(simulated.prediction, np.where(drawn.windows.scored, value, 0))
+    assert np.array_equal(simulated.probability, np.where(drawn.windows.scored, probability, 0))
+    assert (simulated.prediction[drawn.classes >= TOKEN] == 0).all()
+    assert (simulated.prediction[drawn.classes == EXPLANATION] != 0).any(axis=1).all()
+
+
+def test_a_window_is_judged_by_its_chance_of_firing_anywhere() -> None:
+    windows = World(11).windows
+    lookup = LOOKUPS["pairs"]
+    fires, probability = judge(lookup, windows)
+    _, q = predict(from_lists([lookup]), 0, windows.tokens, windows.previous)
+    for w in range(50):
+        silent = 1.0
+        for i in range(L):
+            silent *= 1 - (float(q[w, i]) if windows.scored[w, i] else 0.0)
+        assert probability[w] == pytest.approx(1 - silent)
+        assert fires[w] == (1 - silent >= 0.5)
+
+
+def test_a_feature_that_never_fires_on_the_split_has_silent_windows_only() -> None:
+    feature = World(12, density=0.0).candidates()
+    drawn = draw_windows(feature, LOOKUPS["tokens"])
+    assert (drawn.classes >= EXPLANATION).all()
+    assert drawn.sizes.sum() == pytest.approx(900)
+    assert len(published_windows(feature, 1.0)) >= 50
+
+
+def test_top_tokens_are_the_heaviest() -> None:
+    token = np.arange(50, dtype=np.int32)[::-1].copy()
+    count = np.ones(50, np.int64)
+    table = GramTable(np.asarray([0, 20, 50]), token * 0 - 1, token, 50.0 - np.arange(50), count, count, np.zeros(2))
+    assert top_tokens(table, 1).tolist() == token[20:40].tolist()
+    assert ANY_TOKEN not in top_tokens(table, 1)
+
+
+# --- published --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("density", "n"), [(0.03, 900), (0.2, 900), (0.002, 900), (0.03, 40)])
+def test_the_published_windows_are_those_that_the_protocols_choose(density: float, n: int) -> None:
+    """Choosing again among the windows handed on gives the same windows as choosing among all."""
+    feature = World(13, n=n, density=density).candidates()
+    wide, narrow = _all_strata(feature, 5.0), published_windows(feature, 5.0)
+    for choose in (
+        lambda w: published.choose_top_random(w.top, w.random_5, w.u),
+        lambda w: published.choose_intervals(w.top, w.interval, w.random_10, w.out_of_context, w.u),
+        lambda w: published.choose_quantiles(w.quantile, w.silent, w.u),
+        lambda w: published.choose_saebench(
+            w.truth.max(axis=1), (w.truth.astype(np.float64) ** 2).sum(axis=1), w.top, w.silent, w.u, 5.0
+        ),
+    ):
+        before, after = choose(wide), choose(narrow)
+        assert np.array_equal(wide.windows.window[before.index], narrow.windows.window[after.index])
+        assert np.array_equal(before.stratum, after.stratum)
+        assert before.missing == after.missing
+
+
+def test_published_strata_are_measured() -> None:
+    world = World(14, density=0.05)
+    windows = published_windows(world.candidates(), float(world.maximum.max()))
+    rows = world.row_of(windows.windows)
+    assert len(np.unique(rows)) == len(rows) == len(windows)
+    assert np.array_equal(windows.truth, world.truth[rows])
+    assert np.array_equal(windows.u, world.u[rows])
+    assert np.array_equal(windows.silent, world.maximum[rows] == 0)
+    assert np.array_equal(windows.interval >= 0, world.maximum[rows] > 0)
+    assert windows.random_5.sum() == 5
+    assert windows.random_10.sum() == 10
+    assert windows.out_of_context.sum() == 20
+    assert not (windows.random_10 & windows.out_of_context).any()
+    held = np.isin(windows.windows.tokens, TOP_TOKENS) & windows.windows.scored
+    assert held[windows.out_of_context].any(axis=1).all()
+    heights = [world.maximum[rows][windows.quantile == k] for k in range(10)]
+    assert min(map(len, heights)) >= 5
+    assert all(low.max() <= high.min() for low, high in pairwise(heights))
+
+
+def test_random_windows_fire_as_often_as_windows_do() -> None:
+    """Firing windows of the pool are replaced by kept ones: their share over many features is the split's."""
+    shares, expected = [], []
+    pool = None
+    for feature in range(120):
+        world = World(15, density=0.1, feature=feature, pool=400)
+        pool = pool or Pool(take(world.windows, world.pool_rows))
+        windows = published_windows(world.candidates(pool), 5.0)
+        shares.append((windows.random_10 & ~windows.silent).sum() / 10)
+        expected.append((world.maximum > 0).mean())
+    assert np.mean(shares) == pytest.approx(np.mean(expected), abs=0.05)
+
+
+def test_classes_are_numbered_as_in_the_estimator() -> None:
+    assert CLASSES[TOP] == "T"
+    assert CLASSES[EXPLANATION] == "E"
+    assert CLASSES[TOKEN] == "M"
+    assert NOT_SAMPLED == -1

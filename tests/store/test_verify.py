@@ -1,0 +1,195 @@
+"""Every check passes on a good store, and fails on one that is wrong in just that way."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import pytest
+
+from autointerp.store.reader import open_reader
+from autointerp.store.verify import CHECKS, Check, check_names, run_check, verify
+from autointerp.store.writer import StoreWriter
+
+
+def checks_of(path: Path) -> dict[str, Check]:
+    with open_reader(path) as reader:
+        return {check.name: check for check in verify(reader)}
+
+
+def test_a_good_store_passes_and_nothing_is_passed_over(built: tuple[Path, object]) -> None:
+    checks = checks_of(built[0])
+    assert [check for check in checks.values() if not check.ok] == []
+    assert [check.name for check in checks.values() if check.n_checked == 0] == []
+    assert list(checks) == check_names()
+
+
+def test_an_empty_store_has_nothing_wrong(tmp_path: Path) -> None:
+    StoreWriter.open(tmp_path / "x.duckdb").close()
+    checks = checks_of(tmp_path / "x.duckdb")
+    assert all(check.ok for check in checks.values())
+    assert "(nothing to check yet)" in checks["exemplars_in_their_split"].detail
+
+
+def test_a_store_cut_short_has_nothing_wrong(tmp_path: Path, builder: SimpleNamespace) -> None:
+    world = builder.make_world()
+    with StoreWriter.open(tmp_path / "x.duckdb") as writer, writer.transaction() as t:
+        builder._write_tokens(t, world)
+        builder._write_dictionary(t, "sae")
+    assert all(check.ok for check in checks_of(tmp_path / "x.duckdb").values())
+
+
+def test_every_file_begins_with_its_sentence() -> None:
+    for path in CHECKS.glob("*.sql"):
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        assert first.startswith("-- ")
+        assert first.endswith("."), path.name
+
+
+ONE_EXEMPLAR = "WHERE dictionary = 'sae' AND feature = 1 AND split = 'explain' AND stratum = 'top' AND rank = 0"
+ONE_SCORE = "WHERE dictionary = 'sae' AND feature = 1 AND explainer = 'lexical' AND design = 'census'"
+
+CORRUPTIONS = [
+    (
+        "documents_in_one_split",
+        "UPDATE contexts SET document_hash = (SELECT min(document_hash) FROM contexts WHERE split = 'explain') "
+        "WHERE context = (SELECT max(context) FROM contexts WHERE split = 'score')",
+    ),
+    ("contexts_marked", "UPDATE contexts SET scored = [true] || scored[2:] WHERE context = 5"),
+    ("contexts_marked", "UPDATE contexts SET scored = scored[:3] WHERE context = 5"),
+    ("exemplars_in_their_split", f"UPDATE exemplars SET split = 'score' {ONE_EXEMPLAR}"),
+    ("exemplars_in_their_split", f"UPDATE exemplars SET context = 12345 {ONE_EXEMPLAR}"),
+    (  # a licence header: the explain window's scored tokens stand in a context of the score split as well
+        "explain_windows_not_elsewhere",
+        "UPDATE contexts SET tokens = tokens[:8] || (SELECT e.tokens[9:16] FROM contexts e WHERE context = "
+        "(SELECT min(context) FROM exemplars WHERE split = 'explain' AND window_start = 8)) "
+        "|| tokens[16:] WHERE context = (SELECT min(context) FROM contexts WHERE split = 'score' AND len(tokens) = 16)",
+    ),
+    ("activations_finite", f"UPDATE exemplars SET activations = ['nan'::FLOAT] || activations[2:] {ONE_EXEMPLAR}"),
+    ("activations_finite", f"UPDATE exemplars SET activations = [0::FLOAT] || activations[2:] {ONE_EXEMPLAR}"),
+    ("activations_finite", f"UPDATE exemplars SET activations = activations || [1::FLOAT] {ONE_EXEMPLAR}"),
+    ("maximum_is_of_the_activations", f"UPDATE exemplars SET max_activation = max_activation * 0.999 {ONE_EXEMPLAR}"),
+    (
+        "maximum_is_of_the_activations",
+        "UPDATE exemplars SET max_activation = 99, activations = list_transform(activations, lambda a: 99) "
+        f"{ONE_EXEMPLAR}",
+    ),
+    ("positions_in_their_window", f"UPDATE exemplars SET positions = [8] {ONE_EXEMPLAR}"),
+    ("positions_in_their_window", f"UPDATE exemplars SET positions = [3, 2] {ONE_EXEMPLAR}"),
+    ("positions_in_their_window", f"UPDATE exemplars SET window_start = 3, peak = 4 {ONE_EXEMPLAR}"),
+    ("positions_in_their_window", f"UPDATE exemplars SET peak = window_start + 8 {ONE_EXEMPLAR}"),
+    (
+        "activations_at_scored_tokens",
+        "UPDATE contexts SET scored = list_transform(scored, lambda x: false) "
+        f"WHERE context = (SELECT context FROM exemplars {ONE_EXEMPLAR})",
+    ),
+    ("every_feature_has_a_row", "DELETE FROM features WHERE dictionary = 'sae' AND feature = 4"),
+    ("every_feature_has_a_row", "DELETE FROM features WHERE dictionary = 'sae'"),
+    ("every_feature_has_a_row", "UPDATE features SET feature = 6 WHERE dictionary = 'sae' AND feature = 4"),
+    ("every_feature_has_a_row", "UPDATE features SET feature = 3 WHERE dictionary = 'sae' AND feature = 4"),
+    ("every_feature_has_its_splits", "DELETE FROM feature_splits WHERE feature = 4 AND split = 'select'"),
+    ("every_feature_has_its_splits", "INSERT INTO feature_splits FROM feature_splits WHERE feature = 4"),
+    ("every_feature_has_its_splits", "UPDATE feature_splits SET split = 'scroe' WHERE feature = 4 AND split = 'score'"),
+    ("densities_consistent", "UPDATE features SET density = density * 1.01 WHERE feature = 1"),
+    ("densities_consistent", "UPDATE feature_splits SET density = density * 1.01 WHERE split = 'score'"),
+    ("densities_consistent", "UPDATE feature_splits SET n_firing_windows = 0 WHERE feature = 1 AND split = 'score'"),
+    ("densities_consistent", "UPDATE feature_splits SET variance = 'nan' WHERE feature = 1 AND split = 'score'"),
+    ("status_says_firings", "UPDATE features SET status = 'alive' WHERE feature = 5"),
+    ("status_says_firings", "UPDATE features SET status = 'rare' WHERE feature = 4"),
+    ("histograms_add_up", "UPDATE feature_splits SET histogram_linear = [1] || histogram_linear[2:] WHERE feature = 4"),
+    ("histograms_add_up", "UPDATE feature_splits SET histogram_upper = max_activation WHERE feature = 1"),
+    ("tokens_agree", "UPDATE token_splits SET n_tokens = n_tokens + 1 WHERE split = 'select'"),
+    ("tokens_agree", "UPDATE vocab SET n_score = n_score + 1 WHERE token = 3"),
+    ("tokens_agree", "UPDATE feature_splits SET n_windows = n_windows + 1 WHERE feature = 1 AND split = 'score'"),
+    ("tokens_agree", "UPDATE feature_blocks SET n = [1] || n WHERE feature = 1"),
+    ("one_score_each", f"INSERT INTO scores FROM scores {ONE_SCORE}"),
+    ("scores_have_values", f"UPDATE scores SET value = NULL {ONE_SCORE}"),
+    ("scores_have_values", f"UPDATE scores SET status = 'failed' {ONE_SCORE}"),
+    ("scores_have_values", "UPDATE scores SET value = 0 WHERE status = 'dead'"),
+    ("scores_have_values", "UPDATE scores SET value = 0.01 WHERE status = 'constant'"),
+    ("scores_have_values", f"UPDATE scores SET value = 'nan' {ONE_SCORE}"),
+    ("scores_have_values", f"UPDATE scores SET n_failed = n + 1 {ONE_SCORE}"),
+    ("intervals_hold_values", f"UPDATE scores SET ci_low = value + 0.01 {ONE_SCORE}"),
+    ("intervals_hold_values", f"UPDATE scores SET ci_high = NULL {ONE_SCORE}"),
+    ("intervals_hold_values", "UPDATE dictionary_scores SET ci_high = mean - 0.01 WHERE explainer = 'lexical'"),
+    ("intervals_hold_values", "UPDATE comparisons SET simultaneous_low = difference + 0.01"),
+    ("census_pearson_recomputed", f"UPDATE scores SET value = value + 2e-9 {ONE_SCORE}"),
+    ("census_pearson_recomputed", "UPDATE score_moments SET tp = list_transform(tp, lambda x: x * 1.0001)"),
+    ("census_pearson_recomputed", "DELETE FROM score_moments WHERE feature = 1"),
+    ("probabilities_possible", f"UPDATE exemplars SET probability = 0 {ONE_EXEMPLAR}"),
+    ("probabilities_possible", f"UPDATE exemplars SET probability = 1.1 {ONE_EXEMPLAR}"),
+    ("probabilities_possible", "UPDATE pool SET u = 1 WHERE pool = 3"),
+    ("probabilities_possible", "UPDATE simulations SET size_class = 1 WHERE class = 'R'"),
+    ("classes_add_up", "UPDATE simulations SET size_class = size_class + 1 WHERE class = 'R'"),
+    ("classes_add_up", "DELETE FROM simulations WHERE class = 'R'"),
+    ("classes_add_up", "UPDATE simulations SET n_class = n_class + 1 WHERE class = 'F1'"),
+    ("simulations_whole", "UPDATE simulations SET prediction = prediction[:3] WHERE class = 'T'"),
+    ("simulations_whole", "UPDATE simulations SET truth = list_transform(truth, lambda x: 'inf'::FLOAT)"),
+    ("scored_in_score_split", "UPDATE pool SET context = 0 WHERE pool = 3"),
+    ("scored_in_score_split", "UPDATE simulations SET context = 0 WHERE class = 'T'"),
+    ("scored_in_score_split", "UPDATE judgements SET context = 99999 WHERE fires"),
+    ("references_exist", "UPDATE explanations SET feature = 77 WHERE feature = 3"),
+    ("references_exist", "UPDATE explanations SET lookup = 'nowhere' WHERE feature = 3"),
+    ("references_exist", "UPDATE logit_effects SET token = 40 WHERE feature = 3"),
+    ("references_exist", "UPDATE pool_firing SET pools = [25] WHERE feature = 3"),
+    ("references_exist", "UPDATE pool_firing SET pools = [2, 1] WHERE feature = 3"),
+    ("references_exist", "UPDATE dictionaries SET matched_to = 'sea' WHERE dictionary = 'random'"),
+    ("references_exist", "DELETE FROM dictionaries WHERE dictionary = 'random'"),
+    *(
+        ("keys_unique", f"INSERT INTO {table} FROM {table} LIMIT 1")
+        for table in (
+            "meta", "runs", "stages", "subjects", "vocab", "token_splits", "dictionaries", "features",
+            "feature_splits", "feature_tokens", "contexts", "exemplars", "pool", "pool_firing", "logit_effects",
+            "lookups", "explanations", "simulations", "judgements", "feature_blocks", "score_moments", "scores",
+            "dictionary_scores", "comparisons", "llm_calls",
+        )
+    ),
+    (
+        "keys_unique",
+        "INSERT INTO exemplars SELECT * REPLACE ('F' AS stratum, 99 AS rank) FROM exemplars WHERE stratum = 'T'",
+    ),
+]  # fmt: skip
+
+
+class Corrupted:
+    """A store that is changed inside a transaction which is never committed."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    def query(self, sql: str, /, **parameters: Any) -> Any:
+        return self.connection.sql(sql, params=parameters or None).to_arrow_table()
+
+    def rows(self, sql: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        return list(self.query(sql, **parameters).to_pylist())
+
+
+@pytest.fixture(scope="module")
+def connection(built: tuple[Path, object], tmp_path_factory: pytest.TempPathFactory):
+    path = shutil.copy(built[0], tmp_path_factory.mktemp("corrupted") / "x.duckdb")
+    with duckdb.connect(str(path)) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize(("name", "corruption"), CORRUPTIONS)
+def test_a_check_fails_on_a_store_that_is_wrong_in_its_way(
+    connection: duckdb.DuckDBPyConnection, name: str, corruption: str
+) -> None:
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        changed = connection.execute(corruption).fetchall()
+        check = run_check(Corrupted(connection), name)
+    finally:
+        connection.execute("ROLLBACK")
+    assert changed[0][0] > 0
+    assert not check.ok
+    assert check.detail.startswith("NOT TRUE: ")
+    assert "e.g. None" not in check.detail
+    assert "\n" not in check.detail
+
+
+def test_every_check_has_been_seen_to_fail() -> None:
+    assert {name for name, _ in CORRUPTIONS} == set(check_names())
