@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from autointerp.extract.passes import Selected
 from autointerp.pipeline.prepare import Prepared, choose_features
-from autointerp.subject.baselines import make_units, take_sample
+from autointerp.subject.baselines import Target, count_firings, make_units, take_sample
 from autointerp.subject.dictionary import Units
 from autointerp.subject.tokens import TokenFile
 
@@ -53,17 +53,16 @@ def _fitted(
     stage()
     hooks = sorted({prepared.hooks[entry.name] for entry in wanted})
     sample = take_sample(prepared.subject, tokens, hooks, prepared.config.seed, prepared.work_folder)
-    made: dict[str, Units] = {}
-    for entry in wanted:
-        target = files[entry.match] if entry.match is not None else None
-        made[entry.name] = make_units(
-            entry,
-            prepared.hooks[entry.name],
-            sample,
-            prepared.config.seed,
-            target.dictionary if target else None,
-            target.features if target else None,
+    targets: dict[str | None, Target] = {}
+    for name in sorted({entry.match for entry in wanted if entry.match is not None}):
+        x = sample.by_hook[prepared.hooks[name]]
+        targets[name] = count_firings(files[name].dictionary, x, files[name].features)
+    made = {
+        entry.name: make_units(
+            entry, prepared.hooks[entry.name], sample, prepared.config.seed, targets.get(entry.match)
         )
+        for entry in wanted
+    }
     _save(path, made)
     return made
 

@@ -26,6 +26,7 @@ from autointerp.compare.statistics import (
 from autointerp.pipeline.explain_stage import CONTROLS
 from autointerp.records import Float64, Int64, Score
 from autointerp.score.estimator import AlarmRate
+from autointerp.score.metrics import pearson, pearson_status
 
 COMPARED = (("pearson", "census"), ("pearson_framed", "sample"))
 """The primary metric of each design: the ones with moments by document, and so with intervals of means."""
@@ -118,13 +119,11 @@ def _interval(
     found = crossed_bootstrap_mean(
         blocks[scored], scores=_zero_where_constant, clusters=clusters[scored], n_draws=n_draws, seed=seed, name=name
     )
-    return found.low, found.high
+    return max(found.low, -1.0), min(found.high, 1.0)
 
 
 def _zero_where_constant(sums: Float64) -> Float64:
     """Pearson, 0 where the prediction is constant in the documents drawn (as in the scores themselves)."""
-    from autointerp.score.metrics import pearson, pearson_status
-
     return np.where(pearson_status(sums) == "constant", 0.0, pearson(sums))
 
 

@@ -77,7 +77,7 @@ def score_dictionary(
     maximum = {row["feature"]: row["max_activation"] for row in rows}
     sampled = [int(feature) for feature in sample if status[int(feature)] == "alive"]
     ready = _candidates(store, dictionary, sampled, tokens, seed)
-    of_protocols = {f: published_windows(ready[f], maximum[f]) for f in sampled if ready[f].n_firing_windows > 0}
+    of_protocols = {f: published_windows(ready[f], maximum[f]) for f in sampled}
     found = []
     for explainer in explainers:
         explanations, lookup = read_explanations(store, dictionary, explainer, n_features)

@@ -146,9 +146,9 @@ COMMENT ON COLUMN feature_splits.histogram_linear IS 'Positive activations in 16
 COMMENT ON COLUMN feature_splits.histogram_log IS 'Positive activations by octave: bin i holds [2^(i-16), 2^(i-15)); ends are open.';
 
 CREATE TABLE feature_tokens (
-    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, tokens INTEGER[] NOT NULL, mass DOUBLE[] NOT NULL,
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, tokens INTEGER[] NOT NULL, mass FLOAT[] NOT NULL,
     n_firing UINTEGER[] NOT NULL, n_seen UINTEGER[] NOT NULL, mass_error DOUBLE NOT NULL,
-    pair_previous INTEGER[] NOT NULL, pair_tokens INTEGER[] NOT NULL, pair_mass DOUBLE[] NOT NULL,
+    pair_previous INTEGER[] NOT NULL, pair_tokens INTEGER[] NOT NULL, pair_mass FLOAT[] NOT NULL,
     pair_n_firing UINTEGER[] NOT NULL, pair_n_seen UINTEGER[] NOT NULL, pair_mass_error DOUBLE NOT NULL
 );
 COMMENT ON TABLE feature_tokens IS 'Activation mass of each feature by token and by pair (previous token, token), explain split, heaviest first.';

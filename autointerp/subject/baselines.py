@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from autointerp.config import RANDOM_KINDS
 from autointerp.config import Dictionary as DictionaryConfig
 from autointerp.errors import InputError
 from autointerp.hashing import hash64, rng_for, stream_key
-from autointerp.records import Int64
+from autointerp.records import Float32, Int64
 from autointerp.subject.activations import iterate_activations
 from autointerp.subject.dictionary import Dictionary, Units
 from autointerp.subject.model import Subject
@@ -55,6 +56,14 @@ class Sample:
     by_hook: dict[str, Tensor]
     share: float
     """Tokens of the sample / tokens of the explain split."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The dictionary that baselines are matched to."""
+
+    features: Int64  # those selected, rising
+    n_firing: Int64  # firings of each in the sample
 
 
 def sample_contexts(tokens: TokenFile, seed: int, n_tokens: int = SAMPLE_TOKENS) -> Int64:
@@ -91,17 +100,16 @@ def make_units(
     hook: str,
     sample: Sample,
     seed: int,
-    target: Dictionary | None,
-    target_features: Int64 | None,
+    target: Target | None,
 ) -> Units:
-    """The baseline of `config` at `hook`, matched to `target_features` of `target` where there is one."""
+    """The baseline of `config` at `hook`, matched to the features of `target` where there is one."""
     x = sample.by_hook[hook]
     d_in = int(x.shape[1])
     if target is None:
         return _natural(config, hook, x, seed)
-    assert target_features is not None
-    key = stream_key(seed, "match", config.name)
-    order = target_features[np.argsort(hash64(key, target_features), kind="stable")]
+    key = stream_key(seed, "match", config.match or "")  # not the baseline's name: all see the same features
+    places = np.argsort(hash64(key, target.features), kind="stable")
+    order = target.features[places]
     n = config.n_features or len(order)
     if n > len(order):
         raise InputError(
@@ -115,7 +123,7 @@ def make_units(
     else:
         unit = np.arange(n, dtype=np.int64)
         direction = directions(config.kind, config.name, n, x, seed)
-    n_firing = count_firings(target, x, order)
+    n_firing = target.n_firing[places[:n]]
     enough = (n_firing / max(sample.share, 1e-12) >= MATCH_AT_LEAST) & (n_firing >= PLACE_AT_LEAST)
     sign, mu, theta = _fit(x, unit, direction, np.where(enough, n_firing, 0))
     return Units(
@@ -188,12 +196,12 @@ def _root_covariance(x: Tensor) -> np.ndarray:
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
 
 
-def count_firings(dictionary: Dictionary, x: Tensor, features: Int64) -> Int64:
+def count_firings(dictionary: Dictionary, x: Tensor, features: Int64) -> Target:
     """Rows of x on which each of `features` fires."""
     counts = np.zeros(dictionary.n_features, dtype=np.int64)
     for first in range(0, len(x), 4096):
         counts += (dictionary.encode(x[first : first + 4096]) > 0).sum(dim=0).numpy()
-    return counts[features]
+    return Target(features, counts[features])
 
 
 def _fit(x: Tensor, unit: Int64, direction: Tensor | None, n_firing: Int64) -> tuple[Tensor, Tensor, Tensor]:
@@ -201,26 +209,35 @@ def _fit(x: Tensor, unit: Int64, direction: Tensor | None, n_firing: Int64) -> t
     sign = torch.empty(len(unit))
     mu = torch.empty(len(unit))
     theta = torch.full((len(unit),), torch.inf)
-    for first in range(0, len(unit), BLOCK):
-        block = slice(first, first + BLOCK)
-        columns = x[:, torch.from_numpy(unit[block])] if direction is None else x @ direction[block].T
-        z = columns.T.contiguous()  # [units, N]
-        centre = z.double().mean(dim=1)
-        z -= centre.float()[:, None]
-        skewed = z.pow(3).double().sum(dim=1) < 0
-        z[skewed] *= -1
-        sign[block] = torch.where(skewed, -1.0, 1.0)
-        mu[block] = centre.float()
-        for row, firings in enumerate(n_firing[block]):
-            if firings > 0:
-                theta[first + row] = threshold_for(z[row], int(firings))
+    transposed = x.T
+    mean = x.mean(dim=0, dtype=torch.float64)
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        for first in range(0, len(unit), BLOCK):
+            block = slice(first, first + BLOCK)
+            if direction is None:
+                index = torch.from_numpy(unit[block])
+                z, centre = transposed[index], mean[index]  # [units, N], [units]
+            else:
+                z, centre = direction[block] @ transposed, direction[block].double() @ mean
+            z = z - centre.float()[:, None]
+            skewed = (z * z * z).sum(dim=1) < 0
+            z[skewed] *= -1
+            sign[block] = torch.where(skewed, -1.0, 1.0)
+            mu[block] = centre.float()
+            found = threads.map(threshold_for, z.numpy(), n_firing[block].tolist())
+            theta[block] = torch.tensor(list(found), dtype=torch.float32)
     return sign, mu, theta
 
 
-def threshold_for(values: Tensor, n_above: int) -> float:
-    """A threshold that exactly `n_above` of the values exceed (ties apart): between two order statistics."""
+def threshold_for(values: Float32, n_above: int) -> float:
+    """A threshold that exactly `n_above` of the values exceed (ties apart): between two order statistics.
+
+    Infinite for 0: the unit never fires.
+    """
+    if n_above <= 0:
+        return float("inf")
     if n_above >= len(values):
         return float(values.min()) - 1.0
-    below = torch.kthvalue(values, len(values) - n_above).values
-    above = values[values > below]
-    return float(below) if len(above) == 0 else (float(below) + float(above.min())) / 2
+    parted = np.partition(values, len(values) - n_above - 1)
+    below, above = parted[len(values) - n_above - 1], parted[len(values) - n_above :].min()
+    return (float(below) + float(above)) / 2

@@ -12,7 +12,7 @@ import torch
 
 from autointerp.config import Dictionary as DictionaryConfig
 from autointerp.extract.passes import Selected
-from autointerp.subject.baselines import make_units, take_sample
+from autointerp.subject.baselines import count_firings, make_units, take_sample
 from autointerp.subject.formats import load_dictionary
 from autointerp.subject.tokenise import TokenPlan, open_tokens
 from autointerp.subject.tokens import TokenFile
@@ -41,11 +41,12 @@ def dictionaries(
     hook = "blocks.2.mlp.hook_post"  # in the last block: the unembedding must not be needed
     neurons = DictionaryConfig(name="neurons", kind="neurons", hook=hook)
     sample = take_sample(tiny_subject, token_file, [hook, "blocks.1.hook_resid_post"], 0, folder)
-    units = make_units(neurons, hook, sample, 0, None, None)
+    units = make_units(neurons, hook, sample, 0, None)
     found["neurons"] = Selected(units, np.arange(units.n_features))
     matched = DictionaryConfig(name="random", kind="random_covariance", match="standard")
-    target = found["standard"]
-    units = make_units(matched, target.dictionary.hook, sample, 0, target.dictionary, target.features)
+    sae = found["standard"].dictionary
+    target = count_firings(sae, sample.by_hook[sae.hook], found["standard"].features)
+    units = make_units(matched, sae.hook, sample, 0, target)
     found["random"] = Selected(units, np.arange(units.n_features))
     return found
 
