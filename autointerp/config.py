@@ -13,9 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from autointerp.errors import ConfigError, nearest
 
-DictionaryKind = Literal[
-    "auto", "planted", "neurons", "random_isotropic", "random_covariance", "activation_difference"
-]
+DictionaryKind = Literal["auto", "planted", "neurons", "random_isotropic", "random_covariance", "activation_difference"]
 RANDOM_KINDS = ("random_isotropic", "random_covariance", "activation_difference")
 LATER_KINDS = ("residual_basis", "pca", "ica", "random_init_sae")
 SCORERS = ("simulation", "detection")
@@ -68,9 +66,9 @@ class FeatureSample(_Section):
     sample: int = Field(gt=0)
 
 
-FeatureChoice = Literal["all"] | FeatureSample | list[Annotated[int, Field(ge=0)]] | Annotated[
-    str, Field(pattern=r"^\d+:\d+$")
-]
+FeatureChoice = (
+    Literal["all"] | FeatureSample | list[Annotated[int, Field(ge=0)]] | Annotated[str, Field(pattern=r"^\d+:\d+$")]
+)
 
 
 class Dictionary(_Section):

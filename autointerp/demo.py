@@ -36,7 +36,7 @@ def next_steps(path: Path) -> str:
         "Next:\n"
         f"  autointerp show {path} {_best(path)}\n"
         f"  autointerp compare {path}\n"
-        f'  autointerp sql {path} "select * from dictionary_summary where metric = \'pearson\'"'
+        f"  autointerp sql {path} \"select * from dictionary_summary where metric = 'pearson'\""
     )
 
 

@@ -26,7 +26,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny-model")
     torch.manual_seed(0)
     config = GPT2Config(
-        vocab_size=VOCABULARY, n_embd=WIDTH, n_layer=LAYERS, n_head=4, n_positions=CONTEXT, bos_token_id=0, eos_token_id=1
+        vocab_size=VOCABULARY,
+        n_embd=WIDTH,
+        n_layer=LAYERS,
+        n_head=4,
+        n_positions=CONTEXT,
+        bos_token_id=0,
+        eos_token_id=1,
     )
     model = GPT2LMHeadModel(config)
     with torch.no_grad():

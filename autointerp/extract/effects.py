@@ -42,9 +42,7 @@ class LogitEffects:
 
 
 @torch.inference_mode()
-def logit_effects(
-    subject: Subject, dictionary: Dictionary, features: Int64, usable: np.ndarray
-) -> LogitEffects | None:
+def logit_effects(subject: Subject, dictionary: Dictionary, features: Int64, usable: np.ndarray) -> LogitEffects | None:
     """Effects of `features`; `usable` [V] says which tokens stand in the corpus. None: no direct path."""
     to_residual = _path_to_residual(subject, dictionary)
     if to_residual is None:

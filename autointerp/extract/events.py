@@ -46,9 +46,7 @@ class Events:
 
 
 @torch.inference_mode()
-def encode_events(
-    dictionary: Dictionary, batch: ActivationBatch, tokens: TokenFile, selected: Tensor | None
-) -> Events:
+def encode_events(dictionary: Dictionary, batch: ActivationBatch, tokens: TokenFile, selected: Tensor | None) -> Events:
     """Encodes an inner batch; `selected` [n_features] bool leaves features out after encoding."""
     x = batch.by_hook[dictionary.hook]
     length = x.shape[1]

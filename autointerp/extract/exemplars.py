@@ -197,9 +197,11 @@ def _pool_strata(
     inner = gather_runs(starts[item[fires]], kept.length[item[fires]])
     window = pool[table[:, 3].astype(np.int64)]
     beginning = (window % tokens.windows_per_context) * tokens.window
-    peak = np.where(fires.cpu().numpy(), kept.peak.cpu().numpy()[item.clamp(min=0).cpu().numpy()], beginning) if len(
-        kept.peak
-    ) else beginning
+    peak = (
+        np.where(fires.cpu().numpy(), kept.peak.cpu().numpy()[item.clamp(min=0).cpu().numpy()], beginning)
+        if len(kept.peak)
+        else beginning
+    )
     empty = np.full(len(table), np.nan)
     return [
         Exemplars(

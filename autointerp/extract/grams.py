@@ -1,9 +1,9 @@
 """Activation mass of each feature by token and by pair (previous token, token), in bounded memory.
 
 A sorted table of (feature, gram) -> mass, firings. New events wait in a buffer; a full buffer is sorted
-into the table. A feature that then holds more than `keep` grams loses its lightest ones; what a lost
+into the table. A feature that then holds more than twice `keep` grams is cut to its `keep` heaviest; what a lost
 gram may have weighed adds up to `error`, so every listed mass is exact up to `error` (Misra & Gries
-1982; merging adds the errors: Agarwal et al. 2012). Below `keep` distinct grams the table is exact.
+1982; merging adds the errors: Agarwal et al. 2012). Up to twice `keep` distinct grams the table is exact.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class GramCounter:
 
     def _prune(self) -> None:
         feature = self.key // self.n_grams
-        if len(feature) == 0 or int(torch.bincount(feature, minlength=1).max()) <= self.keep:
+        if len(feature) == 0 or int(torch.bincount(feature, minlength=1).max()) <= 2 * self.keep:
             return
         order = sort_by(feature, -self.mass)
         lost = order[rank_in_run(feature[order]) >= self.keep]

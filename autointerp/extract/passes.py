@@ -43,7 +43,9 @@ class Selected:
         return mask
 
 
-def _on_device(dictionaries: Mapping[str, Selected], device: torch.device) -> dict[str, tuple[Dictionary, Tensor | None]]:
+def _on_device(
+    dictionaries: Mapping[str, Selected], device: torch.device
+) -> dict[str, tuple[Dictionary, Tensor | None]]:
     placed = {}
     for name, chosen in dictionaries.items():
         mask = chosen.mask()
@@ -70,7 +72,10 @@ def summarise(
     score_pool = torch.from_numpy(pool_windows(tokens, "score", seed, SCORE_POOL)).to(device)
     summaries = {
         name: Summary(
-            SummaryPlan(dictionary.n_features, subject.d_vocab, seed, top, score_windows), explain_pool, score_pool, device
+            SummaryPlan(dictionary.n_features, subject.d_vocab, seed, top, score_windows),
+            explain_pool,
+            score_pool,
+            device,
         )
         for name, (dictionary, _) in placed.items()
     }

@@ -8,6 +8,6 @@ that decides them. The same command again does what is not marked yet; a killed 
 
 from __future__ import annotations
 
-from autointerp.pipeline.run import STAGES, run
+from autointerp.pipeline.stages import STAGES, run
 
 __all__ = ["STAGES", "run"]

@@ -45,9 +45,7 @@ def _fitted(
     if path.is_file():
         saved = load_file(path)
         return {
-            entry.name: _restore(
-                saved, entry.name, entry.kind, prepared.hooks[entry.name], entry.match, files
-            )
+            entry.name: _restore(saved, entry.name, entry.kind, prepared.hooks[entry.name], entry.match, files)
             for entry in wanted
         }
     stage()

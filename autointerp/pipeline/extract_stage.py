@@ -178,8 +178,10 @@ def _feature_rows(name: str, chosen: Selected, summary: Summary, heavy: GramTabl
         "mu": none,
         "theta": none,
     }
-    return rows | (_sae_facts(dictionary, features) if isinstance(dictionary, SparseAutoencoder) else {}) | (
-        _unit_facts(dictionary, features) if isinstance(dictionary, Units) else {}
+    return (
+        rows
+        | (_sae_facts(dictionary, features) if isinstance(dictionary, SparseAutoencoder) else {})
+        | (_unit_facts(dictionary, features) if isinstance(dictionary, Units) else {})
     )
 
 

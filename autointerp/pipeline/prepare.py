@@ -131,9 +131,7 @@ def _token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
         length = length or DEFAULT_CONTEXT_LENGTH
         prepend = prepend is not False
         if subject.tokenizer is None:
-            raise InputError(
-                f'"{subject.name}" has no tokenizer: only an npy: source of token ids can be used with it'
-            )
+            raise InputError(f'"{subject.name}" has no tokenizer: only an npy: source of token ids can be used with it')
     if prepend and subject.bos is None:
         raise InputError(f'"{subject.name}" has no BOS token; set prepend_bos = false')
     if length > subject.n_ctx:

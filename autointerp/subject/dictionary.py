@@ -76,8 +76,10 @@ class SparseAutoencoder:
 
     @property
     def activation(self) -> str:
-        return f"topk (k = {self.k})" if self.architecture == "topk" else {"standard": "relu"}.get(
-            self.architecture, self.architecture
+        return (
+            f"topk (k = {self.k})"
+            if self.architecture == "topk"
+            else {"standard": "relu"}.get(self.architecture, self.architecture)
         )
 
     @property

@@ -24,7 +24,14 @@ NAMES = ["standard", "jumprelu", "topk", "gated", "subset", "neurons", "random"]
 
 def run(subject: Any, tokens: TokenFile, dictionaries: dict[str, Selected], contexts: np.ndarray) -> dict[str, Summary]:
     return summarise(
-        subject, tokens, dictionaries, contexts, seed=SEED, top=TOP, score_windows=SCORE_WINDOWS, progress=lambda _: None
+        subject,
+        tokens,
+        dictionaries,
+        contexts,
+        seed=SEED,
+        top=TOP,
+        score_windows=SCORE_WINDOWS,
+        progress=lambda _: None,
     )
 
 
@@ -233,8 +240,14 @@ def test_same_rows_whatever_the_shards_and_their_order(
         np.testing.assert_allclose(summary.statistics.total2, whole.statistics.total2, rtol=1e-9)
         features = np.arange(summary.plan.n_features)
         for mine, theirs in zip(
-            [*explain_exemplars(summary, token_file, heaviest(summary), Evidence(top=TOP), features), *score_exemplars(summary)],
-            [*explain_exemplars(whole, token_file, heaviest(whole), Evidence(top=TOP), features), *score_exemplars(whole)],
+            [
+                *explain_exemplars(summary, token_file, heaviest(summary), Evidence(top=TOP), features),
+                *score_exemplars(summary),
+            ],
+            [
+                *explain_exemplars(whole, token_file, heaviest(whole), Evidence(top=TOP), features),
+                *score_exemplars(whole),
+            ],
             strict=True,
         ):
             assert mine.stratum == theirs.stratum

@@ -4,8 +4,7 @@ A feature's score in a document block is its own level + its dictionary's docume
 blocks is their weighted mean (moments with no mean, so that Pearson is exactly that). "No difference" holds over all
 documents, so a dictionary that happens to do well on the documents at hand is the error to avoid. 400 experiments a
 cell: a rate of .05 has a standard error of .011, one of .03 of .009; bounds lie three of these from the nominal rate,
-only the .07 that no size may exceed lies two above it. Run with -rP to
-see the figures.
+only the .07 that no size may exceed lies two above it. Run with -rP to see the figures.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from autointerp.pipeline.score_stage import ScoredExplainer, comparison_moments,
 from autointerp.progress import Reporter, stderr_reporter
 from autointerp.records import N_BLOCKS, SPLITS, Int64
 from autointerp.store.evidence import dictionary_row
+from autointerp.store.query import Queryable
 from autointerp.store.writer import StoreWriter
 from autointerp.subject.dictionary import Units
 from autointerp.subject.tokenise import open_tokens
@@ -34,11 +35,11 @@ from autointerp.subject.tokens import TokenFile
 
 STAGES = ("tokens", "extract", "effects", "explain", "census", "score", "compare")
 """In order; `--stage NAME` stops after that one."""
+PER_DICTIONARY = ("effects", "explain", "score")
+"""Stages that commit one dictionary at a time."""
 
 
-def run(
-    run_file: str | Path | RunConfig, *, until: str = STAGES[-1], reporter: Reporter | None = None
-) -> Path:
+def run(run_file: str | Path | RunConfig, *, until: str = STAGES[-1], reporter: Reporter | None = None) -> Path:
     """Does what is missing of a run and returns the path of its store.
 
     Raises UserError, before anything is written, where the run file or what it names cannot be used.
@@ -48,8 +49,7 @@ def run(
     path = config.store_path
     check_paths(config)
     if path.exists():  # held by another process, newer, damaged: said before the slow part
-        with StoreWriter.open(path) as store:
-            _refuse_other_work(store, None)
+        StoreWriter.open(path).close()
     if config.engine.threads is not None:
         import torch
 
@@ -58,11 +58,11 @@ def run(
         prepared = prepare(config)
     if path.exists():
         with StoreWriter.open(path) as store:
-            _refuse_other_work(store, prepared)
+            refuse_other_work(store, prepared)
     with report.stage("tokens", config.tokens.n_tokens, "tokens") as advance:
         tokens = open_tokens(prepared.work_folder, prepared.tokens, prepared.subject.encode_texts, _rising(advance))
     with StoreWriter.open(path) as store:
-        _refuse_other_work(store, prepared)
+        refuse_other_work(store, prepared)
         _Run(prepared, tokens, store, report).until(until)
     return path
 
@@ -79,14 +79,12 @@ def _rising(advance: Callable[[int], None]) -> Callable[[int], None]:
     return told
 
 
-def _refuse_other_work(store: StoreWriter, prepared: Prepared | None) -> None:
+def refuse_other_work(store: Queryable, prepared: Prepared) -> None:
     """A store holds one piece of work: another configuration is never mixed into it."""
-    if prepared is None:
-        return
     for row in store.rows("SELECT run, name FROM runs"):
         if row["run"] != prepared.work:
             raise StoreError(
-                f'"{store.path}" holds the run "{row["name"]}" with another configuration, subject or dictionary; '
+                f'"{prepared.store_path}" holds the run "{row["name"]}" with another configuration, subject or dictionary; '
                 "give --store a new name, or delete the file"
             )
 
