@@ -103,6 +103,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_status)
+    except Exception as error:  # a full disk, a file that may not be read, a bug of ours
+        if "--debug" in words:
+            raise
+        click.echo(f"error: {_one_line(error)}", err=True)
+        sys.exit(1)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        return text
+    return f"unexpected {type(error).__name__}: {text}; please report it with what `autointerp --debug ...` shows"
 
 
 if __name__ == "__main__":

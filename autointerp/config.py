@@ -6,21 +6,33 @@ An unknown key is an error that names the nearest known one; every message is on
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from autointerp.errors import ConfigError, nearest
 
 DictionaryKind = Literal["auto", "planted", "neurons", "random_isotropic", "random_covariance", "activation_difference"]
 RANDOM_KINDS = ("random_isotropic", "random_covariance", "activation_difference")
-LATER_KINDS = ("residual_basis", "pca", "ica", "random_init_sae")
 SCORERS = ("simulation", "detection")
+EXPLAINERS = ("lexical", "token_lookup")
+
+# DESIGN.md names these too; a run file that asks for them is told so.
+LATER_KINDS = ("residual_basis", "pca", "ica", "random_init_sae")
+LATER_FORMATS = ("dictionary_learning", "sparsify", "openai", "gemma_scope")
+LATER_SCORERS = ("logits", "fuzzing", "discrimination", "intruder", "generation", "intervention")
+LATER_ENGINES = ("ray",)
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _refuse_later(what: str, value: Any, later: Sequence[str], there: Sequence[str]) -> None:
+    if value in later:
+        raise ValueError(f'{what} "{value}" is not in this version; there is {", ".join(there)}')
 
 
 class Subject(_Section):
@@ -55,7 +67,7 @@ class Tokens(_Section):
     context_length: int | None = Field(default=None, ge=2, le=65_535)  # default 128; npy: the array's width
     n_tokens: int | None = Field(default=None, gt=0)  # default: all there is
     allow_fewer: bool = False
-    prepend_bos: bool | None = None  # default: true; npy: the rows as they are
+    prepend_bos: bool | None = None  # default: true; npy: false, the rows as they are
     window: int = Field(default=32, ge=4, le=255)
     splits: Splits = Splits()
 
@@ -69,6 +81,9 @@ class FeatureSample(_Section):
 FeatureChoice = (
     Literal["all"] | FeatureSample | list[Annotated[int, Field(ge=0)]] | Annotated[str, Field(pattern=r"^\d+:\d+$")]
 )
+
+
+FEATURE_CHOICES = 'give "all", numbers from 0 up [0, 7], a range "0:1000" or { sample = 500 }'
 
 
 class Dictionary(_Section):
@@ -86,9 +101,9 @@ class Dictionary(_Section):
     @model_validator(mode="before")
     @classmethod
     def _known_later(cls, data: Any) -> Any:
-        kind = data.get("kind") if isinstance(data, dict) else None
-        if kind in LATER_KINDS:
-            raise ValueError(f'kind "{kind}" is not in this version; there are neurons, {", ".join(RANDOM_KINDS)}')
+        if isinstance(data, dict):
+            _refuse_later("kind", data.get("kind"), LATER_KINDS, ("neurons", *RANDOM_KINDS))
+            _refuse_later("format", data.get("format"), LATER_FORMATS, ("saelens",))
         return data
 
     @model_validator(mode="after")
@@ -105,6 +120,12 @@ class Dictionary(_Section):
         if self.kind in RANDOM_KINDS and self.match is None and self.n_features is None:
             raise ValueError(f'dictionary "{self.name}" needs n_features, or match = "a dictionary"')
         return self
+
+
+def _refuse_twice(names: list[Any]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f'"{name}" is there twice')
 
 
 class Quantiles(_Section):
@@ -135,15 +156,16 @@ class Evidence(_Section):
 class Explain(_Section):
     """Which explainers write explanations."""
 
-    explainers: list[Literal["lexical", "token_lookup"]] = ["lexical", "token_lookup"]
+    explainers: list[Literal["lexical", "token_lookup"]] = Field(default=["lexical", "token_lookup"], min_length=1)
 
-    @model_validator(mode="before")
+    @field_validator("explainers", mode="before")
     @classmethod
-    def _embedded_only(cls, data: Any) -> Any:
-        for explainer in data.get("explainers", []) if isinstance(data, dict) else []:
-            if isinstance(explainer, dict):
-                raise ValueError("LLM explainers are not in this version; the embedded ones are lexical, token_lookup")
-        return data
+    def _embedded_only(cls, explainers: Any) -> Any:
+        if isinstance(explainers, list):
+            if any(isinstance(explainer, dict) for explainer in explainers):
+                raise ValueError(f"LLM explainers are not in this version; there is {', '.join(EXPLAINERS)}")
+            _refuse_twice(explainers)
+        return explainers
 
 
 class ScoreStage(_Section):
@@ -153,6 +175,22 @@ class ScoreStage(_Section):
     features: FeatureChoice = FeatureSample(sample=500)
     bootstrap: int = Field(default=1000, ge=100, le=100_000)
     margin: float = Field(default=0.02, gt=0, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_later(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "judge" in data:
+            raise ValueError("score.judge: LLM judges are not in this version; the embedded ones need no judge")
+        return data
+
+    @field_validator("scorers", mode="before")
+    @classmethod
+    def _scorers(cls, scorers: Any) -> Any:
+        if isinstance(scorers, list):
+            for scorer in scorers:
+                _refuse_later("scorer", scorer, LATER_SCORERS, SCORERS)
+            _refuse_twice(scorers)
+        return scorers
 
 
 class Budget(_Section):
@@ -165,15 +203,26 @@ class Engine(_Section):
     """Where and in what portions it runs. Nothing here changes a row."""
 
     kind: Literal["local"] = "local"
-    batch_size: int = Field(default=128, ge=1)  # contexts in memory at once
+    batch_size: int = Field(default=128, ge=1)
+    """Contexts read and brought to the device at a time, rounded up to whole forward passes. A forward pass always
+    takes 32 contexts (`subject/activations.py`): the last bits of an activation depend on the shape of its batch,
+    and rows must not."""
     threads: int | None = Field(default=None, ge=1)
+    """CPU threads; default: as many as torch takes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_later(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            _refuse_later("engine.kind", data.get("kind"), LATER_ENGINES, ("local",))
+        return data
 
 
 class RunConfig(_Section):
     """A whole run file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     store: str | None = None
     subject: Subject
     tokens: Tokens
@@ -242,7 +291,7 @@ def _one_line(error: ValidationError) -> str:
         return f'unknown key "{where}"' + nearest(str(first["loc"][-1]), _keys_at(first["loc"][:-1]))
     if first["type"] == "missing":
         return f'the key "{where}" is missing'
-    message = first["msg"].removeprefix("Value error, ")
+    message = FEATURE_CHOICES if "features" in first["loc"] else first["msg"].removeprefix("Value error, ")
     value = first.get("input")
     shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool) else ""
     return f"{where}: {message}{shown}" if where else message
@@ -260,11 +309,15 @@ def _where(location: tuple[int | str, ...]) -> str:
 
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = RunConfig
+    model: type[BaseModel] | None = RunConfig
     for part in location:
-        if isinstance(part, int) or not (isinstance(part, str) and part in getattr(model, "model_fields", {})):
-            continue
-        annotation = model.model_fields[part].annotation
-        inner = getattr(annotation, "__args__", None)
-        model = inner[0] if inner and getattr(annotation, "__origin__", None) is list else annotation
-    return list(getattr(model, "model_fields", {}))
+        if model is not None and part in model.model_fields:  # others: list indices, pydantic's names of union members
+            model = _section_in(model.model_fields[str(part)].annotation)
+    return list(model.model_fields) if model is not None else []
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section in `Section`, `list[Section]` or `Literal["all"] | Section`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_in(part))), None)

@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# Shapes in annotations are checked while testing.
+install_import_hook(["autointerp.subject", "autointerp.extract"], "beartype.beartype")
 
 VOCABULARY, WIDTH, LAYERS, CONTEXT = 61, 32, 3, 24
 

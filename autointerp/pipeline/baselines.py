@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from autointerp.extract.passes import Selected
-from autointerp.pipeline.prepare import Prepared, choose_features
+from autointerp.pipeline.prepare import Prepared
 from autointerp.subject.baselines import Target, count_firings, make_units, take_sample
 from autointerp.subject.dictionary import Units
 from autointerp.subject.tokens import TokenFile
@@ -19,20 +19,10 @@ from autointerp.subject.tokens import TokenFile
 
 def all_dictionaries(prepared: Prepared, tokens: TokenFile, stage: Callable[[], object]) -> dict[str, Selected]:
     """Every dictionary of the run by name, in the order of the run file. `stage` is called if pass 0 must run."""
-    config = prepared.config
-    chosen: dict[str, Selected] = {}
-    for entry in config.dictionary:
-        if entry.name in prepared.files:
-            dictionary = prepared.files[entry.name]
-            features = choose_features(entry.features, dictionary.n_features, config.seed, entry.name)
-            chosen[entry.name] = Selected(dictionary, features)
-    fitted = _fitted(prepared, tokens, chosen, stage)
-    for entry in config.dictionary:
-        if entry.name in fitted:
-            units = fitted[entry.name]
-            features = choose_features(entry.features, units.n_features, config.seed, entry.name)
-            chosen[entry.name] = Selected(units, features)
-    return {entry.name: chosen[entry.name] for entry in config.dictionary}
+    files = {name: Selected(sae, prepared.features[name]) for name, sae in prepared.files.items()}
+    fitted = _fitted(prepared, tokens, files, stage)
+    chosen = files | {name: Selected(units, prepared.features[name]) for name, units in fitted.items()}
+    return {entry.name: chosen[entry.name] for entry in prepared.config.dictionary}
 
 
 def _fitted(
@@ -41,7 +31,8 @@ def _fitted(
     wanted = [entry for entry in prepared.config.dictionary if entry.name not in prepared.files]
     if not wanted:
         return {}
-    path = prepared.work_folder / f"baselines-{prepared.key('baselines')[:12]}.safetensors"
+    # Beside the tokens that they are fitted on: other tokens, other baselines.
+    path = tokens.folder / f"baselines-{prepared.key('baselines')[:12]}.safetensors"
     if path.is_file():
         saved = load_file(path)
         return {

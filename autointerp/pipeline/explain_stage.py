@@ -71,14 +71,16 @@ def explain(store: Queryable, dictionary: str, explainers: Sequence[str], seed: 
     return list(made.values())
 
 
-def write_explanations(transaction: Transaction, dictionary: str, made: Sequence[Control]) -> int:
-    """Rows of `explanations`, and of `lookups`, each lookup once."""
+def write_explanations(store: Queryable, transaction: Transaction, dictionary: str, made: Sequence[Control]) -> int:
+    """Rows of `explanations`, and of `lookups`, each lookup once in the whole store."""
+    stored = {row["lookup"] for row in store.rows("SELECT lookup FROM lookups")}
     lookups: dict[str, Entries] = {}
     n = 0
     for control in made:
         entries = to_lists(control.lookup)
         hashes = [entries_hash(entries[explanation.feature]) for explanation in control.explanations]
-        lookups |= {key: entries[e.feature] for key, e in zip(hashes, control.explanations, strict=True)}
+        of_hash = {key: entries[e.feature] for key, e in zip(hashes, control.explanations, strict=True)}
+        lookups |= {key: of_hash[key] for key in of_hash if key not in stored}
         n += transaction.append(
             "explanations",
             {
@@ -91,6 +93,7 @@ def write_explanations(transaction: Transaction, dictionary: str, made: Sequence
                 "donor": [e.donor for e in control.explanations],
             },
         )
+    lookups = {key: entries for key, entries in lookups.items() if key not in stored}
     table = from_lists(list(lookups.values()))
     n += transaction.append(
         "lookups",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autointerp.config import RunConfig
-from autointerp.pipeline.prepare import Prepared, choose_features, prepare
+from autointerp.pipeline.prepare import prepare
 from autointerp.pipeline.stages import PER_DICTIONARY, STAGES, refuse_other_work
 from autointerp.store.reader import open_reader
 
@@ -18,7 +18,7 @@ class Plan:
     store: str
     done: dict[str, int]  # stage -> pieces of work that are done
     left: dict[str, int]  # stage -> pieces of work that are left
-    n_features: dict[str, int | None]  # dictionary -> features; None where it depends on the hook's width
+    n_features: dict[str, int]  # dictionary -> features that are extracted
     cost_usd: float
 
 
@@ -42,24 +42,14 @@ def plan_of(config: RunConfig) -> Plan:
         store=str(prepared.store_path),
         done=done,
         left={stage: len(works) - done[stage] for stage, works in keys.items()},
-        n_features={entry.name: _n_features(prepared, entry.name) for entry in config.dictionary},
+        n_features={entry.name: len(prepared.features[entry.name]) for entry in config.dictionary},
         cost_usd=0.0,
     )
 
 
-def _n_features(prepared: Prepared, name: str) -> int | None:
-    entry = next(entry for entry in prepared.config.dictionary if entry.name == name)
-    if name in prepared.files:
-        n = prepared.files[name].n_features
-        return len(choose_features(entry.features, n, prepared.config.seed, name))
-    if entry.n_features is None and entry.match is not None:
-        return _n_features(prepared, entry.match)
-    return entry.n_features
-
-
 def render_plan(plan: Plan) -> str:
     """The plan in plain lines."""
-    features = ", ".join(f"{name} {'all' if n is None else f'{n:,}'}" for name, n in plan.n_features.items())
+    features = ", ".join(f"{name} {n:,}" for name, n in plan.n_features.items())
     stages = ", ".join(f"{stage} {plan.done[stage]}/{plan.done[stage] + plan.left[stage]}" for stage in plan.done)
     return (
         f"run {plan.name} into {plan.store}: everything that it names is there and fits\n"

@@ -16,6 +16,7 @@ from autointerp.config import FeatureChoice, FeatureSample, RunConfig
 from autointerp.errors import ConfigError, InputError
 from autointerp.hashing import content_hash, hash64, stream_key
 from autointerp.records import Int64
+from autointerp.subject.baselines import n_baseline_features
 from autointerp.subject.dictionary import SparseAutoencoder, checksum
 from autointerp.subject.formats import load_dictionary, resolve_dictionary
 from autointerp.subject.model import Subject, load_subject, resolve_model
@@ -36,6 +37,7 @@ class Prepared:
     tokens: TokenPlan
     files: dict[str, SparseAutoencoder]  # dictionaries read from files, by name
     hooks: dict[str, str]  # hook point of every dictionary, by name
+    features: dict[str, Int64]  # features of every dictionary that are extracted, by name
     work: str
     """Hash of all that decides the rows: configuration, weights, corpus plan, version of the rows."""
 
@@ -75,32 +77,41 @@ def prepare(config: RunConfig) -> Prepared:
         for entry in config.dictionary
         if entry.path is not None
     }
-    hooks: dict[str, str] = {}
-    for entry in config.dictionary:
-        hooks[entry.name] = _hook_of(entry, files)
-        subject.check_hook(hooks[entry.name])
+    hooks = {entry.name: _hook_of(entry, files) for entry in config.dictionary}
+    widths = {name: subject.width(hook) for name, hook in hooks.items()}
     for name, dictionary in files.items():
-        width = subject.width(hooks[name])
-        if dictionary.d_in != width:
+        if dictionary.d_in != widths[name]:
             raise InputError(
                 f'dictionary "{name}": its d_in is {dictionary.d_in}, but "{hooks[name]}" of "{subject.name}" '
-                f"is {width} wide; check the hook and the subject"
+                f"is {widths[name]} wide; check the hook and the subject"
             )
+    features = _features(config, files, widths)
     tokens = _token_plan(config, subject)
-    for entry in config.dictionary:
-        if entry.name in files:
-            choose_features(entry.features, files[entry.name].n_features, config.seed, entry.name)
     work = content_hash(
         {
             "rows": ROWS_VERSION,
             "config": config.model_dump(exclude={"name", "store", "engine", "budget"}),
             "subject": subject.checksum,
             "tokens": tokens.key,
-            "dictionaries": {name: checksum(dictionary) for name, dictionary in files.items()},
+            "dictionaries": {name: [checksum(sae), sae.config, sae.labels] for name, sae in files.items()},
         },
         tag="run",
     )
-    return Prepared(config, subject, tokens, files, hooks, work)
+    return Prepared(config, subject, tokens, files, hooks, features, work)
+
+
+def _features(config: RunConfig, files: dict[str, SparseAutoencoder], widths: dict[str, int]) -> dict[str, Int64]:
+    """The features of each dictionary that are extracted; so many, and those to be scored, must be there."""
+    chosen: dict[str, Int64] = {}
+    for entry in sorted(config.dictionary, key=lambda entry: entry.match is not None):  # targets first
+        if entry.name in files:
+            n = files[entry.name].n_features
+        else:
+            n = n_baseline_features(entry, widths[entry.name], len(chosen[entry.match]) if entry.match else None)
+        chosen[entry.name] = choose_features(entry.features, n, config.seed, entry.name)
+        if entry.match is None:
+            choose_scored(config.score.features, chosen[entry.name], n, config.seed, entry.name)
+    return chosen
 
 
 def _hook_of(entry: DictionaryConfig, files: dict[str, SparseAutoencoder]) -> str:
@@ -126,7 +137,8 @@ def _token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
         width = load_npy(rest).shape[1]
         if length is not None and length != width:
             raise InputError(f'tokens.context_length = {length}, but the rows of "{rest}" are {width} long')
-        length, prepend = width, bool(prepend)
+        prepend = bool(prepend)
+        length = width + prepend
     else:
         length = length or DEFAULT_CONTEXT_LENGTH
         prepend = prepend is not False
@@ -135,7 +147,8 @@ def _token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
     if prepend and subject.bos is None:
         raise InputError(f'"{subject.name}" has no BOS token; set prepend_bos = false')
     if length > subject.n_ctx:
-        raise InputError(f"tokens.context_length = {length} is longer than the {subject.n_ctx} of the subject")
+        what = f"rows of {length - 1} and a BOS" if kind == "npy" and prepend else f"contexts of {length}"
+        raise InputError(f"tokens: {what} tokens are longer than the {subject.n_ctx} that the subject takes")
     return TokenPlan(
         source=wanted.source if kind in ("bundled", "python-stdlib") else f"{kind}:{_absolute(rest)}",
         context_length=length,
@@ -155,7 +168,7 @@ def _absolute(rest: str) -> str:
     return str(Path(path).absolute()) + mark + field
 
 
-def choose_features(choice: FeatureChoice, n_features: int, seed: int, name: str) -> Int64:
+def choose_features(choice: FeatureChoice, n_features: int, seed: int, name: str, key: str = "features") -> Int64:
     """The features that a choice means, rising. Raises ConfigError where they are out of range."""
     if choice == "all":
         return np.arange(n_features)
@@ -164,9 +177,22 @@ def choose_features(choice: FeatureChoice, n_features: int, seed: int, name: str
         return np.sort(order[: choice.sample])
     if isinstance(choice, str):
         first, last = (int(part) for part in choice.split(":"))
-        found = np.arange(first, last)
+        fits = first < last <= n_features
+        found = np.arange(first, last) if fits else None
     else:
-        found = np.unique(np.array(choice, dtype=np.int64))
-    if len(found) == 0 or found[-1] >= n_features:
-        raise ConfigError(f'dictionary "{name}": features = {choice!r}, but it has features 0 to {n_features - 1}')
+        fits = bool(choice) and max(choice) < n_features
+        found = np.unique(np.array(choice, dtype=np.int64)) if fits else None
+    if found is None:
+        shown = choice if isinstance(choice, str) or len(choice) < 8 else f"[... {max(choice)}]"
+        raise ConfigError(f'dictionary "{name}": {key} = {shown}, but it has features 0 to {n_features - 1}')
+    return found
+
+
+def choose_scored(choice: FeatureChoice, features: Int64, n_features: int, seed: int, name: str) -> Int64:
+    """The features of the sample design: of those extracted, a hash sample or the ones of these numbers."""
+    if choice == "all" or isinstance(choice, FeatureSample):
+        return features[choose_features(choice, len(features), seed, f"score {name}")]
+    found = np.intersect1d(features, choose_features(choice, n_features, seed, name, "score.features"))
+    if len(found) == 0:
+        raise ConfigError(f'dictionary "{name}": none of score.features is among the features that it extracts')
     return found

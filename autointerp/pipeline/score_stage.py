@@ -68,9 +68,15 @@ class ScoredExplainer:
 
 
 def score_dictionary(
-    store: Queryable, dictionary: str, explainers: Sequence[str], sample: Int64, tokens: TokenFile, seed: int
+    store: Queryable,
+    dictionary: str,
+    explainers: Sequence[str],
+    scorers: Sequence[str],
+    sample: Int64,
+    tokens: TokenFile,
+    seed: int,
 ) -> list[ScoredExplainer]:
-    """All scores of one dictionary; `sample` are the features that the sample design is run on."""
+    """The census's scores, and those of `scorers` on `sample`, the features that the sample design is run on."""
     n_features = dictionary_row(store, dictionary)["n_features"]
     rows = store.rows(_FEATURES, dictionary=dictionary)
     status = {row["feature"]: row["status"] for row in rows}
@@ -87,7 +93,10 @@ def score_dictionary(
         chosen = set(sample.tolist())
         few = subjects([e for e in explanations if e.feature in chosen], status)
         simulated, answered = _predict(few, lookup, ready, of_protocols)
-        scores += sample_scores(few, simulated) + published_scores(few, answered)
+        of_sample = sample_scores(few, simulated) + published_scores(few, answered)
+        scores += [score for score in of_sample if score.scorer in scorers]
+        simulated = simulated if SCORER in scorers else {}
+        answered = answered if "detection" in scorers else {}
         found.append(ScoredExplainer(explainer, scores, simulated, answered, residual_alarms(simulated.values())))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from autointerp.pipeline.baselines import all_dictionaries
 from autointerp.pipeline.census_stage import SCORER, run_census, write_census
 from autointerp.pipeline.compare_stage import COMPARED, Side, comparisons, dictionary_scores
 from autointerp.pipeline.explain_stage import CONTROLS
-from autointerp.pipeline.prepare import Prepared, check_paths, choose_features, prepare
+from autointerp.pipeline.prepare import Prepared, check_paths, choose_scored, prepare
 from autointerp.pipeline.score_stage import ScoredExplainer, comparison_moments, score_dictionary, write_scores
 from autointerp.progress import Reporter, stderr_reporter
 from autointerp.records import N_BLOCKS, SPLITS, Int64
@@ -63,6 +64,8 @@ def run(run_file: str | Path | RunConfig, *, until: str = STAGES[-1], reporter: 
         tokens = open_tokens(prepared.work_folder, prepared.tokens, prepared.subject.encode_texts, _rising(advance))
     with StoreWriter.open(path) as store:
         refuse_other_work(store, prepared)
+        _refuse_other_tokens(store, prepared, tokens)
+        _sweep(prepared.work_folder, tokens.folder)
         _Run(prepared, tokens, store, report).until(until)
     return path
 
@@ -84,9 +87,26 @@ def refuse_other_work(store: Queryable, prepared: Prepared) -> None:
     for row in store.rows("SELECT run, name FROM runs"):
         if row["run"] != prepared.work:
             raise StoreError(
-                f'"{prepared.store_path}" holds the run "{row["name"]}" with another configuration, subject or dictionary; '
-                "give --store a new name, or delete the file"
+                f'"{prepared.store_path}" holds the run "{row["name"]}" with another configuration, subject or '
+                "dictionary; give --store a new name, or delete the file"
             )
+
+
+def _refuse_other_tokens(store: Queryable, prepared: Prepared, tokens: TokenFile) -> None:
+    """Documents that have changed since the store was begun would be mixed with those of its rows."""
+    for row in store.rows("SELECT config FROM runs"):
+        if json.loads(row["config"])["tokens"]["documents"] != tokens.digest:
+            raise StoreError(
+                f'the documents of "{prepared.config.tokens.source}" have changed since "{prepared.store_path}" was '
+                "begun; give --store a new name, or delete the file"
+            )
+
+
+def _sweep(work_folder: Path, tokens_folder: Path) -> None:
+    """Removes what a killed process left half-written, and the token files of earlier stores of this name."""
+    for entry in work_folder.iterdir():
+        if entry != tokens_folder:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 class _Run:
@@ -140,6 +160,7 @@ class _Run:
         resolved = self.config.model_dump(mode="json")
         resolved["tokens"]["window"] = self.tokens.window
         resolved["tokens"]["context_length"] = self.tokens.context_length
+        resolved["tokens"]["documents"] = self.tokens.digest
         return {
             "run": [self.prepared.work],
             "name": [self.config.name],
@@ -221,7 +242,7 @@ class _Run:
                 begun = time.monotonic()
                 made = explain_stage.explain(self.store, name, self.config.explain.explainers, self.config.seed)
                 with self.store.transaction() as transaction:
-                    n = explain_stage.write_explanations(transaction, name, made)
+                    n = explain_stage.write_explanations(self.store, transaction, name, made)
                     transaction.mark_done(
                         "explain", self.prepared.key("explain", name), name, n, time.monotonic() - begun
                     )
@@ -265,7 +286,8 @@ class _Run:
 
     def _scored(self, name: str) -> list[ScoredExplainer]:
         sample = self._sample_of(name)
-        return score_dictionary(self.store, name, self.explainers, sample, self.tokens, self.config.seed)
+        scorers = self.config.score.scorers
+        return score_dictionary(self.store, name, self.explainers, scorers, sample, self.tokens, self.config.seed)
 
     def _sample_of(self, name: str) -> Int64:
         """Features for the sample design; a matched baseline's are the partners of its target's."""
@@ -275,8 +297,8 @@ class _Run:
             theirs = self._sample_of(units.matched_to)
             partner = units.matched_feature.numpy()[chosen.features]
             return chosen.features[np.isin(partner, theirs)]
-        places = choose_features(self.config.score.features, len(chosen.features), self.config.seed, f"score {name}")
-        return chosen.features[places]
+        n_features = chosen.dictionary.n_features
+        return choose_scored(self.config.score.features, chosen.features, n_features, self.config.seed, name)
 
     def _side(self, name: str, scored: ScoredExplainer) -> Side:
         chosen = self.dictionaries[name]

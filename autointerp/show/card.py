@@ -1,35 +1,61 @@
-"""A feature's card in the terminal."""
+"""A feature's card in the terminal: what it is, what is said of it, what it promotes, where it fires.
+
+Exemplars stand one a line with the token they were chosen for in one column, as in a concordance: what comes
+before it, and what it is, can be read from top to bottom.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
-from autointerp.show.card_data import CONTROLS, Exemplar, ExplanationLine, FeatureCard, LogitEffect, load_card
+from autointerp.show.card_data import CONTROLS, Exemplar, ExplanationLine, FeatureCard, LogitEffect, ScoreLine, load_card
+from autointerp.show.compare_data import PRIMARY
+from autointerp.show.layout import Column, Fitted, sheet
 from autointerp.show.plot import bars
-from autointerp.show.text import safe, visible
+from autointerp.show.text import running, safe, token_text, visible, wrapped
 from autointerp.store.query import Queryable
+
+SHOWN_METRICS = {"census": ("pearson", "auprc", "f1"), "sample": ("pearson_framed",)}
+"""Metrics on the card; the others with `everything`."""
 
 
 def feature_card(
-    store: Queryable, dictionary: str, feature: int, *, top: int = 8, each: int = 1, marks: bool = False
+    store: Queryable,
+    dictionary: str,
+    feature: int,
+    *,
+    top: int = 8,
+    each: int = 1,
+    everything: bool = False,
+    marks: bool = False,
 ) -> RenderableType:
-    """The card of a feature, read and rendered. `marks`: «…» around active tokens, for output without colours."""
-    return render_card(load_card(store, dictionary, feature, top=top, each=each), marks=marks)
+    """The card of a feature, read and rendered. `everything`: controls, all metrics, and exemplars by quantile too.
+
+    `marks`: «…» around active tokens, for output without colours.
+    """
+    card = load_card(store, dictionary, feature, top=top, each=each, quantiles=everything)
+    return render_card(card, everything=everything, marks=marks)
 
 
-def render_card(card: FeatureCard, *, marks: bool = False) -> RenderableType:
+def render_card(card: FeatureCard, *, everything: bool = False, marks: bool = False) -> RenderableType:
     """From the record to the page."""
-    parts: list[RenderableType] = [_header(card), _histogram(card), Text()]
-    parts.append(_explanations(card.explanations) if card.explanations else Text("no explanations yet", style="dim"))
+    lines = [line for line in card.explanations if everything or line.explainer not in CONTROLS]
+    parts: list[RenderableType] = [_header(card), Text()]
+    parts.append(_explanations(lines) if lines else Text("no explanations yet", style="dim"))
+    if any(line.scores for line in lines):
+        parts += [Text(), _scores(lines, everything)]
     if card.promoted or card.suppressed:
         parts += [Text(), _logit_effects("promotes", card.promoted), _logit_effects("suppresses", card.suppressed)]
-    parts.append(Text())
-    parts.append(_exemplars(card, marks) if card.exemplars else Text("no exemplars", style="dim"))
+    parts += [Text(), _exemplars(card, marks) if card.exemplars else Text("no exemplars", style="dim")]
     return Group(*parts)
 
+
+# --- what it is
 
 _STATUS_STYLE = {"alive": "green", "rare": "yellow", "dead": "red"}
 
@@ -39,96 +65,181 @@ def _header(card: FeatureCard) -> Text:
     header.append(f"{visible(card.dictionary)}/{card.feature}", style="bold")
     header.append(f"   {visible(card.kind)} at {visible(card.hook)}   ", style="dim")
     header.append(card.status, style=_STATUS_STYLE.get(card.status, ""))
-    header.append(
-        f"\ndensity {card.density:.3g} ({card.n_firing:,} of {card.n_tokens:,} tokens)   max {card.max_activation:.4g}"
-    )
-    if card.token_entropy is not None:
-        header.append(f"   token entropy {card.token_entropy:.2f} nats")
-    if card.single_token_share is not None:
-        header.append(f"   heaviest token holds {card.single_token_share:.0%}")
     if card.planted_label is not None:
         header.append(f"\nplanted: {visible(card.planted_label)}")
     if card.match is not None:
         matched = card.match.dictionary + ("" if card.match.feature is None else f"/{card.match.feature}")
         site = "   (another site)" if card.match.other_site else ""
         header.append(f"\n{card.match.status or 'matched'}: density as {visible(matched)}{site}")
-    return header
+    header.append(f"\nfires on {card.n_firing:,} of {card.n_tokens:,} tokens ({100 * card.density:.2g} %)")
+    if not card.n_firing:
+        return header.append("\nno activation on the explain split", style="dim")
+    if card.single_token_share is not None:
+        header.append(f"; {100 * card.single_token_share:.0f} % of its activation on one token")
+    if card.token_entropy is not None:
+        header.append(f", token entropy {card.token_entropy:.2f} nats")
+    return header.append("\n").append_text(_histogram(card))
 
 
 def _histogram(card: FeatureCard) -> Text:
     filled = [i for i, count in enumerate(card.histogram_log) if count]
     if not filled:
-        return Text("no activation on the explain split", style="dim")
+        return Text(f"max {card.max_activation:.3g}")
     low, high = filled[0], filled[-1]
-    line = Text("activations by octave  ")
-    line.append(f"{2.0 ** (low - 16):.3g} ", style="dim")
+    line = Text("activations ")
+    line.append(f"{2.0 ** (low - 16):.1g} ", style="dim")
     line.append(bars(card.histogram_log[low : high + 1]), style="cyan")
-    line.append(f" {2.0 ** (high - 15):.3g}", style="dim")
-    line.append("   (height: log of the count)", style="dim")
+    line.append(f" {card.max_activation:.3g}", style="dim")
+    line.append("   (a bar an octave; height: log of the count)", style="dim")
     return line
 
 
-def _explanations(lines: tuple[ExplanationLine, ...]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("explainer")
-    table.add_column("explanation", overflow="fold", ratio=1)
-    table.add_column("score, 95 % interval", no_wrap=True)
-    for line in lines:
-        dim = "dim" if line.explainer in CONTROLS else ""
-        text = safe(line.text, dim) if line.text is not None else safe(f"none: {line.status}", "yellow")
-        table.add_row(safe(line.explainer, dim), text, _scores(line, dim))
-    return table
+# --- what is said of it
 
 
-def _scores(line: ExplanationLine, style: str) -> Text:
-    rows = []
-    for score in line.scores:
-        name = f"{score.metric} ({score.design}, {score.scorer})"
-        value = score.status if score.value is None else f"{score.value:.3f}"
-        if score.ci_low is not None and score.ci_high is not None:
-            value += f" [{score.ci_low:.3f}, {score.ci_high:.3f}]"
-        if score.value is not None and score.status != "ok":
-            value += f" {score.status}"
-        rows.append(visible(f"{value:<22} {name}"))
-    return Text("\n".join(rows), style=style)
+def _explanations(lines: Sequence[ExplanationLine]) -> Fitted:
+    named = max(cell_len(visible(line.explainer)) for line in lines)
+
+    def texts(width: int) -> Group:
+        # A long name (a model's) goes above its text.
+        beside = named + 2 if named <= width // 4 else 0
+        parts = []
+        for number, line in enumerate(lines):
+            dim = "dim" if number else ""
+            name = safe(line.explainer, dim or "bold")
+            name.append(" " * (beside - name.cell_len) if beside else "\n  ")
+            text = f"none: {line.status}" if line.text is None else line.text
+            if line.text and any(other.text and other.text.startswith(line.text) for other in lines[:number]):
+                text = "(the beginning of the text above)"
+            indented = wrapped(visible(text), width - (beside or 2)).replace("\n", "\n" + " " * (beside or 2))
+            parts.append(name.append(indented, "yellow" if line.text is None else dim or "not bold"))
+        return Group(*parts)
+
+    return Fitted(texts)
 
 
-def _logit_effects(verb: str, effects: tuple[LogitEffect, ...], n: int = 12) -> Text:
-    line = Text(f"{verb:<11}", style="bold")
-    for effect in effects[:n]:
-        line.append(f" {visible(effect.text)} ", style="green" if verb == "promotes" else "red")
-        line.append(f"{effect.z:+.1f}", style="dim not bold")
-        line.append("  ")
-    return line
+def _scores(lines: Sequence[ExplanationLine], everything: bool) -> RenderableType:
+    """A row an explainer, a column a metric."""
+    kinds = dict.fromkeys((score.design, score.metric, score.scorer) for line in lines for score in line.scores)
+    if not everything:
+        kinds = dict.fromkeys(kind for kind in kinds if kind[1] in SHOWN_METRICS.get(kind[0], ()))
+    order = sorted(kinds, key=lambda kind: (kind[0], kind[1] != PRIMARY.get(kind[0]), kind))
+    columns = [Column("score", [safe(line.explainer, "" if i == 0 else "dim") for i, line in enumerate(lines)], key=True)]
+    for kind in order:
+        of = [{(s.design, s.metric, s.scorer): s for s in line.scores}.get(kind) for line in lines]
+        columns.append(Column(f"{kind[1]}, {kind[0]}", [_score(one, "" if i == 0 else "dim") for i, one in enumerate(of)]))
+    return sheet(None, columns)
 
 
-def _exemplars(card: FeatureCard, marks: bool) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("stratum", no_wrap=True)
-    table.add_column("max", justify="right", no_wrap=True)
-    table.add_column("window (line breaks as ⏎)", overflow="fold", ratio=1)
-    before = "top"
+def _score(score: ScoreLine | None, style: str) -> Text:
+    if score is None:
+        return Text()
+    if score.value is None:
+        return safe(score.status, "yellow")
+    text = f"{score.value:.3f}"
+    if score.ci_low is not None and score.ci_high is not None:
+        text += f" [{score.ci_low:.2f}, {score.ci_high:.2f}]"
+    return safe(text if score.status == "ok" else f"{text} {score.status}", style)
+
+
+# --- what it promotes
+
+
+def _logit_effects(verb: str, effects: Sequence[LogitEffect]) -> Fitted:
+    """As many as fit on a line, strongest first, each with its z."""
+
+    def line(width: int) -> Text:
+        text = Text(f"{verb:<10}", style="bold")
+        for effect in effects:
+            shown, z = f"  {token_text(effect.text)} ", f"{effect.z:+.1f}"
+            if effect is not effects[0] and text.cell_len + cell_len(shown + z) > width:
+                break
+            text.append(shown, style="not bold green" if verb == "promotes" else "not bold red")
+            text.append(z, style="dim not bold")
+        return text
+
+    return Fitted(line)
+
+
+# --- where it fires
+
+_STRATUM, _ACTIVATION, _GAP = 12, 7, 2
+
+
+def _exemplars(card: FeatureCard, marks: bool) -> Fitted:
+    return Fitted(lambda width: Group(*_concordance(card, marks, width)))
+
+
+def _concordance(card: FeatureCard, marks: bool, width: int) -> list[Text]:
+    room = max(width - _STRATUM - _ACTIVATION - _GAP, 20)
+    left = room // 3
+    head = f"{'exemplars':<{_STRATUM}}{'at ▾':>{_ACTIVATION}}{'':{_GAP + left}}▾ the token each was chosen for"
+    lines = [Text(head, style="dim")]
+    stratum = None
     for exemplar in card.exemplars:
-        table.add_row(
-            safe(exemplar.stratum, "" if exemplar.stratum == "top" else "dim"),
-            Text(f"{exemplar.max_activation:.3g}"),
-            _window(exemplar, card.max_activation, marks),
-            end_section=before == "top" != exemplar.stratum,
-        )
-        before = exemplar.stratum
-    return table
+        shown = visible(exemplar.stratum) if exemplar.stratum != stratum else ""
+        stratum = exemplar.stratum
+        line = Text(f"{shown:<{_STRATUM}}", style="dim")
+        peak = exemplar.tokens[exemplar.peak].activation if exemplar.peak < len(exemplar.tokens) else 0.0
+        line.append(f"{peak:>{_ACTIVATION}.3g}{'':{_GAP}}", style="not dim")
+        before, after = _window(exemplar, card.max_activation, marks)
+        line.append_text(_cropped_left(before, left)).append_text(_cropped_right(after, room - left))
+        lines.append(line)
+    return lines
 
 
-def _window(exemplar: Exemplar, maximum: float, marks: bool) -> Text:
-    text = Text()
-    for token in exemplar.tokens:
-        shown = visible(token.text)
-        share = token.activation / maximum if maximum > 0 else 0.0
-        if token.activation == 0:
-            text.append(shown, style="" if token.scored else "dim")
-        else:
-            text.append(f"«{shown}»" if marks else shown, style=_heat(share))
-    return text
+def _window(exemplar: Exemplar, maximum: float, marks: bool) -> tuple[Text, Text]:
+    """What stands before the token that the window was chosen for, and from there on."""
+    before, after = Text(style="not dim"), Text(style="not dim")
+    before.append("".join(map(running, exemplar.before)), style="dim")
+    runs = [_run(exemplar, place) if marks else None for place in range(len(exemplar.tokens))]
+    for place, token in enumerate(exemplar.tokens):
+        part = before if place < exemplar.peak else after
+        shown = running(token.text)
+        if runs[place] is not None:
+            opens = place == 0 or runs[place - 1] != runs[place]
+            closes = place + 1 == len(runs) or runs[place + 1] != runs[place]
+            shown = "«" * opens + shown + "»" * closes
+        style = Style() if token.scored else Style(dim=True)
+        if token.activation != 0 and not marks:
+            style = _heat(token.activation / maximum if maximum > 0 else 0.0)
+        if place == exemplar.peak:
+            style += Style(bold=True, underline=token.activation == 0)
+        part.append(shown, style=style)
+    after.append("".join(map(running, exemplar.after)), style="dim")
+    return before, after
+
+
+def _run(exemplar: Exemplar, place: int) -> int | None:
+    """Which run of active tokens a token is in: those before the peak, the peak, those after it."""
+    if exemplar.tokens[place].activation == 0:
+        return None
+    if place == exemplar.peak:
+        return -1
+    start = place
+    while start > 0 and exemplar.tokens[start - 1].activation != 0 and start - 1 != exemplar.peak:
+        start -= 1
+    return start
+
+
+def _cropped_left(text: Text, width: int) -> Text:
+    """The end of the text, exactly `width` cells."""
+    if text.cell_len > width:
+        start = 0
+        while cell_len(text.plain[start:]) > width - 1:
+            start += 1
+        text = Text("…", style="dim").append_text(text[start:])
+    return Text(" " * (width - text.cell_len)).append_text(text)
+
+
+def _cropped_right(text: Text, width: int) -> Text:
+    """The beginning of the text, at most `width` cells."""
+    if text.cell_len <= width:
+        return text
+    end = len(text)
+    while cell_len(text.plain[:end]) > width - 1:
+        end -= 1
+    return text[:end].append("…", style="dim")
 
 
 def _heat(share: float) -> Style:

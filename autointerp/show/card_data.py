@@ -13,7 +13,16 @@ from autointerp.store.evidence import dictionary_row, window_length
 from autointerp.store.query import Queryable
 
 CONTROLS = ("shuffled", "constant", "generic")
-"""Explainers that must score low; shown after the others."""
+"""Explainers that must score low; shown after the others, and only where asked for."""
+_EMBEDDED = ("lexical", "token_lookup")
+AROUND = 12
+"""Tokens of the context read before and after a window, to show what it is cut from."""
+
+
+def explainer_order(name: str) -> tuple[int, str]:
+    """LLMs and people first, then the embedded explainers, then the controls."""
+    known = [*_EMBEDDED, *CONTROLS]
+    return (1 + known.index(name) if name in known else 0), name
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,13 @@ class Exemplar:
     context: int
     window_start: int
     max_activation: float
+    peak: int
+    """Place in `tokens` of the token that it was chosen for; top: the largest activation."""
+    before: tuple[str, ...]
+    """The tokens before the window; whether they are active is not kept."""
     tokens: tuple[ShownToken, ...]
+    after: tuple[str, ...]
+    """The tokens after the window, likewise."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +122,10 @@ class FeatureCard:
     suppressed: tuple[LogitEffect, ...]
 
 
-def load_card(store: Queryable, dictionary: str, feature: int, *, top: int = 8, each: int = 1) -> FeatureCard:
-    """Reads a card: `top` of the top exemplars, and `each` of every other stratum.
+def load_card(
+    store: Queryable, dictionary: str, feature: int, *, top: int = 8, each: int = 1, quantiles: bool = False
+) -> FeatureCard:
+    """Reads a card: `top` of the top exemplars, and `each` of every other stratum, `quantiles` too if asked for.
 
     Raises StoreError where there is no such dictionary or feature, with what there is.
     """
@@ -140,7 +157,7 @@ def load_card(store: Queryable, dictionary: str, feature: int, *, top: int = 8, 
         histogram_log=tuple(histograms[0]["histogram_log"]) if histograms else (),
         match=match,
         explanations=_explanations(store, key),
-        exemplars=_exemplars(store, key, top, each),
+        exemplars=_exemplars(store, key, top, each, quantiles),
         promoted=_effects(effects, "promoted"),
         suppressed=_effects(effects, "suppressed"),
     )
@@ -163,9 +180,13 @@ WHERE dictionary = $dictionary AND feature = $feature ORDER BY design, scorer, m
 _EXEMPLARS = """
 WITH chosen AS (
     SELECT * FROM exemplars WHERE dictionary = $dictionary AND feature = $feature AND split = 'explain'
+          AND ($quantiles OR stratum NOT LIKE 'quantile%')
     QUALIFY row_number() OVER (PARTITION BY stratum ORDER BY rank) <= if(stratum = 'top', $top, $each)
 )
 SELECT e.stratum, e.rank, c.document_name, e.context, e.window_start, e.max_activation, e.positions, e.activations,
+       e.peak - e.window_start AS peak,
+       list_slice(c.tokens, greatest(e.window_start - $around, 0) + 1, e.window_start) AS before,
+       list_slice(c.tokens, e.window_start + $window + 1, e.window_start + $window + $around) AS after,
        list_slice(c.tokens, e.window_start + 1, e.window_start + $window) AS tokens,
        list_slice(c.scored, e.window_start + 1, e.window_start + $window) AS scored
 FROM chosen e JOIN contexts c USING (context)
@@ -207,25 +228,32 @@ def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLin
         ExplanationLine(row["explainer"], row["text"], row["status"], tuple(scores.get(row["explainer"], ())))
         for row in store.rows(_EXPLANATIONS, **key)
     ]
-    return tuple(sorted(lines, key=lambda line: line.explainer in CONTROLS))
+    return tuple(sorted(lines, key=lambda line: explainer_order(line.explainer)))
 
 
-def _exemplars(store: Queryable, key: dict[str, Any], top: int, each: int) -> tuple[Exemplar, ...]:
-    rows = store.rows(_EXEMPLARS, window=window_length(store), top=top, each=each, **key)
-    wanted = sorted({token for row in rows for token in row["tokens"]})
+def _exemplars(store: Queryable, key: dict[str, Any], top: int, each: int, quantiles: bool) -> tuple[Exemplar, ...]:
+    rows = store.rows(
+        _EXEMPLARS, window=window_length(store), around=AROUND, top=top, each=each, quantiles=quantiles, **key
+    )
+    wanted = sorted({token for row in rows for token in [*row["before"], *row["tokens"], *row["after"]]})
     vocab = store.rows("SELECT token, text FROM vocab WHERE token IN (SELECT unnest($tokens))", tokens=wanted)
-    text = {row["token"]: row["text"] for row in vocab}
+    known = {row["token"]: row["text"] for row in vocab}
+
+    def text(token: int) -> str:
+        return known.get(token, f"<{token}>")
+
     exemplars = []
     for row in rows:
         activation = dict(zip(row["positions"], row["activations"], strict=True))
         tokens = tuple(
-            ShownToken(text.get(token, f"<{token}>"), activation.get(place, 0.0), scored)
+            ShownToken(text(token), activation.get(place, 0.0), scored)
             for place, (token, scored) in enumerate(zip(row["tokens"], row["scored"], strict=True))
         )
         exemplars.append(
             Exemplar(
                 row["stratum"], row["rank"], row["document_name"], row["context"], row["window_start"],
-                row["max_activation"], tokens,
+                row["max_activation"], row["peak"], tuple(map(text, row["before"])), tokens,
+                tuple(map(text, row["after"])),
             )
         )  # fmt: skip
     return tuple(exemplars)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from rich.cells import cell_len
 from rich.text import Text
 
 _SHOWN = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
@@ -28,6 +29,46 @@ def _escape(character: str) -> str:
         return character
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_LONG_BLANK = re.compile(r" {4,}")
+_BLANK_AT_END = re.compile(r"^ +| +$")
+
+
+def running(text: str) -> str:
+    """`visible`, with blanks of four and more as ␣ and their number: an indentation of 12 is ␣₁₂."""
+    return _LONG_BLANK.sub(_counted, visible(text))
+
+
+def token_text(text: str) -> str:
+    """A token on its own: `running`, with the blanks at its ends shown, ␣ for one."""
+    return _BLANK_AT_END.sub(_counted, running(text))
+
+
+def _counted(blanks: re.Match[str]) -> str:
+    return "␣" if len(blanks[0]) == 1 else "␣" + str(len(blanks[0])).translate(_SUBSCRIPTS)
+
+
+_UNBROKEN = re.compile(r'"(?:[^"\\]|\\.){0,60}"\S*|\(?<?\d+ %\S*|\S+')
+"""A quoted token with what clings to it, a percentage, a word."""
+
+
+def wrapped(text: str, width: int) -> str:
+    """The text in lines of at most `width` cells, broken between words, and within none that fits a line.
+
+    The blanks of a quoted token are part of it: `" import"` stays on one line.
+    """
+    lines, room = [""], width
+    for found in _UNBROKEN.finditer(text):
+        word = found[0]
+        size = cell_len(word)
+        if lines[-1] and size >= room:  # the blank before it counts
+            lines.append("")
+            room = width
+        lines[-1] += f" {word}" if lines[-1] else word
+        room = width - cell_len(lines[-1])
+    return "\n".join(lines)
 
 
 def safe(text: object, style: str = "") -> Text:

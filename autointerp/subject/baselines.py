@@ -46,7 +46,7 @@ MATCH_AT_LEAST = 100
 """Firings on the explain split below which a feature is not matched."""
 PLACE_AT_LEAST = 10
 """Firings in the sample below which theta cannot be placed."""
-BLOCK = 256
+BLOCK = 64  # units fitted at once: 64 x 262,144 floats are 67 MB
 
 
 @dataclass(frozen=True)
@@ -105,17 +105,12 @@ def make_units(
     """The baseline of `config` at `hook`, matched to the features of `target` where there is one."""
     x = sample.by_hook[hook]
     d_in = int(x.shape[1])
+    n = n_baseline_features(config, d_in, None if target is None else len(target.features))
     if target is None:
-        return _natural(config, hook, x, seed)
+        return _natural(config, hook, x, n, seed)
     key = stream_key(seed, "match", config.match or "")  # not the baseline's name: all see the same features
     places = np.argsort(hash64(key, target.features), kind="stable")
-    order = target.features[places]
-    n = config.n_features or len(order)
-    if n > len(order):
-        raise InputError(
-            f'dictionary "{config.name}": n_features = {n}, but "{config.match}" has {len(order)} features to match'
-        )
-    order = order[:n]
+    order = target.features[places[:n]]
     if config.kind == "neurons":
         shuffled = np.argsort(hash64(stream_key(seed, "units", config.name), np.arange(d_in)), kind="stable")
         unit = np.resize(shuffled, n).astype(np.int64)
@@ -141,12 +136,28 @@ def make_units(
     )
 
 
-def _natural(config: DictionaryConfig, hook: str, x: Tensor, seed: int) -> Units:
+def n_baseline_features(config: DictionaryConfig, d_in: int, n_target: int | None) -> int:
+    """How many features a baseline has. Raises InputError where it cannot have as many as asked for."""
+    if n_target is not None:
+        if config.n_features is not None and config.n_features > n_target:
+            raise InputError(
+                f'dictionary "{config.name}": n_features = {config.n_features}, but "{config.match}" has {n_target} '
+                "features to match"
+            )
+        return config.n_features or n_target
+    if config.kind != "neurons":
+        assert config.n_features is not None
+        return config.n_features
+    if config.n_features is not None:
+        raise InputError(
+            f'dictionary "{config.name}": unmatched neurons are all {2 * d_in} (both signs); choose with features = ...'
+        )
+    return 2 * d_in
+
+
+def _natural(config: DictionaryConfig, hook: str, x: Tensor, n: int, seed: int) -> Units:
     d_in = int(x.shape[1])
     if config.kind == "neurons":
-        n = 2 * d_in
-        if config.n_features is not None:
-            raise InputError(f'dictionary "{config.name}": unmatched neurons are all {n}; choose with features = ...')
         return Units(
             kind=config.kind,
             hook=hook,
@@ -157,9 +168,8 @@ def _natural(config: DictionaryConfig, hook: str, x: Tensor, seed: int) -> Units
             mu=torch.zeros(n),
             theta=torch.zeros(n),
         )
-    assert config.n_features is not None
-    unit = np.arange(config.n_features, dtype=np.int64)
-    direction = directions(config.kind, config.name, config.n_features, x, seed)
+    unit = np.arange(n, dtype=np.int64)
+    direction = directions(config.kind, config.name, n, x, seed)
     sign, mu, _ = _fit(x, unit, direction, np.zeros(len(unit), np.int64))
     theta = torch.zeros(len(unit))
     return Units(config.kind, hook, d_in, torch.from_numpy(unit), direction, sign, mu, theta)

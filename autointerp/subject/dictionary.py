@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 
+@runtime_checkable
 class Dictionary(Protocol):
     """What the extraction needs of a set of features."""
 
@@ -84,7 +85,10 @@ class SparseAutoencoder:
 
     @property
     def directions(self) -> Float[Tensor, "n_features d_out"]:
-        return self.W_dec
+        if not self.rescale_by_decoder_norm:
+            return self.W_dec
+        norm: Tensor = self.W_dec.norm(dim=1, keepdim=True)  # the activations were multiplied by it
+        return self.W_dec / norm.clamp(min=1e-30)
 
     def encode(self, x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         x = _normalize(x, self.normalize)

@@ -62,7 +62,10 @@ def load_dictionary(path: str, *, hook: str | None = None, kind: str = "auto") -
     """Reads a dictionary in SAELens's format. `hook` is needed where the files do not name one."""
     folder = resolve_dictionary(path)
     config = _read_json(folder / "cfg.json", path)
-    metadata = {**config, **(config.get("metadata") or {})}
+    nested = config.get("metadata") or {} if isinstance(config, dict) else None
+    if not isinstance(nested, dict):
+        raise InputError(f'"{path}": cfg.json does not hold a configuration (a JSON object)')
+    metadata = {**config, **nested}
     declared = str(config.get("architecture") or "standard")
     if "activation_fn_str" in config or "activation_fn" in config:  # before version 6
         declared = _old_architecture(declared, config, path)
@@ -77,18 +80,17 @@ def load_dictionary(path: str, *, hook: str | None = None, kind: str = "auto") -
     if hook is None and named is None:
         raise InputError(f'"{path}": its config names no hook; give hook = "blocks...." in the run file')
     weights = _read_weights(folder, path)
-    d_in, d_sae = int(config.get("d_in", -1)), int(config.get("d_sae", -1))
+    d_in, d_sae = _integer(config, "d_in", path), _integer(config, "d_sae", path)
     W_enc = _take(weights, "W_enc", (d_in, d_sae), path)
     W_dec = _take(weights, "W_dec", (d_sae, None), path)
     is_transcoder = "transcoder" in declared
     k = None
     if architecture == "topk":
-        k = int((config.get("activation_fn_kwargs") or {}).get("k", config.get("k", 0)))
+        k = _integer({**config, **(config.get("activation_fn_kwargs") or {})}, "k", path)
         if not 0 < k <= d_sae:
             raise InputError(f'"{path}": k = {k} does not fit a TopK of width {d_sae}')
     gated = architecture == "gated"
-    labels_file = folder / "labels.json"
-    labels = _read_json(labels_file, path) if labels_file.is_file() else []
+    labels = _read_labels(folder, path)
     return SparseAutoencoder(
         hook=hook or str(named),
         hook_out=str(metadata["hook_name_out"]) if metadata.get("hook_name_out") else None,
@@ -101,14 +103,14 @@ def load_dictionary(path: str, *, hook: str | None = None, kind: str = "auto") -
         subtract_b_dec=not is_transcoder and bool(config.get("apply_b_dec_to_input", True)),
         threshold=_take(weights, "threshold", (d_sae,), path) if architecture == "jumprelu" else None,
         k=k,
-        rescale_by_decoder_norm=bool(config.get("rescale_acts_by_decoder_norm", False)),
+        rescale_by_decoder_norm=k is not None and bool(config.get("rescale_acts_by_decoder_norm", False)),
         b_gate=_take(weights, "b_gate", (d_sae,), path) if gated else None,
         r_mag=_take(weights, "r_mag", (d_sae,), path) if gated else None,
         b_mag=_take(weights, "b_mag", (d_sae,), path) if gated else None,
         normalize=NORMALIZATIONS[normalize],
         source=path,
         config=config,
-        labels={int(entry["feature"]): str(entry["label"]) for entry in labels},
+        labels=labels,
     )
 
 
@@ -136,6 +138,23 @@ def _read_json(file: Path, path: str) -> Any:
         raise InputError(f'"{path}" has no {file.name}: not a dictionary in SAELens\'s format') from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f'"{path}": {file.name} is not JSON: {error}') from error
+
+
+def _integer(config: dict[str, Any], key: str, path: str) -> int:
+    value = config.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InputError(f'"{path}": cfg.json has {key} = {value!r}; it must be an integer')
+    return value
+
+
+def _read_labels(folder: Path, path: str) -> dict[int, str]:
+    """The known label of each planted feature; none where there is no labels.json."""
+    if not (folder / "labels.json").is_file():
+        return {}
+    try:
+        return {int(entry["feature"]): str(entry["label"]) for entry in _read_json(folder / "labels.json", path)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f'"{path}": labels.json is not a list of {{"feature": 0, "label": "..."}}') from error
 
 
 def _read_weights(folder: Path, path: str) -> dict[str, Tensor]:

@@ -28,6 +28,8 @@ from autointerp.errors import InputError, nearest
 from autointerp.resources import BUNDLED
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PROBE_LENGTH = 13
+"""Tokens of the pass that tells a hook's width: as long as no model has heads."""
 
 
 class _Stop(Exception):
@@ -67,8 +69,11 @@ class Subject:
     def width(self, hook: str) -> int:
         """Width of the activations at a hook point; the heads of `hook_z` side by side."""
         self.check_hook(hook)
-        tokens = torch.zeros((1, 2), dtype=torch.long, device=self.device)
-        found = self.activations(tokens, [hook])
+        tokens = torch.zeros((1, min(PROBE_LENGTH, self.n_ctx)), dtype=torch.long, device=self.device)
+        try:
+            found = self.activations(tokens, [hook])
+        except ValueError as error:  # TransformerLens keeps some hook points switched off
+            raise InputError(f'"{self.name}": hook point "{hook}" cannot be read: {error}') from error
         if hook not in found:
             raise InputError(f'"{self.name}": nothing passes hook point "{hook}" in a forward pass')
         return int(found[hook].shape[-1])
@@ -77,17 +82,23 @@ class Subject:
     def activations(self, tokens: Int[Tensor, "n L"], hooks: Sequence[str]) -> dict[str, Float[Tensor, "n L d"]]:
         """Activations at hook points, float32; the forward pass ends when all of them are known."""
         found: dict[str, Tensor] = {}
-        wanted = set(hooks)
+        names: dict[int, list[str]] = {}  # one hook point can have several names
+        for name in sorted(set(hooks)):
+            names.setdefault(id(self.bridge.hook_dict[name]), []).append(name)
 
         def keep(activation: Tensor, hook: Any) -> None:
-            name = names[id(hook)]
-            found[name] = activation.reshape(*tokens.shape, -1).float()
-            if len(found) == len(wanted):
+            same = names[id(hook)]
+            if activation.shape[:2] != tokens.shape:
+                raise InputError(
+                    f'"{self.name}": hook point "{same[0]}" has no vector for each token: its activations are '
+                    f"{tuple(activation.shape)} for tokens {tuple(tokens.shape)}"
+                )
+            found.update(dict.fromkeys(same, activation.reshape(*tokens.shape, -1).float()))
+            if len(found) == len(set(hooks)):
                 raise _Stop
 
-        names = {id(self.bridge.hook_dict[name]): name for name in wanted}
         with contextlib.suppress(_Stop):
-            self.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=[(name, keep) for name in sorted(wanted)])
+            self.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=[(same[0], keep) for same in names.values()])
         return found
 
     def encode_texts(self, texts: list[str]) -> list[list[int]]:
@@ -174,13 +185,15 @@ def load_subject(model: str, revision: str | None, processing: str, dtype: str, 
 
         try:
             config = AutoConfig.from_pretrained(path, revision=revision)
-            hf_model = AutoModelForCausalLM.from_pretrained(
-                path, revision=revision, dtype=DTYPES[dtype], attn_implementation="eager"
+            hf_model, loading = AutoModelForCausalLM.from_pretrained(
+                path, revision=revision, dtype=DTYPES[dtype], attn_implementation="eager", output_loading_info=True
             )
         except Exception as error:  # transformers raises many kinds; each means that this model cannot be had
             reason = str(error).strip().split("\n")[0]
             hint = "" if local else "; give a local folder, or check the name and the network"
             raise InputError(f'subject.model: "{model}" cannot be loaded: {reason}{hint}') from error
+        if missing := sorted(loading["missing_keys"]):  # transformers would draw them at random
+            raise InputError(f'subject.model: "{model}" lacks {len(missing)} weight(s), e.g. "{missing[0]}"')
         for name, weight in hf_model.named_parameters():
             if not torch.isfinite(weight).all():
                 raise InputError(f'subject.model: "{model}" has NaN or infinite weights in "{name}"')
@@ -236,10 +249,9 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f'subject.device: "{name}" is no device; give auto, cpu or cuda') from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f'subject.device: "{name}" is not here; give auto or cpu')
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError) as error:  # no such device; one that is not here
+        raise InputError(f'subject.device: "{name}" cannot be used here; give auto, cpu or cuda') from error
     return device
 
 

@@ -15,7 +15,11 @@ from __future__ import annotations
 import glob
 import gzip
 import json
+import os
+import sys
 import sysconfig
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from autointerp.errors import ConfigError, InputError, nearest
+from autointerp.hashing import content_hash
 from autointerp.resources import BUNDLED
 
 KINDS = ("bundled", "python-stdlib", "text", "jsonl", "npy")
@@ -65,6 +70,21 @@ def check_source(source: str) -> None:
         load_npy(rest)
 
 
+def fingerprint(source: str) -> str:
+    """Another one when the files behind a source are: their names, sizes and times of change."""
+    kind, rest = parse_source(source)
+    if kind == "python-stdlib":
+        return f"{sys.version} {sysconfig.get_path('stdlib')}"
+    if kind == "text":
+        files = _text_files(rest)
+    elif kind == "jsonl":
+        files = [_jsonl_path(rest)[0]]
+    else:
+        files = [_bundled_path(rest) if kind == "bundled" else Path(rest)]
+    stats = [(_name(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return content_hash(stats, tag="files")
+
+
 def documents(source: str) -> Iterator[Document]:
     """The documents of a text source, in a fixed order; documents without text are left out."""
     kind, rest = parse_source(source)
@@ -87,7 +107,7 @@ def load_npy(path: str) -> np.ndarray:
         raise InputError(f'tokens.source: there is no file "{path}"')
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f'tokens.source: "{path}" is not a NumPy array of numbers ({error})') from error
     if not isinstance(array, np.ndarray) or array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
         shape = getattr(array, "shape", "several arrays")
@@ -122,6 +142,11 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
+def _name(path: Path) -> str:
+    """The path as text; bytes that are not UTF-8 are written \\xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def _read_utf8(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")
@@ -133,7 +158,7 @@ def _text(pattern: str) -> Iterator[Document]:
     files = _text_files(pattern)
     if len(files) > 1 or not Path(pattern).is_file():
         for file in files:
-            yield Document(str(file), _read_utf8(file))
+            yield Document(_name(file), _read_utf8(file))
         return
     text = _read_utf8(files[0])
     lines = text.splitlines(keepends=True)
@@ -148,12 +173,12 @@ def _text(pattern: str) -> Iterator[Document]:
         full = length + len(line) > PIECE_CHARACTERS
         paragraph_ends = length > PIECE_CHARACTERS // 2 and piece and not piece[-1].strip()
         if piece and (full or paragraph_ends):
-            yield Document(f"{files[0].name}#{n_pieces}", "".join(piece))
+            yield Document(f"{_name(files[0])}#{n_pieces}", "".join(piece))
             piece, n_pieces, length = [], n_pieces + 1, 0
         piece.append(line)
         length += len(line)
     if piece:
-        yield Document(f"{files[0].name}#{n_pieces}", "".join(piece))
+        yield Document(f"{_name(files[0])}#{n_pieces}", "".join(piece))
 
 
 def _jsonl_path(rest: str) -> tuple[Path, str]:
@@ -164,24 +189,36 @@ def _jsonl_path(rest: str) -> tuple[Path, str]:
     return path, field
 
 
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+            yield from lines
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f'"{path}" is not a whole gzip file: {error}') from error
+
+
 def _jsonl(path: Path, field: str) -> Iterator[Document]:
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode("utf-8"))
-            except UnicodeDecodeError as error:
-                raise InputError(f'"{path}", line {number}, is not UTF-8 at byte {error.start} of the line') from error
-            except json.JSONDecodeError as error:
-                raise InputError(f'"{path}", line {number}, is not JSON: {error.msg}') from error
-            if not isinstance(row, dict) or field not in row:
-                known = list(row) if isinstance(row, dict) else []
-                raise InputError(f'"{path}", line {number}, has no field "{field}"{nearest(field, known)}')
-            if not isinstance(row[field], str):
-                kind = type(row[field]).__name__
-                raise InputError(f'"{path}", line {number}: field "{field}" is not text but {kind}')
-            yield Document(str(row.get("id", number)), row[field])
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise InputError(f'"{path}", line {number}, is not UTF-8 at byte {error.start} of the line') from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f'"{path}", line {number}, is not JSON: {getattr(error, "msg", error)}') from error
+        if not isinstance(row, dict) or field not in row:
+            known = list(row) if isinstance(row, dict) else []
+            raise InputError(f'"{path}", line {number}, has no field "{field}"{nearest(field, known)}')
+        if not isinstance(row[field], str):
+            kind = type(row[field]).__name__
+            raise InputError(f'"{path}", line {number}: field "{field}" is not text but {kind}')
+        name, text = str(row.get("id", number)), row[field]
+        try:
+            (name + text).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(f'"{path}", line {number}, holds half of a surrogate pair, no character') from error
+        yield Document(name, text)
 
 
 def _stdlib() -> Iterator[Document]:

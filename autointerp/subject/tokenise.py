@@ -1,7 +1,8 @@
 """From documents to the token file: cut once, split by document.
 
 1. Each document is tokenised without special tokens and cut into contexts of `context_length` (one
-   place less where a BOS is put in front). `npy` rows are contexts as they are, a document each.
+   place less where a BOS is put in front). `npy` rows are contexts, a document each; a BOS asked for is put
+   in front of the whole row.
 2. A document's split is decided by the hash of its content, before anything is looked at; so is its
    document block, the unit in which documents are resampled.
 3. Marks say of every place whether it is padding, special, or dropped. A window of the explain split
@@ -25,7 +26,7 @@ import numpy.typing as npt
 from autointerp.errors import InputError
 from autointerp.hashing import bytes_hash, content_hash, hash01, hash64, stream_key
 from autointerp.records import N_BLOCKS, SPLITS, Bool, Int32, Int64
-from autointerp.subject.sources import Document, documents, load_npy, parse_source
+from autointerp.subject.sources import Document, documents, fingerprint, load_npy, parse_source
 from autointerp.subject.tokens import DROPPED, SPECIAL, VALID, TokenFile, by_window
 
 Encode = Callable[[list[str]], list[list[int]]]
@@ -55,18 +56,19 @@ class TokenPlan:
 
 
 def open_tokens(folder: Path, plan: TokenPlan, encode: Encode | None, progress: Callable[[int], None]) -> TokenFile:
-    """The token file of `plan` in `folder`, written now if it is not there yet.
+    """The token file of `plan` in `folder`, written now if it is not there yet or the source's files have changed.
 
     Raises InputError on bad input, and then leaves nothing behind. `progress` is told the tokens so far.
     """
     home = folder / f"tokens-{plan.key[:12]}"
-    if not (home / "tokens.json").is_file():
+    files = fingerprint(plan.source)
+    if not _is_current(home, files):
         temporary = folder / f"{home.name}.{os.getpid()}.part"
         made_parent = not folder.exists()
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
-            _write(temporary, plan, encode, progress)
+            _write(temporary, plan, files, encode, progress)
             shutil.rmtree(home, ignore_errors=True)
             temporary.rename(home)
         except BaseException:
@@ -75,6 +77,11 @@ def open_tokens(folder: Path, plan: TokenPlan, encode: Encode | None, progress: 
                 shutil.rmtree(folder, ignore_errors=True)
             raise
     return TokenFile(home)
+
+
+def _is_current(home: Path, files: str) -> bool:
+    facts = home / "tokens.json"
+    return facts.is_file() and json.loads(facts.read_text(encoding="utf-8"))["files"] == files
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,9 @@ class _Cut:
     offset: Int64
 
 
-def _write(folder: Path, plan: TokenPlan, encode: Encode | None, progress: Callable[[int], None]) -> None:
+def _write(
+    folder: Path, plan: TokenPlan, files: str, encode: Encode | None, progress: Callable[[int], None]
+) -> None:
     kind, _ = parse_source(plan.source)
     cuts = _cut_rows(plan) if kind == "npy" else _cut_documents(plan, encode)
     names: list[str] = []
@@ -128,7 +137,10 @@ def _write(folder: Path, plan: TokenPlan, encode: Encode | None, progress: Calla
     blocks = hash64(stream_key(0, "document block"), keys) % np.uint64(N_BLOCKS)
     table = {"name": names, "hash": hashes, "split": splits.tolist(), "block": blocks.tolist()}
     (folder / "documents.json").write_text(json.dumps(table), encoding="utf-8")
-    facts = {"n_contexts": n_contexts, "context_length": plan.context_length, "window": plan.window}
+    facts = {
+        "n_contexts": n_contexts, "context_length": plan.context_length, "window": plan.window,
+        "documents": content_hash(hashes, tag="documents"), "files": files,
+    }  # fmt: skip
     (folder / "tokens.json").write_text(json.dumps(facts | {"plan": asdict(plan)}), encoding="utf-8")
     _drop_shared_windows(TokenFile(folder))
     token_file = TokenFile(folder)
@@ -180,17 +192,18 @@ def _cut_rows(plan: TokenPlan) -> Iterator[_Cut]:
     for number in range(len(array)):
         row = np.asarray(array[number]).astype(np.int64)[None, :]
         _check_ids(row, plan, f"row {number}")
-        if plan.bos is not None and row[0, 0] != plan.bos:
-            raise InputError(
-                f'"{plan.source}", row {number}, does not begin with the BOS id {plan.bos}: npy rows are used as they '
-                "are; set prepend_bos = false, or put the BOS in column 0"
-            )
-        if plan.bos is not None and row[0, 1] == plan.bos:
-            raise InputError(f'"{plan.source}", row {number}, begins with two BOS ids ({plan.bos})')
+        digest = bytes_hash(row.astype(np.int32).tobytes())
+        if plan.bos is not None:
+            if row[0, 0] == plan.bos:
+                raise InputError(
+                    f'"{plan.source}", row {number}, begins with the BOS id {plan.bos} already, and prepend_bos = true '
+                    "would make it two; set prepend_bos = false"
+                )
+            row = np.concatenate([np.full((1, 1), plan.bos), row], axis=1)
         tokens = row.astype(np.int32)
         yield _Cut(
             name=f"row {number}",
-            digest=bytes_hash(tokens.tobytes()),
+            digest=digest,
             tokens=tokens,
             marks=_mark(tokens, np.ones(tokens.shape, bool), plan.special),
             offset=np.zeros(1, np.int64),

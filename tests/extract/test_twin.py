@@ -75,7 +75,7 @@ def test_statistics(name: str, summaries: dict[str, Summary], dense: Any, token_
 @pytest.mark.parametrize("name", ["standard", "topk"])
 def test_histograms(name: str, summaries: dict[str, Summary], dense: Any, token_file: TokenFile) -> None:
     mine = dense[name][split_rows(token_file, 0)].reshape(-1, dense[name].shape[-1])
-    fine = summaries[name].statistics.histogram[0].numpy()
+    fine = summaries[name].statistics.histogram[0].numpy().astype(np.int64)
     maxima = summaries[name].statistics.maximum[0].numpy()
     for feature in np.flatnonzero(maxima > 0):
         values = mine[:, feature][mine[:, feature] > 0]

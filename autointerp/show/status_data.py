@@ -1,4 +1,4 @@
-"""What the status, summary and comparison tables show: frozen records, read from a store."""
+"""What the status page shows: frozen records, read from a store."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 
 from autointerp.store.query import Queryable
 
-STAGES = ("tokens", "dictionary", "extract", "effects", "explain", "score")
+STAGES = ("tokens", "extract", "effects", "explain", "census", "score", "compare")
 """In the order in which they run."""
+BY_DICTIONARY = ("effects", "explain", "score")
+"""Stages that are done for one dictionary after the other; the others are one piece of work."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class StageStatus:
     stage: str
     n_done: int
     """Pieces of work committed."""
+    n_all: int
+    """Pieces of work that there are: one a dictionary, or one."""
     waiting: tuple[str, ...]
     """Dictionaries of the run file that it has not been done for."""
     n_failed: int
@@ -37,6 +41,21 @@ class SplitTokens:
     n_tokens: int
     n_windows: int
     n_windows_dropped: int
+
+
+@dataclass(frozen=True)
+class DictionaryStatus:
+    """A dictionary and its features by status."""
+
+    dictionary: str
+    kind: str
+    hook: str
+    n_features: int
+    """Extracted."""
+    n_rare: int
+    n_dead: int
+    density: float | None
+    """Median over the features that fire."""
 
 
 @dataclass(frozen=True)
@@ -61,57 +80,8 @@ class StatusPage:
     runs: tuple[str, ...]
     stages: tuple[StageStatus, ...]
     splits: tuple[SplitTokens, ...]
+    dictionaries: tuple[DictionaryStatus, ...]
     calls: tuple[CallStatus, ...]
-
-
-@dataclass(frozen=True)
-class SummaryRow:
-    """A dictionary, explainer and metric: a row of `dictionary_summary`."""
-
-    store: str
-    dictionary: str
-    kind: str
-    explainer: str
-    scorer: str
-    metric: str
-    design: str
-    n_features: int
-    n_scored: int
-    n_failed: int
-    n_dead: int
-    n_rare: int
-    mean: float | None
-    mean_all: float | None
-    ci_low: float | None
-    ci_high: float | None
-    floor: float | None
-    excess: float | None
-    median: float | None
-    residual_alarm_rate: float | None
-    residual_alarm_high: float | None
-
-
-@dataclass(frozen=True)
-class ComparisonRow:
-    """A pair of dictionaries: the latest row of `comparisons`."""
-
-    store: str
-    a: str
-    b: str
-    explainer: str
-    scorer: str
-    metric: str
-    design: str
-    paired: bool
-    n_a: int
-    n_b: int
-    difference: float | None
-    ci_low: float | None
-    ci_high: float | None
-    p_holm: float | None
-    detectable: float | None
-    margin: float
-    verdict: str
 
 
 def load_status(store: Queryable, path: Path) -> StatusPage:
@@ -126,13 +96,15 @@ def load_status(store: Queryable, path: Path) -> StatusPage:
     for stage in dict.fromkeys([*STAGES, *done, *failed]):
         rows = done.get(stage, [])
         finished = {row["dictionary"] for row in rows}
-        # A row without a dictionary is about all of them; so is the stage of the tokens.
-        about_all = None in finished or stage == "tokens"
+        # A row without a dictionary is about all of them.
+        whole = None in finished or (not rows and stage not in BY_DICTIONARY)
+        waiting = () if whole else tuple(name for name in planned if name not in finished)
         stages.append(
             StageStatus(
                 stage=stage,
-                n_done=len(rows),
-                waiting=() if about_all else tuple(name for name in planned if name not in finished),
+                n_done=min(len(rows), 1) if whole else len(finished),
+                n_all=1 if whole else len(finished) + len(waiting),
+                waiting=waiting,
                 n_failed=failed.get(stage, 0),
                 n_rows=sum(int(str(row["n_rows"])) for row in rows),
                 seconds=sum(float(str(row["seconds"])) for row in rows),
@@ -145,43 +117,26 @@ def load_status(store: Queryable, path: Path) -> StatusPage:
         runs=tuple(row["name"] for row in runs),
         stages=tuple(stages),
         splits=tuple(SplitTokens(**row) for row in store.rows(_SPLITS)),
+        dictionaries=tuple(DictionaryStatus(**row) for row in store.rows(_DICTIONARIES)),
         calls=tuple(CallStatus(**row) for row in store.rows(_CALLS)),
     )
 
 
 _SPLITS = "SELECT split, n_documents, n_contexts, n_tokens, n_windows, n_windows_dropped FROM token_splits"
 
+_DICTIONARIES = """
+WITH counted AS (
+    SELECT dictionary, count(*) AS n_features, count(*) FILTER (status = 'rare') AS n_rare,
+           count(*) FILTER (status = 'dead') AS n_dead, median(density) FILTER (density > 0) AS density
+    FROM features GROUP BY dictionary
+)
+SELECT d.dictionary, d.kind, d.hook, coalesce(c.n_features, 0) AS n_features, coalesce(c.n_rare, 0) AS n_rare,
+       coalesce(c.n_dead, 0) AS n_dead, c.density
+FROM dictionaries d LEFT JOIN counted c USING (dictionary) ORDER BY d.rowid
+"""
+
 _CALLS = """
 SELECT model, status, count(*) AS n_calls, coalesce(sum(input_tokens), 0)::BIGINT AS input_tokens,
        coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens, coalesce(sum(cost_usd), 0) AS cost_usd
 FROM llm_calls GROUP BY model, status ORDER BY model, status
-"""
-
-
-def load_summary(store: Queryable, name: str) -> list[SummaryRow]:
-    """The rows of `dictionary_summary`, best first within each scorer, metric and design."""
-    return [SummaryRow(store=name, **row) for row in store.rows(_SUMMARY)]
-
-
-_SUMMARY = """
-SELECT dictionary, kind, explainer, scorer, metric, design, n_features, n_scored, n_failed, n_dead, n_rare,
-       mean, mean_all, ci_low, ci_high, floor, excess, median, residual_alarm_rate, residual_alarm_high
-FROM dictionary_summary
-ORDER BY design, scorer, metric, mean DESC NULLS LAST, dictionary, explainer
-"""
-
-
-def load_comparisons(store: Queryable, name: str) -> list[ComparisonRow]:
-    """The latest comparison of each pair, largest difference first within each explainer and metric."""
-    return [ComparisonRow(store=name, **row) for row in store.rows(_COMPARISONS)]
-
-
-_COMPARISONS = """
-WITH finished AS (SELECT work AS run, max(finished_at) AS finished_at FROM stages GROUP BY work)
-SELECT a, b, explainer, scorer, metric, design, paired, n_a, n_b, difference, ci_low, ci_high, p_holm, detectable,
-       margin, verdict
-FROM comparisons LEFT JOIN finished USING (run)
-QUALIFY row_number() OVER (
-    PARTITION BY a, b, explainer, scorer, metric, design ORDER BY finished_at DESC NULLS LAST) = 1
-ORDER BY design, scorer, metric, explainer, difference DESC NULLS LAST, a, b
 """

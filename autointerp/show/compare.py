@@ -1,0 +1,216 @@
+"""Scores of dictionaries beside each other, and what can be said of their differences, in the terminal.
+
+For each metric, design and explainer: a table of means, a table of differences, and the verdicts in sentences.
+What the columns mean stands once, at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from autointerp.show.card_data import CONTROLS
+from autointerp.show.compare_data import STUDIED, Choice, ComparePage, ComparisonRow, Kind, SummaryRow, load_compare
+from autointerp.show.conclusions import conclusions, without_baselines
+from autointerp.show.layout import Column, Fitted, Interval, Plot, packed, sheet
+from autointerp.show.text import safe
+from autointerp.store.query import Queryable
+
+MARK = "◆ "
+"""Before a dictionary under study: neither a baseline nor planted."""
+
+
+def compare_page(
+    stores: Sequence[tuple[str, Queryable]], choice: Choice | None = None, *, wide: bool = False
+) -> RenderableType:
+    """The comparison of one or several stores, read and rendered."""
+    page = load_compare(stores, choice or Choice())
+    return render_compare(page, several=len(stores) > 1, wide=wide)
+
+
+def render_compare(page: ComparePage, *, several: bool = False, wide: bool = False) -> RenderableType:
+    """From the record to the page."""
+    if not page.summary and not page.comparisons:
+        if page.hidden:
+            return Group(Text("no scores of that kind"), *_hidden(page))
+        return Text("no scores yet; `autointerp status` says what is done", style="dim")
+    parts: list[RenderableType] = []
+    for about in sorted({row.about for row in [*page.summary, *page.comparisons]}, key=Kind.order):
+        means = [row for row in page.summary if row.about == about]
+        differences = [row for row in page.comparisons if row.about == about]
+        if means:
+            parts += [render_means(means, several=several, wide=wide), *_failures(means), Text()]
+        if differences:
+            parts += [render_differences(differences, several=several, wide=wide)]
+            parts += [_reach(differences), *_sentences(differences, several), Text()]
+    return Group(*parts, *_legend(page, wide), *_hidden(page))
+
+
+# --- means
+
+
+def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: bool = False) -> RenderableType:
+    """One kind of score: the dictionaries by their mean, planted ones last."""
+    rows = sorted(rows, key=lambda row: (row.kind == "planted", row.mean is None, -(row.mean or 0.0)))
+    columns = [Column("store", [row.store for row in rows], key=True)] if several else []
+    columns += [
+        Column("  dictionary", [_name(row) for row in rows], key=True),
+        Column("mean", [_number(row.mean) for row in rows], right=True),
+        Column("95 % interval", [_interval(row.ci_low, row.ci_high) for row in rows]),
+        Column("floor", [_number(row.floor) for row in rows], right=True),
+        Column("scored", [f"{row.n_scored:,}/{row.n_features:,}" for row in rows], right=True),
+    ]
+    if any(row.residual_alarm_rate is not None for row in rows):
+        # pearson_framed never stands without it
+        columns.append(Column("alarms", [_alarms(row) for row in rows], right=True))
+    if wide:
+        columns += [
+            Column("excess", [_number(row.excess, signed=True) for row in rows], right=True),
+            Column("mean_all", [_number(row.mean_all) for row in rows], right=True),
+            Column("median", [_number(row.median) for row in rows], right=True),
+            Column("rare", [f"{row.n_rare:,}" for row in rows], right=True),
+            Column("dead", [f"{row.n_dead:,}" for row in rows], right=True),
+            Column("kind", [row.kind for row in rows]),
+            Column("hook", [row.hook for row in rows]),
+        ]
+    plot = Plot([Interval(row.mean, row.ci_low, row.ci_high, row.floor) for row in rows])
+    return sheet(f"{rows[0].about.title()}: mean over features", columns, plot)
+
+
+def _name(row: SummaryRow) -> Text:
+    studied = row.kind in STUDIED
+    return safe((MARK if studied else "  ") + row.dictionary, "bold" if studied else "")
+
+
+def _alarms(row: SummaryRow) -> str:
+    if row.residual_alarm_rate is None:
+        return ""
+    bound = "" if row.residual_alarm_high is None else f" ≤{100 * row.residual_alarm_high:.1f}"
+    return f"{100 * row.residual_alarm_rate:.1f}{bound} %"
+
+
+def _failures(rows: Iterable[SummaryRow]) -> list[Text]:
+    return [safe(f"{row.dictionary}: {row.n_failed:,} features failed", "yellow") for row in rows if row.n_failed]
+
+
+# --- differences
+
+
+def render_differences(rows: Sequence[ComparisonRow], *, several: bool = False, wide: bool = False) -> RenderableType:
+    """One kind of score: the pairs, those with baselines first. A verdict names the winner where there is room."""
+    rows = sorted(rows, key=lambda row: not row.baseline)
+
+    def columns(name_winner: bool) -> list[Column]:
+        found = [Column("store", [row.store for row in rows], key=True)] if several else []
+        found += [
+            Column("A", [row.a for row in rows], key=True),
+            Column("B", [row.b for row in rows], key=True),
+            Column("A - B", [_number(row.difference, signed=True) for row in rows], right=True),
+            Column("95 % interval", [_interval(row.ci_low, row.ci_high, signed=True) for row in rows]),
+            Column("p Holm", [_p(row.p_holm) for row in rows], right=True),
+            Column("verdict", [_verdict(row, name_winner) for row in rows]),
+        ]
+        if wide:
+            found += [
+                Column("features", [_pairs(row) for row in rows]),
+                Column("could find", [_number(row.detectable) for row in rows], right=True),
+            ]
+        return found
+
+    plot = Plot([Interval(row.difference, row.ci_low, row.ci_high, 0.0) for row in rows])
+    title = f"{rows[0].about.title()}: differences"
+    return Fitted(lambda width: sheet(title, columns(len(packed(columns(True), width)) == 1), plot))
+
+
+_VERDICT_STYLES = {"A": "bold", "B": "bold", "equivalent": "cyan"}
+
+
+def _verdict(row: ComparisonRow, name_winner: bool) -> Text:
+    word = {"A": row.a, "B": row.b}.get(row.verdict, row.verdict) if name_winner else row.verdict
+    return safe(word, _VERDICT_STYLES.get(row.verdict, ""))
+
+
+def _pairs(row: ComparisonRow) -> str:
+    return f"{row.n_a:,} pairs" if row.paired else f"{row.n_a:,} and {row.n_b:,}"
+
+
+def _reach(rows: Sequence[ComparisonRow]) -> Text:
+    """What these comparisons could have told."""
+    margins = sorted({row.margin for row in rows})
+    line = "equivalent: within ±" + " or ±".join(f"{margin:g}" for margin in margins)
+    found = [row.detectable for row in rows if row.detectable is not None]
+    if found:
+        low, high = f"{min(found):.3f}", f"{max(found):.3f}"
+        line += f"; a difference of {low if low == high else f'{low} to {high}'} is found 4 times in 5"
+    return safe(line, "dim")
+
+
+def _sentences(rows: Sequence[ComparisonRow], several: bool) -> list[Text]:
+    lines = []
+    for store, of_store in _by_store(rows).items():
+        lines += [safe(f"{store}: {sentence}" if several else sentence) for sentence in conclusions(of_store)]
+    return lines
+
+
+def _by_store(rows: Sequence[ComparisonRow]) -> dict[str, list[ComparisonRow]]:
+    return {store: [row for row in rows if row.store == store] for store in dict.fromkeys(row.store for row in rows)}
+
+
+# --- what the words mean
+
+
+def _legend(page: ComparePage, wide: bool) -> list[Text]:
+    lines = []
+    if page.summary:
+        lines.append(
+            f"{MARK}dictionaries under study; the others are baselines, planted ones the positive control. "
+            f"floor (┊ in the plot): the best mean of the controls {', '.join(CONTROLS[:-1])} and {CONTROLS[-1]}, "
+            "what a worthless explanation gets. scored: features with a score, of all."
+        )
+    if any(row.residual_alarm_rate is not None for row in page.summary):
+        lines.append(
+            "alarms: share of the silent windows drawn at random in which the simulation fired, and its 97.5 % bound."
+        )
+    if wide and page.summary:
+        lines.append("excess: mean - floor. mean_all: the mean with unscored features at the floor.")
+    if page.comparisons:
+        lines.append(
+            "verdict: whose mean is higher (p after Holm at most 0.05, and the interval that holds for all pairs at "
+            "once excludes 0); equivalent: that interval lies within the margin; undecided: neither. Each is about "
+            "these dictionaries, not about the methods that made them."
+        )
+    for store, rows in _by_store(page.comparisons).items():
+        studied = dict.fromkeys(r.dictionary for r in page.summary if r.store == store and r.kind in STUDIED)
+        missing = without_baselines(rows, list(studied))
+        if missing:
+            lines.append(missing)
+    return [safe(line, "dim") for line in lines]
+
+
+def _hidden(page: ComparePage) -> list[Text]:
+    """What a reader could ask for."""
+    shown = {row.about for row in [*page.summary, *page.comparisons]}
+    hidden = sorted(page.hidden, key=Kind.order)
+    metrics = dict.fromkeys((kind.metric, kind.design) for kind in hidden)
+    explainers = dict.fromkeys(kind.explainer for kind in hidden)
+    names = [f"{m} ({d})" for m, d in metrics if (m, d) not in {(kind.metric, kind.design) for kind in shown}]
+    names += [name for name in explainers if name not in {kind.explainer for kind in shown}]
+    if not names:
+        return []
+    return [safe(f"Not shown: {', '.join(names)}. More: --metric NAME, --explainer NAME, --all, --wide.", "dim")]
+
+
+def _number(value: float | None, *, signed: bool = False) -> str:
+    return "" if value is None else f"{value:+.3f}" if signed else f"{value:.3f}"
+
+
+def _interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
+    if low is None or high is None:
+        return ""
+    return f"[{_number(low, signed=signed)}, {_number(high, signed=signed)}]"
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"

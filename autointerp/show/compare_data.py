@@ -1,0 +1,175 @@
+"""What the comparison shows: frozen records, read from a store, and which of them a reader asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from autointerp.errors import StoreError, nearest
+from autointerp.show.card_data import CONTROLS, explainer_order
+from autointerp.store.query import Queryable
+
+PRIMARY = {"census": "pearson", "sample": "pearson_framed"}
+"""The metric of each design that is shown unless others are asked for."""
+STUDIED = ("sae", "transcoder")
+"""Kinds of dictionary that are compared with baselines; the others are baselines, or planted."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a table of scores is about; scores of two kinds never stand in one table."""
+
+    design: str
+    metric: str
+    scorer: str
+    explainer: str
+
+    def title(self) -> str:
+        """`pearson, census, lexical`, and the scorer where it is not the simulation."""
+        words = [self.metric, self.design, self.explainer]
+        return ", ".join(words if self.scorer == "simulation" else [*words, self.scorer])
+
+    def order(self) -> tuple[object, ...]:
+        """Census first; the primary metric first; explainers as everywhere, controls last."""
+        primary = self.metric == PRIMARY.get(self.design)
+        return self.design, not primary, self.metric, self.scorer, explainer_order(self.explainer)
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """A dictionary, explainer and metric: a row of `dictionary_summary`."""
+
+    store: str
+    dictionary: str
+    kind: str
+    hook: str
+    explainer: str
+    scorer: str
+    metric: str
+    design: str
+    n_features: int
+    n_scored: int
+    n_failed: int
+    n_dead: int
+    n_rare: int
+    mean: float | None
+    mean_all: float | None
+    ci_low: float | None
+    ci_high: float | None
+    floor: float | None
+    excess: float | None
+    median: float | None
+    residual_alarm_rate: float | None
+    residual_alarm_high: float | None
+
+    @property
+    def about(self) -> Kind:
+        return Kind(self.design, self.metric, self.scorer, self.explainer)
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """A pair of dictionaries: the latest row of `comparisons`."""
+
+    store: str
+    a: str
+    b: str
+    baseline: bool
+    """True where b is a baseline of a; False between two dictionaries under study."""
+    explainer: str
+    scorer: str
+    metric: str
+    design: str
+    paired: bool
+    n_a: int
+    n_b: int
+    difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_holm: float | None
+    detectable: float | None
+    margin: float
+    verdict: str
+
+    @property
+    def about(self) -> Kind:
+        return Kind(self.design, self.metric, self.scorer, self.explainer)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of the scores is shown: by default the primary metric of each design, by the real explainers."""
+
+    metrics: Sequence[str] = ()
+    explainers: Sequence[str] = ()
+    designs: Sequence[str] = ()
+    everything: bool = False
+    """All metrics and controls, where not named above."""
+
+    def takes(self, about: Kind) -> bool:
+        """Whether tables of this kind are shown."""
+        metrics = self.metrics or (None if self.everything else [PRIMARY.get(about.design)])
+        explainer = about.explainer in self.explainers if self.explainers else (
+            self.everything or about.explainer not in CONTROLS
+        )  # fmt: skip
+        return (metrics is None or about.metric in metrics) and explainer and about.design in (self.designs or PRIMARY)
+
+
+@dataclass(frozen=True)
+class ComparePage:
+    """Everything a comparison shows."""
+
+    summary: Sequence[SummaryRow]
+    comparisons: Sequence[ComparisonRow]
+    hidden: Sequence[Kind] = field(default=())
+    """What the stores hold and the choice leaves out."""
+
+
+def load_compare(stores: Sequence[tuple[str, Queryable]], choice: Choice) -> ComparePage:
+    """Reads the chosen rows. Raises StoreError, with the nearest name, for a metric or explainer that is not there."""
+    summary = [row for name, store in stores for row in load_summary(store, name)]
+    comparisons = [row for name, store in stores for row in load_comparisons(store, name)]
+    kinds = dict.fromkeys(row.about for row in [*summary, *comparisons])
+    for what, asked, known in (
+        ("metric", choice.metrics, {kind.metric for kind in kinds}),
+        ("explainer", choice.explainers, {kind.explainer for kind in kinds}),
+    ):
+        for name in asked:
+            if name not in known:
+                raise StoreError(f'there are no scores of {what} "{name}"{nearest(name, sorted(known))}')
+    return ComparePage(
+        summary=[row for row in summary if choice.takes(row.about)],
+        comparisons=[row for row in comparisons if choice.takes(row.about)],
+        hidden=[kind for kind in kinds if not choice.takes(kind)],
+    )
+
+
+def load_summary(store: Queryable, name: str) -> list[SummaryRow]:
+    """The rows of `dictionary_summary`, best first within each scorer, metric and design."""
+    return [SummaryRow(store=name, **row) for row in store.rows(_SUMMARY)]
+
+
+_SUMMARY = """
+SELECT s.dictionary, s.kind, d.hook, s.explainer, s.scorer, s.metric, s.design, s.n_features, s.n_scored, s.n_failed,
+       s.n_dead, s.n_rare, s.mean, s.mean_all, s.ci_low, s.ci_high, s.floor, s.excess, s.median, s.residual_alarm_rate,
+       s.residual_alarm_high
+FROM dictionary_summary s JOIN dictionaries d USING (dictionary)
+ORDER BY design, scorer, metric, mean DESC NULLS LAST, dictionary, explainer
+"""
+
+
+def load_comparisons(store: Queryable, name: str) -> list[ComparisonRow]:
+    """The latest comparison of each pair, largest difference first within each explainer and metric."""
+    rows = store.rows(_COMPARISONS)
+    return [ComparisonRow(store=name, baseline=row.pop("kind_b") not in STUDIED, **row) for row in rows]
+
+
+_COMPARISONS = """
+WITH finished AS (SELECT work AS run, max(finished_at) AS finished_at FROM stages GROUP BY work)
+SELECT c.a, c.b, b.kind AS kind_b, c.explainer, c.scorer, c.metric, c.design, c.paired, c.n_a, c.n_b, c.difference,
+       c.ci_low, c.ci_high, c.p_holm, c.detectable, c.margin, c.verdict
+FROM comparisons c LEFT JOIN finished USING (run) LEFT JOIN dictionaries b ON b.dictionary = c.b
+QUALIFY row_number() OVER (
+    PARTITION BY a, b, explainer, scorer, metric, design ORDER BY finished_at DESC NULLS LAST) = 1
+ORDER BY design, scorer, metric, explainer, difference DESC NULLS LAST, a, b
+"""

@@ -1,0 +1,136 @@
+"""Tables that fit the width they get.
+
+Rich shrinks the columns of a table that is too wide until numbers and names are slivers of three characters.
+Here no cell of a column is ever broken while the column itself fits the page. Where the columns do not:
+1. the plot goes first;
+2. then the columns that do not fit go under the others, in a second table with the same key columns in front.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from autointerp.show.plot import dot_and_interval
+from autointerp.show.text import safe, visible
+
+GAP = 2
+"""Blanks between columns."""
+PLOT_NARROWEST, PLOT_WIDEST = 12, 40
+"""A plot with less room than this is left out; with more it does not grow."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a sheet."""
+
+    name: str
+    cells: Sequence[str | Text]
+    right: bool = False
+    key: bool = False
+    """Says what a row is about: repeated where the columns go under each other."""
+
+    @property
+    def width(self) -> int:
+        return max(cell_len(_cell(cell).plain) for cell in [self.name, *self.cells])
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A row of a plot."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    mark: float | None
+    """Where the dotted line stands."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Values with their intervals on one axis, which is rounded outwards to tenths and holds 0."""
+
+    rows: Sequence[Interval]
+
+    @property
+    def axis(self) -> tuple[float, float]:
+        known = [x for row in self.rows for x in (row.value, row.low, row.high, row.mark) if x is not None]
+        low = math.floor(round(10 * min([0.0, *known]), 6))
+        high = math.ceil(round(10 * max([0.0, *known]), 6))
+        return low / 10, max(high, low + 1) / 10
+
+    def column(self, width: int) -> Column:
+        """The plot as a column, the ends of its axis above."""
+        low, high = (f"{end:.1f}" for end in self.axis)
+        lines = [dot_and_interval(r.value, r.low, r.high, self.axis, width, r.mark) for r in self.rows]
+        return Column(low + high.rjust(width - len(low)), lines)
+
+
+class Fitted:
+    """A renderable made for the width it gets."""
+
+    def __init__(self, make: Callable[[int], RenderableType]) -> None:
+        self.make = make
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        yield self.make(options.max_width)
+
+
+def sheet(title: str | Text | None, columns: Sequence[Column], plot: Plot | None = None) -> Fitted:
+    """The columns beside each other where they fit, and the plot behind them where it does."""
+    return Fitted(lambda width: Group(*_tables(title, columns, plot, width)))
+
+
+def _tables(
+    title: str | Text | None, columns: Sequence[Column], plot: Plot | None, width: int
+) -> Iterator[RenderableType]:
+    if title is not None:
+        yield title if isinstance(title, Text) else safe(title, "bold")
+    groups = packed(columns, width)
+    room = width - _total(groups[0]) - GAP
+    if plot is not None and len(groups) == 1 and room >= PLOT_NARROWEST:
+        groups = [[*groups[0], plot.column(min(room, PLOT_WIDEST))]]
+    for group in groups:
+        yield _table(group)
+
+
+def packed(columns: Sequence[Column], width: int) -> list[list[Column]]:
+    """The columns in groups, each at most `width` wide with the key columns in front."""
+    keys = [column for column in columns if column.key]
+    groups = [list(keys)]
+    for column in columns:
+        if column.key:
+            continue
+        if len(groups[-1]) > len(keys) and _total([*groups[-1], column]) > width:
+            groups.append(list(keys))
+        groups[-1].append(column)
+    return groups
+
+
+def _total(columns: Sequence[Column]) -> int:
+    return sum(column.width for column in columns) + GAP * (len(columns) - 1)
+
+
+def _table(columns: Sequence[Column]) -> Table:
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
+    for column in columns:
+        # Only a column that is wider than the page is folded, and loses nothing.
+        table.add_column(
+            Text(visible(column.name)),
+            justify="right" if column.right else "left",
+            overflow="fold",
+            min_width=None if column.key else column.width,
+        )
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*(_cell(cell) for cell in row))
+    return table
+
+
+def _cell(cell: str | Text) -> Text:
+    return cell if isinstance(cell, Text) else safe(cell)

@@ -1,0 +1,114 @@
+"""How far a store is, in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from autointerp.show.layout import Column, sheet
+from autointerp.show.status_data import CallStatus, DictionaryStatus, SplitTokens, StageStatus, StatusPage, load_status
+from autointerp.show.text import safe
+from autointerp.store.query import Queryable
+
+
+def status_page(store: Queryable, path: Path) -> RenderableType:
+    """How far the store is, read and rendered."""
+    return render_status(load_status(store, path))
+
+
+def render_status(page: StatusPage) -> RenderableType:
+    """From the record to the page."""
+    runs = ", ".join(page.runs) or "no run yet"
+    head = Text.assemble(safe(str(page.path), "bold"), safe(f"   {page.size_bytes / 1e6:,.1f} MB   run: {runs}"))
+    parts: list[RenderableType] = [head, Text(), _stages(page.stages)]
+    parts += [safe(f"{stage.stage} waits for {', '.join(stage.waiting)}", "dim") for stage in page.stages if stage.waiting]
+    if page.dictionaries:
+        parts += [Text(), _dictionaries(page.dictionaries)]
+    if page.splits:
+        parts += [Text(), _splits(page.splits)]
+    if page.calls:
+        parts += [Text(), _calls(page.calls), Text(f"cost so far ${sum(call.cost_usd for call in page.calls):,.2f}")]
+    return Group(*parts)
+
+
+def _stages(stages: Sequence[StageStatus]) -> RenderableType:
+    return sheet(
+        None,
+        [
+            Column("stage", [stage.stage for stage in stages], key=True),
+            Column("state", [_state(stage) for stage in stages]),
+            Column("failed", [_failed(stage.n_failed) for stage in stages], right=True),
+            Column("rows", [_count(stage.n_rows) for stage in stages], right=True),
+            Column("time", [_duration(stage.seconds) if stage.n_done else "" for stage in stages], right=True),
+        ],
+    )
+
+
+def _state(stage: StageStatus) -> Text:
+    if stage.n_done < stage.n_all:
+        return Text(f"{stage.n_done} of {stage.n_all} done" if stage.n_done else "to do", "yellow")
+    return Text("done" if stage.n_all == 1 else f"all {stage.n_all} done", "green")
+
+
+def _failed(n: int) -> Text:
+    return Text(_count(n), "red")
+
+
+def _dictionaries(rows: Sequence[DictionaryStatus]) -> RenderableType:
+    return sheet(
+        None,
+        [
+            Column("dictionary", [row.dictionary for row in rows], key=True),
+            Column("kind", [row.kind for row in rows]),
+            Column("hook", [row.hook for row in rows]),
+            Column("features", [f"{row.n_features:,}" for row in rows], right=True),
+            Column("rare", [_count(row.n_rare) for row in rows], right=True),
+            Column("dead", [_count(row.n_dead) for row in rows], right=True),
+            Column(
+                "density", ["" if row.density is None else f"{row.density:.2g}" for row in rows], right=True
+            ),
+        ],
+    )
+
+
+def _splits(rows: Sequence[SplitTokens]) -> RenderableType:
+    return sheet(
+        None,
+        [
+            Column("split", [row.split for row in rows], key=True),
+            Column("documents", [f"{row.n_documents:,}" for row in rows], right=True),
+            Column("contexts", [f"{row.n_contexts:,}" for row in rows], right=True),
+            Column("tokens", [f"{row.n_tokens:,}" for row in rows], right=True),
+            Column("windows", [f"{row.n_windows:,}" for row in rows], right=True),
+            Column("windows dropped", [_count(row.n_windows_dropped) for row in rows], right=True),
+        ],
+    )
+
+
+def _calls(rows: Sequence[CallStatus]) -> RenderableType:
+    return sheet(
+        None,
+        [
+            Column("model", [row.model for row in rows], key=True),
+            Column("status", [row.status for row in rows]),
+            Column("calls", [f"{row.n_calls:,}" for row in rows], right=True),
+            Column("tokens in", [f"{row.input_tokens:,}" for row in rows], right=True),
+            Column("tokens out", [f"{row.output_tokens:,}" for row in rows], right=True),
+            Column("cost", [f"${row.cost_usd:,.2f}" for row in rows], right=True),
+        ],
+    )
+
+
+def _count(n: int) -> str:
+    """Nothing for 0: what is there stands out."""
+    return f"{n:,}" if n else "-"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
