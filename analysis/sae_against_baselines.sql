@@ -11,6 +11,7 @@ WITH pairs AS (
     JOIN score_table s ON s.dictionary = p.dictionary AND s.feature = p.matched_feature
     JOIN score_table b ON b.dictionary = p.baseline AND b.feature = p.feature AND b.explainer = s.explainer
          AND b.scorer = s.scorer AND b.metric = s.metric AND b.design = s.design
+    WHERE s.explainer NOT IN ('shuffled', 'constant', 'generic')
 )
 SELECT dictionary, baseline, kind, explainer, metric, design, count(*) AS n_pairs,
        count(score - baseline_score) AS n_both_scored, round(avg(score - baseline_score), 3) AS mean_difference,

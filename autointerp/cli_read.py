@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console, RenderableType
 
 from autointerp.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from autointerp.store.reader import StoreReader
 
 STORE = click.argument("store", type=click.Path(path_type=Path))
@@ -29,18 +30,25 @@ STORE = click.argument("store", type=click.Path(path_type=Path))
 @click.argument("feature", metavar="DICT/FEATURE")
 @click.option("--top", default=8, show_default=True, type=click.IntRange(0), help="Top exemplars shown.")
 @click.option("--each", default=1, show_default=True, type=click.IntRange(0), help="Exemplars of every other stratum.")
-def show(store: Path, feature: str, top: int, each: int) -> None:
-    """One feature's card: what it is, when it fires, what is said about it, how well that predicts it.
+@click.option("--all", "everything", is_flag=True, help="Controls, all metrics, exemplars by quantile too.")
+def show(store: Path, feature: str, top: int, each: int, everything: bool) -> None:
+    """One feature's card: what it is, what is said about it, how well that predicts it, when it fires.
+
+    In the exemplars, ⏎ is a line break and ␣₇ seven blanks. Active tokens are shaded, or stand in «» without colours.
 
     \b
     Example:
-      autointerp show demo.duckdb sae/12
+      autointerp show demo.duckdb mlp-1k/162
     """
     from autointerp.show.card import feature_card
+    from autointerp.show.console import has_colours, page_console
 
     dictionary, number = _parse_feature(feature)
+    console = page_console()
     with _reader(store) as reader:
-        _print(feature_card(reader, dictionary, number, top=top, each=each, marks=not _colours()))
+        marks = not has_colours(console)
+        card = feature_card(reader, dictionary, number, top=top, each=each, everything=everything, marks=marks)
+        console.print(card)
 
 
 @click.command(no_args_is_help=True)
@@ -52,7 +60,7 @@ def status(store: Path) -> None:
     Example:
       autointerp status demo.duckdb
     """
-    from autointerp.show.tables import status_page
+    from autointerp.show.status import status_page
 
     with _reader(store) as reader:
         _print(status_page(reader, store))
@@ -60,7 +68,21 @@ def status(store: Path) -> None:
 
 @click.command(no_args_is_help=True)
 @click.argument("stores", nargs=-1, required=True, metavar="STORE...", type=click.Path(path_type=Path))
-def compare(stores: tuple[Path, ...]) -> None:
+@click.option("--metric", "metrics", multiple=True, metavar="NAME",
+              help="This metric (may be given again). Default: pearson, and pearson_framed of samples.")  # fmt: skip
+@click.option("--explainer", "explainers", multiple=True, metavar="NAME",
+              help="This explainer (may be given again). Default: all but the controls.")  # fmt: skip
+@click.option("--design", "designs", multiple=True, type=click.Choice(["census", "sample"]), help="This design only.")
+@click.option("--all", "everything", is_flag=True, help="All metrics and the controls, where not named.")
+@click.option("--wide", is_flag=True, help="More columns: excess, mean_all, median, dead, rare, kind; what was paired.")
+def compare(
+    stores: tuple[Path, ...],
+    metrics: tuple[str, ...],
+    explainers: tuple[str, ...],
+    designs: tuple[str, ...],
+    everything: bool,
+    wide: bool,
+) -> None:
     """Scores of dictionaries beside each other, with intervals, and what can be said of their differences.
 
     Several stores are shown in the same tables, with a column that says which is which.
@@ -68,15 +90,18 @@ def compare(stores: tuple[Path, ...]) -> None:
     \b
     Examples:
       autointerp compare demo.duckdb
+      autointerp compare demo.duckdb --design census --explainer lexical --wide
       autointerp compare layer-4.duckdb layer-8.duckdb
     """
-    from autointerp.show.tables import compare_page
+    from autointerp.show.compare import compare_page
+    from autointerp.show.compare_data import Choice
 
+    choice = Choice(metrics, explainers, designs, everything)
     with contextlib.ExitStack() as stack:
         names = [path.stem for path in stores]
         shown = names if len(set(names)) == len(names) else [str(path) for path in stores]
         readers = [stack.enter_context(_reader(path)) for path in stores]
-        _print(compare_page(list(zip(shown, readers, strict=True))))
+        _print(compare_page(list(zip(shown, readers, strict=True)), choice, wide=wide))
 
 
 @click.command(no_args_is_help=True)
@@ -177,16 +202,7 @@ def _value(text: str) -> Any:
     return text
 
 
-def _console() -> Console:
-    """Off a terminal there is no width: nothing is folded for a window that is not there."""
-    console = Console()
-    return console if console.is_terminal else Console(width=max(console.width, 200))
-
-
-def _colours() -> bool:
-    console = _console()
-    return console.color_system is not None and not console.no_color
-
-
 def _print(page: RenderableType) -> None:
-    _console().print(page)
+    from autointerp.show.console import page_console
+
+    page_console().print(page)

@@ -21,7 +21,6 @@ EXPLAINERS = ("lexical", "token_lookup")
 
 # DESIGN.md names these too; a run file that asks for them is told so.
 LATER_KINDS = ("residual_basis", "pca", "ica", "random_init_sae")
-LATER_FORMATS = ("dictionary_learning", "sparsify", "openai", "gemma_scope")
 LATER_SCORERS = ("logits", "fuzzing", "discrimination", "intruder", "generation", "intervention")
 LATER_ENGINES = ("ray",)
 
@@ -91,7 +90,7 @@ class Dictionary(_Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     path: str | None = None
-    format: Literal["auto", "saelens"] = "auto"
+    format: Literal["auto", "saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope"] = "auto"
     kind: DictionaryKind = "auto"
     hook: str | None = None
     features: FeatureChoice = "all"
@@ -103,7 +102,6 @@ class Dictionary(_Section):
     def _known_later(cls, data: Any) -> Any:
         if isinstance(data, dict):
             _refuse_later("kind", data.get("kind"), LATER_KINDS, ("neurons", *RANDOM_KINDS))
-            _refuse_later("format", data.get("format"), LATER_FORMATS, ("saelens",))
         return data
 
     @model_validator(mode="after")
@@ -204,7 +202,7 @@ class Engine(_Section):
 
     kind: Literal["local"] = "local"
     batch_size: int = Field(default=128, ge=1)
-    """Contexts read and brought to the device at a time, rounded up to whole forward passes. A forward pass always
+    """Contexts that passes 1 and 2 read and bring to the device at a time, in whole forward passes. Such a pass always
     takes 32 contexts (`subject/activations.py`): the last bits of an activation depend on the shape of its batch,
     and rows must not."""
     threads: int | None = Field(default=None, ge=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 from pathlib import Path
 
 from rich.console import Console
@@ -10,45 +10,44 @@ from rich.console import Console
 from autointerp.config import load_run
 from autointerp.resources import run_path
 
+PEARSON = "select * from dictionary_summary where metric = 'pearson'"
+
 
 def run_demo(store: Path) -> None:
     """Runs `runs/demo.toml` and shows its comparison."""
     from autointerp.pipeline import run
+    from autointerp.show.console import page_console
 
     path = run(load_run(run_path("demo"), store=store))
-    show_comparison(path, Console(file=sys.stdout))
+    show_comparison(path, page_console())
     print(next_steps(path))
 
 
 def show_comparison(path: Path, console: Console) -> None:
-    """The summary and comparison tables of a store."""
-    from autointerp.show.tables import compare_page
+    """The scores of the embedded explainer over all tokens of the score split, and their differences."""
+    from autointerp.show.compare import compare_page
+    from autointerp.show.compare_data import Choice
     from autointerp.store.reader import open_reader
 
+    choice = Choice(metrics=["pearson"], explainers=["lexical"], designs=["census"])
     with open_reader(path) as reader:
-        console.print(compare_page([(str(path), reader)]))
+        console.print(compare_page([(path.stem, reader)], choice, hidden=False))
 
 
 def next_steps(path: Path) -> str:
     """Where the store lies, and three things to type."""
-    return (
-        f"\nThe store: {path}\n"
-        "Next:\n"
-        f"  autointerp show {path} {_best(path)}\n"
-        f"  autointerp compare {path}\n"
-        f"  autointerp sql {path} \"select * from dictionary_summary where metric = 'pearson'\""
-    )
-
-
-def _best(path: Path) -> str:
-    """A feature worth looking at: of the first SAE, the one of median score."""
+    from autointerp.show.card_data import good_example
     from autointerp.store.reader import open_reader
 
-    sql = """
-        SELECT dictionary, feature FROM feature_cards
-        WHERE score IS NOT NULL AND kind IN ('sae', 'transcoder')
-        ORDER BY dictionary, abs(score - 0.8), feature LIMIT 1
-    """
     with open_reader(path) as reader:
-        rows = reader.rows(sql) or reader.rows("SELECT dictionary, feature FROM features LIMIT 1")
-    return f"{rows[0]['dictionary']}/{rows[0]['feature']}" if rows else "DICT/FEATURE"
+        example = good_example(reader)
+    name = shlex.quote(str(path))
+    feature = shlex.quote(f"{example[0]}/{example[1]}") if example else "DICT/FEATURE"
+    lines = [
+        f"The store: {path} ({path.stat().st_size / 1e6:,.0f} MB)",
+        "Next:",
+        f"  autointerp show {name} {feature}",
+        f"  autointerp compare {name}",
+        f'  autointerp sql {name} "{PEARSON}"',
+    ]
+    return "\n" + "\n".join(lines)

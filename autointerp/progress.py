@@ -19,8 +19,20 @@ class _Rate(ProgressColumn):
     """`12,345 tokens/s`."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "", style="cyan")
+        if not task.completed or not task.elapsed or task.elapsed < 0.5:
+            return Text("")
+        return Text(_rate(task.completed / task.elapsed, task.fields["unit"]), style="cyan")
+
+
+def _rate(speed: float, unit: str) -> str:
+    return f"{speed:,.0f} {unit}/s" if speed >= 10 else f"{speed:.1f} {unit}/s"
+
+
+class _Percent(ProgressColumn):
+    """Nothing where the end is not known."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.percentage:>3.0f} %" if task.total else "     ")
 
 
 class Reporter:
@@ -50,13 +62,14 @@ class Reporter:
     @contextmanager
     def _bar(self, title: str, total: int | None, unit: str) -> Iterator[Advance]:
         columns = (
-            TextColumn("{task.description:<34}"), BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.description:<34}"), BarColumn(bar_width=24), _Percent(),
             _Rate(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         )  # fmt: skip
         with Progress(*columns, console=self.console) as bars:
             task = bars.add_task(title, total=total, unit=unit)
             yield lambda n: bars.advance(task, n)
-            bars.update(task, total=bars.tasks[0].completed or 1, completed=bars.tasks[0].completed or 1)
+            done = bars.tasks[0].completed
+            bars.update(task, total=done or 1, completed=done or 1)
 
     @contextmanager
     def _lines(self, title: str, total: int | None, unit: str) -> Iterator[Advance]:
@@ -71,11 +84,11 @@ class Reporter:
                 last = now
                 rate = done / (now - begun)
                 left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
-                self.say(f"  {title}: {done:,} {unit}, {rate:,.0f} {unit}/s{left}")
+                self.say(f"  {title}: {done:,} {unit}, {_rate(rate, unit)}{left}")
 
         yield advance
         taken = time.monotonic() - begun
-        rate = f", {done / taken:,.0f} {unit}/s" if done and taken > 0.5 else ""
+        rate = f", {_rate(done / taken, unit)}" if done and taken > 0.5 else ""
         self.say(f"{title}: {done:,} {unit} in {taken:.1f} s{rate}" if done else f"{title}: {taken:.1f} s")
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from autointerp.extract.segments import run_ids, run_lengths, run_max, run_starts
 from autointerp.records import EventBatch
 from autointerp.subject.activations import ActivationBatch
-from autointerp.subject.dictionary import Dictionary
+from autointerp.subject.dictionary import Dictionary, SparseAutoencoder
 from autointerp.subject.tokens import TokenFile
 
 DENSE_VALUES = 1 << 24
@@ -57,15 +57,28 @@ def encode_events(dictionary: Dictionary, batch: ActivationBatch, tokens: TokenF
     values: list[Tensor] = []
     scored = batch.scored.reshape(-1).to(x.device)
     for first in range(0, len(x), portion):
-        dense = dictionary.encode(x[first : first + portion])
-        row, feature = dense.nonzero(as_tuple=True)
-        keep = scored[first + row] if selected is None else scored[first + row] & selected[feature]
-        rows.append(first + row[keep])
+        row, feature, value = _non_zero(dictionary, x[first : first + portion])
+        row = first + row
+        keep = scored[row] if selected is None else scored[row] & selected[feature]
+        rows.append(row[keep])
         features.append(feature[keep])
-        values.append(dense[row[keep], feature[keep]])
+        values.append(value[keep])
     feature = torch.cat(features)
     order = torch.sort(feature, stable=True).indices
     return _with_places(feature[order], torch.cat(rows)[order], torch.cat(values)[order], batch, tokens, length)
+
+
+def _non_zero(dictionary: Dictionary, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Row, feature and value of every non-zero activation, row by row. A TopK needs no look at the zeros."""
+    top = dictionary.encode_top(x) if isinstance(dictionary, SparseAutoencoder) else None
+    if top is not None:
+        value, feature = top
+        row = torch.arange(len(value), device=value.device)[:, None].expand_as(value)
+        fires = value != 0
+        return row[fires], feature[fires], value[fires]
+    dense = dictionary.encode(x)
+    row, feature = dense.nonzero(as_tuple=True)
+    return row, feature, dense[row, feature]
 
 
 def _with_places(

@@ -27,7 +27,7 @@ from autointerp.extract.segments import gather_runs, rank_in_run, sort_by
 from autointerp.extract.statistics import OCTAVES, PER_OCTAVE, octave
 from autointerp.extract.summary import EXPLAIN, SCORE, Summary, window_key
 from autointerp.hashing import hash64, stream_key
-from autointerp.records import GramTable, Int32, Int64
+from autointerp.records import GramTable, Int64
 from autointerp.subject.tokens import TokenFile
 
 SCALE = float(1 << 63)
@@ -167,26 +167,28 @@ def _pool_strata(
     kept_place = np.searchsorted(pool, kept.window.cpu().numpy())
     kept_start = np.searchsorted(kept_feature, np.arange(summary.plan.n_features + 1))
     holders = _holders(tokens, pool, summary.plan.d_vocab)
-    key = stream_key(summary.plan.seed, "random window")
-    rows: list[tuple[int, int, int, int, int, float, float]] = []  # feature, stratum, rank, pool, kept or -1, pi, u
+    random_key = stream_key(summary.plan.seed, "random window")
+    near_key = stream_key(summary.plan.seed, "near miss")
+    # feature, stratum, rank, pool, kept or -1, peak or -1, probability, u
+    rows: list[tuple[int, int, int, int, int, int, float, float]] = []
     for feature in features:
         mine = slice(kept_start[feature], kept_start[feature + 1])
         where = np.full(len(pool), -1)
         where[kept_place[mine]] = np.arange(mine.start, mine.stop)
-        u = hash64(key, int(feature), pool) / SCALE
-        order = np.argsort(u, kind="stable")
-        chosen = order[: evidence.random]
+        u = hash64(random_key, int(feature), pool) / SCALE
+        chosen = np.argsort(u, kind="stable")[: evidence.random]
         pi = len(chosen) / len(pool) * share
-        rows += [(int(feature), 0, rank, int(i), int(where[i]), pi, float(u[i])) for rank, i in enumerate(chosen)]
+        rows += [(int(feature), 0, rank, int(i), int(where[i]), -1, pi, float(u[i])) for rank, i in enumerate(chosen)]
         listed = heavy.token[heavy.start[feature] : heavy.start[feature + 1]][:NEAR_MISS_TOKENS]
-        if evidence.near_miss and len(listed):
-            holds = np.zeros(len(pool), dtype=bool)
-            for token in listed:
-                holds[holders.get(int(token), [])] = True
-            near = order[holds[order] & (where[order] < 0)]
-            n_near, near = len(near), near[: evidence.near_miss]
-            pi = len(near) / n_near * share if n_near else 0.0
-            rows += [(int(feature), 1, rank, int(i), -1, pi, float(u[i])) for rank, i in enumerate(near)]
+        held_at = np.full(len(pool), -1)  # position of the heaviest of the listed tokens that the window holds
+        for token in listed[::-1]:
+            windows, position = holders.get(int(token), ([], []))
+            held_at[windows] = position
+        near = np.flatnonzero((held_at >= 0) & (where < 0))
+        u = hash64(near_key, int(feature), pool) / SCALE
+        taken = near[np.argsort(u[near], kind="stable")][: evidence.near_miss]
+        pi = len(taken) / max(len(near), 1) * share
+        rows += [(int(feature), 1, rank, int(i), -1, int(held_at[i]), pi, float(u[i])) for rank, i in enumerate(taken)]
     if not rows:
         return []
     table = np.array(rows, dtype=np.float64)
@@ -197,11 +199,8 @@ def _pool_strata(
     inner = gather_runs(starts[item[fires]], kept.length[item[fires]])
     window = pool[table[:, 3].astype(np.int64)]
     beginning = (window % tokens.windows_per_context) * tokens.window
-    peak = (
-        np.where(fires.cpu().numpy(), kept.peak.cpu().numpy()[item.clamp(min=0).cpu().numpy()], beginning)
-        if len(kept.peak)
-        else beginning
-    )
+    peak = np.where(table[:, 5] >= 0, table[:, 5].astype(np.int64), beginning)
+    peak[fires.cpu().numpy()] = kept.peak[item[fires]].cpu().numpy()
     empty = np.full(len(table), np.nan)
     return [
         Exemplars(
@@ -213,8 +212,8 @@ def _pool_strata(
             peak=peak,
             low=empty,
             high=empty,
-            probability=table[:, 5],
-            u=table[:, 6],
+            probability=table[:, 6],
+            u=table[:, 7],
             length=length.cpu().numpy(),
             place=kept.place[inner].cpu().numpy(),
             value=kept.value[inner].cpu().numpy(),
@@ -222,15 +221,17 @@ def _pool_strata(
     ]
 
 
-def _holders(tokens: TokenFile, pool: Int64, d_vocab: int) -> dict[int, Int64]:
-    """Token -> pool windows in which it stands at a scored place."""
+def _holders(tokens: TokenFile, pool: Int64, d_vocab: int) -> dict[int, tuple[Int64, Int64]]:
+    """Token -> the pool windows in which it stands at a scored place, and the first position in the context."""
     windows = tokens.windows(pool)
     row, column = windows.scored.nonzero()
     token = windows.tokens[row, column].astype(np.int64)
-    key = np.unique(token * len(pool) + row)
-    held: Int32 = (key // len(pool)).astype(np.int32)
+    key, first = np.unique(token * len(pool) + row, return_index=True)  # nonzero goes row by row: the first is leftmost
+    position = (pool[row] % tokens.windows_per_context) * tokens.window + column
+    held = key // len(pool)
     starts = np.flatnonzero(np.r_[True, held[1:] != held[:-1]]) if len(held) else np.zeros(0, np.int64)
-    return {int(held[a]): key[a:b] % len(pool) for a, b in zip(starts, np.r_[starts[1:], len(held)], strict=True)}
+    ends = np.r_[starts[1:], len(held)]
+    return {int(held[a]): (key[a:b] % len(pool), position[first[a:b]]) for a, b in zip(starts, ends, strict=True)}
 
 
 def score_exemplars(summary: Summary) -> list[Exemplars]:

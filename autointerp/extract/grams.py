@@ -21,7 +21,7 @@ BUFFER = 1 << 18
 class GramCounter:
     """`n_grams` is the number of different grams there can be: a gram is an integer below it."""
 
-    def __init__(self, n_features: int, n_grams: int, device: torch.device, keep: int = 1024) -> None:
+    def __init__(self, n_features: int, n_grams: int, device: torch.device, keep: int = 512) -> None:
         self.n_features, self.n_grams, self.keep = n_features, n_grams, keep
         self.key = torch.zeros(0, dtype=torch.int64, device=device)
         self.mass = torch.zeros(0, dtype=torch.float64, device=device)

@@ -18,7 +18,7 @@ from torch import Tensor
 from autointerp.extract.events import encode_events, to_batch
 from autointerp.extract.summary import EXPLAIN_POOL, SCORE_POOL, Summary, SummaryPlan, pool_windows
 from autointerp.records import EventBatch, Int64
-from autointerp.subject.activations import iterate_activations
+from autointerp.subject.activations import INNER, iterate_activations
 from autointerp.subject.dictionary import Dictionary
 from autointerp.subject.model import Subject
 from autointerp.subject.tokens import TokenFile
@@ -63,6 +63,7 @@ def summarise(
     top: int,
     score_windows: int,
     progress: Progress,
+    batch_size: int = INNER,
 ) -> dict[str, Summary]:
     """Pass 1 over `contexts` (all of them, or one worker's share: summaries merge)."""
     device = subject.device
@@ -79,7 +80,7 @@ def summarise(
         )
         for name, (dictionary, _) in placed.items()
     }
-    for batch in iterate_activations(subject, tokens, hooks, contexts):
+    for batch in iterate_activations(subject, tokens, hooks, contexts, batch_size):
         for name, (dictionary, selected) in placed.items():
             summaries[name].add(encode_events(dictionary, batch, tokens, selected))
         progress(int(batch.scored.sum()))
@@ -87,12 +88,16 @@ def summarise(
 
 
 def score_events(
-    subject: Subject, tokens: TokenFile, dictionaries: Mapping[str, Selected], progress: Progress
+    subject: Subject,
+    tokens: TokenFile,
+    dictionaries: Mapping[str, Selected],
+    progress: Progress,
+    batch_size: int = INNER,
 ) -> Iterator[tuple[str, EventBatch]]:
     """Pass 2: every activation of every dictionary on the score split, one inner batch after the other."""
     placed = _on_device(dictionaries, subject.device)
     hooks = sorted({dictionary.hook for dictionary, _ in placed.values()})
-    for batch in iterate_activations(subject, tokens, hooks, tokens.contexts_of("score")):
+    for batch in iterate_activations(subject, tokens, hooks, tokens.contexts_of("score"), batch_size):
         for name, (dictionary, selected) in placed.items():
             yield name, to_batch(encode_events(dictionary, batch, tokens, selected), tokens)
         progress(int(batch.scored.sum()))

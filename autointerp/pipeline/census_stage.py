@@ -34,6 +34,7 @@ def run_census(
     dictionaries: dict[str, Selected],
     explainers: Sequence[str],
     progress: Advance,
+    batch_size: int,
 ) -> dict[str, CensusAccumulator]:
     """One pass over the score split for all dictionaries and explainers."""
     counts = tokens.block_counts("score", subject.d_vocab)
@@ -42,7 +43,7 @@ def run_census(
         n = chosen.dictionary.n_features
         lookups = {explainer: read_explanations(store, name, explainer, n)[1] for explainer in explainers}
         accumulators[name] = CensusAccumulator(n, counts, lookups)
-    for name, events in score_events(subject, tokens, dictionaries, progress):
+    for name, events in score_events(subject, tokens, dictionaries, progress, batch_size):
         accumulators[name].add(events)
     return accumulators
 

@@ -108,6 +108,29 @@ def write_explanations(store: Queryable, transaction: Transaction, dictionary: s
     return n
 
 
+REASONS = {"no_disjoint_feature": "no other feature has an explanation without a token of this one's"}
+"""Statuses of explanations that are failures; dead and rare features are not."""
+
+
+def write_failures(transaction: Transaction, dictionary: str, made: Sequence[Control]) -> int:
+    """Rows of `failures`: explanations that could not be given."""
+    failed = [e for control in made for e in control.explanations if e.status in REASONS]
+    if not failed:
+        return 0
+    return transaction.append(
+        "failures",
+        {
+            "stage": "explain",
+            "dictionary": dictionary,
+            "feature": [e.feature for e in failed],
+            "explainer": [e.explainer for e in failed],
+            "scorer": None,
+            "status": [e.status for e in failed],
+            "reason": [REASONS[e.status] for e in failed],
+        },
+    )
+
+
 def read_explanations(
     store: Queryable, dictionary: str, explainer: str, n_features: int
 ) -> tuple[list[Explanation], LookupTable]:

@@ -18,9 +18,9 @@ from autointerp.hashing import content_hash, hash64, stream_key
 from autointerp.records import Int64
 from autointerp.subject.baselines import n_baseline_features
 from autointerp.subject.dictionary import SparseAutoencoder, checksum
-from autointerp.subject.formats import load_dictionary, resolve_dictionary
+from autointerp.subject.formats import check_path, load_dictionary
 from autointerp.subject.model import Subject, load_subject, resolve_model
-from autointerp.subject.sources import check_source, load_npy, parse_source
+from autointerp.subject.sources import check_source, fingerprint, load_npy, parse_source
 from autointerp.subject.tokenise import TokenPlan
 
 ROWS_VERSION = 1
@@ -61,7 +61,7 @@ def check_paths(config: RunConfig) -> None:
     resolve_model(config.subject.model)
     for entry in config.dictionary:
         if entry.path is not None:
-            resolve_dictionary(entry.path)
+            check_path(entry.path)
     folder = config.store_path.absolute().parent
     if not folder.is_dir():
         raise InputError(f'store: there is no folder "{folder}" to put the store in')
@@ -73,13 +73,18 @@ def prepare(config: RunConfig) -> Prepared:
     wanted = config.subject
     subject = load_subject(wanted.model, wanted.revision, wanted.processing, wanted.dtype, wanted.device)
     files = {
-        entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind)
+        entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind, format=entry.format)
         for entry in config.dictionary
         if entry.path is not None
     }
     hooks = {entry.name: _hook_of(entry, files) for entry in config.dictionary}
     widths = {name: subject.width(hook) for name, hook in hooks.items()}
     for name, dictionary in files.items():
+        if dictionary.processing not in (None, subject.processing):
+            raise InputError(
+                f'dictionary "{name}" was trained on the {dictionary.processing} model, but [subject] has '
+                f'processing = "{subject.processing}"; set it to "{dictionary.processing}"'
+            )
         if dictionary.d_in != widths[name]:
             raise InputError(
                 f'dictionary "{name}": its d_in is {dictionary.d_in}, but "{hooks[name]}" of "{subject.name}" '
@@ -90,7 +95,17 @@ def prepare(config: RunConfig) -> Prepared:
     work = content_hash(
         {
             "rows": ROWS_VERSION,
-            "config": config.model_dump(exclude={"name", "store", "engine", "budget"}),
+            "config": config.model_dump(
+                exclude={
+                    "name": True,
+                    "store": True,
+                    "engine": True,
+                    "budget": True,
+                    "tokens": True,
+                    "subject": {"model", "revision", "device"},
+                    "dictionary": {"__all__": {"path"}},
+                }
+            ),
             "subject": subject.checksum,
             "tokens": tokens.key,
             "dictionaries": {name: [checksum(sae), sae.config, sae.labels] for name, sae in files.items()},
@@ -147,8 +162,8 @@ def _token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
     if prepend and subject.bos is None:
         raise InputError(f'"{subject.name}" has no BOS token; set prepend_bos = false')
     if length > subject.n_ctx:
-        what = f"rows of {length - 1} and a BOS" if kind == "npy" and prepend else f"contexts of {length}"
-        raise InputError(f"tokens: {what} tokens are longer than the {subject.n_ctx} that the subject takes")
+        what = f"rows of {length - 1} tokens and a BOS" if kind == "npy" and prepend else f"contexts of {length} tokens"
+        raise InputError(f"tokens: {what} are longer than the {subject.n_ctx} tokens that the subject takes")
     return TokenPlan(
         source=wanted.source if kind in ("bundled", "python-stdlib") else f"{kind}:{_absolute(rest)}",
         context_length=length,
@@ -160,6 +175,7 @@ def _token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
         window=min(wanted.window, length),
         shares=(wanted.splits.explain, wanted.splits.select, wanted.splits.score),
         tokenizer=subject.tokenizer_hash(),
+        content=fingerprint(wanted.source),
     )
 
 

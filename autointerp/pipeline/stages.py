@@ -64,7 +64,6 @@ def run(run_file: str | Path | RunConfig, *, until: str = STAGES[-1], reporter: 
         tokens = open_tokens(prepared.work_folder, prepared.tokens, prepared.subject.encode_texts, _rising(advance))
     with StoreWriter.open(path) as store:
         refuse_other_work(store, prepared)
-        _refuse_other_tokens(store, prepared, tokens)
         _sweep(prepared.work_folder, tokens.folder)
         _Run(prepared, tokens, store, report).until(until)
     return path
@@ -87,18 +86,8 @@ def refuse_other_work(store: Queryable, prepared: Prepared) -> None:
     for row in store.rows("SELECT run, name FROM runs"):
         if row["run"] != prepared.work:
             raise StoreError(
-                f'"{prepared.store_path}" holds the run "{row["name"]}" with another configuration, subject or '
-                "dictionary; give --store a new name, or delete the file"
-            )
-
-
-def _refuse_other_tokens(store: Queryable, prepared: Prepared, tokens: TokenFile) -> None:
-    """Documents that have changed since the store was begun would be mixed with those of its rows."""
-    for row in store.rows("SELECT config FROM runs"):
-        if json.loads(row["config"])["tokens"]["documents"] != tokens.digest:
-            raise StoreError(
-                f'the documents of "{prepared.config.tokens.source}" have changed since "{prepared.store_path}" was '
-                "begun; give --store a new name, or delete the file"
+                f'"{prepared.store_path}" holds the run "{row["name"]}" with another configuration, corpus, '
+                "subject or dictionary; give --store a new name, or delete the file"
             )
 
 
@@ -141,6 +130,9 @@ class _Run:
     def _missing(self, stage: str) -> list[str]:
         return [name for name in self.names if not self.store.done(stage, self.prepared.key(stage, name))]
 
+    def _n_features(self, names: list[str]) -> int:
+        return sum(len(self.prepared.features[name]) for name in names)
+
     def _tokens(self) -> None:
         key = self.prepared.key("tokens")
         if self.store.done("tokens", key):
@@ -160,7 +152,6 @@ class _Run:
         resolved = self.config.model_dump(mode="json")
         resolved["tokens"]["window"] = self.tokens.window
         resolved["tokens"]["context_length"] = self.tokens.context_length
-        resolved["tokens"]["documents"] = self.tokens.digest
         return {
             "run": [self.prepared.work],
             "name": [self.config.name],
@@ -187,6 +178,7 @@ class _Run:
                 top=evidence.top,
                 score_windows=evidence.score_windows,
                 progress=advance,
+                batch_size=self.config.engine.batch_size,
             )
         sae_hooks = {self.prepared.hooks[name] for name in self.prepared.files}
         n = 0
@@ -237,7 +229,7 @@ class _Run:
         missing = self._missing("explain")
         if not missing:
             return
-        with self.report.stage("explaining", None, "features") as advance:
+        with self.report.stage("explaining", self._n_features(missing), "features") as advance:
             for name in missing:
                 begun = time.monotonic()
                 made = explain_stage.explain(self.store, name, self.config.explain.explainers, self.config.seed)
@@ -257,8 +249,9 @@ class _Run:
         n_tokens = self.tokens.facts("score")["n_tokens"]
         with self.report.stage("pass 2: census of the score split", n_tokens, "tokens") as advance:
             found = run_census(
-                self.store, self.prepared.subject, self.tokens, self.dictionaries, self.explainers, advance
-            )
+                self.store, self.prepared.subject, self.tokens, self.dictionaries, self.explainers, advance,
+                self.config.engine.batch_size,
+            )  # fmt: skip
         with self.store.transaction() as transaction:
             n = sum(
                 write_census(transaction, name, self.dictionaries[name].features, accumulator)
@@ -270,7 +263,7 @@ class _Run:
         missing = self._missing("score")
         if not missing:
             return
-        with self.report.stage("scoring", None, "features") as advance:
+        with self.report.stage("scoring", self._n_features(missing), "features") as advance:
             for name in missing:
                 begun = time.monotonic()
                 scored = self._scored(name)

@@ -13,7 +13,16 @@ from rich.console import Group, RenderableType
 from rich.style import Style
 from rich.text import Text
 
-from autointerp.show.card_data import CONTROLS, Exemplar, ExplanationLine, FeatureCard, LogitEffect, ScoreLine, load_card
+from autointerp.show.card_data import (
+    CONTROLS,
+    Exemplar,
+    ExplanationLine,
+    FeatureCard,
+    LogitEffect,
+    Match,
+    ScoreLine,
+    load_card,
+)
 from autointerp.show.compare_data import PRIMARY
 from autointerp.show.layout import Column, Fitted, sheet
 from autointerp.show.plot import bars
@@ -68,17 +77,23 @@ def _header(card: FeatureCard) -> Text:
     if card.planted_label is not None:
         header.append(f"\nplanted: {visible(card.planted_label)}")
     if card.match is not None:
-        matched = card.match.dictionary + ("" if card.match.feature is None else f"/{card.match.feature}")
-        site = "   (another site)" if card.match.other_site else ""
-        header.append(f"\n{card.match.status or 'matched'}: density as {visible(matched)}{site}")
+        header.append(f"\n{_match(card.match)}")
     header.append(f"\nfires on {card.n_firing:,} of {card.n_tokens:,} tokens ({100 * card.density:.2g} %)")
     if not card.n_firing:
         return header.append("\nno activation on the explain split", style="dim")
     if card.single_token_share is not None:
-        header.append(f"; {100 * card.single_token_share:.0f} % of its activation on one token")
+        header.append(f"; heaviest token {100 * card.single_token_share:.0f} %")
     if card.token_entropy is not None:
         header.append(f", token entropy {card.token_entropy:.2f} nats")
     return header.append("\n").append_text(_histogram(card))
+
+
+def _match(match: Match) -> str:
+    other = visible(match.dictionary) + ("" if match.feature is None else f"/{match.feature}")
+    words = {"unmatched": "not matched to", "natural": "at its natural density, beside"}
+    site = " (another site)" if match.other_site else ""
+    few = " (too few firings to match)" if match.status == "unmatched" else ""
+    return f"{words.get(match.status or '', 'density matched to')} {other}{site}{few}"
 
 
 def _histogram(card: FeatureCard) -> Text:
@@ -90,7 +105,7 @@ def _histogram(card: FeatureCard) -> Text:
     line.append(f"{2.0 ** (low - 16):.1g} ", style="dim")
     line.append(bars(card.histogram_log[low : high + 1]), style="cyan")
     line.append(f" {card.max_activation:.3g}", style="dim")
-    line.append("   (a bar an octave; height: log of the count)", style="dim")
+    line.append("   (by octave; height: log of the count)", style="dim")
     return line
 
 
@@ -124,10 +139,14 @@ def _scores(lines: Sequence[ExplanationLine], everything: bool) -> RenderableTyp
     if not everything:
         kinds = dict.fromkeys(kind for kind in kinds if kind[1] in SHOWN_METRICS.get(kind[0], ()))
     order = sorted(kinds, key=lambda kind: (kind[0], kind[1] != PRIMARY.get(kind[0]), kind))
-    columns = [Column("score", [safe(line.explainer, "" if i == 0 else "dim") for i, line in enumerate(lines)], key=True)]
+    styles = ["", *["dim"] * (len(lines) - 1)]
+    columns = [
+        Column("score", [safe(line.explainer, style) for line, style in zip(lines, styles, strict=True)], key=True)
+    ]
     for kind in order:
         of = [{(s.design, s.metric, s.scorer): s for s in line.scores}.get(kind) for line in lines]
-        columns.append(Column(f"{kind[1]}, {kind[0]}", [_score(one, "" if i == 0 else "dim") for i, one in enumerate(of)]))
+        cells = [_score(one, style) for one, style in zip(of, styles, strict=True)]
+        columns.append(Column(f"{kind[1]}, {kind[0]}", cells))
     return sheet(None, columns)
 
 

@@ -163,6 +163,26 @@ def load_card(
     )
 
 
+def good_example(store: Queryable) -> tuple[str, int] | None:
+    """A feature to look at first: of those that `lexical` predicts well, the one where context says the most.
+
+    That is where it scores furthest above the token lookup, which knows no context.
+    """
+    rows = store.rows(_GOOD_EXAMPLE) or store.rows("SELECT dictionary, feature FROM features LIMIT 1")
+    return (rows[0]["dictionary"], rows[0]["feature"]) if rows else None
+
+
+_GOOD_EXAMPLE = """
+SELECT c.dictionary, c.feature
+FROM feature_cards c
+LEFT JOIN score_table t ON t.dictionary = c.dictionary AND t.feature = c.feature AND t.explainer = 'token_lookup'
+     AND t.metric = 'pearson' AND t.design = 'census'
+WHERE c.status = 'alive' AND c.score IS NOT NULL
+ORDER BY c.kind NOT IN ('sae', 'transcoder'), c.score < 0.8, c.score - t.value DESC NULLS LAST, c.score DESC,
+         c.dictionary, c.feature
+LIMIT 1
+"""
+
 _EFFECTS = """
 SELECT l.direction, v.text, l.effect, l.z FROM logit_effects l JOIN vocab v USING (token)
 WHERE l.dictionary = $dictionary AND l.feature = $feature ORDER BY l.rank
@@ -176,6 +196,8 @@ _SCORES = """
 SELECT explainer, scorer, metric, design, value, ci_low, ci_high, status FROM score_table
 WHERE dictionary = $dictionary AND feature = $feature ORDER BY design, scorer, metric
 """
+
+_HEAVIEST = "SELECT tokens FROM feature_tokens WHERE dictionary = $dictionary AND feature = $feature"
 
 _EXEMPLARS = """
 WITH chosen AS (
@@ -237,10 +259,19 @@ def _exemplars(store: Queryable, key: dict[str, Any], top: int, each: int, quant
     )
     wanted = sorted({token for row in rows for token in [*row["before"], *row["tokens"], *row["after"]]})
     vocab = store.rows("SELECT token, text FROM vocab WHERE token IN (SELECT unnest($tokens))", tokens=wanted)
-    known = {row["token"]: row["text"] for row in vocab}
+    known: dict[int, str] = {row["token"]: row["text"] for row in vocab}
+    heaviest = store.rows(_HEAVIEST, **key)
 
     def text(token: int) -> str:
         return known.get(token, f"<{token}>")
+
+    def peak(row: dict[str, Any]) -> int:
+        """A near miss is kept for a token that fires elsewhere: the heaviest of those in the window."""
+        if row["stratum"] == "near_miss" and heaviest:
+            weight = {token: -rank for rank, token in enumerate(heaviest[0]["tokens"])}
+            held = [(weight[token], -place) for place, token in enumerate(row["tokens"]) if token in weight]
+            return -max(held)[1] if held else int(row["peak"])
+        return int(row["peak"])
 
     exemplars = []
     for row in rows:
@@ -252,7 +283,7 @@ def _exemplars(store: Queryable, key: dict[str, Any], top: int, each: int, quant
         exemplars.append(
             Exemplar(
                 row["stratum"], row["rank"], row["document_name"], row["context"], row["window_start"],
-                row["max_activation"], row["peak"], tuple(map(text, row["before"])), tokens,
+                row["max_activation"], peak(row), tuple(map(text, row["before"])), tokens,
                 tuple(map(text, row["after"])),
             )
         )  # fmt: skip

@@ -7,6 +7,7 @@ What the columns mean stands once, at the end.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -23,10 +24,15 @@ MARK = "◆ "
 
 
 def compare_page(
-    stores: Sequence[tuple[str, Queryable]], choice: Choice | None = None, *, wide: bool = False
+    stores: Sequence[tuple[str, Queryable]],
+    choice: Choice | None = None,
+    *,
+    wide: bool = False,
+    hidden: bool = True,
 ) -> RenderableType:
-    """The comparison of one or several stores, read and rendered."""
+    """The comparison of one or several stores, read and rendered. `hidden`: says what else there is."""
     page = load_compare(stores, choice or Choice())
+    page = page if hidden or not page.summary else replace(page, hidden=())
     return render_compare(page, several=len(stores) > 1, wide=wide)
 
 
@@ -37,7 +43,7 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
             return Group(Text("no scores of that kind"), *_hidden(page))
         return Text("no scores yet; `autointerp status` says what is done", style="dim")
     parts: list[RenderableType] = []
-    for about in sorted({row.about for row in [*page.summary, *page.comparisons]}, key=Kind.order):
+    for about in page.kinds:
         means = [row for row in page.summary if row.about == about]
         differences = [row for row in page.comparisons if row.about == about]
         if means:
@@ -58,7 +64,7 @@ def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: boo
     columns += [
         Column("  dictionary", [_name(row) for row in rows], key=True),
         Column("mean", [_number(row.mean) for row in rows], right=True),
-        Column("95 % interval", [_interval(row.ci_low, row.ci_high) for row in rows]),
+        *_intervals([_interval(row.ci_low, row.ci_high) for row in rows]),
         Column("floor", [_number(row.floor) for row in rows], right=True),
         Column("scored", [f"{row.n_scored:,}/{row.n_features:,}" for row in rows], right=True),
     ]
@@ -77,6 +83,11 @@ def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: boo
         ]
     plot = Plot([Interval(row.mean, row.ci_low, row.ci_high, row.floor) for row in rows])
     return sheet(f"{rows[0].about.title()}: mean over features", columns, plot)
+
+
+def _intervals(cells: Sequence[str]) -> list[Column]:
+    """Metrics without moments by document have none."""
+    return [Column("95 % interval", cells)] if any(cells) else []
 
 
 def _name(row: SummaryRow) -> Text:
@@ -191,15 +202,15 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
 
 def _hidden(page: ComparePage) -> list[Text]:
     """What a reader could ask for."""
-    shown = {row.about for row in [*page.summary, *page.comparisons]}
-    hidden = sorted(page.hidden, key=Kind.order)
-    metrics = dict.fromkeys((kind.metric, kind.design) for kind in hidden)
-    explainers = dict.fromkeys(kind.explainer for kind in hidden)
-    names = [f"{m} ({d})" for m, d in metrics if (m, d) not in {(kind.metric, kind.design) for kind in shown}]
-    names += [name for name in explainers if name not in {kind.explainer for kind in shown}]
-    if not names:
+
+    def names(kinds: Sequence[Kind]) -> list[str]:
+        return [*(f"{kind.metric} ({kind.design})" for kind in kinds), *(kind.explainer for kind in kinds)]
+
+    shown = set(names(page.kinds))
+    left_out = [name for name in dict.fromkeys(names(page.hidden)) if name not in shown]
+    if not left_out:
         return []
-    return [safe(f"Not shown: {', '.join(names)}. More: --metric NAME, --explainer NAME, --all, --wide.", "dim")]
+    return [safe(f"Not shown: {', '.join(left_out)}. More: --metric NAME, --explainer NAME, --all, --wide.", "dim")]
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from autointerp.errors import StoreError, nearest
 from autointerp.show.card_data import CONTROLS, explainer_order
@@ -108,11 +108,13 @@ class Choice:
 
     def takes(self, about: Kind) -> bool:
         """Whether tables of this kind are shown."""
-        metrics = self.metrics or (None if self.everything else [PRIMARY.get(about.design)])
+        metric = about.metric in self.metrics if self.metrics else (
+            self.everything or about.metric == PRIMARY.get(about.design)
+        )  # fmt: skip
         explainer = about.explainer in self.explainers if self.explainers else (
             self.everything or about.explainer not in CONTROLS
         )  # fmt: skip
-        return (metrics is None or about.metric in metrics) and explainer and about.design in (self.designs or PRIMARY)
+        return metric and explainer and (not self.designs or about.design in self.designs)
 
 
 @dataclass(frozen=True)
@@ -121,15 +123,20 @@ class ComparePage:
 
     summary: Sequence[SummaryRow]
     comparisons: Sequence[ComparisonRow]
-    hidden: Sequence[Kind] = field(default=())
+    hidden: Sequence[Kind] = ()
     """What the stores hold and the choice leaves out."""
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kinds of score shown, in the order of their tables."""
+        return sorted({*(row.about for row in self.summary), *(row.about for row in self.comparisons)}, key=Kind.order)
 
 
 def load_compare(stores: Sequence[tuple[str, Queryable]], choice: Choice) -> ComparePage:
     """Reads the chosen rows. Raises StoreError, with the nearest name, for a metric or explainer that is not there."""
     summary = [row for name, store in stores for row in load_summary(store, name)]
     comparisons = [row for name, store in stores for row in load_comparisons(store, name)]
-    kinds = dict.fromkeys(row.about for row in [*summary, *comparisons])
+    kinds = ComparePage(summary, comparisons).kinds
     for what, asked, known in (
         ("metric", choice.metrics, {kind.metric for kind in kinds}),
         ("explainer", choice.explainers, {kind.explainer for kind in kinds}),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -93,7 +93,7 @@ def _tables(
     if title is not None:
         yield title if isinstance(title, Text) else safe(title, "bold")
     groups = packed(columns, width)
-    room = width - _total(groups[0]) - GAP
+    room = width - total_width(groups[0]) - GAP
     if plot is not None and len(groups) == 1 and room >= PLOT_NARROWEST:
         groups = [[*groups[0], plot.column(min(room, PLOT_WIDEST))]]
     for group in groups:
@@ -107,26 +107,23 @@ def packed(columns: Sequence[Column], width: int) -> list[list[Column]]:
     for column in columns:
         if column.key:
             continue
-        if len(groups[-1]) > len(keys) and _total([*groups[-1], column]) > width:
+        if len(groups[-1]) > len(keys) and total_width([*groups[-1], column]) > width:
             groups.append(list(keys))
         groups[-1].append(column)
     return groups
 
 
-def _total(columns: Sequence[Column]) -> int:
+def total_width(columns: Sequence[Column]) -> int:
+    """Cells that the columns take beside each other."""
     return sum(column.width for column in columns) + GAP * (len(columns) - 1)
 
 
 def _table(columns: Sequence[Column]) -> Table:
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
-        # Only a column that is wider than the page is folded, and loses nothing.
-        table.add_column(
-            Text(visible(column.name)),
-            justify="right" if column.right else "left",
-            overflow="fold",
-            min_width=None if column.key else column.width,
-        )
+        # Only where a column alone is wider than the page is anything folded; nothing is lost.
+        justify: JustifyMethod = "right" if column.right else "left"
+        table.add_column(Text(visible(column.name)), justify=justify, overflow="fold")
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*(_cell(cell) for cell in row))
     return table

@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
 import pyarrow as pa
 from rich.console import Console
-from rich.table import Table
 
 from autointerp.errors import UserError
-from autointerp.show.text import escape_json, safe, visible
+from autointerp.show.layout import Column, sheet, total_width
+from autointerp.show.text import escape_json, visible
 
 SHOWN = 200
 """Rows of a table to look at; the other formats hold all."""
@@ -70,16 +72,29 @@ def _write_json(rows: pa.Table, stream: TextIO) -> None:
 
 
 def _write_table(rows: pa.Table, stream: TextIO) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for field in rows.schema:
+    """On a terminal columns that do not fit go under the others; the lines of a pipe or a file are whole rows."""
+    cells = list(zip(*_python_rows(rows.slice(0, SHOWN)), strict=True)) or [()] * len(rows.schema)
+    columns = []
+    for field, values in zip(rows.schema, cells, strict=True):
         number = any(is_(field.type) for is_ in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal))
-        table.add_column(safe(field.name), justify="right" if number else "left", overflow="fold")
-    for row in _python_rows(rows.slice(0, SHOWN)):
-        table.add_row(*(safe(_plain(value)) for value in row))
-    console = Console(file=stream)
-    if not console.is_terminal:
-        console = Console(file=stream, width=max(console.measure(table).maximum, 80))
-    console.print(table)
+        columns.append(Column(field.name, [_short(value) for value in values], right=number))
+    if columns[0].width <= _LONGEST_KEY:
+        columns[0] = replace(columns[0], key=True)
+    fits = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    Console(file=stream, width=None if fits else total_width(columns)).print(sheet(None, columns))
+
+
+_LONGEST_KEY = 30
+"""The first column is repeated where others go under it, unless it is wider than this."""
+
+
+def _short(value: Any) -> str:
+    """To look at, six figures are enough; the other formats have them all."""
+    if isinstance(value, float):
+        return f"{value + 0.0:.6g}"  # no -0
+    if isinstance(value, list):
+        return _json([float(f"{item:.6g}") if isinstance(item, float) else item for item in value])
+    return _plain(value)
 
 
 def _write_parquet(rows: pa.Table, output: Path | None) -> None:

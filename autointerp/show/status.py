@@ -24,7 +24,8 @@ def render_status(page: StatusPage) -> RenderableType:
     runs = ", ".join(page.runs) or "no run yet"
     head = Text.assemble(safe(str(page.path), "bold"), safe(f"   {page.size_bytes / 1e6:,.1f} MB   run: {runs}"))
     parts: list[RenderableType] = [head, Text(), _stages(page.stages)]
-    parts += [safe(f"{stage.stage} waits for {', '.join(stage.waiting)}", "dim") for stage in page.stages if stage.waiting]
+    waiting = {stage.stage: ", ".join(stage.waiting) for stage in page.stages if stage.waiting}
+    parts += [safe(f"{stage} waits for {names}", "dim") for stage, names in waiting.items()]
     if page.dictionaries:
         parts += [Text(), _dictionaries(page.dictionaries)]
     if page.splits:
@@ -67,9 +68,7 @@ def _dictionaries(rows: Sequence[DictionaryStatus]) -> RenderableType:
             Column("features", [f"{row.n_features:,}" for row in rows], right=True),
             Column("rare", [_count(row.n_rare) for row in rows], right=True),
             Column("dead", [_count(row.n_dead) for row in rows], right=True),
-            Column(
-                "density", ["" if row.density is None else f"{row.density:.2g}" for row in rows], right=True
-            ),
+            Column("density", ["" if row.density is None else f"{row.density:.2g}" for row in rows], right=True),
         ],
     )
 

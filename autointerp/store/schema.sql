@@ -24,7 +24,7 @@ CREATE TABLE stages (
     seconds DOUBLE NOT NULL, finished_at TIMESTAMP NOT NULL
 );
 COMMENT ON TABLE stages IS 'Work that is done: a row is committed in the same transaction as the rows that the work made.';
-COMMENT ON COLUMN stages.stage IS 'tokens, dictionary, extract, effects, explain or score.';
+COMMENT ON COLUMN stages.stage IS 'tokens, extract, effects, explain, census, score or compare.';
 COMMENT ON COLUMN stages.work IS 'Hash of everything that decides the result of this piece of work.';
 COMMENT ON COLUMN stages.dictionary IS 'The dictionary it is about; empty where it is about all.';
 COMMENT ON COLUMN stages.n_rows IS 'Rows committed.';
@@ -196,7 +196,7 @@ COMMENT ON COLUMN exemplars.stratum IS 'explain: top, quantile_NN, interval_NN, 
 COMMENT ON COLUMN exemplars.rank IS 'Order in its stratum, from 0.';
 COMMENT ON COLUMN exemplars.context IS 'The context the window is cut from.';
 COMMENT ON COLUMN exemplars.window_start IS 'Position of the window''s first token in the context.';
-COMMENT ON COLUMN exemplars.peak IS 'Position in the context of the token that it was chosen for; top: the largest activation.';
+COMMENT ON COLUMN exemplars.peak IS 'Position in the context of the token that it was chosen for (near_miss: one of the feature''s heaviest tokens), else of the largest activation, else of its first token.';
 COMMENT ON COLUMN exemplars.max_activation IS 'Largest activation in the window; 0 in a silent one, measured.';
 COMMENT ON COLUMN exemplars.stratum_low IS 'Lower end of the activations in a quantile or interval stratum.';
 COMMENT ON COLUMN exemplars.stratum_high IS 'Upper end.';

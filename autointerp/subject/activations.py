@@ -2,7 +2,8 @@
 
 Matrix products may differ in their last bits with the shape of a batch. So a forward pass always takes
 INNER contexts, cut at the same places of the token file and padded at its end: the same context gives
-the same activations whatever portion it was asked for in, and in whatever order.
+the same activations whatever portion it was asked for in, and in whatever order. `batch_size` only says
+how many contexts are read and brought to the device at a time.
 """
 
 from __future__ import annotations
@@ -38,16 +39,18 @@ def inner_batches(contexts: Int64) -> list[int]:
 
 
 def iterate_activations(
-    subject: Subject, tokens: TokenFile, hooks: Sequence[str], contexts: Int64
+    subject: Subject, tokens: TokenFile, hooks: Sequence[str], contexts: Int64, batch_size: int = INNER
 ) -> Iterator[ActivationBatch]:
     """Activations at `hooks` of the inner batches that hold `contexts`, in the order of the file."""
     asked = np.zeros(-(-tokens.n_contexts // INNER) * INNER, dtype=bool)
     asked[contexts] = True
-    for number in inner_batches(contexts):
-        places = np.arange(number * INNER, (number + 1) * INNER)
-        wanted = asked[places]
-        rows = np.minimum(places, tokens.n_contexts - 1)
+    numbers = inner_batches(contexts)
+    at_a_time = -(-batch_size // INNER)
+    for first in range(0, len(numbers), at_a_time):
+        places = np.array(numbers[first : first + at_a_time])[:, None] * INNER + np.arange(INNER)
+        rows = np.minimum(places, tokens.n_contexts - 1).astype(np.int64)
         ids = torch.from_numpy(np.asarray(tokens.tokens[rows]).astype(np.int64)).to(subject.device)
-        scored = torch.from_numpy(tokens.scored(rows) & wanted[:, None])
-        found = subject.activations(ids, hooks)
-        yield ActivationBatch(rows.astype(np.int64), torch.from_numpy(wanted), scored, found)
+        for i in range(len(rows)):
+            wanted = asked[places[i]]
+            scored = torch.from_numpy(tokens.scored(rows[i]) & wanted[:, None])
+            yield ActivationBatch(rows[i], torch.from_numpy(wanted), scored, subject.activations(ids[i], hooks))

@@ -46,6 +46,8 @@ MATCH_AT_LEAST = 100
 """Firings on the explain split below which a feature is not matched."""
 PLACE_AT_LEAST = 10
 """Firings in the sample below which theta cannot be placed."""
+ROUNDING = 1e-6
+"""Values this near, of the largest, may be one value: float32 products differ so much with the shape of a batch."""
 BLOCK = 64  # units fitted at once: 64 x 262,144 floats are 67 MB
 
 
@@ -240,14 +242,23 @@ def _fit(x: Tensor, unit: Int64, direction: Tensor | None, n_firing: Int64) -> t
 
 
 def threshold_for(values: Float32, n_above: int) -> float:
-    """A threshold that exactly `n_above` of the values exceed (ties apart): between two order statistics.
+    """A threshold that exactly `n_above` of the values exceed: between two order statistics.
 
-    Infinite for 0: the unit never fires.
+    Where these are equal up to rounding (the same token after BOS has the same activation in every context), all of
+    the equal values fire or none, whichever is nearer: on the threshold itself, rounding would decide. Infinite for 0:
+    the unit never fires.
     """
     if n_above <= 0:
         return float("inf")
     if n_above >= len(values):
         return float(values.min()) - 1.0
     parted = np.partition(values, len(values) - n_above - 1)
-    below, above = parted[len(values) - n_above - 1], parted[len(values) - n_above :].min()
-    return (float(below) + float(above)) / 2
+    below, above = float(parted[len(values) - n_above - 1]), float(parted[len(values) - n_above :].min())
+    rounding = ROUNDING * float(max(values.max(), -values.min()))
+    if above - below > rounding:
+        return (below + above) / 2
+    higher, lower = values[values > above + rounding], values[values < below - rounding]
+    n_higher, n_tied = len(higher), len(values) - len(higher) - len(lower)
+    if n_higher and n_above - n_higher <= n_tied / 2:
+        return (above + float(higher.min())) / 2
+    return (below + float(lower.max())) / 2 if len(lower) else below - 1.0

@@ -42,12 +42,16 @@ class Dictionary(Protocol):
     def to(self, device: torch.device) -> Dictionary: ...
 
 
+TOP = ("topk", "groupmax")
+"""Architectures in which the largest of a token's pre-activations fire: of all of them, of each group of them."""
+
+
 @dataclass(frozen=True)
 class SparseAutoencoder:
     """An SAE or transcoder as its file defines it; nothing is rescaled."""
 
     hook: str
-    architecture: str  # standard | jumprelu | topk | gated
+    architecture: str  # standard | jumprelu | topk | groupmax | gated
     W_enc: Float[Tensor, "d_in n_features"]
     b_enc: Float[Tensor, " n_features"]
     W_dec: Float[Tensor, "n_features d_out"]
@@ -56,12 +60,14 @@ class SparseAutoencoder:
     hook_out: str | None = None  # transcoders: where it writes
     subtract_b_dec: bool = True
     threshold: Float[Tensor, " n_features"] | None = None  # jumprelu
-    k: int | None = None  # topk
+    k: int | None = None  # topk: how many fire; groupmax: in how many groups
     rescale_by_decoder_norm: bool = False  # topk
     b_gate: Float[Tensor, " n_features"] | None = None  # gated
     r_mag: Float[Tensor, " n_features"] | None = None
     b_mag: Float[Tensor, " n_features"] | None = None
+    W_skip: Float[Tensor, "d_out d_in"] | None = None  # skip transcoders: their output gets x W_skip^T; not in encode
     normalize: str = "none"  # none | layer_norm | constant_norm_rescale, of the input, token by token
+    processing: str | None = None  # raw | folded: the activations it was trained on; None where the files do not say
     format: str = "saelens"
     source: str = ""
     config: dict[str, Any] = field(default_factory=dict)
@@ -78,8 +84,8 @@ class SparseAutoencoder:
     @property
     def activation(self) -> str:
         return (
-            f"topk (k = {self.k})"
-            if self.architecture == "topk"
+            f"{self.architecture} (k = {self.k})"
+            if self.architecture in TOP
             else {"standard": "relu"}.get(self.architecture, self.architecture)
         )
 
@@ -105,13 +111,28 @@ class SparseAutoencoder:
         if self.architecture == "jumprelu":
             assert self.threshold is not None
             return torch.relu(pre) * (pre > self.threshold)
-        if self.architecture == "topk":
-            assert self.k is not None
-            if self.rescale_by_decoder_norm:
-                pre = pre * self.W_dec.norm(dim=1)
-            top = pre.topk(self.k, dim=1, sorted=False)
-            return torch.zeros_like(pre).scatter_(1, top.indices, top.values.relu())
+        if self.architecture in TOP:
+            value, feature = self._largest(pre)
+            return torch.zeros_like(pre).scatter_(1, feature, value)
         return pre.relu_()
+
+    def encode_top(self, x: Float[Tensor, "n d_in"]) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]] | None:
+        """The same for a TopK, without the zeros in between: activations and their features. None: not a TopK."""
+        if self.architecture not in TOP:
+            return None
+        x = _normalize(x, self.normalize)
+        return self._largest(torch.addmm(self.b_enc, x - self.b_dec if self.subtract_b_dec else x, self.W_enc))
+
+    def _largest(self, pre: Float[Tensor, "n n_features"]) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
+        assert self.k is not None
+        if self.rescale_by_decoder_norm:
+            pre = pre * self.W_dec.norm(dim=1)
+        if self.architecture == "groupmax":
+            value, place = pre.view(len(pre), self.k, -1).max(dim=2)
+            first = torch.arange(0, pre.shape[1], pre.shape[1] // self.k, device=pre.device)
+            return value.relu_(), place + first
+        value, feature = pre.topk(self.k, dim=1, sorted=False)
+        return value.relu_(), feature
 
     def to(self, device: torch.device) -> SparseAutoencoder:
         return replace(self, **_moved(self, device))

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import glob
 import gzip
+import hashlib
 import json
 import os
-import sys
 import sysconfig
 import zipfile
 import zlib
@@ -27,7 +27,6 @@ from pathlib import Path
 import numpy as np
 
 from autointerp.errors import ConfigError, InputError, nearest
-from autointerp.hashing import content_hash
 from autointerp.resources import BUNDLED
 
 KINDS = ("bundled", "python-stdlib", "text", "jsonl", "npy")
@@ -70,21 +69,6 @@ def check_source(source: str) -> None:
         load_npy(rest)
 
 
-def fingerprint(source: str) -> str:
-    """Another one when the files behind a source are: their names, sizes and times of change."""
-    kind, rest = parse_source(source)
-    if kind == "python-stdlib":
-        return f"{sys.version} {sysconfig.get_path('stdlib')}"
-    if kind == "text":
-        files = _text_files(rest)
-    elif kind == "jsonl":
-        files = [_jsonl_path(rest)[0]]
-    else:
-        files = [_bundled_path(rest) if kind == "bundled" else Path(rest)]
-    stats = [(_name(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return content_hash(stats, tag="files")
-
-
 def documents(source: str) -> Iterator[Document]:
     """The documents of a text source, in a fixed order; documents without text are left out."""
     kind, rest = parse_source(source)
@@ -98,6 +82,31 @@ def documents(source: str) -> Iterator[Document]:
         path, field = _jsonl_path(rest)
         found = _jsonl(path, field)
     return (document for document in found if document.text.strip())
+
+
+def fingerprint(source: str) -> str:
+    """Hash of all that the source holds: other bytes in a file of the same name are another source."""
+    kind, rest = parse_source(source)
+    digest = hashlib.blake2b(kind.encode(), digest_size=16)
+    if kind == "bundled":
+        files = [_bundled_path(rest)]
+    elif kind == "python-stdlib":
+        files = _stdlib_files()
+    elif kind == "text":
+        digest.update(b"in pieces" if Path(rest).is_file() else b"a file a document")
+        files = _text_files(rest)
+    elif kind == "jsonl":
+        path, field = _jsonl_path(rest)
+        digest.update(field.encode())
+        files = [path]
+    else:
+        files = [Path(rest)]
+    for file in files:
+        digest.update(str(file.stat().st_size).encode())
+        with file.open("rb") as content:
+            while part := content.read(1 << 20):
+                digest.update(part)
+    return digest.hexdigest()
 
 
 def load_npy(path: str) -> np.ndarray:
@@ -173,12 +182,12 @@ def _text(pattern: str) -> Iterator[Document]:
         full = length + len(line) > PIECE_CHARACTERS
         paragraph_ends = length > PIECE_CHARACTERS // 2 and piece and not piece[-1].strip()
         if piece and (full or paragraph_ends):
-            yield Document(f"{_name(files[0])}#{n_pieces}", "".join(piece))
+            yield Document(f"{_name(Path(files[0].name))}#{n_pieces}", "".join(piece))
             piece, n_pieces, length = [], n_pieces + 1, 0
         piece.append(line)
         length += len(line)
     if piece:
-        yield Document(f"{_name(files[0])}#{n_pieces}", "".join(piece))
+        yield Document(f"{_name(Path(files[0].name))}#{n_pieces}", "".join(piece))
 
 
 def _jsonl_path(rest: str) -> tuple[Path, str]:
@@ -221,10 +230,14 @@ def _jsonl(path: Path, field: str) -> Iterator[Document]:
         yield Document(name, text)
 
 
+def _stdlib_files() -> list[Path]:
+    root = Path(sysconfig.get_path("stdlib"))
+    return sorted(file for file in root.rglob("*.py") if not STDLIB_LEFT_OUT & set(file.relative_to(root).parts))
+
+
 def _stdlib() -> Iterator[Document]:
     root = Path(sysconfig.get_path("stdlib"))
-    files = [file for file in root.rglob("*.py") if not STDLIB_LEFT_OUT & set(file.relative_to(root).parts)]
-    for file in sorted(files):
+    for file in _stdlib_files():
         try:
             text = file.read_text(encoding="utf-8")
         except UnicodeDecodeError:  # a handful of the library's own files declare another encoding

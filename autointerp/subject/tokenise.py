@@ -49,10 +49,15 @@ class TokenPlan:
     shares: tuple[float, float, float]
     tokenizer: str
     """Hash of the tokenizer: another one makes other tokens."""
+    content: str = ""
+    """Fingerprint of the source: what it holds counts, not where it lies."""
 
     @property
     def key(self) -> str:
-        return content_hash(asdict(self), tag="tokens")
+        facts = asdict(self)
+        if self.content:
+            del facts["source"]
+        return content_hash(facts, tag="tokens")
 
 
 def open_tokens(folder: Path, plan: TokenPlan, encode: Encode | None, progress: Callable[[int], None]) -> TokenFile:
@@ -61,7 +66,7 @@ def open_tokens(folder: Path, plan: TokenPlan, encode: Encode | None, progress: 
     Raises InputError on bad input, and then leaves nothing behind. `progress` is told the tokens so far.
     """
     home = folder / f"tokens-{plan.key[:12]}"
-    files = fingerprint(plan.source)
+    files = plan.content or fingerprint(plan.source)
     if not _is_current(home, files):
         temporary = folder / f"{home.name}.{os.getpid()}.part"
         made_parent = not folder.exists()
@@ -95,9 +100,7 @@ class _Cut:
     offset: Int64
 
 
-def _write(
-    folder: Path, plan: TokenPlan, files: str, encode: Encode | None, progress: Callable[[int], None]
-) -> None:
+def _write(folder: Path, plan: TokenPlan, files: str, encode: Encode | None, progress: Callable[[int], None]) -> None:
     kind, _ = parse_source(plan.source)
     cuts = _cut_rows(plan) if kind == "npy" else _cut_documents(plan, encode)
     names: list[str] = []
@@ -139,7 +142,7 @@ def _write(
     (folder / "documents.json").write_text(json.dumps(table), encoding="utf-8")
     facts = {
         "n_contexts": n_contexts, "context_length": plan.context_length, "window": plan.window,
-        "documents": content_hash(hashes, tag="documents"), "files": files,
+        "files": files,
     }  # fmt: skip
     (folder / "tokens.json").write_text(json.dumps(facts | {"plan": asdict(plan)}), encoding="utf-8")
     _drop_shared_windows(TokenFile(folder))

@@ -28,7 +28,6 @@ class TokenFile:
         self.n_contexts: int = facts["n_contexts"]
         self.context_length: int = facts["context_length"]
         self.window: int = facts["window"]
-        self.digest: str = facts["documents"]  # hash of the documents, in their order
         shape = (self.n_contexts, self.context_length)
         self.tokens: Int32 = np.memmap(folder / "tokens.bin", np.int32, "r", shape=shape)
         self.marks: npt.NDArray[np.uint8] = np.memmap(folder / "marks.bin", np.uint8, "r", shape=shape)

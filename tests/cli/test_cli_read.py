@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from autointerp.cli_read import COMMANDS
+from autointerp.demo import next_steps
 from autointerp.errors import AutointerpError, StoreError, UserError
 from autointerp.resources import folder
 
@@ -87,8 +89,47 @@ def test_status(path: Path) -> None:
     assert "sae, random" in page
 
 
+def test_show_all(path: Path) -> None:
+    assert "shuffled" not in ok("show", path, "sae/1")
+    assert "shuffled" in ok("show", path, "sae/1", "--all")
+
+
+def test_pages_are_as_wide_as_asked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns, width in ((None, 100), ("80", 80), ("140", 140)):
+        monkeypatch.delenv("COLUMNS", raising=False)
+        if columns:
+            monkeypatch.setenv("COLUMNS", columns)
+        for arguments in (("compare", path), ("compare", path, "--all", "--wide"), ("show", path, "sae/1"),
+                          ("status", path)):  # fmt: skip
+            lines = ok(*arguments).splitlines()
+            assert max(map(len, lines)) <= width
+        assert max(map(len, ok("show", path, "sae/1").splitlines())) > width - 20  # and the width is used
+
+
+def test_compare_shows_what_is_chosen(path: Path) -> None:
+    default = ok("compare", path)
+    assert "pearson, census, lexical" in default
+    assert "pearson_framed, sample, lexical" in default
+    assert "constant: mean" not in default
+    assert "constant: mean" in ok("compare", path, "--all")
+    assert "constant: mean" in ok("compare", path, "--explainer", "constant")
+    census = ok("compare", path, "--design", "census", "--metric", "pearson", "--explainer", "lexical")
+    assert census.count(": mean over features") == 1
+    assert "mean_all" not in default
+    assert "mean_all" in ok("compare", path, "--wide")
+    assert str(error("compare", path, "--metric", "peerson")).endswith('the nearest is "pearson"')
+    assert run("compare", path, "--design", "cencus").exit_code == 2
+
+
+def test_what_the_demo_says_to_type_works(path: Path) -> None:
+    typed = [shlex.split(line) for line in next_steps(path).splitlines() if line.startswith("  autointerp ")]
+    assert [words[1] for words in typed] == ["show", "compare", "sql"]
+    for words in typed:
+        assert ok(*words[1:])
+
+
 def test_compare(path: Path, store: Path) -> None:
-    assert "A: sae" in ok("compare", path)
+    assert "sae scores higher than random." in ok("compare", path)
     both = ok("compare", path, store.rename(store.with_name("other.duckdb")))
     assert "demo" in both
     assert "other" in both
@@ -172,6 +213,21 @@ def test_a_table_to_look_at_is_safe_and_says_when_it_is_short(path: Path) -> Non
     assert "\\x1b[31m[red]\\u202e⏎" in result.stdout
     assert "200 more rows" in result.stderr
     assert "more rows" not in run("sql", path, "SELECT 1").stderr
+
+
+def test_a_table_of_rows_is_never_squeezed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole rows in a pipe; where there is a width, columns go under each other and no number is broken."""
+    sql = "SELECT * REPLACE (1/3 AS mean) FROM dictionary_summary"
+    monkeypatch.delenv("COLUMNS", raising=False)
+    lines = ok("sql", path, sql).splitlines()
+    n = len(json.loads(ok("sql", path, sql, "--format", "json")))
+    assert len(lines) == n + 1
+    assert all("0.333333" in line and "0.3333333" not in line for line in lines[1:])
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = ok("sql", path, sql)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert narrow.count("0.333333") == n
+    assert "-0" not in ok("sql", path, "SELECT -0.0::DOUBLE AS x").split()
 
 
 def test_values_are_bound(path: Path) -> None:

@@ -21,7 +21,7 @@ from autointerp.subject.tokens import TokenFile
 @pytest.fixture(scope="session")
 def token_file(tiny_subject: Any, tokens_npy: Path, tmp_path_factory: pytest.TempPathFactory) -> TokenFile:
     plan = TokenPlan(
-        source=f"npy:{tokens_npy}", context_length=24, n_tokens=None, allow_fewer=False, bos=0,
+        source=f"npy:{tokens_npy}", context_length=24, n_tokens=None, allow_fewer=False, bos=None,
         special=tiny_subject.special, d_vocab=tiny_subject.d_vocab, window=7, shares=(0.5, 0.2, 0.3), tokenizer="",
     )  # fmt: skip
     return open_tokens(tmp_path_factory.mktemp("work"), plan, None, lambda _: None)

@@ -184,6 +184,8 @@ def test_other_strata(name: str, summaries: dict[str, Summary], dense: Any, toke
                 ids = token_file.tokens[context, first : first + token_file.window]
                 listed = heavy.token[heavy.start[feature] : heavy.start[feature + 1]][:20]
                 assert set(ids) & set(listed)
+                assert token_file.tokens[context, part.peak[i]] in listed
+                assert first <= part.peak[i] < first + token_file.window
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,116 @@
+"""Dictionaries on the Hugging Face hub: `hf://owner/repository/folder@revision`.
+
+Only the files of one dictionary are fetched, into the hub's own cache. A hub that cannot be reached, or does
+not answer within some seconds, is not waited for: the cache is asked, and then the user is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from autointerp.errors import InputError
+from autointerp.subject.formats.common import first_line
+
+TIMEOUT_S = 10
+NAMES = (
+    "cfg.json", "config.json", "labels.json", "sae_weights.safetensors", "sae.safetensors", "ae.pt", "params.npz",
+)  # fmt: skip
+"""Files of a dictionary, of whatever format."""
+SUFFIXES = (".pt", ".pth", ".npz", ".safetensors")
+
+
+@dataclass(frozen=True)
+class HubPath:
+    """The parts of a hub path."""
+
+    repository: str
+    inside: str
+    """Folder or file in the repository; "" is its root."""
+    revision: str | None
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Names of the folders: owner, repository, and those inside it."""
+        folders = PurePosixPath(self.inside).parts
+        return (*self.repository.split("/"), *(folders[:-1] if self.is_file else folders))
+
+    @property
+    def is_file(self) -> bool:
+        return self.inside.endswith(SUFFIXES)
+
+    def patterns(self) -> list[str]:
+        """What to fetch: the dictionary's files, and the settings of its run one folder up."""
+        inside = PurePosixPath(self.inside)
+        folder = inside.parent if self.is_file else inside
+        wanted = [folder / name for name in (NAMES[:2] if self.is_file else NAMES)] + [folder.parent / "config.json"]
+        return [glob.escape(str(item)) for item in ([inside] if self.is_file else []) + wanted]
+
+
+def parse_hub(path: str) -> HubPath:
+    rest, mark, revision = path.removeprefix("hf://").rstrip("/").partition("@")
+    parts = rest.split("/")
+    plain = all(re.fullmatch(r"[\w.\- =+,()]+", part) and part not in (".", "..") for part in parts)
+    if len(parts) < 2 or not plain or (mark and not revision):
+        raise InputError(
+            f'"{path}": a hub path is hf://owner/repository/folder or hf://owner/repository/folder@revision'
+        )
+    return HubPath("/".join(parts[:2]), "/".join(parts[2:]), revision or None)
+
+
+def fetch(path: str) -> Path:
+    """Fetches a dictionary's files and returns its folder, or its file. Raises InputError where it cannot be had."""
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    hub = parse_hub(path)
+    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else ""
+    if not why:
+        try:  # snapshot_download asks the same, but would wait for the answer for ever
+            HfApi().repo_info(hub.repository, revision=hub.revision, timeout=TIMEOUT_S)
+        except GatedRepoError as error:
+            raise InputError(f'"{path}": "{hub.repository}" is gated; ask for access on its page and log in') from error
+        except RepositoryNotFoundError as error:
+            what = f'there is no "{hub.repository}" on the hub, or it is not open to you'
+            raise InputError(f'"{path}": {what}; check the name, or log in') from error
+        except RevisionNotFoundError as error:
+            raise InputError(f'"{path}": "{hub.repository}" has no revision "{hub.revision}"') from error
+        except Exception as error:  # no network, no answer, the hub is down: the libraries below raise many kinds
+            why = f"the hub cannot be reached ({first_line(error)})"
+    try:
+        with _quiet():
+            root = snapshot_download(
+                hub.repository,
+                revision=hub.revision,
+                allow_patterns=hub.patterns(),
+                etag_timeout=TIMEOUT_S,
+                local_files_only=bool(why),
+            )
+    except Exception as error:  # as above
+        reason = f"{why} and it is not in the cache" if why else f"it cannot be fetched ({first_line(error)})"
+        raise InputError(f'"{path}": {reason}; download the folder and give its path') from error
+    found = Path(root) / hub.inside
+    if not (found.is_file() if hub.is_file else any((found / name).is_file() for name in NAMES)):
+        what = f'no file "{hub.inside}"' if hub.is_file else f'no files of a dictionary in "{hub.inside or "/"}"'
+        where = f'"{hub.repository}"' + (" in the cache" if why else "")
+        raise InputError(f'"{path}": {where} has {what}')
+    return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of other people's while ours is on the terminal."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()

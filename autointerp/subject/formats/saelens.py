@@ -1,0 +1,163 @@
+"""SAELens's format: a folder with cfg.json and sae_weights.safetensors.
+
+    standard    relu(x W_enc + b_enc)                            x minus b_dec where the config says so
+    jumprelu    the same, kept where it is above `threshold`     (BatchTopK and Matryoshka are saved so)
+    topk        the k largest of x W_enc + b_enc, then relu
+    gated       1[x W_enc + b_gate > 0] relu(x W_enc e^r_mag + b_mag)
+    transcoders the same with hook_out, and b_dec never subtracted
+
+Files older than version 6 put the metadata at the top level and TopK into `activation_fn`. A planted
+dictionary is this format with a `labels.json`.
+
+SAELens loads its subjects with `from_pretrained_no_processing` and `model_from_pretrained_kwargs` on top:
+what these say is the `processing` the dictionary was trained on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autointerp.errors import InputError, nearest
+from autointerp.subject.dictionary import SparseAutoencoder
+from autointerp.subject.formats.common import (
+    GIVE_A_HOOK,
+    Source,
+    Weights,
+    checked_k,
+    integer,
+    load_safetensors,
+    read_config,
+    read_json,
+)
+
+FILE = "sae_weights.safetensors"
+ARCHITECTURES = {
+    "standard": "standard",
+    "jumprelu": "jumprelu",
+    "topk": "topk",
+    "gated": "gated",
+    "transcoder": "standard",
+    "skip_transcoder": "standard",
+    "jumprelu_transcoder": "jumprelu",
+    "jumprelu_skip_transcoder": "jumprelu",
+}
+NORMALIZATIONS = {
+    "none": "none",
+    "expected_average_only_in": "none",  # identity at run time: the factor is folded into the weights
+    "layer_norm": "layer_norm",
+    "constant_norm_rescale": "constant_norm_rescale",
+}
+
+
+def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
+    path = source.path
+    config = read_config(source.folder / "cfg.json", path, ": not a dictionary in SAELens's format")
+    nested = config.get("metadata") or {}
+    if not isinstance(nested, dict):
+        raise InputError(f'"{path}": cfg.json does not hold a configuration (a JSON object)')
+    metadata = {**config, **nested}
+    declared = str(config.get("architecture") or "standard")
+    if "activation_fn_str" in config or "activation_fn" in config:  # before version 6
+        declared = _old_architecture(declared, config, path)
+    if declared not in ARCHITECTURES:
+        raise InputError(f'"{path}": architecture "{declared}" is not read{nearest(declared, ARCHITECTURES)}')
+    architecture = ARCHITECTURES[declared]
+    normalize = _normalization(config, path)
+    named = metadata.get("hook_name") or metadata.get("hook_point")
+    if hook is None and named is None:
+        raise InputError(f'"{path}": its config names no hook; {GIVE_A_HOOK}')
+    head = metadata.get("hook_head_index", metadata.get("hook_point_head_index"))
+    if head is not None:
+        raise InputError(f'"{path}": it was trained on one attention head (hook_head_index = {head!r}); not read')
+    weights = Weights(load_safetensors(source.named(FILE), path), path)
+    d_in, d_sae = integer(config, "d_in", path), integer(config, "d_sae", path)
+    W_enc = weights.take("W_enc", (d_in, d_sae))
+    W_dec = weights.take("W_dec", (d_sae, None))
+    d_out = int(W_dec.shape[1])
+    is_transcoder = "transcoder" in declared
+    if d_out != d_in and not is_transcoder:
+        raise InputError(f'"{path}": "W_dec" has shape {tuple(W_dec.shape)}; the config says {d_sae} x {d_in}')
+    k = None
+    if architecture == "topk":
+        k = checked_k(integer({**config, **(config.get("activation_fn_kwargs") or {})}, "k", path), d_sae, path)
+    gated = architecture == "gated"
+    skips = is_transcoder and ("skip" in declared or "W_skip" in weights)
+    labels = _read_labels(source.folder, path)
+    sae = SparseAutoencoder(
+        hook=hook or str(named),
+        hook_out=str(metadata["hook_name_out"]) if metadata.get("hook_name_out") else None,
+        architecture=architecture,
+        kind=_kind(kind, metadata, is_transcoder, bool(labels)),
+        W_enc=W_enc,
+        b_enc=torch.zeros(d_sae) if gated else weights.take("b_enc", (d_sae,)),
+        W_dec=W_dec,
+        b_dec=weights.take("b_dec", (d_out,)),
+        subtract_b_dec=not is_transcoder and bool(config.get("apply_b_dec_to_input", True)),
+        threshold=weights.take("threshold", (d_sae,)) if architecture == "jumprelu" else None,
+        k=k,
+        rescale_by_decoder_norm=k is not None and bool(config.get("rescale_acts_by_decoder_norm", False)),
+        b_gate=weights.take("b_gate", (d_sae,)) if gated else None,
+        r_mag=weights.take("r_mag", (d_sae,)) if gated else None,
+        b_mag=weights.take("b_mag", (d_sae,)) if gated else None,
+        W_skip=weights.take("W_skip", (d_out, d_in)) if skips else None,
+        normalize=normalize,
+        processing=_processing(metadata, hook or str(named)),
+        format="saelens",
+        source=path,
+        config=config,
+        labels=labels,
+    )
+    weights.finish()
+    return sae
+
+
+def _kind(kind: str, metadata: dict[str, Any], is_transcoder: bool, has_labels: bool) -> str:
+    if kind != "auto":
+        return kind
+    if metadata.get("kind") == "planted" and has_labels:
+        return "planted"
+    return "transcoder" if is_transcoder else "sae"
+
+
+def _old_architecture(declared: str, config: dict[str, Any], path: str) -> str:
+    activation = str(config.get("activation_fn_str") or config.get("activation_fn") or "relu")
+    if activation == "topk":
+        return "topk"
+    if activation != "relu" and declared in ("standard", "gated"):
+        raise InputError(f'"{path}": activation_fn = "{activation}" is not read; relu and topk are')
+    return declared
+
+
+def _normalization(config: dict[str, Any], path: str) -> str:
+    value = config.get("normalize_activations")
+    if isinstance(value, bool):  # the oldest files
+        value = "expected_average_only_in" if value else "none"
+    normalize = str(value or "none")
+    if normalize not in NORMALIZATIONS:
+        near = nearest(normalize, NORMALIZATIONS)
+        raise InputError(f'"{path}": normalize_activations = "{normalize}" is not read{near}')
+    return NORMALIZATIONS[normalize]
+
+
+def _processing(metadata: dict[str, Any], hook: str) -> str | None:
+    """What the metadata says of the subject: value biases matter at the heads, centring everywhere else."""
+    given = metadata.get("model_from_pretrained_kwargs")
+    if metadata.get("model_class_name") == "AutoModelForCausalLM":
+        return "raw"
+    if not isinstance(given, dict):
+        return None
+    fold = "fold_value_biases" if hook.endswith((".hook_z", ".hook_v")) else "center_writing_weights"
+    return "folded" if given.get(fold, False) else "raw"
+
+
+def _read_labels(folder: Path, path: str) -> dict[int, str]:
+    """The known label of each planted feature; none where there is no labels.json."""
+    if not (folder / "labels.json").is_file():
+        return {}
+    try:
+        return {int(entry["feature"]): str(entry["label"]) for entry in read_json(folder / "labels.json", path)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f'"{path}": labels.json is not a list of {{"feature": 0, "label": "..."}}') from error

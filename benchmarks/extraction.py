@@ -1,0 +1,351 @@
+"""What extraction costs above its floor: CPU seconds on one core, memory, store.
+
+The subject is a 4-layer GPT-2 of width 256 with random weights, the hook is after its third layer, the
+tokens follow Zipf's law. Each setting runs in a process of its own:
+
+1. Pass 1 over all tokens, as `autointerp run` does it. Between its batches, in the same process and on
+   the same contexts, the *floor* is run and taken off: the bare forward pass to the hook, the encoder
+   and the top-k (ReLU), nothing kept, each at the batch size that was fastest in a trial beforehand.
+   So both see the same state of the machine.
+2. The rows of everything found are made and written to a store.
+3. Memory: the largest resident size so far, above that with model and dictionary loaded.
+4. Pass 2: the census of the score split, with the embedded explainers. Pass 0: the baselines' sample.
+5. Cards are read from the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+WIDTH, VOCAB, CONTEXT, K, L0 = 256, 5_000, 128, 32, 500
+HOOK = "blocks.2.hook_resid_post"
+TURN = 1 << 15
+"""Tokens after which pass 1 and the floor take turns."""
+SETTINGS = {
+    "topk-8192": ("topk", 8_192),
+    "topk-65536": ("topk", 65_536),
+    "relu-8192": ("standard", 8_192),
+}
+COLUMNS = {
+    "setting": "setting",
+    "tokens": "tokens",
+    "l0": "L0",
+    "floor": "floor s",
+    "pass1": "pass 1 s",
+    "rows": "rows and store s",
+    "ratio_pass1": "pass 1 / floor",
+    "ratio": "with rows and store",
+    "pass0": "pass 0 s (tokens)",
+    "pass2": "pass 2 s (tokens)",
+    "memory": "peak MB above loaded",
+    "store": "store MB",
+    "windows": "windows",
+    "insert": "windows inserted / s",
+    "card": "card ms, median (largest)",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What extraction costs above its floor.")
+    parser.add_argument("--tokens", type=int, default=None, help="tokens of each setting (default: 10 minutes for all)")
+    parser.add_argument("--only", choices=SETTINGS, action="append", help="only this setting; may be repeated")
+    parser.add_argument("--architecture", choices=("topk", "standard"), help="a setting of your own: with --width")
+    parser.add_argument("--width", type=int, default=8_192)
+    parser.add_argument("--quick", action="store_true", help="few tokens: about a minute")
+    parser.add_argument("--profile", action="store_true", help="print where pass 1 and the rows spend their time")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    tokens = given.tokens or (1 << 15 if given.quick else 1 << 19)
+    if given.child:
+        print(json.dumps(measure(given.architecture, given.width, tokens, given.profile)))
+        return
+    settings = {name: SETTINGS[name] for name in given.only or SETTINGS}
+    if given.architecture:
+        settings = {f"{given.architecture}-{given.width}": (given.architecture, given.width)}
+    print("| " + " | ".join(COLUMNS.values()) + " |", "|" + " --- |" * len(COLUMNS), sep="\n", flush=True)
+    for name, (architecture, width) in settings.items():
+        command = [sys.executable, __file__, "--child", "--architecture", architecture, "--width", str(width)]
+        command += ["--tokens", str(tokens), *(["--profile"] if given.profile else [])]
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        done = subprocess.run(  # noqa: S603 - ourselves
+            command, env=os.environ | threads, stdout=subprocess.PIPE, text=True, check=True
+        )
+        *said, last = done.stdout.strip().splitlines()
+        if given.profile:
+            print(*said, sep="\n")
+        row = {"setting": name} | json.loads(last)
+        print("| " + " | ".join(str(row[column]) for column in COLUMNS) + " |", flush=True)
+
+
+def cpu(action: Callable[[], Any]) -> tuple[float, Any]:
+    """CPU seconds, and what it returned."""
+    begun = time.process_time()
+    result = action()
+    return time.process_time() - begun, result
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict[str, Any]:
+    """One setting: the row of the table."""
+    import cProfile
+    import pstats
+
+    import numpy as np
+    import torch
+
+    from autointerp.config import Evidence
+    from autointerp.extract.passes import Selected, summarise
+    from autointerp.pipeline import extract_stage
+    from autointerp.records import SPLITS
+    from autointerp.show.card_data import load_card
+    from autointerp.store.reader import open_reader
+    from autointerp.store.writer import StoreWriter
+    from autointerp.subject.baselines import sample_contexts, take_sample
+
+    torch.set_num_threads(1)
+    evidence = Evidence()
+    with tempfile.TemporaryDirectory() as folder:
+        subject, tokens = make_subject(Path(folder), n_tokens)
+        dictionary = make_dictionary(subject, tokens, architecture, width)
+        chosen = Selected(dictionary, np.arange(width))
+        everything = np.arange(tokens.n_contexts)
+        floor = Floor(subject, dictionary, tokens)
+        summarise(
+            subject, tokens, {"sae": chosen}, everything[:32],
+            seed=0, top=2, score_windows=2, progress=lambda _: None,
+        )  # fmt: skip
+        gc.collect()
+        loaded = resident_mb()
+
+        def turns(added: int) -> None:
+            floor.owe(added)
+
+        profiler = cProfile.Profile(time.process_time) if profile else None
+        if profiler:
+            profiler.enable()
+        both, summaries = cpu(
+            lambda: summarise(
+                subject, tokens, {"sae": chosen}, everything,
+                seed=0, top=evidence.top, score_windows=evidence.score_windows, progress=turns,
+            )
+        )  # fmt: skip
+        floor.pay()
+        floor_seconds, pass1 = floor.seconds, both - floor.during
+        firings = int(summaries["sae"].statistics.n_firing.sum())
+        print(f"memory after pass 1: {resident_mb() - loaded:.0f} MB, peak {peak_mb() - loaded:.0f} MB")
+
+        path = Path(folder) / "bench.store"
+        inserts = Inserts()
+
+        def write() -> None:
+            with StoreWriter.open(path) as store:
+                with store.transaction() as transaction:
+                    inserts.transaction = transaction
+                    inserts.append("vocab", extract_stage.vocab_rows(subject, tokens))
+                    inserts.append("token_splits", extract_stage.split_rows(tokens))
+                    inserts.append("runs", run_row(tokens))
+                    rows, contexts = extract_stage.pool_rows(tokens, 0)
+                    inserts.append("pool", rows)
+                    inserts.append("dictionaries", extract_stage.dictionary_row("sae", chosen, False))
+                    summary = summaries.pop("sae")
+                    contexts |= extract_stage.write_dictionary(
+                        inserts, "sae", chosen, summary, tokens, evidence  # type: ignore[arg-type]
+                    )[1]
+                    inserts.append("contexts", extract_stage.context_rows(tokens, contexts))
+                    begun = time.process_time()
+                inserts.finish(begun)
+                begun = time.process_time()
+            inserts.finish(begun)
+
+        rows, _ = cpu(write)
+        peak = peak_mb()
+        if profiler:
+            profiler.disable()
+            pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
+        store_mb = path.stat().st_size / 1e6
+
+        pass2, n_score = census(path, subject, tokens, chosen)
+        pass0, _ = cpu(lambda: take_sample(subject, tokens, [HOOK], 0, Path(folder)))
+        n_sample = int(tokens.scored(sample_contexts(tokens, 0)).sum())
+
+        cards = []
+        with open_reader(path) as store:
+            for feature in np.linspace(0, width - 1, 51).astype(int).tolist():
+                begun = time.perf_counter()
+                load_card(store, "sae", feature)
+                cards.append(1000 * (time.perf_counter() - begun))
+        n_all = sum(tokens.facts(split)["n_tokens"] for split in SPLITS)
+        return {
+            "tokens": f"{n_all:,}",
+            "l0": f"{firings / n_all:.0f}",
+            "floor": f"{floor_seconds:.1f}",
+            "pass1": f"{pass1:.1f}",
+            "rows": f"{rows:.1f}",
+            "ratio_pass1": f"{pass1 / floor_seconds:.2f}",
+            "ratio": f"{(pass1 + rows) / floor_seconds:.2f}",
+            "pass0": f"{pass0:.1f} ({n_sample:,})",
+            "pass2": f"{pass2:.1f} ({n_score:,})",
+            "memory": f"{peak - loaded:.0f}",
+            "store": f"{store_mb:.0f}",
+            "windows": f"{inserts.n_windows:,}",
+            "insert": f"{inserts.n_windows / inserts.seconds:,.0f}",
+            "card": f"{np.median(cards):.1f} ({max(cards):.1f})",
+        }
+
+
+class Inserts:
+    """A transaction that takes the time of what is appended."""
+
+    transaction: Any
+    seconds = 0.0
+    n_windows = 0
+
+    def append(self, table: str, columns: Any) -> int:
+        begun = time.process_time()
+        n: int = self.transaction.append(table, columns)
+        self.finish(begun)
+        self.n_windows += n if table == "exemplars" else 0
+        return n
+
+    def finish(self, begun: float) -> None:
+        self.seconds += time.process_time() - begun
+
+
+class Floor:
+    """The bare work: forward pass to the hook, encoder, top-k. Nothing is kept."""
+
+    def __init__(self, subject: Any, dictionary: Any, tokens: Any) -> None:
+        self.subject, self.dictionary, self.tokens = subject, dictionary, tokens
+        self.seconds = self.during = 0.0
+        self._next, self._owed = 0, 0
+        trial = [(self._trial(n, portion), n, portion) for n in (4, 8, 16, 32) for portion in (256, 512, 1024)]
+        _, self.n, self.portion = min(trial)
+        print(f"floor: {self.n} contexts in a forward pass, {self.portion} rows in an encoding")
+
+    def _trial(self, n: int, portion: int) -> float:
+        return min(cpu(lambda: self._run(0, 32, n, portion))[0] for _ in range(3))
+
+    def owe(self, added: int) -> None:
+        """Runs the floor on the contexts that pass 1 has had since the last time."""
+        self._owed += added
+        if self._owed >= TURN:
+            begun = time.process_time()
+            self.pay()
+            self.during += time.process_time() - begun
+
+    def pay(self) -> None:
+        last = min(self._next + -(-self._owed // CONTEXT), self.tokens.n_contexts)
+        if last > self._next:
+            self.seconds += cpu(lambda: self._run(self._next, last, self.n, self.portion))[0]
+        self._next, self._owed = last, 0
+
+    def _run(self, first: int, last: int, n: int, portion: int) -> None:
+        import torch
+
+        sae = self.dictionary
+        with torch.inference_mode():
+            for i in range(first, last, n):
+                ids = torch.from_numpy(self.tokens.tokens[i : min(i + n, last)]).long()
+                x = self.subject.activations(ids, [HOOK])[HOOK].view(-1, WIDTH)
+                for j in range(0, len(x), portion):
+                    pre = torch.addmm(sae.b_enc, x[j : j + portion] - sae.b_dec, sae.W_enc)
+                    if sae.architecture == "topk":
+                        pre.topk(sae.k, dim=1, sorted=False)
+                    else:
+                        pre.relu_()
+
+
+def make_subject(folder: Path, n_tokens: int) -> tuple[Any, Any]:
+    """The subject and its tokens."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import numpy as np
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from autointerp.subject.model import load_subject
+    from autointerp.subject.tokenise import TokenPlan, open_tokens
+
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=VOCAB, n_embd=WIDTH, n_layer=4, n_head=4, n_positions=CONTEXT, bos_token_id=0, eos_token_id=0
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder / "model")
+    subject = load_subject(str(folder / "model"), None, "raw", "float32", "cpu")
+    weight = 1 / np.arange(1, VOCAB)
+    shape = (n_tokens // CONTEXT, CONTEXT)
+    ids = np.random.default_rng(0).choice(np.arange(1, VOCAB), size=shape, p=weight / weight.sum())
+    np.save(folder / "tokens.npy", ids.astype(np.int32))
+    plan = TokenPlan(
+        f"npy:{folder / 'tokens.npy'}", CONTEXT, None, False, None, subject.special, VOCAB, 32, (0.5, 0.2, 0.3), ""
+    )
+    return subject, open_tokens(folder / "work", plan, None, lambda _: None)
+
+
+def make_dictionary(subject: Any, tokens: Any, architecture: str, width: int) -> Any:
+    """Random directions around the activations' mean; a ReLU's bias lets L0 of them fire on a token."""
+    import torch
+
+    from autointerp.subject.dictionary import SparseAutoencoder
+
+    ids = torch.from_numpy(tokens.tokens[:16]).long()
+    x = subject.activations(ids, [HOOK])[HOOK].view(-1, WIDTH)
+    mean = x.mean(dim=0)
+    encoder = torch.randn(WIDTH, width, generator=torch.Generator().manual_seed(0)) / 16
+    bias = torch.zeros(width)
+    if architecture == "standard":
+        pre = ((x[:512] - mean) @ encoder).flatten()
+        bias -= pre.topk(int(512 * L0)).values[-1]
+    return SparseAutoencoder(
+        hook=HOOK, architecture=architecture, W_enc=encoder, b_enc=bias, W_dec=encoder.T.contiguous(), b_dec=mean,
+        k=K if architecture == "topk" else None,
+    )  # fmt: skip
+
+
+def run_row(tokens: Any) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    return {
+        "run": ["bench"], "name": ["bench"], "seed": [0], "versions": ["{}"],
+        "config": [json.dumps({"tokens": {"window": tokens.window, "context_length": CONTEXT}})],
+        "started_at": [datetime.now(UTC).replace(tzinfo=None)],
+    }  # fmt: skip
+
+
+def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, int]:
+    """Pass 2 for the embedded explainers and the controls: CPU seconds and tokens."""
+    from autointerp.pipeline import explain_stage
+    from autointerp.pipeline.census_stage import run_census
+    from autointerp.store.writer import StoreWriter
+
+    with StoreWriter.open(path) as store:
+        made = explain_stage.explain(store, "sae", ["lexical", "token_lookup"], 0)
+        with store.transaction() as transaction:
+            explain_stage.write_explanations(store, transaction, "sae", made)
+        explainers = ["lexical", "token_lookup", *explain_stage.CONTROLS]
+        seconds, _ = cpu(
+            lambda: run_census(store, subject, tokens, {"sae": chosen}, explainers, lambda _: None, batch_size=32)
+        )
+    return seconds, tokens.facts("score")["n_tokens"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Run files over the tiny model, and the rows of a store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+TIMES = {"seconds", "finished_at", "started_at"}
+"""Columns that may differ between two runs of one configuration."""
+HOOK = "blocks.1.hook_resid_post"
+
+
+def toml_of(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml_of(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml_of, value)) + "]"
+    return json.dumps(value)
+
+
+def read_rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Every table's rows, in an order of their own, but for what tells the time, the store's path and the engine."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        tables = connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()
+        found = {}
+        for (table,) in tables:
+            columns = [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()]
+            kept = [column for column in columns if column not in TIMES]
+            if table == "runs":
+                kept[kept.index("config")] = """json_merge_patch(config, '{"store": null, "engine": null}')"""
+            rows = connection.execute(f"SELECT {', '.join(kept)} FROM {table}").fetchall()
+            found[table] = sorted(rows, key=repr)
+    return found
+
+
+@pytest.fixture(scope="session")
+def rows_of() -> Callable[[Path], dict[str, list[tuple[Any, ...]]]]:
+    return read_rows
+
+
+@pytest.fixture(scope="session")
+def sae_folder(write_sae: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A standard SAE of 48 features at HOOK; feature 5 hardly ever fires, feature 6 never."""
+
+    def quieten(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+        weights["b_enc"][5] = -1.0
+        weights["b_enc"][6] = -1e4
+
+    return write_sae(tmp_path_factory.mktemp("sae") / "standard", change=quieten)
+
+
+@pytest.fixture
+def write_run(tiny_model: Path, tokens_npy: Path, sae_folder: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Writes RUN.toml in the test's own folder; a section given as a dictionary is changed, None drops a key."""
+
+    def write(name: str = "tiny", **changed: Any) -> Path:
+        run: dict[str, Any] = {
+            "name": name,
+            "store": str(tmp_path / f"{name}.duckdb"),
+            "subject": {"model": str(tiny_model), "device": "cpu"},
+            "tokens": {"source": f"npy:{tokens_npy}", "window": 7},
+            "dictionary": [{"name": "sae", "path": str(sae_folder)}],
+            "score": {"features": {"sample": 12}, "bootstrap": 100},
+        }
+        for key, value in changed.items():
+            run[key] = run[key] | value if isinstance(value, dict) and key in run else value
+        file = tmp_path / f"{name}.toml"
+        lines = []
+        for key, value in run.items():
+            kept = {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+            if kept is not None:
+                lines.append(f"{key} = {toml_of(kept)}\n")
+        file.write_text("".join(lines))
+        return file
+
+    return write

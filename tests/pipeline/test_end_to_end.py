@@ -1,0 +1,418 @@
+"""Whole runs over the tiny model: what they end with, and that nothing but the run file decides it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from autointerp.cli import main
+from autointerp.config import load_run
+from autointerp.pipeline import STAGES, run
+from autointerp.progress import Reporter
+from autointerp.store.reader import open_reader
+from autointerp.store.verify import verify
+
+Rows = dict[str, list[tuple[Any, ...]]]
+MLP = "blocks.1.mlp.hook_post"
+QUIET = Reporter(quiet=True)
+SOME = [3, 4, 11, 40]
+
+
+@pytest.fixture(scope="module")
+def dictionaries(
+    sae_folder: Path, write_sae: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
+    topk = write_sae(tmp_path_factory.mktemp("topk") / "topk", "topk", seed=3)
+    return [
+        {"name": "sae", "path": str(sae_folder)},
+        {"name": "twin", "path": str(sae_folder)},  # the same features by another name: the same lookups
+        {"name": "topk", "path": str(topk)},
+        {"name": "neurons", "kind": "neurons", "match": "sae"},
+        {"name": "random", "kind": "random_covariance", "match": "sae", "n_features": 30},
+        {"name": "mlp", "kind": "neurons", "hook": MLP, "features": "120:136"},  # unmatched, both signs
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def configured(
+    folder: Path, tiny_model: Path, tokens_npy: Path, dictionaries: list[dict[str, Any]]
+) -> Callable[..., Any]:
+    """The run of this module under a store of its own; sections can be changed."""
+    from autointerp.config import parse_run
+
+    def make(name: str, **changed: Any) -> Any:
+        data = {
+            "name": "tiny",
+            "store": str(folder / f"{name}.duckdb"),
+            "subject": {"model": str(tiny_model), "device": "cpu"},
+            "tokens": {"source": f"npy:{tokens_npy}", "window": 7},
+            "dictionary": dictionaries,
+            "score": {"features": {"sample": 12}, "bootstrap": 100},
+        }
+        return parse_run(data | changed)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def whole(configured: Callable[..., Any]) -> Path:
+    """An undisturbed run."""
+    return run(configured("whole"), reporter=QUIET)
+
+
+@pytest.fixture(scope="module")
+def rows(whole: Path, rows_of: Callable[[Path], Rows]) -> Rows:
+    return rows_of(whole)
+
+
+def query(store: Path, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+    with open_reader(store) as reader:
+        return list(reader.rows(sql, **parameters))
+
+
+def check(store: Path) -> None:
+    with open_reader(store) as reader:
+        checks = verify(reader)
+    assert not [one.detail for one in checks if not one.ok]
+    assert len(checks) > 20
+
+
+# --- what a run ends with ---------------------------------------------------------------------------
+
+
+def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
+    check(whole)
+    done = {(row["stage"], row["dictionary"]) for row in query(whole, "SELECT stage, dictionary FROM stages")}
+    names = ["sae", "twin", "topk", "neurons", "random", "mlp"]
+    assert done == {
+        *((stage, None) for stage in ("tokens", "extract", "census", "compare")),
+        *((stage, name) for stage in ("effects", "explain", "score") for name in names),
+    }
+    features = query(whole, "SELECT dictionary, count(*) AS n FROM features GROUP BY dictionary")
+    assert {row["dictionary"]: row["n"] for row in features} == {
+        "sae": 48, "twin": 48, "topk": 48, "neurons": 48, "random": 30, "mlp": 16
+    }  # fmt: skip
+    for table in ("exemplars", "explanations", "scores", "simulations", "judgements", "comparisons", "logit_effects"):
+        assert rows[table], table
+    assert {path.name for path in whole.parent.glob("*whole*")} == {"whole.duckdb", "whole.duckdb.work"}
+
+
+def test_statuses(whole: Path) -> None:
+    status = {
+        row["feature"]: (row["status"], row["n_firing"])
+        for row in query(whole, "SELECT feature, status, n_firing FROM features WHERE dictionary = 'sae'")
+    }
+    assert status[6] == ("dead", 0)
+    assert status[5][0] == "rare"
+    assert 0 < status[5][1] < 20
+    assert [s for s, _ in status.values()].count("alive") > 15
+    scores = query(whole, "SELECT * FROM scores WHERE dictionary = 'sae' AND feature IN (5, 6)")
+    assert {(row["feature"], row["status"]) for row in scores} == {(5, "rare"), (6, "dead")}
+    assert {row["value"] for row in scores} == {None}
+
+
+def test_matched_baselines_have_the_densities_of_their_features(whole: Path) -> None:
+    sql = """
+        SELECT b.dictionary, b.feature, b.match_status, b.status, b.n_firing, t.n_firing AS wanted, b.theta
+        FROM features b JOIN features t ON t.dictionary = 'sae' AND t.feature = b.matched_feature
+        WHERE b.dictionary IN ('neurons', 'random')
+    """
+    found = query(whole, sql)
+    assert len(found) == 48 + 30
+    for row in found:
+        if row["wanted"] < 100:
+            assert (row["match_status"], row["status"], row["n_firing"]) == ("unmatched", "dead", 0)
+            assert row["theta"] is None
+        else:
+            assert row["match_status"] == "matched"
+            assert abs(row["n_firing"] - row["wanted"]) <= 8  # the sample is the whole split; equal activations apart
+    exact = [row["n_firing"] == row["wanted"] for row in found if row["wanted"] >= 100]
+    assert len(exact) > 12
+    assert np.mean(exact) > 0.6
+    [pairs] = query(whole, "SELECT count(DISTINCT matched_feature) AS n FROM features WHERE dictionary = 'random'")
+    assert pairs["n"] == 30
+
+
+def test_neurons_of_both_signs(whole: Path) -> None:
+    found = query(whole, "SELECT feature, unit, sign, match_status FROM features WHERE dictionary = 'mlp' ORDER BY 1")
+    assert [(row["feature"], row["unit"], row["sign"]) for row in found] == [
+        (feature, feature % 128, 1 if feature < 128 else -1) for feature in range(120, 136)
+    ]
+    assert {row["match_status"] for row in found} == {"natural"}
+    [other] = query(whole, "SELECT other_site, n_features, n_selected FROM dictionaries WHERE dictionary = 'mlp'")
+    assert (other["other_site"], other["n_features"], other["n_selected"]) == (True, 256, 16)
+
+
+def test_the_same_features_have_the_same_rows(whole: Path) -> None:
+    for table in ("features", "feature_splits", "feature_tokens", "exemplars", "feature_blocks", "explanations"):
+        one, two = (
+            [
+                {key: value for key, value in row.items() if key != "dictionary"}
+                for row in query(whole, f"SELECT * FROM {table} WHERE dictionary = $name ORDER BY ALL", name=name)
+            ]
+            for name in ("sae", "twin")
+        )
+        assert one == two, table
+        assert one
+    [lookups] = query(whole, "SELECT count(*) AS n, count(DISTINCT lookup) AS d FROM lookups")
+    assert lookups["n"] == lookups["d"]
+
+
+def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
+    found = query(whole, "SELECT a, b, explainer, metric, paired, difference, ci_low, ci_high FROM comparisons")
+    pairs = {(row["a"], row["b"], row["paired"]) for row in found}
+    assert pairs == {
+        ("sae", "twin", False), ("sae", "topk", False), ("twin", "topk", False),
+        ("sae", "neurons", True), ("sae", "random", True),
+    }  # fmt: skip
+    assert len(found) == len(pairs) * 2 * 2
+    for row in found:
+        if row["difference"] is not None:
+            assert row["ci_low"] <= row["difference"] <= row["ci_high"]
+    twin = [row["difference"] for row in found if (row["a"], row["b"], row["metric"]) == ("sae", "twin", "pearson")]
+    assert twin == [0.0, 0.0]
+
+
+# --- nothing but the run file decides ---------------------------------------------------------------
+
+
+def test_running_again_changes_nothing_and_computes_nothing(
+    configured: Callable[..., Any], whole: Path, rows_of: Callable[[Path], Rows], rows: Rows, monkeypatch: Any
+) -> None:
+    def forbidden(*_: Any, **__: Any) -> Any:
+        raise AssertionError("computed again")
+
+    for name in (
+        "autointerp.extract.passes.iterate_activations", "autointerp.subject.tokenise._write",
+        "autointerp.pipeline.stages.summarise", "autointerp.pipeline.stages.score_dictionary",
+        "autointerp.pipeline.stages.dictionary_scores", "autointerp.pipeline.stages.comparisons",
+        "autointerp.pipeline.stages.all_dictionaries",
+    ):  # fmt: skip
+        monkeypatch.setattr(name, forbidden)
+    times = query(whole, "SELECT * FROM stages ORDER BY ALL")
+    run(configured("whole"), reporter=QUIET)
+    assert query(whole, "SELECT * FROM stages ORDER BY ALL") == times
+    assert rows_of(whole) == rows
+
+
+@pytest.fixture
+def threads_as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("engine", "until"),
+    [
+        ({"batch_size": 1}, "compare"), ({"batch_size": 7}, "census"), ({"batch_size": 64}, "census"),
+        ({"batch_size": 1000}, "census"), ({"threads": 2}, "extract"),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.usefixtures("threads_as_before")
+def test_the_engine_changes_no_row(
+    engine: dict[str, int], until: str, configured: Callable[..., Any], rows_of: Callable[[Path], Rows], rows: Rows
+) -> None:
+    """What comes after the census reads the store alone, so it is enough to see it once."""
+    store = run(configured(f"engine-{engine}", engine=engine), until=until, reporter=QUIET)
+    found = rows_of(store)
+    later = {"compare": set(), "census": {"scores", "simulations", "judgements", "dictionary_scores", "comparisons"}}
+    later["extract"] = later["census"] | {
+        "logit_effects", "failures", "explanations", "lookups", "feature_blocks", "score_moments"
+    }  # fmt: skip
+    for table in rows.keys() - later[until] - {"stages"}:
+        assert found[table] == rows[table], table
+    assert set(found["stages"]) <= set(rows["stages"])
+    assert found["exemplars"]
+
+
+def test_stage_by_stage_with_the_work_folder_lost(
+    configured: Callable[..., Any], rows_of: Callable[[Path], Rows], rows: Rows
+) -> None:
+    config = configured("stages")
+    for stage in STAGES:
+        store = run(config, until=stage, reporter=QUIET)
+        assert query(store, "SELECT arg_max(stage, finished_at) AS last FROM stages")[0]["last"] == stage
+        shutil.rmtree(store.with_name(store.name + ".work"))
+    assert rows_of(store) == rows
+    check(store)
+
+
+def test_another_seed_makes_other_choices(
+    configured: Callable[..., Any], rows_of: Callable[[Path], Rows], rows: Rows, dictionaries: list[dict[str, Any]]
+) -> None:
+    store = run(configured("seed", seed=1, dictionary=dictionaries[:1]), until="extract", reporter=QUIET)
+    found = rows_of(store)
+    mine = [row for row in rows["exemplars"] if row[0] == "sae"]
+    assert found["exemplars"] != mine
+    assert found["feature_splits"] == [row for row in rows["feature_splits"] if row[0] == "sae"]
+
+
+def test_a_subset_of_features_has_the_rows_of_the_whole(
+    configured: Callable[..., Any], whole: Path, dictionaries: list[dict[str, Any]]
+) -> None:
+    chosen = [entry | {"features": SOME} for entry in dictionaries if entry["name"] in ("sae", "topk")]
+    chosen.append(dictionaries[-1] | {"features": [121, 130]})
+    part = run(configured("part", dictionary=chosen), reporter=QUIET)
+    check(part)
+    tables = {
+        "features": "", "feature_splits": "", "feature_tokens": "", "exemplars": "", "feature_blocks": "",
+        "score_moments": "explainer IN ('lexical', 'token_lookup') AND",
+        "explanations": "explainer IN ('lexical', 'token_lookup') AND",
+        "scores": "design = 'census' AND explainer IN ('lexical', 'token_lookup') AND",
+    }  # fmt: skip
+    for table, where in tables.items():
+        for name, features in (("sae", SOME), ("topk", SOME), ("mlp", [121, 130])):
+            mine = f"{where} dictionary = $name AND list_contains($features, feature)"
+            sql = f"SELECT * FROM {table} WHERE {mine} ORDER BY ALL"
+            expected, found = (query(store, sql, name=name, features=features) for store in (whole, part))
+            for row in (*expected, *found):
+                row.pop("run", None)
+            assert found == expected, (table, name)
+            assert expected, (table, name)
+    [pool] = query(part, "SELECT count(*) AS n FROM features")
+    assert pool["n"] == 4 + 4 + 2
+
+
+# --- what is scored ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scorers", [["simulation"], ["detection"], []], ids=str)
+def test_only_what_is_asked_for_is_scored(
+    scorers: list[str], configured: Callable[..., Any], dictionaries: list[dict[str, Any]], whole: Path
+) -> None:
+    config = configured(
+        f"scorers-{'-'.join(scorers)}", dictionary=dictionaries[:1],
+        score={"features": {"sample": 12}, "bootstrap": 100, "scorers": scorers}, explain={"explainers": ["lexical"]},
+    )  # fmt: skip
+    store = run(config, reporter=QUIET)
+    check(store)
+    sql = "SELECT feature, metric, design, scorer, value FROM scores WHERE dictionary = 'sae' AND explainer = 'lexical'"
+    found = query(store, sql + " ORDER BY ALL")
+    expected = [
+        row for row in query(whole, sql + " ORDER BY ALL") if row["design"] == "census" or row["scorer"] in scorers
+    ]
+    assert found == expected
+    assert {row["scorer"] for row in found if row["design"] == "sample"} == set(scorers)
+    counts = {
+        table: query(store, f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in ("simulations", "judgements")
+    }
+    assert (counts["simulations"] > 0) == ("simulation" in scorers)
+    assert (counts["judgements"] > 0) == ("detection" in scorers)
+
+
+def test_the_features_to_be_scored_are_named_by_number(
+    configured: Callable[..., Any], dictionaries: list[dict[str, Any]]
+) -> None:
+    chosen = [dictionaries[0] | {"features": SOME}, dictionaries[3]]
+    config = configured(
+        "numbers", dictionary=chosen, score={"features": [4, 7, 40], "bootstrap": 100}
+    )
+    store = run(config, reporter=QUIET)
+    sampled = query(store, "SELECT DISTINCT dictionary, feature FROM scores WHERE design = 'sample' ORDER BY ALL")
+    assert [row["feature"] for row in sampled if row["dictionary"] == "sae"] == [4, 40]
+    partners = query(
+        store, "SELECT feature FROM features WHERE dictionary = 'neurons' AND matched_feature IN (4, 40) ORDER BY 1"
+    )
+    assert [row["feature"] for row in sampled if row["dictionary"] == "neurons"] == [row["feature"] for row in partners]
+    assert len(partners) == 2
+
+
+@pytest.fixture(scope="module")
+def planted(tiny_subject: Any, write_sae: Callable[..., Path], tmp_path_factory: Any) -> tuple[Path, list[set[int]]]:
+    """Features on the embeddings: each fires exactly on its one or two tokens; those that a linear readout can tell."""
+    embedding = tiny_subject.activations(torch.arange(61)[:, None].expand(61, 2), ["hook_embed"])["hook_embed"][:, 0]
+    rng = np.random.default_rng(0)
+    sets, encoder, bias = [], [], []
+    pairs = [rng.choice(np.arange(2, 30), size=2, replace=False).tolist() for _ in range(40)]
+    for tokens in [[token] for token in range(2, 26)] + pairs:
+        direction = sum(embedding[t] / embedding[t].norm() ** 2 for t in tokens)
+        pre = embedding @ direction
+        inside = torch.zeros(61, dtype=torch.bool)
+        inside[tokens] = True
+        gap = float(pre[inside].min() - pre[~inside].max())
+        if gap > 0.1:
+            sets.append(set(tokens))
+            encoder.append(direction)
+            bias.append(-float(pre[~inside].max()) - gap / 2)
+
+    def plant(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+        weights["W_enc"] = torch.stack(encoder, dim=1)
+        weights["b_enc"] = torch.tensor(bias)
+        weights["b_dec"] = torch.zeros(32)
+
+    path = tmp_path_factory.mktemp("planted") / "planted"
+    return write_sae(path, d_sae=len(sets), hook="hook_embed", change=plant), sets
+
+
+def test_planted_features_score_high_and_controls_do_not(
+    planted: tuple[Path, list[set[int]]], configured: Callable[..., Any], folder: Path
+) -> None:
+    path, sets = planted
+    assert sum(len(one) == 1 for one in sets) > 15
+    assert sum(len(one) == 2 for one in sets) > 5
+    frequency = 1 / np.arange(1, 60)
+    array = np.random.default_rng(1).choice(np.arange(2, 61), size=(400, 24), p=frequency / frequency.sum())
+    np.save(folder / "planted.npy", array)
+    config = configured(
+        "planted", dictionary=[{"name": "planted", "path": str(path)}],
+        tokens={"source": f"npy:{folder / 'planted.npy'}", "window": 8, "prepend_bos": False},
+        score={"features": "all", "bootstrap": 100},
+    )  # fmt: skip
+    store = run(config, reporter=QUIET)
+    check(store)
+    firing = defaultdict(set)
+    for row in query(store, "SELECT feature, unnest(tokens) AS token FROM feature_tokens"):
+        firing[row["feature"]].add(row["token"])
+    assert [firing[feature] for feature in range(len(sets))] == sets, "each fires on its tokens and no other"
+    sql = "SELECT feature, value FROM scores WHERE explainer = $explainer AND metric = $metric AND design = 'census'"
+    status = {row["feature"]: row["status"] for row in query(store, "SELECT feature, status FROM features")}
+    assert sum(value == "alive" for value in status.values()) > 20
+    for explainer in ("lexical", "token_lookup"):
+        for metric in ("pearson", "auprc", "f1"):
+            found = query(store, sql, explainer=explainer, metric=metric)
+            assert len(found) == len(sets)
+            values = [row["value"] for row in found if status[row["feature"]] == "alive"]
+            assert min(values) > 0.95, (explainer, metric)
+    for control in ("shuffled", "constant", "generic"):
+        found = query(store, sql, explainer=control, metric="pearson")
+        values = [row["value"] for row in found if row["value"] is not None]
+        assert len(values) > 20
+        if control != "generic":
+            assert max(values) < 0.05, control
+        assert np.mean(values) < 0.3, control
+
+
+# --- the command ------------------------------------------------------------------------------------
+
+
+def test_the_command_says_what_to_do_next(
+    write_run: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = write_run()
+    store = tmp_path / "tiny.duckdb"
+    main(["run", str(file), "--dry-run"])
+    assert "cost: $0.00" in capsys.readouterr().out
+    assert not store.exists()
+    main(["run", str(file)])
+    out, err = capsys.readouterr()
+    assert f"autointerp show {store}" in out
+    assert "pass 1: activations" in err
+    main(["run", str(file), "--dry-run"])
+    assert "extract 1/1" in capsys.readouterr().out
+    main(["run", str(file), "--store", str(tmp_path / "other.duckdb"), "--stage", "tokens", "--max-usd", "0"])
+    assert (tmp_path / "other.duckdb").exists()
+    assert load_run(file).store_path == store

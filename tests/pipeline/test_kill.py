@@ -1,0 +1,182 @@
+"""kill -9 at any moment: the same command again ends with the rows of an undisturbed run.
+
+Importing torch and TransformerLens takes longer than the whole run over the tiny model. So one process imports them
+once and forks a child for each run; it is the children that are killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autointerp.store.reader import open_reader
+from autointerp.store.verify import verify
+
+FORKING = """
+import os, sys
+import torch, transformer_lens, transformers
+import autointerp.pipeline
+from autointerp.cli import main
+from transformer_lens.model_bridge import TransformerBridge
+for line in sys.stdin:
+    run_file, log = line.split()
+    pid = os.fork()
+    if pid == 0:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        main(["run", run_file])
+        sys.stdout.flush()
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+class Runs:
+    """Starts runs in processes of their own."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.commands, self.replies = process.stdin, process.stdout
+
+    def start(self, run_file: Path) -> tuple[int, Path]:
+        """PID and log of a run under way."""
+        log = run_file.with_suffix(".log")
+        log.unlink(missing_ok=True)
+        self.commands.write(f"{run_file} {log}\n")
+        self.commands.flush()
+        return int(self.replies.readline()), log
+
+    def end(self) -> int:
+        """Waits for it; its exit status, -9 where it was killed."""
+        return int(self.replies.readline())
+
+    def whole(self, run_file: Path) -> float:
+        """Runs to the end; the seconds it took."""
+        begun = time.monotonic()
+        _, log = self.start(run_file)
+        assert self.end() == 0, log.read_text()
+        return time.monotonic() - begun
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Runs]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        yield Runs(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def prepared(
+    tiny_model: Path, tokens_npy: Path, sae_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The same run under another name: a run file, its store beside it."""
+    folder = tmp_path_factory.mktemp("kill")
+
+    def make(name: str) -> Path:
+        file = folder / f"{name}.toml"
+        file.write_text(f"""
+            name = "kill"
+            store = "{folder / name}.duckdb"
+            subject = {{ model = "{tiny_model}", device = "cpu" }}
+            tokens = {{ source = "npy:{tokens_npy}", window = 7 }}
+            score = {{ features = {{ sample = 12 }}, bootstrap = 100 }}
+            dictionary = [
+                {{ name = "sae", path = "{sae_folder}" }},
+                {{ name = "neurons", kind = "neurons", match = "sae" }},
+                {{ name = "random", kind = "random_covariance", match = "sae" }},
+            ]
+        """)
+        return file
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    runs: Runs, prepared: Callable[[str], Path], rows_of: Callable[[Path], Any]
+) -> tuple[dict[str, list[Any]], float]:
+    """Rows of a run that nobody disturbed, and the seconds it took."""
+    file = prepared("undisturbed")
+    seconds = runs.whole(file)
+    return rows_of(file.with_suffix(".duckdb")), seconds
+
+
+def check(store: Path) -> None:
+    """What is in the store so far is true and there once; with no store yet there is nothing to check."""
+    if store.exists():
+        with open_reader(store) as reader:
+            assert not [one.detail for one in verify(reader) if not one.ok]
+
+
+def finish(runs: Runs, file: Path, expected: dict[str, list[Any]], rows_of: Callable[[Path], Any]) -> None:
+    runs.whole(file)
+    store = file.with_suffix(".duckdb")
+    check(store)
+    found = rows_of(store)
+    for table in expected:
+        assert found[table] == expected[table], table
+    beside = {path.name for path in file.parent.glob(f"*{store.name}*")}
+    assert beside == {store.name, f"{store.name}.work"}
+    work = store.with_name(f"{store.name}.work")
+    assert not list(work.rglob("*.part"))
+    assert len(list(work.iterdir())) == 1, "the token file; nothing that a killed process left half-written"
+
+
+MOMENTS = [
+    ("subject and dictionaries", 0.0), ("baselines: fitting", 0.01), ("pass 1: activations", 0.02),
+    ("logit effects", 0.05), ("pass 2: census", 0.3),
+]  # fmt: skip
+
+
+def test_killed_after_each_stage_in_turn(
+    runs: Runs, prepared: Callable[[str], Path], undisturbed: Any, rows_of: Callable[[Path], Any]
+) -> None:
+    expected, _ = undisturbed
+    file = prepared("stages")
+    for line, delay in MOMENTS:
+        pid, log = runs.start(file)
+        deadline = time.monotonic() + 60
+        while line not in (log.read_text() if log.exists() else ""):
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.002)
+        time.sleep(delay)
+        os.kill(pid, signal.SIGKILL)
+        assert runs.end() == -signal.SIGKILL, f"finished before it was killed after {line!r}"
+        check(file.with_suffix(".duckdb"))
+    finish(runs, file, expected, rows_of)
+
+
+def test_killed_at_random_times(
+    runs: Runs, prepared: Callable[[str], Path], undisturbed: Any, rows_of: Callable[[Path], Any]
+) -> None:
+    expected, seconds = undisturbed
+    rng = np.random.default_rng(0)  # the machine's own timing is what makes them random
+    n_killed = 0
+    for attempt in range(2):
+        file = prepared(f"random-{attempt}")
+        for share in np.sort(rng.uniform(0.1, 0.9, size=3)):
+            pid, _ = runs.start(file)
+            time.sleep(float(share) * seconds)
+            with contextlib.suppress(ProcessLookupError):  # it was faster
+                os.kill(pid, signal.SIGKILL)
+            n_killed += runs.end() == -signal.SIGKILL
+            check(file.with_suffix(".duckdb"))
+        finish(runs, file, expected, rows_of)
+    assert n_killed >= 2

@@ -1,0 +1,44 @@
+"""The positive control: labels of planted features must predict them, labels of other features must not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from autointerp.config import parse_run
+from autointerp.pipeline import run
+from autointerp.progress import Reporter
+from autointerp.store.reader import open_reader
+from autointerp.store.verify import verify
+
+
+def test_planted_features_on_the_bundled_model(tmp_path: Path) -> None:
+    config = parse_run(
+        {
+            "name": "control",
+            "store": str(tmp_path / "control.duckdb"),
+            "subject": {"model": "bundled:subject"},
+            "tokens": {"source": "bundled:corpus", "n_tokens": 200_000},
+            "dictionary": [{"name": "planted", "path": "bundled:planted"}],
+            "score": {"features": {"sample": 10}, "bootstrap": 100},
+        }
+    )
+    path = run(config, reporter=Reporter(quiet=True))
+    with open_reader(path) as store:
+        assert all(check.ok for check in verify(store))
+        sql = """
+            SELECT explainer, feature, value FROM score_table
+            WHERE metric = 'pearson' AND design = 'census' ORDER BY feature
+        """
+        values: dict[str, list[float]] = {}
+        for row in store.rows(sql):
+            if row["value"] is not None:
+                values.setdefault(row["explainer"], []).append(row["value"])
+        labels = store.rows("SELECT count(*) AS n FROM features WHERE planted_label IS NOT NULL")
+    assert labels[0]["n"] >= 30
+    assert len(values["lexical"]) >= 30
+    assert min(values["lexical"]) > 0.8  # with a third of the corpus, tokens of large sets are missed
+    assert np.mean(values["lexical"]) > 0.95
+    assert np.mean(values["shuffled"]) < 0.05
+    assert set(values["constant"]) == {0.0}

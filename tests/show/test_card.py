@@ -1,0 +1,268 @@
+"""The card of a feature: the data that the store holds, on a page that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import duckdb
+import pytest
+from rich.cells import cell_len
+
+from autointerp.errors import StoreError
+from autointerp.show.card import feature_card, render_card
+from autointerp.show.card_data import (
+    CONTROLS,
+    Exemplar,
+    ExplanationLine,
+    FeatureCard,
+    LogitEffect,
+    ScoreLine,
+    ShownToken,
+    explainer_order,
+    good_example,
+    load_card,
+)
+from autointerp.show.picture import draw
+from autointerp.store.reader import StoreReader, open_reader
+
+Printed = Callable[..., str]
+
+
+def test_the_card_holds_what_the_store_holds(opened: StoreReader, built: tuple[Path, SimpleNamespace]) -> None:
+    world = built[1]
+    card = load_card(opened, "sae", 1, top=3, each=2)
+    acts = world.truth["sae"][1]
+    assert card.status == "alive"
+    assert card.n_firing == int((acts[world.split == "explain"] > 0).sum())
+    assert card.max_activation == acts[world.split == "explain"].max()
+    assert sum(card.histogram_log) == card.n_firing
+    assert [line.explainer for line in card.explanations] == ["lexical", "token_lookup", "shuffled", "constant"]
+    assert [(score.metric, score.status) for score in card.explanations[0].scores] == [("pearson", "ok")]
+    assert [exemplar.stratum for exemplar in card.exemplars] == ["top"] * 3 + ["interval_01"] * 2 + ["random"] * 2
+    assert [exemplar.rank for exemplar in card.exemplars] == [0, 1, 2, 0, 1, 0, 1]
+    for exemplar in card.exemplars:
+        start = exemplar.window_start
+        truth = acts[exemplar.context, start : start + 8]
+        assert [token.activation for token in exemplar.tokens] == truth[: len(exemplar.tokens)].tolist()
+        assert exemplar.tokens[exemplar.peak].activation == exemplar.max_activation
+        document = [opened.rows("SELECT text FROM vocab WHERE token = $t", t=int(t))[0]["text"]
+                    for t in world.tokens[exemplar.context][: world.length[exemplar.context]]]  # fmt: skip
+        shown = [*exemplar.before, *(token.text for token in exemplar.tokens), *exemplar.after]
+        assert shown == document[max(start - 12, 0) : start + 8 + 12]
+    assert [effect.text for effect in card.promoted] == [" w10", "\x1b[31m[red]\u202e\n", " w12"]
+    assert card.match is None
+    match = load_card(opened, "random", 2).match
+    assert match is not None
+    assert (match.dictionary, match.feature, match.status) == ("sae", 2, "matched")
+
+
+def test_quantiles_are_read_where_asked_for(store: Path) -> None:
+    with duckdb.connect(str(store)) as connection:
+        connection.execute("UPDATE exemplars SET stratum = 'quantile_03' WHERE stratum = 'interval_01'")
+    with open_reader(store) as reader:
+        assert {e.stratum for e in load_card(reader, "sae", 1).exemplars} == {"top", "random"}
+        assert "quantile_03" in {e.stratum for e in load_card(reader, "sae", 1, quantiles=True).exemplars}
+
+
+def test_a_near_miss_stands_at_its_heaviest_token(store: Path) -> None:
+    with duckdb.connect(str(store)) as connection:
+        connection.execute("UPDATE exemplars SET stratum = 'near_miss', peak = window_start WHERE stratum = 'random'")
+    with open_reader(store) as reader:
+        heaviest = reader.rows("SELECT tokens FROM feature_tokens WHERE dictionary = 'sae' AND feature = 1")
+        text = {row["token"]: row["text"] for row in reader.rows("SELECT token, text FROM vocab")}
+        order = [text[token] for token in heaviest[0]["tokens"]]
+        card = load_card(reader, "sae", 1, each=3)
+    for exemplar in card.exemplars:
+        held = [name for name in order if name in [token.text for token in exemplar.tokens]]
+        if exemplar.stratum == "near_miss" and held:
+            assert exemplar.tokens[exemplar.peak].text == held[0]
+
+
+def test_explainers_come_in_one_order() -> None:
+    names = ["generic", "lexical", "shuffled", "claude/default/both", "token_lookup", "constant", "person"]
+    assert sorted(names, key=explainer_order) == [
+        "claude/default/both", "person", "lexical", "token_lookup", *CONTROLS,
+    ]  # fmt: skip
+
+
+def test_a_card_shows_its_parts(opened: StoreReader, printed: Printed) -> None:
+    page = printed(feature_card(opened, "sae", 1))
+    for part in ("sae/1", "alive", "fires on", "lexical", "pearson, census", "[", "top", "promotes", "suppresses", "█"):
+        assert part in page
+    assert "density matched to sae/5" in printed(feature_card(opened, "random", 5))
+
+
+def test_controls_are_shown_where_asked_for(opened: StoreReader, printed: Printed) -> None:
+    page = printed(feature_card(opened, "sae", 1))
+    assert "shuffled" not in page
+    assert "constant" not in page
+    everything = printed(feature_card(opened, "sae", 1, everything=True))
+    assert everything.count("shuffled") == 2  # its text and its score
+    assert "0.000 [-0.05, 0.04] constant" in everything
+
+
+def test_a_text_that_another_begins_with_is_not_repeated(printed: Printed) -> None:
+    lines = (
+        ExplanationLine("lexical", "Fires on a. And more.", "ok", ()),
+        ExplanationLine("token_lookup", "Fires on a.", "ok", ()),
+    )
+    page = printed(render_card(replace(full_card(), explanations=lines)))
+    assert page.count("Fires on a.") == 1
+    assert "the beginning of the text above" in page
+
+
+def test_a_match_says_what_it_is(opened: StoreReader, printed: Printed) -> None:
+    card = load_card(opened, "random", 2)
+    assert card.match is not None
+    for status, words in (("unmatched", "not matched to sae/2 (too few firings"), ("natural", "natural density")):
+        assert words in printed(render_card(replace(card, match=replace(card.match, status=status))))
+
+
+def test_hostile_tokens_and_labels_do_not_reach_the_terminal(opened: StoreReader, printed: Printed) -> None:
+    for width in (40, 80, 200):
+        page = printed(feature_card(opened, "sae", 1), width=width)
+        assert "\x1b" not in page
+        assert "\u202e" not in page
+    assert "\\x1b[31m[red]\\u202e⏎" in page  # a token: shown, not obeyed, not read as markup
+    assert "[bold]\\x1b[2J" in page  # an explanation
+
+
+def test_active_tokens_are_marked_by_colour_or_by_marks(opened: StoreReader, printed: Printed) -> None:
+    card = load_card(opened, "sae", 0)
+    assert "48;2;255;" in printed(render_card(card), colours=True)
+    marked = printed(render_card(card, marks=True))
+    assert "« w5»" in marked
+    assert "«" not in printed(render_card(card))
+
+
+def test_dead_and_rare_features_have_a_card(opened: StoreReader, printed: Printed) -> None:
+    dead = printed(feature_card(opened, "sae", 4))
+    assert "dead" in dead
+    assert "no activation on the explain split" in dead
+    assert "none: dead" in dead
+    assert "rare" in printed(feature_card(opened, "sae", 5))
+
+
+# --- a card as full as a real one
+
+
+def window(stratum: str, rank: int, peak: int, texts: list[str], active: set[int]) -> Exemplar:
+    tokens = tuple(ShownToken(text, 1.5 if i in active else 0.0, True) for i, text in enumerate(texts))
+    before = ("日本語 ", "b" * rank) if rank else ()
+    return Exemplar(stratum, rank, "d", 0, 0, 1.5, peak, before, tokens, (" after",))
+
+
+def full_card() -> FeatureCard:
+    """Top exemplars, twelve intervals, a near miss, a random window; four metrics; ten effects each way."""
+    texts = [f" tok{i}" for i in range(30)] + ["\n            ", "日本"]
+    strata = [("top", i) for i in range(8)] + [(f"interval_{i:02d}", 0) for i in range(11, -1, -1)]
+    exemplars = [window(name, rank, 3 * rank + 4, texts, {3 * rank + 4, 3 * rank + 5, 31}) for name, rank in strata]
+    exemplars += [window("near_miss", 0, 2, texts, set()), window("random", 0, 0, ["\x1b[2J", "x"], set())]
+    text = "Fires on " + ", ".join(f'" token{i}" ({i} %)' for i in range(24)) + "."
+    scores = tuple(
+        ScoreLine("simulation", metric, design, 0.5, *((0.4, 0.6) if "pearson" in metric else (None, None)), "ok")
+        for metric, design in (
+            ("pearson", "census"), ("auprc", "census"), ("f1", "census"), ("pearson_framed", "sample"),
+            ("spearman_intervals", "sample"),
+        )
+    )  # fmt: skip
+    return FeatureCard(
+        dictionary="mlp-1k", kind="sae", hook="blocks.0.mlp.hook_post", feature=7, status="alive", density=0.01,
+        max_activation=1.5, n_firing=3_000, n_tokens=300_000, token_entropy=1.2, single_token_share=0.8,
+        planted_label=None, histogram_log=(0,) * 4 + (1, 5, 9) + (0,) * 25, match=None,
+        explanations=(
+            ExplanationLine("lexical", text, "ok", scores), ExplanationLine("token_lookup", "Other.", "ok", scores),
+        ),
+        exemplars=tuple(exemplars),
+        promoted=tuple(LogitEffect(f" promoted{i}", 1.0, 3.0) for i in range(10)),
+        suppressed=tuple(LogitEffect("\n    ", -1.0, -3.0) for _ in range(10)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("marks", [False, True])
+@pytest.mark.parametrize("width", [80, 100, 132])
+def test_a_full_card_is_a_page(width: int, marks: bool, printed: Printed) -> None:
+    lines = printed(render_card(full_card(), marks=marks), width=width).splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    assert len(lines) <= (50 if width >= 100 else 54)
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_word_of_a_card_is_broken(width: int, printed: Printed) -> None:
+    card = replace(full_card(), exemplars=())  # windows are cut at both ends
+    whole = {word for line in printed(render_card(card), width=500).splitlines() for word in line.split()}
+    words = {word for line in printed(render_card(card), width=width).splitlines() for word in line.split()}
+    assert words <= whole
+
+
+@pytest.mark.parametrize("marks", [False, True])
+def test_exemplars_stand_in_a_column(marks: bool, printed: Printed) -> None:
+    """Whatever stands before it, also in wide characters: the token each was chosen for begins in one column."""
+    lines = printed(render_card(full_card(), marks=marks), width=100).splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("exemplars"))
+    column = cell_len(lines[head].split("▾")[0] + "▾" + lines[head].split("▾")[1])
+    expected = [*(f" tok{3 * rank + 4}" for rank in range(8)), *[" tok4"] * 12, " tok2", "\\x1b[2J"]
+    for line, token in zip(lines[head + 1 :], expected, strict=True):
+        start = next(i for i in range(len(line) + 1) if cell_len(line[:i]) >= column)
+        assert line[start:].removeprefix("«").startswith(token), line
+
+
+def test_the_token_chosen_has_marks_of_its_own(printed: Printed) -> None:
+    card = replace(full_card(), exemplars=(window("top", 0, 2, ["a", "b", "c", "d", "e"], {0, 1, 2, 4}),))
+    assert "«ab»«c»d«e» after" in printed(render_card(card, marks=True))
+
+
+# --- pictures
+
+
+def test_pictures_are_whole_and_fetch_nothing(built: tuple[Path, object], tmp_path: Path) -> None:
+    paths = draw(built[0], tmp_path / "docs", "sae/1")
+    assert [path.name for path in paths] == ["card.svg", "compare.svg"]
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+        assert "@font-face" not in text
+        assert "url(http" not in text
+        assert len(text) < 200_000
+        assert "\x1b" not in text
+    assert "sae/1" in paths[0].read_text(encoding="utf-8")
+
+
+def test_a_good_example_is_one_that_context_explains(opened: StoreReader) -> None:
+    found = good_example(opened)
+    gains = opened.rows(
+        "SELECT feature FROM score_table l JOIN score_table t USING (dictionary, feature, metric, design) "
+        "WHERE l.explainer = 'lexical' AND t.explainer = 'token_lookup' AND dictionary = 'sae' AND l.value >= 0.8 "
+        "ORDER BY l.value - t.value DESC, l.value DESC"
+    )
+    assert found == ("sae", gains[0]["feature"])
+
+
+# --- what is not there
+
+
+@pytest.mark.parametrize(
+    ("dictionary", "feature", "message"),
+    [
+        ("sea", 0, r'no dictionary "sea"; the nearest is "sae"'),
+        ("sae", 6, r'feature 6 is out of range: "sae" has features 0 to 5'),
+        ("sae", -1, "out of range"),
+    ],
+)
+def test_what_is_not_there_is_said(opened: StoreReader, dictionary: str, feature: int, message: str) -> None:
+    with pytest.raises(StoreError, match=message):
+        load_card(opened, dictionary, feature)
+
+
+def test_features_that_were_not_extracted_are_told_from_those_out_of_range(store: Path) -> None:
+    with duckdb.connect(str(store)) as connection:
+        connection.execute("DELETE FROM features WHERE dictionary = 'random' OR feature IN (2, 3)")
+    with open_reader(store) as reader:
+        with pytest.raises(StoreError, match=r"feature 3 of \"sae\" is not among those .* near it: 4, 1, 5"):
+            load_card(reader, "sae", 3)
+        with pytest.raises(StoreError, match="not been extracted yet"):
+            load_card(reader, "random", 3)

@@ -1,0 +1,309 @@
+"""The run file: every key of the design works or is refused in a clear line; a misspelt one names the nearest."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from autointerp.config import (
+    Budget,
+    Dictionary,
+    Engine,
+    Evidence,
+    Explain,
+    Intervals,
+    Quantiles,
+    RunConfig,
+    ScoreStage,
+    Splits,
+    Subject,
+    Tokens,
+    load_run,
+    parse_run,
+)
+from autointerp.errors import ConfigError
+from autointerp.resources import folder
+
+# DESIGN.md section 12, with the values that this version takes where the design's own are of a later one.
+DESIGN = """
+name = "gpt2-res-jb"
+seed = 3
+store = "gpt2-res-jb.duckdb"
+
+[subject]
+model = "gpt2"
+revision = "main"
+processing = "folded"
+dtype = "bfloat16"
+device = "cpu"
+
+[tokens]
+source = "jsonl:pile.jsonl#text"
+context_length = 96
+n_tokens = 10_000_000
+prepend_bos = false
+window = 16
+splits = { explain = 0.4, select = 0.25, score = 0.35 }
+
+[[dictionary]]
+name = "res-jb"
+path = "saes/blocks.8.hook_resid_pre"
+format = "saelens"
+hook = "blocks.8.hook_resid_pre"
+features = [0, 7]
+
+[[dictionary]]
+name = "random-cov"
+kind = "random_covariance"
+hook = "blocks.8.hook_resid_pre"
+match = "res-jb"
+n_features = 2
+
+[evidence]
+top = 21
+quantiles = { n = 11, each = 5 }
+intervals = { n = 13, each = 3 }
+random = 19
+near_miss = 9
+
+[explain]
+explainers = ["token_lookup"]
+
+[score]
+scorers = ["simulation"]
+features = { sample = 400 }
+
+[budget]
+max_usd = 5.0
+
+[engine]
+kind = "local"
+"""
+SMALL = """
+name = "tiny"
+subject = { model = "gpt2" }
+tokens = { source = "python-stdlib" }
+dictionary = [{ name = "sae", path = "saes" }]
+"""
+
+
+def run_of(text: str = SMALL, **changed: Any) -> dict[str, Any]:
+    """A run as a dictionary; `changed` sets keys by path: `tokens__window=8`, `dictionary__0__features="all"`."""
+    data = tomllib.loads(text)
+    for path, value in changed.items():
+        *where, last = (int(key) if key.isdigit() else key for key in path.split("__"))
+        inner: Any = data
+        for key in where:
+            inner = inner[key] if isinstance(key, int) else inner.setdefault(key, {})
+        inner[last] = value
+    return data
+
+
+def error_of(data: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse_run(data)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith("run: ")
+    return message.removeprefix("run: ")
+
+
+def test_every_key_of_the_design_is_taken() -> None:
+    data = run_of(DESIGN)
+    config = parse_run(copy.deepcopy(data))
+    found = config.model_dump(exclude_unset=True)
+    for section in ("subject", "tokens", "evidence", "explain", "score", "budget", "engine"):
+        assert found[section] == data[section], section
+    assert (found["name"], found["seed"], found["store"]) == ("gpt2-res-jb", 3, "gpt2-res-jb.duckdb")
+    assert found["dictionary"] == data["dictionary"]
+    assert config.store_path == Path("gpt2-res-jb.duckdb")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        # what the design names and this version lacks
+        ({"dictionary__0__format": "sparsify"}, 'dictionary[0]: format "sparsify" is not in this version; there is'),
+        ({"dictionary__0__format": "gemma_scope"}, '"gemma_scope" is not in this version'),
+        ({"dictionary__0": {"name": "p", "kind": "pca", "hook": "h"}}, 'kind "pca" is not in this version; there'),
+        ({"dictionary__0": {"name": "p", "kind": "random_init_sae"}}, '"random_init_sae" is not in this version'),
+        ({"dictionary__0": {"name": "p", "kind": "residual_basis"}}, '"residual_basis" is not in this version'),
+        ({"dictionary__0": {"name": "p", "kind": "ica"}}, '"ica" is not in this version'),
+        (
+            {"explain__explainers": ["lexical", {"provider": "anthropic", "model": "m"}]},
+            "explain.explainers: LLM explainers are not in this version; there is lexical, token_lookup",
+        ),
+        ({"score__judge": {"provider": "openai"}}, "score.judge: LLM judges are not in this version"),
+        ({"score__scorers": ["simulation", "logits"]}, 'score.scorers: scorer "logits" is not in this version'),
+        ({"score__scorers": ["fuzzing"]}, 'scorer "fuzzing" is not in this version'),
+        ({"score__scorers": ["intruder"]}, 'scorer "intruder" is not in this version'),
+        ({"engine__kind": "ray"}, 'engine.kind "ray" is not in this version; there is local'),
+        # values that mean nothing
+        ({"subject__dtype": "float64"}, "subject.dtype: Input should be 'float32', 'bfloat16' or 'float16'"),
+        ({"subject__processing": "centred"}, "subject.processing: Input should be 'raw' or 'folded' (it is 'centred')"),
+        ({"tokens__window": 3}, "tokens.window: Input should be greater than or equal to 4 (it is 3)"),
+        ({"tokens__window": 256}, "tokens.window: Input should be less than or equal to 255"),
+        ({"tokens__context_length": 1}, "tokens.context_length"),
+        ({"tokens__context_length": "long"}, "tokens.context_length: Input should be a valid integer"),
+        ({"tokens__n_tokens": 0}, "tokens.n_tokens: Input should be greater than 0 (it is 0)"),
+        ({"tokens__prepend_bos": "perhaps"}, "tokens.prepend_bos: Input should be a valid boolean"),
+        (
+            {"tokens__splits": {"explain": 0.5, "select": 0.5, "score": 0.5}},
+            "tokens.splits: explain + select + score must be 1, not 1.5",
+        ),
+        ({"tokens__splits": {"explain": 1.0}}, "tokens.splits.explain: Input should be less than 1"),
+        ({"seed": -1}, "seed: Input should be greater than or equal to 0 (it is -1)"),
+        ({"seed": 2**63}, "seed: Input should be less than 9223372036854775808"),
+        ({"name": "a/b"}, "name: String should match pattern"),
+        ({"dictionary__0__name": "my sae"}, "dictionary[0].name: String should match pattern"),
+        ({"dictionary": []}, "dictionary: List should have at least 1 item"),
+        ({"evidence__top": 0}, "evidence.top: Input should be greater than or equal to 1"),
+        ({"evidence__quantiles": {"n": -1}}, "evidence.quantiles.n: Input should be greater than or equal to 0"),
+        ({"budget__max_usd": -1}, "budget.max_usd: Input should be greater than or equal to 0"),
+        ({"engine__batch_size": 0}, "engine.batch_size: Input should be greater than or equal to 1"),
+        ({"engine__threads": 0}, "engine.threads"),
+        ({"engine__kind": "dask"}, "engine.kind: Input should be 'local' (it is 'dask')"),
+        ({"explain__explainers": []}, "explain.explainers: List should have at least 1 item"),
+        ({"explain__explainers": ["lexical", "lexical"]}, 'explain.explainers: "lexical" is there twice'),
+        ({"explain__explainers": ["lexicon"]}, "explain.explainers[0]: Input should be 'lexical' or 'token_lookup'"),
+        ({"score__scorers": ["detection", "detection"]}, '"detection" is there twice'),
+        ({"score__scorers": ["simulated"]}, "score.scorers[0]: Input should be 'simulation' or 'detection'"),
+        ({"score__features": "some"}, 'score.features: give "all", numbers from 0 up [0, 7], a range "0:1000" or'),
+        ({"dictionary__0__features": "3-4"}, 'dictionary[0].features: give "all", numbers'),
+        ({"dictionary__0__features": [1, -1]}, 'dictionary[0].features: give "all", numbers'),
+        ({"dictionary__0__features": {"sample": 0}}, 'dictionary[0].features: give "all", numbers'),
+        ({"dictionary__0__features": 3}, 'dictionary[0].features: give "all", numbers'),
+        # dictionaries that are neither one thing nor the other
+        ({"dictionary__0": {"name": "x"}}, 'dictionary[0]: dictionary "x" needs a path, or a kind such as "neurons"'),
+        ({"dictionary__0": {"name": "x", "path": "p", "kind": "neurons"}}, 'has both a path and kind = "neurons"'),
+        ({"dictionary__0": {"name": "x", "kind": "neurons"}}, "needs a hook"),
+        ({"dictionary__0": {"name": "x", "kind": "neuron"}}, "dictionary[0].kind: Input should be 'auto', 'planted', "),
+        (
+            {"dictionary__0": {"name": "x", "kind": "random_isotropic", "hook": "h"}},
+            'needs n_features, or match = "a dictionary"',
+        ),
+        ({"dictionary__0__match": "other"}, "is read from files: only baselines are matched"),
+        ({"dictionary": [{"name": "a", "path": "p"}] * 2}, 'two dictionaries are named "a"'),
+        (
+            {"dictionary": [{"name": "sae", "path": "p"}, {"name": "n", "kind": "neurons", "match": "sea"}]},
+            'dictionary "n": match = "sea" names no dictionary; the nearest is "sae"',
+        ),
+        (
+            {
+                "dictionary": [
+                    {"name": "n", "kind": "neurons", "hook": "h"}, {"name": "m", "kind": "neurons", "match": "n"},
+                ]
+            },
+            'dictionary "m": match = "n" is itself a baseline',
+        ),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_not_taken_is_said_in_a_line(changed: dict[str, Any], message: str) -> None:
+    assert message in error_of(run_of(**changed))
+
+
+@pytest.mark.parametrize("missing", ["name", "subject", "tokens", "dictionary"])
+def test_missing_keys(missing: str) -> None:
+    data = run_of()
+    del data[missing]
+    assert error_of(data) == f'the key "{missing}" is missing'
+
+
+def test_missing_keys_inside() -> None:
+    assert error_of(run_of(tokens={})) == 'the key "tokens.source" is missing'
+    assert error_of(run_of(subject={"dtype": "float32"})) == 'the key "subject.model" is missing'
+    assert error_of(run_of(dictionary=[{"path": "p"}])) == 'the key "dictionary[0].name" is missing'
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "": RunConfig, "subject": Subject, "tokens": Tokens, "tokens.splits": Splits, "dictionary[0]": Dictionary,
+    "evidence": Evidence, "evidence.quantiles": Quantiles, "evidence.intervals": Intervals, "explain": Explain,
+    "score": ScoreStage, "budget": Budget, "engine": Engine,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_misspelt_key_names_the_nearest(section: str) -> None:
+    for key in SECTIONS[section].model_fields:
+        wrong = f"{key[:-1]}{key[-1]}{key[-1]}"
+        where = [*section.replace("[0]", ".0").split("."), wrong] if section else [wrong]
+        data = run_of(**{"__".join(where): 1})
+        message = error_of(data)
+        whole = f"{section}.{wrong}" if section else wrong
+        assert message == f'unknown key "{whole}"; the nearest is "{key}"'
+
+
+@pytest.mark.parametrize("where", ["dictionary__0__features", "score__features"])
+def test_a_misspelt_key_of_a_choice(where: str) -> None:
+    shown = where.replace("__0__", "[0].").replace("__", ".")
+    assert error_of(run_of(**{where: {"smaple": 5}})) == f'unknown key "{shown}.smaple"; the nearest is "sample"'
+
+
+def test_a_misspelt_key_is_said_before_what_it_leaves_missing() -> None:
+    data = run_of()
+    data["token"] = data.pop("tokens")
+    assert error_of(data) == 'unknown key "token"; the nearest is "tokens"'
+
+
+def test_defaults() -> None:
+    config = parse_run(run_of())
+    assert config.store_path == Path("tiny.duckdb")
+    assert config.seed == 0
+    assert config.subject == Subject(model="gpt2", revision=None, processing="raw", dtype="float32", device="auto")
+    assert config.tokens == Tokens(
+        source="python-stdlib", context_length=None, n_tokens=None, allow_fewer=False, prepend_bos=None, window=32,
+        splits=Splits(explain=0.5, select=0.2, score=0.3),
+    )  # fmt: skip
+    assert config.evidence == Evidence(
+        top=20, quantiles=Quantiles(n=10, each=4), intervals=Intervals(n=12, each=2), random=20, near_miss=10
+    )
+    assert config.dictionary == [Dictionary(name="sae", path="saes", format="auto", kind="auto", features="all")]
+    assert config.explain.explainers == ["lexical", "token_lookup"]
+    assert config.score.scorers == ["simulation", "detection"]
+    assert config.score.model_dump()["features"] == {"sample": 500}
+    assert config.budget.max_usd is None
+    assert (config.engine.kind, config.engine.batch_size, config.engine.threads) == ("local", 128, None)
+
+
+@pytest.mark.parametrize("choice", ["all", "0:1000", [0, 7], {"sample": 500}])
+def test_choices_of_features(choice: Any) -> None:
+    config = parse_run(run_of(dictionary__0__features=choice, score__features=choice))
+    dumped = config.model_dump()
+    assert dumped["dictionary"][0]["features"] == dumped["score"]["features"] == choice
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    config = parse_run(run_of())
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 1  # type: ignore[misc]
+
+
+def test_reading_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(DESIGN)
+    assert load_run(file) == parse_run(run_of(DESIGN))
+    assert load_run(str(file), store="other.duckdb").store_path == Path("other.duckdb")
+    for content, message in ((b"name = ", "not TOML"), (b"name = '\xff'", "not TOML"), (SMALL.encode(), None)):
+        file.write_bytes(content)
+        if message is None:
+            assert load_run(file).name == "tiny"
+            continue
+        with pytest.raises(ConfigError, match=message) as caught:
+            load_run(file)
+        assert str(caught.value).startswith(f"{file}: ")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match="there is no run file"):
+        load_run(tmp_path / "no.toml")
+    with pytest.raises(ConfigError, match="is a folder, not a run file"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("file", sorted(folder("runs").glob("*.toml")), ids=lambda file: file.stem)
+def test_our_own_run_files(file: Path) -> None:
+    assert load_run(file).name == file.stem

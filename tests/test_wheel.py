@@ -1,0 +1,57 @@
+"""The built wheel holds everything and works from another folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_it_holds_everything(wheel: Path) -> None:
+    held = set(zipfile.ZipFile(wheel).namelist())
+    for folder, pattern in (
+        ("prompts", "*.md"), ("runs", "*.toml"), ("analysis", "*.sql"), ("autointerp", "**/*.py"), ("autointerp", "**/*.sql"),
+        ("autointerp/bundled", "**/*.*"),
+    ):  # fmt: skip
+        files = [path for path in (ROOT / folder).glob(pattern) if "__pycache__" not in path.parts]
+        assert files
+        for path in files:
+            name = path.relative_to(ROOT).as_posix()
+            assert name in held or f"autointerp/{name}" in held, name
+    assert wheel.stat().st_size < 15_000_000
+
+
+def test_it_works_from_another_folder(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    check = (
+        "import autointerp, pathlib; from autointerp.config import load_run; "
+        "from autointerp.resources import analysis_path, prompt_text, run_path; "
+        f"assert pathlib.Path(autointerp.__file__).is_relative_to({str(site)!r}), autointerp.__file__; "
+        "assert load_run(run_path('demo')).name == 'demo'; assert '## fires' in prompt_text('lexical.md'); "
+        "assert 'select' in analysis_path('best_explained').read_text().lower(); "
+        "from autointerp.store.schema import schema_sql; assert 'CREATE TABLE' in schema_sql(); "
+        "from autointerp.subject.sources import documents; next(documents('bundled:corpus')); "
+        "from autointerp.subject.formats import load_dictionary; load_dictionary('bundled:planted')"
+    )
+    environment = {"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-c", check], cwd=tmp_path, env=environment, check=True)
+    dry = [sys.executable, "-m", "autointerp.cli", "run", "demo", "--dry-run"]
+    done = subprocess.run(dry, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert "mlp-1k 1,024" in done.stdout
+    assert not list(tmp_path.glob("*.duckdb*")), "a dry run writes nothing"
