@@ -63,7 +63,8 @@ def test_only_the_store_imports_duckdb() -> None:
     ["import autointerp", "import autointerp.cli", "import autointerp.explain.lexical, autointerp.score.scores"],
 )
 def test_importing_is_light(statement: str) -> None:
-    check = f"{statement}; import sys; heavy = {{'torch', 'transformers', 'anthropic', 'openai'}} & set(sys.modules); assert not heavy, heavy"
+    heavy = "{'torch', 'transformers', 'anthropic', 'openai'}"
+    check = f"{statement}; import sys; loaded = {heavy} & set(sys.modules); assert not loaded, loaded"
     subprocess.run([sys.executable, "-W", "error", "-c", check], check=True)
 
 

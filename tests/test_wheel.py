@@ -24,8 +24,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_holds_everything(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     for folder, pattern in (
-        ("prompts", "*.md"), ("runs", "*.toml"), ("analysis", "*.sql"), ("autointerp", "**/*.py"), ("autointerp", "**/*.sql"),
-        ("autointerp/bundled", "**/*.*"),
+        ("prompts", "*.md"), ("runs", "*.toml"), ("analysis", "*.sql"), ("autointerp", "**/*.py"),
+        ("autointerp", "**/*.sql"), ("autointerp/bundled", "**/*.*"),
     ):  # fmt: skip
         files = [path for path in (ROOT / folder).glob(pattern) if "__pycache__" not in path.parts]
         assert files

@@ -48,7 +48,7 @@ MOSTLY, ALWAYS = 0.5, 0.8
 """Of the token's activation: contexts with less are a clause of their own; those with more replace the token."""
 STRONGER_SHARE, STRONGER = 0.1, 2
 """Such clauses: the least share of the feature's activation, and how many."""
-EFFECTS, STRONG_Z = 4, 4.5
+EFFECTS, STRONG_Z = 4, 4.0
 """Promoted and suppressed tokens named; where their z values are known, those from this one on."""
 RATE = 0.95
 """How often the named tokens fire it is said below this."""

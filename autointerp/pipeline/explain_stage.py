@@ -25,7 +25,7 @@ CONTROLS = ("shuffled", "constant", "generic")
 
 _FEATURES = "SELECT feature, mean * n_tokens AS mass FROM features WHERE dictionary = $dictionary ORDER BY feature"
 _EFFECTS = """
-SELECT feature, direction, list(token ORDER BY rank) AS tokens FROM logit_effects
+SELECT feature, direction, list(token ORDER BY rank) AS tokens, list(z ORDER BY rank) AS z FROM logit_effects
 WHERE dictionary = $dictionary GROUP BY feature, direction
 """
 _EXPLANATIONS = """
@@ -50,8 +50,11 @@ def explain(store: Queryable, dictionary: str, explainers: Sequence[str], seed: 
     mass = np.zeros(len(tokens.start) - 1)
     mass[features] = [row["mass"] for row in rows]
     effects: dict[str, dict[int, list[int]]] = {"promoted": {}, "suppressed": {}}
+    sizes: dict[str, dict[int, list[float]]] = {"promoted": {}, "suppressed": {}}
     for row in store.rows(_EFFECTS, dictionary=dictionary):
         effects[row["direction"]][row["feature"]] = row["tokens"]
+        sizes[row["direction"]][row["feature"]] = row["z"]
+    special = [row["token"] for row in store.rows("SELECT token FROM vocab WHERE is_special")]
 
     made: dict[str, Control] = {}
     single = token_lookup(tokens)
@@ -59,7 +62,7 @@ def explain(store: Queryable, dictionary: str, explainers: Sequence[str], seed: 
         lookup = lexical_lookup(tokens, pairs)
         texts = lexical_explanations(
             tokens, pairs, lookup, vocab, features, total_mass=mass,
-            promoted=effects["promoted"], suppressed=effects["suppressed"],
+            promoted=effects["promoted"], promoted_z=sizes["promoted"], special=special,
         )  # fmt: skip
         made["lexical"] = Control(texts, lookup)
     if "token_lookup" in explainers:

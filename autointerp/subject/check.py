@@ -145,7 +145,8 @@ def find_cause(
     faults += _of_the_reading(sae, x, target) if poor or measured.l0 > MANY * sae.n_features else []
     mended = [fault for fault in faults if fault.explained > measured.variance_explained + fault.margin]
     if mended:
-        best = max(mended, key=lambda fault: fault.explained)
+        top = max(fault.explained for fault in mended)
+        best = next(fault for fault in mended if fault.explained > top - BETTER_K)  # of equals the first: the likeliest
         return f"{best.cause} ({state}; mended: {best.explained:.2f})"
     if dense:
         return f"not sparse: read as {sae.activation}, it fires {measured.l0:.0f} features at once ({state})"

@@ -392,7 +392,7 @@ def test_no_clause_without_a_share_that_supports_it() -> None:
 def test_effects_are_named_where_strong_and_suppressed_ones_where_asked() -> None:
     tokens = [("self", 9.0, 99, 99)]
     both = {"promoted": {0: [2, 3]}, "suppressed": {0: [4, 8]}}
-    strong = {"promoted_z": {0: [5.0, 4.0]}, "suppressed_z": {0: [-6.0, -1.0]}}
+    strong = {"promoted_z": {0: [5.0, 3.9]}, "suppressed_z": {0: [-6.0, -1.0]}}
     assert said(tokens, **both).endswith('Promotes "sys" and "os".')
     assert said(tokens, **both, **strong).endswith('Promotes "sys".')
     assert said(tokens, **both, name_suppressed=True).endswith('Promotes "sys" and "os". Suppresses "mod" and "w0".')
