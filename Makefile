@@ -2,18 +2,22 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+INTEROP ?= .venv-interop
 RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow lint format train readme wheel clean
+.PHONY: demo test test-slow test-interop lint format train readme wheel clean
 
 demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
 
 test: $(VENV)/installed-dev  ## the fast tests
-	$(RUN_TESTS) -m "not slow" -n 2 --dist loadfile
+	$(RUN_TESTS) -m "not slow and not interop" -n 2 --dist loadfile
 
 test-slow: $(VENV)/installed-dev  ## simulations of coverage, size and power
 	$(RUN_TESTS) -m slow -n 2 --dist loadfile
+
+test-interop: $(INTEROP)/installed  ## our readers against the libraries that write the files (2.3 GB, some minutes)
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(INTEROP)/bin/python -m pytest -m interop tests/interop -rs
 
 lint: $(VENV)/installed-dev  ## style, types, and that the README's schema is the schema
 	$(BIN)/ruff check .
@@ -46,5 +50,15 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/created
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/installed
 
+# An environment of its own: sae-lens holds TransformerLens below 4. The package itself is read from this folder.
+# torchvision comes with dictionary-learning, nothing here uses it, and it does not load beside a CPU build of torch.
+$(INTEROP)/installed: tests/interop/requirements.txt
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/interop/requirements.txt
+	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check dictionary-learning==0.1.0 torch==2.13.0 \
+		|| echo "dictionary-learning does not install here: its tests are skipped"
+	$(INTEROP)/bin/python -m pip uninstall --quiet --yes torchvision
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(INTEROP) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 WIDTH, VOCAB, CONTEXT, K, L0 = 256, 5_000, 128, 32, 500
 HOOK = "blocks.2.hook_resid_post"
@@ -118,7 +118,7 @@ def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict
     from autointerp.records import SPLITS
     from autointerp.show.card_data import load_card
     from autointerp.store.reader import open_reader
-    from autointerp.store.writer import StoreWriter
+    from autointerp.store.writer import StoreWriter, Transaction
     from autointerp.subject.baselines import sample_contexts, take_sample
 
     torch.set_num_threads(1)
@@ -145,7 +145,8 @@ def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict
         both, summaries = cpu(
             lambda: summarise(
                 subject, tokens, {"sae": chosen}, everything,
-                seed=0, top=evidence.top, score_windows=evidence.score_windows, progress=turns,
+                seed=0, top=evidence.top, score_windows=evidence.score_windows, random=evidence.random,
+                progress=turns,
             )
         )  # fmt: skip
         floor.pay()
@@ -166,9 +167,8 @@ def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict
                     rows, contexts = extract_stage.pool_rows(tokens, 0)
                     inserts.append("pool", rows)
                     inserts.append("dictionaries", extract_stage.dictionary_row("sae", chosen, False))
-                    summary = summaries.pop("sae")
                     contexts |= extract_stage.write_dictionary(
-                        inserts, "sae", chosen, summary, tokens, evidence  # type: ignore[arg-type]
+                        cast("Transaction", inserts), "sae", chosen, summaries["sae"], tokens, evidence
                     )[1]
                     inserts.append("contexts", extract_stage.context_rows(tokens, contexts))
                     begun = time.process_time()
@@ -237,7 +237,7 @@ class Floor:
         self.subject, self.dictionary, self.tokens = subject, dictionary, tokens
         self.seconds = self.during = 0.0
         self._next, self._owed = 0, 0
-        trial = [(self._trial(n, portion), n, portion) for n in (4, 8, 16, 32) for portion in (256, 512, 1024)]
+        trial = [(self._trial(n, portion), n, portion) for n in (4, 8, 16, 32) for portion in (64, 128, 256, 512, 1024)]
         _, self.n, self.portion = min(trial)
         print(f"floor: {self.n} contexts in a forward pass, {self.portion} rows in an encoding")
 
@@ -264,7 +264,7 @@ class Floor:
         sae = self.dictionary
         with torch.inference_mode():
             for i in range(first, last, n):
-                ids = torch.from_numpy(self.tokens.tokens[i : min(i + n, last)]).long()
+                ids = torch.from_numpy(self.tokens.tokens[i : min(i + n, last)].astype("int64"))
                 x = self.subject.activations(ids, [HOOK])[HOOK].view(-1, WIDTH)
                 for j in range(0, len(x), portion):
                     pre = torch.addmm(sae.b_enc, x[j : j + portion] - sae.b_dec, sae.W_enc)
@@ -306,7 +306,7 @@ def make_dictionary(subject: Any, tokens: Any, architecture: str, width: int) ->
 
     from autointerp.subject.dictionary import SparseAutoencoder
 
-    ids = torch.from_numpy(tokens.tokens[:16]).long()
+    ids = torch.from_numpy(tokens.tokens[:16].astype("int64"))
     x = subject.activations(ids, [HOOK])[HOOK].view(-1, WIDTH)
     mean = x.mean(dim=0)
     encoder = torch.randn(WIDTH, width, generator=torch.Generator().manual_seed(0)) / 16

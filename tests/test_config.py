@@ -128,8 +128,7 @@ def test_every_key_of_the_design_is_taken() -> None:
     ("changed", "message"),
     [
         # what the design names and this version lacks
-        ({"dictionary__0__format": "sparsify"}, 'dictionary[0]: format "sparsify" is not in this version; there is'),
-        ({"dictionary__0__format": "gemma_scope"}, '"gemma_scope" is not in this version'),
+        ({"dictionary__0__format": "saelense"}, "dictionary[0].format: Input should be 'auto', 'saelens', "),
         ({"dictionary__0": {"name": "p", "kind": "pca", "hook": "h"}}, 'kind "pca" is not in this version; there'),
         ({"dictionary__0": {"name": "p", "kind": "random_init_sae"}}, '"random_init_sae" is not in this version'),
         ({"dictionary__0": {"name": "p", "kind": "residual_basis"}}, '"residual_basis" is not in this version'),
@@ -276,6 +275,11 @@ def test_choices_of_features(choice: Any) -> None:
     config = parse_run(run_of(dictionary__0__features=choice, score__features=choice))
     dumped = config.model_dump()
     assert dumped["dictionary"][0]["features"] == dumped["score"]["features"] == choice
+
+
+@pytest.mark.parametrize("format_", ["auto", "saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope"])
+def test_formats(format_: Any) -> None:
+    assert parse_run(run_of(dictionary__0__format=format_)).dictionary[0].format == format_
 
 
 def test_a_configuration_cannot_be_changed() -> None:

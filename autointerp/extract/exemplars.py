@@ -15,7 +15,8 @@ the stratum stands for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -23,14 +24,17 @@ from torch import Tensor
 
 from autointerp.config import Evidence
 from autointerp.extract.keeper import Kept
-from autointerp.extract.segments import gather_runs, rank_in_run, sort_by
+from autointerp.extract.segments import rank_in_run, sort_by
 from autointerp.extract.statistics import OCTAVES, PER_OCTAVE, octave
-from autointerp.extract.summary import EXPLAIN, SCORE, Summary, window_key
+from autointerp.extract.summary import EXPLAIN, SCORE, Summary, random_key, window_key
 from autointerp.hashing import hash64, stream_key
-from autointerp.records import GramTable, Int64
+from autointerp.records import GramTable, Int32, Int64
 from autointerp.subject.tokens import TokenFile
 
 SCALE = float(1 << 63)
+NEVER = (1 << 63) - 1
+BLOCK_VALUES = 1 << 19
+"""Features x windows of the pool, and windows of the score split, that are worked on at once."""
 NEAR_MISS_TOKENS = 20
 """A near miss holds one of this many heaviest tokens of the feature."""
 
@@ -44,14 +48,31 @@ class Exemplars:
     stratum: list[str]
     rank: Int64
     window: Int64
-    peak: Int64
+    peak: Int32
     low: np.ndarray
     high: np.ndarray
     probability: np.ndarray
     u: np.ndarray
-    length: Int64  # activations of each window
-    place: Int64  # [sum of length] position in the context
+    length: Int32  # activations of each window
+    place: Int32  # [sum of length] position in the context
     value: np.ndarray  # [sum of length]
+
+    def portions(self, n: int) -> Iterator[Exemplars]:
+        """The same rows, `n` at a time."""
+        ends = np.concatenate([[0], np.cumsum(self.length, dtype=np.int64)])
+        for first in range(0, len(self.feature), n):
+            rows = slice(first, first + n)
+            inner = slice(ends[first], ends[min(first + n, len(self.feature))])
+            yield Exemplars(
+                split=self.split,
+                **{item.name: getattr(self, item.name)[rows] for item in fields(self) if item.name not in WHOLE},
+                place=self.place[inner],
+                value=self.value[inner],
+            )
+
+
+WHOLE = ("split", "place", "value")
+"""Fields of Exemplars that have no element a row."""
 
 
 def _from_kept(
@@ -60,7 +81,7 @@ def _from_kept(
 ) -> Exemplars:  # fmt: skip
     empty = np.full(len(kept.group), np.nan)
     return Exemplars(
-        feature=kept.feature.cpu().numpy(),
+        feature=kept.feature.long().cpu().numpy(),
         split=split,
         stratum=stratum,
         rank=rank.cpu().numpy(),
@@ -78,25 +99,23 @@ def _from_kept(
 
 def explain_exemplars(
     summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: Evidence, features: Int64
-) -> list[Exemplars]:
+) -> Iterator[Exemplars]:
     """All strata of the explain split."""
     top = summary.top.kept()
     u = hash64(window_key(summary.plan.seed), top.feature.cpu().numpy(), top.window.cpu().numpy()) / SCALE
-    found = [
-        _from_kept(top, "explain", ["top"] * len(u), rank_in_run(top.group), np.ones(len(u)), u),
-        *_token_strata(summary, evidence),
-        *_pool_strata(summary, tokens, heavy, evidence, features),
-    ]
-    return [part for part in found if len(part.feature)]
+    if len(u):
+        yield _from_kept(top, "explain", ["top"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
+    yield from _token_strata(summary, evidence)
+    yield from _pool_strata(summary, tokens, heavy, evidence, features)
 
 
-def _token_strata(summary: Summary, evidence: Evidence) -> list[Exemplars]:
+def _token_strata(summary: Summary, evidence: Evidence) -> Iterator[Exemplars]:
     kept = summary.octaves.kept()
     if len(kept.group) == 0:
-        return []
+        return
     order = sort_by(kept.feature, descending_free(kept.peak_value))
     kept = kept.take(order)
-    feature = kept.feature
+    feature = kept.feature.long()
     in_octave = summary.statistics.histogram[EXPLAIN].view(-1, OCTAVES, PER_OCTAVE).sum(dim=2).double()
     octaves = octave(kept.peak_value)
     n_kept = torch.bincount(feature * OCTAVES + octaves, minlength=in_octave.numel()).view(-1, OCTAVES)
@@ -107,15 +126,13 @@ def _token_strata(summary: Summary, evidence: Evidence) -> list[Exemplars]:
     run = torch.cumsum((rank_in_run(feature) == 0).long(), 0) - 1
     share = (before - before[first][run] + weight / 2) / total  # of the feature's firing tokens below this one
     maximum = summary.statistics.maximum[EXPLAIN][feature]
-    found = []
     for name, n, each, position in (
         ("quantile", evidence.quantiles.n, evidence.quantiles.each, share),
         ("interval", evidence.intervals.n, evidence.intervals.each, kept.peak_value / maximum),
     ):
         if n and each:
             bucket = (position.double() * n).long().clamp(0, n - 1)
-            found.append(_smallest_in_buckets(kept, name, n, each, bucket, weight, maximum))
-    return found
+            yield _smallest_in_buckets(kept, name, n, each, bucket, weight, maximum)
 
 
 def descending_free(value: Tensor) -> Tensor:
@@ -126,7 +143,7 @@ def descending_free(value: Tensor) -> Tensor:
 def _smallest_in_buckets(
     kept: Kept, name: str, n: int, each: int, bucket: Tensor, weight: Tensor, maximum: Tensor
 ) -> Exemplars:
-    group = kept.feature * n + bucket
+    group = kept.feature.long() * n + bucket
     order = sort_by(group, kept.key)
     rank = rank_in_run(group[order])
     chosen, rank = order[rank < each], rank[rank < each]
@@ -156,98 +173,131 @@ def _smallest_in_buckets(
 
 def _pool_strata(
     summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: Evidence, features: Int64
-) -> list[Exemplars]:
-    """Random windows and near misses, feature by feature, from the shared pool."""
-    pool = summary.explain_pool.cpu().numpy()
-    if len(pool) == 0:
-        return []
+) -> Iterator[Exemplars]:
+    """Random windows and near misses, from the shared pool."""
+    pool = summary.explain_pool.pool.cpu().numpy()
+    if len(pool) == 0 or len(features) == 0:
+        return
+    kept = summary.random.kept()
+    start = np.searchsorted(kept.feature.cpu().numpy(), np.arange(summary.plan.n_features + 1))
+    holders = _Holders(tokens, pool, summary.plan.d_vocab)
     share = len(pool) / len(tokens.scored_windows("explain"))
-    kept = summary.pool.kept()
-    kept_feature = kept.feature.cpu().numpy()
-    kept_place = np.searchsorted(pool, kept.window.cpu().numpy())
-    kept_start = np.searchsorted(kept_feature, np.arange(summary.plan.n_features + 1))
-    holders = _holders(tokens, pool, summary.plan.d_vocab)
-    random_key = stream_key(summary.plan.seed, "random window")
-    near_key = stream_key(summary.plan.seed, "near miss")
-    # feature, stratum, rank, pool, kept or -1, peak or -1, probability, u
-    rows: list[tuple[int, int, int, int, int, int, float, float]] = []
-    for feature in features:
-        mine = slice(kept_start[feature], kept_start[feature + 1])
-        where = np.full(len(pool), -1)
-        where[kept_place[mine]] = np.arange(mine.start, mine.stop)
-        u = hash64(random_key, int(feature), pool) / SCALE
-        chosen = np.argsort(u, kind="stable")[: evidence.random]
-        pi = len(chosen) / len(pool) * share
-        rows += [(int(feature), 0, rank, int(i), int(where[i]), -1, pi, float(u[i])) for rank, i in enumerate(chosen)]
-        listed = heavy.token[heavy.start[feature] : heavy.start[feature + 1]][:NEAR_MISS_TOKENS]
-        held_at = np.full(len(pool), -1)  # position of the heaviest of the listed tokens that the window holds
-        for token in listed[::-1]:
-            windows, position = holders.get(int(token), ([], []))
-            held_at[windows] = position
-        near = np.flatnonzero((held_at >= 0) & (where < 0))
-        u = hash64(near_key, int(feature), pool) / SCALE
-        taken = near[np.argsort(u[near], kind="stable")][: evidence.near_miss]
-        pi = len(taken) / max(len(near), 1) * share
-        rows += [(int(feature), 1, rank, int(i), -1, int(held_at[i]), pi, float(u[i])) for rank, i in enumerate(taken)]
-    if not rows:
-        return []
-    table = np.array(rows, dtype=np.float64)
-    item = torch.from_numpy(table[:, 4].astype(np.int64)).to(kept.window.device)
-    fires = item >= 0
-    length = torch.where(fires, kept.length[item.clamp(min=0)], 0) if len(kept.length) else torch.zeros_like(item)
-    starts = torch.cumsum(kept.length, 0) - kept.length
-    inner = gather_runs(starts[item[fires]], kept.length[item[fires]])
-    window = pool[table[:, 3].astype(np.int64)]
+    blocks = np.array_split(features, -(-len(features) * len(pool) // BLOCK_VALUES))
+    for block in blocks:
+        yield _pool_block(summary, kept, start, holders, share, tokens, heavy, evidence, block)
+
+
+def _pool_block(
+    summary: Summary, kept: Kept, start: Int64, holders: _Holders, share: float, tokens: TokenFile, heavy: GramTable,
+    evidence: Evidence, features: Int64,
+) -> Exemplars:  # fmt: skip
+    pool = holders.pool
+    fires = summary.explain_pool.fires(features)
+    # Of the windows where a feature fires, `kept` holds those of smallest hash: the ones chosen here come first.
+    u_random = hash64(random_key(summary.plan.seed), features[:, None], pool)
+    chosen = _smallest(u_random, evidence.random)
+    active = np.take_along_axis(fires, chosen, axis=1)
+    item = np.where(active, start[features][:, None] + np.cumsum(active, axis=1) - 1, -1)
+    # Near misses: silent windows that hold a heavy token, chosen for the heaviest.
+    held_at = holders.positions(heavy, features)
+    near = (held_at >= 0) & ~fires
+    u_near = hash64(stream_key(summary.plan.seed, "near miss"), features[:, None], pool)
+    missed = _smallest(np.where(near, u_near, np.uint64(NEVER)), evidence.near_miss)
+    n_near = near.sum(axis=1, keepdims=True)
+
+    both = np.concatenate([chosen, missed], axis=1)
+    is_row = np.concatenate([np.ones_like(active), np.take_along_axis(near, missed, axis=1)], axis=1)
+    window = pool[both][is_row]
+    item = np.concatenate([item, np.full(missed.shape, -1)], axis=1)[is_row]
+    probability = np.concatenate(
+        [
+            np.full(chosen.shape, chosen.shape[1] / len(pool) * share),
+            np.broadcast_to(np.minimum(missed.shape[1], n_near) / np.maximum(n_near, 1) * share, missed.shape),
+        ],
+        axis=1,
+    )
+    u = np.concatenate([np.take_along_axis(u_random, chosen, 1), np.take_along_axis(u_near, missed, 1)], axis=1)
     beginning = (window % tokens.windows_per_context) * tokens.window
-    peak = np.where(table[:, 5] >= 0, table[:, 5].astype(np.int64), beginning)
-    peak[fires.cpu().numpy()] = kept.peak[item[fires]].cpu().numpy()
-    empty = np.full(len(table), np.nan)
-    return [
-        Exemplars(
-            feature=table[:, 0].astype(np.int64),
-            split="explain",
-            stratum=["near_miss" if row[1] else "random" for row in rows],
-            rank=table[:, 2].astype(np.int64),
-            window=window,
-            peak=peak,
-            low=empty,
-            high=empty,
-            probability=table[:, 6],
-            u=table[:, 7],
-            length=length.cpu().numpy(),
-            place=kept.place[inner].cpu().numpy(),
-            value=kept.value[inner].cpu().numpy(),
-        )
-    ]
+    peak = np.concatenate([np.full(chosen.shape, -1), np.take_along_axis(held_at, missed, axis=1)], axis=1)[is_row]
+    peak = np.where(peak >= 0, peak, beginning).astype(np.int32)
+    fired = item >= 0
+    mine = kept.take(torch.from_numpy(item[fired]).to(kept.key.device))
+    peak[fired] = mine.peak.cpu().numpy()
+    length = np.zeros(len(window), dtype=np.int32)
+    length[fired] = mine.length.cpu().numpy()
+    empty = np.full(len(window), np.nan)
+    is_near = np.broadcast_to(np.arange(both.shape[1]) >= chosen.shape[1], both.shape)[is_row]
+    rank = np.concatenate([np.arange(chosen.shape[1]), np.arange(missed.shape[1])])
+    return Exemplars(
+        feature=np.broadcast_to(features[:, None], both.shape)[is_row],
+        split="explain",
+        stratum=np.array(["random", "near_miss"])[is_near.astype(int)].tolist(),
+        rank=np.broadcast_to(rank, both.shape)[is_row],
+        window=window,
+        peak=peak,
+        low=empty,
+        high=empty,
+        probability=probability[is_row],
+        u=u[is_row] / SCALE,
+        length=length,
+        place=mine.place.cpu().numpy(),
+        value=mine.value.cpu().numpy(),
+    )
 
 
-def _holders(tokens: TokenFile, pool: Int64, d_vocab: int) -> dict[int, tuple[Int64, Int64]]:
-    """Token -> the pool windows in which it stands at a scored place, and the first position in the context."""
-    windows = tokens.windows(pool)
-    row, column = windows.scored.nonzero()
-    token = windows.tokens[row, column].astype(np.int64)
-    key, first = np.unique(token * len(pool) + row, return_index=True)  # nonzero goes row by row: the first is leftmost
-    position = (pool[row] % tokens.windows_per_context) * tokens.window + column
-    held = key // len(pool)
-    starts = np.flatnonzero(np.r_[True, held[1:] != held[:-1]]) if len(held) else np.zeros(0, np.int64)
-    ends = np.r_[starts[1:], len(held)]
-    return {int(held[a]): (key[a:b] % len(pool), position[first[a:b]]) for a, b in zip(starts, ends, strict=True)}
+def _smallest(u: np.ndarray, n: int) -> Int64:
+    """Columns of the `n` smallest values of each row, rising. [rows, min(n, columns)]"""
+    n = min(n, u.shape[1])
+    some = np.argpartition(u, n - 1, axis=1)[:, :n] if n else np.zeros((len(u), 0), dtype=np.int64)
+    order = np.argsort(np.take_along_axis(u, some, axis=1), axis=1)
+    return np.take_along_axis(some, order, axis=1)
 
 
-def score_exemplars(summary: Summary) -> list[Exemplars]:
+class _Holders:
+    """Which windows of the pool hold a token, and where: CSR by token."""
+
+    def __init__(self, tokens: TokenFile, pool: Int64, d_vocab: int) -> None:
+        self.pool = pool
+        windows = tokens.windows(pool)
+        row, column = windows.scored.nonzero()
+        token = windows.tokens[row, column].astype(np.int64)
+        key, first = np.unique(token * len(pool) + row, return_index=True)  # row by row: the first is leftmost
+        self._start = np.searchsorted(key, np.arange(d_vocab + 1) * len(pool))
+        self._window = key % len(pool)
+        self._position = ((pool[row] % tokens.windows_per_context) * tokens.window + column)[first]
+
+    def positions(self, heavy: GramTable, features: Int64) -> Int64:
+        """[len(features), len(pool)]: first position of the heaviest token of the feature there; -1 if none is."""
+        found = np.full((len(features), len(self.pool)), -1, dtype=np.int64)
+        for rank in range(NEAR_MISS_TOKENS - 1, -1, -1):  # heavier tokens over lighter ones
+            entry = heavy.start[features] + rank
+            row = np.flatnonzero(entry < heavy.start[features + 1])
+            token = heavy.token[entry[row]]
+            length = self._start[token + 1] - self._start[token]
+            shift = np.repeat(self._start[token] - (np.cumsum(length) - length), length)
+            index = shift + np.arange(len(shift))
+            found[np.repeat(row, length), self._window[index]] = self._position[index]
+        return found
+
+
+def score_exemplars(summary: Summary) -> Iterator[Exemplars]:
     """T: the top windows of the score split. F: uniform among the other firing windows, by rising u."""
-    top = summary.score_top.kept()
+    top, firing = summary.score_top.kept(), summary.score_firing.kept()
+    if len(top.group) == 0:
+        return
     u = hash64(window_key(summary.plan.seed), top.feature.cpu().numpy(), top.window.cpu().numpy()) / SCALE
-    found = [_from_kept(top, "score", ["T"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)]
-    firing = summary.score_firing.kept()
-    most = int(max(top.window.max(), firing.window.max())) + 1 if len(top.window) else 1
-    is_top = torch.isin(firing.feature * most + firing.window, top.feature * most + top.window)
+    yield _from_kept(top, "score", ["T"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
+    most = int(max(top.window.max(), firing.window.max())) + 1
+    is_top = torch.isin(firing.group * most + firing.window, top.group * most + top.window)
     others = (~is_top).nonzero().squeeze(1)
-    firing = firing.take(others)
-    n_top = torch.bincount(top.feature, minlength=summary.plan.n_features)
+    n_top = torch.bincount(top.group, minlength=summary.plan.n_features)
     n_others = summary.statistics.n_firing_windows[SCORE] - n_top
-    n_kept = torch.bincount(firing.feature, minlength=summary.plan.n_features)
-    probability = (n_kept / n_others.clamp(min=1))[firing.feature].double().cpu().numpy()
-    u = firing.key.cpu().numpy() / SCALE
-    found.append(_from_kept(firing, "score", ["F"] * len(u), rank_in_run(firing.group), probability, u))
-    return [part for part in found if len(part.feature)]
+    n_kept = torch.bincount(firing.group[others], minlength=summary.plan.n_features)
+    share = n_kept / n_others.clamp(min=1)
+    rank = rank_in_run(firing.group[others])
+    for first in range(0, len(others), BLOCK_VALUES):
+        portion = slice(first, first + BLOCK_VALUES)
+        some = firing.take(others[portion])
+        probability = share[some.group].double().cpu().numpy()
+        u = some.key.cpu().numpy() / SCALE
+        yield _from_kept(some, "score", ["F"] * len(u), rank[portion], probability, u)

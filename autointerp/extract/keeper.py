@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.events import Events
-from autointerp.extract.segments import gather_runs, rank_in_run, sort_by
+from autointerp.extract.segments import gather_runs, rank_in_run, run_starts, sort_by
 
 BUFFER = 1 << 16
 NEVER = (1 << 63) - 1
@@ -25,17 +25,18 @@ class Kept:
 
     group: Tensor  # [K] int64
     key: Tensor  # [K] int64
-    feature: Tensor  # [K] int64
+    feature: Tensor  # [K] int32
     window: Tensor  # [K] int64 window number
-    peak: Tensor  # [K] int64 position in the context of the token the window was chosen for
+    peak: Tensor  # [K] int32 position in the context of the token the window was chosen for
     peak_value: Tensor  # [K] float32 activation there
-    length: Tensor  # [K] int64 activations of the window
-    place: Tensor  # [sum of length] int64 position in the context
+    length: Tensor  # [K] int32 activations of the window
+    place: Tensor  # [sum of length] int32 position in the context
     value: Tensor  # [sum of length] float32
 
     def take(self, index: Tensor) -> Kept:
-        start = torch.cumsum(self.length, 0) - self.length
-        inner = gather_runs(start[index], self.length[index])
+        length = self.length.long()
+        start = torch.cumsum(length, 0) - length
+        inner = gather_runs(start[index], length[index])
         of_item = {item.name: getattr(self, item.name)[index] for item in fields(self)[:7]}
         return Kept(**of_item, place=self.place[inner], value=self.value[inner])
 
@@ -52,32 +53,40 @@ class Keeper:
         self.limit = torch.full((n_groups,), NEVER, dtype=torch.int64, device=device)
         """Keys at or above this cannot enter the group any more."""
         empty = torch.zeros(0, dtype=torch.int64, device=device)
-        none = torch.zeros(0, dtype=torch.float32, device=device)
-        self._parts = [Kept(empty, empty, empty, empty, empty, none, empty, empty, none)]
+        none, few = torch.zeros(0, dtype=torch.float32, device=device), empty.int()
+        self._parts = [Kept(empty, empty, few, empty, few, none, few, few, none)]
         self._n_waiting = 0
 
-    def add(self, events: Events, event: Tensor, group: Tensor, key: Tensor) -> None:
-        """Offers windows: `event` [n] is the event that each is chosen for; group and key are [n]."""
-        fits = key < self.limit[group]
-        event, group, key = event[fits], group[fits], key[fits]
-        window = events.window_of[event]
+    def fits(self, group: Tensor, key: Tensor) -> Tensor:
+        """Indices of the candidates that can still enter: few, once the groups are full."""
+        return (key < self.limit[group]).nonzero().squeeze(1)
+
+    def add(self, events: Events, window: Tensor, group: Tensor, key: Tensor, event: Tensor | None = None) -> None:
+        """Offers windows of `events`, [n] each; `event` is what each is chosen for, if not its largest activation."""
         length = events.window_length[window]
         inner = gather_runs(events.window_start[window], length)
+        value, place = events.value[inner], events.position_of(inner)
+        if event is None:
+            ids = torch.repeat_interleave(
+                torch.arange(len(window), device=window.device), length, output_size=len(inner)
+            )
+            peaks = (value == events.window_max[window][ids]).nonzero().squeeze(1)
+            event = inner[peaks[run_starts(ids[peaks])]]  # the first of equals
         self._parts.append(
             Kept(
                 group=group,
                 key=key,
-                feature=events.feature[event],
-                window=events.window_number[window],
-                peak=events.position[event],
+                feature=events.feature[event].int(),
+                window=events.rows.window[events.row[event]],
+                peak=events.position_of(event),
                 peak_value=events.value[event],
-                length=length,
-                place=events.position[inner],
-                value=events.value[inner],
+                length=length.int(),
+                place=place,
+                value=value,
             )
         )
-        self._n_waiting += len(event)
-        if self._n_waiting > max(BUFFER, len(self._parts[0].group)):
+        self._n_waiting += len(window)
+        if self._n_waiting > max(BUFFER, len(self._parts[0].group) // 2):
             self.kept()
 
     def merge(self, other: Keeper) -> None:

@@ -64,8 +64,12 @@ def summarise(
     score_windows: int,
     progress: Progress,
     batch_size: int = INNER,
+    random: int = EXPLAIN_POOL,
 ) -> dict[str, Summary]:
-    """Pass 1 over `contexts` (all of them, or one worker's share: summaries merge)."""
+    """Pass 1 over `contexts` (all of them, or one worker's share: summaries merge).
+
+    `random`: how many random windows will be asked for, at most; their activations take memory.
+    """
     device = subject.device
     placed = _on_device(dictionaries, device)
     hooks = sorted({dictionary.hook for dictionary, _ in placed.values()})
@@ -73,7 +77,7 @@ def summarise(
     score_pool = torch.from_numpy(pool_windows(tokens, "score", seed, SCORE_POOL)).to(device)
     summaries = {
         name: Summary(
-            SummaryPlan(dictionary.n_features, subject.d_vocab, seed, top, score_windows),
+            SummaryPlan(dictionary.n_features, subject.d_vocab, seed, top, score_windows, random),
             explain_pool,
             score_pool,
             device,
@@ -84,6 +88,8 @@ def summarise(
         for name, (dictionary, selected) in placed.items():
             summaries[name].add(encode_events(dictionary, batch, tokens, selected))
         progress(int(batch.scored.sum()))
+    for summary in summaries.values():
+        summary.finish()
     return summaries
 
 

@@ -24,18 +24,16 @@ LINEAR_BINS = 16
 class Statistics:
     """Sums by (split, feature); shapes [3, F], the histogram [3, F, 256]."""
 
-    n_firing: Tensor  # int64
     n_firing_windows: Tensor  # int64
     total: Tensor  # float64, sum of the activations
     total2: Tensor  # float64, sum of their squares
     maximum: Tensor  # float32
-    histogram: Tensor  # int64
+    histogram: Tensor  # int32
 
     @classmethod
     def empty(cls, n_features: int, device: torch.device) -> Statistics:
         shape = (len(SPLITS), n_features)
         return cls(
-            n_firing=torch.zeros(shape, dtype=torch.int64, device=device),
             n_firing_windows=torch.zeros(shape, dtype=torch.int64, device=device),
             total=torch.zeros(shape, dtype=torch.float64, device=device),
             total2=torch.zeros(shape, dtype=torch.float64, device=device),
@@ -43,22 +41,24 @@ class Statistics:
             histogram=torch.zeros((*shape, OCTAVES * PER_OCTAVE), dtype=torch.int32, device=device),
         )
 
-    def add(self, events: Events) -> None:
-        n_features = self.n_firing.shape[1]
-        cell = events.split * n_features + events.feature
-        ones = torch.ones_like(cell)
-        value = events.value.double()
-        self.n_firing.view(-1).index_add_(0, cell, ones)
-        self.total.view(-1).index_add_(0, cell, value)
-        self.total2.view(-1).index_add_(0, cell, value * value)
-        self.maximum.view(-1).scatter_reduce_(0, cell, events.value, "amax")
-        bins = cell * (OCTAVES * PER_OCTAVE) + fine_bin(events.value)
-        self.histogram.view(-1).index_add_(0, bins, ones.to(torch.int32))
-        window_cell = events.window_split * n_features + events.window_feature
-        self.n_firing_windows.view(-1).index_add_(0, window_cell, torch.ones_like(window_cell))
+    def add(self, events: Events, split: int) -> None:
+        """Takes in events of one split."""
+        feature, value = events.feature, events.value.double()
+        self.total[split].index_add_(0, feature, value)
+        self.total2[split].index_add_(0, feature, value.square_())
+        self.maximum[split].scatter_reduce_(0, events.window_feature, events.window_max, "amax")
+        bins = fine_bin(events.value).add_(feature, alpha=OCTAVES * PER_OCTAVE)
+        self.histogram[split].view(-1).index_add_(0, bins, torch.ones_like(bins, dtype=torch.int32))
+        windows = torch.ones_like(events.window_feature)
+        self.n_firing_windows[split].index_add_(0, events.window_feature, windows)
+
+    @property
+    def n_firing(self) -> Tensor:
+        """[3, F] int64"""
+        return self.histogram.sum(dim=2)
 
     def merge(self, other: Statistics) -> None:
-        for name in ("n_firing", "n_firing_windows", "total", "total2", "histogram"):
+        for name in ("n_firing_windows", "total", "total2", "histogram"):
             getattr(self, name).add_(getattr(other, name))
         torch.maximum(self.maximum, other.maximum, out=self.maximum)
 

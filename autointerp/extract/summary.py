@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.events import Events
-from autointerp.extract.grams import GramCounter
+from autointerp.extract.firing import PoolFiring
+from autointerp.extract.grams import GramCounter, GramSorter
 from autointerp.extract.keeper import Keeper
-from autointerp.extract.segments import descending, hash64, run_ids, run_max, run_starts
+from autointerp.extract.segments import descending, hash64, run_ids, run_starts
 from autointerp.extract.statistics import OCTAVES, Statistics, octave
 from autointerp.hashing import hash64 as hash_array
 from autointerp.hashing import stream_key
@@ -45,6 +46,8 @@ class SummaryPlan:
     seed: int
     top: int
     score_windows: int
+    random: int
+    """Windows of the explain pool kept of a feature, where it fires in them: those of smallest hash."""
 
 
 def pool_windows(tokens: TokenFile, split: Split, seed: int, size: int) -> Int64:
@@ -64,106 +67,94 @@ class Summary:
         n = plan.n_features
         self.statistics = Statistics.empty(n, device)
         self.tokens = GramCounter(n, plan.d_vocab, device)
-        self.pairs = GramCounter(n, (plan.d_vocab + 1) * plan.d_vocab, device)
+        self.pairs = GramCounter(n, plan.d_vocab * (plan.d_vocab + 1), device)
+        self._grams = GramSorter(self.tokens, self.pairs)
         self.top = Keeper(n, plan.top, device)
         self.octaves = Keeper(n * OCTAVES, OCTAVE_RESERVOIR, device)
         self.score_top = Keeper(n, TOP_SCORED, device)
         self.score_firing = Keeper(n, plan.score_windows, device)
-        self.explain_pool, self.score_pool = explain_pool, score_pool
-        self.pool = Keeper(n, len(explain_pool), device)
-        self._pool_firing: list[tuple[Tensor, Tensor]] = []
+        self.explain_pool, self.score_pool = PoolFiring(n, explain_pool), PoolFiring(n, score_pool)
+        self.random = Keeper(n, plan.random, device)
 
     def add(self, events: Events) -> None:
         """Takes in the events of one inner batch; a batch may hold contexts of several splits."""
-        if len(events) == 0:
-            return
-        self.statistics.add(events)
-        explain = events.split == EXPLAIN
-        peak = _peaks(events)
-        if bool(explain.any()):
-            self._add_explain(events, explain, peak)
-        score = events.window_split == SCORE
-        if bool(score.any()):
-            self._add_score(events, score, peak)
+        for split in range(len(SPLITS)):
+            mine = events.of_split(split)
+            if len(mine):
+                self.statistics.add(mine, split)
+                if split == EXPLAIN:
+                    self._add_explain(mine)
+                if split == SCORE:
+                    self._add_score(mine)
 
-    def _add_explain(self, events: Events, explain: Tensor, peak: Tensor) -> None:
-        feature, value = events.feature[explain], events.value[explain]
-        self.tokens.add(feature, events.token[explain], value)
-        pair = (events.previous[explain] + 1) * self.plan.d_vocab + events.token[explain]
-        self.pairs.add(feature, pair, value)
+    def _add_explain(self, events: Events) -> None:
+        rows, feature, window = events.rows, events.window_feature, events.window_number
+        self._grams.add(events)
 
         # Top: of each context its strongest window, the first where several are equally strong.
-        mine = (events.window_split == EXPLAIN).nonzero().squeeze(1)
-        event = peak[mine]
-        starts = run_starts(events.feature[event], events.context[event])
-        ids = run_ids(starts, len(event))
-        strongest = run_max(events.value[event], ids, len(starts))
-        is_best = events.value[event] == strongest[ids]
-        first = _first_true(is_best, starts, ids)
-        best = event[first]
-        key = descending(events.value[best]) | events.window_number[events.window_of[best]]
-        self.top.add(events, best, events.feature[best], key)
+        key = descending(events.window_max) | window
+        fits = self.top.fits(feature, key)
+        starts = run_starts(feature[fits], rows.context[events.window_row[fits]])
+        ids = run_ids(starts, len(fits))
+        best = torch.full_like(starts, torch.iinfo(torch.int64).max).scatter_reduce_(0, ids, key[fits], "amin")
+        fits = fits[key[fits] == best[ids]]
+        self.top.add(events, fits, feature[fits], key[fits])
 
         # Reservoir of firing tokens by octave: the smallest hashes of (feature, context, position).
-        event = explain.nonzero().squeeze(1)
-        key = hash64(
-            stream_key(self.plan.seed, "token"), events.feature[event], events.context[event], events.position[event]
-        )
-        self.octaves.add(events, event, events.feature[event] * OCTAVES + octave(events.value[event]), key)
+        key = hash64(stream_key(self.plan.seed, "token"), events.feature, events.context, events.position)
+        group = octave(events.value).add_(events.feature, alpha=OCTAVES)
+        event = self.octaves.fits(group, key)
+        of_event = torch.searchsorted(events.window_start, event, right=True) - 1
+        self.octaves.add(events, of_event, group[event], key[event], event)
 
-        # The pool's windows, all of them: the key only has to be distinct.
-        in_pool = _contains(self.explain_pool, events.window_number[mine])
-        event = peak[mine[in_pool]]
-        self.pool.add(events, event, events.feature[event], events.window_number[events.window_of[event]])
+        # The pool: where it fires, and the windows of smallest hash.
+        number = self.explain_pool.numbers(rows.window)[events.window_row]
+        in_pool = (number >= 0).nonzero().squeeze(1)
+        self.explain_pool.add(feature[in_pool], number[in_pool])
+        key = hash64(random_key(self.plan.seed), feature[in_pool], window[in_pool])
+        fits = self.random.fits(feature[in_pool], key)
+        self.random.add(events, in_pool[fits], feature[in_pool[fits]], key[fits])
 
-    def _add_score(self, events: Events, score: Tensor, peak: Tensor) -> None:
-        mine = score.nonzero().squeeze(1)
-        event = peak[mine]
-        feature, window = events.window_feature[mine], events.window_number[mine]
-        self.score_top.add(events, event, feature, descending(events.window_max[mine]) | window)
-        self.score_firing.add(events, event, feature, hash64(window_key(self.plan.seed), feature, window))
-        in_pool = _contains(self.score_pool, window)
-        self._pool_firing.append((feature[in_pool].int(), torch.searchsorted(self.score_pool, window[in_pool]).int()))
+    def _add_score(self, events: Events) -> None:
+        feature, window = events.window_feature, events.window_number
+        key = descending(events.window_max) | window
+        fits = self.score_top.fits(feature, key)
+        self.score_top.add(events, fits, feature[fits], key[fits])
+        key = hash64(window_key(self.plan.seed), feature, window)
+        fits = self.score_firing.fits(feature, key)
+        self.score_firing.add(events, fits, feature[fits], key[fits])
+        number = self.score_pool.numbers(events.rows.window)[events.window_row]
+        in_pool = (number >= 0).nonzero().squeeze(1)
+        self.score_pool.add(feature[in_pool], number[in_pool])
 
     def merge(self, other: Summary) -> None:
         """Takes in the summary of other contexts."""
         self.statistics.merge(other.statistics)
+        self._grams.flush()
+        other._grams.flush()
         for name in ("tokens", "pairs"):
             getattr(self, name).merge(getattr(other, name))
-        for name in ("top", "octaves", "score_top", "score_firing", "pool"):
+        for name in ("top", "octaves", "score_top", "score_firing", "random"):
             getattr(self, name).merge(getattr(other, name))
-        self._pool_firing += other._pool_firing
+        self.explain_pool.merge(other.explain_pool)
+        self.score_pool.merge(other.score_pool)
+
+    def finish(self) -> None:
+        """No more events: what waits is counted."""
+        self._grams.flush()
 
     def pool_firing(self) -> tuple[Int64, Int64]:
         """CSR `(start [F + 1], pool number)`: the score pool's windows in which each feature fires, rising."""
-        none = torch.zeros(0, dtype=torch.int32, device=self.score_pool.device)
-        feature = torch.cat([none, *(item[0] for item in self._pool_firing)]).long()
-        number = torch.cat([none, *(item[1] for item in self._pool_firing)]).long()
-        key = torch.sort(feature * max(1, len(self.score_pool)) + number).values
-        size = max(1, len(self.score_pool))
-        counts = torch.bincount(key // size, minlength=self.plan.n_features).cpu().numpy()
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), (key % size).cpu().numpy()
+        parts = list(self.score_pool.by_feature(np.arange(self.plan.n_features)))
+        lengths = np.concatenate([np.diff(start) for start, _ in parts])
+        return np.concatenate([[0], np.cumsum(lengths)]), np.concatenate([number for _, number in parts])
+
+
+def random_key(seed: int) -> int:
+    """Key of the hash of (feature, window) that random windows are chosen by."""
+    return stream_key(seed, "random window")
 
 
 def window_key(seed: int) -> int:
     """Key of `u = hash01(seed, feature, window)`, the same for all explainers (ESTIMATOR.md)."""
     return stream_key(seed, "window")
-
-
-def _peaks(events: Events) -> Tensor:
-    """The event of the largest activation in each window, the first of equals. [S]"""
-    is_peak = events.value == events.window_max[events.window_of]
-    return _first_true(is_peak, events.window_start, events.window_of)
-
-
-def _first_true(flags: Tensor, starts: Tensor, ids: Tensor) -> Tensor:
-    """The first element of each run at which the flag is set; every run has one. [runs]"""
-    where = flags.nonzero().squeeze(1)
-    return where[run_starts(ids[where])]
-
-
-def _contains(sorted_values: Tensor, values: Tensor) -> Tensor:
-    if len(sorted_values) == 0:
-        return torch.zeros_like(values, dtype=torch.bool)
-    place = torch.searchsorted(sorted_values, values).clamp(max=len(sorted_values) - 1)
-    return sorted_values[place] == values

@@ -96,7 +96,6 @@ def write_explanations(store: Queryable, transaction: Transaction, dictionary: s
                 "donor": [e.donor for e in control.explanations],
             },
         )
-    lookups = {key: entries for key, entries in lookups.items() if key not in stored}
     table = from_lists(list(lookups.values()))
     n += transaction.append(
         "lookups",

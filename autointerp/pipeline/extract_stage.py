@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from autointerp.config import Evidence
 from autointerp.extract.effects import LogitEffects
 from autointerp.extract.exemplars import Exemplars, explain_exemplars, score_exemplars
-from autointerp.extract.grams import GramCounter, gram_table
+from autointerp.extract.grams import GramCounter, gram_table, pair_of
 from autointerp.extract.passes import Selected
 from autointerp.extract.statistics import linear_histogram, log_histogram
 from autointerp.extract.summary import SCORE_POOL, Summary, pool_windows
@@ -27,6 +28,8 @@ from autointerp.subject.tokens import VALID, TokenFile
 
 TOP_GRAMS = 256
 """Tokens, and pairs, of which a feature's activation mass is stored."""
+ROWS_AT_ONCE = 1 << 17
+"""Exemplars whose columns are made at once: DuckDB's row groups hold 122,880."""
 Columns = dict[str, Any]
 
 
@@ -92,18 +95,18 @@ def write_dictionary(
     n = transaction.append("features", _feature_rows(name, chosen, summary, heavy, tokens))
     n += transaction.append("feature_splits", _split_statistics(name, features, summary, tokens))
     n += transaction.append("feature_tokens", _gram_rows(name, features, heavy, heavy_pairs))
-    contexts: set[int] = set()
-    for part in (*explain_exemplars(summary, tokens, heavy, evidence, features), *score_exemplars(summary)):
-        n += transaction.append("exemplars", _exemplar_rows(name, part, tokens))
-        contexts.update(np.unique(part.window // tokens.windows_per_context).tolist())
-    start, numbers = summary.pool_firing()
-    rows = {
-        "dictionary": name,
-        "feature": features.astype(np.int32),
-        "pools": _lists(start, numbers.astype(np.uint32), features),
-    }
-    n += transaction.append("pool_firing", rows)
-    return n, contexts
+    seen = np.zeros(tokens.n_contexts, dtype=bool)
+    for part in chain(explain_exemplars(summary, tokens, heavy, evidence, features), score_exemplars(summary)):
+        for portion in part.portions(ROWS_AT_ONCE):
+            n += transaction.append("exemplars", _exemplar_rows(name, portion, tokens))
+        seen[part.window // tokens.windows_per_context] = True
+    done = 0
+    for start, numbers in summary.score_pool.by_feature(features):
+        mine = features[done : done + len(start) - 1].astype(np.int32)
+        done += len(mine)
+        rows = {"dictionary": name, "feature": mine, "pools": csr_list(start, numbers.astype(np.uint32))}
+        n += transaction.append("pool_firing", rows)
+    return n, set(np.flatnonzero(seen).tolist())
 
 
 def pool_rows(tokens: TokenFile, seed: int) -> tuple[Columns, set[int]]:
@@ -143,7 +146,7 @@ def _gram_tables(summary: Summary, tokens: TokenFile) -> tuple[GramTable, GramTa
     seen = tokens.count_tokens("explain", d_vocab)
     heavy = gram_table(summary.tokens, TOP_GRAMS, d_vocab, seen[summary.tokens.heaviest(TOP_GRAMS)[1]], pairs=False)
     pairs: GramCounter = summary.pairs
-    seen_pairs = tokens.count_pairs("explain", pairs.heaviest(TOP_GRAMS)[1], d_vocab)
+    seen_pairs = tokens.count_pairs("explain", pair_of(pairs.heaviest(TOP_GRAMS)[1], d_vocab), d_vocab)
     return heavy, gram_table(pairs, TOP_GRAMS, d_vocab, seen_pairs, pairs=True)
 
 

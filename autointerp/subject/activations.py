@@ -19,8 +19,8 @@ from autointerp.records import Int64
 from autointerp.subject.model import Subject
 from autointerp.subject.tokens import TokenFile
 
-INNER = 32
-"""Contexts in one forward pass."""
+INNER = 8
+"""Contexts in one forward pass: on a CPU 8 of 128 tokens take a sixth less time than 32, which leave its cache."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,9 @@ def slow_encode(folder: Path, x: torch.Tensor) -> np.ndarray:
     found = np.zeros((len(x), N))
     for row, token in enumerate(x.double().numpy()):
         v = token if config.get("transcode") else token - w["b_dec"]
-        acts = [max(0.0, sum(v[i] * w["encoder.weight"][f, i] for i in range(D)) + w["encoder.bias"][f]) for f in range(N)]
+        acts = [
+            max(0.0, sum(v[i] * w["encoder.weight"][f, i] for i in range(D)) + w["encoder.bias"][f]) for f in range(N)
+        ]
         if config.get("activation", "topk") == "topk":
             kept = sorted(range(N), key=lambda f: -acts[f])[: config["k"]]
         else:

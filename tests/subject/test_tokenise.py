@@ -222,16 +222,23 @@ def test_shares_are_right_within_sampling_error(
 
 def test_windows_that_stand_in_another_split_are_dropped_and_only_those(tokenised: Tokenised, tmp_path: Path) -> None:
     licence = "Licensed under the terms of something; no warranty of any kind."  # 63 characters, 2 windows and a bit
-    texts = [licence + text if i % 2 else text for i, text in enumerate(some_texts(120))]
+    rare = [f"{i:02d} a header that three documents have" for i in range(40)]
+    texts = [licence + text if i % 2 else rare[i // 3] + text for i, text in enumerate(some_texts(120))]
     texts += ["tail of its own " + "q" * (i % 3) for i in range(12)]
     tokens = tokenised(write_jsonl(tmp_path / "a.jsonl", texts), context_length=40, window=10)
-    elsewhere = {
-        window
-        for context in range(tokens.n_contexts)
-        if tokens.split[context] != 0
-        for window in window_tuples(tokens, context)
-        if window
-    }
+    mine, in_select, in_score = (
+        {
+            window
+            for context in range(tokens.n_contexts)
+            if tokens.split[context] == split
+            for window in window_tuples(tokens, context)
+            if window
+        }
+        for split in range(3)
+    )
+    elsewhere = in_select | in_score
+    assert mine & (in_select - in_score), "some stand in select alone,"
+    assert mine & (in_score - in_select), "some in score alone"
     n_dropped = n_kept = n_tokens = 0
     for context in range(tokens.n_contexts):
         for index, window in enumerate(window_tuples(tokens, context)):

@@ -239,7 +239,8 @@ def hook_of_module(name: str, side: str = "out") -> str | None:
     plain = re.sub(r"\[(\d+)\]", r".\1", name)
     if plain.rpartition(".")[2] in ("embed_tokens", "embed_in", "wte") and side == "out":
         return "hook_embed"
-    found = re.fullmatch(r"(?:[\w.]+\.)?(?:layers|h|blocks)[._](\d+)(?:\.(\w+))?", plain)
+    stem = r"(?:(?:model|language_model|transformer|gpt_neox|decoder)\.)*"
+    found = re.fullmatch(stem + r"(?:layers|h|blocks)[._](\d+)(?:\.(\w+))?", plain)
     if found is None or (found[2] is not None and found[2] not in MODULE_NAMES):
         return None
     module = MODULE_NAMES[found[2]] if found[2] else ""
