@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INTEROP ?= .venv-interop
 RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-interop lint format train readme wheel clean
+.PHONY: demo test test-slow test-interop bench lint format train readme wheel clean
 
 demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
@@ -18,6 +18,9 @@ test-slow: $(VENV)/installed-dev  ## simulations of coverage, size and power
 
 test-interop: $(INTEROP)/installed  ## our readers against the libraries that write the files (2.3 GB, some minutes)
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(INTEROP)/bin/python -m pytest -m interop tests/interop -rs
+
+bench: $(VENV)/installed-dev  ## what extraction costs above its floor (10 minutes on one core)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/extraction.py
 
 lint: $(VENV)/installed-dev  ## style, types, and that the README's schema is the schema
 	$(BIN)/ruff check .

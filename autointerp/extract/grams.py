@@ -65,7 +65,7 @@ class GramCounter:
     def add(self, key: Tensor, mass: Tensor, count: Tensor) -> None:
         self._waiting.append(_Table(key, mass, count))
         self._n_waiting += len(key)
-        if self._n_waiting > max(BUFFER, self._n_held // 4):
+        if self._n_waiting > max(BUFFER, self._n_held // 2):
             self.compact()
 
     def merge(self, other: GramCounter) -> None:
@@ -147,11 +147,6 @@ class GramSorter:
             torch.segment_reduce(mass, "sum", lengths=run_lengths(starts, len(token)), unsafe=True),
             torch.zeros_like(starts).index_add_(0, ids, count).int(),
         )
-
-
-def pair_of(gram: Int64, d_vocab: int) -> Int64:
-    """(previous + 1) * d_vocab + token, as `TokenFile.count_pairs` has it, of a pair's gram."""
-    return gram % (d_vocab + 1) * d_vocab + gram // (d_vocab + 1)
 
 
 def _falling(mass: Tensor) -> Tensor:

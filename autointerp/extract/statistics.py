@@ -81,12 +81,23 @@ def log_histogram(fine: Int64) -> Int64:
 
 def linear_histogram(fine: Int64, maximum: float) -> tuple[Int64, float]:
     """[256] -> 16 equal bins over [0, upper), where upper is the power of two above the maximum."""
-    if maximum <= 0:
-        return np.zeros(LINEAR_BINS, np.int64), 0.0
-    top = int(np.clip(np.floor(np.log2(maximum)), LOWEST, LOWEST + OCTAVES - 1))
-    upper = 2.0 ** (top + 1)
-    bins = np.minimum((fine_bin_low() / upper * LINEAR_BINS).astype(np.int64), LINEAR_BINS - 1)
-    return np.bincount(bins, fine, LINEAR_BINS).astype(np.int64), upper
+    bins, upper = linear_histograms(fine[None], np.array([maximum]))
+    return bins[0], float(upper[0])
+
+
+def linear_histograms(fine: Int64, maximum: Float64) -> tuple[Int64, Float64]:
+    """The same of many features: [n, 256], [n] -> [n, 16], [n]."""
+    fires = maximum > 0
+    top = np.clip(np.floor(np.log2(np.where(fires, maximum, 1.0))), LOWEST, LOWEST + OCTAVES - 1)
+    upper = np.where(fires, 2.0 ** (top + 1), 0.0)
+    found = np.zeros((len(fine), LINEAR_BINS), dtype=np.int64)
+    for scale in np.unique(upper[fires]):  # few: one an octave
+        bins = np.minimum((fine_bin_low() / scale * LINEAR_BINS).astype(np.int64), LINEAR_BINS - 1)
+        first = np.searchsorted(bins, np.arange(LINEAR_BINS + 1))
+        mine = upper == scale
+        below = np.pad(np.cumsum(fine[mine], axis=1), ((0, 0), (1, 0)))
+        found[mine] = np.diff(below[:, first], axis=1)
+    return found, upper
 
 
 def fine_bin_low() -> Float64:

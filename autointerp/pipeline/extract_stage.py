@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -14,9 +15,9 @@ import torch
 from autointerp.config import Evidence
 from autointerp.extract.effects import LogitEffects
 from autointerp.extract.exemplars import Exemplars, explain_exemplars, score_exemplars
-from autointerp.extract.grams import GramCounter, gram_table, pair_of
+from autointerp.extract.grams import gram_table
 from autointerp.extract.passes import Selected
-from autointerp.extract.statistics import linear_histogram, log_histogram
+from autointerp.extract.statistics import linear_histograms, log_histogram
 from autointerp.extract.summary import SCORE_POOL, Summary, pool_windows
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import RARE_BELOW, SPLITS, Float64, GramTable, Int64
@@ -143,11 +144,12 @@ def context_rows(tokens: TokenFile, contexts: Iterable[int]) -> Columns:
 
 def _gram_tables(summary: Summary, tokens: TokenFile) -> tuple[GramTable, GramTable]:
     d_vocab = summary.plan.d_vocab
-    seen = tokens.count_tokens("explain", d_vocab)
-    heavy = gram_table(summary.tokens, TOP_GRAMS, d_vocab, seen[summary.tokens.heaviest(TOP_GRAMS)[1]], pairs=False)
-    pairs: GramCounter = summary.pairs
-    seen_pairs = tokens.count_pairs("explain", pair_of(pairs.heaviest(TOP_GRAMS)[1], d_vocab), d_vocab)
-    return heavy, gram_table(pairs, TOP_GRAMS, d_vocab, seen_pairs, pairs=True)
+    none = np.zeros(0, dtype=np.int64)
+    heavy = gram_table(summary.tokens, TOP_GRAMS, d_vocab, none, pairs=False)
+    pairs = gram_table(summary.pairs, TOP_GRAMS, d_vocab, none, pairs=True)
+    seen = tokens.count_tokens("explain", d_vocab)[heavy.token]
+    pair = (pairs.previous.astype(np.int64) + 1) * d_vocab + pairs.token
+    return replace(heavy, n_seen=seen), replace(pairs, n_seen=tokens.count_pairs("explain", pair, d_vocab))
 
 
 def _feature_rows(name: str, chosen: Selected, summary: Summary, heavy: GramTable, tokens: TokenFile) -> Columns:
@@ -258,7 +260,7 @@ def _split_statistics(name: str, features: Int64, summary: Summary, tokens: Toke
         total = statistics.total[index].cpu().numpy()[features]
         maximum = statistics.maximum[index].cpu().numpy()[features].astype(np.float64)
         fine = statistics.histogram[index].cpu().numpy()[features].astype(np.int64)
-        linear = [linear_histogram(row, float(top)) for row, top in zip(fine, maximum, strict=True)]
+        linear, upper = linear_histograms(fine, maximum)
         columns["feature"].append(features.astype(np.int32))
         columns["split"] += [split] * len(features)
         columns["n_tokens"].append(np.full(len(features), n))
@@ -269,12 +271,11 @@ def _split_statistics(name: str, features: Int64, summary: Summary, tokens: Toke
         columns["variance"].append(_variance(statistics.total2[index].cpu().numpy()[features], total, n))
         columns["n_windows"].append(np.full(len(features), facts["n_windows"]))
         columns["n_firing_windows"].append(statistics.n_firing_windows[index].cpu().numpy()[features])
-        columns["histogram_upper"].append(np.array([upper for _, upper in linear]))
-        columns["histogram_linear"] += [bins.tolist() for bins, _ in linear]
-        columns["histogram_log"] += log_histogram(fine).tolist()
+        columns["histogram_upper"].append(upper)
+        columns["histogram_linear"].append(linear)
+        columns["histogram_log"].append(log_histogram(fine))
     return {"dictionary": name} | {
-        column: values if column in ("split", "histogram_linear", "histogram_log") else np.concatenate(values)
-        for column, values in columns.items()
+        column: values if column == "split" else np.concatenate(values) for column, values in columns.items()
     }
 
 

@@ -235,6 +235,7 @@ class _Run:
                 made = explain_stage.explain(self.store, name, self.config.explain.explainers, self.config.seed)
                 with self.store.transaction() as transaction:
                     n = explain_stage.write_explanations(self.store, transaction, name, made)
+                    n += explain_stage.write_failures(transaction, name, made)
                     transaction.mark_done(
                         "explain", self.prepared.key("explain", name), name, n, time.monotonic() - begun
                     )

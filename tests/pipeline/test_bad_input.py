@@ -279,9 +279,7 @@ def test_a_hook_named_by_the_files(write_run: Callable[..., Path], refused: Refu
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
 @pytest.mark.parametrize("name", ["W_enc", "b_enc", "W_dec", "b_dec"])
-def test_broken_weights(
-    name: str, value: float, write_run: Callable[..., Path], refused: Refused, sae: Path
-) -> None:
+def test_broken_weights(name: str, value: float, write_run: Callable[..., Path], refused: Refused, sae: Path) -> None:
     weights = read_weights(sae / "sae_weights.safetensors")
     weights[name].view(-1)[-1] = value
     save_file(weights, sae / "sae_weights.safetensors")

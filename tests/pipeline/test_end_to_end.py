@@ -185,6 +185,18 @@ def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
     assert twin == [0.0, 0.0]
 
 
+def test_what_could_not_be_done_has_its_reason(
+    configured: Callable[..., Any], dictionaries: list[dict[str, Any]], whole: Path
+) -> None:
+    alive = query(whole, "SELECT min(feature) AS f FROM features WHERE dictionary = 'sae' AND status = 'alive'")[0]["f"]
+    inside = {"name": "inside", "kind": "neurons", "hook": "blocks.1.ln1.hook_normalized", "features": "0:4"}
+    config = configured("failures", dictionary=[dictionaries[0] | {"features": [alive]}, inside])
+    store = run(config, until="explain", reporter=QUIET)
+    found = query(store, "SELECT stage, dictionary, feature, explainer, status FROM failures ORDER BY stage")
+    assert [tuple(row.values()) for row in found[:1]] == [("effects", "inside", None, None, "no_direct_path")]
+    assert ("explain", "sae", alive, "shuffled", "no_disjoint_feature") in [tuple(row.values()) for row in found[1:]]
+
+
 # --- nothing but the run file decides ---------------------------------------------------------------
 
 
@@ -318,9 +330,7 @@ def test_the_features_to_be_scored_are_named_by_number(
     configured: Callable[..., Any], dictionaries: list[dict[str, Any]]
 ) -> None:
     chosen = [dictionaries[0] | {"features": SOME}, dictionaries[3]]
-    config = configured(
-        "numbers", dictionary=chosen, score={"features": [4, 7, 40], "bootstrap": 100}
-    )
+    config = configured("numbers", dictionary=chosen, score={"features": [4, 7, 40], "bootstrap": 100})
     store = run(config, reporter=QUIET)
     sampled = query(store, "SELECT DISTINCT dictionary, feature FROM scores WHERE design = 'sample' ORDER BY ALL")
     assert [row["feature"] for row in sampled if row["dictionary"] == "sae"] == [4, 40]

@@ -38,9 +38,7 @@ def plan() -> Callable[..., TokenPlan]:
 
 
 @pytest.fixture(scope="session")
-def tokenised(
-    plan: Callable[..., TokenPlan], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., TokenFile]:
+def tokenised(plan: Callable[..., TokenPlan], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., TokenFile]:
     """The token file of a source, in a folder of its own."""
 
     def make(source: str | Path, **changed: Any) -> TokenFile:

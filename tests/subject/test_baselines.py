@@ -155,9 +155,7 @@ def test_a_sample_of_a_share_of_the_split_counts_for_the_whole(x: torch.Tensor, 
 
 def test_pairs_are_drawn_without_replacement_and_alike_for_all_baselines(sample: Sample, target: Target) -> None:
     chosen = Target(np.arange(5, 45, 2), target.n_firing[5:45:2])
-    made = [
-        make_units(config(kind, n=n, name=kind), HOOK, sample, 0, chosen) for kind in KINDS for n in (20, 12)
-    ]
+    made = [make_units(config(kind, n=n, name=kind), HOOK, sample, 0, chosen) for kind in KINDS for n in (20, 12)]
     pairs = [units.matched_feature.tolist() for units in made if units.matched_feature is not None]
     assert len(pairs) == 8
     assert sorted(pairs[0]) == chosen.features.tolist()

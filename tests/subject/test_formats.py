@@ -87,9 +87,7 @@ def check_encoding(folder: Path) -> None:
 def test_encode_is_the_formula(
     architecture: str, normalize: str, subtract: bool, write_sae: WriteSae, tmp_path: Path
 ) -> None:
-    folder = written(
-        write_sae, tmp_path, architecture, normalize_activations=normalize, apply_b_dec_to_input=subtract
-    )
+    folder = written(write_sae, tmp_path, architecture, normalize_activations=normalize, apply_b_dec_to_input=subtract)
     check_encoding(folder)
     x = inputs()
     other = written(
@@ -142,9 +140,7 @@ def test_transcoders(architecture: str, write_sae: WriteSae, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("architecture", ["standard", "topk", "jumprelu", "gated"])
 @pytest.mark.parametrize("hook_key", ["hook_name", "hook_point"])
-def test_configs_from_before_version_6(
-    architecture: str, hook_key: str, write_sae: WriteSae, tmp_path: Path
-) -> None:
+def test_configs_from_before_version_6(architecture: str, hook_key: str, write_sae: WriteSae, tmp_path: Path) -> None:
     modern = written(write_sae, tmp_path / "modern", architecture)
 
     def age(cfg: dict[str, Any], weights: dict[str, Any]) -> None:

@@ -34,9 +34,7 @@ def reference(tiny_model: Path, ids: torch.Tensor) -> dict[str, torch.Tensor]:
         name = f"blocks.{layer}"
         block.attn.register_forward_hook(lambda _m, _i, out, name=name: found.update({f"{name}.hook_attn_out": out[0]}))
         block.mlp.register_forward_hook(lambda _m, _i, out, name=name: found.update({f"{name}.hook_mlp_out": out}))
-        block.mlp.act.register_forward_hook(
-            lambda _m, _i, out, name=name: found.update({f"{name}.mlp.hook_post": out})
-        )
+        block.mlp.act.register_forward_hook(lambda _m, _i, out, name=name: found.update({f"{name}.mlp.hook_post": out}))
         block.ln_2.register_forward_hook(
             lambda _m, inputs, _o, name=name: found.update({f"{name}.hook_resid_mid": inputs[0]})
         )

@@ -293,9 +293,7 @@ def test_counts_by_token_pair_and_block(split: Any, tokens: TokenFile) -> None:
         expected[block, token] = n
     np.testing.assert_array_equal(counts.tokens, expected)
     np.testing.assert_array_equal(counts.n_tokens, expected.sum(axis=1))
-    keys = list(
-        zip(counts.pair_block.tolist(), counts.pair_previous.tolist(), counts.pair_token.tolist(), strict=True)
-    )
+    keys = list(zip(counts.pair_block.tolist(), counts.pair_previous.tolist(), counts.pair_token.tolist(), strict=True))
     assert keys == sorted(pairs)
     assert counts.pair_count.tolist() == [pairs[key] for key in keys]
 
@@ -398,8 +396,6 @@ def test_nothing_is_left_after_an_error(fault: str, there: bool, plan: Plan, enc
         with (tmp_path / "a.jsonl").open("a") as file:
             file.write("{\n")
     with pytest.raises(Interrupt if fault == "interrupt" else InputError):
-        open_tokens(
-            work, plan(source, n_tokens=10**6 if fault == "too few" else None), interrupted, lambda _: None
-        )
+        open_tokens(work, plan(source, n_tokens=10**6 if fault == "too few" else None), interrupted, lambda _: None)
     assert calls >= 3
     assert [path.name for path in tmp_path.rglob("*")] == (["a.jsonl", "work", "mine"] if there else ["a.jsonl"])
