@@ -19,7 +19,7 @@ test-slow: $(VENV)/installed-dev  ## simulations of coverage, size and power
 test-interop: $(INTEROP)/installed  ## our readers against the libraries that write the files (2.3 GB, some minutes)
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(INTEROP)/bin/python -m pytest -m interop tests/interop -rs
 
-bench: $(VENV)/installed-dev  ## what extraction costs above its floor (10 minutes on one core)
+bench: $(VENV)/installed-dev  ## what extraction costs above its floor (some minutes a setting on one core)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/extraction.py
 
 lint: $(VENV)/installed-dev  ## style, types, and that the README's schema is the schema

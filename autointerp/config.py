@@ -203,7 +203,7 @@ class Engine(_Section):
     kind: Literal["local"] = "local"
     batch_size: int = Field(default=128, ge=1)
     """Contexts that passes 1 and 2 read and bring to the device at a time, in whole forward passes. Such a pass always
-    takes 32 contexts (`subject/activations.py`): the last bits of an activation depend on the shape of its batch,
+    takes 8 contexts (`subject/activations.py`): the last bits of an activation depend on the shape of its batch,
     and rows must not."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; default: as many as torch takes."""

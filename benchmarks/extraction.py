@@ -58,15 +58,15 @@ COLUMNS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What extraction costs above its floor.")
-    parser.add_argument("--tokens", type=int, default=None, help="tokens of each setting (default: 10 minutes for all)")
+    parser.add_argument("--tokens", type=int, default=None, help="tokens of each setting (default: 65,536)")
     parser.add_argument("--only", choices=SETTINGS, action="append", help="only this setting; may be repeated")
     parser.add_argument("--architecture", choices=("topk", "standard"), help="a setting of your own: with --width")
     parser.add_argument("--width", type=int, default=8_192)
-    parser.add_argument("--quick", action="store_true", help="few tokens: about a minute")
+    parser.add_argument("--quick", action="store_true", help="16,384 tokens a setting")
     parser.add_argument("--profile", action="store_true", help="print where pass 1 and the rows spend their time")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    tokens = given.tokens or (1 << 15 if given.quick else 1 << 19)
+    tokens = given.tokens or (1 << 14 if given.quick else 1 << 16)
     if given.child:
         print(json.dumps(measure(given.architecture, given.width, tokens, given.profile)))
         return

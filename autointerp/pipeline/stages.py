@@ -177,6 +177,7 @@ class _Run:
                 seed=self.config.seed,
                 top=evidence.top,
                 score_windows=evidence.score_windows,
+                random=evidence.random,
                 progress=advance,
                 batch_size=self.config.engine.batch_size,
             )
