@@ -1,0 +1,13 @@
+-- How well does the sample of some 60 windows find the score that all tokens of the score split give?
+-- For lookups that never fire in the residual windows the two aim at the same number: bias, and how often the interval holds it.
+SELECT s.dictionary, s.explainer, count(*) AS n_features, round(avg(s.value - c.value), 4) AS bias,
+       round(stddev(s.value - c.value), 4) AS spread,
+       round(avg(CAST(c.value BETWEEN s.ci_low AND s.ci_high AS INTEGER)), 3) AS coverage,
+       round(avg(s.ci_high - s.ci_low), 3) AS width
+FROM score_table s
+JOIN score_table c USING (dictionary, feature, explainer, scorer)
+WHERE s.metric = 'pearson_framed' AND s.design = 'sample' AND s.ci_low IS NOT NULL
+  AND c.metric = 'pearson' AND c.design = 'census' AND c.value IS NOT NULL
+  AND s.explainer IN ('lexical', 'token_lookup', 'shuffled')
+GROUP BY ALL
+ORDER BY s.explainer, s.dictionary;
