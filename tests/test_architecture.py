@@ -12,7 +12,7 @@ import pytest
 import autointerp
 
 PACKAGE = Path(autointerp.__file__).parent
-SUBJECT_HALF, LABEL_HALF = ("subject", "extract"), ("explain", "score", "compare")
+SUBJECT_HALF, LABEL_HALF = ("subject", "extract"), ("llm", "explain", "score", "compare")
 
 
 def imports(path: Path) -> set[str]:
