@@ -63,6 +63,10 @@ class Tokens(_Section):
     """Where the text comes from, and how it is cut."""
 
     source: str
+    subset: str | None = None  # hf: one of the data set's configurations
+    hf_split: str = "train"
+    revision: str | None = None  # hf: a branch, tag or commit; default: the main branch as it is now
+    chat: Literal["all", "assistant", "user"] | None = None  # whose messages are scored; default: all
     context_length: int | None = Field(default=None, ge=2, le=65_535)  # default 128; npy: the array's width
     n_tokens: int | None = Field(default=None, gt=0)  # default: all there is
     allow_fewer: bool = False

@@ -46,7 +46,7 @@ def test_it_works_from_another_folder(wheel: Path, tmp_path: Path) -> None:
         "assert load_run(run_path('demo')).name == 'demo'; assert '## fires' in prompt_text('lexical.md'); "
         "assert 'select' in analysis_path('best_explained').read_text().lower(); "
         "from autointerp.store.schema import schema_sql; assert 'CREATE TABLE' in schema_sql(); "
-        "from autointerp.subject.sources import documents; next(documents('bundled:corpus')); "
+        "from autointerp.subject.sources import open_source; next(open_source('bundled:corpus').documents()); "
         "from autointerp.subject.formats import load_dictionary; load_dictionary('bundled:planted')"
     )
     environment = {"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"}

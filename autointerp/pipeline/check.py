@@ -45,7 +45,8 @@ def make_probe(prepared: Prepared, n_tokens: int = CHECK_TOKENS) -> Probe:
 
     plan = replace(prepared.tokens, n_tokens=n_tokens, allow_fewer=True, shares=(1.0, 0.0, 0.0))
     with tempfile.TemporaryDirectory() as folder:
-        tokens = open_tokens(Path(folder), plan, prepared.subject.encode_texts, lambda _: None)
+        subject = prepared.subject
+        tokens = open_tokens(Path(folder), plan, subject.encode_texts, lambda _: None, subject.encode_chat)
         ids = torch.from_numpy(np.array(tokens.tokens, dtype=np.int64))
         scored = torch.from_numpy(tokens.scored(np.arange(tokens.n_contexts)))
     return Probe(prepared.subject, ids, scored, other)

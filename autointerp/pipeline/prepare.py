@@ -17,11 +17,13 @@ from autointerp.errors import ConfigError, InputError
 from autointerp.hashing import content_hash, hash64, stream_key
 from autointerp.records import Int64
 from autointerp.subject.baselines import n_baseline_features
+from autointerp.subject.chat import template_hash
 from autointerp.subject.dictionary import SparseAutoencoder, checksum
+from autointerp.subject.documents import Source
 from autointerp.subject.formats import check_path, load_dictionary
 from autointerp.subject.model import Subject, load_subject, resolve_model
-from autointerp.subject.sources import check_source, fingerprint, load_npy, parse_source
-from autointerp.subject.tokenise import TokenPlan
+from autointerp.subject.sources import ROWS_KINDS, Npy, open_source, parse_source
+from autointerp.subject.tokenise import TokenPlan, recorded_commit
 
 ROWS_VERSION = 1
 """Raised when this version of the code would make other rows from the same run file."""
@@ -48,16 +50,20 @@ class Prepared:
     @property
     def work_folder(self) -> Path:
         """Token file and fitted baselines; can be deleted, and is made again where it is missing."""
-        return self.store_path.with_name(self.store_path.name + ".work")
+        return work_folder(self.config)
 
     def key(self, stage: str, dictionary: str | None = None) -> str:
         """The identity of a piece of work."""
         return content_hash([self.work, stage, dictionary], tag="stage")
 
 
+def work_folder(config: RunConfig) -> Path:
+    return config.store_path.with_name(config.store_path.name + ".work")
+
+
 def check_paths(config: RunConfig) -> None:
     """What can be checked without loading anything."""
-    check_source(config.tokens.source)
+    _source(config)
     resolve_model(config.subject.model)
     for entry in config.dictionary:
         if entry.path is not None:
@@ -146,10 +152,11 @@ def _hook_of(entry: DictionaryConfig, files: dict[str, SparseAutoencoder]) -> st
 def _token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
     wanted = config.tokens
     kind, rest = parse_source(wanted.source)
+    source = _source(config)
     length = wanted.context_length
     prepend = wanted.prepend_bos
-    if kind == "npy":
-        width = load_npy(rest).shape[1]
+    if isinstance(source, Npy):
+        width = source.array.shape[1]
         if length is not None and length != width:
             raise InputError(f'tokens.context_length = {length}, but the rows of "{rest}" are {width} long')
         prepend = bool(prepend)
@@ -165,7 +172,7 @@ def _token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
         what = f"rows of {length - 1} tokens and a BOS" if kind == "npy" and prepend else f"contexts of {length} tokens"
         raise InputError(f"tokens: {what} are longer than the {subject.n_ctx} tokens that the subject takes")
     return TokenPlan(
-        source=wanted.source if kind in ("bundled", "python-stdlib") else f"{kind}:{_absolute(rest)}",
+        source=_named(wanted.source),
         context_length=length,
         n_tokens=wanted.n_tokens,
         allow_fewer=wanted.allow_fewer,
@@ -175,13 +182,36 @@ def _token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
         window=min(wanted.window, length),
         shares=(wanted.splits.explain, wanted.splits.select, wanted.splits.score),
         tokenizer=subject.tokenizer_hash(),
-        content=fingerprint(wanted.source),
+        content=source.fingerprint(),
+        subset=wanted.subset,
+        hf_split=wanted.hf_split,
+        revision=wanted.revision,
+        commit=source.commit,
+        chat=wanted.chat,
+        chat_template=template_hash(subject.tokenizer) if kind in ROWS_KINDS else "",
     )
 
 
-def _absolute(rest: str) -> str:
+def _source(config: RunConfig) -> Source:
+    """The source of the tokens; one with revisions is read at the commit where this run's token file was read."""
+    wanted = config.tokens
+    folder = work_folder(config)
+    return open_source(
+        wanted.source,
+        subset=wanted.subset,
+        hf_split=wanted.hf_split,
+        revision=wanted.revision,
+        commit=recorded_commit(folder, _named(wanted.source), wanted.subset, wanted.hf_split, wanted.revision),
+    )
+
+
+def _named(source: str) -> str:
+    """A source's name from any working directory."""
+    kind, rest = parse_source(source)
     path, mark, field = rest.partition("#")
-    return str(Path(path).absolute()) + mark + field
+    if kind in ("bundled", "python-stdlib") or (kind == "hf" and not Path(path).is_dir()):
+        return source
+    return f"{kind}:{Path(path).absolute()}{mark}{field}"
 
 
 def choose_features(choice: FeatureChoice, n_features: int, seed: int, name: str, key: str = "features") -> Int64:

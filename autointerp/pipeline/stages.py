@@ -61,7 +61,12 @@ def run(run_file: str | Path | RunConfig, *, until: str = STAGES[-1], reporter: 
         with StoreWriter.open(path) as store:
             refuse_other_work(store, prepared)
     with report.stage("tokens", config.tokens.n_tokens, "tokens") as advance:
-        tokens = open_tokens(prepared.work_folder, prepared.tokens, prepared.subject.encode_texts, _rising(advance))
+        subject = prepared.subject
+        tokens = open_tokens(
+            prepared.work_folder, prepared.tokens, subject.encode_texts, _rising(advance), subject.encode_chat
+        )
+    if tokens.left_out:
+        report.say("tokens: rows left out: " + ", ".join(f"{n:,} {why}" for why, n in sorted(tokens.left_out.items())))
     with StoreWriter.open(path) as store:
         refuse_other_work(store, prepared)
         _sweep(prepared.work_folder, tokens.folder)
@@ -152,6 +157,7 @@ class _Run:
         resolved = self.config.model_dump(mode="json")
         resolved["tokens"]["window"] = self.tokens.window
         resolved["tokens"]["context_length"] = self.tokens.context_length
+        resolved["tokens"] |= {"commit": self.prepared.tokens.commit, "left_out": self.tokens.left_out}
         return {
             "run": [self.prepared.work],
             "name": [self.config.name],

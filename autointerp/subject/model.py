@@ -26,6 +26,8 @@ from torch import Tensor
 
 from autointerp.errors import InputError, nearest
 from autointerp.resources import BUNDLED
+from autointerp.subject.chat import Roles, encode_chat
+from autointerp.subject.documents import Message
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PROBE_LENGTH = 13
@@ -109,6 +111,10 @@ class Subject:
             texts, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False, verbose=False
         )
         return [list(ids) for ids in encoded["input_ids"]]
+
+    def encode_chat(self, messages: Sequence[Message], roles: Roles, name: str) -> tuple[list[int], list[bool]]:
+        """Token ids of a conversation by the chat template, and which of them are the contents of `roles`."""
+        return encode_chat(self.tokenizer, messages, roles, name)
 
     def tokenizer_hash(self) -> str:
         """Hash of the tokenizer's whole definition; "" where there is none."""

@@ -1,14 +1,16 @@
 """From documents to the token file: cut once, split by document.
 
 1. Each document is tokenised without special tokens and cut into contexts of `context_length` (one
-   place less where a BOS is put in front). `npy` rows are contexts, a document each; a BOS asked for is put
-   in front of the whole row.
+   place less where a BOS is put in front). A conversation is written out by the tokenizer's chat template, whose
+   own tokens are marked special; a BOS of the template's gives way to the one put in front. `npy` rows are
+   contexts, a document each; a BOS asked for is put in front of the whole row.
 2. A document's split is decided by the hash of its content, before anything is looked at; so is its
    document block, the unit in which documents are resampled.
 3. Marks say of every place whether it is padding, special, or dropped. A window of the explain split
    whose tokens also stand in the select or score split is dropped (licence headers), so that the score
    split stays a probability sample.
-4. Files are written under a temporary name and renamed when complete.
+4. Files are written under a temporary name and renamed when complete. The source is read once, as a stream,
+   no further than n_tokens.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,11 +29,17 @@ import numpy.typing as npt
 from autointerp.errors import InputError
 from autointerp.hashing import bytes_hash, content_hash, hash01, hash64, stream_key
 from autointerp.records import N_BLOCKS, SPLITS, Bool, Int32, Int64
-from autointerp.subject.sources import Document, documents, fingerprint, load_npy, parse_source
+from autointerp.subject.chat import Roles, TemplateRefusal
+from autointerp.subject.documents import Document, Message, Source
+from autointerp.subject.sources import Npy, open_source
 from autointerp.subject.tokens import DROPPED, SPECIAL, VALID, TokenFile, by_window
 
 Encode = Callable[[list[str]], list[list[int]]]
 """Texts to token ids, without special tokens."""
+EncodeChat = Callable[[Sequence[Message], Roles, str], tuple[list[int], list[bool]]]
+"""A conversation to token ids, and which of them are the contents' (`chat.encode_chat`)."""
+BATCH_DOCUMENTS, BATCH_CHARACTERS = 64, 1_000_000
+"""Documents are tokenised so many at a time, or fewer where they are long."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class TokenPlan:
     n_tokens: int | None
     allow_fewer: bool
     bos: int | None
-    """The id put in front of each context; None: none is."""
+    """The id put in front of each context, which is never scored; None: none is."""
     special: tuple[int, ...]
     d_vocab: int
     window: int
@@ -51,29 +60,60 @@ class TokenPlan:
     """Hash of the tokenizer: another one makes other tokens."""
     content: str = ""
     """Fingerprint of the source: what it holds counts, not where it lies."""
+    subset: str | None = None
+    hf_split: str = "train"
+    revision: str | None = None
+    """As the run file asks for it."""
+    commit: str | None = None
+    """What that was found to be."""
+    chat: Roles | None = None
+    """Whose messages are scored where documents are conversations (None: all); texts are refused where it is given."""
+    chat_template: str = ""
+    """Hash of the chat template, where the source may hold conversations."""
 
     @property
     def key(self) -> str:
         facts = asdict(self)
         if self.content:
-            del facts["source"]
+            for part in ("source", "subset", "hf_split", "revision", "commit"):
+                del facts[part]
         return content_hash(facts, tag="tokens")
 
+    def open_source(self) -> Source:
+        return open_source(
+            self.source, subset=self.subset, hf_split=self.hf_split, revision=self.revision, commit=self.commit
+        )
 
-def open_tokens(folder: Path, plan: TokenPlan, encode: Encode | None, progress: Callable[[int], None]) -> TokenFile:
+
+def recorded_commit(folder: Path, source: str, subset: str | None, hf_split: str, revision: str | None) -> str | None:
+    """The commit that a token file in `folder` was read from, so that going on with it reads no other."""
+    for facts in sorted(folder.glob("tokens-*/tokens.json")):
+        plan = json.loads(facts.read_text(encoding="utf-8"))["plan"]
+        if (plan["source"], plan["subset"], plan["hf_split"], plan["revision"]) == (source, subset, hf_split, revision):
+            return None if plan["commit"] is None else str(plan["commit"])
+    return None
+
+
+def open_tokens(
+    folder: Path,
+    plan: TokenPlan,
+    encode: Encode | None,
+    progress: Callable[[int], None],
+    encode_chat: EncodeChat | None = None,
+) -> TokenFile:
     """The token file of `plan` in `folder`, written now if it is not there yet or the source's files have changed.
 
     Raises InputError on bad input, and then leaves nothing behind. `progress` is told the tokens so far.
     """
     home = folder / f"tokens-{plan.key[:12]}"
-    files = plan.content or fingerprint(plan.source)
+    files = plan.content or plan.open_source().fingerprint()
     if not _is_current(home, files):
         temporary = folder / f"{home.name}.{os.getpid()}.part"
         made_parent = not folder.exists()
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
-            _write(temporary, plan, files, encode, progress)
+            _write(temporary, plan, files, encode, progress, encode_chat)
             shutil.rmtree(home, ignore_errors=True)
             temporary.rename(home)
         except BaseException:
@@ -100,13 +140,21 @@ class _Cut:
     offset: Int64
 
 
-def _write(folder: Path, plan: TokenPlan, files: str, encode: Encode | None, progress: Callable[[int], None]) -> None:
-    kind, _ = parse_source(plan.source)
-    cuts = _cut_rows(plan) if kind == "npy" else _cut_documents(plan, encode)
+def _write(
+    folder: Path,
+    plan: TokenPlan,
+    files: str,
+    encode: Encode | None,
+    progress: Callable[[int], None],
+    encode_chat: EncodeChat | None,
+) -> None:
+    source = plan.open_source()
+    made = _cut_rows(plan, source) if isinstance(source, Npy) else _cut_documents(plan, source, encode, encode_chat)
     names: list[str] = []
     hashes: list[str] = []
     n_contexts, n_tokens = 0, 0
     with (
+        closing(made) as cuts,
         (folder / "tokens.bin").open("wb") as tokens_file,
         (folder / "marks.bin").open("wb") as marks_file,
         (folder / "document.bin").open("wb") as document_file,
@@ -142,7 +190,7 @@ def _write(folder: Path, plan: TokenPlan, files: str, encode: Encode | None, pro
     (folder / "documents.json").write_text(json.dumps(table), encoding="utf-8")
     facts = {
         "n_contexts": n_contexts, "context_length": plan.context_length, "window": plan.window,
-        "files": files,
+        "files": files, "left_out": dict(source.left_out),
     }  # fmt: skip
     (folder / "tokens.json").write_text(json.dumps(facts | {"plan": asdict(plan)}), encoding="utf-8")
     _drop_shared_windows(TokenFile(folder))
@@ -162,38 +210,69 @@ def _splits_of(hashes: Sequence[str], shares: tuple[float, float, float]) -> npt
     return np.minimum(np.searchsorted(np.cumsum(shares), u, side="right"), len(SPLITS) - 1)
 
 
-def _cut_documents(plan: TokenPlan, encode: Encode | None) -> Iterator[_Cut]:
+def _cut_documents(
+    plan: TokenPlan, source: Source, encode: Encode | None, encode_chat: EncodeChat | None
+) -> Generator[_Cut, None, None]:
     if encode is None:
         raise InputError("the subject has no tokenizer: only an npy: source of token ids can be used with it")
+    refused = ""
+    n_cut = 0
+    with closing(source.documents()) as documents:
+        for batch in _batches(documents):
+            alone = [document.text for document in batch if not document.messages]
+            texts = iter(encode(alone) if alone else [])
+            for document in batch:
+                if not document.messages:
+                    if plan.chat is not None:
+                        raise InputError(f'"{plan.source}", {document.name}: tokens.chat is given, but this is a text')
+                    ids = next(texts)
+                    scored = [True] * len(ids)
+                else:
+                    assert encode_chat is not None
+                    try:
+                        ids, scored = encode_chat(
+                            document.messages, plan.chat or "all", f'"{plan.source}", {document.name}'
+                        )
+                    except TemplateRefusal as error:
+                        source.left_out["refused by the chat template"] += 1
+                        refused = refused or f"; the chat template refused {document.name}: {error}"
+                        continue
+                    if ids and ids[0] == plan.bos:
+                        ids, scored = ids[1:], scored[1:]
+                    if ids and plan.bos is not None and ids[0] == plan.bos:
+                        raise InputError(
+                            f'"{plan.source}", {document.name}: the chat template writes the BOS id {plan.bos} twice'
+                        )
+                if ids:
+                    n_cut += 1
+                    yield _cut(document, ids, scored, plan)
+    if refused and n_cut == 0:
+        raise InputError(f'tokens.source: "{plan.source}" holds no text{refused}')
+
+
+def _cut(document: Document, ids: Sequence[int], scored: Sequence[bool], plan: TokenPlan) -> _Cut:
+    """A document's tokens as contexts, a BOS in front of each where the plan says so."""
     room = plan.context_length - (plan.bos is not None)
-    for batch in _batches(documents(plan.source), 64):
-        for document, ids in zip(batch, encode([document.text for document in batch]), strict=True):
-            if not ids:
-                continue
-            flat = np.asarray(ids, dtype=np.int64)
-            _check_ids(flat, plan, document.name)
-            n = -(-len(flat) // room)
-            text = np.zeros(n * room, np.int32)
-            text[: len(flat)] = flat
-            valid = np.zeros(n * room, bool)
-            valid[: len(flat)] = True
-            tokens, marks = text.reshape(n, room), valid.reshape(n, room)
-            if plan.bos is not None:
-                tokens = np.concatenate([np.full((n, 1), plan.bos, np.int32), tokens], axis=1)
-                marks = np.concatenate([np.ones((n, 1), bool), marks], axis=1)
-            yield _Cut(
-                name=document.name,
-                digest=bytes_hash(document.text.encode("utf-8", "surrogatepass")),
-                tokens=tokens,
-                marks=_mark(tokens, marks, plan.special),
-                offset=np.arange(n, dtype=np.int64) * room,
-            )
+    flat = np.asarray(ids, dtype=np.int64)
+    _check_ids(flat, plan, document.name)
+    n = -(-len(flat) // room)
+    text = np.zeros(n * room, np.int32)
+    text[: len(flat)] = flat
+    valid = np.zeros(n * room, bool)
+    valid[: len(flat)] = True
+    template = np.zeros(n * room, bool)
+    template[: len(flat)] = ~np.asarray(scored, dtype=np.bool_)
+    tokens, marks = text.reshape(n, room), _mark(text, valid, plan.special).reshape(n, room)
+    marks[template.reshape(n, room)] |= SPECIAL
+    if plan.bos is not None:
+        tokens = np.concatenate([np.full((n, 1), plan.bos, np.int32), tokens], axis=1)
+        marks = np.concatenate([np.full((n, 1), VALID | SPECIAL, np.uint8), marks], axis=1)
+    return _Cut(document.name, document.digest, tokens, marks, offset=np.arange(n, dtype=np.int64) * room)
 
 
-def _cut_rows(plan: TokenPlan) -> Iterator[_Cut]:
-    array = load_npy(parse_source(plan.source)[1])
-    for number in range(len(array)):
-        row = np.asarray(array[number]).astype(np.int64)[None, :]
+def _cut_rows(plan: TokenPlan, source: Npy) -> Generator[_Cut, None, None]:
+    for number in range(len(source.array)):
+        row = np.asarray(source.array[number]).astype(np.int64)[None, :]
         _check_ids(row, plan, f"row {number}")
         digest = bytes_hash(row.astype(np.int32).tobytes())
         if plan.bos is not None:
@@ -228,13 +307,15 @@ def _mark(tokens: Int32, valid: Bool, special: Iterable[int]) -> npt.NDArray[np.
     return (valid * VALID + is_special * SPECIAL).astype(np.uint8)
 
 
-def _batches(items: Iterable[Document], size: int) -> Iterator[list[Document]]:
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
     batch: list[Document] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
+    length = 0
+    for document in documents:
+        batch.append(document)
+        length += len(document.text)
+        if len(batch) == BATCH_DOCUMENTS or length >= BATCH_CHARACTERS:
             yield batch
-            batch = []
+            batch, length = [], 0
     if batch:
         yield batch
 

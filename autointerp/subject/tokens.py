@@ -28,6 +28,8 @@ class TokenFile:
         self.n_contexts: int = facts["n_contexts"]
         self.context_length: int = facts["context_length"]
         self.window: int = facts["window"]
+        self.left_out: dict[str, int] = facts["left_out"]
+        """Rows of the source that became no document, by reason."""
         shape = (self.n_contexts, self.context_length)
         self.tokens: Int32 = np.memmap(folder / "tokens.bin", np.int32, "r", shape=shape)
         self.marks: npt.NDArray[np.uint8] = np.memmap(folder / "marks.bin", np.uint8, "r", shape=shape)

@@ -158,7 +158,8 @@ def test_json_lines(
         ("jsonl:no.jsonl#text", 'there is no file "no.jsonl"'),
         ("bundled:corpora", 'the nearest is "corpus"'),
         (" npy:a.npy", 'the nearest is "npy"'),
-        ("hf:monology/pile", '"hf:" is not in this version'),
+        ("parquet:no/*.parquet", 'there is no Parquet file at "no/*.parquet"'),
+        ("hf:monology/pile", '"hf:monology/pile": HF_HUB_OFFLINE is set'),
     ],
 )
 def test_sources_that_are_not_there(
