@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INTEROP ?= .venv-interop
 RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-interop bench lint format train readme wheel clean
+.PHONY: demo test test-slow test-interop bench bench-llm lint format train readme wheel clean
 
 demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
@@ -21,6 +21,9 @@ test-interop: $(INTEROP)/installed  ## our readers against the libraries that wr
 
 bench: $(VENV)/installed-dev  ## what extraction costs above its floor (some minutes a setting on one core)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/extraction.py
+
+bench-llm: $(VENV)/installed-dev  ## what the LLM client costs and holds, against a local server
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/llm.py
 
 lint: $(VENV)/installed-dev  ## style, types, and that the README's schema is the schema
 	$(BIN)/ruff check .

@@ -1,6 +1,8 @@
 """The exceptions a user can meet.
 
     AutointerpError            the work failed                       exit status 1
+    ├── ProviderError          an LLM's server ended the run: bad key, no credit, a wrong request, an outage
+    ├── OverBudget             max_usd is reached; everything is kept
     └── UserError              wrong use or bad input                exit status 2
         ├── ConfigError        the run file
         ├── InputError         a text, a token array, a model, a dictionary
@@ -20,6 +22,14 @@ class AutointerpError(Exception):
     """The work failed; the message says what to do next."""
 
     exit_status = 1
+
+
+class ProviderError(AutointerpError):
+    """An LLM's server cannot be used any further; what was answered is kept."""
+
+
+class OverBudget(AutointerpError):
+    """The next call could pass max_usd; what was answered is kept."""
 
 
 class UserError(AutointerpError):

@@ -60,10 +60,15 @@ def test_only_the_store_imports_duckdb() -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import autointerp", "import autointerp.cli", "import autointerp.explain.lexical, autointerp.score.scores"],
+    [
+        "import autointerp",
+        "import autointerp.cli",
+        "import autointerp.explain.lexical, autointerp.score.scores",
+        "import autointerp.llm.client, autointerp.llm.estimate",
+    ],
 )
 def test_importing_is_light(statement: str) -> None:
-    heavy = "{'torch', 'transformers', 'anthropic', 'openai'}"
+    heavy = "{'torch', 'transformers', 'anthropic', 'openai', 'aiohttp', 'genai_prices'}"
     check = f"{statement}; import sys; loaded = {heavy} & set(sys.modules); assert not loaded, loaded"
     subprocess.run([sys.executable, "-W", "error", "-c", check], check=True)
 

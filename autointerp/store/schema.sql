@@ -415,24 +415,54 @@ COMMENT ON COLUMN failures.status IS 'The status that the row without a value ca
 COMMENT ON COLUMN failures.reason IS 'A sentence.';
 
 CREATE TABLE llm_calls (
-    request VARCHAR NOT NULL, sample INTEGER NOT NULL, attempt INTEGER NOT NULL, provider VARCHAR NOT NULL,
-    model VARCHAR NOT NULL, status VARCHAR NOT NULL, prefix VARCHAR, prompt VARCHAR, reply VARCHAR,
-    input_tokens BIGINT, output_tokens BIGINT, cost_usd DOUBLE, called_at TIMESTAMP NOT NULL
+    request VARCHAR NOT NULL, sample INTEGER NOT NULL, attempt INTEGER NOT NULL, kind VARCHAR NOT NULL, about VARCHAR,
+    provider VARCHAR NOT NULL, server VARCHAR NOT NULL, model VARCHAR NOT NULL, returned_model VARCHAR,
+    channel VARCHAR NOT NULL, status VARCHAR NOT NULL, reason VARCHAR NOT NULL, http_status INTEGER, stop_reason VARCHAR,
+    prefix VARCHAR NOT NULL, prompt VARCHAR, reply VARCHAR, tokens VARCHAR, input_tokens BIGINT, output_tokens BIGINT,
+    cache_read_tokens BIGINT, cache_write_tokens BIGINT, reasoning_tokens BIGINT, cost_usd DOUBLE,
+    latency_ms DOUBLE NOT NULL, called_at TIMESTAMP NOT NULL
 );
-COMMENT ON TABLE llm_calls IS 'Every attempt at an LLM call: the reply log is the cache.';
-COMMENT ON COLUMN llm_calls.request IS 'Hash of the whole rendered request.';
-COMMENT ON COLUMN llm_calls.sample IS 'Sample number.';
-COMMENT ON COLUMN llm_calls.attempt IS 'Attempt, from 1.';
-COMMENT ON COLUMN llm_calls.provider IS 'Provider.';
-COMMENT ON COLUMN llm_calls.model IS 'Model.';
-COMMENT ON COLUMN llm_calls.status IS 'ok, refused, truncated, unparseable, api_error.';
-COMMENT ON COLUMN llm_calls.prefix IS 'Hash of the shared prefix of the prompt.';
-COMMENT ON COLUMN llm_calls.prompt IS 'The rest of the prompt.';
-COMMENT ON COLUMN llm_calls.reply IS 'The raw reply.';
-COMMENT ON COLUMN llm_calls.input_tokens IS 'Tokens in.';
-COMMENT ON COLUMN llm_calls.output_tokens IS 'Tokens out.';
-COMMENT ON COLUMN llm_calls.cost_usd IS 'Cost.';
-COMMENT ON COLUMN llm_calls.called_at IS 'When, UTC.';
+COMMENT ON TABLE llm_calls IS 'Every attempt at an LLM call: the reply log. A call whose latest attempt is ok is replayed from here and not paid again.';
+COMMENT ON COLUMN llm_calls.request IS 'Hash of the whole rendered request: address, path and body.';
+COMMENT ON COLUMN llm_calls.sample IS 'Number of the draw, from 0: the same request may be asked several times.';
+COMMENT ON COLUMN llm_calls.attempt IS 'Attempt at this draw, from 1, over all runs.';
+COMMENT ON COLUMN llm_calls.kind IS 'What it was asked for: explain, simulate, detect, fuzz, logits, probe.';
+COMMENT ON COLUMN llm_calls.about IS 'Dictionary, feature, explainer ... it is about, as JSON.';
+COMMENT ON COLUMN llm_calls.provider IS 'anthropic or openai: the API spoken.';
+COMMENT ON COLUMN llm_calls.server IS 'Base URL.';
+COMMENT ON COLUMN llm_calls.model IS 'Model asked for.';
+COMMENT ON COLUMN llm_calls.returned_model IS 'Model that the server says answered.';
+COMMENT ON COLUMN llm_calls.channel IS 'live, batch (a provider''s batch API) or offline (answered elsewhere, read from a file).';
+COMMENT ON COLUMN llm_calls.status IS 'ok; refused, truncated, empty, unparseable, invalid, unsupported (replies that are no answer); rate_limited, server_error, no_connection, timeout, broken_body, api_error (no reply).';
+COMMENT ON COLUMN llm_calls.reason IS 'Why it is not ok, in a line; empty where it is.';
+COMMENT ON COLUMN llm_calls.http_status IS 'HTTP status; none where there was no answer.';
+COMMENT ON COLUMN llm_calls.stop_reason IS 'Why the model stopped, in the provider''s word.';
+COMMENT ON COLUMN llm_calls.prefix IS 'The request but for the user''s prompt: llm_prefixes.';
+COMMENT ON COLUMN llm_calls.prompt IS 'The user''s prompt; none where the server turned the request away unanswered.';
+COMMENT ON COLUMN llm_calls.reply IS 'What the model wrote, as it came; the whole body where it could not be read.';
+COMMENT ON COLUMN llm_calls.tokens IS 'Log probabilities, where asked for, as JSON: [[token, logprob, [[alternative, logprob] ...]] ...].';
+COMMENT ON COLUMN llm_calls.input_tokens IS 'Tokens of the prompt as the provider counts them, cached ones among them; none where not reported.';
+COMMENT ON COLUMN llm_calls.output_tokens IS 'Tokens written, reasoning among them.';
+COMMENT ON COLUMN llm_calls.cache_read_tokens IS 'Of the prompt''s tokens, those read from the provider''s prompt cache.';
+COMMENT ON COLUMN llm_calls.cache_write_tokens IS 'Of the prompt''s tokens, those written to it.';
+COMMENT ON COLUMN llm_calls.reasoning_tokens IS 'Of the tokens written, those of reasoning.';
+COMMENT ON COLUMN llm_calls.cost_usd IS 'Dollars, from the tokens reported; 0 where the server turned the request away, none where it may have been billed unseen.';
+COMMENT ON COLUMN llm_calls.latency_ms IS 'From sending to the last byte, milliseconds; of a batch 0.';
+COMMENT ON COLUMN llm_calls.called_at IS 'When it was sent, UTC.';
+
+CREATE TABLE llm_prefixes (prefix VARCHAR NOT NULL, text VARCHAR NOT NULL);
+COMMENT ON TABLE llm_prefixes IS 'What requests share, once: with llm_calls.prompt, the whole request.';
+COMMENT ON COLUMN llm_prefixes.prefix IS 'Hash of text.';
+COMMENT ON COLUMN llm_prefixes.text IS 'Address, path and body as canonical JSON, with null for the user''s prompt.';
+
+CREATE TABLE llm_probes (
+    server VARCHAR NOT NULL, model VARCHAR NOT NULL, wish VARCHAR NOT NULL, found_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE llm_probes IS 'What a server has shown that it does when asked.';
+COMMENT ON COLUMN llm_probes.server IS 'Base URL.';
+COMMENT ON COLUMN llm_probes.model IS 'Model asked for.';
+COMMENT ON COLUMN llm_probes.wish IS 'schema, logprobs, echo or decisions.';
+COMMENT ON COLUMN llm_probes.found_at IS 'When, UTC.';
 
 CREATE VIEW score_table AS
 WITH latest AS (
@@ -460,6 +490,16 @@ JOIN dictionary_scores m ON m.run = l.run AND m.dictionary = c.dictionary AND m.
      AND m.scorer = c.scorer AND m.metric = c.metric AND m.design = c.design
 JOIN dictionaries d ON d.dictionary = c.dictionary;
 COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them.';
+
+CREATE VIEW llm_costs AS
+SELECT kind, model, channel, count(*) AS attempts, count(*) FILTER (WHERE status = 'ok') AS ok,
+       count(*) FILTER (WHERE cost_usd IS NULL) AS cost_unknown,
+       coalesce(sum(input_tokens), 0)::BIGINT AS input_tokens, coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens,
+       coalesce(sum(cache_read_tokens), 0)::BIGINT AS cache_read_tokens,
+       coalesce(sum(cache_write_tokens), 0)::BIGINT AS cache_write_tokens,
+       coalesce(sum(cost_usd), 0) AS cost_usd
+FROM llm_calls GROUP BY kind, model, channel ORDER BY kind, model, channel;
+COMMENT ON VIEW llm_costs IS 'The ledger: what every kind of call has cost so far, failures included.';
 
 CREATE VIEW feature_cards AS
 SELECT f.dictionary, f.feature, d.kind, d.hook, f.status, f.density, f.max_activation, f.n_firing, f.token_entropy,

@@ -138,13 +138,14 @@ CORRUPTIONS = [
     ("references_exist", "UPDATE pool_firing SET pools = [2, 1] WHERE feature = 3"),
     ("references_exist", "UPDATE dictionaries SET matched_to = 'sea' WHERE dictionary = 'random'"),
     ("references_exist", "DELETE FROM dictionaries WHERE dictionary = 'random'"),
+    ("references_exist", "DELETE FROM llm_prefixes"),
     *(
         ("keys_unique", f"INSERT INTO {table} FROM {table} LIMIT 1")
         for table in (
             "meta", "runs", "stages", "subjects", "vocab", "token_splits", "dictionaries", "features",
             "feature_splits", "feature_tokens", "contexts", "exemplars", "pool", "pool_firing", "logit_effects",
             "lookups", "explanations", "simulations", "judgements", "feature_blocks", "score_moments", "scores",
-            "dictionary_scores", "comparisons", "llm_calls",
+            "dictionary_scores", "comparisons", "llm_calls", "llm_prefixes", "llm_probes",
         )
     ),
     (

@@ -51,6 +51,10 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT run, a, b, explainer, scorer, metric, design FROM comparisons)) FROM comparisons
     UNION ALL SELECT 'llm_calls', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT request, sample, attempt FROM llm_calls)) FROM llm_calls
+    UNION ALL SELECT 'llm_prefixes', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT prefix FROM llm_prefixes)) FROM llm_prefixes
+    UNION ALL SELECT 'llm_probes', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT server, model, wish FROM llm_probes)) FROM llm_probes
     UNION ALL SELECT 'exemplars of the score split', count(*), (SELECT count(*) FROM (
         SELECT DISTINCT dictionary, feature, context, window_start FROM exemplars WHERE split = 'score'))
         FROM exemplars WHERE split = 'score'

@@ -1,4 +1,4 @@
--- What a row refers to is there: dictionaries, features, tokens, lookups, pool windows.
+-- What a row refers to is there: dictionaries, features, tokens, lookups, pool windows, prompts' prefixes.
 WITH of_features AS (
     SELECT DISTINCT 'exemplars' AS name, dictionary, feature FROM exemplars
     UNION ALL SELECT 'feature_tokens', dictionary, feature FROM feature_tokens
@@ -23,5 +23,7 @@ WITH of_features AS (
         FROM pool_firing
     UNION ALL SELECT 'dictionaries: matched_to ' || matched_to, matched_to NOT IN (SELECT dictionary FROM dictionaries)
         FROM dictionaries WHERE matched_to IS NOT NULL
+    UNION ALL SELECT 'llm_calls: prefix ' || prefix, prefix NOT IN (SELECT prefix FROM llm_prefixes)
+        FROM (SELECT DISTINCT prefix FROM llm_calls)
 )
 SELECT count(*) AS n_checked, count(*) FILTER (wrong) AS n_wrong, min(what) FILTER (wrong) AS example FROM missing;

@@ -1,0 +1,58 @@
+"""What may still be spent: before a call its worst case is set aside, after it only its cost is kept.
+
+So the sum of what was spent and what may at worst still be charged never passes `max_usd`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Budget:
+    """A ceiling in dollars; none: no ceiling. Belongs to one event loop."""
+
+    def __init__(self, max_usd: float | None, spent_usd: float = 0.0) -> None:
+        self.max_usd = max_usd
+        self.spent_usd = spent_usd
+        self.set_aside_usd = 0.0
+        self.exhausted = False
+        self._changed: list[asyncio.Future[None]] = []
+
+    async def set_aside(self, worst_usd: float) -> bool:
+        """False where the call could pass the ceiling. Waits for calls that are out, which settle for less."""
+        if self.max_usd is None or worst_usd == 0:
+            self.set_aside_usd += worst_usd
+            return True
+        while not self.exhausted:
+            if self.spent_usd + self.set_aside_usd + worst_usd <= self.max_usd + 1e-12:
+                self.set_aside_usd += worst_usd
+                return True
+            if self.set_aside_usd <= 1e-12:
+                self.exhausted = True
+                self._tell()
+                break
+            change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._changed.append(change)
+            await change
+        return False
+
+    def settle(self, worst_usd: float, cost_usd: float) -> None:
+        """The call is over: its worst case is free again, its cost is spent."""
+        self.set_aside_usd -= worst_usd
+        if self.set_aside_usd < 1e-12:
+            self.set_aside_usd = 0.0
+        self.spent_usd += cost_usd
+        self._tell()
+
+    def _tell(self) -> None:
+        changed, self._changed = self._changed, []
+        for change in changed:
+            if not change.done():
+                change.set_result(None)
+
+    def line(self) -> str:
+        """What a user is told when it stopped."""
+        return (
+            f"stopped at max_usd = {self.max_usd:g}: ${self.spent_usd:.4f} are spent, and the next call could pass it; "
+            "everything is kept, a higher --max-usd goes on from here"
+        )

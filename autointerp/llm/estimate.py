@@ -1,0 +1,68 @@
+"""What asks will cost, before anything is sent: for `--dry-run`.
+
+Prompt tokens are chars/4, or what the model has been seen to count; written tokens are what replies of that kind took
+so far, or all that they may take. The provider's caching is not counted on. Asks that the log can answer are free.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from autointerp.calls import ReplyReader
+from autointerp.llm.asks import Ask
+from autointerp.llm.capabilities import capabilities_of
+from autointerp.llm.models import LLMModel
+from autointerp.llm.prices import Channel, Prices
+from autointerp.llm.render import CHARS_PER_TOKEN, Request, render
+
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One kind of call."""
+
+    kind: str
+    calls: int  # to be sent
+    cached: int  # in the reply log already
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    most_usd: float
+    """Where every reply is as long as it may be."""
+
+
+def estimate(
+    asks: Iterable[Ask], model: LLMModel, log: ReplyReader | None = None, *, channel: Channel = "live"
+) -> list[Estimate]:
+    """By kind, in order of appearance. Raises ConfigError for wishes and prices as the calls themselves would."""
+    known, prices = capabilities_of(model), Prices(model)
+    per_char = (log and log.tokens_per_char(model.server, model.model)) or 1 / CHARS_PER_TOKEN
+    typical = log.typical_output(model.server, model.model) if log else {}
+    sums: dict[str, list[float]] = {}
+    asked: set[tuple[str, int]] = set()
+    stream = iter(asks)
+    while chunk := list(itertools.islice(stream, _CHUNK)):
+        requests = [(ask, render(ask, model, known)) for ask in chunk]
+        logged = log.look_up([(request.hash, ask.sample) for ask, request in requests]) if log else {}
+        for ask, request in requests:
+            key = (request.hash, ask.sample)
+            row = sums.setdefault(ask.kind, [0, 0, 0, 0, 0, 0])
+            if key in asked or (key in logged and logged[key].good):
+                row[1] += 1
+                continue
+            asked.add(key)
+            read, written = _tokens(request, per_char, typical.get(ask.kind))
+            cost = prices.expected(read, written, channel)
+            most = prices.expected(read, request.max_tokens, channel)
+            row[:] = [a + b for a, b in zip(row, (1, 0, read, written, cost, most), strict=True)]
+    return [
+        Estimate(kind, int(row[0]), int(row[1]), int(row[2]), int(row[3]), row[4], row[5]) for kind, row in sums.items()
+    ]
+
+
+def _tokens(request: Request, per_char: float, typical: float | None) -> tuple[int, int]:
+    written = request.max_tokens if typical is None else min(request.max_tokens, round(typical))
+    return round(request.chars * per_char), written

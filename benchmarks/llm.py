@@ -1,0 +1,212 @@
+"""What the LLM client costs and holds, against a local server in another process (tests/llm/server.py).
+
+    python benchmarks/llm.py [instant] [latency] [faults] [healthy] [--n 10000]
+
+instant   replies at once: requests/s a core with validation and durable commit, beside the bare SDK in the same run
+latency   100 ms a reply, 64 at once: share of the 640/s that there could be
+faults    requests with faults of every kind at 20 %: all end, nothing faulty is accepted, ledger equals server
+healthy   20,000 calls without faults: how many stay unresolved
+
+CPU time is this process's, all threads (the writer's too). Rates depend on what else the machine does; CPU time less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autointerp.llm.asks import Ask, InvalidReply
+from autointerp.llm.client import Session
+from autointerp.llm.models import LLMModel, Price
+from autointerp.store.replies import StoreReplyLog
+from autointerp.store.writer import StoreWriter
+
+SERVER = Path(__file__).parents[1] / "tests" / "llm" / "server.py"
+KEYS = [f"t{number}" for number in range(8)]
+SCHEMA = {
+    "type": "object",
+    "properties": {key: {"type": "integer", "enum": list(range(11))} for key in KEYS},
+    "required": KEYS,
+    "additionalProperties": False,
+}
+SYSTEM = "You are told what a feature of a language model fires on, and predict how strongly. " * 18
+PROMPT = "the quick brown fox jumps over the lazy dog and runs on " * 36
+CHECKED_FAULTS = (
+    "429_ms", "429_seconds", "429_date", "429_absent", "429_absurd", "429_nonsense", "529", "500", "502", "503",
+    "reset_before", "reset_mid", "cut", "html", "empty_body", "malformed", "missing_key", "extra_key", "fenced",
+    "trailing", "wrong_leaf", "out_of_range", "empty", "refusal", "truncated",
+)  # fmt: skip
+
+
+class Server:
+    """The test server in a process of its own."""
+
+    def __init__(self, **settings: Any) -> None:
+        arguments = [sys.executable, str(SERVER), json.dumps(settings)]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        assert self.process.stdout is not None
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def count(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/count") as reply:  # noqa: S310 - our own server
+            return dict(json.load(reply))
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def model(server: Server, provider: str, **more: Any) -> LLMModel:
+    name, base = ("claude-haiku-5-5", "") if provider == "anthropic" else ("gpt-6-luna", "/v1")
+    price = Price(input=0.1, output=0.5)
+    return LLMModel(provider=provider, model=name, base_url=server.url + base, price=price, **more)
+
+
+def in_range(value: Any) -> Any:
+    if not all(0 <= number <= 10 for number in value.values()):
+        raise InvalidReply("a value is out of range")
+    return value
+
+
+def asks(n: int) -> Iterator[Ask]:
+    for number in range(n):
+        yield Ask("simulate", SYSTEM, f"window {number}: {PROMPT}", 200, schema=SCHEMA, parse=in_range)
+
+
+async def ask(log: StoreReplyLog, what: LLMModel, n: int) -> tuple[Counter[str], float, float]:
+    """Counts of statuses, wall and CPU seconds."""
+    statuses: Counter[str] = Counter()
+    async with Session(log) as session:
+        wall, cpu = time.perf_counter(), time.process_time()
+        async for answer in session.ask_all(asks(n), what):
+            statuses[answer.status] += 1
+        return statuses, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def run(what: LLMModel, n: int, warm_up: int = 0) -> tuple[Counter[str], float, float, StoreReplyLog]:
+    with tempfile.TemporaryDirectory() as folder, StoreWriter.open(Path(folder) / "bench.duckdb") as store:
+        with StoreReplyLog(store) as log:
+            if warm_up:
+                asyncio.run(ask(log, what.model_copy(update={"max_tokens": 7}), warm_up))
+                log.commit_s.clear()
+            statuses, wall, cpu = asyncio.run(ask(log, what, n))
+        [log.totals] = store.rows("""
+            SELECT count(*) AS attempts, coalesce(sum(input_tokens), 0)::BIGINT AS input_tokens,
+                   coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens, count(input_tokens) AS reported,
+                   count(*) FILTER (WHERE cost_usd IS NULL) AS unknown, sum(cost_usd) AS cost_usd FROM llm_calls
+        """)  # type: ignore[attr-defined]
+        return statuses, wall, cpu, log
+
+
+async def bare_sdk(what: LLMModel, n: int, at_once: int) -> float:
+    """CPU seconds of the SDK alone: create(), aiohttp transport, nothing checked, nothing kept."""
+    from autointerp.llm.capabilities import capabilities_of
+    from autointerp.llm.render import render
+
+    todo = iter([render(one, what, capabilities_of(what)).body for one in asks(n)])
+    if what.provider == "anthropic":
+        import anthropic
+
+        options = {"api_key": "none", "base_url": what.server, "max_retries": 0}
+        client: Any = anthropic.AsyncAnthropic(http_client=anthropic.DefaultAioHttpClient(), **options)
+        create = client.messages.create
+    else:
+        import openai
+
+        options = {"api_key": "none", "base_url": what.server, "max_retries": 0}
+        client = openai.AsyncOpenAI(http_client=openai.DefaultAioHttpClient(), **options)
+        create = client.chat.completions.create
+
+    async def work() -> None:
+        for body in todo:
+            await create(**body)
+
+    await create(**next(todo))
+    cpu = time.process_time()
+    await asyncio.gather(*(work() for _ in range(at_once)))
+    used = time.process_time() - cpu
+    await client.close()
+    return used
+
+
+def shown_commits(log: StoreReplyLog) -> str:
+    times = sorted(log.commit_s)
+
+    def at(share: float) -> str:
+        return f"{1000 * times[min(len(times) - 1, int(share * len(times)))]:.1f}"
+
+    return f"{len(times)} commits: p50 {at(0.5)} p99 {at(0.99)} p99.9 {at(0.999)} ms"
+
+
+def instant(n: int) -> None:
+    for provider in ("openai", "anthropic"):
+        with Server() as server:
+            what = model(server, provider)
+            statuses, wall, cpu, log = run(what, n, warm_up=200)
+            bare = asyncio.run(bare_sdk(what, n, 64))
+        print(
+            f"instant, {provider}: {n / cpu:.0f} requests/s a core ({1e6 * cpu / n:.0f} us CPU a request, "
+            f"bare SDK {1e6 * bare / n:.0f} us), {n / wall:.0f}/s wall, {dict(statuses)}; {shown_commits(log)}"
+        )
+
+
+def latency(n: int) -> None:
+    for provider in ("openai", "anthropic"):
+        with Server(latency_s=0.1) as server:
+            statuses, wall, cpu, log = run(model(server, provider), n, warm_up=200)
+        print(
+            f"100 ms, 64 at once, {provider}: {n / wall:.0f}/s, {100 * n / wall / 640:.0f} % of 640/s, "
+            f"{1e6 * cpu / n:.0f} us CPU a request, {dict(statuses)}; {shown_commits(log)}"
+        )
+
+
+def faults(n: int) -> None:
+    for provider in ("openai", "anthropic"):
+        with Server(share=0.2, faults=CHECKED_FAULTS, latency_s=0.01) as server:
+            statuses, wall, _, log = run(model(server, provider, timeout_s=20), n)
+            count = server.count()
+        totals = log.totals  # type: ignore[attr-defined]
+        equal = all(totals[name] == count[name] for name in ("input_tokens", "output_tokens"))
+        equal = equal and totals["attempts"] == count["requests"]
+        equal = equal and totals["reported"] == count["billed"] - count["lost"]
+        print(
+            f"faults 20 %, {provider}: {n} requests in {wall:.0f} s, {dict(statuses)}; the ledger "
+            f"{'equals' if equal else 'DIFFERS FROM'} the server's count ({count['requests']} attempts, "
+            f"{count['billed']} billed, {count['lost']} of them lost on the way; cost unknown {totals['unknown']}); "
+            f"{sum(count['faults'].values())} faults; {shown_commits(log)}"
+        )
+        if sum(statuses.values()) != n or not equal:
+            sys.exit(1)
+
+
+def healthy(_: int) -> None:
+    with Server() as server:
+        statuses, wall, _, log = run(model(server, "openai"), 20_000)
+    print(f"healthy: 20,000 calls in {wall:.0f} s, {20_000 - statuses['ok']} unresolved; {shown_commits(log)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = {"instant": instant, "latency": latency, "faults": faults, "healthy": healthy}
+    parser.add_argument("parts", nargs="*", choices=[[], *parts], default=[])
+    parser.add_argument("--n", type=int, default=10_000)
+    arguments = parser.parse_args()
+    for part in arguments.parts or parts:
+        parts[part](arguments.n)
+
+
+if __name__ == "__main__":
+    main()

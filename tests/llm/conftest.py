@@ -1,0 +1,111 @@
+"""A test server in a process of its own, models that point at it, and reply logs on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autointerp.llm.asks import Answer, Ask, InvalidReply
+from autointerp.llm.client import Session
+from autointerp.llm.models import LLMModel
+from autointerp.store.replies import StoreReplyLog
+from autointerp.store.writer import StoreWriter
+
+KEYS = [f"t{number}" for number in range(4)]
+SCHEMA = {
+    "type": "object",
+    "properties": {key: {"type": "integer", "enum": list(range(12))} for key in KEYS},
+    "required": KEYS,
+    "additionalProperties": False,
+}
+DEFAULTS: dict[str, Any] = {
+    "seed": 0, "faults": [], "share": 0.0, "latency_s": 0.0, "slow_s": 0.0, "always": None, "rpm": None,
+    "logprobs": True, "schema": True, "shuffle_echo": False, "key": None, "answer": None, "extra_text": 0,
+}  # fmt: skip
+
+
+class Server:
+    """tests/llm/server.py, running."""
+
+    def __init__(self) -> None:
+        path = Path(__file__).with_name("server.py")
+        self.process = subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def count(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/count") as reply:
+            return dict(json.load(reply))
+
+    def set(self, **settings: Any) -> None:
+        """New settings, the others as by default; the count starts again."""
+        data = json.dumps(DEFAULTS | settings).encode()
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/settings", data, method="POST")) as reply:
+            reply.read()
+
+    def model(self, provider: str, **more: Any) -> LLMModel:
+        name, base = ("claude-haiku-5-5", "") if provider == "anthropic" else ("gpt-6-luna", "/v1")
+        settings = {"provider": provider, "model": name, "base_url": self.url + base, "timeout_s": 10.0}
+        return LLMModel(**settings | more)
+
+
+@pytest.fixture(scope="session")
+def running_server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+@pytest.fixture
+def server(running_server: Server) -> Server:
+    running_server.set()
+    return running_server
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[StoreReplyLog]:
+    with StoreWriter.open(tmp_path / "calls.duckdb") as store, StoreReplyLog(store) as replies:
+        yield replies
+
+
+def in_range(value: Any) -> Any:
+    if max(value.values()) > 10:
+        raise InvalidReply("a value is above 10")
+    return value
+
+
+@pytest.fixture
+def make_asks() -> Callable[..., list[Ask]]:
+    """n asks with a schema, for numbers in a range."""
+
+    def make(n: int, **more: Any) -> list[Ask]:
+        fields: dict[str, Any] = {"kind": "simulate", "system": "Predict.", "max_tokens": 100, "schema": SCHEMA}
+        asks = [
+            Ask(**fields | {"prompt": f"window {number}", "about": {"feature": number}} | more) for number in range(n)
+        ]
+        return asks
+
+    return make
+
+
+@pytest.fixture
+def ask(log: StoreReplyLog) -> Callable[..., list[Answer]]:
+    """Asks in one session over `log`."""
+
+    def run(asks: Iterable[Ask], model: LLMModel, **session: Any) -> list[Answer]:
+        async def all_of() -> list[Answer]:
+            async with Session(log, **session) as open_session:
+                return [answer async for answer in open_session.ask_all(asks, model)]
+
+        return asyncio.run(all_of())
+
+    return run

@@ -1,0 +1,395 @@
+"""A server of both APIs for tests: scripted answers, injected faults, and a count of what would be billed.
+
+    python tests/llm/server.py [SETTINGS AS JSON]        prints its port, serves until killed
+
+POST /v1/messages, /v1/chat/completions, /v1/completions (echo), /v1/decisions; GET /count, POST /settings, GET /seen.
+
+An answer is a function of the request; whether a request meets a fault is a function of (seed, request, how many times
+it was seen). Everything that was generated is counted as billed under the request's hash; where the reply never
+arrived whole, it is counted as `lost` too, because no client can know what it cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import hashlib
+import json
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+from aiohttp import web
+
+WAITS = ("429_ms", "429_seconds", "429_date", "429_absent", "429_absurd", "429_nonsense", "529")
+ERRORS = ("500", "502", "503", "reset_before", "reset_mid", "cut", "html", "empty_body")
+USELESS = ("malformed", "missing_key", "extra_key", "fenced", "trailing", "wrong_leaf", "out_of_range", "empty")
+ENDS = ("refusal", "truncated")
+FAULTS = WAITS + ERRORS + USELESS + ENDS
+FAULTY = "FAULTY"  # stands in every text of a faulted reply that could be mistaken for an answer
+
+settings: dict[str, Any] = {
+    "seed": 0, "faults": [], "share": 0.0, "latency_s": 0.0, "slow_s": 0.0, "always": None, "rpm": None,
+    "logprobs": True, "schema": True, "shuffle_echo": False, "key": None, "answer": None, "extra_text": 0,
+}  # fmt: skip
+count: dict[str, Any] = {}
+seen: Counter[str] = Counter()
+bucket = {"tokens": 0.0, "at": 0.0}
+
+
+def reset_count() -> None:
+    seen.clear()
+    count.clear()
+    count.update(
+        requests=0, billed=0, lost=0, input_tokens=0, output_tokens=0, cache_read_tokens=0, cache_write_tokens=0,
+        lost_input_tokens=0, by_request={}, faults={}, in_flight=0, most_in_flight=0, bodies=[], starts=[],
+    )  # fmt: skip
+
+
+def unit(*parts: Any) -> float:
+    digest = hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") / 2**64
+
+
+def instance(schema: dict[str, Any], name: str, at: str = "") -> Any:
+    """A value of the schema, decided by `name`."""
+    kind = schema["type"]
+    if "enum" in schema:
+        return schema["enum"][int(unit(name, at) * (len(schema["enum"]) - 1))]  # never the last: that is "out_of_range"
+    if kind == "object":
+        return {key: instance(inner, name, f"{at}.{key}") for key, inner in schema["properties"].items()}
+    if kind == "array":
+        return [instance(schema["items"], name, f"{at}[{i}]") for i in range(3)]
+    return {
+        "string": f"text {name[:8]}", "integer": int(10 * unit(name, at)), "number": unit(name, at),
+        "boolean": unit(name, at) < 0.5,
+    }[kind]  # fmt: skip
+
+
+def spoilt(value: Any, fault: str) -> str:
+    """The text of a reply with a fault in it."""
+    whole = json.dumps(value)
+    if fault == "malformed":
+        return whole[: len(whole) // 2] + FAULTY
+    if fault == "fenced":
+        return f"```json\n{whole}\n```"
+    if fault == "trailing":
+        return f"{whole}\nI hope that helps! {FAULTY}"
+    if fault == "empty":
+        return ""
+    if isinstance(value, dict):
+        value = dict(value)
+        first = next(iter(value))
+        if fault == "missing_key":
+            del value[first]
+        elif fault == "extra_key":
+            value["one_more"] = FAULTY
+        elif fault == "wrong_leaf":
+            value[first] = ["yes"]
+        elif fault == "out_of_range":
+            value[first] = 11 if isinstance(value[first], int) else None
+    return json.dumps(value)
+
+
+def split_tokens(text: str) -> list[str]:
+    return [text[i : i + 4] for i in range(0, len(text), 4)]
+
+
+def logprob_of(*parts: Any) -> float:
+    return -0.01 - 5 * unit(*parts)
+
+
+def fault_for(request_hash: str, nth: int) -> str | None:
+    if settings["always"]:
+        return settings["always"]
+    kinds = settings["faults"]
+    if kinds and unit(settings["seed"], request_hash, nth, "fault") < settings["share"]:
+        return kinds[int(unit(settings["seed"], request_hash, nth, "kind") * len(kinds))]
+    return None
+
+
+def turn_away(fault: str, anthropic: bool) -> web.Response:
+    headers = {
+        "429_ms": {"retry-after-ms": "40"},
+        "429_seconds": {"retry-after": "0.05"},
+        "429_date": {"retry-after": email.utils.formatdate(time.time() + 1, usegmt=True)},
+        "429_absurd": {"retry-after": "86400"},
+        "429_nonsense": {"retry-after": "soon"},
+    }.get(fault, {})
+    kind = "overloaded_error" if fault == "529" else "rate_limit_error"
+    return error(529 if fault == "529" else 429, kind, "slow down", anthropic, headers)
+
+
+def error(status: int, kind: str, message: str, anthropic: bool, headers: dict[str, str] | None = None) -> web.Response:
+    inner = {"type": kind, "message": message} | ({} if anthropic else {"code": kind, "param": None})
+    return web.json_response({"type": "error", "error": inner}, status=status, headers=headers)
+
+
+async def broken(request: web.Request, fault: str, whole: bytes) -> web.StreamResponse:
+    """Replies that never arrive whole."""
+    assert request.transport is not None
+    if fault == "reset_before":
+        request.transport.abort()
+        return web.Response()
+    if fault == "cut":  # a body that says it is whole, and is not
+        return web.Response(body=whole[: len(whole) // 3], content_type="application/json")
+    response = web.StreamResponse(headers={"content-length": str(len(whole)), "content-type": "application/json"})
+    await response.prepare(request)
+    await response.write(whole[: len(whole) // 3])
+    request.transport.abort()
+    return response
+
+
+def key_of(request: web.Request) -> str:
+    return request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+async def handle(request: web.Request) -> web.StreamResponse:
+    count["in_flight"] += 1
+    count["most_in_flight"] = max(count["most_in_flight"], count["in_flight"])
+    try:
+        return await answer(request)
+    finally:
+        count["in_flight"] -= 1
+
+
+async def answer(request: web.Request) -> web.StreamResponse:
+    raw = await request.read()
+    body = json.loads(raw)
+    anthropic = request.path == "/v1/messages"
+    request_hash = hashlib.blake2b(request.path.encode() + raw, digest_size=16).hexdigest()
+    nth = seen[request_hash]
+    seen[request_hash] += 1
+    count["requests"] += 1
+    if len(count["bodies"]) < 50:
+        count["bodies"].append({"path": request.path, "body": body})
+    if len(count["starts"]) < 5000:
+        count["starts"].append(time.monotonic())
+    if settings["key"] and key_of(request) != settings["key"]:
+        return error(401, "authentication_error", f"Incorrect API key provided: {key_of(request)}.", anthropic)
+    if settings["rpm"] and not take_token():
+        return error(429, "rate_limit_error", "over the rate", anthropic, {"retry-after-ms": "50"})
+    fault = fault_for(request_hash, nth)
+    if fault:
+        count["faults"][fault] = count["faults"].get(fault, 0) + 1
+    if settings["latency_s"]:
+        await asyncio.sleep(settings["latency_s"])
+    if fault == "slow":
+        await asyncio.sleep(settings["slow_s"])
+    if fault in WAITS:
+        return turn_away(fault, anthropic)
+    if fault in ("400", "401", "402", "403", "404", "413"):
+        return error(int(fault), "some_error", f"refused with {fault}; your key is {key_of(request)}", anthropic)
+    if fault == "insufficient_quota":
+        return error(429, "insufficient_quota", "You exceeded your current quota", anthropic, {"retry-after": "1"})
+    if fault == "spend_limit":
+        return error(429, "enforced_spend_limit_reached_error", "spend limit reached", anthropic)
+    if fault == "context_length":
+        return error(400, "context_length_exceeded", "This model's maximum context length is 8192 tokens", anthropic)
+    if fault == "invalid_prompt":
+        return error(400, "invalid_prompt", "flagged by our usage policy", anthropic)
+    if fault in ("500", "502", "503"):
+        return error(int(fault), "api_error", "internal", anthropic, {"retry-after": "0"} if fault == "503" else None)
+    if fault == "html":
+        return web.Response(text="<html><body>Welcome to our proxy</body></html>", content_type="text/html")
+    if fault == "empty_body":
+        return web.Response(body=b"", content_type="application/json")
+    reply, usage = ROUTES[request.path](body, fault, request_hash + (f"/{nth}" if body.get("temperature") else ""))
+    lost = fault in ("reset_before", "reset_mid", "cut", "slow")
+    bill(request_hash, usage, lost)
+    whole = json.dumps(reply).encode()
+    if fault in ("reset_before", "reset_mid", "cut"):
+        return await broken(request, fault, whole)
+    return web.Response(body=whole, content_type="application/json")
+
+
+def take_token() -> bool:
+    now = time.monotonic()
+    rate = settings["rpm"] / 60
+    bucket["tokens"] = min(rate / 4, bucket["tokens"] + (now - bucket["at"]) * rate) if bucket["at"] else rate / 4
+    bucket["at"] = now
+    if bucket["tokens"] < 1:
+        return False
+    bucket["tokens"] -= 1
+    return True
+
+
+def bill(request_hash: str, usage: tuple[int, int, int, int], lost: bool) -> None:
+    count["by_request"][request_hash] = count["by_request"].get(request_hash, 0) + 1
+    count["billed"] += 1
+    if lost:
+        count["lost"] += 1
+        return
+    for name, tokens in zip(
+        ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"), usage, strict=True
+    ):
+        count[name] += tokens
+
+
+def written(schema: dict[str, Any] | None, fault: str | None, name: str) -> str:
+    if settings["answer"] is not None:
+        return settings["answer"]
+    if schema is None or not settings["schema"]:
+        text = f"some words about {name[:8]} " + "x" * settings["extra_text"]
+        return text if fault not in USELESS else ("" if fault == "empty" else text)
+    value = instance(schema, name)
+    return spoilt(value, fault) if fault in USELESS else json.dumps(value)
+
+
+def prefix_tokens(text: str) -> int:
+    return len(text) // 4
+
+
+def messages(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, tuple[int, int, int, int]]:
+    schema = body.get("output_config", {}).get("format", {}).get("schema")
+    text = written(schema, fault, name)
+    system = body.get("system", [])
+    cached = sum(prefix_tokens(block["text"]) for block in system if "cache_control" in block)
+    plain = sum(prefix_tokens(block["text"]) for block in system if "cache_control" not in block)
+    plain += prefix_tokens(body["messages"][-1]["content"]) + 3
+    known = bool(cached) and (("warm", cached) in warm)
+    warm.add(("warm", cached))
+    stop = "end_turn"
+    content: list[Any] = [{"type": "text", "text": text}]
+    extra: dict[str, Any] = {}
+    if fault == "refusal":
+        stop, content, extra = "refusal", [], {"stop_details": {"type": "refusal", "category": "bio"}}
+    if fault == "truncated":
+        stop, content = "max_tokens", [{"type": "text", "text": text[: len(text) // 2]}]
+    out = len(text) // 4 + 1
+    read, write = (cached, 0) if known else (0, cached)
+    usage = {
+        "input_tokens": plain, "cache_read_input_tokens": read, "cache_creation_input_tokens": write,
+        "output_tokens": out, "service_tier": "standard",
+    }  # fmt: skip
+    reply = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": body["model"] + "-2026", "content": content,
+        "stop_reason": stop, "stop_sequence": None, "usage": usage,
+    }  # fmt: skip
+    return reply | extra, (plain + cached, out, read, write)
+
+
+warm: set[Any] = set()
+
+
+def chat(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, tuple[int, int, int, int]]:
+    wanted = body.get("response_format") or {}
+    schema = wanted.get("json_schema", {}).get("schema") or wanted.get("schema")
+    text = written(schema, fault, name)
+    finish, refusal = "stop", None
+    if fault == "refusal":
+        refusal, text = "I cannot help with that.", None
+    if fault == "truncated":
+        finish, text = "length", text[: len(text) // 2]
+    logprobs = None
+    if body.get("logprobs") and settings["logprobs"]:
+        logprobs = {"content": [chat_token(token, i, body, name) for i, token in enumerate(split_tokens(text or ""))]}
+    total = sum(prefix_tokens(message["content"]) for message in body["messages"]) + 3
+    out = len(text or "") // 4 + 1
+    usage = {
+        "prompt_tokens": total, "completion_tokens": out, "total_tokens": total + out,
+        "prompt_tokens_details": {"cached_tokens": total // 2}, "completion_tokens_details": {"reasoning_tokens": 0},
+    }  # fmt: skip
+    message = {"role": "assistant", "content": text, "refusal": refusal}
+    choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": logprobs}
+    reply = {
+        "id": "c", "object": "chat.completion", "created": 1, "model": body["model"] + "-2026", "choices": [choice],
+        "usage": usage, "service_tier": "default",
+    }  # fmt: skip
+    return reply, (total, out, total // 2, 0)
+
+
+def chat_token(token: str, i: int, body: dict[str, Any], name: str) -> dict[str, Any]:
+    value = logprob_of(name, i)
+    top = [{"token": token, "logprob": value, "bytes": None}]
+    top += [{"token": f"alt{j}", "logprob": value - j, "bytes": None} for j in range(1, body.get("top_logprobs", 1))]
+    return {"token": token, "logprob": value, "bytes": None, "top_logprobs": top}
+
+
+def completions(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, tuple[int, int, int, int]]:
+    prompt = body["prompt"]
+    tokens = split_tokens(prompt)
+    salt = seen.total() if settings["shuffle_echo"] else 0
+    values = [None, *(logprob_of(prompt[: 4 * i], salt) for i in range(1, len(tokens)))]
+    offsets = [4 * i for i in range(len(tokens))]
+    if body["max_tokens"]:
+        tokens, values, offsets = [*tokens, " new"], [*values, -1.0], [*offsets, len(prompt)]
+    top = [None if value is None else {token: value} for token, value in zip(tokens, values, strict=True)]
+    logprobs = {"tokens": tokens, "token_logprobs": values, "top_logprobs": top, "text_offset": offsets}
+    if not (body.get("echo") and settings["logprobs"]):
+        logprobs = None
+    usage = {"prompt_tokens": len(tokens), "completion_tokens": 0, "total_tokens": len(tokens)}
+    choice = {"index": 0, "text": prompt, "finish_reason": "length", "logprobs": logprobs}
+    reply = {"id": "c", "object": "text_completion", "created": 1, "model": body["model"], "choices": [choice]}
+    return reply | {"usage": usage}, (len(tokens), 0, 0, 0)
+
+
+def decisions(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, tuple[int, int, int, int]]:
+    answers: list[Any] = []
+    for number, question in enumerate(body["questions"]):
+        chance = unit(name, number)
+        kind = question["type"]
+        one: dict[str, Any] = {"type": kind, "name": question.get("name")}
+        if kind == "predicate":
+            one["probability"] = chance
+        else:
+            options = [
+                option.get("label", option.get("value")) for option in question.get("levels") or question["choices"]
+            ]
+            each = [{"probability": 1 / len(options), "value": i, "label": option} for i, option in enumerate(options)]
+            one |= {"probabilities": each, "confidence": 1 / len(options)}
+            one |= {"score": chance * (len(options) - 1)} if kind == "score" else {"choice": options[0]}
+        answers.append(one)
+    if fault == "missing_key":
+        answers = answers[1:]
+    if fault == "refusal":
+        answers = [{"type": "refusal", "name": question.get("name")} for question in body["questions"]]
+    total = prefix_tokens(body["input"]) + 3
+    usage = {
+        "input_tokens": total, "output_tokens": 0, "total_tokens": total,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    }  # fmt: skip
+    return {"answers": answers, "model": body["model"], "usage": usage}, (total, 0, 0, 0)
+
+
+ROUTES = {
+    "/v1/messages": messages, "/v1/chat/completions": chat, "/v1/completions": completions, "/v1/decisions": decisions,
+}  # fmt: skip
+
+
+async def get_count(_: web.Request) -> web.Response:
+    return web.json_response(count)
+
+
+async def post_settings(request: web.Request) -> web.Response:
+    """New settings; the count starts again."""
+    settings.update(await request.json())
+    reset_count()
+    return web.json_response(settings)
+
+
+def main() -> None:
+    settings.update(json.loads(sys.argv[1]) if len(sys.argv) > 1 else {})
+    reset_count()
+    app = web.Application(client_max_size=64_000_000)
+    for path in ROUTES:
+        app.router.add_post(path, handle)
+    app.router.add_get("/count", get_count)
+    app.router.add_post("/settings", post_settings)
+
+    async def serve() -> None:
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        assert site._server is not None
+        print(site._server.sockets[0].getsockname()[1], flush=True)  # type: ignore[attr-defined]
+        await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()

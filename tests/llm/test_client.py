@@ -1,0 +1,453 @@
+"""The client against a server on real sockets, through the real SDKs."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autointerp.errors import ConfigError, ProviderError, UserError
+from autointerp.llm.asks import Answer, Ask
+from autointerp.llm.client import Session
+from autointerp.llm.models import CapabilityChanges, LLMModel, Price
+
+PROVIDERS = ("anthropic", "openai")
+Run = Callable[..., list[Answer]]
+Make = Callable[..., list[Ask]]
+
+
+def rows(log: Any, sql: str = "SELECT * FROM llm_calls ORDER BY request, sample, attempt") -> list[dict[str, Any]]:
+    return list(log._read.rows(sql))
+
+
+def statuses(answers: list[Answer]) -> Counter[str]:
+    return Counter(answer.status for answer in answers)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_answers_are_logged_and_replayed(server: Any, log: Any, ask: Run, make_asks: Make, provider: str) -> None:
+    model = server.model(provider, price=Price(input=1, output=10, cache_read=0.1, cache_write=2))
+    first = ask(make_asks(40), model)
+    assert statuses(first) == {"ok": 40}
+    assert sorted(answer.ask.about["feature"] for answer in first) == list(range(40))
+    assert all(set(answer.data) == {"t0", "t1", "t2", "t3"} and not answer.cached for answer in first)
+    count = server.count()
+    assert (count["requests"], count["billed"]) == (40, 40)
+    [ledger] = log.ledger()
+    for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
+        assert getattr(ledger, name) == count[name], name
+    assert ledger.cost_usd == pytest.approx(sum(answer.cost_usd for answer in first))
+    assert ledger.cost_usd > 0
+    row = rows(log)[0]
+    assert (row["status"], row["reason"], row["http_status"], row["attempt"]) == ("ok", "", 200, 1)
+    assert row["returned_model"] == first[0].model == f"{model.model}-2026"
+    assert row["latency_ms"] > 0
+    assert "feature" in json.loads(row["about"])
+    prefixes = rows(log, "SELECT * FROM llm_prefixes")
+    assert [one["prefix"] for one in prefixes] == [row["prefix"]], "what is shared is kept once"
+
+    again = ask(make_asks(40), model)
+    assert {(a.request, a.text, str(a.data)) for a in again} == {(a.request, a.text, str(a.data)) for a in first}
+    assert all(answer.cached and answer.cost_usd == 0 for answer in again)
+    assert server.count()["requests"] == 40
+
+    anew = ask(make_asks(40), model, refresh=True)
+    assert not any(answer.cached for answer in anew)
+    assert server.count()["requests"] == 80
+    assert [one["n"] for one in rows(log, "SELECT max(attempt) AS n FROM llm_calls")] == [2]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    ("fault", "status", "attempts"),
+    [
+        ("refusal", "refused", 1), ("truncated", "truncated", 1), ("empty", "empty", 3),
+        ("malformed", "unparseable", 3), ("fenced", "unparseable", 3), ("trailing", "unparseable", 3),
+        ("missing_key", "invalid", 3), ("extra_key", "invalid", 3), ("wrong_leaf", "invalid", 3),
+        ("out_of_range", "invalid", 3),
+    ],
+)  # fmt: skip
+def test_a_reply_that_is_no_answer_has_a_status_and_is_asked_again_next_time(
+    server: Any, log: Any, ask: Run, make_asks: Make, provider: str, fault: str, status: str, attempts: int
+) -> None:
+    server.set(always=fault)
+    model = server.model(provider, price=Price(input=1, output=1))
+
+    def strict(value: Any) -> Any:
+        from autointerp.llm.asks import InvalidReply
+
+        if max(value.values()) > 10:
+            raise InvalidReply("above 10")
+        return value
+
+    [answer] = ask(make_asks(1, parse=strict), model)
+    assert (answer.status, answer.data) == (status, None)
+    assert answer.reason
+    kept = rows(log)
+    assert [row["status"] for row in kept] == [status] * attempts
+    assert all(row["reply"] is not None and row["stop_reason"] and row["cost_usd"] > 0 for row in kept)
+    count = server.count()
+    assert log.ledger()[0].input_tokens == count["input_tokens"], "what is no answer was paid for all the same"
+    server.set()
+    [answer] = ask(make_asks(1, parse=strict), model)
+    assert (answer.status, answer.cached) == ("ok", False)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    ("fault", "status", "unknown"),
+    [
+        ("500", "server_error", False), ("503", "server_error", False), ("reset_before", "no_connection", True),
+        ("reset_mid", "no_connection", True), ("cut", "broken_body", True), ("html", "broken_body", True),
+        ("empty_body", "broken_body", True), ("slow", "timeout", True),
+    ],
+)  # fmt: skip
+def test_errors_are_tried_again_up_to_a_bound(
+    server: Any, log: Any, ask: Run, make_asks: Make, provider: str, fault: str, status: str, unknown: bool
+) -> None:
+    slow = {"timeout_s": 0.3} if fault == "slow" else {}
+    model = server.model(provider, attempts=2, price=Price(input=1, output=1), **slow)
+    ask(make_asks(1, prompt="the server answers"), model)
+    server.set(always=fault, slow_s=0.5)
+
+    async def work() -> list[Answer]:
+        async with Session(log) as session:
+            [_] = [one async for one in session.ask_all(make_asks(1, prompt="the server answers"), model)]
+            limiter = session._limiters[provider, model.server]
+            limiter.ok(0.0)
+            return [one async for one in session.ask_all(make_asks(1), model)]
+
+    [answer] = asyncio.run(work())
+    assert answer.status == "api_error"
+    assert "2 attempts failed" in answer.reason
+    failed = rows(log, "SELECT * FROM llm_calls WHERE status <> 'ok'")
+    assert [row["status"] for row in failed] == [status] * 2
+    assert [row["cost_usd"] for row in failed] == [None if unknown else 0.0] * 2
+
+
+@pytest.mark.parametrize("fault", ["429_ms", "429_date", "429_absent", "429_absurd", "529"])
+def test_waiting_for_a_limit_burns_no_attempts(server: Any, log: Any, ask: Run, make_asks: Make, fault: str) -> None:
+    server.set(share=0.3, faults=[fault], seed=4)
+    answers = ask(make_asks(12), server.model("anthropic", attempts=1, concurrency=6))
+    assert statuses(answers) == {"ok": 12}
+    turned_away = rows(log, "SELECT * FROM llm_calls WHERE status = 'rate_limited'")
+    assert len(turned_away) == server.count()["faults"][fault] > 0
+    assert all(row["cost_usd"] == 0 and row["prompt"] is None for row in turned_away)
+
+
+def test_a_rate_is_kept_to_without_giving_up(server: Any, ask: Run, make_asks: Make) -> None:
+    """600 a minute, 16 at once: SDK retries gave up 22 of 60 requests in 304 calls (PROVIDERS.md)."""
+    server.set(rpm=1200)
+    answers = ask(make_asks(60), server.model("openai", concurrency=16))
+    assert statuses(answers) == {"ok": 60}
+    assert server.count()["requests"] < 200
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("fault", ["400", "401", "402", "403", "404", "insufficient_quota", "spend_limit"])
+def test_what_ends_a_run_ends_it_once_with_its_cause(
+    server: Any, log: Any, ask: Run, make_asks: Make, monkeypatch: pytest.MonkeyPatch, provider: str, fault: str
+) -> None:
+    monkeypatch.setenv("THE_KEY", "sk-very-secret-1234")
+    server.set(always=fault, latency_s=0.02)
+    with pytest.raises(ProviderError, match="stopped the run") as caught:
+        ask(make_asks(200, schema=None), server.model(provider, concurrency=8, key_env="THE_KEY"))
+    assert server.count()["requests"] <= 8
+    assert "sk-very-secret" not in str(caught.value)
+    assert "HTTP" in str(caught.value)
+    assert rows(log)[0]["status"] == "api_error"
+    assert "sk-very-secret" not in str(rows(log))
+
+
+@pytest.mark.parametrize(("fault", "status"), [("context_length", "api_error"), ("invalid_prompt", "refused")])
+def test_what_is_wrong_with_one_request_ends_that_one(
+    server: Any, ask: Run, make_asks: Make, fault: str, status: str
+) -> None:
+    server.set(share=0.3, faults=[fault])
+    found = statuses(ask(make_asks(30), server.model("openai")))
+    assert set(found) == {"ok", status}
+    assert found["ok"] + found[status] == 30
+
+
+def test_a_server_that_never_answers_ends_the_run(server: Any, log: Any, ask: Run, make_asks: Make) -> None:
+    nobody = LLMModel(provider="openai", model="m", base_url="http://127.0.0.1:9/v1", attempts=2)
+    with pytest.raises(ProviderError, match="has answered nothing; 2 attempts"):
+        ask(make_asks(3), nobody)
+    assert {row["cost_usd"] for row in rows(log)} == {0.0}, "nobody was reached, so nobody was paid"
+    server.set(always="500")
+    with pytest.raises(ProviderError, match="json_object"):
+        ask(make_asks(3), server.model("openai", attempts=2))
+
+
+def test_the_key_is_nowhere(
+    server: Any, log: Any, ask: Run, make_asks: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-secret-5678")
+    server.set(key="sk-ant-secret-5678", answer='{"t0": "sk-ant-secret-5678"}')
+    answers = ask(make_asks(2), server.model("anthropic", replies=1))
+    assert statuses(answers) == {"invalid": 2}
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-wrong-5678")
+    with pytest.raises(ProviderError, match=r"401.*\[key\]"):
+        ask(make_asks(3), server.model("anthropic"))
+    log.flush()
+    for path in tmp_path.iterdir():
+        assert b"-5678" not in path.read_bytes(), path
+    assert "-5678" not in str(answers)
+
+
+def test_a_key_that_is_missing_is_named_before_anything_is_sent(
+    log: Any, ask: Run, make_asks: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    model = LLMModel(
+        provider="anthropic", model="claude-haiku-5-5", base_url="http://192.0.2.1", price=Price(input=1, output=1)
+    )
+    with pytest.raises(UserError, match="ANTHROPIC_API_KEY"):
+        ask(make_asks(2), model)
+    assert rows(log) == []
+
+
+def test_wishes_are_refused_before_the_first_call(server: Any, ask: Run, make_asks: Make) -> None:
+    with pytest.raises(ConfigError, match="gives no log probabilities"):
+        ask(make_asks(5, logprobs=5), server.model("anthropic"))
+    with pytest.raises(ConfigError, match="price"):
+        ask(make_asks(5), LLMModel(provider="openai", model="x", base_url="http://192.0.2.1/v1"))
+    assert server.count()["requests"] == 0
+
+
+def test_a_server_that_answers_without_what_was_asked_for_is_found_out_at_once(
+    server: Any, log: Any, ask: Run, make_asks: Make
+) -> None:
+    server.set(logprobs=False)
+    with pytest.raises(ProviderError, match="does not give"):
+        ask(make_asks(50, logprobs=5), server.model("openai"))
+    assert server.count()["requests"] == 1
+    server.set(schema=False)
+    with pytest.raises(ProviderError, match="has not once answered in the form"):
+        ask(make_asks(50), server.model("openai", replies=1))
+    assert server.count()["requests"] == 8
+    assert list(log.probed()) == []
+    server.set()
+    answers = ask(make_asks(20, logprobs=5), server.model("openai"))
+    assert statuses(answers) == {"ok": 20}
+    assert all("".join(token.text for token in answer.tokens or ()) == answer.text for answer in answers)
+    assert {wish for _, _, wish in log.probed()} == {"schema", "logprobs"}
+    [same] = [
+        one for one in ask(make_asks(20, logprobs=5), server.model("openai")) if one.request == answers[0].request
+    ]
+    assert same.tokens == answers[0].tokens
+
+
+def test_prompt_log_probabilities_are_checked_in_another_order(server: Any, log: Any, ask: Run) -> None:
+    asks = [Ask("simulate", "Read. ", f"window {n} of the text", 1, form="echo", logprobs=1) for n in range(5)]
+    model = LLMModel(provider="openai", model="local", base_url=server.url + "/v1")
+    server.set(shuffle_echo=True)
+    with pytest.raises(ProviderError, match="asked in another order"):
+        ask(asks, model)
+    server.set()
+    answers = ask(asks, model)
+    assert statuses(answers) == {"ok": 5}
+    assert server.count()["requests"] == 9, "four of them were the check"
+    for answer in answers:
+        assert "".join(token.text for token in answer.tokens or ()) == answer.ask.system + answer.ask.prompt
+        assert answer.tokens is not None
+        assert answer.tokens[0].logprob is None
+    ask([replace(one, sample=1) for one in asks], model)
+    assert server.count()["requests"] == 14, "checked once, and remembered"
+    one_more = model.model_copy(update={"capabilities": CapabilityChanges(echo_max_tokens=1)})
+    [answer] = ask(asks[:1], one_more)
+    assert "".join(token.text for token in answer.tokens or ()) == asks[0].system + asks[0].prompt
+
+
+def test_decisions(server: Any, ask: Run) -> None:
+    questions = (
+        {"type": "predicate", "name": "fires", "instructions": "Does it fire?"},
+        {"type": "score", "name": "how", "instructions": "?", "levels": [{"label": "0"}, {"label": "1"}]},
+    )
+    asks = [Ask("detect", "", f"text {n}", 1, form="decisions", questions=questions) for n in range(5)]
+    answers = ask(asks, server.model("openai"))
+    assert statuses(answers) == {"ok": 5}
+    assert all(0 <= answer.data[0]["probability"] <= 1 for answer in answers)
+    server.set(always="missing_key")
+    assert statuses(ask([replace(asks[0], prompt="other")], server.model("openai"))) == {"invalid": 1}
+
+
+def test_the_same_request_is_paid_once_and_samples_each(server: Any, ask: Run, make_asks: Make) -> None:
+    server.set(latency_s=0.02)
+    same = [one for _ in range(5) for one in make_asks(10)]
+    answers = ask(same, server.model("openai"))
+    assert statuses(answers) == {"ok": 50}
+    assert server.count()["requests"] == 10
+    assert sum(not answer.cached for answer in answers) == 10
+    assert sum(answer.cost_usd > 0 for answer in answers) <= 10
+    draws = [replace(make_asks(1)[0], sample=sample) for sample in range(1, 5)]
+    assert not any(answer.cached for answer in ask(draws, server.model("openai")))
+    assert server.count()["requests"] == 14
+
+
+def test_a_reader_that_has_become_stricter_asks_again(server: Any, ask: Run, make_asks: Make) -> None:
+    ask(make_asks(3), server.model("openai"))
+
+    def none_of_it(_: Any) -> Any:
+        from autointerp.llm.asks import InvalidReply
+
+        raise InvalidReply("no longer good enough")
+
+    assert statuses(ask(make_asks(3, parse=none_of_it), server.model("openai"))) == {"invalid": 3}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_max_usd_is_never_passed_and_everything_is_kept(
+    server: Any, log: Any, ask: Run, make_asks: Make, provider: str
+) -> None:
+    model = server.model(provider, price=Price(input=50, output=100), concurrency=16)
+    long = {"schema": None, "system": "Many words to begin with. " * 100, "max_tokens": 20}
+    make_asks = functools.partial(make_asks, **long)
+    whole = sum(answer.cost_usd for answer in ask(make_asks(5), model)) / 5 * 60
+    answers = ask(make_asks(60), model, max_usd=0.5 * whole)
+    spent = sum(answer.cost_usd for answer in answers)
+    assert 0 < spent <= 0.5 * whole
+    found = statuses(answers)
+    assert found["over_budget"] > 0
+    assert found["ok"] + found["over_budget"] == 60
+    assert sum(row["cost_usd"] for row in rows(log)) == pytest.approx(spent + whole / 12, rel=0.2)
+    more = ask(make_asks(60), model, max_usd=2 * whole, spent_usd=spent)
+    assert statuses(more) == {"ok": 60}
+    assert sum(answer.cached for answer in more) == found["ok"]
+
+
+def test_memory_holds_what_is_out_and_no_more(server: Any, log: Any, make_asks: Make) -> None:
+    """20,000 asks from a generator, of which the consumer takes few: no more are read than may be on their way."""
+    taken = 0
+
+    def endless() -> Iterator[Ask]:
+        nonlocal taken
+        for number in range(20_000):
+            taken += 1
+            yield Ask("simulate", "s", f"window {number}", 10)
+
+    async def work() -> None:
+        async with Session(log) as session:
+            answers = session.ask_all(endless(), server.model("openai", concurrency=4))
+            async for _ in answers:
+                break
+            await asyncio.sleep(0.3)
+            await answers.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(work())
+    gc.collect()
+    assert taken <= 5 * 256
+
+
+def test_a_consumer_that_leaves_keeps_what_was_paid(server: Any, log: Any, make_asks: Make) -> None:
+    server.set(latency_s=0.05)
+
+    async def work() -> None:
+        async with Session(log) as session:
+            answers = session.ask_all(make_asks(100), server.model("openai", concurrency=16))
+            async for _ in answers:
+                break
+            await answers.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(work())
+    assert len(rows(log)) == server.count()["billed"] > 1
+
+
+def test_without_asynchronous_code(server: Any, log: Any, make_asks: Make) -> None:
+    seen = []
+    with Session(log, on_progress=lambda progress: seen.append((progress.done, progress.failed))) as session:
+        one = list(session.answers(make_asks(30), server.model("openai")))
+        two = list(session.answers(make_asks(30), server.model("anthropic")))
+        with pytest.raises(ConfigError):
+            list(session.answers(make_asks(1, logprobs=1), server.model("anthropic")))
+    assert statuses(one + two) == {"ok": 60}
+    assert seen[-1] == (60, 0)
+
+
+def test_two_kinds_of_calls_share_a_limiter_and_their_requests(server: Any, log: Any, make_asks: Make) -> None:
+    server.set(latency_s=0.02)
+    model = server.model("openai", concurrency=8)
+
+    async def work() -> list[list[Answer]]:
+        async with Session(log) as session:
+
+            async def all_of(asks: list[Ask]) -> list[Answer]:
+                return [answer async for answer in session.ask_all(asks, model)]
+
+            return list(await asyncio.gather(all_of(make_asks(40)), all_of(make_asks(40))))
+
+    one, two = asyncio.run(work())
+    assert statuses(one + two) == {"ok": 80}
+    count = server.count()
+    assert count["requests"] == 40
+    assert count["most_in_flight"] <= 8
+
+
+CACHED = """
+import asyncio, sys
+from autointerp.llm.asks import Ask
+from autointerp.llm.client import Session
+from autointerp.llm.models import LLMModel
+from autointerp.store.replies import StoreReplyLog
+from autointerp.store.writer import StoreWriter
+
+async def main():
+    with StoreWriter.open(sys.argv[1]) as store, StoreReplyLog(store) as log:
+        async with Session(log) as session:
+            model = LLMModel(provider="anthropic", model="claude-haiku-5-5", base_url=sys.argv[2])
+            asks = [Ask("explain", "s", f"feature {n}", 10) for n in range(20)]
+            assert [a.cached async for a in session.ask_all(asks, model)] == [True] * 20
+    assert not {"anthropic", "openai", "aiohttp", "torch"} & set(sys.modules)
+
+asyncio.run(main())
+"""
+
+
+def test_a_fully_cached_run_needs_no_key_no_network_and_no_sdk(server: Any, tmp_path: Path, log: Any, ask: Run) -> None:
+    asks = [Ask("explain", "s", f"feature {n}", 10) for n in range(20)]
+    ask(asks, server.model("anthropic"))
+    log.close()
+    log._store.close()
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    server.set(always="500")
+    arguments = [sys.executable, "-c", CACHED, str(tmp_path / "calls.duckdb"), server.url]
+    subprocess.run(arguments, check=True, env=environment)
+    assert server.count()["requests"] == 0
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_mixed_faults_all_end_and_the_ledger_is_the_servers_count(
+    server: Any, log: Any, ask: Run, make_asks: Make, provider: str
+) -> None:
+    faults = [
+        "429_ms", "429_seconds", "429_absent", "529", "500", "503", "reset_before", "reset_mid", "cut", "html",
+        "empty_body", "malformed", "missing_key", "extra_key", "fenced", "trailing", "wrong_leaf", "empty",
+        "refusal", "truncated",
+    ]  # fmt: skip
+    server.set(share=0.2, faults=faults, seed=1)
+    answers = ask(make_asks(300), server.model(provider, price=Price(input=1, output=1)))
+    found = statuses(answers)
+    assert len(answers) == 300
+    assert set(found) <= {"ok", "refused", "truncated", "empty", "unparseable", "invalid", "api_error"}
+    assert found["ok"] > 260
+    assert all("FAULTY" not in answer.text for answer in answers if answer.status == "ok")
+    assert all(answer.reason for answer in answers if answer.status != "ok")
+    count = server.count()
+    kept = rows(log)
+    assert len(kept) == count["requests"]
+    [ledger] = log.ledger()
+    assert (ledger.input_tokens, ledger.output_tokens) == (count["input_tokens"], count["output_tokens"])
+    assert sum(row["input_tokens"] is not None for row in kept) == count["billed"] - count["lost"]
+    lost = sum(count["faults"].get(name, 0) for name in ("reset_before", "reset_mid", "cut", "html", "empty_body"))
+    assert ledger.unknown == lost, "what may have been billed unseen is counted as such"
