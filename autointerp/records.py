@@ -136,6 +136,8 @@ class Explanation:
     text: str
     status: str  # "ok", or why there is none
     donor: int | None = None  # for `shuffled`: the feature whose explanation this is
+    promotes: str = ""  # the second answer, where the explainer gives one: which tokens it makes likelier
+    triggers: tuple[str, ...] = ()  # tokens that the explainer expects to fire it
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,63 @@
+"""Made-up features with their answers, shown before the real one; `prompts/explain/demonstrations.json` holds them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from autointerp.explain.evidence import Evidence, Exemplar
+from autointerp.explain.marking import Marks, unescape, unmark
+from autointerp.resources import prompt_text
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """Evidence and answer of a made-up feature, shown before the real one."""
+
+    evidence: Evidence
+    answer: Mapping[str, Any]
+
+    def tokens_shown(self) -> list[str]:
+        shown = [token for one in self.evidence.exemplars for token in one.tokens]
+        return [*shown, *self.evidence.promoted, *self.evidence.suppressed]
+
+
+_WORD = re.compile(r" ?\w+| ?[^\w\s]|\s+")
+_WRITTEN = Marks("«", "»", "·")
+"""Marks in the data file."""
+
+
+@cache
+def demonstrations(stratum: str) -> tuple[Demonstration, ...]:
+    """All of them, with their exemplars in one stratum (`interval`: each in its own)."""
+    found: list[Demonstration] = []
+    for entry in json.loads(prompt_text("explain/demonstrations.json")):
+        firing = [_written(text) for text in entry["exemplars"]]
+        largest = max(max(values) for _, values in firing)
+        exemplars = []
+        for tokens, values in firing:
+            best = max(values)
+            own = f"interval_{min(11, int(12 * best / largest)):02d}" if stratum == "interval" else stratum
+            exemplars.append(Exemplar(own, tokens, values, values.index(best)))
+        for text in entry["silent"]:
+            tokens, values = _written(text)
+            exemplars.append(Exemplar("near_miss", tokens, values, len(tokens) // 2))
+        promoted, suppressed = (tuple(map(unescape, entry[name])) for name in ("promoted", "suppressed"))
+        evidence = Evidence("demonstration", len(found), largest, 0.0, tuple(exemplars), promoted, suppressed)
+        found.append(Demonstration(evidence, {name: entry[name] for name in ("fires", "promotes", "triggers")}))
+    return tuple(found)
+
+
+def _written(text: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """`the bill was« vetoed·9»` as tokens and activations."""
+    tokens: list[str] = []
+    values: list[float] = []
+    for piece in unmark(text, _WRITTEN):
+        parts = [piece.text] if piece.marked else _WORD.findall(piece.text)
+        tokens += parts
+        values += [float(piece.value or 0)] * len(parts)
+    return tuple(tokens), tuple(values)

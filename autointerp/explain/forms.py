@@ -1,0 +1,89 @@
+"""Exemplars as text, in the form that each preset shows them in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autointerp.explain.evidence import Exemplar
+from autointerp.explain.marking import Marks, escape, mark
+
+FEW_ACTIVE = 0.2
+"""Bills et al.: below this share of non-zero activations, the non-zero ones are listed again."""
+NONE = "(none)"
+"""Where there is nothing of a kind to show."""
+
+
+def level(activation: float, maximum: float, steps: int = 10) -> int:
+    """An activation as it is shown (Bills et al.): min(steps, floor(10 relu(x) / maximum)); 0 without a maximum."""
+    if maximum <= 0:
+        return 0
+    return min(steps, int(10 * max(activation, 0.0) / maximum))
+
+
+def _levels(one: Exemplar, maximum: float, steps: int = 10) -> list[int]:
+    """Of the tokens that fire: at least 1, so that weak firing is seen."""
+    return [max(1, level(abs(value), maximum, steps)) if value != 0 else 0 for value in one.activations]
+
+
+def marked(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> str:
+    lines = []
+    for i, one in enumerate(exemplars, start=1):
+        fires = [value != 0 for value in one.activations]
+        lines.append(f"{i}. {mark(one.tokens, fires, marks, _levels(one, maximum))}")
+    return "\n".join(lines) or NONE
+
+
+def token_lines(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> str:
+    """A token a line with its level; the non-zero ones again where few are."""
+    parts = []
+    for one in exemplars:
+        lines = [
+            f"{marks.text(token)}\t{level(value, maximum)}"
+            for token, value in zip(one.tokens, one.activations, strict=True)
+        ]
+        parts.append("\n".join(["<start>", *lines, "<end>"]))
+    shown = [
+        (marks.text(token), level(value, maximum))
+        for one in exemplars
+        for token, value in zip(one.tokens, one.activations, strict=True)
+    ]
+    active = [f"{token}\t{value}" for token, value in shown if value > 0]
+    if active and len(active) < FEW_ACTIVE * len(shown):
+        parts.append("\n".join(["The same tokens with non-zero activations again:", *active]))
+    return "\n".join(parts) or NONE
+
+
+def nine_tokens(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> str:
+    lines = []
+    for one in exemplars:
+        tokens = [*one.before[-4:], *one.tokens, *one.after[:4]]
+        values = [0.0] * len(one.before[-4:]) + [*one.activations] + [0.0] * len(one.after[:4])
+        peak = one.peak + len(one.before[-4:])
+        cut = slice(max(0, peak - 4), peak + 5)
+        kept = [max(1, level(abs(v), maximum, 9)) if v != 0 else 0 for v in values[cut]]
+        text = mark(tokens[cut], [value != 0 for value in values[cut]], marks, kept)
+        lines.append(f"{_whence(one.stratum)}: {text}")
+    return "\n".join(lines) or NONE
+
+
+def _whence(stratum: str) -> str:
+    """Where an example comes from, as it is shown."""
+    kind, _, number = stratum.partition("_")
+    if kind == "interval":
+        return f"interval {int(number) + 1}"
+    return {"top": "highest of all", "random": "random", "near": "usual token"}.get(kind, kind)
+
+
+def delimited(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> str:
+    parts = []
+    for i, one in enumerate(exemplars, start=1):
+        fires = [value != 0 for value in one.activations]
+        shown = zip(one.tokens, _levels(one, maximum), strict=True)
+        active = ", ".join(f'("{escape(token, chr(34) + marks.escaped)}", {value})' for token, value in shown if value)
+        parts.append(f"Example {i}: {mark(one.tokens, fires, marks)}\nActivations: {active or NONE}")
+    return "\n\n".join(parts) or NONE
+
+
+def listed(tokens: Sequence[str], marks: Marks) -> str:
+    """Tokens in double quotes, which none of them can end."""
+    return ", ".join(f'"{escape(token, chr(34) + marks.escaped)}"' for token in tokens) or NONE

@@ -1,0 +1,121 @@
+"""From a feature's evidence to the question that an LLM is asked about it.
+
+1. A style is a preset with its words (ours or a user's own) and the kind of evidence to show.
+2. The marks around firing tokens are chosen for each feature, so that its text cannot forge them.
+3. What all features share (instructions, demonstrations) stands in the system text, the feature's evidence behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from autointerp.explain.demonstrations import demonstrations
+from autointerp.explain.evidence import Evidence
+from autointerp.explain.forms import NONE, listed
+from autointerp.explain.marking import Marks, choose_marks
+from autointerp.explain.presets import Preset, preset_named
+from autointerp.explain.template import Section, Template, read_template
+from autointerp.hashing import content_hash
+from autointerp.llm.asks import Ask
+from autointerp.resources import prompt_text
+
+EvidenceKind = Literal["input", "output", "both"]
+EVIDENCE_KINDS: tuple[EvidenceKind, ...] = ("input", "output", "both")
+
+MARKED = frozenset({"open", "close", "separator"})
+"""Placeholders of the marks."""
+SECTIONS = {
+    "system": Section(optional=frozenset({"demonstrations", *MARKED})),
+    "prompt": Section(required=frozenset({"evidence"}), optional=MARKED),
+    "exemplars": Section(required=frozenset({"exemplars"}), optional=frozenset({"silent"}) | MARKED, needed=False),
+    "effects": Section(required=frozenset({"promoted"}), optional=frozenset({"suppressed"}), needed=False),
+}
+"""What a template of an explainer may and must hold; a user's own takes `default`'s for the last two."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """A preset with its words and the kind of evidence: what a prompt is made by."""
+
+    preset: Preset
+    template: Template
+    evidence: EvidenceKind
+
+    @property
+    def version(self) -> str:
+        """Hash of the words, the demonstrations and the code's constants that the prompts are made of."""
+        shown = self.preset.n_demonstrations, self.preset.n_effects, self.preset.max_tokens, self.preset.schema
+        return content_hash(
+            [self.preset.name, self.evidence, self.template.version, prompt_text("explain/demonstrations.json"), shown],
+            tag="style",
+        )
+
+
+def style(preset: str, evidence: EvidenceKind, prompt: Path | None = None) -> Style:
+    """One of PRESETS by name, with the user's own words from `prompt`."""
+    chosen = preset_named(preset)
+    template = read_template(f"explain/{preset}.md", SECTIONS, prompt)
+    ours = read_template(f"explain/{preset}.md", SECTIONS)
+    return Style(chosen, Template(template.name, {**ours.sections, **template.sections}), evidence)
+
+
+def explain_ask(style: Style, evidence: Evidence, sample: int = 0) -> Ask:
+    """The question about one feature; `sample` numbers the draws of best-of-n."""
+    marks = marks_for(style, evidence)
+    asked = style.template.fill("prompt", {"evidence": shown_evidence(style, evidence, marks), **marks_values(marks)})
+    preset = style.preset
+    return Ask(
+        "explain", system_text(style, marks), asked, preset.max_tokens, schema=preset.schema, sample=sample,
+        about={"dictionary": evidence.dictionary, "feature": evidence.feature}, parse=preset.reply,
+    )  # fmt: skip
+
+
+def marks_for(style: Style, evidence: Evidence, more: Iterable[str] = ()) -> Marks:
+    """Marks that stand in no token of the feature's prompt; `more` are further tokens that it will show."""
+    tokens = [token for one in evidence.exemplars for token in (*one.before, *one.tokens, *one.after)]
+    demonstrated = [token for one in demonstrations(style.preset.demonstrated) for token in one.tokens_shown()]
+    effects = [*evidence.promoted, *evidence.suppressed]
+    return choose_marks([*tokens, *effects, *demonstrated, *more], style.preset.marks)
+
+
+def system_text(style: Style, marks: Marks) -> str:
+    """The part that all features with the same marks share."""
+    parts = []
+    preset = style.preset
+    for i, one in enumerate(demonstrations(preset.demonstrated)[: preset.n_demonstrations], start=1):
+        shown = shown_evidence(style, one.evidence, marks)
+        parts.append(f"Demonstration {i}\n\n{shown}\n\n{style.preset.say(one.answer)}")
+    return style.template.fill(
+        "system",
+        {"demonstrations": "\n\n".join(parts), **marks_values(marks)},
+    )
+
+
+def marks_values(marks: Marks) -> dict[str, str]:
+    """What fills the placeholders of the marks."""
+    return {"open": marks.open, "close": marks.close, "separator": marks.separator}
+
+
+def shown_evidence(style: Style, evidence: Evidence, marks: Marks) -> str:
+    """The evidence of the kind that the style asks for, as text."""
+    preset, parts = style.preset, []
+    if style.evidence != "output":
+        shown, silent = preset.choose(evidence), preset.silent(evidence)
+        # levels are relative to the largest activation shown, as published
+        largest = max((abs(value) for one in shown for value in one.activations), default=0.0)
+        values = {
+            "exemplars": preset.show(shown, marks, largest),
+            "silent": "\n".join(f"- {marks.text(''.join(one.tokens))}" for one in silent) or NONE,
+            **marks_values(marks),
+        }
+        parts.append(style.template.fill("exemplars", values))
+    if style.evidence != "input":
+        values = {
+            "promoted": listed(evidence.promoted[: preset.n_effects], marks),
+            "suppressed": listed(evidence.suppressed[: preset.n_effects], marks),
+        }
+        parts.append(style.template.fill("effects", values))
+    return "\n\n".join(parts)
