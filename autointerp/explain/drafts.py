@@ -51,7 +51,7 @@ def read_text(reply: Any) -> Draft:
     return Draft(_one_line(reply))
 
 
-_EXPLANATION = re.compile(r"^\W*\[?explanation\]?\W*?:\s*(\S.*)$", re.IGNORECASE | re.MULTILINE)
+_EXPLANATION = re.compile(r"^\W*\[?explanation\]?\W*?:[\s*]*([^\s*].*)$", re.IGNORECASE | re.MULTILINE)
 
 
 def read_last_line(reply: Any) -> Draft:

@@ -166,6 +166,21 @@ def balanced_accuracy(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> Value:
     return Value(float((p[t].mean() + (~p[~t]).mean()) / 2.0), "ok")
 
 
+def auroc(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Value:
+    """Chance that a firing example is ranked above a silent one, ties counted half: chance is 0.5."""
+    t, p = np.asarray(truth, dtype=np.bool_).ravel(), np.asarray(prediction, dtype=np.float64).ravel()
+    if t.size == 0:
+        return Value(None, "failed")
+    if not t.any():
+        return Value(None, "rare")
+    if t.all():
+        return Value(None, "one_sided")
+    _, which = np.unique(p, return_inverse=True)
+    rank = _middle_ranks(np.bincount(which).astype(np.float64))[which] + (t.size + 1) / 2.0
+    n = int(t.sum())
+    return Value(float((rank[t].sum() - n * (n + 1) / 2.0) / (n * (t.size - n))), "ok")
+
+
 # --- precision and recall ---------------------------------------------------------------------------
 
 

@@ -1,0 +1,142 @@
+"""Logit effects: unseen tokens, a forced ranking, a floor and a control."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from autointerp.llm.asks import Answer, InvalidReply
+from autointerp.score.logits import (
+    N_SHOWN,
+    Rated,
+    TokenItems,
+    Vocabulary,
+    completion,
+    forced_accuracy,
+    logit_ask,
+    logit_scores,
+    read_ratings,
+    read_text,
+    token_items,
+)
+
+V = 400
+TEXTS = [f" word{i // 2}" if i % 2 else f"Word{i // 2}" for i in range(V)]  # every token has a variant beside it
+VOCABULARY = Vocabulary(TEXTS, np.arange(V) >= 4)
+
+
+def test_asked_are_ranks_11_to_60_and_random_ones_and_no_variant_of_what_was_shown() -> None:
+    promoted = np.arange(100, 160)
+    promoted[3], promoted[30] = 300, 301  # rank 4 was shown; rank 31 is a variant of it
+    items = token_items(7, promoted, VOCABULARY, 0)
+    yes, no = items.token[items.promoted], items.token[~items.promoted]
+    assert set(items.shown.tolist()) == set(promoted[:10].tolist())
+    expected = [t for t in promoted[10:].tolist() if t != 301 and TEXTS[t].strip().lower() not in
+                {TEXTS[s].strip().lower() for s in promoted[:10]}]  # fmt: skip
+    assert sorted(yes.tolist()) == sorted(expected)
+    assert len(no) == len(yes)
+    variants = {TEXTS[t].strip().lower() for t in promoted}
+    assert not {TEXTS[t].strip().lower() for t in no.tolist()} & variants
+    assert no.min() >= 4  # tokens that never stand in the corpus are not asked about
+    assert items.promoted.tolist() != sorted(items.promoted.tolist(), reverse=True)
+    again = token_items(7, promoted, VOCABULARY, 0)
+    assert again.token.tolist() == items.token.tolist()
+    assert set(token_items(8, promoted, VOCABULARY, 0).token[:].tolist()) != set(items.token.tolist())
+
+
+def test_with_all_ranks_there_are_fifty_and_fifty() -> None:
+    texts = [f"t{i}" for i in range(V)]
+    items = token_items(1, np.arange(60), Vocabulary(texts, np.ones(V, bool)), 0)
+    assert (len(items), int(items.promoted.sum())) == (100, 50)
+    assert len(token_items(1, np.arange(15), Vocabulary(texts, np.ones(V, bool)), 0)) == 0
+
+
+def brute_force(promoted: np.ndarray, rating: np.ndarray) -> float:
+    """Mean accuracy over many orders of the ties."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(3000):
+        order = np.lexsort((rng.random(len(rating)), -rating))
+        said = np.zeros(len(rating), dtype=bool)
+        said[order[: promoted.sum()]] = True
+        found.append((said == promoted).mean())
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ties_count_by_their_share(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    promoted, rating = rng.random(30) < 0.4, rng.integers(0, 4, 30).astype(float)
+    assert forced_accuracy(promoted, rating).value == pytest.approx(brute_force(promoted, rating), abs=0.01)
+
+
+def test_a_bias_to_say_yes_does_not_matter() -> None:
+    promoted = np.arange(100) < 50
+    rating = np.where(promoted, 9.0, 8.0)
+    assert forced_accuracy(promoted, rating).value == 1.0
+    assert forced_accuracy(promoted, rating + 1).value == 1.0
+    assert forced_accuracy(promoted, np.full(100, 10.0)).value == 0.5
+
+
+@pytest.fixture
+def items() -> TokenItems:
+    return token_items(7, np.arange(100, 160), VOCABULARY, 0)
+
+
+def test_ratings_are_keyed_and_checked(items: TokenItems) -> None:
+    ask = logit_ask('promotes "x"', items, TEXTS)
+    assert ask.parse is not None
+    names = list((ask.schema or {})["properties"])
+    reply = {name: int(10 * promoted) for name, promoted in zip(names, items.promoted, strict=True)}
+    rated = read_ratings(items, Answer(ask, "h", "ok", text=json.dumps(reply), data=ask.parse(reply)))
+    assert [score.value for score in logit_scores(rated, "x", "logits:m")] == [1.0, 1.0]
+    lines = [line for line in ask.prompt.splitlines() if line.startswith("t")]
+    assert lines == [f'{name}: "{TEXTS[token]}"' for name, token in zip(names, items.token, strict=True)]
+    for wrong in ({**reply, "t1": 11}, {name: reply[name] for name in names[1:]}, {**reply, "t999": 0}, [1]):
+        with pytest.raises(InvalidReply):
+            ask.parse(wrong)
+
+
+def test_a_failure_is_no_score_and_a_constant_is_chance(items: TokenItems) -> None:
+    ask = logit_ask("x", items, TEXTS)
+    failed = logit_scores(read_ratings(items, Answer(ask, "h", "empty", "nothing")), "x", "logits:m")
+    assert {(score.value, score.status, score.n_failed) for score in failed} == {(None, "failed", len(items))}
+    constant = logit_scores(Rated(items, np.full(len(items), 3.0)), "x", "logits:m")
+    assert {(score.value, score.status) for score in constant} == {(0.5, "constant")}
+    none = TokenItems(1, np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, np.int64))
+    assert {score.status for score in logit_scores(Rated(none, np.zeros(0)), "x", "logits")} == {"no_items"}
+
+
+def test_the_floor_ranks_by_likeness_to_what_was_shown(items: TokenItems) -> None:
+    rng = np.random.default_rng(0)
+    table = rng.standard_normal((V, 16)) + 5.0
+    near = np.concatenate([items.shown, items.token[items.promoted]])
+    table[near] += 3 * rng.standard_normal(16)
+    rated = completion(items, table)
+    assert forced_accuracy(items.promoted, rated.rating).value == 1.0
+    centred = table - table.mean(axis=0)
+    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    slow = [np.mean([unit[token] @ unit[shown] for shown in items.shown]) for token in items.token]
+    assert rated.rating == pytest.approx(slow)
+
+
+def test_the_permuted_vocabulary_gives_every_token_another_text() -> None:
+    texts = VOCABULARY.permuted(0)
+    usable = VOCABULARY.usable
+    assert sorted(texts[t] for t in usable) == sorted(TEXTS[t] for t in usable)
+    assert all(texts[t] != TEXTS[t] for t in usable)
+    assert texts[:4] == TEXTS[:4]
+
+
+def test_the_embedded_judge_reads_what_the_text_quotes() -> None:
+    texts = [*(f" item{i}" for i in range(20)), *(f"-{chr(97 + i)}" * 3 for i in range(100))]
+    vocabulary = Vocabulary(texts, np.ones(len(texts), bool))
+    promoted = np.arange(20)
+    items = TokenItems(1, np.arange(N_SHOWN, 30), np.arange(N_SHOWN, 30) < 20, promoted[:N_SHOWN])
+    said = 'Fires on "-a-a-a". Promotes " item1" and " item2". Suppresses "-b-b-b".'
+    assert forced_accuracy(items.promoted, read_text(said, items, vocabulary.texts).rating).value == 1.0
+    unquoted = read_text("It promotes item numbers", items, vocabulary.texts)
+    assert forced_accuracy(items.promoted, unquoted.rating).value == 1.0
+    nothing = logit_scores(read_text("", items, vocabulary.texts), "x", "logits")
+    assert {score.status for score in nothing} == {"constant"}
