@@ -25,7 +25,7 @@ from autointerp.subject.model import Subject, load_subject, resolve_model
 from autointerp.subject.sources import ROWS_KINDS, Npy, open_source, parse_source
 from autointerp.subject.tokenise import TokenPlan, recorded_commit
 
-ROWS_VERSION = 1
+ROWS_VERSION = 2
 """Raised when this version of the code would make other rows from the same run file."""
 DEFAULT_CONTEXT_LENGTH = 128
 

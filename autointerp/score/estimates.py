@@ -45,6 +45,10 @@ class Estimates:
         blank = {k: np.where(gone, np.nan, getattr(self, k)) for k in ("value", "ci_low", "ci_high", "se", "df")}
         return replace(self, status=status, **blank)
 
+    def with_low(self, highest: FloatArray) -> Estimates:
+        """The same with lower ends no higher than these."""
+        return replace(self, ci_low=np.where(self.ci_low > highest, highest, self.ci_low))
+
     def with_n(self, n: npt.NDArray[np.int64]) -> Estimates:
         return replace(self, n=n)
 

@@ -10,7 +10,10 @@ x_i = (n, t, p, t2, p2, tp) of the S windows drawn by `autointerp.score.sampling
    between the classes) for the m firing windows of the reservoir and again for the m silent ones of the pool
    (two-phase sampling, Cochran 1977, section 12.2): 0 where the frame held everything;
 5. degrees of freedom by Satterthwaite, sum V^2 / sum (V_h^2 / (n_h - 1));
-6. interval: tanh(atanh r -+ t x sqrt(V) / (1 - r^2)).
+6. interval: tanh(atanh r -+ t x sqrt(V) / (1 - r^2));
+7. its lower end is no higher than r would be if the label missed a share of the firing windows that the n drawn of
+   N do not exclude at 95 %: ln .05 / (N ln(1 - n/N)), 3/n where n is small beside N and 0 where all were drawn.
+   Where the label is right in every window drawn, V is 0 and says nothing about the others.
 
 A class with one window borrows the variance within the other classes of its kind. A class whose windows all
 lack predictions gives its size to the nearest class of its kind (E and M to each other); where there is
@@ -313,7 +316,23 @@ def _estimate(
     scatter = (part**2 / part_degrees).sum(axis=-1)
     df = np.where(scatter > 0, variance**2 / np.where(scatter > 0, scatter, 1.0), np.maximum(n.sum(axis=-1) - 1, 1))
 
-    return pearson_interval(pearson(totals), np.sqrt(variance), df, n.sum(axis=-1), status, confidence), n
+    result = pearson_interval(pearson(totals), np.sqrt(variance), df, n.sum(axis=-1), status, confidence)
+    fired = np.einsum("fh,fhk->fk", size[:, FIRING], class_mean[:, FIRING])
+    missed = unseen_share(n[:, FIRING].sum(axis=-1), n_firing, confidence)
+    return result.with_low(pearson(totals - missed[:, None] * fired * _PREDICTED)), n
+
+
+_PREDICTED = np.array([0.0, 0.0, 1.0, 0.0, 1.0, 1.0])
+"""The moments that a prediction has a part in."""
+
+
+def unseen_share(n: npt.ArrayLike, size: npt.ArrayLike, confidence: float = 0.95) -> FloatArray:
+    """The largest share of `size` windows that n windows drawn from them do not exclude when none of them shows it."""
+    drawn, whole = np.asarray(n, dtype=np.float64), np.asarray(size, dtype=np.float64)
+    open_share = 1.0 - np.minimum(1.0, drawn / np.where(whole > 0, whole, 1.0))
+    partly = (open_share > 0) & (open_share < 1)
+    bound = np.log(1.0 - confidence) / (np.where(whole > 0, whole, 1.0) * np.log(np.where(partly, open_share, 0.5)))
+    return np.asarray(np.where(partly, np.minimum(bound, open_share), open_share), dtype=np.float64)
 
 
 def _between_classes(sizes: FloatArray, mean_z: FloatArray, frame: IntArray) -> FloatArray:

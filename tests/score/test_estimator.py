@@ -195,7 +195,22 @@ def slow_estimate(
     variance = sum(variances)
     df = max(variance**2 / sum(v**2 / d for v, d in zip(variances, dfs, strict=True)), 1.0)
     half = stats.t.ppf(0.975, df) * np.sqrt(variance) / (1 - r * r)
-    return r, np.sqrt(variance), df, np.tanh(np.arctanh(r) - half), np.tanh(np.arctanh(r) + half)
+    low = min(np.tanh(np.arctanh(r) - half), with_misses(rows, kinds, sizes))
+    return r, np.sqrt(variance), df, low, np.tanh(np.arctanh(r) + half)
+
+
+def with_misses(rows: np.ndarray, kinds: np.ndarray, sizes: np.ndarray) -> float:
+    """The value if the label missed the largest number of firing windows that the sample does not exclude."""
+    n, n_firing = int((kinds < 6).sum()), sizes[:6].sum()
+    share = 0.0
+    if n < n_firing:  # a window is among the n drawn with probability n / N; missed * log: none of so many is
+        share = min(np.log(0.05) / np.log(1 - n / n_firing), n_firing - n) / n_firing
+    total = np.zeros(6)
+    for h in range(9):
+        for row in rows[kinds == h]:
+            kept = row * [1, 1, 1 - share, 1, 1 - share, 1 - share] if h < 6 else row
+            total += sizes[h] / (kinds == h).sum() * kept
+    return float(pearson(total))
 
 
 @pytest.mark.parametrize("framed", [True, False])
@@ -213,6 +228,42 @@ def test_estimates_equal_the_slow_twin(framed: bool, with_frames: bool) -> None:
         fields = (got.value[f], got.se[f], got.df[f], got.ci_low[f], got.ci_high[f])
         np.testing.assert_allclose(fields, expected, rtol=2e-4)
         assert got.n[f] == keep.sum()
+
+
+def perfect(n_drawn: int, n_firing: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A sample in which the label is right everywhere: n_drawn of n_firing windows, and six silent ones."""
+    rng = np.random.default_rng(9)
+    truth = np.where(rng.random((n_drawn + 6, 32)) < 0.1, rng.gamma(1.5, 2.0, (n_drawn + 6, 32)), 0.0)
+    truth[:n_drawn, 0], truth[n_drawn:] = 1.0, 0.0
+    kinds = np.array([*(i % 6 for i in range(n_drawn)), *[R] * 6])
+    sizes = np.bincount(kinds, minlength=9) * n_firing / n_drawn
+    sizes[R] = 50_000.0
+    return moments(truth, truth), kinds, sizes
+
+
+@pytest.mark.parametrize(("n_drawn", "n_firing"), [(30, 30), (30, 32), (30, 60), (30, 3000), (6, 3000)])
+def test_a_sample_without_an_error_excludes_no_rare_error(n_drawn: int, n_firing: int) -> None:
+    rows, kinds, sizes = perfect(n_drawn, n_firing)
+    for estimate in (est.pearson_framed, est.pearson_sample):
+        got = estimate(rows, kinds, sizes)
+        assert got.value == pytest.approx(1.0)
+        assert got.ci_high == pytest.approx(1.0)
+        assert got.ci_low == pytest.approx(with_misses(rows, kinds, sizes))
+    if n_drawn == n_firing:
+        assert got.ci_low == pytest.approx(1.0)
+    else:
+        assert 0.7 < got.ci_low < 1 - 1 / n_firing / 2
+
+
+def test_the_share_that_is_not_excluded() -> None:
+    drawn = np.array([0, 1, 6, 32, 32, 99, 100, 120])
+    whole = np.array([100, 100, 3000, 1e6, 64, 100, 100, 100])
+    share = est.unseen_share(drawn, whole)
+    np.testing.assert_allclose(share[[0, 1]], [1, 0.99])
+    np.testing.assert_allclose(share[3], 3 / 32, rtol=0.002)
+    for n, size, unseen in zip(drawn[2:6], whole[2:6], share[2:6], strict=True):
+        assert unseen == pytest.approx(1 - n / size) or (1 - n / size) ** (unseen * size) == pytest.approx(0.05)
+    np.testing.assert_array_equal(share[6:], 0)
 
 
 def test_leading_axes_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
