@@ -209,6 +209,11 @@ class Engine(_Section):
     """Contexts that passes 1 and 2 read and bring to the device at a time, in whole forward passes. Such a pass always
     takes 8 contexts (`subject/activations.py`): the last bits of an activation depend on the shape of its batch,
     and rows must not."""
+    checkpoint_seconds: float = Field(default=300.0, ge=0)
+    """Seconds between checkpoints of pass 1, which a killed run goes on from; 0: none."""
+    features_at_once: int = Field(default=65_536, ge=1)
+    """Features whose evidence is held in memory, over all dictionaries. Where there are more, pass 1 writes the events
+    of the others to files beside the tokens, 8 bytes each, and takes them up in turn; the model runs once."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; default: as many as torch takes."""
 

@@ -19,9 +19,10 @@ class _Rate(ProgressColumn):
     """`12,345 tokens/s`."""
 
     def render(self, task: Task) -> Text:
-        if not task.completed or not task.elapsed or task.elapsed < 0.5:
+        mine = task.completed - task.fields["before"]
+        if not mine or not task.elapsed or task.elapsed < 0.5:
             return Text("")
-        return Text(_rate(task.completed / task.elapsed, task.fields["unit"]), style="cyan")
+        return Text(_rate(mine / task.elapsed, task.fields["unit"]), style="cyan")
 
 
 def _rate(speed: float, unit: str) -> str:
@@ -48,33 +49,34 @@ class Reporter:
             self.console.print(Text(line), soft_wrap=True)
 
     @contextmanager
-    def stage(self, title: str, total: int | None, unit: str) -> Iterator[Advance]:
-        """A piece of work of `total` units; the yielded function is told how many more are done."""
+    def stage(self, title: str, total: int | None, unit: str, done: int = 0) -> Iterator[Advance]:
+        """A piece of work of `total` units, `done` of them by an earlier process; the yielded function is told how
+        many more are done."""
         if self.quiet:
             yield lambda _: None
         elif self.console.is_terminal:
-            with self._bar(title, total, unit) as advance:
+            with self._bar(title, total, unit, done) as advance:
                 yield advance
         else:
-            with self._lines(title, total, unit) as advance:
+            with self._lines(title, total, unit, done) as advance:
                 yield advance
 
     @contextmanager
-    def _bar(self, title: str, total: int | None, unit: str) -> Iterator[Advance]:
+    def _bar(self, title: str, total: int | None, unit: str, before: int) -> Iterator[Advance]:
         columns = (
             TextColumn("{task.description:<34}"), BarColumn(bar_width=24), _Percent(),
             _Rate(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         )  # fmt: skip
         with Progress(*columns, console=self.console) as bars:
-            task = bars.add_task(title, total=total, unit=unit)
+            task = bars.add_task(title, total=total, completed=before, unit=unit, before=before)
             yield lambda n: bars.advance(task, n)
             done = bars.tasks[0].completed
             bars.update(task, total=done or 1, completed=done or 1)
 
     @contextmanager
-    def _lines(self, title: str, total: int | None, unit: str) -> Iterator[Advance]:
+    def _lines(self, title: str, total: int | None, unit: str, before: int) -> Iterator[Advance]:
         begun = last = time.monotonic()
-        done = 0
+        done = before
 
         def advance(n: int) -> None:
             nonlocal done, last
@@ -82,13 +84,13 @@ class Reporter:
             now = time.monotonic()
             if now - last > LINE_EVERY_S:
                 last = now
-                rate = done / (now - begun)
+                rate = (done - before) / (now - begun)
                 left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
                 self.say(f"  {title}: {done:,} {unit}, {_rate(rate, unit)}{left}")
 
         yield advance
         taken = time.monotonic() - begun
-        rate = f", {_rate(done / taken, unit)}" if done and taken > 0.5 else ""
+        rate = f", {_rate((done - before) / taken, unit)}" if done > before and taken > 0.5 else ""
         self.say(f"{title}: {done:,} {unit} in {taken:.1f} s{rate}" if done else f"{title}: {taken:.1f} s")
 
 

@@ -7,7 +7,7 @@ tokens, padding, dropped windows, contexts not asked for) are left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.segments import run_lengths, run_starts
-from autointerp.records import SPLITS, EventBatch, Int32
+from autointerp.records import SPLITS, EventBatch, Int32, Int64
 from autointerp.subject.activations import ActivationBatch
 from autointerp.subject.dictionary import Dictionary, SparseAutoencoder
 from autointerp.subject.tokens import TokenFile
@@ -71,6 +71,27 @@ class Events:
     def window_number(self) -> Tensor:
         return self.rows.window[self.window_row]
 
+    def count(self, split: int) -> int:
+        """Events of a split."""
+        return self.event_bounds[split + 1] - self.event_bounds[split]
+
+    def of_features(self, first: int, last: int) -> Events:
+        """Of the events of one split, those of features `first` to `last` - 1, numbered from 0."""
+        limits = torch.tensor([first, last], device=self.feature.device)
+        begin, end = torch.searchsorted(self.feature, limits).tolist()
+        window = slice(*torch.searchsorted(self.window_feature, limits).tolist())
+        return replace(
+            self,
+            feature=self.feature[begin:end] - first,
+            row=self.row[begin:end],
+            value=self.value[begin:end],
+            window_start=self.window_start[window] - begin,
+            window_length=self.window_length[window],
+            window_feature=self.window_feature[window] - first,
+            window_row=self.window_row[window],
+            window_max=self.window_max[window],
+        )
+
     def of_split(self, split: int) -> Events:
         """The events of one split. Copies nothing but `window_start`."""
         first, last = self.event_bounds[split : split + 2]
@@ -104,7 +125,14 @@ def encode_events(dictionary: Dictionary, batch: ActivationBatch, tokens: TokenF
         )
         parts.append((first + row, feature, value))
     row, feature, value = (torch.cat(column) for column in zip(*parts, strict=True))
-    return _sorted(_rows(batch, tokens, x.device), dictionary.n_features, row, feature, value)
+    return events_of(batch.contexts, tokens, dictionary.n_features, row, feature, value)
+
+
+def events_of(
+    contexts: Int64, tokens: TokenFile, n_features: int, row: Tensor, feature: Tensor, value: Tensor
+) -> Events:
+    """Events of the inner batch of `contexts` from row, feature and value of each, row by row in each feature."""
+    return _sorted(_rows(contexts, tokens, value.device), n_features, row, feature, value)
 
 
 def _non_zero(
@@ -128,8 +156,8 @@ def _flat_non_zero(dense: Tensor) -> Tensor:
     return torch.from_numpy(np.flatnonzero(dense.numpy() != 0))  # in a third of torch's time
 
 
-def _rows(batch: ActivationBatch, tokens: TokenFile, device: torch.device) -> Rows:
-    contexts, length = batch.contexts, tokens.context_length
+def _rows(contexts: Int64, tokens: TokenFile, device: torch.device) -> Rows:
+    length = tokens.context_length
     position = np.broadcast_to(np.arange(length), (len(contexts), length))
     window = contexts[:, None] * tokens.windows_per_context + position // tokens.window
     columns = (

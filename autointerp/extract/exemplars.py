@@ -41,9 +41,9 @@ NEAR_MISS_TOKENS = 20
 
 @dataclass(frozen=True)
 class Exemplars:
-    """Rows of the table `exemplars` of one dictionary, without activations where the window is silent."""
+    """Rows of the table `exemplars` of one summary, without activations where the window is silent."""
 
-    feature: Int64  # [n]
+    feature: Int64  # [n] number in the dictionary
     split: str
     stratum: list[str]
     rank: Int64
@@ -75,13 +75,18 @@ WHOLE = ("split", "place", "value")
 """Fields of Exemplars that have no element a row."""
 
 
+def _numbers(summary: Summary, kept: Kept) -> Int64:
+    """The features' numbers in their dictionary."""
+    return np.asarray(kept.feature.long().cpu().numpy() + summary.plan.first)
+
+
 def _from_kept(
-    kept: Kept, split: str, stratum: list[str], rank: Tensor, probability: np.ndarray, u: np.ndarray,
+    summary: Summary, kept: Kept, split: str, stratum: list[str], rank: Tensor, probability: np.ndarray, u: np.ndarray,
     low: np.ndarray | None = None, high: np.ndarray | None = None,
 ) -> Exemplars:  # fmt: skip
     empty = np.full(len(kept.group), np.nan)
     return Exemplars(
-        feature=kept.feature.long().cpu().numpy(),
+        feature=_numbers(summary, kept),
         split=split,
         stratum=stratum,
         rank=rank.cpu().numpy(),
@@ -100,11 +105,11 @@ def _from_kept(
 def explain_exemplars(
     summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: Evidence, features: Int64
 ) -> Iterator[Exemplars]:
-    """All strata of the explain split."""
+    """All strata of the explain split; `features` and `heavy` count from the summary's first feature."""
     top = summary.top.kept()
-    u = hash64(window_key(summary.plan.seed), top.feature.cpu().numpy(), top.window.cpu().numpy()) / SCALE
+    u = hash64(window_key(summary.plan.seed), _numbers(summary, top), top.window.cpu().numpy()) / SCALE
     if len(u):
-        yield _from_kept(top, "explain", ["top"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
+        yield _from_kept(summary, top, "explain", ["top"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
     yield from _token_strata(summary, evidence)
     yield from _pool_strata(summary, tokens, heavy, evidence, features)
 
@@ -132,7 +137,7 @@ def _token_strata(summary: Summary, evidence: Evidence) -> Iterator[Exemplars]:
     ):
         if n and each:
             bucket = (position.double() * n).long().clamp(0, n - 1)
-            yield _smallest_in_buckets(kept, name, n, each, bucket, weight, maximum)
+            yield _smallest_in_buckets(summary, kept, name, n, each, bucket, weight, maximum)
 
 
 def descending_free(value: Tensor) -> Tensor:
@@ -141,7 +146,7 @@ def descending_free(value: Tensor) -> Tensor:
 
 
 def _smallest_in_buckets(
-    kept: Kept, name: str, n: int, each: int, bucket: Tensor, weight: Tensor, maximum: Tensor
+    summary: Summary, kept: Kept, name: str, n: int, each: int, bucket: Tensor, weight: Tensor, maximum: Tensor
 ) -> Exemplars:
     group = kept.feature.long() * n + bucket
     order = sort_by(group, kept.key)
@@ -160,6 +165,7 @@ def _smallest_in_buckets(
         high = (-empty).scatter_reduce(0, group, kept.peak_value, "amax")[group[chosen]].cpu().numpy()
     numbers = bucket[chosen].cpu().tolist()
     return _from_kept(
+        summary,
         kept.take(chosen),
         "explain",
         [f"{name}_{number:02d}" for number in numbers],
@@ -194,14 +200,15 @@ def _pool_block(
     pool = holders.pool
     fires = summary.explain_pool.fires(features)
     # Of the windows where a feature fires, `kept` holds those of smallest hash: the ones chosen here come first.
-    u_random = hash64(random_key(summary.plan.seed), features[:, None], pool)
+    numbers = features[:, None] + summary.plan.first
+    u_random = hash64(random_key(summary.plan.seed), numbers, pool)
     chosen = _smallest(u_random, evidence.random)
     active = np.take_along_axis(fires, chosen, axis=1)
     item = np.where(active, start[features][:, None] + np.cumsum(active, axis=1) - 1, -1)
     # Near misses: silent windows that hold a heavy token, chosen for the heaviest.
     held_at = holders.positions(heavy, features)
     near = (held_at >= 0) & ~fires
-    u_near = hash64(stream_key(summary.plan.seed, "near miss"), features[:, None], pool)
+    u_near = hash64(stream_key(summary.plan.seed, "near miss"), numbers, pool)
     missed = _smallest(np.where(near, u_near, np.uint64(NEVER)), evidence.near_miss)
     n_near = near.sum(axis=1, keepdims=True)
 
@@ -229,7 +236,7 @@ def _pool_block(
     is_near = np.broadcast_to(np.arange(both.shape[1]) >= chosen.shape[1], both.shape)[is_row]
     rank = np.concatenate([np.arange(chosen.shape[1]), np.arange(missed.shape[1])])
     return Exemplars(
-        feature=np.broadcast_to(features[:, None], both.shape)[is_row],
+        feature=np.broadcast_to(numbers, both.shape)[is_row],
         split="explain",
         stratum=np.array(["random", "near_miss"])[is_near.astype(int)].tolist(),
         rank=np.broadcast_to(rank, both.shape)[is_row],
@@ -285,8 +292,8 @@ def score_exemplars(summary: Summary) -> Iterator[Exemplars]:
     top, firing = summary.score_top.kept(), summary.score_firing.kept()
     if len(top.group) == 0:
         return
-    u = hash64(window_key(summary.plan.seed), top.feature.cpu().numpy(), top.window.cpu().numpy()) / SCALE
-    yield _from_kept(top, "score", ["T"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
+    u = hash64(window_key(summary.plan.seed), _numbers(summary, top), top.window.cpu().numpy()) / SCALE
+    yield _from_kept(summary, top, "score", ["T"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
     most = int(max(top.window.max(), firing.window.max())) + 1
     is_top = torch.isin(firing.group * most + firing.window, top.group * most + top.window)
     others = (~is_top).nonzero().squeeze(1)
@@ -300,4 +307,4 @@ def score_exemplars(summary: Summary) -> Iterator[Exemplars]:
         some = firing.take(others[portion])
         probability = share[some.group].double().cpu().numpy()
         u = some.key.cpu().numpy() / SCALE
-        yield _from_kept(some, "score", ["F"] * len(u), rank[portion], probability, u)
+        yield _from_kept(summary, some, "score", ["F"] * len(u), rank[portion], probability, u)

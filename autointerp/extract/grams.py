@@ -1,10 +1,15 @@
 """Activation mass of each feature by token and by pair (previous token, token), in bounded memory.
 
 A sorted table of (feature, gram) -> mass, firings. Events wait in a buffer; a full buffer is sorted once,
-for tokens and pairs alike, and its sums are sorted into the tables. A feature that then holds more than
-twice `keep` grams is cut to its `keep` heaviest; what a lost gram may have weighed adds up to `error`, so
-every listed mass is exact up to `error` (Misra & Gries 1982; merging adds the errors: Agarwal et al.
-2012). Up to twice `keep` distinct grams the table is exact.
+for tokens and pairs alike, and its sums are sorted into the tables. A feature that holds more than twice
+`keep` grams when the tables are pruned is cut to its `keep` heaviest; what a lost gram may have weighed
+adds up to `error`, so every listed mass is exact up to `error` (Misra & Gries 1982; merging adds the
+errors: Agarwal et al. 2012). Up to twice `keep` distinct grams the table is exact.
+
+What is lost depends on when the tables are pruned. That is decided by the corpus alone: every shard of
+the token file is folded from empty tables, which are pruned after so many events of the whole dictionary
+and at the shard's end, and then merged into those of the shards before it. So the result is the same
+whatever the buffers, the number of workers and the range of features a summary is for.
 """
 
 from __future__ import annotations
@@ -21,23 +26,23 @@ from autointerp.extract.segments import rank_in_run, run_ids, run_lengths, run_s
 from autointerp.records import GramTable, Int64
 
 BUFFER = 1 << 18
-
+KEEP = 320
 
 RANGES = 16
 """Tables of a counter, by ranges of features: only one is taken apart at a time."""
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
     key: Tensor  # int64, feature * n_grams + gram, rising
     mass: Tensor  # float64
     count: Tensor  # int32
 
-    def take(self, index: Tensor | slice) -> _Table:
-        return _Table(self.key[index], self.mass[index], self.count[index])
+    def take(self, index: Tensor | slice) -> Table:
+        return Table(self.key[index], self.mass[index], self.count[index])
 
 
-def _sum(parts: list[_Table]) -> _Table:
+def _sum(parts: list[Table]) -> Table:
     """One table: equal keys added up."""
     key = torch.cat([part.key for part in parts])
     key, order = torch.sort(key, stable=True)
@@ -47,34 +52,49 @@ def _sum(parts: list[_Table]) -> _Table:
     count = torch.zeros(len(starts), dtype=torch.int32, device=key.device)
     mass.index_add_(0, ids, torch.cat([part.mass for part in parts])[order])
     count.index_add_(0, ids, torch.cat([part.count for part in parts])[order])
-    return _Table(key[starts], mass, count)
+    return Table(key[starts], mass, count)
 
 
 class GramCounter:
     """`n_grams` is the number of different grams there can be: a gram is an integer below it."""
 
-    def __init__(self, n_features: int, n_grams: int, device: torch.device, keep: int = 320) -> None:
+    def __init__(self, n_features: int, n_grams: int, device: torch.device, keep: int = KEEP) -> None:
         self.n_features, self.n_grams, self.keep = n_features, n_grams, keep
         self.error = torch.zeros(n_features, dtype=torch.float64, device=device)
         none = torch.zeros(0, dtype=torch.int64, device=device)
-        self._tables = [_Table(none, none.double(), none.int())] * RANGES
+        self._tables = [Table(none, none.double(), none.int())] * RANGES
         self._limits = torch.arange(1, RANGES, device=device) * (-(-n_features // RANGES) * n_grams)
-        self._waiting: list[_Table] = []
+        self._waiting: list[Table] = []
         self._n_waiting = self._n_held = 0
 
+    def empty(self) -> GramCounter:
+        """A counter of the same grams that has counted nothing."""
+        return GramCounter(self.n_features, self.n_grams, self.error.device, self.keep)
+
     def add(self, key: Tensor, mass: Tensor, count: Tensor) -> None:
-        self._waiting.append(_Table(key, mass, count))
+        self._waiting.append(Table(key, mass, count))
         self._n_waiting += len(key)
         if self._n_waiting > max(BUFFER, self._n_held // 2):
             self.compact()
 
     def merge(self, other: GramCounter) -> None:
-        other.compact()
-        self._waiting += other._tables
-        self.error += other.error
+        """Takes in the pruned tables of other contexts."""
         self.compact()
+        other.compact()
+        for i, theirs in enumerate(other._tables):
+            if len(theirs.key):
+                mine = self._tables[i]
+                self._tables[i] = self._pruned(_sum([mine, theirs])) if len(mine.key) else theirs
+        self.error += other.error
+        self._n_held = sum(len(table.key) for table in self._tables)
+
+    def prune(self) -> None:
+        self.compact()
+        self._tables = [self._pruned(table) if len(table.key) else table for table in self._tables]
+        self._n_held = sum(len(table.key) for table in self._tables)
 
     def compact(self) -> None:
+        """Sums what waits into the tables; nothing is lost by it."""
         if not self._waiting:
             return
         new = _sum(self._waiting)
@@ -82,10 +102,10 @@ class GramCounter:
         ends = [0, *torch.searchsorted(new.key, self._limits).tolist(), len(new.key)]
         for i, (first, last) in enumerate(pairwise(ends)):
             if last > first:
-                self._tables[i] = self._pruned(_sum([self._tables[i], new.take(slice(first, last))]))
+                self._tables[i] = _sum([self._tables[i], new.take(slice(first, last))])
         self._n_held = sum(len(table.key) for table in self._tables)
 
-    def _pruned(self, table: _Table) -> _Table:
+    def _pruned(self, table: Table) -> Table:
         feature = table.key // self.n_grams
         over = torch.bincount(feature, minlength=self.n_features) > 2 * self.keep
         if not bool(over.any()):
@@ -114,12 +134,36 @@ class GramCounter:
 
 
 class GramSorter:
-    """Sums of events by token and by pair, from one sort: a pair's gram is token * (V + 1) + previous + 1."""
+    """Sums of a shard's events by token and by pair, from one sort: a pair's gram is token * (V + 1) + previous + 1.
 
-    def __init__(self, tokens: GramCounter, pairs: GramCounter) -> None:
-        self._tokens, self._pairs = tokens, pairs
+    `tokens` and `pairs` take in the shard's tables at its end. `n_all`: features of the whole dictionary.
+    """
+
+    def __init__(self, tokens: GramCounter, pairs: GramCounter, n_all: int) -> None:
+        self._whole = (tokens, pairs)
+        self._tokens, self._pairs = tokens.empty(), pairs.empty()
         self._waiting: list[tuple[Tensor, Tensor]] = []
-        self._n_waiting = 0
+        self._n_waiting = self._n_unpruned = 0
+        self._prune_after = 2 * pairs.keep * n_all
+
+    def passed(self, n: int) -> None:
+        """So many more events of the whole dictionary have passed; after as many as the tables hold they are pruned."""
+        self._n_unpruned += n
+        if self._n_unpruned > self._prune_after:
+            self._prune()
+
+    def end_shard(self) -> None:
+        """The next events are of another shard."""
+        self._prune()
+        for whole, shard in zip(self._whole, (self._tokens, self._pairs), strict=True):
+            whole.merge(shard)
+        self._tokens, self._pairs = self._tokens.empty(), self._pairs.empty()
+
+    def _prune(self) -> None:
+        self.flush()
+        self._tokens.prune()
+        self._pairs.prune()
+        self._n_unpruned = 0
 
     def add(self, events: Events) -> None:
         per_token = self._pairs.n_grams // self._tokens.n_grams

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.events import encode_events, to_batch
-from autointerp.extract.summary import EXPLAIN_POOL, SCORE_POOL, Summary, SummaryPlan, pool_windows
+from autointerp.extract.pass_one import PassOne
+from autointerp.extract.shards import cut_rounds, cut_shards
+from autointerp.extract.summary import EXPLAIN_POOL, Summary, SummaryPlan
 from autointerp.records import EventBatch, Int64
 from autointerp.subject.activations import INNER, iterate_activations
 from autointerp.subject.dictionary import Dictionary
@@ -43,7 +45,7 @@ class Selected:
         return mask
 
 
-def _on_device(
+def on_device(
     dictionaries: Mapping[str, Selected], device: torch.device
 ) -> dict[str, tuple[Dictionary, Tensor | None]]:
     placed = {}
@@ -66,31 +68,18 @@ def summarise(
     batch_size: int = INNER,
     random: int = EXPLAIN_POOL,
 ) -> dict[str, Summary]:
-    """Pass 1 over `contexts` (all of them, or one worker's share: summaries merge).
+    """Pass 1 over `contexts` (all of them, or some: summaries merge), all features at once.
 
     `random`: how many random windows will be asked for, at most; their activations take memory.
     """
-    device = subject.device
-    placed = _on_device(dictionaries, device)
-    hooks = sorted({dictionary.hook for dictionary, _ in placed.values()})
-    explain_pool = torch.from_numpy(pool_windows(tokens, "explain", seed, EXPLAIN_POOL)).to(device)
-    score_pool = torch.from_numpy(pool_windows(tokens, "score", seed, SCORE_POOL)).to(device)
-    summaries = {
-        name: Summary(
-            SummaryPlan(dictionary.n_features, subject.d_vocab, seed, top, score_windows, random),
-            explain_pool,
-            score_pool,
-            device,
-        )
-        for name, (dictionary, _) in placed.items()
-    }
-    for batch in iterate_activations(subject, tokens, hooks, contexts, batch_size):
-        for name, (dictionary, selected) in placed.items():
-            summaries[name].add(encode_events(dictionary, batch, tokens, selected))
-        progress(int(batch.scored.sum()))
-    for summary in summaries.values():
-        summary.finish()
-    return summaries
+    placed = on_device(dictionaries, subject.device)
+    widths = {name: dictionary.n_features for name, (dictionary, _) in placed.items()}
+    plans = {name: SummaryPlan(n, subject.d_vocab, seed, top, score_windows, random) for name, n in widths.items()}
+    rounds = cut_rounds(widths, sum(widths.values()))
+    work = PassOne(subject, tokens, placed, plans, cut_shards(tokens.n_contexts, tokens.context_length), rounds)
+    for n in work.run(batch_size, contexts):
+        progress(n)
+    return {piece.dictionary: summary for piece, summary in work.summaries.items()}
 
 
 def score_events(
@@ -101,7 +90,7 @@ def score_events(
     batch_size: int = INNER,
 ) -> Iterator[tuple[str, EventBatch]]:
     """Pass 2: every activation of every dictionary on the score split, one inner batch after the other."""
-    placed = _on_device(dictionaries, subject.device)
+    placed = on_device(dictionaries, subject.device)
     hooks = sorted({dictionary.hook for dictionary, _ in placed.values()})
     for batch in iterate_activations(subject, tokens, hooks, tokens.contexts_of("score"), batch_size):
         for name, (dictionary, selected) in placed.items():

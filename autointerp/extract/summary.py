@@ -18,7 +18,7 @@ from torch import Tensor
 
 from autointerp.extract.events import Events
 from autointerp.extract.firing import PoolFiring
-from autointerp.extract.grams import GramCounter, GramSorter
+from autointerp.extract.grams import KEEP, GramCounter, GramSorter
 from autointerp.extract.keeper import Keeper
 from autointerp.extract.segments import descending, hash64, run_ids, run_starts
 from autointerp.extract.statistics import OCTAVES, Statistics, octave
@@ -39,7 +39,7 @@ SCORE_POOL = 20_000
 
 @dataclass(frozen=True)
 class SummaryPlan:
-    """What is kept."""
+    """What is kept, and of which features: `n_features` of them, from number `first` on."""
 
     n_features: int
     d_vocab: int
@@ -48,6 +48,11 @@ class SummaryPlan:
     score_windows: int
     random: int
     """Windows of the explain pool kept of a feature, where it fires in them: those of smallest hash."""
+    first: int = 0
+    n_all: int = 0
+    """Features of the whole dictionary; 0: these are all."""
+    grams: int = KEEP
+    """A feature of more than twice as many tokens, or pairs, is cut to this many."""
 
 
 def pool_windows(tokens: TokenFile, split: Split, seed: int, size: int) -> Int64:
@@ -60,15 +65,15 @@ def pool_windows(tokens: TokenFile, split: Split, seed: int, size: int) -> Int64
 
 
 class Summary:
-    """The summary of one dictionary."""
+    """The summary of one dictionary, or of a range of its features; inside, features are numbered from 0."""
 
     def __init__(self, plan: SummaryPlan, explain_pool: Tensor, score_pool: Tensor, device: torch.device) -> None:
         self.plan = plan
         n = plan.n_features
         self.statistics = Statistics.empty(n, device)
-        self.tokens = GramCounter(n, plan.d_vocab, device)
-        self.pairs = GramCounter(n, plan.d_vocab * (plan.d_vocab + 1), device)
-        self._grams = GramSorter(self.tokens, self.pairs)
+        self.tokens = GramCounter(n, plan.d_vocab, device, plan.grams)
+        self.pairs = GramCounter(n, plan.d_vocab * (plan.d_vocab + 1), device, plan.grams)
+        self._grams = GramSorter(self.tokens, self.pairs, plan.n_all or n)
         self.top = Keeper(n, plan.top, device)
         self.octaves = Keeper(n * OCTAVES, OCTAVE_RESERVOIR, device)
         self.score_top = Keeper(n, TOP_SCORED, device)
@@ -76,16 +81,28 @@ class Summary:
         self.explain_pool, self.score_pool = PoolFiring(n, explain_pool), PoolFiring(n, score_pool)
         self.random = Keeper(n, plan.random, device)
 
-    def add(self, events: Events) -> None:
-        """Takes in the events of one inner batch; a batch may hold contexts of several splits."""
+    def add(self, events: Events, n_explain: int | None = None) -> None:
+        """Takes in the events of one inner batch; a batch may hold contexts of several splits.
+
+        Events of other features are passed over. `n_explain`: events of the whole dictionary on the explain
+        split, where `events` lacks some.
+        """
+        plan = self.plan
         for split in range(len(SPLITS)):
             mine = events.of_split(split)
+            if plan.n_features < plan.n_all:
+                mine = mine.of_features(plan.first, plan.first + plan.n_features)
             if len(mine):
                 self.statistics.add(mine, split)
                 if split == EXPLAIN:
                     self._add_explain(mine)
                 if split == SCORE:
                     self._add_score(mine)
+        self._grams.passed(events.count(EXPLAIN) if n_explain is None else n_explain)
+
+    def _number(self, feature: Tensor) -> Tensor:
+        """The features' numbers in their dictionary: what hashes are taken of."""
+        return feature + self.plan.first if self.plan.first else feature
 
     def _add_explain(self, events: Events) -> None:
         rows, feature, window = events.rows, events.window_feature, events.window_number
@@ -101,7 +118,7 @@ class Summary:
         self.top.add(events, fits, feature[fits], key[fits])
 
         # Reservoir of firing tokens by octave: the smallest hashes of (feature, context, position).
-        key = hash64(stream_key(self.plan.seed, "token"), events.feature, events.context, events.position)
+        key = hash64(stream_key(self.plan.seed, "token"), self._number(events.feature), events.context, events.position)
         group = octave(events.value).add_(events.feature, alpha=OCTAVES)
         event = self.octaves.fits(group, key)
         of_event = torch.searchsorted(events.window_start, event, right=True) - 1
@@ -111,7 +128,7 @@ class Summary:
         number = self.explain_pool.numbers(rows.window)[events.window_row]
         in_pool = (number >= 0).nonzero().squeeze(1)
         self.explain_pool.add(feature[in_pool], number[in_pool])
-        key = hash64(random_key(self.plan.seed), feature[in_pool], window[in_pool])
+        key = hash64(random_key(self.plan.seed), self._number(feature[in_pool]), window[in_pool])
         fits = self.random.fits(feature[in_pool], key)
         self.random.add(events, in_pool[fits], feature[in_pool[fits]], key[fits])
 
@@ -120,7 +137,7 @@ class Summary:
         key = descending(events.window_max) | window
         fits = self.score_top.fits(feature, key)
         self.score_top.add(events, fits, feature[fits], key[fits])
-        key = hash64(window_key(self.plan.seed), feature, window)
+        key = hash64(window_key(self.plan.seed), self._number(feature), window)
         fits = self.score_firing.fits(feature, key)
         self.score_firing.add(events, fits, feature[fits], key[fits])
         number = self.score_pool.numbers(events.rows.window)[events.window_row]
@@ -128,10 +145,10 @@ class Summary:
         self.score_pool.add(feature[in_pool], number[in_pool])
 
     def merge(self, other: Summary) -> None:
-        """Takes in the summary of other contexts."""
+        """Takes in the summary of other shards; of later ones, where grams were pruned (`grams.py`)."""
         self.statistics.merge(other.statistics)
-        self._grams.flush()
-        other._grams.flush()
+        self.end_shard()
+        other.end_shard()
         for name in ("tokens", "pairs"):
             getattr(self, name).merge(getattr(other, name))
         for name in ("top", "octaves", "score_top", "score_firing", "random"):
@@ -139,9 +156,9 @@ class Summary:
         self.explain_pool.merge(other.explain_pool)
         self.score_pool.merge(other.score_pool)
 
-    def finish(self) -> None:
-        """No more events: what waits is counted."""
-        self._grams.flush()
+    def end_shard(self) -> None:
+        """The next events are of another shard, or there are none."""
+        self._grams.end_shard()
 
     def pool_firing(self) -> tuple[Int64, Int64]:
         """CSR `(start [F + 1], pool number)`: the score pool's windows in which each feature fires, rising."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -17,13 +17,15 @@ from autointerp.extract.effects import LogitEffects
 from autointerp.extract.exemplars import Exemplars, explain_exemplars, score_exemplars
 from autointerp.extract.grams import gram_table
 from autointerp.extract.passes import Selected
+from autointerp.extract.shards import Piece
 from autointerp.extract.statistics import linear_histograms, log_histogram
 from autointerp.extract.summary import SCORE_POOL, Summary, pool_windows
 from autointerp.hashing import hash01, stream_key
+from autointerp.progress import Advance
 from autointerp.records import RARE_BELOW, SPLITS, Float64, GramTable, Int64
 from autointerp.store.columns import csr_list
 from autointerp.store.writer import Transaction
-from autointerp.subject.dictionary import SparseAutoencoder, Units, checksum
+from autointerp.subject.dictionary import Dictionary, SparseAutoencoder, Units, checksum
 from autointerp.subject.model import Subject
 from autointerp.subject.tokens import VALID, TokenFile
 
@@ -87,25 +89,42 @@ def dictionary_row(name: str, chosen: Selected, other_site: bool) -> Columns:
     }
 
 
+def write_summaries(
+    transaction: Transaction, dictionaries: Mapping[str, Selected], summaries: Mapping[Piece, Summary],
+    tokens: TokenFile, evidence: Evidence, advance: Advance,
+) -> tuple[int, set[int]]:  # fmt: skip
+    """Writes all rows of some pieces; returns their number and the contexts they refer to."""
+    n, contexts = 0, set()
+    for piece, summary in summaries.items():
+        name = piece.dictionary
+        more, seen = write_dictionary(transaction, name, dictionaries[name], summary, tokens, evidence)
+        n += more
+        contexts |= seen
+        advance(piece.last - piece.first)
+    return n, contexts
+
+
 def write_dictionary(
     transaction: Transaction, name: str, chosen: Selected, summary: Summary, tokens: TokenFile, evidence: Evidence
 ) -> tuple[int, set[int]]:
-    """Writes all rows of one dictionary; returns their number and the contexts they refer to."""
-    features = chosen.features
+    """Writes all rows of the features that a summary is of; returns their number and the contexts they refer to."""
+    first, last = summary.plan.first, summary.plan.first + summary.plan.n_features
+    features = chosen.features[(chosen.features >= first) & (chosen.features < last)]
+    mine = features - first
     heavy, heavy_pairs = _gram_tables(summary, tokens)
-    n = transaction.append("features", _feature_rows(name, chosen, summary, heavy, tokens))
+    n = transaction.append("features", _feature_rows(name, features, chosen.dictionary, summary, heavy, tokens))
     n += transaction.append("feature_splits", _split_statistics(name, features, summary, tokens))
-    n += transaction.append("feature_tokens", _gram_rows(name, features, heavy, heavy_pairs))
+    n += transaction.append("feature_tokens", _gram_rows(name, features, mine, heavy, heavy_pairs))
     seen = np.zeros(tokens.n_contexts, dtype=bool)
-    for part in chain(explain_exemplars(summary, tokens, heavy, evidence, features), score_exemplars(summary)):
+    for part in chain(explain_exemplars(summary, tokens, heavy, evidence, mine), score_exemplars(summary)):
         for portion in part.portions(ROWS_AT_ONCE):
             n += transaction.append("exemplars", _exemplar_rows(name, portion, tokens))
         seen[part.window // tokens.windows_per_context] = True
     done = 0
-    for start, numbers in summary.score_pool.by_feature(features):
-        mine = features[done : done + len(start) - 1].astype(np.int32)
-        done += len(mine)
-        rows = {"dictionary": name, "feature": mine, "pools": csr_list(start, numbers.astype(np.uint32))}
+    for start, numbers in summary.score_pool.by_feature(mine):
+        some = features[done : done + len(start) - 1].astype(np.int32)
+        done += len(some)
+        rows = {"dictionary": name, "feature": some, "pools": csr_list(start, numbers.astype(np.uint32))}
         n += transaction.append("pool_firing", rows)
     return n, set(np.flatnonzero(seen).tolist())
 
@@ -152,12 +171,14 @@ def _gram_tables(summary: Summary, tokens: TokenFile) -> tuple[GramTable, GramTa
     return replace(heavy, n_seen=seen), replace(pairs, n_seen=tokens.count_pairs("explain", pair, d_vocab))
 
 
-def _feature_rows(name: str, chosen: Selected, summary: Summary, heavy: GramTable, tokens: TokenFile) -> Columns:
-    features, dictionary = chosen.features, chosen.dictionary
+def _feature_rows(
+    name: str, features: Int64, dictionary: Dictionary, summary: Summary, heavy: GramTable, tokens: TokenFile
+) -> Columns:
+    mine = features - summary.plan.first
     n_tokens = tokens.facts("explain")["n_tokens"]
     statistics = summary.statistics
-    n_firing = statistics.n_firing[0].cpu().numpy()[features]
-    total = statistics.total[0].cpu().numpy()[features]
+    n_firing = statistics.n_firing[0].cpu().numpy()[mine]
+    total = statistics.total[0].cpu().numpy()[mine]
     entropy, share = _token_entropy(heavy, statistics.total[0].cpu().numpy())
     none = [None] * len(features)
     rows: Columns = {
@@ -165,13 +186,13 @@ def _feature_rows(name: str, chosen: Selected, summary: Summary, heavy: GramTabl
         "feature": features.astype(np.int32),
         "status": ["dead" if n == 0 else "rare" if n < RARE_BELOW else "alive" for n in n_firing],
         "density": n_firing / n_tokens,
-        "max_activation": statistics.maximum[0].cpu().numpy()[features].astype(np.float64),
+        "max_activation": statistics.maximum[0].cpu().numpy()[mine].astype(np.float64),
         "n_tokens": np.full(len(features), n_tokens),
         "n_firing": n_firing,
         "mean": total / n_tokens,
-        "variance": _variance(statistics.total2[0].cpu().numpy()[features], total, n_tokens),
-        "token_entropy": _or_none(entropy[features]),
-        "single_token_share": _or_none(share[features]),
+        "variance": _variance(statistics.total2[0].cpu().numpy()[mine], total, n_tokens),
+        "token_entropy": _or_none(entropy[mine]),
+        "single_token_share": _or_none(share[mine]),
         "planted_label": none,
         "encoder_bias": none,
         "decoder_norm": none,
@@ -248,7 +269,7 @@ def _token_entropy(heavy: GramTable, total: Float64) -> tuple[Float64, Float64]:
 
 
 def _split_statistics(name: str, features: Int64, summary: Summary, tokens: TokenFile) -> Columns:
-    statistics = summary.statistics
+    statistics, mine = summary.statistics, features - summary.plan.first
     columns: dict[str, list[Any]] = {column: [] for column in (
         "feature", "split", "n_tokens", "n_firing", "density", "max_activation", "mean", "variance", "n_windows",
         "n_firing_windows", "histogram_upper", "histogram_linear", "histogram_log",
@@ -256,10 +277,10 @@ def _split_statistics(name: str, features: Int64, summary: Summary, tokens: Toke
     for index, split in enumerate(SPLITS):
         facts = tokens.facts(split)
         n = facts["n_tokens"]
-        n_firing = statistics.n_firing[index].cpu().numpy()[features]
-        total = statistics.total[index].cpu().numpy()[features]
-        maximum = statistics.maximum[index].cpu().numpy()[features].astype(np.float64)
-        fine = statistics.histogram[index].cpu().numpy()[features].astype(np.int64)
+        n_firing = statistics.n_firing[index].cpu().numpy()[mine]
+        total = statistics.total[index].cpu().numpy()[mine]
+        maximum = statistics.maximum[index].cpu().numpy()[mine].astype(np.float64)
+        fine = statistics.histogram[index].cpu().numpy()[mine].astype(np.int64)
         linear, upper = linear_histograms(fine, maximum)
         columns["feature"].append(features.astype(np.int32))
         columns["split"] += [split] * len(features)
@@ -268,9 +289,9 @@ def _split_statistics(name: str, features: Int64, summary: Summary, tokens: Toke
         columns["density"].append(n_firing / max(n, 1))
         columns["max_activation"].append(maximum)
         columns["mean"].append(total / max(n, 1))
-        columns["variance"].append(_variance(statistics.total2[index].cpu().numpy()[features], total, n))
+        columns["variance"].append(_variance(statistics.total2[index].cpu().numpy()[mine], total, n))
         columns["n_windows"].append(np.full(len(features), facts["n_windows"]))
-        columns["n_firing_windows"].append(statistics.n_firing_windows[index].cpu().numpy()[features])
+        columns["n_firing_windows"].append(statistics.n_firing_windows[index].cpu().numpy()[mine])
         columns["histogram_upper"].append(upper)
         columns["histogram_linear"].append(linear)
         columns["histogram_log"].append(log_histogram(fine))
@@ -287,21 +308,21 @@ def _lists(start: Int64, values: np.ndarray, features: Int64) -> pa.Array:
     return csr_list(np.concatenate([[0], ends]).astype(np.int64), values[index])
 
 
-def _gram_rows(name: str, features: Int64, heavy: GramTable, pairs: GramTable) -> Columns:
+def _gram_rows(name: str, features: Int64, mine: Int64, heavy: GramTable, pairs: GramTable) -> Columns:
     return {
         "dictionary": name,
         "feature": features.astype(np.int32),
-        "tokens": _lists(heavy.start, heavy.token, features),
-        "mass": _lists(heavy.start, heavy.mass.astype(np.float32), features),
-        "n_firing": _lists(heavy.start, heavy.n_firing.astype(np.uint32), features),
-        "n_seen": _lists(heavy.start, heavy.n_seen.astype(np.uint32), features),
-        "mass_error": heavy.mass_error[features],
-        "pair_previous": _lists(pairs.start, pairs.previous, features),
-        "pair_tokens": _lists(pairs.start, pairs.token, features),
-        "pair_mass": _lists(pairs.start, pairs.mass.astype(np.float32), features),
-        "pair_n_firing": _lists(pairs.start, pairs.n_firing.astype(np.uint32), features),
-        "pair_n_seen": _lists(pairs.start, pairs.n_seen.astype(np.uint32), features),
-        "pair_mass_error": pairs.mass_error[features],
+        "tokens": _lists(heavy.start, heavy.token, mine),
+        "mass": _lists(heavy.start, heavy.mass.astype(np.float32), mine),
+        "n_firing": _lists(heavy.start, heavy.n_firing.astype(np.uint32), mine),
+        "n_seen": _lists(heavy.start, heavy.n_seen.astype(np.uint32), mine),
+        "mass_error": heavy.mass_error[mine],
+        "pair_previous": _lists(pairs.start, pairs.previous, mine),
+        "pair_tokens": _lists(pairs.start, pairs.token, mine),
+        "pair_mass": _lists(pairs.start, pairs.mass.astype(np.float32), mine),
+        "pair_n_firing": _lists(pairs.start, pairs.n_firing.astype(np.uint32), mine),
+        "pair_n_seen": _lists(pairs.start, pairs.n_seen.astype(np.uint32), mine),
+        "pair_mass_error": pairs.mass_error[mine],
     }
 
 

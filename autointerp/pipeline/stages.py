@@ -17,12 +17,13 @@ import numpy as np
 from autointerp.config import RunConfig, load_run
 from autointerp.errors import StoreError
 from autointerp.extract.effects import logit_effects
-from autointerp.extract.passes import Selected, summarise
+from autointerp.extract.passes import Selected
 from autointerp.pipeline import explain_stage, extract_stage
 from autointerp.pipeline.baselines import all_dictionaries
 from autointerp.pipeline.census_stage import SCORER, run_census, write_census
 from autointerp.pipeline.compare_stage import COMPARED, Side, comparisons, dictionary_scores
 from autointerp.pipeline.explain_stage import CONTROLS
+from autointerp.pipeline.pass_one import LocalEngine, make_job
 from autointerp.pipeline.prepare import Prepared, check_paths, choose_scored, prepare
 from autointerp.pipeline.score_stage import ScoredExplainer, comparison_moments, score_dictionary, write_scores
 from autointerp.progress import Reporter, stderr_reporter
@@ -172,40 +173,30 @@ class _Run:
         if self.store.done("extract", key):
             return
         begun = time.monotonic()
-        dictionaries, evidence, tokens = self.dictionaries, self.config.evidence, self.tokens
-        n_tokens = sum(tokens.facts(split)["n_tokens"] for split in SPLITS)
-        with self.report.stage("pass 1: activations", n_tokens, "tokens") as advance:
-            summaries = summarise(
-                self.prepared.subject,
-                tokens,
-                dictionaries,
-                np.arange(tokens.n_contexts),
-                seed=self.config.seed,
-                top=evidence.top,
-                score_windows=evidence.score_windows,
-                random=evidence.random,
-                progress=advance,
-                batch_size=self.config.engine.batch_size,
-            )
+        dictionaries, tokens, config = self.dictionaries, self.tokens, self.config
+        job = make_job(self.prepared.subject, tokens, dictionaries, config.evidence, config.engine, config.seed)
+        engine = LocalEngine(job, self.prepared.subject, tokens, config.engine, key, self.report)
+        engine.gather()
         sae_hooks = {self.prepared.hooks[name] for name in self.prepared.files}
-        n = 0
+        n_features = sum(chosen.dictionary.n_features for chosen in dictionaries.values())
         with (
-            self.report.stage("pass 1: storing evidence", len(summaries), "dictionaries") as advance,
+            self.report.stage("pass 1: storing evidence", n_features, "features") as advance,
             self.store.transaction() as transaction,
         ):
-            rows, contexts = extract_stage.pool_rows(tokens, self.config.seed)
-            n += transaction.append("pool", rows)
+            rows, contexts = extract_stage.pool_rows(tokens, config.seed)
+            n = transaction.append("pool", rows)
             for name, chosen in dictionaries.items():
                 other_site = isinstance(chosen.dictionary, Units) and chosen.dictionary.hook not in sae_hooks
                 n += transaction.append("dictionaries", extract_stage.dictionary_row(name, chosen, other_site))
-                more, seen = extract_stage.write_dictionary(
-                    transaction, name, chosen, summaries[name], tokens, evidence
+            for summaries in engine.rounds():
+                more, seen = extract_stage.write_summaries(
+                    transaction, dictionaries, summaries, tokens, config.evidence, advance
                 )
                 n += more
                 contexts |= seen
-                advance(1)
             n += transaction.append("contexts", extract_stage.context_rows(tokens, contexts))
-            transaction.mark_done("extract", key, None, n, time.monotonic() - begun)
+            transaction.mark_done("extract", key, None, n, engine.seconds + time.monotonic() - begun)
+        engine.done()
         self._publish()
 
     def _effects(self) -> None:

@@ -38,6 +38,11 @@ def inner_batches(contexts: Int64) -> list[int]:
     return [int(number) for number in np.unique(np.asarray(contexts) // INNER)]
 
 
+def contexts_of_inner(number: int, tokens: TokenFile) -> Int64:
+    """Contexts of an inner batch, the last one repeated where the file ends. [INNER]"""
+    return np.minimum(number * INNER + np.arange(INNER), tokens.n_contexts - 1).astype(np.int64)
+
+
 def iterate_activations(
     subject: Subject, tokens: TokenFile, hooks: Sequence[str], contexts: Int64, batch_size: int = INNER
 ) -> Iterator[ActivationBatch]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -86,10 +87,10 @@ def runs() -> Iterator[Runs]:
 def prepared(
     tiny_model: Path, tokens_npy: Path, sae_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
-    """The same run under another name: a run file, its store beside it."""
+    """The same run under another name, and with another engine: a run file, its store beside it."""
     folder = tmp_path_factory.mktemp("kill")
 
-    def make(name: str) -> Path:
+    def make(name: str, engine: str = "") -> Path:
         file = folder / f"{name}.toml"
         file.write_text(f"""
             name = "kill"
@@ -97,6 +98,7 @@ def prepared(
             subject = {{ model = "{tiny_model}", device = "cpu" }}
             tokens = {{ source = "npy:{tokens_npy}", window = 7 }}
             score = {{ features = {{ sample = 12 }}, bootstrap = 100 }}
+            engine = {{ {engine} }}
             dictionary = [
                 {{ name = "sae", path = "{sae_folder}" }},
                 {{ name = "neurons", kind = "neurons", match = "sae" }},
@@ -180,3 +182,60 @@ def test_killed_at_random_times(
             check(file.with_suffix(".duckdb"))
         finish(runs, file, expected, rows_of)
     assert n_killed >= 2
+
+
+def kill_when(runs: Runs, file: Path, line: str, times: int = 1) -> str:
+    """Starts a run, kills it when its log has had a line so many times, and returns the log."""
+    pid, log = runs.start(file)
+    deadline = time.monotonic() + 60
+    while (log.read_text() if log.exists() else "").count(line) < times:
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGKILL)
+    assert runs.end() == -signal.SIGKILL, f"finished before it was killed after {line!r}"
+    return log.read_text()
+
+
+def tokens_said(log: str, line: str) -> list[int]:
+    return [int(found.replace(",", "")) for found in re.findall(rf"{line} ([\d,]+) of", log)]
+
+
+def resumed_at(log: str, reached: int) -> int:
+    """The token that a run went on from: not before the last checkpoint that was said."""
+    (resumed,) = tokens_said(log, "resumed at")
+    assert resumed >= reached > 0
+    assert all(n > resumed for n in tokens_said(log, "checkpoint at"))
+    return resumed
+
+
+def test_killed_inside_pass_1_it_goes_on_from_the_checkpoint(
+    runs: Runs, prepared: Callable[[str, str], Path], undisturbed: Any, rows_of: Callable[[Path], Any]
+) -> None:
+    """A checkpoint after every batch, and the features in rounds: killed twice in turn, then when the pass is over."""
+    file = prepared("checkpoints", "checkpoint_seconds = 1e-9, features_at_once = 60")
+    log = kill_when(runs, file, "checkpoint at", 2)
+    reached = max(tokens_said(log, "checkpoint at"))
+    log = kill_when(runs, file, "checkpoint at", 3)
+    resumed_at(log, reached)
+    reached = max(tokens_said(log, "checkpoint at"))
+    log = kill_when(runs, file, "pass 1: activations:")
+    resumed_at(log, reached)
+    check(file.with_suffix(".duckdb"))
+    finish(runs, file, undisturbed[0], rows_of)
+    resumed_at(file.with_suffix(".log").read_text(), max(tokens_said(log, "checkpoint at")))
+
+
+def test_a_damaged_checkpoint_is_said_and_left_out(
+    runs: Runs, prepared: Callable[[str, str], Path], undisturbed: Any, rows_of: Callable[[Path], Any]
+) -> None:
+    file = prepared("damaged", "checkpoint_seconds = 1e-9")
+    kill_when(runs, file, "checkpoint at", 3)
+    (path,) = file.with_name("damaged.duckdb.work").rglob("checkpoint.safetensors")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    log = kill_when(runs, file, "checkpoint at", 5)
+    assert log.count("the checkpoint cannot be used (its hash is another): from the first token again") == 1
+    assert "resumed" not in log
+    finish(runs, file, undisturbed[0], rows_of)
+    resumed_at(file.with_suffix(".log").read_text(), max(tokens_said(log, "checkpoint at")))
