@@ -208,7 +208,8 @@ def test_running_again_changes_nothing_and_computes_nothing(
 
     for name in (
         "autointerp.extract.passes.iterate_activations", "autointerp.subject.tokenise._write",
-        "autointerp.pipeline.stages.summarise", "autointerp.pipeline.stages.score_dictionary",
+        "autointerp.extract.pass_one.iterate_activations", "autointerp.pipeline.stages.make_job",
+        "autointerp.pipeline.stages.score_dictionary",
         "autointerp.pipeline.stages.dictionary_scores", "autointerp.pipeline.stages.comparisons",
         "autointerp.pipeline.stages.all_dictionaries",
     ):  # fmt: skip
