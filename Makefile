@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INTEROP ?= .venv-interop
+RAY ?= .venv-ray
 RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-interop bench bench-llm lint format train readme wheel clean
+.PHONY: demo test test-slow test-interop test-ray bench bench-llm lint format train readme wheel clean
 
 demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
@@ -18,6 +19,9 @@ test-slow: $(VENV)/installed-dev  ## simulations of coverage, size and power
 
 test-interop: $(INTEROP)/installed  ## our readers against the libraries that write the files (2.3 GB, some minutes)
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(INTEROP)/bin/python -m pytest -m interop tests/interop -rs
+
+test-ray: $(RAY)/installed  ## pass 1 over Ray: the local store, lost workers, killed drivers (some minutes)
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(RAY)/bin/python -m pytest -m ray tests/pipeline/test_ray.py
 
 bench: $(VENV)/installed-dev  ## what extraction costs above its floor (some minutes a setting on one core)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/extraction.py
@@ -66,5 +70,11 @@ $(INTEROP)/installed: tests/interop/requirements.txt
 	$(INTEROP)/bin/python -m pip uninstall --quiet --yes torchvision
 	touch $@
 
+# An environment of its own: Ray is large, and nothing else needs it.
+$(RAY)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,ray]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(INTEROP) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(INTEROP) $(RAY) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -22,7 +22,6 @@ EXPLAINERS = ("lexical", "token_lookup")
 # DESIGN.md names these too; a run file that asks for them is told so.
 LATER_KINDS = ("residual_basis", "pca", "ica", "random_init_sae")
 LATER_SCORERS = ("logits", "fuzzing", "discrimination", "intruder", "generation", "intervention")
-LATER_ENGINES = ("ray",)
 
 
 class _Section(BaseModel):
@@ -204,7 +203,12 @@ class Budget(_Section):
 class Engine(_Section):
     """Where and in what portions it runs. Nothing here changes a row."""
 
-    kind: Literal["local"] = "local"
+    kind: Literal["local", "ray"] = "local"
+    """Who does pass 1: this process, or `workers` processes over Ray (`pip install "autointerp[ray]"`), on this machine
+    or on the cluster that RAY_ADDRESS names; all must see the folder of the store. The rest of a run, pass 2 among it,
+    stays with this process."""
+    workers: int = Field(default=2, ge=1)
+    """Processes of engine "ray"; each loads the subject and does whole shards of contexts."""
     batch_size: int = Field(default=128, ge=1)
     """Contexts that passes 1 and 2 read and bring to the device at a time, in whole forward passes. Such a pass always
     takes 8 contexts (`subject/activations.py`): the last bits of an activation depend on the shape of its batch,
@@ -216,13 +220,6 @@ class Engine(_Section):
     of the others to files beside the tokens, 8 bytes each, and takes them up in turn; the model runs once."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; default: as many as torch takes."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_later(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            _refuse_later("engine.kind", data.get("kind"), LATER_ENGINES, ("local",))
-        return data
 
 
 class RunConfig(_Section):

@@ -53,16 +53,17 @@ class PassOne:
         seed = next(iter(plans.values())).seed
         self._explain_pool = torch.from_numpy(pool_windows(tokens, "explain", seed, EXPLAIN_POOL)).to(subject.device)
         self._score_pool = torch.from_numpy(pool_windows(tokens, "score", seed, SCORE_POOL)).to(subject.device)
-        self.summaries = self._empty(0)
+        self.summaries = self.empty(0)
         self.next_context = shards[0].first
 
     def begin(self) -> None:
         """Forgets what was gathered, also in files of an earlier process."""
-        self.summaries = self._empty(0)
+        self.summaries = self.empty(0)
         self.next_context = self.shards[0].first
         self.remove_spool()
 
-    def _empty(self, number: int) -> Summaries:
+    def empty(self, number: int) -> Summaries:
+        """The summaries of a round that have seen nothing."""
         return {piece: self._summary(piece) for piece in self.rounds[number]}
 
     def _summary(self, piece: Piece) -> Summary:
@@ -104,7 +105,7 @@ class PassOne:
 
     def _replayed(self, number: int) -> Summaries:
         assert self._spool is not None
-        summaries = self._empty(number)
+        summaries = self.empty(number)
         ends = [shard.last for shard in self.shards]
         shard = 0
         for record in self._spool.read(number):

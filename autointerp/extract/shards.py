@@ -25,9 +25,9 @@ class Shard:
     last: int
 
 
-def cut_shards(n_contexts: int, context_length: int, shard_tokens: int = SHARD_TOKENS) -> list[Shard]:
-    """Shards of `shard_tokens` tokens; of more, where they would be more than MOST_SHARDS."""
-    contexts = max(-(-shard_tokens // context_length), -(-n_contexts // MOST_SHARDS))
+def cut_shards(n_contexts: int, context_length: int, shard_tokens: int | None = None) -> list[Shard]:
+    """Shards of `shard_tokens` tokens (SHARD_TOKENS); of more, where they would be more than MOST_SHARDS."""
+    contexts = max(-(-(shard_tokens or SHARD_TOKENS) // context_length), -(-n_contexts // MOST_SHARDS))
     each = -(-contexts // INNER) * INNER
     return [Shard(i, first, min(first + each, n_contexts)) for i, first in enumerate(range(0, n_contexts, each))]
 

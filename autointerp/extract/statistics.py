@@ -29,6 +29,10 @@ class Statistics:
     total2: Tensor  # float64, sum of their squares
     maximum: Tensor  # float32
     histogram: Tensor  # int32
+    shard_total: Tensor
+    shard_total2: Tensor
+    """The sums of doubles over the shard under way: added in the order of the shards, they do not depend on who did them,
+    to the last bit."""
 
     @classmethod
     def empty(cls, n_features: int, device: torch.device) -> Statistics:
@@ -39,13 +43,15 @@ class Statistics:
             total2=torch.zeros(shape, dtype=torch.float64, device=device),
             maximum=torch.zeros(shape, dtype=torch.float32, device=device),
             histogram=torch.zeros((*shape, OCTAVES * PER_OCTAVE), dtype=torch.int32, device=device),
+            shard_total=torch.zeros(shape, dtype=torch.float64, device=device),
+            shard_total2=torch.zeros(shape, dtype=torch.float64, device=device),
         )
 
     def add(self, events: Events, split: int) -> None:
         """Takes in events of one split."""
         feature, value = events.feature, events.value.double()
-        self.total[split].index_add_(0, feature, value)
-        self.total2[split].index_add_(0, feature, value.square_())
+        self.shard_total[split].index_add_(0, feature, value)
+        self.shard_total2[split].index_add_(0, feature, value.square_())
         self.maximum[split].scatter_reduce_(0, events.window_feature, events.window_max, "amax")
         bins = fine_bin(events.value).add_(feature, alpha=OCTAVES * PER_OCTAVE)
         self.histogram[split].view(-1).index_add_(0, bins, torch.ones_like(bins, dtype=torch.int32))
@@ -56,6 +62,11 @@ class Statistics:
     def n_firing(self) -> Tensor:
         """[3, F] int64"""
         return self.histogram.sum(dim=2)
+
+    def end_shard(self) -> None:
+        for whole, shard in ((self.total, self.shard_total), (self.total2, self.shard_total2)):
+            whole += shard
+            shard.zero_()
 
     def merge(self, other: Statistics) -> None:
         for name in ("n_firing_windows", "total", "total2", "histogram"):

@@ -146,9 +146,9 @@ class Summary:
 
     def merge(self, other: Summary) -> None:
         """Takes in the summary of other shards; of later ones, where grams were pruned (`grams.py`)."""
-        self.statistics.merge(other.statistics)
         self.end_shard()
         other.end_shard()
+        self.statistics.merge(other.statistics)
         for name in ("tokens", "pairs"):
             getattr(self, name).merge(getattr(other, name))
         for name in ("top", "octaves", "score_top", "score_firing", "random"):
@@ -158,6 +158,7 @@ class Summary:
 
     def end_shard(self) -> None:
         """The next events are of another shard, or there are none."""
+        self.statistics.end_shard()
         self._grams.end_shard()
 
     def pool_firing(self) -> tuple[Int64, Int64]:

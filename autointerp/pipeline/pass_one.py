@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from autointerp.config import Engine, Evidence
+from autointerp.config import Engine as EngineConfig
+from autointerp.config import Evidence, RunConfig
 from autointerp.extract.pass_one import PassOne, Summaries
 from autointerp.extract.passes import Selected, on_device
 from autointerp.extract.shards import Piece, Shard, cut_rounds, cut_shards
@@ -48,7 +49,7 @@ class Job:
 
 
 def make_job(
-    subject: Subject, tokens: TokenFile, dictionaries: Mapping[str, Selected], evidence: Evidence, engine: Engine,
+    subject: Subject, tokens: TokenFile, dictionaries: Mapping[str, Selected], evidence: Evidence, engine: EngineConfig,
     seed: int,
 ) -> Job:  # fmt: skip
     widths = {name: chosen.dictionary.n_features for name, chosen in dictionaries.items()}
@@ -60,11 +61,39 @@ def make_job(
     return Job(tokens.folder, dictionaries, plans, shards, cut_rounds(widths, engine.features_at_once))
 
 
+class Engine(Protocol):
+    """Does all shards of a job; what was done before it was killed is not done again."""
+
+    seconds: float
+    """What earlier processes took for that, as far as it is known."""
+
+    def gather(self) -> None:
+        """The pass over what is left of the contexts."""
+        ...
+
+    def rounds(self) -> Iterator[Summaries]:
+        """The summaries of all pieces, a round at a time: use them up before the next is asked for."""
+        ...
+
+    def done(self) -> None:
+        """Everything is stored: nothing has to be taken up again."""
+        ...
+
+
+def make_engine(job: Job, subject: Subject, tokens: TokenFile, config: RunConfig, key: Any, report: Reporter) -> Engine:
+    """The engine that the run file asks for."""
+    if config.engine.kind == "ray":
+        from autointerp.pipeline.ray_engine import RayEngine
+
+        return RayEngine(job, subject, config, tokens, key, report)
+    return LocalEngine(job, subject, tokens, config.engine, key, report)
+
+
 class LocalEngine:
-    """Pass 1 in this process. `seconds`: what processes before it took for the part that is not done again."""
+    """Pass 1 in this process, with checkpoints."""
 
     def __init__(
-        self, job: Job, subject: Subject, tokens: TokenFile, engine: Engine, key: str, report: Reporter
+        self, job: Job, subject: Subject, tokens: TokenFile, engine: EngineConfig, key: Any, report: Reporter
     ) -> None:
         self._engine, self._report = engine, report
         self._checkpoint = Checkpoint(tokens.folder, [key, "local", job.key()], report.say)
@@ -74,7 +103,6 @@ class LocalEngine:
         self._device = subject.device
 
     def gather(self) -> None:
-        """The pass over what is left of the contexts."""
         self._resume()
         begun = last = time.monotonic()
         with self._report.stage(TITLE, self._n_tokens, "tokens", self._done) as advance:
@@ -86,11 +114,9 @@ class LocalEngine:
                     last = time.monotonic()
 
     def rounds(self) -> Iterator[Summaries]:
-        """The summaries of all pieces, a round at a time: use them up before the next is asked for."""
         return self._work.finished()
 
     def done(self) -> None:
-        """Everything is stored: nothing has to be taken up again."""
         self._checkpoint.remove()
 
     def _resume(self) -> None:

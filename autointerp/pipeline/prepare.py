@@ -6,6 +6,7 @@ the subject, the hook points, the dictionaries' weights and widths.
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def work_folder(config: RunConfig) -> Path:
 
 def check_paths(config: RunConfig) -> None:
     """What can be checked without loading anything."""
+    if config.engine.kind == "ray" and importlib.util.find_spec("ray") is None:
+        raise ConfigError('engine.kind = "ray": Ray is not installed; pip install "autointerp[ray]"')
     _source(config)
     resolve_model(config.subject.model)
     for entry in config.dictionary:
@@ -73,11 +76,16 @@ def check_paths(config: RunConfig) -> None:
         raise InputError(f'store: there is no folder "{folder}" to put the store in')
 
 
+def open_subject(config: RunConfig) -> Subject:
+    """The subject of a run, as every process that runs it loads it."""
+    wanted = config.subject
+    return load_subject(wanted.model, wanted.revision, wanted.processing, wanted.dtype, wanted.device)
+
+
 def prepare(config: RunConfig) -> Prepared:
     """Loads and checks the subject and the dictionaries. Raises UserError, and writes nothing."""
     check_paths(config)
-    wanted = config.subject
-    subject = load_subject(wanted.model, wanted.revision, wanted.processing, wanted.dtype, wanted.device)
+    subject = open_subject(config)
     files = {
         entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind, format=entry.format)
         for entry in config.dictionary

@@ -23,7 +23,7 @@ from autointerp.pipeline.baselines import all_dictionaries
 from autointerp.pipeline.census_stage import SCORER, run_census, write_census
 from autointerp.pipeline.compare_stage import COMPARED, Side, comparisons, dictionary_scores
 from autointerp.pipeline.explain_stage import CONTROLS
-from autointerp.pipeline.pass_one import LocalEngine, make_job
+from autointerp.pipeline.pass_one import make_engine, make_job
 from autointerp.pipeline.prepare import Prepared, check_paths, choose_scored, prepare
 from autointerp.pipeline.score_stage import ScoredExplainer, comparison_moments, score_dictionary, write_scores
 from autointerp.progress import Reporter, stderr_reporter
@@ -175,7 +175,7 @@ class _Run:
         begun = time.monotonic()
         dictionaries, tokens, config = self.dictionaries, self.tokens, self.config
         job = make_job(self.prepared.subject, tokens, dictionaries, config.evidence, config.engine, config.seed)
-        engine = LocalEngine(job, self.prepared.subject, tokens, config.engine, key, self.report)
+        engine = make_engine(job, self.prepared.subject, tokens, config, key, self.report)
         engine.gather()
         sae_hooks = {self.prepared.hooks[name] for name in self.prepared.files}
         n_features = sum(chosen.dictionary.n_features for chosen in dictionaries.values())
