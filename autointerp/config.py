@@ -40,6 +40,8 @@ class Subject(_Section):
     revision: str | None = None
     processing: Literal["raw", "folded"] = "raw"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the subject's weights and products; float32 is never TF32. Activations are handed on as float32, and
+    dictionaries work in float32, whatever this is."""
     device: str = "auto"
 
 

@@ -31,8 +31,8 @@ class Statistics:
     histogram: Tensor  # int32
     shard_total: Tensor
     shard_total2: Tensor
-    """The sums of doubles over the shard under way: added in the order of the shards, they do not depend on who did them,
-    to the last bit."""
+    """Sums over the shard under way: added up in the order of the shards, they are the same to the last bit whoever did
+    which shard."""
 
     @classmethod
     def empty(cls, n_features: int, device: torch.device) -> Statistics:

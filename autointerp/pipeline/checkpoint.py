@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autointerp.extract.tensor_file import DamagedFile, read_about, read_tensors, write_tensors
+from autointerp.extract.tensor_file import DamagedFile, read_tensors, write_tensors
 from autointerp.hashing import content_hash
 
 FORMAT = 1
@@ -69,14 +69,3 @@ class Checkpoint:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
-
-
-def checkpointed(work_folder: Path) -> tuple[int, int] | None:
-    """`(tokens done, tokens)` at the checkpoint in a work folder; None where there is none."""
-    for path in work_folder.glob(f"*/{PREFIX}*/{NAME}"):
-        try:
-            about = read_about(path)
-            return int(about["tokens"]), int(about["of_tokens"])
-        except (DamagedFile, KeyError, TypeError, ValueError):
-            continue
-    return None

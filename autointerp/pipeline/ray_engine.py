@@ -72,6 +72,7 @@ class Worker:
 
     def do(self, shard: Shard) -> None:
         """Writes the files of a shard: each whole or not there."""
+        torch.set_float32_matmul_precision("highest")
         torch.set_num_threads(self._task.threads)
         job, self._done = self._task.job, 0
         with tempfile.TemporaryDirectory(dir=self._task.folder, prefix="spool-") as spool:
@@ -158,8 +159,8 @@ class RayEngine:
                     lost[shard.number] += 1
                     if lost[shard.number] == LOST_AT_MOST:
                         raise AutointerpError(
-                            f"pass 1: shard {shard.number} lost its worker {LOST_AT_MOST} times; if memory ran out, give "
-                            "fewer [engine] workers or features_at_once, and run again: finished shards are kept"
+                            f"pass 1: shard {shard.number} lost its worker {LOST_AT_MOST} times; if memory ran out "
+                            "give fewer [engine] workers or features_at_once; run again: finished shards are kept"
                         ) from error
                     self._report.say(f"pass 1: the worker of shard {shard.number} was lost; the shard is done again")
                     waiting.append(shard)

@@ -52,9 +52,10 @@ def run(run_file: str | Path | RunConfig, *, until: str = STAGES[-1], reporter: 
     check_paths(config)
     if path.exists():  # held by another process, newer, damaged: said before the slow part
         StoreWriter.open(path).close()
-    if config.engine.threads is not None:
-        import torch
+    import torch
 
+    torch.set_float32_matmul_precision("highest")  # float32 is float32 on a GPU too, not TF32
+    if config.engine.threads is not None:
         torch.set_num_threads(config.engine.threads)
     with report.stage("subject and dictionaries", None, "files"):
         prepared = prepare(config)

@@ -24,6 +24,9 @@ def render_status(page: StatusPage) -> RenderableType:
     runs = ", ".join(page.runs) or "no run yet"
     head = Text.assemble(safe(str(page.path), "bold"), safe(f"   {page.size_bytes / 1e6:,.1f} MB   run: {runs}"))
     parts: list[RenderableType] = [head, Text(), _stages(page.stages)]
+    if page.pass_one is not None:
+        done, total = page.pass_one
+        parts.append(Text(f"pass 1: checkpoint at {done:,} of {total:,} tokens", "yellow"))
     waiting = {stage.stage: ", ".join(stage.waiting) for stage in page.stages if stage.waiting}
     parts += [safe(f"{stage} waits for {names}", "dim") for stage, names in waiting.items()]
     if page.dictionaries:

@@ -82,6 +82,8 @@ class StatusPage:
     splits: tuple[SplitTokens, ...]
     dictionaries: tuple[DictionaryStatus, ...]
     calls: tuple[CallStatus, ...]
+    pass_one: tuple[int, int] | None
+    """Tokens done at the checkpoint of an unfinished pass 1, of how many; None where there is no checkpoint."""
 
 
 def load_status(store: Queryable, path: Path) -> StatusPage:
@@ -119,7 +121,21 @@ def load_status(store: Queryable, path: Path) -> StatusPage:
         splits=tuple(SplitTokens(**row) for row in store.rows(_SPLITS)),
         dictionaries=tuple(DictionaryStatus(**row) for row in store.rows(_DICTIONARIES)),
         calls=tuple(CallStatus(**row) for row in store.rows(_CALLS)),
+        pass_one=_checkpoint(Path(f"{path}.work")),
     )
+
+
+def _checkpoint(work_folder: Path) -> tuple[int, int] | None:
+    """Only the head of the file is read: a length, and JSON."""
+    for path in work_folder.glob("*/pass1-*/checkpoint.safetensors"):
+        try:
+            with path.open("rb") as file:
+                head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            about = json.loads(head["__metadata__"]["about"])
+            return int(about["tokens"]), int(about["of_tokens"])
+        except (OSError, OverflowError, MemoryError, ValueError, KeyError, TypeError):
+            continue  # a run says so when it takes it up
+    return None
 
 
 _SPLITS = "SELECT split, n_documents, n_contexts, n_tokens, n_windows, n_windows_dropped FROM token_splits"

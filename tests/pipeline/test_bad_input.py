@@ -74,6 +74,14 @@ def test_a_misspelt_key(more: list[str], write_run: Callable[..., Path], refused
     assert refused("run", file, *more).endswith('unknown key "tokens.contxt_length"; the nearest is "context_length"')
 
 
+def test_ray_where_it_is_not_installed(
+    write_run: Callable[..., Path], refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    said = refused("run", write_run(engine={"kind": "ray"}))
+    assert said == 'engine.kind = "ray": Ray is not installed; pip install "autointerp[ray]"'
+
+
 def test_a_run_file_that_is_not_there_or_no_toml(write_run: Callable[..., Path], refused: Refused) -> None:
     file = write_run()
     assert 'there is no file "tyni.toml"' in refused("run", "tyni.toml")

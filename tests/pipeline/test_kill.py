@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autointerp.show.status_data import load_status
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 
@@ -215,13 +216,20 @@ def test_killed_inside_pass_1_it_goes_on_from_the_checkpoint(
     file = prepared("checkpoints", "checkpoint_seconds = 1e-9, features_at_once = 60")
     log = kill_when(runs, file, "checkpoint at", 2)
     reached = max(tokens_said(log, "checkpoint at"))
+    store = file.with_suffix(".duckdb")
+    with open_reader(store) as reader:
+        status = load_status(reader, store)
+    assert status.pass_one is not None
+    assert reached <= status.pass_one[0] < status.pass_one[1]
     log = kill_when(runs, file, "checkpoint at", 3)
     resumed_at(log, reached)
     reached = max(tokens_said(log, "checkpoint at"))
     log = kill_when(runs, file, "pass 1: activations:")
     resumed_at(log, reached)
-    check(file.with_suffix(".duckdb"))
+    check(store)
     finish(runs, file, undisturbed[0], rows_of)
+    with open_reader(store) as reader:
+        assert load_status(reader, store).pass_one is None
     resumed_at(file.with_suffix(".log").read_text(), max(tokens_said(log, "checkpoint at")))
 
 
