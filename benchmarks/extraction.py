@@ -166,7 +166,7 @@ def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict
                     inserts.append("runs", run_row(tokens))
                     rows, contexts = extract_stage.pool_rows(tokens, 0)
                     inserts.append("pool", rows)
-                    inserts.append("dictionaries", extract_stage.dictionary_row("sae", chosen, False))
+                    inserts.append("dictionaries", extract_stage.dictionary_row("sae", chosen))
                     contexts |= extract_stage.write_dictionary(
                         cast("Transaction", inserts), "sae", chosen, summaries["sae"], tokens, evidence
                     )[1]
@@ -334,13 +334,15 @@ def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, i
     """Pass 2 for the embedded explainers and the controls: CPU seconds and tokens."""
     from autointerp.pipeline import explain_stage
     from autointerp.pipeline.census_stage import run_census
+    from autointerp.pipeline.work import CONTROLS, members
     from autointerp.store.writer import StoreWriter
 
     with StoreWriter.open(path) as store:
-        made = explain_stage.explain(store, "sae", ["lexical", "token_lookup"], 0)
+        made = explain_stage.explain(store, "sae", ["lexical", "token_lookup", CONTROLS], 0)
         with store.transaction() as transaction:
-            explain_stage.write_explanations(store, transaction, "sae", made)
-        explainers = ["lexical", "token_lookup", *explain_stage.CONTROLS]
+            everything = [one for controls in made.values() for one in controls]
+            explain_stage.write_explanations(transaction, "sae", everything, explain_stage.stored_lookups(store))
+        explainers = {"sae": ["lexical", "token_lookup", *members(CONTROLS)]}
         seconds, _ = cpu(
             lambda: run_census(store, subject, tokens, {"sae": chosen}, explainers, lambda _: None, batch_size=32)
         )

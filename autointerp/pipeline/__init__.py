@@ -8,6 +8,7 @@ that decides them. The same command again does what is not marked yet; a killed 
 
 from __future__ import annotations
 
-from autointerp.pipeline.stages import STAGES, run
+from autointerp.pipeline.stages import run
+from autointerp.pipeline.work import STAGES
 
 __all__ = ["STAGES", "run"]

@@ -1,15 +1,16 @@
-"""All dictionaries of a run, baselines fitted: from the work folder where they were fitted before."""
+"""The dictionaries of a run, baselines fitted: from the work folder where they were fitted before."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from autointerp.config import Dictionary as DictionaryConfig
 from autointerp.extract.passes import Selected
 from autointerp.pipeline.prepare import Prepared
 from autointerp.subject.baselines import Target, count_firings, make_units, take_sample
@@ -17,42 +18,50 @@ from autointerp.subject.dictionary import Units
 from autointerp.subject.tokens import TokenFile
 
 
-def all_dictionaries(prepared: Prepared, tokens: TokenFile, stage: Callable[[], object]) -> dict[str, Selected]:
-    """Every dictionary of the run by name, in the order of the run file. `stage` is called if pass 0 must run."""
+def open_dictionaries(
+    prepared: Prepared, tokens: TokenFile, names: Sequence[str], stage: Callable[[], object]
+) -> dict[str, Selected]:
+    """The dictionaries of these names, in their order. `stage` is called if pass 0 must run."""
     files = {name: Selected(sae, prepared.features[name]) for name, sae in prepared.files.items()}
-    fitted = _fitted(prepared, tokens, files, stage)
+    wanted = [entry for entry in prepared.config.dictionary if entry.name in names and entry.name not in files]
+    fitted = _fitted(prepared, tokens, wanted, files, stage)
     chosen = files | {name: Selected(units, prepared.features[name]) for name, units in fitted.items()}
-    return {entry.name: chosen[entry.name] for entry in prepared.config.dictionary}
+    return {name: chosen[name] for name in names}
 
 
 def _fitted(
-    prepared: Prepared, tokens: TokenFile, files: dict[str, Selected], stage: Callable[[], object]
+    prepared: Prepared,
+    tokens: TokenFile,
+    wanted: Sequence[DictionaryConfig],
+    files: dict[str, Selected],
+    stage: Callable[[], object],
 ) -> dict[str, Units]:
-    wanted = [entry for entry in prepared.config.dictionary if entry.name not in prepared.files]
-    if not wanted:
-        return {}
-    # Beside the tokens that they are fitted on: other tokens, other baselines.
-    path = tokens.folder / f"baselines-{prepared.key('baselines')[:12]}.safetensors"
-    if path.is_file():
-        saved = load_file(path)
-        return {
-            entry.name: _restore(saved, entry.name, entry.kind, prepared.hooks[entry.name], entry.match, files)
-            for entry in wanted
-        }
-    stage()
-    hooks = sorted({prepared.hooks[entry.name] for entry in wanted})
-    sample = take_sample(prepared.subject, tokens, hooks, prepared.config.seed, prepared.work_folder)
-    targets: dict[str | None, Target] = {}
-    for name in sorted({entry.match for entry in wanted if entry.match is not None}):
-        x = sample.by_hook[prepared.hooks[name]]
-        targets[name] = count_firings(files[name].dictionary, x, files[name].features)
-    made = {
-        entry.name: make_units(
-            entry, prepared.hooks[entry.name], sample, prepared.config.seed, targets.get(entry.match)
-        )
+    # Beside the tokens that they are fitted on: other tokens, other baselines. A file each, since one may be new.
+    paths = {
+        entry.name: tokens.folder / f"baseline-{prepared.work('extract', entry.name).key[:12]}.safetensors"
         for entry in wanted
     }
-    _save(path, made)
+    made = {
+        entry.name: _restore(
+            load_file(paths[entry.name]), entry.name, entry.kind, prepared.hooks[entry.name], entry.match, files
+        )
+        for entry in wanted
+        if paths[entry.name].is_file()
+    }
+    missing = [entry for entry in wanted if entry.name not in made]
+    if not missing:
+        return made
+    stage()
+    hooks = sorted({prepared.hooks[entry.name] for entry in missing})
+    sample = take_sample(prepared.subject, tokens, hooks, prepared.config.seed, prepared.work_folder)
+    targets: dict[str | None, Target] = {}
+    for name in sorted({entry.match for entry in missing if entry.match is not None}):
+        x = sample.by_hook[prepared.hooks[name]]
+        targets[name] = count_firings(files[name].dictionary, x, files[name].features)
+    for entry in missing:
+        units = make_units(entry, prepared.hooks[entry.name], sample, prepared.config.seed, targets.get(entry.match))
+        made[entry.name] = units
+        _save(paths[entry.name], {entry.name: units})
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,26 +32,25 @@ def run_census(
     subject: Subject,
     tokens: TokenFile,
     dictionaries: dict[str, Selected],
-    explainers: Sequence[str],
+    explainers: Mapping[str, Sequence[str]],
     progress: Advance,
     batch_size: int,
-) -> dict[str, CensusAccumulator]:
-    """One pass over the score split for all dictionaries and explainers."""
+) -> dict[str, tuple[CensusTruth, dict[str, CensusSums]]]:
+    """One pass over the score split: truth, and sums by explainer, of each dictionary; `explainers` by dictionary."""
     counts = tokens.block_counts("score", subject.d_vocab)
     accumulators = {}
     for name, chosen in dictionaries.items():
         n = chosen.dictionary.n_features
-        lookups = {explainer: read_explanations(store, name, explainer, n)[1] for explainer in explainers}
+        lookups = {explainer: read_explanations(store, name, explainer, n)[1] for explainer in explainers[name]}
         accumulators[name] = CensusAccumulator(n, counts, lookups)
     for name, events in score_events(subject, tokens, dictionaries, progress, batch_size):
         accumulators[name].add(events)
-    return accumulators
+    return {name: accumulator.finish() for name, accumulator in accumulators.items()}
 
 
-def write_census(transaction: Transaction, dictionary: str, features: Int64, accumulator: CensusAccumulator) -> int:
-    """Rows of `feature_blocks` and `score_moments`."""
-    truth, sums = accumulator.finish()
-    n = transaction.append(
+def write_truth(transaction: Transaction, dictionary: str, features: Int64, truth: CensusTruth) -> int:
+    """Rows of `feature_blocks`."""
+    return transaction.append(
         "feature_blocks",
         {
             "dictionary": dictionary,
@@ -61,22 +60,24 @@ def write_census(transaction: Transaction, dictionary: str, features: Int64, acc
             "t2": truth.t2[features],
         },
     )
-    for explainer, of in sums.items():
-        n += transaction.append(
-            "score_moments",
-            {
-                "dictionary": dictionary,
-                "feature": features.astype(np.int32),
-                "explainer": explainer,
-                "scorer": SCORER,
-                "p": of.p[features],
-                "p2": of.p2[features],
-                "tp": of.tp[features],
-                "positives": of.positives[features],
-                "negatives": of.negatives[features],
-            },
-        )
-    return n
+
+
+def write_sums(transaction: Transaction, dictionary: str, explainer: str, features: Int64, of: CensusSums) -> int:
+    """Rows of `score_moments` of one explainer."""
+    return transaction.append(
+        "score_moments",
+        {
+            "dictionary": dictionary,
+            "feature": features.astype(np.int32),
+            "explainer": explainer,
+            "scorer": SCORER,
+            "p": of.p[features],
+            "p2": of.p2[features],
+            "tp": of.tp[features],
+            "positives": of.positives[features],
+            "negatives": of.negatives[features],
+        },
+    )
 
 
 def read_census(store: Queryable, dictionary: str, explainer: str, n_features: int) -> tuple[CensusTruth, CensusSums]:

@@ -7,8 +7,7 @@ simultaneous intervals run over all pairs of one explainer and metric.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -23,73 +22,51 @@ from autointerp.compare.statistics import (
     studentised_permutation_test,
     verdict,
 )
-from autointerp.pipeline.explain_stage import CONTROLS
+from autointerp.pipeline.sides import Side
 from autointerp.records import Float64, Int64, Score
-from autointerp.score.estimator import AlarmRate
 from autointerp.score.metrics import pearson, pearson_status
 
 COMPARED = (("pearson", "census"), ("pearson_framed", "sample"))
 """The primary metric of each design: the ones with moments by document, and so with intervals of means."""
 
 
-@dataclass(frozen=True)
-class Side:
-    """One dictionary's scores by one explainer."""
-
-    dictionary: str
-    kind: str
-    hook: str
-    matched_to: str | None
-    partner: Mapping[int, int]  # feature -> the feature it is matched to; only matched ones
-    unit: Mapping[int, int]  # feature -> unit, of baselines
-    scores: Sequence[Score]
-    moments: Mapping[str, tuple[Int64, Float64]]  # metric -> (features, [features, B, 6])
-    alarms: AlarmRate
-
-    def values(self, metric: str, design: str) -> dict[int, float]:
-        """Feature -> value, of those that have one."""
-        return {
-            score.feature: score.value
-            for score in self.scores
-            if score.metric == metric and score.design == design and score.value is not None
-        }
-
-
-def dictionary_scores(run: str, sides: Mapping[str, Side], n_draws: int, seed: int) -> list[dict[str, Any]]:
-    """Rows of `dictionary_scores` of one dictionary; `sides` by explainer."""
+def dictionary_scores(
+    run: str, side: Side, explainer: str, controls: Sequence[Score], n_draws: int, seed: int
+) -> list[dict[str, Any]]:
+    """Rows of `dictionary_scores` of one dictionary and explainer; `controls` are the scores of all controls."""
     rows = []
-    keys = sorted({(s.scorer, s.metric, s.design) for side in sides.values() for s in side.scores})
-    for scorer, metric, design in keys:
-        means = {
-            explainer: _mean([s for s in side.scores if (s.scorer, s.metric, s.design) == (scorer, metric, design)])
-            for explainer, side in sides.items()
-        }
-        controls = [means[name] for name in CONTROLS if means.get(name) is not None]
-        floor = max((value for value in controls if value is not None), default=None)
-        for explainer, side in sides.items():
-            scores = [s for s in side.scores if (s.scorer, s.metric, s.design) == (scorer, metric, design)]
-            values = [s.value for s in scores if s.value is not None]
-            low, high = _interval(side, explainer, metric, design, n_draws, seed) if values else (None, None)
-            framed = metric == "pearson_framed"
-            rows.append(
-                {
-                    "run": run,
-                    "dictionary": side.dictionary,
-                    "explainer": explainer,
-                    "scorer": scorer,
-                    "metric": metric,
-                    "design": design,
-                    "mean": means[explainer],
-                    "mean_all": _mean_all(values, len(scores), floor),
-                    "ci_low": low,
-                    "ci_high": high,
-                    "floor": floor,
-                    "residual_alarm_rate": side.alarms.value if framed else None,
-                    "residual_alarm_high": side.alarms.ci_high if framed else None,
-                    "n_residual": side.alarms.n if framed else None,
-                }
-            )
+    for scorer, metric, design in sorted({(s.scorer, s.metric, s.design) for s in side.scores}):
+        about = (scorer, metric, design)
+        floor = _floor([s for s in controls if (s.scorer, s.metric, s.design) == about])
+        scores = [s for s in side.scores if (s.scorer, s.metric, s.design) == about]
+        values = [s.value for s in scores if s.value is not None]
+        low, high = _interval(side, explainer, metric, design, n_draws, seed) if values else (None, None)
+        framed = metric == "pearson_framed"
+        rows.append(
+            {
+                "run": run,
+                "dictionary": side.dictionary,
+                "explainer": explainer,
+                "scorer": scorer,
+                "metric": metric,
+                "design": design,
+                "mean": _mean(scores),
+                "mean_all": _mean_all(values, len(scores), floor),
+                "ci_low": low,
+                "ci_high": high,
+                "floor": floor,
+                "residual_alarm_rate": side.alarms.value if framed else None,
+                "residual_alarm_high": side.alarms.ci_high if framed else None,
+                "n_residual": side.alarms.n if framed else None,
+            }
+        )
     return rows
+
+
+def _floor(controls: Sequence[Score]) -> float | None:
+    """The best mean of a control."""
+    means = [_mean([s for s in controls if s.explainer == name]) for name in {s.explainer for s in controls}]
+    return max((mean for mean in means if mean is not None), default=None)
 
 
 def _mean(scores: Sequence[Score]) -> float | None:

@@ -15,13 +15,12 @@ from autointerp.explain.lexical import (
     token_lookup_explanations,
 )
 from autointerp.explain.lookup import Entries, entries_hash, from_lists, to_lists
+from autointerp.pipeline.work import CONTROLS
 from autointerp.records import Explanation, LookupTable
 from autointerp.store.columns import csr_list
 from autointerp.store.evidence import read_gram_tables, read_vocab
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
-
-CONTROLS = ("shuffled", "constant", "generic")
 
 _FEATURES = "SELECT feature, mean * n_tokens AS mass FROM features WHERE dictionary = $dictionary ORDER BY feature"
 _EFFECTS = """
@@ -41,8 +40,8 @@ FROM lookups SEMI JOIN (
 """
 
 
-def explain(store: Queryable, dictionary: str, explainers: Sequence[str], seed: int) -> list[Control]:
-    """The explanations of every explainer and control for one dictionary. Reads evidence (explain split) only."""
+def explain(store: Queryable, dictionary: str, explainers: Sequence[str], seed: int) -> dict[str, list[Control]]:
+    """The explanations of one dictionary by explainer, CONTROLS among them. Reads evidence (explain split) only."""
     vocab = read_vocab(store)
     tokens, pairs = read_gram_tables(store, dictionary)
     rows = store.rows(_FEATURES, dictionary=dictionary)
@@ -56,27 +55,32 @@ def explain(store: Queryable, dictionary: str, explainers: Sequence[str], seed: 
         sizes[row["direction"]][row["feature"]] = row["z"]
     special = [row["token"] for row in store.rows("SELECT token FROM vocab WHERE is_special")]
 
-    made: dict[str, Control] = {}
-    single = token_lookup(tokens)
-    if "lexical" in explainers:
+    made: dict[str, list[Control]] = {}
+    if "token_lookup" in explainers:
+        texts = token_lookup_explanations(tokens, vocab, features, total_mass=mass)
+        made["token_lookup"] = [Control(texts, token_lookup(tokens))]
+    if {"lexical", CONTROLS} & set(explainers):
         lookup = lexical_lookup(tokens, pairs)
         texts = lexical_explanations(
             tokens, pairs, lookup, vocab, features, total_mass=mass,
             promoted=effects["promoted"], promoted_z=sizes["promoted"], special=special,
         )  # fmt: skip
-        made["lexical"] = Control(texts, lookup)
-    if "token_lookup" in explainers:
-        made["token_lookup"] = Control(token_lookup_explanations(tokens, vocab, features, total_mass=mass), single)
-    first = made[explainers[0]]
-    made["shuffled"] = shuffled(first.explanations, first.lookup, tokens, seed)
-    made["constant"] = constant(first.explanations, first.lookup.n_features)
-    made["generic"] = generic(first.explanations, single, vocab)
-    return list(made.values())
+        made["lexical"] = [Control(texts, lookup)]
+        made[CONTROLS] = [
+            shuffled(texts, lookup, tokens, seed),
+            constant(texts, lookup.n_features),
+            generic(texts, token_lookup(tokens), vocab),
+        ]
+    return {explainer: made[explainer] for explainer in explainers}
 
 
-def write_explanations(store: Queryable, transaction: Transaction, dictionary: str, made: Sequence[Control]) -> int:
-    """Rows of `explanations`, and of `lookups`, each lookup once in the whole store."""
-    stored = {row["lookup"] for row in store.rows("SELECT lookup FROM lookups")}
+def stored_lookups(store: Queryable) -> set[str]:
+    """The lookups that the store holds: each is there once, whoever explains by it."""
+    return {row["lookup"] for row in store.rows("SELECT lookup FROM lookups")}
+
+
+def write_explanations(transaction: Transaction, dictionary: str, made: Sequence[Control], stored: set[str]) -> int:
+    """Rows of `explanations`, and of `lookups` those not `stored`, which are then put there."""
     lookups: dict[str, Entries] = {}
     n = 0
     for control in made:
@@ -96,6 +100,7 @@ def write_explanations(store: Queryable, transaction: Transaction, dictionary: s
                 "donor": [e.donor for e in control.explanations],
             },
         )
+    stored.update(lookups)
     table = from_lists(list(lookups.values()))
     n += transaction.append(
         "lookups",

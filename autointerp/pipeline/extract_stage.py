@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -17,11 +17,9 @@ from autointerp.extract.effects import LogitEffects
 from autointerp.extract.exemplars import Exemplars, explain_exemplars, score_exemplars
 from autointerp.extract.grams import gram_table
 from autointerp.extract.passes import Selected
-from autointerp.extract.shards import Piece
 from autointerp.extract.statistics import linear_histograms, log_histogram
 from autointerp.extract.summary import SCORE_POOL, Summary, pool_windows
 from autointerp.hashing import hash01, stream_key
-from autointerp.progress import Advance
 from autointerp.records import RARE_BELOW, SPLITS, Float64, GramTable, Int64
 from autointerp.store.columns import csr_list
 from autointerp.store.writer import Transaction
@@ -67,7 +65,7 @@ def split_rows(tokens: TokenFile) -> Columns:
     return {"split": list(SPLITS)} | {name: [row[name] for row in facts] for name in facts[0]}
 
 
-def dictionary_row(name: str, chosen: Selected, other_site: bool) -> Columns:
+def dictionary_row(name: str, chosen: Selected) -> Columns:
     dictionary = chosen.dictionary
     assert isinstance(dictionary, SparseAutoencoder | Units)
     units = dictionary if isinstance(dictionary, Units) else None
@@ -82,26 +80,10 @@ def dictionary_row(name: str, chosen: Selected, other_site: bool) -> Columns:
         "n_selected": [len(chosen.features)],
         "activation": [dictionary.activation],
         "matched_to": [units.matched_to if units else None],
-        "other_site": [other_site],
         "n_units": [units.n_units if units else None],
         "checksum": [checksum(dictionary)],
         "config": [json.dumps(dictionary.config, sort_keys=True)],
     }
-
-
-def write_summaries(
-    transaction: Transaction, dictionaries: Mapping[str, Selected], summaries: Mapping[Piece, Summary],
-    tokens: TokenFile, evidence: Evidence, advance: Advance,
-) -> tuple[int, set[int]]:  # fmt: skip
-    """Writes all rows of some pieces; returns their number and the contexts they refer to."""
-    n, contexts = 0, set()
-    for piece, summary in summaries.items():
-        name = piece.dictionary
-        more, seen = write_dictionary(transaction, name, dictionaries[name], summary, tokens, evidence)
-        n += more
-        contexts |= seen
-        advance(piece.last - piece.first)
-    return n, contexts
 
 
 def write_dictionary(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from autointerp.config import RunConfig
+from autointerp.pipeline.changes import Found
 from autointerp.pipeline.prepare import prepare
-from autointerp.pipeline.stages import PER_DICTIONARY, STAGES, refuse_other_work
+from autointerp.pipeline.work import STAGES
 from autointerp.store.reader import open_reader
 
 
@@ -18,6 +20,8 @@ class Plan:
     store: str
     done: dict[str, int]  # stage -> pieces of work that are done
     left: dict[str, int]  # stage -> pieces of work that are left
+    changes: list[str]
+    """What another configuration's store keeps, and what is new or done again; empty where nothing has changed."""
     n_features: dict[str, int]  # dictionary -> features that are extracted
     cost_usd: float
 
@@ -25,23 +29,21 @@ class Plan:
 def plan_of(config: RunConfig) -> Plan:
     """Checks everything that a run checks and writes nothing."""
     prepared = prepare(config)
-    keys = {
-        stage: [prepared.key(stage, entry.name) for entry in config.dictionary]
-        if stage in PER_DICTIONARY
-        else [prepared.key(stage)]
-        for stage in STAGES
-    }
-    done = dict.fromkeys(STAGES, 0)
+    done: Counter[str] = Counter()
+    changes: list[str] = []
     if prepared.store_path.exists():
         with open_reader(prepared.store_path) as reader:
-            refuse_other_work(reader, prepared)
-            marks = {(row["stage"], row["work"]) for row in reader.rows("SELECT stage, work FROM stages")}
-        done = {stage: sum((stage, work) in marks for work in works) for stage, works in keys.items()}
+            found = Found(prepared, reader)
+        found.refuse_mixing()
+        changes = found.describe()
+        done = Counter(work.stage for work in prepared.works if found.done(work))
+    planned = Counter(work.stage for work in prepared.works)
     return Plan(
         name=config.name,
         store=str(prepared.store_path),
-        done=done,
-        left={stage: len(works) - done[stage] for stage, works in keys.items()},
+        done={stage: done[stage] for stage in STAGES},
+        left={stage: planned[stage] - done[stage] for stage in STAGES},
+        changes=changes,
         n_features={entry.name: len(prepared.features[entry.name]) for entry in config.dictionary},
         cost_usd=0.0,
     )
@@ -55,5 +57,6 @@ def render_plan(plan: Plan) -> str:
         f"run {plan.name} into {plan.store}: everything that it names is there and fits\n"
         f"features: {features}\n"
         f"done: {stages}\n"
-        f"cost: ${plan.cost_usd:.2f} (the embedded explainers and simulators call no LLM)"
+        + "".join(f"{line}\n" for line in plan.changes)
+        + f"cost: ${plan.cost_usd:.2f} (the embedded explainers and simulators call no LLM)"
     )

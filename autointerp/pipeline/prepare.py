@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,17 @@ from autointerp.config import Dictionary as DictionaryConfig
 from autointerp.config import FeatureChoice, FeatureSample, RunConfig
 from autointerp.errors import ConfigError, InputError
 from autointerp.hashing import content_hash, hash64, stream_key
+from autointerp.pipeline.work import Work, works_of
 from autointerp.records import Int64
-from autointerp.subject.baselines import n_baseline_features
+from autointerp.subject.baselines import match_order, n_baseline_features
 from autointerp.subject.chat import template_hash
-from autointerp.subject.dictionary import SparseAutoencoder, checksum
+from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.documents import Source
 from autointerp.subject.formats import check_path, load_dictionary
 from autointerp.subject.model import Subject, load_subject, resolve_model
 from autointerp.subject.sources import ROWS_KINDS, Npy, open_source, parse_source
 from autointerp.subject.tokenise import TokenPlan, recorded_commit
 
-ROWS_VERSION = 2
-"""Raised when this version of the code would make other rows from the same run file."""
 DEFAULT_CONTEXT_LENGTH = 128
 
 
@@ -41,8 +41,13 @@ class Prepared:
     files: dict[str, SparseAutoencoder]  # dictionaries read from files, by name
     hooks: dict[str, str]  # hook point of every dictionary, by name
     features: dict[str, Int64]  # features of every dictionary that are extracted, by name
-    work: str
-    """Hash of all that decides the rows: configuration, weights, corpus plan, version of the rows."""
+    works: tuple[Work, ...]
+    """All work of the run, in order."""
+
+    @cached_property
+    def run(self) -> str:
+        """The identity of the configuration: hash of all its work."""
+        return content_hash([work.key for work in self.works], tag="run")
 
     @property
     def store_path(self) -> Path:
@@ -53,9 +58,13 @@ class Prepared:
         """Token file and fitted baselines; can be deleted, and is made again where it is missing."""
         return work_folder(self.config)
 
-    def key(self, stage: str, dictionary: str | None = None) -> str:
-        """The identity of a piece of work."""
-        return content_hash([self.work, stage, dictionary], tag="stage")
+    def work(self, stage: str, dictionary: str | None = None, explainer: str | None = None) -> Work:
+        """The piece of work that makes these rows."""
+        return self._by_what[stage, dictionary, explainer]
+
+    @cached_property
+    def _by_what(self) -> dict[tuple[str, str | None, str | None], Work]:
+        return {work.what: work for work in self.works}
 
 
 def work_folder(config: RunConfig) -> Path:
@@ -106,27 +115,8 @@ def prepare(config: RunConfig) -> Prepared:
             )
     features = _features(config, files, widths)
     tokens = _token_plan(config, subject)
-    work = content_hash(
-        {
-            "rows": ROWS_VERSION,
-            "config": config.model_dump(
-                exclude={
-                    "name": True,
-                    "store": True,
-                    "engine": True,
-                    "budget": True,
-                    "tokens": True,
-                    "subject": {"model", "revision", "device"},
-                    "dictionary": {"__all__": {"path"}},
-                }
-            ),
-            "subject": subject.checksum,
-            "tokens": tokens.key,
-            "dictionaries": {name: [checksum(sae), sae.config, sae.labels] for name, sae in files.items()},
-        },
-        tag="run",
-    )
-    return Prepared(config, subject, tokens, files, hooks, features, work)
+    works = works_of(config, subject, tokens, files, hooks)
+    return Prepared(config, subject, tokens, files, hooks, features, works)
 
 
 def _features(config: RunConfig, files: dict[str, SparseAutoencoder], widths: dict[str, int]) -> dict[str, Int64]:
@@ -243,9 +233,14 @@ def choose_features(choice: FeatureChoice, n_features: int, seed: int, name: str
 
 
 def choose_scored(choice: FeatureChoice, features: Int64, n_features: int, seed: int, name: str) -> Int64:
-    """The features of the sample design: of those extracted, a hash sample or the ones of these numbers."""
-    if choice == "all" or isinstance(choice, FeatureSample):
-        return features[choose_features(choice, len(features), seed, f"score {name}")]
+    """The features of the sample design: of those extracted, a hash sample or the ones of these numbers.
+
+    A sample takes the features that baselines are paired with first: so it has partners in every matched baseline.
+    """
+    if choice == "all":
+        return features
+    if isinstance(choice, FeatureSample):
+        return np.sort(match_order(features, seed, name)[: choice.sample])
     found = np.intersect1d(features, choose_features(choice, n_features, seed, name, "score.features"))
     if len(found) == 0:
         raise ConfigError(f'dictionary "{name}": none of score.features is among the features that it extracts')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,7 @@ import numpy.typing as npt
 from autointerp.explain.lookup import entries_of
 from autointerp.pipeline.census_stage import SCORER, read_census
 from autointerp.pipeline.explain_stage import read_explanations
-from autointerp.records import Float64, Int64, LookupTable, Score, Windows
-from autointerp.score.census_sums import moments
-from autointerp.score.estimator import AlarmRate, block_moments, frame_moments
+from autointerp.records import Int64, LookupTable, Score, Windows
 from autointerp.score.sampled import (
     Answered,
     Candidates,
@@ -33,8 +31,6 @@ from autointerp.score.scores import (
     Subjects,
     census_scores,
     published_scores,
-    residual_alarms,
-    sample_moments,
     sample_scores,
     subjects,
 )
@@ -64,7 +60,6 @@ class ScoredExplainer:
     scores: list[Score]
     simulated: dict[int, Simulated]
     answered: dict[int, Answered]
-    alarms: AlarmRate
 
 
 def score_dictionary(
@@ -97,7 +92,7 @@ def score_dictionary(
         scores += [score for score in of_sample if score.scorer in scorers]
         simulated = simulated if SCORER in scorers else {}
         answered = answered if "detection" in scorers else {}
-        found.append(ScoredExplainer(explainer, scores, simulated, answered, residual_alarms(simulated.values())))
+        found.append(ScoredExplainer(explainer, scores, simulated, answered))
     return found
 
 
@@ -140,41 +135,50 @@ def _predict(
     return simulated, answered
 
 
-def comparison_moments(
-    store: Queryable, dictionary: str, scored: ScoredExplainer, n_features: int, n_blocks: int
-) -> dict[str, tuple[Int64, Float64]]:
-    """What the bootstrap resamples, by metric: (features, moments by document block [features, B, 6])."""
-    truth, sums = read_census(store, dictionary, scored.explainer, n_features)
-    found: dict[str, tuple[Int64, Float64]] = {"pearson": (np.arange(n_features), moments(truth, sums))}
-    if scored.simulated:
-        sample = sample_moments(list(scored.simulated.values()))
-        framed = frame_moments(sample.moments, sample.classes)
-        blocks = block_moments(framed, sample.classes, sample.sizes, sample.blocks, n_blocks)
-        found["pearson_framed"] = (np.array(list(scored.simulated), dtype=np.int64), blocks)
-    return found
-
-
 def write_scores(
-    transaction: Transaction, run: str, dictionary: str, scored: Sequence[ScoredExplainer], tokens: TokenFile
+    transaction: Transaction, run: str, dictionary: str, one: ScoredExplainer, answered: Answers, tokens: TokenFile
 ) -> int:
-    """Rows of `scores`, `simulations` and `judgements`."""
-    n = 0
+    """Rows of `scores`; and of `simulations` and `judgements`, which are there once, those not `answered` before."""
+    n = transaction.append(
+        "scores",
+        {"run": run, "dictionary": dictionary}
+        | {
+            column: [getattr(score, column) for score in one.scores]
+            for column in (
+                "feature", "explainer", "scorer", "metric", "design", "value", "ci_low", "ci_high", "n", "n_failed",
+                "status",
+            )
+        },
+    )  # fmt: skip
+    new = replace(
+        one,
+        simulated={f: of for f, of in one.simulated.items() if f not in answered.simulated},
+        answered={f: of for f, of in one.answered.items() if f not in answered.judged},
+    )
     n_windows, length = tokens.windows_per_context, tokens.window
-    for one in scored:
-        n += transaction.append(
-            "scores",
-            {"run": run, "dictionary": dictionary}
-            | {
-                column: [getattr(score, column) for score in one.scores]
-                for column in (
-                    "feature", "explainer", "scorer", "metric", "design", "value", "ci_low", "ci_high", "n", "n_failed",
-                    "status",
-                )
-            },
-        )  # fmt: skip
-        n += transaction.append("simulations", _simulation_rows(dictionary, one, n_windows, length))
-        n += transaction.append("judgements", _judgement_rows(dictionary, one, n_windows, length))
-    return n
+    n += transaction.append("simulations", _simulation_rows(dictionary, new, n_windows, length))
+    return n + transaction.append("judgements", _judgement_rows(dictionary, new, n_windows, length))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The features whose predictions by one explanation are stored."""
+
+    simulated: frozenset[int]
+    judged: frozenset[int]
+
+
+def read_answers(store: Queryable, dictionary: str, explainer: str) -> Answers:
+    """What earlier scoring left: the windows of a feature depend on nothing that scoring may change."""
+    simulated, judged = (
+        frozenset(row["feature"] for row in store.rows(sql, dictionary=dictionary, explainer=explainer))
+        for sql in (_SIMULATED, _JUDGED)
+    )
+    return Answers(simulated, judged)
+
+
+_SIMULATED = "SELECT DISTINCT feature FROM simulations WHERE dictionary = $dictionary AND explainer = $explainer"
+_JUDGED = "SELECT DISTINCT feature FROM judgements WHERE dictionary = $dictionary AND explainer = $explainer"
 
 
 def _window_start(windows: Windows, n_windows: int, length: int) -> Int64:

@@ -1,4 +1,4 @@
-"""All stages of a run, in order; each does only what its dictionary still lacks."""
+"""All stages of a run, in order; each does only the work that the store still lacks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,26 +20,22 @@ from autointerp.errors import StoreError
 from autointerp.extract.effects import logit_effects
 from autointerp.extract.passes import Selected
 from autointerp.pipeline import explain_stage, extract_stage
-from autointerp.pipeline.baselines import all_dictionaries
-from autointerp.pipeline.census_stage import SCORER, run_census, write_census
-from autointerp.pipeline.compare_stage import COMPARED, Side, comparisons, dictionary_scores
-from autointerp.pipeline.explain_stage import CONTROLS
+from autointerp.pipeline.baselines import open_dictionaries
+from autointerp.pipeline.census_stage import SCORER, run_census, write_sums, write_truth
+from autointerp.pipeline.changes import Found
+from autointerp.pipeline.compare_stage import COMPARED, comparisons, dictionary_scores
 from autointerp.pipeline.pass_one import make_engine, make_job
 from autointerp.pipeline.prepare import Prepared, check_paths, choose_scored, prepare
-from autointerp.pipeline.score_stage import ScoredExplainer, comparison_moments, score_dictionary, write_scores
+from autointerp.pipeline.score_stage import ScoredExplainer, read_answers, score_dictionary, write_scores
+from autointerp.pipeline.sides import read_scores, read_side
+from autointerp.pipeline.work import CONTROLS, STAGES, Work, members
 from autointerp.progress import Reporter, stderr_reporter
-from autointerp.records import N_BLOCKS, SPLITS, Int64
+from autointerp.records import SPLITS, Int64
 from autointerp.store.evidence import dictionary_row
-from autointerp.store.query import Queryable
-from autointerp.store.writer import StoreWriter
-from autointerp.subject.dictionary import Units
+from autointerp.store.writer import StoreWriter, Transaction
+from autointerp.subject.dictionary import Units, checksum
 from autointerp.subject.tokenise import open_tokens
 from autointerp.subject.tokens import TokenFile
-
-STAGES = ("tokens", "extract", "effects", "explain", "census", "score", "compare")
-"""In order; `--stage NAME` stops after that one."""
-PER_DICTIONARY = ("effects", "explain", "score")
-"""Stages that commit one dictionary at a time."""
 
 
 def run(run_file: str | Path | RunConfig, *, until: str = STAGES[-1], reporter: Reporter | None = None) -> Path:
@@ -61,7 +58,7 @@ def run(run_file: str | Path | RunConfig, *, until: str = STAGES[-1], reporter: 
         prepared = prepare(config)
     if path.exists():
         with StoreWriter.open(path) as store:
-            refuse_other_work(store, prepared)
+            Found(prepared, store).refuse_mixing()
     with report.stage("tokens", config.tokens.n_tokens, "tokens") as advance:
         subject = prepared.subject
         tokens = open_tokens(
@@ -70,7 +67,10 @@ def run(run_file: str | Path | RunConfig, *, until: str = STAGES[-1], reporter: 
     if tokens.left_out:
         report.say("tokens: rows left out: " + ", ".join(f"{n:,} {why}" for why, n in sorted(tokens.left_out.items())))
     with StoreWriter.open(path) as store:
-        refuse_other_work(store, prepared)
+        found = Found(prepared, store)
+        found.refuse_mixing()
+        for line in found.describe():
+            report.say(line)
         _sweep(prepared.work_folder, tokens.folder)
         _Run(prepared, tokens, store, report).until(until)
     return path
@@ -88,21 +88,13 @@ def _rising(advance: Callable[[int], None]) -> Callable[[int], None]:
     return told
 
 
-def refuse_other_work(store: Queryable, prepared: Prepared) -> None:
-    """A store holds one piece of work: another configuration is never mixed into it."""
-    for row in store.rows("SELECT run, name FROM runs"):
-        if row["run"] != prepared.work:
-            raise StoreError(
-                f'"{prepared.store_path}" holds the run "{row["name"]}" with another configuration, corpus, '
-                "subject or dictionary; give --store a new name, or delete the file"
-            )
-
-
 def _sweep(work_folder: Path, tokens_folder: Path) -> None:
     """Removes what a killed process left half-written, and the token files of earlier stores of this name."""
     for entry in work_folder.iterdir():
         if entry != tokens_folder:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    for part in tokens_folder.glob("*.part"):
+        part.unlink()
 
 
 class _Run:
@@ -112,9 +104,7 @@ class _Run:
         self.prepared, self.tokens, self.store, self.report = prepared, tokens, store, report
         self.config = prepared.config
         self.names = [entry.name for entry in self.config.dictionary]
-        self.explainers = [*self.config.explain.explainers, *CONTROLS]
-        self._dictionaries: dict[str, Selected] | None = None
-        self._sides: dict[str, dict[str, Side]] = {}
+        self._opened: dict[str, Selected] = {}
 
     def until(self, last: str) -> None:
         for name in STAGES:
@@ -122,36 +112,82 @@ class _Run:
             if name == last:
                 break
 
-    @property
-    def dictionaries(self) -> dict[str, Selected]:
-        """All dictionaries, baselines fitted (pass 0 runs where they are not there yet)."""
-        if self._dictionaries is None:
+    def _open(self, names: Iterable[str]) -> dict[str, Selected]:
+        """These dictionaries, baselines fitted (pass 0 runs where they are not there yet)."""
+        names = list(names)
+        missing = [name for name in names if name not in self._opened]
+        if missing:
             begun = time.monotonic()
-            self._dictionaries = all_dictionaries(
-                self.prepared, self.tokens, lambda: self.report.say("baselines: fitting them on a sample (pass 0)")
-            )
+            opened = open_dictionaries(
+                self.prepared, self.tokens, missing,
+                lambda: self.report.say("baselines: fitting them on a sample (pass 0)"),
+            )  # fmt: skip
             if (taken := time.monotonic() - begun) > 1:
                 self.report.say(f"baselines: {taken:.1f} s")
-        return self._dictionaries
+            self._refuse_drift(opened)
+            self._opened |= opened
+        return {name: self._opened[name] for name in names}
 
-    def _missing(self, stage: str) -> list[str]:
-        return [name for name in self.names if not self.store.done(stage, self.prepared.key(stage, name))]
+    def _refuse_drift(self, opened: dict[str, Selected]) -> None:
+        """A baseline whose fit was lost is fitted again: where it differs its evidence is another's."""
+        stored = {row["dictionary"]: row["checksum"] for row in self.store.rows(_CHECKSUMS)}
+        for name, chosen in opened.items():
+            units = chosen.dictionary
+            if isinstance(units, Units) and name in stored and checksum(units) != stored[name]:
+                raise StoreError(
+                    f'dictionary "{name}": its fit was lost with "{self.prepared.work_folder}", and fitted again here '
+                    "it is not quite the one whose evidence the store holds; give another --store"
+                )
 
-    def _n_features(self, names: list[str]) -> int:
+    def _missing(self, stage: str) -> list[Work]:
+        return [work for work in self.prepared.works if work.stage == stage and not self.store.done(stage, work.key)]
+
+    def _by_dictionary(self, stage: str) -> dict[str, list[Work]]:
+        """What is missing of a stage that is done for one dictionary after the other."""
+        found: dict[str, list[Work]] = {}
+        for work in self._missing(stage):
+            assert work.dictionary is not None
+            found.setdefault(work.dictionary, []).append(work)
+        return found
+
+    def _n_features(self, names: Iterable[str]) -> int:
         return sum(len(self.prepared.features[name]) for name in names)
 
+    # --- tokens
+
     def _tokens(self) -> None:
-        key = self.prepared.key("tokens")
-        if self.store.done("tokens", key):
-            return
         begun = time.monotonic()
+        [work] = [work for work in self.prepared.works if work.stage == "tokens"]
         subject = self.prepared.subject
+        new = not self.store.done("tokens", work.key)
+        if not new and Found(self.prepared, self.store).goes_on:
+            return
         with self.store.transaction() as transaction:
             n = transaction.append("runs", self._run_row())
-            n += transaction.append("subjects", extract_stage.subject_rows(subject))
-            n += transaction.append("vocab", extract_stage.vocab_rows(subject, self.tokens))
-            n += transaction.append("token_splits", extract_stage.split_rows(self.tokens))
-            transaction.mark_done("tokens", key, None, n, time.monotonic() - begun)
+            if not self.store.rows("SELECT 1 FROM works WHERE run = $run LIMIT 1", run=self.prepared.run):
+                n += transaction.append("works", self._work_rows())
+            if new:
+                n += transaction.append("subjects", extract_stage.subject_rows(subject))
+                n += transaction.append("vocab", extract_stage.vocab_rows(subject, self.tokens))
+                n += transaction.append("token_splits", extract_stage.split_rows(self.tokens))
+                rows, contexts = extract_stage.pool_rows(self.tokens, self.config.seed)
+                n += transaction.append("pool", rows)
+                n += transaction.append("contexts", extract_stage.context_rows(self.tokens, contexts))
+                self._done(transaction, work, n, time.monotonic() - begun)
+
+    def _done(self, transaction: Transaction, work: Work, n_rows: int, seconds: float) -> None:
+        transaction.mark_done(work.stage, work.key, work.dictionary, n_rows, seconds, work.explainer)
+
+    def _work_rows(self) -> dict[str, Any]:
+        works = self.prepared.works
+        return {
+            "run": self.prepared.run,
+            "stage": [work.stage for work in works],
+            "dictionary": [work.dictionary for work in works],
+            "explainer": [work.explainer for work in works],
+            "work": [work.key for work in works],
+            "decided_by": [json.dumps(work.decided_by, sort_keys=True, default=str) for work in works],
+        }
 
     def _run_row(self) -> dict[str, Any]:
         packages = ("autointerp", "torch", "transformer-lens", "transformers", "duckdb", "numpy", "scipy")
@@ -160,56 +196,66 @@ class _Run:
         resolved["tokens"]["window"] = self.tokens.window
         resolved["tokens"]["context_length"] = self.tokens.context_length
         resolved["tokens"] |= {"commit": self.prepared.tokens.commit, "left_out": self.tokens.left_out}
+        # "The latest run" is the one started last: a clock that was set back must not change which.
+        [latest] = self.store.rows("SELECT max(started_at) AS at FROM runs")
+        now = datetime.now(UTC).replace(tzinfo=None)
         return {
-            "run": [self.prepared.work],
+            "run": [self.prepared.run],
             "name": [self.config.name],
             "seed": [self.config.seed],
             "config": [json.dumps(resolved, sort_keys=True)],
             "versions": [json.dumps(versions, sort_keys=True)],
-            "started_at": [datetime.now(UTC).replace(tzinfo=None)],
+            "started_at": [now if latest["at"] is None else max(now, latest["at"] + datetime.resolution)],
         }
 
+    # --- evidence
+
     def _extract(self) -> None:
-        key = self.prepared.key("extract")
-        if self.store.done("extract", key):
+        missing = self._by_dictionary("extract")
+        if not missing:
             return
         begun = time.monotonic()
-        dictionaries, tokens, config = self.dictionaries, self.tokens, self.config
+        dictionaries, tokens, config = self._open(missing), self.tokens, self.config
         job = make_job(self.prepared.subject, tokens, dictionaries, config.evidence, config.engine, config.seed)
-        engine = make_engine(job, self.prepared.subject, tokens, config, key, self.report)
+        keys = [work.key for [work] in missing.values()]
+        engine = make_engine(job, self.prepared.subject, tokens, config, keys, self.report)
         engine.gather()
-        sae_hooks = {self.prepared.hooks[name] for name in self.prepared.files}
         n_features = sum(chosen.dictionary.n_features for chosen in dictionaries.values())
+        stored = {row["context"] for row in self.store.rows("SELECT context FROM contexts")}
+        n_rows = Counter[str]()
         with (
             self.report.stage("pass 1: storing evidence", n_features, "features") as advance,
             self.store.transaction() as transaction,
         ):
-            rows, contexts = extract_stage.pool_rows(tokens, config.seed)
-            n = transaction.append("pool", rows)
             for name, chosen in dictionaries.items():
-                other_site = isinstance(chosen.dictionary, Units) and chosen.dictionary.hook not in sae_hooks
-                n += transaction.append("dictionaries", extract_stage.dictionary_row(name, chosen, other_site))
+                n_rows[name] = transaction.append("dictionaries", extract_stage.dictionary_row(name, chosen))
             for summaries in engine.rounds():
-                more, seen = extract_stage.write_summaries(
-                    transaction, dictionaries, summaries, tokens, config.evidence, advance
-                )
-                n += more
-                contexts |= seen
-            n += transaction.append("contexts", extract_stage.context_rows(tokens, contexts))
-            transaction.mark_done("extract", key, None, n, engine.seconds + time.monotonic() - begun)
+                for piece, summary in summaries.items():
+                    name = piece.dictionary
+                    more, seen = extract_stage.write_dictionary(
+                        transaction, name, dictionaries[name], summary, tokens, config.evidence
+                    )
+                    contexts = extract_stage.context_rows(tokens, seen - stored)
+                    n_rows[name] += more + transaction.append("contexts", contexts)
+                    stored.update(seen)
+                    advance(piece.last - piece.first)
+            shared = (engine.seconds + time.monotonic() - begun) / len(missing)
+            for name, [work] in missing.items():
+                self._done(transaction, work, n_rows[name], shared)
         engine.done()
         self._publish()
 
     def _effects(self) -> None:
-        missing = self._missing("effects")
+        missing = self._by_dictionary("effects")
         if not missing:
             return
         seen = sum(self.tokens.count_tokens(split, self.prepared.subject.d_vocab) for split in SPLITS)
         usable = np.asarray(seen) > 0
+        dictionaries = self._open(missing)
         with self.report.stage("logit effects", len(missing), "dictionaries") as advance:
-            for name in missing:
+            for name, [work] in missing.items():
                 begun = time.monotonic()
-                chosen = self.dictionaries[name]
+                chosen = dictionaries[name]
                 effects = logit_effects(self.prepared.subject, chosen.dictionary, chosen.features, usable)
                 with self.store.transaction() as transaction:
                     if effects is None:
@@ -219,122 +265,144 @@ class _Run:
                             transaction.append("logit_effects", extract_stage.effect_rows(name, effects, direction))
                             for direction in ("promoted", "suppressed")
                         )
-                    transaction.mark_done(
-                        "effects", self.prepared.key("effects", name), name, n, time.monotonic() - begun
-                    )
+                    self._done(transaction, work, n, time.monotonic() - begun)
                 advance(1)
 
+    # --- explanations
+
     def _explain(self) -> None:
-        missing = self._missing("explain")
+        missing = self._by_dictionary("explain")
         if not missing:
             return
+        lookups = explain_stage.stored_lookups(self.store)
         with self.report.stage("explaining", self._n_features(missing), "features") as advance:
-            for name in missing:
+            for name, works in missing.items():
                 begun = time.monotonic()
-                made = explain_stage.explain(self.store, name, self.config.explain.explainers, self.config.seed)
+                made = explain_stage.explain(self.store, name, _explainers(works), self.config.seed)
+                shared = (time.monotonic() - begun) / len(works)
                 with self.store.transaction() as transaction:
-                    n = explain_stage.write_explanations(self.store, transaction, name, made)
-                    n += explain_stage.write_failures(transaction, name, made)
-                    transaction.mark_done(
-                        "explain", self.prepared.key("explain", name), name, n, time.monotonic() - begun
-                    )
-                advance(len(made[0].explanations))
+                    for work, controls in zip(works, made.values(), strict=True):
+                        begun = time.monotonic()
+                        n = explain_stage.write_explanations(transaction, name, controls, lookups)
+                        n += explain_stage.write_failures(transaction, name, controls)
+                        self._done(transaction, work, n, shared + time.monotonic() - begun)
+                advance(self._n_features([name]))
         self._publish()
 
     def _census(self) -> None:
-        key = self.prepared.key("census")
-        if self.store.done("census", key):
+        missing = self._by_dictionary("census")
+        if not missing:
             return
         begun = time.monotonic()
         n_tokens = self.tokens.facts("score")["n_tokens"]
+        explainers = {name: _flat(map(members, _explainers(works))) for name, works in missing.items()}
         with self.report.stage("pass 2: census of the score split", n_tokens, "tokens") as advance:
             found = run_census(
-                self.store, self.prepared.subject, self.tokens, self.dictionaries, self.explainers, advance,
+                self.store, self.prepared.subject, self.tokens, self._open(missing), explainers, advance,
                 self.config.engine.batch_size,
             )  # fmt: skip
+        shared = (time.monotonic() - begun) / sum(map(len, missing.values()))
         with self.store.transaction() as transaction:
-            n = sum(
-                write_census(transaction, name, self.dictionaries[name].features, accumulator)
-                for name, accumulator in found.items()
-            )
-            transaction.mark_done("census", key, None, n, time.monotonic() - begun)
+            for name, works in missing.items():
+                truth, sums = found[name]
+                features = self.prepared.features[name]
+                for work in works:
+                    if work.explainer is None:
+                        n = write_truth(transaction, name, features, truth)
+                    else:
+                        made = members(work.explainer)
+                        n = sum(write_sums(transaction, name, one, features, sums[one]) for one in made)
+                    self._done(transaction, work, n, shared)
+
+    # --- scores
 
     def _score(self) -> None:
-        missing = self._missing("score")
+        missing = self._by_dictionary("score")
         if not missing:
             return
         with self.report.stage("scoring", self._n_features(missing), "features") as advance:
-            for name in missing:
+            for name, works in missing.items():
                 begun = time.monotonic()
-                scored = self._scored(name)
-                key = self.prepared.key("score", name)
-                sides = self._sides[name] = {one.explainer: self._side(name, one) for one in scored}
+                scored = self._scored(name, _flat(members(explainer) for explainer in _explainers(works)))
+                answers = {explainer: read_answers(self.store, name, explainer) for explainer in scored}
+                shared = (time.monotonic() - begun) / len(works)
                 with self.store.transaction() as transaction:
-                    n = write_scores(transaction, key, name, scored, self.tokens)
-                    rows = dictionary_scores(key, sides, self.config.score.bootstrap, self.config.seed)
-                    n += transaction.append("dictionary_scores", _columns(rows))
-                    transaction.mark_done("score", key, name, n, time.monotonic() - begun)
-                advance(len(self.dictionaries[name].features))
-        self._publish()
+                    for work in works:
+                        assert work.explainer is not None
+                        n = sum(
+                            write_scores(transaction, work.key, name, scored[one], answers[one], self.tokens)
+                            for one in members(work.explainer)
+                        )
+                        self._done(transaction, work, n, shared)
+                advance(self._n_features([name]))
 
-    def _scored(self, name: str) -> list[ScoredExplainer]:
-        sample = self._sample_of(name)
-        scorers = self.config.score.scorers
-        return score_dictionary(self.store, name, self.explainers, scorers, sample, self.tokens, self.config.seed)
+    def _scored(self, name: str, explainers: list[str]) -> dict[str, ScoredExplainer]:
+        sample, scorers = self._sample_of(name), self.config.score.scorers
+        found = score_dictionary(self.store, name, explainers, scorers, sample, self.tokens, self.config.seed)
+        return {one.explainer: one for one in found}
 
     def _sample_of(self, name: str) -> Int64:
         """Features for the sample design; a matched baseline's are the partners of its target's."""
-        chosen = self.dictionaries[name]
-        units = chosen.dictionary
-        if isinstance(units, Units) and units.matched_to is not None and units.matched_feature is not None:
-            theirs = self._sample_of(units.matched_to)
-            partner = units.matched_feature.numpy()[chosen.features]
-            return chosen.features[np.isin(partner, theirs)]
-        n_features = chosen.dictionary.n_features
-        return choose_scored(self.config.score.features, chosen.features, n_features, self.config.seed, name)
+        features = self.prepared.features[name]
+        facts = dictionary_row(self.store, name)
+        if facts["matched_to"] is not None:
+            theirs = self._sample_of(facts["matched_to"])
+            partners = self.store.rows(_PARTNERS, dictionary=name)
+            return np.array([row["feature"] for row in partners if row["matched_feature"] in theirs], dtype=np.int64)
+        return choose_scored(self.config.score.features, features, facts["n_features"], self.config.seed, name)
 
-    def _side(self, name: str, scored: ScoredExplainer) -> Side:
-        chosen = self.dictionaries[name]
-        units = chosen.dictionary if isinstance(chosen.dictionary, Units) else None
-        partner: dict[int, int] = {}
-        if units is not None and units.matched_feature is not None:
-            partner = {f: int(units.matched_feature[f]) for f in chosen.features.tolist() if units.matched[f]}
-        return Side(
-            dictionary=name,
-            kind=chosen.dictionary.kind,
-            hook=chosen.dictionary.hook,
-            matched_to=units.matched_to if units else None,
-            partner=partner,
-            unit={f: int(units.unit[f]) for f in chosen.features.tolist()} if units else {},
-            scores=scored.scores,
-            moments=comparison_moments(
-                self.store, name, scored, dictionary_row(self.store, name)["n_features"], N_BLOCKS
-            ),
-            alarms=scored.alarms,
-        )
+    def _means(self) -> None:
+        missing = self._by_dictionary("means")
+        if not missing:
+            return
+        with self.report.stage("means", len(missing), "dictionaries") as advance:
+            for name, works in missing.items():
+                floor = self.prepared.work("score", name, CONTROLS).key
+                controls = [s for one in members(CONTROLS) for s in read_scores(self.store, floor, one)]
+                with self.store.transaction() as transaction:
+                    for work in works:
+                        begun = time.monotonic()
+                        assert work.explainer is not None
+                        scores = self.prepared.work("score", name, work.explainer).key
+                        rows = [
+                            row
+                            for one in members(work.explainer)
+                            for row in dictionary_scores(
+                                work.key, read_side(self.store, name, one, scores), one, controls,
+                                self.config.score.bootstrap, self.config.seed,
+                            )
+                        ]  # fmt: skip
+                        n = transaction.append("dictionary_scores", _columns(rows))
+                        self._done(transaction, work, n, time.monotonic() - begun)
+                advance(1)
+        self._publish()
 
     def _compare(self) -> None:
-        key = self.prepared.key("compare")
-        if self.store.done("compare", key):
+        missing = self._missing("compare")
+        if not missing:
             return
-        begun = time.monotonic()
-        with self.report.stage("comparing", len(self.names), "dictionaries") as advance:
-            for name in self.names:
-                if name not in self._sides:  # scored by an earlier process: its rows are there, this is not
-                    self._sides[name] = {one.explainer: self._side(name, one) for one in self._scored(name)}
+        with (
+            self.report.stage("comparing", len(missing), "explainers") as advance,
+            self.store.transaction() as transaction,
+        ):
+            for work in missing:
+                begun = time.monotonic()
+                assert work.explainer is not None
+                sides = [
+                    read_side(self.store, name, work.explainer, self.prepared.work("score", name, work.explainer).key)
+                    for name in self.names
+                ]
+                rows = [
+                    row
+                    for metric, design in COMPARED
+                    for row in comparisons(
+                        work.key, sides, work.explainer, SCORER, metric, design,
+                        n_draws=self.config.score.bootstrap, margin=self.config.score.margin, seed=self.config.seed,
+                    )
+                ]  # fmt: skip
+                n = transaction.append("comparisons", _columns(rows)) if rows else 0
+                self._done(transaction, work, n, time.monotonic() - begun)
                 advance(1)
-            rows = [
-                row
-                for explainer in self.config.explain.explainers
-                for metric, design in COMPARED
-                for row in comparisons(
-                    key, [self._sides[name][explainer] for name in self.names], explainer, SCORER, metric, design,
-                    n_draws=self.config.score.bootstrap, margin=self.config.score.margin, seed=self.config.seed,
-                )
-            ]  # fmt: skip
-        with self.store.transaction() as transaction:
-            n = transaction.append("comparisons", _columns(rows)) if rows else 0
-            transaction.mark_done("compare", key, None, n, time.monotonic() - begun)
 
     def _publish(self) -> None:
         """Readers see the run's progress; a snapshot that cannot be made does not stop it."""
@@ -344,6 +412,18 @@ class _Run:
             self.store.publish_snapshot()
         except AutointerpError as error:
             self.report.say(f"no snapshot for readers: {error}")
+
+
+_CHECKSUMS = "SELECT dictionary, checksum FROM dictionaries"
+_PARTNERS = "SELECT feature, matched_feature FROM features WHERE dictionary = $dictionary ORDER BY feature"
+
+
+def _explainers(works: Iterable[Work]) -> list[str]:
+    return [work.explainer for work in works if work.explainer is not None]
+
+
+def _flat(groups: Iterable[Iterable[str]]) -> list[str]:
+    return [one for group in groups for one in group]
 
 
 def _version(package: str) -> str:

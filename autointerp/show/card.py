@@ -91,9 +91,8 @@ def _header(card: FeatureCard) -> Text:
 def _match(match: Match) -> str:
     other = visible(match.dictionary) + ("" if match.feature is None else f"/{match.feature}")
     words = {"unmatched": "not matched to", "natural": "at its natural density, beside"}
-    site = " (another site)" if match.other_site else ""
     few = " (too few firings to match)" if match.status == "unmatched" else ""
-    return f"{words.get(match.status or '', 'density matched to')} {other}{site}{few}"
+    return f"{words.get(match.status or '', 'density matched to')} {other}{few}"
 
 
 def _histogram(card: FeatureCard) -> Text:

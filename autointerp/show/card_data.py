@@ -93,7 +93,6 @@ class Match:
     feature: int | None
     status: str | None
     """matched, unmatched or natural."""
-    other_site: bool
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def load_card(
     )
     match = None
     if facts["matched_to"] is not None:
-        match = Match(facts["matched_to"], row["matched_feature"], row["match_status"], facts["other_site"])
+        match = Match(facts["matched_to"], row["matched_feature"], row["match_status"])
     effects = store.rows(_EFFECTS, **key)
     return FeatureCard(
         dictionary=dictionary,

@@ -51,7 +51,7 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
         if differences:
             parts += [render_differences(differences, several=several, wide=wide)]
             parts += [_reach(differences), *_sentences(differences, several), Text()]
-    return Group(*parts, *_legend(page, wide), *_hidden(page))
+    return Group(*parts, *_legend(page, wide), *_hidden(page), *_earlier(page))
 
 
 # --- means
@@ -155,6 +155,9 @@ def _reach(rows: Sequence[ComparisonRow]) -> Text:
     if found:
         low, high = f"{min(found):.3f}", f"{max(found):.3f}"
         line += f"; a difference of {low if low == high else f'{low} to {high}'} is found 4 times in 5"
+    paired = {f"{row.b} {row.n_a:,}": row for row in rows if row.paired}
+    if paired:
+        line += f"; pairs of features: {', '.join(paired)}"
     return safe(line, "dim")
 
 
@@ -211,6 +214,13 @@ def _hidden(page: ComparePage) -> list[Text]:
     if not left_out:
         return []
     return [safe(f"Not shown: {', '.join(left_out)}. More: --metric NAME, --explainer NAME, --all, --wide.", "dim")]
+
+
+def _earlier(page: ComparePage) -> list[Text]:
+    if not page.earlier:
+        return []
+    names = ", ".join(page.earlier)
+    return [safe(f"Of earlier runs, not in the latest: {names}; `autointerp sql` has their scores.", "dim")]
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:

@@ -69,7 +69,7 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """A pair of dictionaries: the latest row of `comparisons`."""
+    """A pair of dictionaries: a row of `comparison_table`."""
 
     store: str
     a: str
@@ -125,6 +125,8 @@ class ComparePage:
     comparisons: Sequence[ComparisonRow]
     hidden: Sequence[Kind] = ()
     """What the stores hold and the choice leaves out."""
+    earlier: Sequence[str] = ()
+    """Dictionaries of earlier runs, which the latest run of their store leaves out."""
 
     @property
     def kinds(self) -> list[Kind]:
@@ -148,35 +150,45 @@ def load_compare(stores: Sequence[tuple[str, Queryable]], choice: Choice) -> Com
         summary=[row for row in summary if choice.takes(row.about)],
         comparisons=[row for row in comparisons if choice.takes(row.about)],
         hidden=[kind for kind in kinds if not choice.takes(kind)],
+        earlier=[row["dictionary"] for _, store in stores for row in store.rows(_EARLIER)],
     )
 
 
 def load_summary(store: Queryable, name: str) -> list[SummaryRow]:
-    """The rows of `dictionary_summary`, best first within each scorer, metric and design."""
+    """What `dictionary_summary` says of the latest run, best first within each scorer, metric and design."""
     return [SummaryRow(store=name, **row) for row in store.rows(_SUMMARY)]
 
 
 _SUMMARY = """
+WITH latest AS (SELECT arg_max(run, started_at) AS run FROM runs), mine AS (
+    SELECT dictionary, explainer FROM works SEMI JOIN latest USING (run) WHERE stage = 'means'
+)
 SELECT s.dictionary, s.kind, d.hook, s.explainer, s.scorer, s.metric, s.design, s.n_features, s.n_scored, s.n_failed,
        s.n_dead, s.n_rare, s.mean, s.mean_all, s.ci_low, s.ci_high, s.floor, s.excess, s.median, s.residual_alarm_rate,
        s.residual_alarm_high
 FROM dictionary_summary s JOIN dictionaries d USING (dictionary)
+SEMI JOIN mine m ON m.dictionary = s.dictionary
+     AND m.explainer = if(s.explainer IN ('shuffled', 'constant', 'generic'), 'controls', s.explainer)
 ORDER BY design, scorer, metric, mean DESC NULLS LAST, dictionary, explainer
 """
 
 
+_EARLIER = """
+WITH latest AS (SELECT arg_max(run, started_at) AS run FROM runs)
+SELECT DISTINCT dictionary FROM dictionary_summary
+ANTI JOIN (FROM works SEMI JOIN latest USING (run)) w USING (dictionary) ORDER BY dictionary
+"""
+
+
 def load_comparisons(store: Queryable, name: str) -> list[ComparisonRow]:
-    """The latest comparison of each pair, largest difference first within each explainer and metric."""
+    """The comparisons of the latest run, largest difference first within each explainer and metric."""
     rows = store.rows(_COMPARISONS)
     return [ComparisonRow(store=name, baseline=row.pop("kind_b") not in STUDIED, **row) for row in rows]
 
 
 _COMPARISONS = """
-WITH finished AS (SELECT work AS run, max(finished_at) AS finished_at FROM stages GROUP BY work)
 SELECT c.a, c.b, b.kind AS kind_b, c.explainer, c.scorer, c.metric, c.design, c.paired, c.n_a, c.n_b, c.difference,
        c.ci_low, c.ci_high, c.p_holm, c.detectable, c.margin, c.verdict
-FROM comparisons c LEFT JOIN finished USING (run) LEFT JOIN dictionaries b ON b.dictionary = c.b
-QUALIFY row_number() OVER (
-    PARTITION BY a, b, explainer, scorer, metric, design ORDER BY finished_at DESC NULLS LAST) = 1
+FROM comparison_table c LEFT JOIN dictionaries b ON b.dictionary = c.b
 ORDER BY design, scorer, metric, explainer, difference DESC NULLS LAST, a, b
 """

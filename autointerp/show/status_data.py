@@ -8,10 +8,8 @@ from pathlib import Path
 
 from autointerp.store.query import Queryable
 
-STAGES = ("tokens", "extract", "effects", "explain", "census", "score", "compare")
+STAGES = ("tokens", "extract", "effects", "explain", "census", "score", "means", "compare")
 """In the order in which they run."""
-BY_DICTIONARY = ("effects", "explain", "score")
-"""Stages that are done for one dictionary after the other; the others are one piece of work."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +18,15 @@ class StageStatus:
 
     stage: str
     n_done: int
-    """Pieces of work committed."""
+    """Dictionaries of the latest run that it has been done for, with all explainers; or 1."""
     n_all: int
-    """Pieces of work that there are: one a dictionary, or one."""
+    """Dictionaries of the latest run; 1 where it is about all of them."""
     waiting: tuple[str, ...]
-    """Dictionaries of the run file that it has not been done for."""
+    """Dictionaries of the latest run that it has not been done for."""
     n_failed: int
     """Rows of `failures`: what could not be done, with a reason."""
     n_rows: int
+    """Of all runs, as are the seconds."""
     seconds: float
 
 
@@ -88,35 +87,31 @@ class StatusPage:
 
 def load_status(store: Queryable, path: Path) -> StatusPage:
     """Reads how far the store is. `path` is only measured, never opened."""
-    runs = store.rows("SELECT name, config FROM runs ORDER BY started_at")
-    planned = [one["name"] for one in json.loads(runs[-1]["config"])["dictionary"]] if runs else []
-    done: dict[str, list[dict[str, object]]] = {}
-    for row in store.rows("SELECT stage, dictionary, n_rows, seconds FROM stages"):
-        done.setdefault(str(row["stage"]), []).append(row)
+    runs = store.rows("SELECT name FROM runs ORDER BY started_at")
+    planned: dict[str, dict[str | None, bool]] = {}
+    for row in store.rows(_PLANNED):
+        planned.setdefault(row["stage"], {})[row["dictionary"]] = row["done"]
+    done = {row.pop("stage"): row for row in store.rows(_DONE)}
     failed = {row["stage"]: row["n"] for row in store.rows("SELECT stage, count(*) AS n FROM failures GROUP BY stage")}
     stages = []
     for stage in dict.fromkeys([*STAGES, *done, *failed]):
-        rows = done.get(stage, [])
-        finished = {row["dictionary"] for row in rows}
-        # A row without a dictionary is about all of them.
-        whole = None in finished or (not rows and stage not in BY_DICTIONARY)
-        waiting = () if whole else tuple(name for name in planned if name not in finished)
+        mine = planned.get(stage, {None: False})
         stages.append(
             StageStatus(
                 stage=stage,
-                n_done=min(len(rows), 1) if whole else len(finished),
-                n_all=1 if whole else len(finished) + len(waiting),
-                waiting=waiting,
+                n_done=sum(mine.values()),
+                n_all=len(mine),
+                waiting=tuple(name for name, finished in mine.items() if name is not None and not finished),
                 n_failed=failed.get(stage, 0),
-                n_rows=sum(int(str(row["n_rows"])) for row in rows),
-                seconds=sum(float(str(row["seconds"])) for row in rows),
+                n_rows=done.get(stage, {}).get("n_rows", 0),
+                seconds=done.get(stage, {}).get("seconds", 0.0),
             )
         )
     files = [path, Path(f"{path}.wal")]
     return StatusPage(
         path=path,
         size_bytes=sum(file.stat().st_size for file in files if file.exists()),
-        runs=tuple(row["name"] for row in runs),
+        runs=tuple(dict.fromkeys(row["name"] for row in runs)),
         stages=tuple(stages),
         splits=tuple(SplitTokens(**row) for row in store.rows(_SPLITS)),
         dictionaries=tuple(DictionaryStatus(**row) for row in store.rows(_DICTIONARIES)),
@@ -137,6 +132,15 @@ def _checkpoint(work_folder: Path) -> tuple[int, int] | None:
             continue  # a run says so when it takes it up
     return None
 
+
+_PLANNED = """
+WITH latest AS (SELECT arg_max(run, started_at) AS run FROM runs)
+SELECT w.stage, w.dictionary, bool_and(s.work IS NOT NULL) AS done
+FROM works w SEMI JOIN latest USING (run) LEFT JOIN stages s ON s.stage = w.stage AND s.work = w.work
+GROUP BY w.stage, w.dictionary ORDER BY min(w.rowid)
+"""
+
+_DONE = "SELECT stage, sum(n_rows)::BIGINT AS n_rows, sum(seconds) AS seconds FROM stages GROUP BY stage"
 
 _SPLITS = "SELECT split, n_documents, n_contexts, n_tokens, n_windows, n_windows_dropped FROM token_splits"
 

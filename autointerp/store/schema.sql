@@ -11,22 +11,35 @@ CREATE TABLE runs (
     run VARCHAR NOT NULL, name VARCHAR NOT NULL, seed BIGINT NOT NULL, config VARCHAR NOT NULL,
     versions VARCHAR NOT NULL, started_at TIMESTAMP NOT NULL
 );
-COMMENT ON TABLE runs IS 'The manifest of each run that wrote here: its configuration and the versions it ran with.';
-COMMENT ON COLUMN runs.run IS 'Hash of the configuration (all that changes the rows, nothing else).';
+COMMENT ON TABLE runs IS 'The manifest of each run that wrote here: its configuration and the versions it ran with. Another row when the configuration changes, or changes back.';
+COMMENT ON COLUMN runs.run IS 'Hash of the configuration (all that changes the rows, nothing else); its work is in works.';
 COMMENT ON COLUMN runs.name IS 'Name in the run file.';
 COMMENT ON COLUMN runs.seed IS 'Seed of every random choice.';
 COMMENT ON COLUMN runs.config IS 'The whole run file with its defaults, as JSON.';
 COMMENT ON COLUMN runs.versions IS 'Versions of autointerp, Python, torch, transformer_lens and duckdb, as JSON.';
-COMMENT ON COLUMN runs.started_at IS 'When the run was first started, UTC.';
+COMMENT ON COLUMN runs.started_at IS 'When this configuration became the one that counts, UTC.';
+
+CREATE TABLE works (
+    run VARCHAR NOT NULL, stage VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR, work VARCHAR NOT NULL,
+    decided_by VARCHAR NOT NULL
+);
+COMMENT ON TABLE works IS 'The pieces of work that each run consists of, done or not. Runs share a piece where all that decides it is the same.';
+COMMENT ON COLUMN works.run IS 'The run.';
+COMMENT ON COLUMN works.stage IS 'tokens, extract, effects, explain, census, score, means or compare.';
+COMMENT ON COLUMN works.dictionary IS 'The dictionary it is about; empty where it is about all.';
+COMMENT ON COLUMN works.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together; empty where it is about none.';
+COMMENT ON COLUMN works.work IS 'Hash of everything that decides its rows.';
+COMMENT ON COLUMN works.decided_by IS 'Everything that decides its rows, as JSON; builds_on holds the hashes of the work before it.';
 
 CREATE TABLE stages (
-    stage VARCHAR NOT NULL, work VARCHAR NOT NULL, dictionary VARCHAR, n_rows BIGINT NOT NULL,
+    stage VARCHAR NOT NULL, work VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR, n_rows BIGINT NOT NULL,
     seconds DOUBLE NOT NULL, finished_at TIMESTAMP NOT NULL
 );
 COMMENT ON TABLE stages IS 'Work that is done: a row is committed in the same transaction as the rows that the work made.';
-COMMENT ON COLUMN stages.stage IS 'tokens, extract, effects, explain, census, score or compare.';
-COMMENT ON COLUMN stages.work IS 'Hash of everything that decides the result of this piece of work.';
+COMMENT ON COLUMN stages.stage IS 'tokens, extract, effects, explain, census, score, means or compare.';
+COMMENT ON COLUMN stages.work IS 'Hash of everything that decides its rows: the work of table works.';
 COMMENT ON COLUMN stages.dictionary IS 'The dictionary it is about; empty where it is about all.';
+COMMENT ON COLUMN stages.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together.';
 COMMENT ON COLUMN stages.n_rows IS 'Rows committed.';
 COMMENT ON COLUMN stages.seconds IS 'Wall seconds it took.';
 COMMENT ON COLUMN stages.finished_at IS 'When it was committed, UTC.';
@@ -75,7 +88,7 @@ COMMENT ON COLUMN token_splits.n_tokens_dropped IS 'Tokens in the dropped window
 CREATE TABLE dictionaries (
     dictionary VARCHAR NOT NULL, kind VARCHAR NOT NULL, format VARCHAR, source VARCHAR, hook VARCHAR NOT NULL,
     d_in INTEGER NOT NULL, n_features INTEGER NOT NULL, n_selected INTEGER NOT NULL, activation VARCHAR NOT NULL,
-    matched_to VARCHAR, other_site BOOLEAN NOT NULL, n_units INTEGER, checksum VARCHAR NOT NULL, config VARCHAR NOT NULL
+    matched_to VARCHAR, n_units INTEGER, checksum VARCHAR NOT NULL, config VARCHAR NOT NULL
 );
 COMMENT ON TABLE dictionaries IS 'The sets of features under study, baselines included.';
 COMMENT ON COLUMN dictionaries.dictionary IS 'Name in the run file.';
@@ -85,10 +98,9 @@ COMMENT ON COLUMN dictionaries.source IS 'Where it was read from, as the run fil
 COMMENT ON COLUMN dictionaries.hook IS 'Hook point, whole.';
 COMMENT ON COLUMN dictionaries.d_in IS 'Width of the activations it reads.';
 COMMENT ON COLUMN dictionaries.n_features IS 'Features in the dictionary.';
-COMMENT ON COLUMN dictionaries.n_selected IS 'Features that this run extracts.';
+COMMENT ON COLUMN dictionaries.n_selected IS 'Features that are extracted.';
 COMMENT ON COLUMN dictionaries.activation IS 'relu, jumprelu, topk (with k), gated, matched ...';
 COMMENT ON COLUMN dictionaries.matched_to IS 'Dictionary whose features a baseline is density-matched to.';
-COMMENT ON COLUMN dictionaries.other_site IS 'True where a baseline stands beside a dictionary of another hook.';
 COMMENT ON COLUMN dictionaries.n_units IS 'Distinct units behind the features of a baseline; fewer than features where units are reused.';
 COMMENT ON COLUMN dictionaries.checksum IS 'Hash of the weights as loaded.';
 COMMENT ON COLUMN dictionaries.config IS 'The file''s own configuration, as JSON.';
@@ -338,7 +350,7 @@ CREATE TABLE scores (
     ci_high DOUBLE, n BIGINT NOT NULL, n_failed BIGINT NOT NULL, status VARCHAR NOT NULL
 );
 COMMENT ON TABLE scores IS 'All scores ever computed; score_table shows the latest of each.';
-COMMENT ON COLUMN scores.run IS 'The piece of work that computed it: the `work` of its stage; the latest in `stages` counts.';
+COMMENT ON COLUMN scores.run IS 'The piece of work that computed it: `work` of stage score; current_works says which counts.';
 COMMENT ON COLUMN scores.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN scores.feature IS 'Feature.';
 COMMENT ON COLUMN scores.explainer IS 'Explainer.';
@@ -358,7 +370,7 @@ CREATE TABLE dictionary_scores (
     floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT
 );
 COMMENT ON TABLE dictionary_scores IS 'Means over a dictionary with intervals of a crossed bootstrap (features and document blocks).';
-COMMENT ON COLUMN dictionary_scores.run IS 'The piece of work that computed it.';
+COMMENT ON COLUMN dictionary_scores.run IS 'The piece of work that computed it: `work` of stage means; current_works says which counts.';
 COMMENT ON COLUMN dictionary_scores.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN dictionary_scores.explainer IS 'Explainer.';
 COMMENT ON COLUMN dictionary_scores.scorer IS 'Scorer.';
@@ -380,7 +392,7 @@ CREATE TABLE comparisons (
     p DOUBLE, p_holm DOUBLE, detectable DOUBLE, margin DOUBLE NOT NULL, verdict VARCHAR NOT NULL
 );
 COMMENT ON TABLE comparisons IS 'Pairs of dictionaries: the difference of their mean scores and whether it is real.';
-COMMENT ON COLUMN comparisons.run IS 'The piece of work that computed it.';
+COMMENT ON COLUMN comparisons.run IS 'The piece of work that computed it: `work` of stage compare; comparison_table has the latest.';
 COMMENT ON COLUMN comparisons.a IS 'First dictionary.';
 COMMENT ON COLUMN comparisons.b IS 'Second dictionary.';
 COMMENT ON COLUMN comparisons.explainer IS 'Explainer.';
@@ -464,12 +476,16 @@ COMMENT ON COLUMN llm_probes.model IS 'Model asked for.';
 COMMENT ON COLUMN llm_probes.wish IS 'schema, logprobs, echo or decisions.';
 COMMENT ON COLUMN llm_probes.found_at IS 'When, UTC.';
 
+CREATE VIEW current_works AS
+WITH started AS (SELECT run, max(started_at) AS started_at FROM runs GROUP BY run)
+SELECT w.stage, w.dictionary, w.explainer, arg_max(w.work, r.started_at) AS work
+FROM works w JOIN started r USING (run) SEMI JOIN stages s ON s.stage = w.stage AND s.work = w.work
+GROUP BY w.stage, w.dictionary, w.explainer;
+COMMENT ON VIEW current_works IS 'The work that counts: for each stage, dictionary and explainer that of the latest run whose work is done.';
+
 CREATE VIEW score_table AS
-WITH latest AS (
-    SELECT dictionary, arg_max(work, finished_at) AS run FROM stages WHERE stage = 'score' GROUP BY dictionary
-)
 SELECT s.dictionary, s.feature, s.explainer, s.scorer, s.metric, s.design, s.value, s.ci_low, s.ci_high, s.n, s.n_failed, s.status
-FROM scores s JOIN latest USING (dictionary, run);
+FROM scores s SEMI JOIN current_works c ON c.stage = 'score' AND c.work = s.run;
 COMMENT ON VIEW score_table IS 'The latest score of each feature, explainer, scorer, metric and design.';
 
 CREATE VIEW dictionary_summary AS
@@ -479,15 +495,13 @@ WITH counted AS (
            count(*) FILTER (WHERE status = 'dead') AS n_dead, count(*) FILTER (WHERE status = 'rare') AS n_rare,
            median(value) AS median
     FROM score_table GROUP BY ALL
-), latest AS (
-    SELECT dictionary, arg_max(work, finished_at) AS run FROM stages WHERE stage = 'score' GROUP BY dictionary
+), means AS (
+    FROM dictionary_scores m SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run
 )
 SELECT c.dictionary, d.kind, c.explainer, c.scorer, c.metric, c.design, c.n_features, c.n_scored, c.n_failed,
        m.mean, m.mean_all, m.ci_low, m.ci_high, m.floor, m.mean - m.floor AS excess, c.median, c.n_dead, c.n_rare,
        m.residual_alarm_rate, m.residual_alarm_high, m.n_residual
-FROM counted c JOIN latest l USING (dictionary)
-JOIN dictionary_scores m ON m.run = l.run AND m.dictionary = c.dictionary AND m.explainer = c.explainer
-     AND m.scorer = c.scorer AND m.metric = c.metric AND m.design = c.design
+FROM counted c JOIN means m USING (dictionary, explainer, scorer, metric, design)
 JOIN dictionaries d ON d.dictionary = c.dictionary;
 COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them.';
 
@@ -500,6 +514,14 @@ SELECT kind, model, channel, count(*) AS attempts, count(*) FILTER (WHERE status
        coalesce(sum(cost_usd), 0) AS cost_usd
 FROM llm_calls GROUP BY kind, model, channel ORDER BY kind, model, channel;
 COMMENT ON VIEW llm_costs IS 'The ledger: what every kind of call has cost so far, failures included.';
+
+CREATE VIEW comparison_table AS
+WITH shown AS (
+    SELECT w.work FROM works w JOIN runs r USING (run) SEMI JOIN stages s ON s.stage = w.stage AND s.work = w.work
+    WHERE w.stage = 'compare' QUALIFY rank() OVER (ORDER BY r.started_at DESC) = 1
+)
+SELECT * EXCLUDE (run) FROM comparisons c SEMI JOIN shown ON shown.work = c.run;
+COMMENT ON VIEW comparison_table IS 'The comparisons of the latest run that has any.';
 
 CREATE VIEW feature_cards AS
 SELECT f.dictionary, f.feature, d.kind, d.hook, f.status, f.density, f.max_activation, f.n_firing, f.token_entropy,

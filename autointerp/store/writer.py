@@ -161,7 +161,9 @@ class Transaction:
             connection.unregister(incoming)
         return int(rows.num_rows)
 
-    def mark_done(self, stage: str, work: str, dictionary: str | None, n_rows: int, seconds: float) -> None:
+    def mark_done(
+        self, stage: str, work: str, dictionary: str | None, n_rows: int, seconds: float, explainer: str | None = None
+    ) -> None:
         """Says, in this same transaction, that a piece of work is done. Raises ValueError if it was before."""
         connection = self._writer._connection
         sql = "SELECT count(*) FILTER (WHERE stage = $stage AND work = $work), max(finished_at) FROM stages"
@@ -176,6 +178,7 @@ class Transaction:
                 "stage": stage,
                 "work": work,
                 "dictionary": dictionary,
+                "explainer": explainer,
                 "n_rows": n_rows,
                 "seconds": float(seconds),
                 "finished_at": now if latest is None else max(now, latest + _TICK),

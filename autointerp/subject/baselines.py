@@ -110,9 +110,8 @@ def make_units(
     n = n_baseline_features(config, d_in, None if target is None else len(target.features))
     if target is None:
         return _natural(config, hook, x, n, seed)
-    key = stream_key(seed, "match", config.match or "")  # not the baseline's name: all see the same features
-    places = np.argsort(hash64(key, target.features), kind="stable")
-    order = target.features[places[:n]]
+    order = match_order(target.features, seed, config.match or "")[:n]
+    places = np.searchsorted(target.features, order)
     if config.kind == "neurons":
         shuffled = np.argsort(hash64(stream_key(seed, "units", config.name), np.arange(d_in)), kind="stable")
         unit = np.resize(shuffled, n).astype(np.int64)
@@ -120,7 +119,7 @@ def make_units(
     else:
         unit = np.arange(n, dtype=np.int64)
         direction = directions(config.kind, config.name, n, x, seed)
-    n_firing = target.n_firing[places[:n]]
+    n_firing = target.n_firing[places]
     enough = (n_firing / max(sample.share, 1e-12) >= MATCH_AT_LEAST) & (n_firing >= PLACE_AT_LEAST)
     sign, mu, theta = _fit(x, unit, direction, np.where(enough, n_firing, 0))
     return Units(
@@ -136,6 +135,11 @@ def make_units(
         matched_feature=torch.from_numpy(order),
         matched=tuple(bool(item) for item in enough),
     )
+
+
+def match_order(features: Int64, seed: int, dictionary: str) -> Int64:
+    """Features of a dictionary in the order in which baselines are paired with them, whatever the baseline."""
+    return features[np.argsort(hash64(stream_key(seed, "match", dictionary), features), kind="stable")]
 
 
 def n_baseline_features(config: DictionaryConfig, d_in: int, n_target: int | None) -> int:

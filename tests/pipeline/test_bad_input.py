@@ -432,28 +432,56 @@ def test_a_store_in_a_folder_that_is_not_there(write_run: Callable[..., Path], r
     assert "is not a DuckDB file" in refused("run", write_run(), "--store", "folder")
 
 
-def test_another_configuration_in_the_same_store(
-    write_run: Callable[..., Path], refused: Refused, sae: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_store_is_about_one_corpus_subject_and_seed(
+    write_run: Callable[..., Path], refused: Refused, sae: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write_run(dictionary=entry(sae))
     main(["run", str(file), "--stage", "tokens"])
     capsys.readouterr()
-    changes: list[dict[str, Any]] = [
-        {"seed": 1}, {"tokens": {"window": 8}}, {"evidence": {"top": 3}}, {"explain": {"explainers": ["lexical"]}},
-        {"score": {"bootstrap": 101}}, {"dictionary": entry(sae, features="0:9")},
-        {"subject": {"processing": "folded"}},
-    ]  # fmt: skip
-    for change in changes:
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"seed": 1}, "seed 0 -> 1"),
+        ({"tokens": {"window": 8}}, "tokens.window 7 -> 8"),
+        ({"tokens": {"n_tokens": 900}}, "tokens.n_tokens none -> 900"),
+        ({"subject": {"dtype": "bfloat16"}}, "subject.dtype float32 -> bfloat16"),
+    ]
+    for change, difference in changes:
         changed = write_run(**{"dictionary": entry(sae)} | change)
         for more in ([], ["--dry-run"]):
             message = refused("run", changed, *more)
-            assert 'holds the run "tiny" with another configuration, corpus, subject or dictionary' in message
-    same = write_run(dictionary=entry(sae), engine={"batch_size": 3, "threads": 1}, budget={"max_usd": 1.0})
+            assert "is about something else: " in message
+            assert difference in message
+            assert message.endswith("; give another --store")
+    engine = {"batch_size": 3, "threads": 1}
+    same = write_run(name="tiny", dictionary=entry(sae), engine=engine, budget={"max_usd": 1.0})
     main(["run", str(same), "--stage", "tokens"])
+
+
+def test_another_dictionary_of_the_same_name(
+    write_run: Callable[..., Path], refused: Refused, sae: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_run(dictionary=entry(sae))
+    main(["run", str(file), "--stage", "extract"])
     capsys.readouterr()
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"evidence": {"top": 3}}, "evidence.top 20 -> 3"),
+        ({"dictionary": entry(sae, features="0:9")}, "dictionary.features all -> 0:9"),
+    ]
+    for change, difference in changes:
+        changed = write_run(**{"dictionary": entry(sae)} | change)
+        for more in ([], ["--dry-run"]):
+            message = refused("run", changed, *more)
+            assert f'holds another dictionary "sae": {difference}; rows of the two are not mixed' in message
+            assert message.endswith("give it another name, or another --store")
     config = json.loads((sae / "cfg.json").read_text())
     (sae / "cfg.json").write_text(json.dumps(config | {"apply_b_dec_to_input": False}))
-    assert "with another configuration, corpus, subject or dictionary" in refused("run", file)
+    assert "dictionary.config.apply_b_dec_to_input true -> false" in refused("run", file)
+    (sae / "cfg.json").write_text(json.dumps(config))
+    weights = read_weights(sae / "sae_weights.safetensors")
+    weights["b_enc"] += 1e-3
+    save_file(weights, sae / "sae_weights.safetensors")
+    message = refused("run", file)
+    assert 'holds another dictionary "sae": ' in message
+    assert "dictionary.weights content " in message
 
 
 def test_a_corpus_that_has_changed_under_a_store(
@@ -469,7 +497,7 @@ def test_a_corpus_that_has_changed_under_a_store(
     with pytest.raises(SystemExit) as caught:
         main(["run", str(file)])
     assert caught.value.code == 2
-    assert 'holds the run "tiny" with another configuration, corpus' in capsys.readouterr().err.splitlines()[-1]
+    assert "is about something else: tokens.source content " in capsys.readouterr().err.splitlines()[-1]
 
 
 # --- what nobody foresaw ----------------------------------------------------------------------------

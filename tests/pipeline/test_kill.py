@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,23 +88,24 @@ def runs() -> Iterator[Runs]:
 @pytest.fixture(scope="module")
 def prepared(
     tiny_model: Path, tokens_npy: Path, sae_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Path]:
-    """The same run under another name, and with another engine: a run file, its store beside it."""
+) -> Callable[..., Path]:
+    """The same run under another name: a run file, its store beside it. `more` dictionaries change the run."""
     folder = tmp_path_factory.mktemp("kill")
 
-    def make(name: str, engine: str = "") -> Path:
+    def make(name: str, engine: str = "", more: str = "", bootstrap: int = 100) -> Path:
         file = folder / f"{name}.toml"
         file.write_text(f"""
             name = "kill"
             store = "{folder / name}.duckdb"
             subject = {{ model = "{tiny_model}", device = "cpu" }}
             tokens = {{ source = "npy:{tokens_npy}", window = 7 }}
-            score = {{ features = {{ sample = 12 }}, bootstrap = 100 }}
+            score = {{ features = {{ sample = 12 }}, bootstrap = {bootstrap} }}
             engine = {{ {engine} }}
             dictionary = [
                 {{ name = "sae", path = "{sae_folder}" }},
                 {{ name = "neurons", kind = "neurons", match = "sae" }},
                 {{ name = "random", kind = "random_covariance", match = "sae" }},
+                {more.format(sae=sae_folder)}
             ]
         """)
         return file
@@ -153,7 +155,35 @@ def test_killed_after_each_stage_in_turn(
 ) -> None:
     expected, _ = undisturbed
     file = prepared("stages")
-    for line, delay in MOMENTS:
+    kill_at(MOMENTS, runs, file)
+    finish(runs, file, expected, rows_of)
+
+
+MORE = """
+    {{ name = "twin", path = "{sae}" }},
+    {{ name = "of-twin", kind = "neurons", match = "twin", n_features = 20 }},
+"""
+
+
+def test_killed_while_a_second_configuration_is_added(
+    runs: Runs, prepared: Callable[..., Path], undisturbed: Any, rows_of: Callable[[Path], Any]
+) -> None:
+    files = []
+    for name in ("second", "second-killed"):
+        first = prepared("undisturbed")
+        files.append(prepared(name, more=MORE, bootstrap=120))
+        shutil.copy(first.with_suffix(".duckdb"), files[-1].with_suffix(".duckdb"))
+        shutil.copytree(first.with_suffix(".duckdb.work"), files[-1].with_suffix(".duckdb.work"))
+    runs.whole(files[0])
+    expected = rows_of(files[0].with_suffix(".duckdb"))
+    assert len(expected["runs"]) == 2
+    kill_at(MOMENTS[1:], runs, files[1])
+    finish(runs, files[1], expected, rows_of)
+
+
+def kill_at(moments: list[tuple[str, float]], runs: Runs, file: Path) -> None:
+    """Runs and kills once for each moment: some seconds after a line of its log."""
+    for line, delay in moments:
         pid, log = runs.start(file)
         deadline = time.monotonic() + 60
         while line not in (log.read_text() if log.exists() else ""):
@@ -163,7 +193,6 @@ def test_killed_after_each_stage_in_turn(
         os.kill(pid, signal.SIGKILL)
         assert runs.end() == -signal.SIGKILL, f"finished before it was killed after {line!r}"
         check(file.with_suffix(".duckdb"))
-    finish(runs, file, expected, rows_of)
 
 
 def test_killed_at_random_times(

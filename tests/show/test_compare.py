@@ -251,6 +251,13 @@ def test_only_the_latest_comparison_of_a_pair_is_shown(store: Path) -> None:
             "FROM stages WHERE work = 'compare-1'"
         )
         connection.execute(
+            "INSERT INTO works SELECT * REPLACE ('run-2' AS run, 'compare-2' AS work) FROM works "
+            "WHERE stage = 'compare'"
+        )
+        connection.execute(
+            "INSERT INTO runs SELECT * REPLACE ('run-2' AS run, started_at + INTERVAL 1 DAY AS started_at) FROM runs"
+        )
+        connection.execute(
             "INSERT INTO comparisons SELECT * REPLACE ('compare-2' AS run, 'B' AS verdict) FROM comparisons"
         )
     with open_reader(store) as reader:
@@ -261,7 +268,7 @@ def test_only_the_latest_comparison_of_a_pair_is_shown(store: Path) -> None:
 def test_hostile_names_do_not_reach_the_terminal(store: Path, printed: Printed) -> None:
     hostile = "\x1b[2J[red]\u202e"
     with duckdb.connect(str(store)) as connection:
-        for table in ("dictionary_scores", "scores", "stages", "dictionaries", "features"):
+        for table in ("dictionary_scores", "scores", "works", "stages", "dictionaries", "features"):
             connection.execute(f"UPDATE {table} SET dictionary = $1 WHERE dictionary = 'sae'", [hostile])
         connection.execute("UPDATE comparisons SET a = $1", [hostile])
     with open_reader(store) as reader:
@@ -307,7 +314,7 @@ def test_status_tells_what_is_left(opened: StoreReader, built: tuple[Path, objec
     assert stages["explain"].n_failed == 8
     assert stages["score"].seconds == 150.0
     assert stages["tokens"].waiting == ()
-    assert (stages["compare"].n_done, stages["census"].n_done, stages["census"].n_all) == (1, 0, 1)
+    assert (stages["compare"].n_done, stages["census"].n_done, stages["census"].n_all) == (1, 0, 2)
     assert page.size_bytes == built[0].stat().st_size
     assert {split.split for split in page.splits} == {"explain", "select", "score"}
     assert [(row.dictionary, row.n_features, row.n_rare, row.n_dead) for row in page.dictionaries] == [

@@ -77,13 +77,12 @@ def build_store(path: Path) -> World:
     world = make_world()
     with StoreWriter.open(path) as writer:
         with writer.transaction() as t:
+            _write_works(t, world)
             _write_tokens(t, world)
             t.mark_done("tokens", "tokens-1", None, N_CONTEXTS, 0.5)
         for name in world.truth:
             with writer.transaction() as t:
                 _write_dictionary(t, name)
-                t.mark_done("dictionary", f"dictionary-{name}", name, 1, 0.1)
-            with writer.transaction() as t:
                 n_rows = _write_extraction(t, world, name)
                 t.mark_done("extract", f"extract-{name}", name, n_rows, 2.5)
         for name in world.truth:
@@ -93,9 +92,30 @@ def build_store(path: Path) -> World:
             with writer.transaction() as t:
                 _write_scores(t, world, name, lookups)
                 t.mark_done("score", f"score-{name}", name, 1, 75.0)
+                t.mark_done("means", f"means-{name}", name, 1, 75.0)
         with writer.transaction() as t:
             _write_comparisons(t)
     return world
+
+
+def _write_works(t: Transaction, world: World) -> None:
+    """What the run consists of; effects and census are never done."""
+    per_dictionary = ("extract", "effects", "explain", "census", "score")
+    works = [("tokens", None, None, "tokens-1"), ("compare", None, None, "compare-1")]
+    works += [(s, name, None, f"{s}-{name}") for s in per_dictionary for name in world.truth]
+    shown = ("lexical", "token_lookup", "controls")
+    works += [("means", name, explainer, f"means-{name}") for name in world.truth for explainer in shown]
+    t.append(
+        "works",
+        {
+            "run": "run-1",
+            "stage": [stage for stage, _, _, _ in works],
+            "dictionary": [name for _, name, _, _ in works],
+            "explainer": [explainer for _, _, explainer, _ in works],
+            "work": [work for _, _, _, work in works],
+            "decided_by": "{}",
+        },
+    )
 
 
 def _write_tokens(t: Transaction, world: World) -> None:
@@ -199,7 +219,6 @@ def _write_dictionary(t: Transaction, name: str) -> None:
             "n_selected": N_FEATURES,
             "activation": "relu",
             "matched_to": None if name == "sae" else "sae",
-            "other_site": False,
             "n_units": None,
             "checksum": "0",
             "config": "{}",
@@ -470,7 +489,7 @@ def _write_scores(t: Transaction, world: World, name: str, lookups: list[str]) -
         t.append(
             "dictionary_scores",
             {
-                "run": run,
+                "run": f"means-{name}",
                 "dictionary": name,
                 "explainer": explainer,
                 "scorer": "simulation",
@@ -536,6 +555,7 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
         "dictionary_scores",
         {
             **score,
+            "run": f"means-{name}",
             "mean": 0.5,
             "mean_all": 0.4,
             "floor": 0.1,

@@ -139,10 +139,16 @@ CORRUPTIONS = [
     ("references_exist", "UPDATE dictionaries SET matched_to = 'sea' WHERE dictionary = 'random'"),
     ("references_exist", "DELETE FROM dictionaries WHERE dictionary = 'random'"),
     ("references_exist", "DELETE FROM llm_prefixes"),
+    ("rows_of_done_work", "UPDATE stages SET work = 'x' WHERE stage = 'explain' AND dictionary = 'sae'"),
+    ("rows_of_done_work", "UPDATE works SET run = 'x' WHERE stage = 'explain'"),
+    ("rows_of_done_work", "UPDATE scores SET run = 'means-sae' WHERE feature = 1 AND dictionary = 'sae'"),
+    ("rows_of_done_work", "UPDATE dictionary_scores SET run = 'score-sae' WHERE dictionary = 'sae'"),
+    ("rows_of_done_work", "DELETE FROM stages WHERE stage = 'compare'"),
+    ("rows_of_done_work", "INSERT INTO stages SELECT * REPLACE ('y' AS work) FROM stages WHERE stage = 'extract'"),
     *(
         ("keys_unique", f"INSERT INTO {table} FROM {table} LIMIT 1")
         for table in (
-            "meta", "runs", "stages", "subjects", "vocab", "token_splits", "dictionaries", "features",
+            "meta", "runs", "works", "stages", "subjects", "vocab", "token_splits", "dictionaries", "features",
             "feature_splits", "feature_tokens", "contexts", "exemplars", "pool", "pool_firing", "logit_effects",
             "lookups", "explanations", "simulations", "judgements", "feature_blocks", "score_moments", "scores",
             "dictionary_scores", "comparisons", "llm_calls", "llm_prefixes", "llm_probes",

@@ -167,7 +167,8 @@ def test_the_latest_is_the_last_finished_whatever_the_clock_says(tmp_path: Path)
     tomorrow = datetime.now() + timedelta(days=1)
     with StoreWriter.open(tmp_path / "x.duckdb") as writer:
         with writer.transaction() as t:
-            stage = {"stage": "score", "work": "old", "dictionary": "sae", "n_rows": 0, "seconds": 0.0}
+            stage = {"stage": "score", "work": "old", "dictionary": "sae", "explainer": None}
+            stage |= {"n_rows": 0, "seconds": 0.0}
             t.append("stages", stage | {"finished_at": tomorrow})
         with writer.transaction() as t:
             t.mark_done("score", "new", "sae", 0, 1.0)

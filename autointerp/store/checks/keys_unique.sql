@@ -2,7 +2,9 @@
 WITH keys AS (
     SELECT 'meta' AS name, count(*) AS n_rows,
         (SELECT count(*) FROM (SELECT DISTINCT key FROM meta)) AS n_keys FROM meta
-    UNION ALL SELECT 'runs', count(*), (SELECT count(*) FROM (SELECT DISTINCT run FROM runs)) FROM runs
+    UNION ALL SELECT 'runs', count(*), (SELECT count(*) FROM (SELECT DISTINCT run, started_at FROM runs)) FROM runs
+    UNION ALL SELECT 'works', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, stage, dictionary, explainer FROM works)) FROM works
     UNION ALL SELECT 'stages', count(*), (SELECT count(*) FROM (SELECT DISTINCT stage, work FROM stages)) FROM stages
     UNION ALL SELECT 'subjects', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT subject, revision, processing, dtype FROM subjects)) FROM subjects

@@ -1,0 +1,17 @@
+-- What is done is work of a run; scores, means and comparisons are of work that is done; there is one of what is there once.
+WITH claims AS (
+    SELECT 'stages: ' || concat_ws(', ', stage, dictionary, explainer, work) AS name,
+           (stage, work) NOT IN (SELECT (stage, work) FROM works) AS wrong
+    FROM stages
+    UNION ALL SELECT 'works: run ' || run, run NOT IN (SELECT run FROM runs) FROM (SELECT DISTINCT run FROM works)
+    UNION ALL SELECT 'scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'score')
+        FROM (SELECT DISTINCT run FROM scores)
+    UNION ALL SELECT 'dictionary_scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'means')
+        FROM (SELECT DISTINCT run FROM dictionary_scores)
+    UNION ALL SELECT 'comparisons: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'compare')
+        FROM (SELECT DISTINCT run FROM comparisons)
+    UNION ALL SELECT 'made in two ways: ' || concat_ws(', ', stage, dictionary, explainer), count(*) > 1
+        FROM stages WHERE stage IN ('tokens', 'extract', 'effects', 'explain', 'census')
+        GROUP BY stage, dictionary, explainer
+)
+SELECT count(*) AS n_checked, count(*) FILTER (wrong) AS n_wrong, min(name) FILTER (wrong) AS example FROM claims;
