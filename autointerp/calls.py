@@ -63,6 +63,7 @@ class LoggedReply:
     """What the log holds for a key: the latest good reply, if there is one, and how often it was tried."""
 
     attempts: int
+    filed: int = 0  # of the attempts, those in batches and files
     reply: str | None = None
     tokens: str | None = None
     returned_model: str = ""
@@ -89,6 +90,34 @@ class LedgerRow:
     cache_read_tokens: int
     cache_write_tokens: int
     cost_usd: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch at a provider, as it was last heard of."""
+
+    file: str  # hash of its requests: our own name for it
+    provider: str
+    server: str
+    model: str
+    path: str
+    n_requests: int
+    status: str  # submitting | submitted | ended | failed
+    batch: str = ""  # the provider's id, once it is known
+    since: datetime | None = None
+
+
+class BatchBook(Protocol):
+    """Which requests are in which batch. `store/batches.py` is the one on disk."""
+
+    def enter(self, batch: Batch, custom_ids: Sequence[str] = ()) -> None:
+        """Commits what is now known of a batch; with its requests when it is entered first."""
+
+    def batches(self) -> list[Batch]:
+        """The latest of each."""
+
+    def custom_ids(self, files: Sequence[str]) -> set[str]:
+        """The requests in these batches."""
 
 
 class ReplyReader(Protocol):

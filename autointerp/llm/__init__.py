@@ -15,6 +15,9 @@
     calibration   tokens a character, by model
     probe         does the server do what it is asked for?
     calling       one ask until it ends
+    filed         requests and replies as JSONL in the providers' batch formats
+    courier       other ways to travel than one by one: files
+    batch         the providers' batch APIs
     client        Session: ask_all
     estimate      what asks will cost
 

@@ -23,6 +23,7 @@ Status = Literal[
     "unsupported",  # the server answered without what was asked for: logprobs, schema
     "api_error",  # no usable reply after all attempts
     "over_budget",  # not sent: it would have passed max_usd
+    "waiting",  # filed or in a batch, no reply yet: the same command, run again, gets it
 ]
 
 

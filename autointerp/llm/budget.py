@@ -36,6 +36,14 @@ class Budget:
             await change
         return False
 
+    def take(self, worst_usd: float) -> bool:
+        """`set_aside` for what is not settled in this run: False where it does not fit now."""
+        if self.max_usd is not None and self.spent_usd + self.set_aside_usd + worst_usd > self.max_usd + 1e-12:
+            self.exhausted = True
+            return False
+        self.set_aside_usd += worst_usd
+        return True
+
     def settle(self, worst_usd: float, cost_usd: float) -> None:
         """The call is over: its worst case is free again, its cost is spent."""
         self.set_aside_usd -= worst_usd

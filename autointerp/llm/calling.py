@@ -27,7 +27,7 @@ from autointerp.llm.faults import Fault
 from autointerp.llm.limiter import Limiter
 from autointerp.llm.models import LLMModel
 from autointerp.llm.outcome import Outcome, outcome_of
-from autointerp.llm.prices import Prices
+from autointerp.llm.prices import Channel, Prices
 from autointerp.llm.render import Request
 from autointerp.llm.replies import BrokenBody, Reply, read_body, tokens_json
 
@@ -44,6 +44,7 @@ class Job:
     ask: Ask
     request: Request
     attempts: int  # in earlier runs
+    filed: int = 0  # of these, in batches and files
 
     @property
     def key(self) -> CallKey:
@@ -73,13 +74,13 @@ class Line:
     connect: Callable[[], Connection]
     tokens_per_char: Callable[[], float | None]
 
-    def worst(self, request: Request) -> float:
+    def worst(self, request: Request, channel: Channel = "live") -> float:
         """Dollars that the request costs at most: a token a character, until the model has shown what it counts."""
         if self.prices.free:
             return 0.0
         seen = self.tokens_per_char()
         per_char = 1.0 if seen is None else 1.25 * seen
-        return self.prices.worst(int(request.chars * per_char) + 16, request.max_tokens)
+        return self.prices.worst(int(request.chars * per_char) + 16, request.max_tokens, channel)
 
 
 class Stopped(Exception):
@@ -160,6 +161,14 @@ async def call(
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - timing only
 
 
+def filed(job: Job, line: Line, sent: Sent, channel: Channel) -> Ended:
+    """What a reply out of a batch or a file comes to: the same as over the wire, but nothing is tried again here."""
+    read = _read(job, line, sent, channel)
+    row = _row(job, line.model, job.attempts + 1, read, datetime.now(UTC).replace(tzinfo=None), 0.0, channel)
+    outcome = read.outcome if read.fault is None else Outcome("api_error", read.fault.reason)
+    return Ended(outcome, read.reply, read.cost_usd or 0.0, row)
+
+
 def _never_answered(model: LLMModel, failures: int, fault: Fault) -> str:
     hint = ""
     if fault.http_status is not None and fault.http_status >= 500:
@@ -182,7 +191,7 @@ class _Read:
     cost_usd: float | None
 
 
-def _read(job: Job, line: Line, sent: Sent) -> _Read:
+def _read(job: Job, line: Line, sent: Sent, channel: Channel = "live") -> _Read:
     fault, reply, usage = sent.fault, None, None
     outcome = Outcome("api_error")
     if fault is None:
@@ -194,10 +203,12 @@ def _read(job: Job, line: Line, sent: Sent) -> _Read:
             usage = error.usage
             fault = Fault("again", "broken_body", str(error), 200, maybe_paid=usage is None)
     if usage is not None:
-        cost: float | None = line.prices.cost(usage, "live", reply.service_tier if reply else None)
+        cost: float | None = line.prices.cost(usage, channel, reply.service_tier if reply else None)
     else:
         unknown = reply is not None or (fault is not None and fault.maybe_paid)
         cost = None if unknown and not line.prices.free else 0.0
+    if channel == "offline":
+        cost = 0.0  # whoever answered it has paid
     return _Read(outcome, fault, reply, sent.body, usage, cost)
 
 
@@ -210,7 +221,15 @@ def _tell(limiter: Limiter, fault: Fault | None, sent_at: float) -> None:
         limiter.failed(sent_at, fault.wait_s)
 
 
-def _row(job: Job, model: LLMModel, attempt: int, read: _Read, called_at: datetime, latency_ms: float) -> Call:
+def _row(
+    job: Job,
+    model: LLMModel,
+    attempt: int,
+    read: _Read,
+    called_at: datetime,
+    latency_ms: float,
+    channel: Channel = "live",
+) -> Call:
     fault, reply, request = read.fault, read.reply, job.request
     unanswered = fault is not None and fault.status in ("rate_limited", "server_error", "no_connection", "timeout")
     return Call(
@@ -222,7 +241,7 @@ def _row(job: Job, model: LLMModel, attempt: int, read: _Read, called_at: dateti
         provider=request.provider,
         server=request.server,
         model=model.model,
-        channel="live",
+        channel=channel,
         status=fault.status if fault else read.outcome.status,
         reason=fault.reason if fault else read.outcome.reason,
         prefix=request.prefix,

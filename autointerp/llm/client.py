@@ -21,11 +21,12 @@ from autointerp.errors import ProviderError
 from autointerp.llm.asks import Answer, Ask
 from autointerp.llm.budget import Budget
 from autointerp.llm.calibration import Calibration
-from autointerp.llm.calling import Ended, Job, Line, Stopped, call
+from autointerp.llm.calling import Ended, Job, Line, Stopped, call, filed
 from autointerp.llm.capabilities import capabilities_of
 from autointerp.llm.connection import Connection
+from autointerp.llm.courier import Courier
 from autointerp.llm.limiter import Limiter
-from autointerp.llm.models import LLMModel
+from autointerp.llm.models import LLMModel, Price
 from autointerp.llm.outcome import Outcome, outcome_of
 from autointerp.llm.prices import Prices
 from autointerp.llm.probe import Probe, Wish, order_asks, order_fault, wishes_of
@@ -48,6 +49,7 @@ class Progress:
     done: int = 0
     cached: int = 0  # of the done, from the reply log
     failed: int = 0  # of the done, without an answer
+    waiting: int = 0  # of the done, in a batch or a file: run again
     cost_usd: float = 0.0  # of this session
 
 
@@ -64,12 +66,17 @@ class Session:
         max_usd: float | None = None,
         spent_usd: float = 0.0,
         refresh: bool = False,
+        courier: Courier | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        """`spent_usd` counts towards `max_usd`: pass what a resumed run has spent. `refresh` asks everything anew."""
+        """`spent_usd` counts towards `max_usd`: pass what a resumed run has spent. `refresh` asks everything anew.
+
+        With a `courier` nothing is sent one by one: requests travel in batches or files.
+        """
         self.log = log
         self.budget = Budget(max_usd, spent_usd)
         self.refresh = refresh
+        self.courier = courier
         self.progress = Progress()
         self._on_progress = on_progress
         self._limiters: dict[tuple[str, str], Limiter] = {}
@@ -144,7 +151,9 @@ class Session:
             self._thread = None
 
     async def _batches(self, asks: Iterable[Ask], model: LLMModel) -> AsyncGenerator[list[Answer], None]:
-        known, prices = capabilities_of(model), Prices(model)
+        known = capabilities_of(model)
+        offline = self.courier is not None and self.courier.channel == "offline"  # somebody else pays
+        prices = Prices(model.model_copy(update={"price": Price(input=0, output=0)}) if offline else model)
         if self._stopped is not None:
             raise self._stopped
         limiter = self._limiters.setdefault((model.provider, model.server), Limiter(model.concurrency))
@@ -189,7 +198,8 @@ class Session:
     def _delivered(self, answer: Answer) -> None:
         self.progress.done += 1
         self.progress.cached += answer.cached
-        self.progress.failed += answer.status != "ok"
+        self.progress.waiting += answer.status == "waiting"
+        self.progress.failed += answer.status not in ("ok", "waiting")
         self.progress.cost_usd += answer.cost_usd
         if self._on_progress is not None:
             self._on_progress(self.progress)
@@ -228,7 +238,7 @@ class _Stream:
 
     def begin(self) -> None:
         self._start(self._feed())
-        for _ in range(self._line.model.concurrency):
+        for _ in range(self._line.model.concurrency if self._session.courier is None else 0):
             self._start(self._work())
 
     async def next_batch(self) -> list[Answer]:
@@ -294,6 +304,9 @@ class _Stream:
 
     async def _feed(self) -> None:
         taken = 0
+        courier = self._session.courier
+        if courier is not None:
+            await courier.begin(self._line)
         while chunk := await asyncio.to_thread(lambda: list(itertools.islice(self._asks, CHUNK))):
             for ask in chunk:
                 if not isinstance(ask, Ask):
@@ -302,6 +315,8 @@ class _Stream:
             taken += len(chunk)
             self._session.progress.asked += len(chunk)
             await self._feed_chunk(chunk)
+        if courier is not None:
+            await courier.end(self._line)
         self._n_asked = taken
         self._end_if_all()
 
@@ -318,14 +333,37 @@ class _Stream:
         logged = await asyncio.to_thread(session.log.look_up, [(request.hash, ask.sample) for ask, request in mine])
         for ask, request in mine:
             found = logged.get((request.hash, ask.sample))
-            job = Job(ask, request, found.attempts if found else 0)
+            job = Job(ask, request, found.attempts if found else 0, found.filed if found else 0)
             if found is not None and found.good and (not session.refresh or job.key in session._refreshed):
                 reply = replay(found)
                 outcome = outcome_of(ask, reply)
                 if outcome.status == "ok":  # else what is asked of a reply has changed: it is asked again
                     self._replay(job, outcome, reply)
                     continue
-            await self._jobs.put(job)
+            if session.courier is None:
+                await self._jobs.put(job)
+            else:
+                self._by_courier(session.courier, job)
+
+    def _by_courier(self, courier: Courier, job: Job) -> None:
+        """The reply, where one has come; else the request is taken along, again where the reply was none."""
+        line = self._line
+        sent = courier.reply(job)
+        if sent is not None:
+            ended = filed(job, line, sent, courier.channel)
+            assert ended.call is not None
+            status = ended.outcome.status
+            useless = status in ("empty", "unparseable", "invalid") and job.filed + 1 < line.model.replies
+            none = ended.reply is None and (sent.fault is None or sent.fault.meaning in ("again", "wait"))
+            again = useless or (none and job.filed + 1 < line.model.attempts)
+            if courier.channel == "offline" or not again:
+                self._log(job, ended.call, lambda: self._session._ended(job, replace(ended, call=None)))
+                return
+            self._log(job, ended.call)
+            job = replace(job, attempts=job.attempts + 1, filed=job.filed + 1)
+        where = courier.take(job, line)
+        outcome = Outcome("over_budget", line.budget.line()) if where is None else Outcome("waiting", where)
+        self._session._ended(job, Ended(outcome))
 
     def _replay(self, job: Job, outcome: Outcome, reply: Reply) -> None:
         for number, (stream, ask) in enumerate(self._session._pending.pop(job.key, [])):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,11 +40,24 @@ class Connection:
 
     async def post(self, path: str, content: bytes, timeout_s: float) -> Sent:
         """Sends one JSON body once. Never raises for what server or network do."""
+        return await self._sent(
+            lambda: self._client.post(path, content=content, cast_to=self._httpx2.Response), timeout_s
+        )
+
+    async def get(self, path: str, timeout_s: float) -> Sent:
+        """Reads once, as `post` sends."""
+        return await self._sent(lambda: self._client.get(path, cast_to=self._httpx2.Response), timeout_s)
+
+    async def upload(self, name: str, content: bytes, timeout_s: float) -> Sent:
+        """OpenAI: puts a file of batch requests there."""
+        files = self._client.files.with_raw_response
+        return await self._sent(lambda: files.create(file=(name, content), purpose="batch"), timeout_s)
+
+    async def _sent(self, send: Callable[[], Awaitable[Any]], timeout_s: float) -> Sent:
         sdk, httpx2 = self._sdk, self._httpx2
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._client.post(path, content=content, cast_to=httpx2.Response)
-                return Sent(self.hide(response.text))
+                return Sent(self.hide((await send()).text))
         except sdk.APIStatusError as error:
             response = error.response
             return Sent("", fault_of(response.status_code, response.headers, self.hide(_text(response))))
@@ -82,16 +97,23 @@ def _make(model: LLMModel, key: str) -> tuple[Any, Any]:
 
     pool = httpx2.Limits(max_connections=model.concurrency + 8, max_keepalive_connections=model.concurrency + 8)
     timeout = httpx2.Timeout(model.timeout_s, connect=min(15.0, model.timeout_s))
+    http: dict[str, Any] = {"limits": pool, "timeout": timeout, "verify": _certificates()}
     options: dict[str, Any] = {"api_key": key, "base_url": model.server, "timeout": timeout, "max_retries": 0}
     if model.provider == "anthropic":
         import anthropic
 
-        http = anthropic.DefaultAioHttpClient(limits=pool, timeout=timeout)
-        return anthropic.AsyncAnthropic(http_client=http, **options), anthropic
+        return anthropic.AsyncAnthropic(http_client=anthropic.DefaultAioHttpClient(**http), **options), anthropic
     import openai
 
-    http = openai.DefaultAioHttpClient(limits=pool, timeout=timeout)
-    return openai.AsyncOpenAI(http_client=http, **options), openai
+    return openai.AsyncOpenAI(http_client=openai.DefaultAioHttpClient(**http), **options), openai
+
+
+@functools.cache
+def _certificates() -> Any:
+    """Read once a process: it takes longer than a request."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 def _text(response: Any) -> str:

@@ -38,6 +38,7 @@ class ReplyReader:
         return {
             (row["request"], row["sample"]): LoggedReply(
                 row["attempts"],
+                row["filed"],
                 (row["good"] or {}).get("reply"),
                 (row["good"] or {}).get("tokens"),
                 (row["good"] or {}).get("returned_model") or "",
@@ -180,7 +181,7 @@ def _columns(calls: list[Call]) -> dict[str, Any]:
 
 
 _LOOK_UP = """
-SELECT request, sample, max(attempt)::INTEGER AS attempts,
+SELECT request, sample, max(attempt)::INTEGER AS attempts, count(*) FILTER (WHERE channel <> 'live')::INTEGER AS filed,
        arg_max(
            {'reply': reply, 'tokens': tokens, 'returned_model': returned_model, 'stop_reason': stop_reason}, attempt
        ) FILTER (WHERE status = 'ok') AS good

@@ -467,6 +467,27 @@ COMMENT ON TABLE llm_prefixes IS 'What requests share, once: with llm_calls.prom
 COMMENT ON COLUMN llm_prefixes.prefix IS 'Hash of text.';
 COMMENT ON COLUMN llm_prefixes.text IS 'Address, path and body as canonical JSON, with null for the user''s prompt.';
 
+CREATE TABLE llm_batches (
+    file VARCHAR NOT NULL, provider VARCHAR NOT NULL, server VARCHAR NOT NULL, model VARCHAR NOT NULL,
+    path VARCHAR NOT NULL, n_requests BIGINT NOT NULL, status VARCHAR NOT NULL, batch VARCHAR NOT NULL,
+    since TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE llm_batches IS 'Batches at providers; a row for each thing that happened to one, the latest counts.';
+COMMENT ON COLUMN llm_batches.file IS 'Hash of its requests: our name for it.';
+COMMENT ON COLUMN llm_batches.provider IS 'anthropic or openai.';
+COMMENT ON COLUMN llm_batches.server IS 'Base URL.';
+COMMENT ON COLUMN llm_batches.model IS 'Model asked.';
+COMMENT ON COLUMN llm_batches.path IS 'Endpoint below the base URL.';
+COMMENT ON COLUMN llm_batches.n_requests IS 'Requests in it.';
+COMMENT ON COLUMN llm_batches.status IS 'submitting (written before it is sent), submitted, ended (its replies are here), failed (refused as a whole).';
+COMMENT ON COLUMN llm_batches.batch IS 'The provider''s id; empty until it is known.';
+COMMENT ON COLUMN llm_batches.since IS 'When, UTC.';
+
+CREATE TABLE llm_batch_requests (file VARCHAR NOT NULL, custom_id VARCHAR NOT NULL);
+COMMENT ON TABLE llm_batch_requests IS 'The requests in each batch, committed before it is sent.';
+COMMENT ON COLUMN llm_batch_requests.file IS 'The batch: llm_batches.file.';
+COMMENT ON COLUMN llm_batch_requests.custom_id IS 'REQUEST-SAMPLE-N: the N-th filing of this draw of the request.';
+
 CREATE TABLE llm_probes (
     server VARCHAR NOT NULL, model VARCHAR NOT NULL, wish VARCHAR NOT NULL, found_at TIMESTAMP NOT NULL
 );

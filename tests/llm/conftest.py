@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -29,6 +30,7 @@ SCHEMA = {
 DEFAULTS: dict[str, Any] = {
     "seed": 0, "faults": [], "share": 0.0, "latency_s": 0.0, "slow_s": 0.0, "always": None, "rpm": None,
     "logprobs": True, "schema": True, "shuffle_echo": False, "key": None, "answer": None, "extra_text": 0,
+    "batches_end": True, "cut_downloads": False,
 }  # fmt: skip
 
 
@@ -51,6 +53,12 @@ class Server:
         with urllib.request.urlopen(urllib.request.Request(f"{self.url}/settings", data, method="POST")) as reply:
             reply.read()
 
+    def change(self, **settings: Any) -> None:
+        """Changes settings and forgets nothing."""
+        request = urllib.request.Request(f"{self.url}/change", json.dumps(settings).encode(), method="POST")
+        with urllib.request.urlopen(request) as reply:
+            reply.read()
+
     def model(self, provider: str, **more: Any) -> LLMModel:
         name, base = ("claude-haiku-5-5", "") if provider == "anthropic" else ("gpt-6-luna", "/v1")
         settings = {"provider": provider, "model": name, "base_url": self.url + base, "timeout_s": 10.0}
@@ -71,8 +79,16 @@ def server(running_server: Server) -> Server:
     return running_server
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "empty.duckdb"
+    StoreWriter.open(path).close()
+    return path
+
+
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[StoreReplyLog]:
+def log(tmp_path: Path, empty_store: Path) -> Iterator[StoreReplyLog]:
+    shutil.copy(empty_store, tmp_path / "calls.duckdb")
     with StoreWriter.open(tmp_path / "calls.duckdb") as store, StoreReplyLog(store) as replies:
         yield replies
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from autointerp.errors import ConfigError, ProviderError, UserError
-from autointerp.llm.asks import Answer, Ask
+from autointerp.llm.asks import Answer, Ask, InvalidReply
 from autointerp.llm.client import Session
 from autointerp.llm.models import CapabilityChanges, LLMModel, Price
 
@@ -68,72 +68,69 @@ def test_answers_are_logged_and_replayed(server: Any, log: Any, ask: Run, make_a
     assert [one["n"] for one in rows(log, "SELECT max(attempt) AS n FROM llm_calls")] == [2]
 
 
+NO_ANSWER = [
+    ("refusal", "refused", 1), ("truncated", "truncated", 1), ("empty", "empty", 3), ("malformed", "unparseable", 3),
+    ("fenced", "unparseable", 3), ("trailing", "unparseable", 3), ("missing_key", "invalid", 3),
+    ("extra_key", "invalid", 3), ("wrong_leaf", "invalid", 3), ("out_of_range", "invalid", 3),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize(
-    ("fault", "status", "attempts"),
-    [
-        ("refusal", "refused", 1), ("truncated", "truncated", 1), ("empty", "empty", 3),
-        ("malformed", "unparseable", 3), ("fenced", "unparseable", 3), ("trailing", "unparseable", 3),
-        ("missing_key", "invalid", 3), ("extra_key", "invalid", 3), ("wrong_leaf", "invalid", 3),
-        ("out_of_range", "invalid", 3),
-    ],
-)  # fmt: skip
 def test_a_reply_that_is_no_answer_has_a_status_and_is_asked_again_next_time(
-    server: Any, log: Any, ask: Run, make_asks: Make, provider: str, fault: str, status: str, attempts: int
+    server: Any, log: Any, ask: Run, make_asks: Make, provider: str
 ) -> None:
-    server.set(always=fault)
     model = server.model(provider, price=Price(input=1, output=1))
+    for fault, status, attempts in NO_ANSWER:
+        server.set(always=fault)
+        one = make_asks(1, prompt=fault, parse=below_eleven)
+        [answer] = ask(one, model)
+        assert (answer.status, answer.data) == (status, None), fault
+        assert answer.reason
+        kept = [row for row in rows(log) if row["prompt"] == fault]
+        assert [row["status"] for row in kept] == [status] * attempts
+        assert all(row["reply"] is not None and row["stop_reason"] and row["cost_usd"] > 0 for row in kept)
+        paid = sum(row["input_tokens"] for row in kept)
+        assert paid == server.count()["input_tokens"], "what is no answer was paid for all the same"
+        server.set()
+        [answer] = ask(one, model)
+        assert (answer.status, answer.cached) == ("ok", False)
 
-    def strict(value: Any) -> Any:
-        from autointerp.llm.asks import InvalidReply
 
-        if max(value.values()) > 10:
-            raise InvalidReply("above 10")
-        return value
+def below_eleven(value: Any) -> Any:
+    if max(value.values()) > 10:
+        raise InvalidReply("above 10")
+    return value
 
-    [answer] = ask(make_asks(1, parse=strict), model)
-    assert (answer.status, answer.data) == (status, None)
-    assert answer.reason
-    kept = rows(log)
-    assert [row["status"] for row in kept] == [status] * attempts
-    assert all(row["reply"] is not None and row["stop_reason"] and row["cost_usd"] > 0 for row in kept)
-    count = server.count()
-    assert log.ledger()[0].input_tokens == count["input_tokens"], "what is no answer was paid for all the same"
-    server.set()
-    [answer] = ask(make_asks(1, parse=strict), model)
-    assert (answer.status, answer.cached) == ("ok", False)
+
+BROKEN = [
+    ("500", "server_error", 0.0), ("503", "server_error", 0.0), ("reset_before", "no_connection", None),
+    ("reset_mid", "no_connection", None), ("cut", "broken_body", None), ("html", "broken_body", None),
+    ("empty_body", "broken_body", None), ("slow", "timeout", None),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize(
-    ("fault", "status", "unknown"),
-    [
-        ("500", "server_error", False), ("503", "server_error", False), ("reset_before", "no_connection", True),
-        ("reset_mid", "no_connection", True), ("cut", "broken_body", True), ("html", "broken_body", True),
-        ("empty_body", "broken_body", True), ("slow", "timeout", True),
-    ],
-)  # fmt: skip
-def test_errors_are_tried_again_up_to_a_bound(
-    server: Any, log: Any, ask: Run, make_asks: Make, provider: str, fault: str, status: str, unknown: bool
-) -> None:
-    slow = {"timeout_s": 0.3} if fault == "slow" else {}
-    model = server.model(provider, attempts=2, price=Price(input=1, output=1), **slow)
-    ask(make_asks(1, prompt="the server answers"), model)
-    server.set(always=fault, slow_s=0.5)
+def test_errors_are_tried_again_up_to_a_bound(server: Any, log: Any, ask: Run, make_asks: Make, provider: str) -> None:
+    for fault, status, cost in BROKEN:
+        timeout = 0.4 if fault == "slow" else 10.0
+        model = server.model(provider, attempts=2, price=Price(input=1, output=1), timeout_s=timeout)
 
-    async def work() -> list[Answer]:
-        async with Session(log) as session:
-            [_] = [one async for one in session.ask_all(make_asks(1, prompt="the server answers"), model)]
-            limiter = session._limiters[provider, model.server]
-            limiter.ok(0.0)
-            return [one async for one in session.ask_all(make_asks(1), model)]
+        async def work(model: LLMModel = model, fault: str = fault) -> list[Answer]:
+            async with Session(log) as session:
+                [_] = [one async for one in session.ask_all(make_asks(1, system=f"before {fault}"), model)]
+                server.change(share=0.5, faults=[fault], slow_s=0.8, seed=2)
+                return [one async for one in session.ask_all(make_asks(8, system=fault), model)]
 
-    [answer] = asyncio.run(work())
-    assert answer.status == "api_error"
-    assert "2 attempts failed" in answer.reason
-    failed = rows(log, "SELECT * FROM llm_calls WHERE status <> 'ok'")
-    assert [row["status"] for row in failed] == [status] * 2
-    assert [row["cost_usd"] for row in failed] == [None if unknown else 0.0] * 2
+        server.set()
+        answers = asyncio.run(work())
+        named = statuses(answers)
+        assert set(named) == {"ok", "api_error"}, fault
+        assert all("2 attempts failed" in answer.reason for answer in answers if answer.status == "api_error")
+        sql = "SELECT status, cost_usd FROM llm_calls WHERE status NOT IN ('ok', 'rate_limited')"
+        failed = [row for row in rows(log, sql) if row["status"] == status]
+        assert failed, fault
+        assert {row["cost_usd"] for row in failed} == {cost}, fault
+    assert {row["status"] for row in rows(log)} == {"ok", *(status for _, status, _ in BROKEN)}
 
 
 @pytest.mark.parametrize("fault", ["429_ms", "429_date", "429_absent", "429_absurd", "529"])
@@ -300,8 +297,6 @@ def test_a_reader_that_has_become_stricter_asks_again(server: Any, ask: Run, mak
     ask(make_asks(3), server.model("openai"))
 
     def none_of_it(_: Any) -> Any:
-        from autointerp.llm.asks import InvalidReply
-
         raise InvalidReply("no longer good enough")
 
     assert statuses(ask(make_asks(3, parse=none_of_it), server.model("openai"))) == {"invalid": 3}

@@ -123,7 +123,7 @@ def test_log_probabilities_come_through_the_log_unchanged() -> None:
     reply = read_body(json.dumps(body), "openai", "chat", "")
     assert reply.tokens is not None
     assert reply.tokens[0].top == (("yes", -0.1), ("no", -2.5))
-    again = replay(LoggedReply(1, reply.text, tokens_json(reply.tokens), "m-1", "stop"))
+    again = replay(LoggedReply(1, 0, reply.text, tokens_json(reply.tokens), "m-1", "stop"))
     assert (again.text, again.tokens) == (reply.text, reply.tokens)
     ask = Ask("detect", "", "p", 9, logprobs=2)
     assert outcome_of(ask, reply).status == "ok"

@@ -631,6 +631,21 @@ def _write_comparisons(t: Transaction) -> None:
     )
     t.append("llm_prefixes", {"prefix": "prefix-1", "text": "{}"})
     t.append(
+        "llm_batches",
+        {
+            "file": "file-1",
+            "provider": "openai",
+            "server": "https://api.openai.com/v1",
+            "model": "m",
+            "path": "/chat/completions",
+            "n_requests": 1,
+            "status": "submitted",
+            "batch": "batch_1",
+            "since": datetime(2026, 1, 1),
+        },
+    )
+    t.append("llm_batch_requests", {"file": "file-1", "custom_id": "r1-0-1"})
+    t.append(
         "llm_probes",
         {"server": "https://api.anthropic.com", "model": "m", "wish": "schema", "found_at": datetime(2026, 1, 1)},
     )

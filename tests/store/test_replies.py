@@ -43,7 +43,7 @@ def test_the_latest_good_reply_counts_and_every_attempt_is_kept(tmp_path: Path) 
         )
         found = log.look_up([("r", 0), ("r", 1), ("r", 2), ("other", 0)])
         assert found == {
-            ("r", 0): LoggedReply(4, "newer", "[]", "m-1", "stop"),
+            ("r", 0): LoggedReply(4, 0, "newer", "[]", "m-1", "stop"),
             ("r", 1): LoggedReply(1),
         }
         assert not found["r", 1].good

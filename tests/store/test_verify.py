@@ -151,7 +151,8 @@ CORRUPTIONS = [
             "meta", "runs", "works", "stages", "subjects", "vocab", "token_splits", "dictionaries", "features",
             "feature_splits", "feature_tokens", "contexts", "exemplars", "pool", "pool_firing", "logit_effects",
             "lookups", "explanations", "simulations", "judgements", "feature_blocks", "score_moments", "scores",
-            "dictionary_scores", "comparisons", "llm_calls", "llm_prefixes", "llm_probes",
+            "dictionary_scores", "comparisons", "llm_calls", "llm_prefixes", "llm_probes", "llm_batches",
+            "llm_batch_requests",
         )
     ),
     (

@@ -55,6 +55,10 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT request, sample, attempt FROM llm_calls)) FROM llm_calls
     UNION ALL SELECT 'llm_prefixes', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT prefix FROM llm_prefixes)) FROM llm_prefixes
+    UNION ALL SELECT 'llm_batch_requests', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT file, custom_id FROM llm_batch_requests)) FROM llm_batch_requests
+    UNION ALL SELECT 'llm_batches', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT file, status, since FROM llm_batches)) FROM llm_batches
     UNION ALL SELECT 'llm_probes', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT server, model, wish FROM llm_probes)) FROM llm_probes
     UNION ALL SELECT 'exemplars of the score split', count(*), (SELECT count(*) FROM (

@@ -1,0 +1,83 @@
+"""Other ways for requests to travel than one by one: files that are answered elsewhere (and batch APIs, `batch.py`).
+
+A courier hands out replies that have come and takes requests along; what it took has status `waiting` until, in a later
+run of the same command, its reply is there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from autointerp.llm.calling import Job, Line
+from autointerp.llm.connection import Sent
+from autointerp.llm.filed import ReplyFiles, RequestFiles
+
+
+class Courier(Protocol):
+    """How a session's requests travel."""
+
+    channel: str
+    """batch or offline: what `llm_calls.channel` says."""
+
+    async def begin(self, line: Line) -> None:
+        """Fetches what has come. Called before the first request of a stream."""
+
+    def reply(self, job: Job) -> Sent | None:
+        """The reply to the job's next filing, if it has come."""
+
+    def take(self, job: Job, line: Line) -> str | None:
+        """Takes a request along; returns where it is now, for the user, or None where it must not be sent (budget)."""
+
+    async def end(self, line: Line) -> None:
+        """Sends off what was taken. Called after the last request of a stream."""
+
+
+class OutFiles:
+    """`--batch-out DIR`: requests are written, nothing is sent."""
+
+    channel = "offline"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = RequestFiles(folder)
+
+    async def begin(self, line: Line) -> None:
+        """Nothing to fetch."""
+
+    def reply(self, job: Job) -> Sent | None:
+        """None has come."""
+        return None
+
+    def take(self, job: Job, line: Line) -> str | None:
+        """Writes it."""
+        self.files.add(job)
+        return f"written to {self.folder}; answer it, then run with --batch-in"
+
+    async def end(self, line: Line) -> None:
+        """Gives the files their names."""
+        self.files.close()
+
+
+class InFiles:
+    """`--batch-in DIR`: replies are read from files, nothing is sent."""
+
+    channel = "offline"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.replies = ReplyFiles(folder)
+
+    async def begin(self, line: Line) -> None:
+        """They are there."""
+
+    def reply(self, job: Job) -> Sent | None:
+        """The reply in the files."""
+        return self.replies.get(job.key, job.filed + 1, job.request.provider)
+
+    def take(self, job: Job, line: Line) -> str | None:
+        """Nothing is sent."""
+        return f"no reply in {self.folder}"
+
+    async def end(self, line: Line) -> None:
+        """Nothing to send."""

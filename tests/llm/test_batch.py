@@ -1,0 +1,109 @@
+"""Batch APIs: submit now, collect later, pay once, lose nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autointerp.errors import ProviderError
+from autointerp.llm.asks import Answer, Ask
+from autointerp.llm.batch import BatchCourier
+from autointerp.llm.models import Price
+from autointerp.store.batches import StoreBatches
+
+Run = Callable[..., list[Answer]]
+Make = Callable[..., list[Ask]]
+PROVIDERS = ("anthropic", "openai")
+
+
+@pytest.fixture
+def batch(log: Any, ask: Run, tmp_path: Path) -> Callable[..., Counter[str]]:
+    """Runs `run --batch` once: a new session and courier over the same store."""
+
+    def run(asks: list[Ask], model: Any, most: int = 20_000, **session: Any) -> Counter[str]:
+        limits = dict.fromkeys(PROVIDERS, (most, 10**8))
+        courier = BatchCourier(StoreBatches(log._store), tmp_path / "spool", limits=limits, pause_s=0.01)
+        answers = ask(asks, model, courier=courier, **session)
+        assert len(answers) == len(asks)
+        return Counter(answer.status for answer in answers)
+
+    return run
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_submit_now_collect_tomorrow(
+    server: Any, log: Any, batch: Callable[..., Counter[str]], make_asks: Make, provider: str
+) -> None:
+    server.set(batches_end=False, cut_downloads=True)
+    model = server.model(provider, price=Price(input=1, output=10, batch=0.5))
+    asks = make_asks(25)
+    assert batch(asks, model, most=10) == {"waiting": 25}
+    assert server.count()["batches"] == 3
+    assert batch(asks, model) == {"waiting": 25}, "what is out is not sent again"
+    assert [one.status for one in StoreBatches(log._store).batches()] == ["submitted"] * 3
+    # not `set`: that would forget the batches
+    server.change(batches_end=True)
+    assert batch(asks, model) == {"ok": 25}
+    assert batch(asks, model) == {"ok": 25}
+    count = server.count()
+    assert (count["batches"], count["billed"], count["requests"]) == (3, 25, 0)
+    [ledger] = log.ledger()
+    assert (ledger.channel, ledger.ok, ledger.input_tokens) == ("batch", 25, count["input_tokens"])
+    assert ledger.cost_usd == pytest.approx((ledger.input_tokens + 10 * ledger.output_tokens) / 2e6)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_lines_that_failed_are_filed_again(
+    server: Any, log: Any, batch: Callable[..., Counter[str]], make_asks: Make, provider: str
+) -> None:
+    """Expired, cancelled and failed lines, and replies that are no answer; refusals are final."""
+    server.set(share=0.5, faults=["expired", "canceled", "errored", "malformed", "refusal"], seed=3)
+    asks = make_asks(40)
+    assert batch(asks, server.model(provider)) == {"waiting": 40}
+    found: Counter[str] = Counter()
+    for _ in range(8):
+        found = batch(asks, server.model(provider))
+        if not found["waiting"]:
+            break
+    assert found["waiting"] == 0
+    assert found["ok"] >= 25
+    assert set(found) <= {"ok", "refused", "unparseable", "api_error"}
+    count = server.count()
+    [ledger] = log.ledger()
+    assert (ledger.input_tokens, ledger.output_tokens) == (count["input_tokens"], count["output_tokens"])
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_batch_that_was_out_when_we_died_is_found_again(
+    server: Any, log: Any, batch: Callable[..., Counter[str]], make_asks: Make, provider: str
+) -> None:
+    server.set(always="cut_submit")
+    with pytest.raises(ProviderError, match="looked for first"):
+        batch(make_asks(10), server.model(provider))
+    assert [one.status for one in StoreBatches(log._store).batches()] == ["submitting"]
+    server.change(always=None)
+    assert batch(make_asks(10), server.model(provider)) == {"ok": 10}
+    assert server.count()["batches"] == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_batch_that_is_refused_says_why(
+    server: Any, batch: Callable[..., Counter[str]], make_asks: Make, provider: str
+) -> None:
+    server.set(always="refuse_batch")
+    with pytest.raises(ProviderError, match="no batches today"):
+        batch(make_asks(3), server.model(provider))
+    server.change(always=None)
+    assert batch(make_asks(3), server.model(provider)) == {"waiting": 3}
+
+
+def test_a_batch_keeps_to_the_budget(server: Any, batch: Callable[..., Counter[str]], make_asks: Make) -> None:
+    model = server.model("openai", price=Price(input=1, output=10, batch=0.5))
+    found = batch(make_asks(30), model, max_usd=0.01)
+    assert found["waiting"] > 0
+    assert found["over_budget"] > 0
+    assert server.count()["billed"] == found["waiting"]
