@@ -68,6 +68,7 @@ class LoggedReply:
     tokens: str | None = None
     returned_model: str = ""
     stop_reason: str = ""
+    last: tuple[str, str, str] = ("", "", "")  # channel, status and reason of the latest attempt
 
     @property
     def good(self) -> bool:

@@ -14,11 +14,11 @@ import itertools
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Self, cast, get_args
 
-from autointerp.calls import Call, CallKey, LedgerRow, ReplyLog
+from autointerp.calls import Call, CallKey, LedgerRow, LoggedReply, ReplyLog
 from autointerp.errors import ProviderError
-from autointerp.llm.asks import Answer, Ask
+from autointerp.llm.asks import Answer, Ask, Status
 from autointerp.llm.budget import Budget
 from autointerp.llm.calibration import Calibration
 from autointerp.llm.calling import Ended, Job, Line, Stopped, call, filed
@@ -37,8 +37,6 @@ CHUNK = 256
 """Asks that are rendered and looked up at a time."""
 DRAIN_S = 30.0
 """At a stop, what is out is waited for so long: it is paid for."""
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -220,6 +218,13 @@ def _answer(ask: Ask, request: str, outcome: Outcome, reply: Reply | None, cache
     )
 
 
+def _again(status: str, filed: int, model: LLMModel) -> bool:
+    """Whether what came back for the latest of so many filings is a reason to file it once more."""
+    if status in ("empty", "unparseable", "invalid"):
+        return filed < model.replies
+    return status in ("server_error", "rate_limited", "broken_body") and filed < model.attempts
+
+
 class _Stream:
     """One `ask_all`: a feeder reads asks and looks them up, workers send them, the consumer takes what landed."""
 
@@ -340,10 +345,23 @@ class _Stream:
                 if outcome.status == "ok":  # else what is asked of a reply has changed: it is asked again
                     self._replay(job, outcome, reply)
                     continue
-            if session.courier is None:
+            if found is not None and not session.refresh and (ended := self._over(job, found)):
+                self._replay(job, ended, None)
+            elif session.courier is None:
                 await self._jobs.put(job)
             else:
                 self._by_courier(session.courier, job)
+
+    def _over(self, job: Job, found: LoggedReply) -> Outcome | None:
+        """A failure that stands. Batches are collected over several runs of one command: what ended in one of them
+        without an answer is not filed, and paid, again by the next. (A live run asks it again; so does --refresh.)"""
+        channel, status, reason = found.last
+        if self._session.courier is None or self._session.courier.channel != "batch" or channel != "batch":
+            return None
+        if _again(status, job.filed, self._line.model):
+            return None
+        known = status if status in get_args(Status) else "api_error"
+        return Outcome(cast(Status, known), reason)
 
     def _by_courier(self, courier: Courier, job: Job) -> None:
         """The reply, where one has come; else the request is taken along, again where the reply was none."""
@@ -352,11 +370,7 @@ class _Stream:
         if sent is not None:
             ended = filed(job, line, sent, courier.channel)
             assert ended.call is not None
-            status = ended.outcome.status
-            useless = status in ("empty", "unparseable", "invalid") and job.filed + 1 < line.model.replies
-            none = ended.reply is None and (sent.fault is None or sent.fault.meaning in ("again", "wait"))
-            again = useless or (none and job.filed + 1 < line.model.attempts)
-            if courier.channel == "offline" or not again:
+            if courier.channel == "offline" or not _again(ended.call.status, job.filed + 1, line.model):
                 self._log(job, ended.call, lambda: self._session._ended(job, replace(ended, call=None)))
                 return
             self._log(job, ended.call)
@@ -365,9 +379,9 @@ class _Stream:
         outcome = Outcome("over_budget", line.budget.line()) if where is None else Outcome("waiting", where)
         self._session._ended(job, Ended(outcome))
 
-    def _replay(self, job: Job, outcome: Outcome, reply: Reply) -> None:
+    def _replay(self, job: Job, outcome: Outcome, reply: Reply | None) -> None:
         for number, (stream, ask) in enumerate(self._session._pending.pop(job.key, [])):
-            own = outcome_of(ask, reply) if number else outcome
+            own = outcome_of(ask, reply) if number and reply else outcome
             stream.deliver(_answer(ask, job.key[0], own, reply, True, 0.0))
 
     async def _work(self) -> None:

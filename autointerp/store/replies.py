@@ -21,7 +21,7 @@ from autointerp.calls import Call, CallKey, Landed, LedgerRow, LoggedReply
 from autointerp.store.query import Queryable
 from autointerp.store.writer import StoreWriter
 
-GATHER_S = 0.03
+GATHER_S = 0.04
 MOST_AT_ONCE = 1024
 _KEEP_TIMES = 100_000
 
@@ -43,6 +43,7 @@ class ReplyReader:
                 (row["good"] or {}).get("tokens"),
                 (row["good"] or {}).get("returned_model") or "",
                 (row["good"] or {}).get("stop_reason") or "",
+                (row["last"]["channel"], row["last"]["status"], row["last"]["reason"]),
             )
             for row in rows
         }
@@ -184,7 +185,8 @@ _LOOK_UP = """
 SELECT request, sample, max(attempt)::INTEGER AS attempts, count(*) FILTER (WHERE channel <> 'live')::INTEGER AS filed,
        arg_max(
            {'reply': reply, 'tokens': tokens, 'returned_model': returned_model, 'stop_reason': stop_reason}, attempt
-       ) FILTER (WHERE status = 'ok') AS good
+       ) FILTER (WHERE status = 'ok') AS good,
+       arg_max({'channel': channel, 'status': status, 'reason': reason}, attempt) AS last
 FROM llm_calls WHERE request IN (SELECT unnest($requests)) GROUP BY request, sample
 """
 

@@ -70,6 +70,9 @@ def test_lines_that_failed_are_filed_again(
         if not found["waiting"]:
             break
     assert found["waiting"] == 0
+    n_batches = server.count()["batches"]
+    assert batch(asks, server.model(provider)) == found, "what ended stands, answered or not"
+    assert server.count()["batches"] == n_batches
     assert found["ok"] >= 25
     assert set(found) <= {"ok", "refused", "unparseable", "api_error"}
     count = server.count()

@@ -43,8 +43,8 @@ def test_the_latest_good_reply_counts_and_every_attempt_is_kept(tmp_path: Path) 
         )
         found = log.look_up([("r", 0), ("r", 1), ("r", 2), ("other", 0)])
         assert found == {
-            ("r", 0): LoggedReply(4, 0, "newer", "[]", "m-1", "stop"),
-            ("r", 1): LoggedReply(1),
+            ("r", 0): LoggedReply(4, 0, "newer", "[]", "m-1", "stop", ("live", "rate_limited", "")),
+            ("r", 1): LoggedReply(1, last=("live", "refused", "")),
         }
         assert not found["r", 1].good
         assert store.rows("SELECT * FROM llm_prefixes ORDER BY prefix") == [
