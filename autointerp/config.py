@@ -14,13 +14,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from autointerp.errors import ConfigError, nearest
 
-DictionaryKind = Literal["auto", "planted", "neurons", "random_isotropic", "random_covariance", "activation_difference"]
+DictionaryKind = Literal[
+    "auto", "planted", "neurons", "residual_basis", "pca", "ica",
+    "random_isotropic", "random_covariance", "activation_difference", "random_init_sae",
+]  # fmt: skip
+BASIS_KINDS = ("neurons", "residual_basis")
+"""Coordinates of the hook's activations."""
+COMPONENT_KINDS = ("pca", "ica")
 RANDOM_KINDS = ("random_isotropic", "random_covariance", "activation_difference")
+NATURAL = "@natural"
+"""Behind a matched baseline's name: the same units at their natural density."""
 SCORERS = ("simulation", "detection")
 EXPLAINERS = ("lexical", "token_lookup")
 
 # DESIGN.md names these too; a run file that asks for them is told so.
-LATER_KINDS = ("residual_basis", "pca", "ica", "random_init_sae")
 LATER_SCORERS = ("logits", "fuzzing", "discrimination", "intruder", "generation", "intervention")
 
 
@@ -43,6 +50,32 @@ class Subject(_Section):
     """Of the subject's weights and products; float32 is never TF32. Activations are handed on as float32, and
     dictionaries work in float32, whatever this is."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1 ...; or "map": spread over all GPUs (then CPU and disk) by accelerate."""
+    max_memory: dict[str, str] | None = None
+    """device = "map": what may be used of each device, as { 0 = "20GiB", cpu = "60GiB" }."""
+    offload_folder: str | None = None
+    """device = "map": where weights go that fit nowhere else."""
+    rerandomise: bool | Annotated[int, Field(ge=0, lt=2**63)] = False
+    """Each weight matrix drawn again with its own mean and variance; true: seed 0."""
+    rerandomise_embeddings: bool = True
+    """False: the embeddings and the unembedding are kept as trained."""
+
+    @property
+    def rerandomise_seed(self) -> int | None:
+        """The seed, or None: as trained."""
+        return None if self.rerandomise is False else int(self.rerandomise) if self.rerandomise is not True else 0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Subject:
+        mapped = self.device == "map"
+        for key in ("max_memory", "offload_folder"):
+            if getattr(self, key) is not None and not mapped:
+                raise ValueError(f'{key} is for device = "map" (it is "{self.device}")')
+        if mapped and self.rerandomise is not False:
+            raise ValueError('rerandomise needs the whole model on one device; device = "map" spreads it')
+        if mapped and self.processing == "folded":
+            raise ValueError('processing = "folded" needs the whole model on one device; device = "map" spreads it')
+        return self
 
 
 class Splits(_Section):
@@ -100,14 +133,9 @@ class Dictionary(_Section):
     hook: str | None = None
     features: FeatureChoice = "all"
     match: str | None = None
+    like: str | None = None  # random_init_sae: the dictionary whose architecture it has
+    natural: bool = False  # matched baselines: the same units at their natural density too, as NAME@natural
     n_features: int | None = Field(default=None, gt=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_later(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            _refuse_later("kind", data.get("kind"), LATER_KINDS, ("neurons", *RANDOM_KINDS))
-        return data
 
     @model_validator(mode="after")
     def _path_or_kind(self) -> Dictionary:
@@ -116,7 +144,21 @@ class Dictionary(_Section):
             raise ValueError(f'dictionary "{self.name}" needs a path, or a kind such as "neurons"')
         if not from_files and self.path is not None:
             raise ValueError(f'dictionary "{self.name}" has both a path and kind = "{self.kind}"')
-        if not from_files and self.hook is None and self.match is None:
+        fresh = self.kind == "random_init_sae"
+        if fresh and (self.like is None) == (self.match is None):
+            raise ValueError(
+                f'dictionary "{self.name}" needs like = "a dictionary" (its architecture, at its natural density) or '
+                'match = "a dictionary" (its densities)'
+            )
+        if self.like is not None and not fresh:
+            raise ValueError(f'dictionary "{self.name}": only kind = "random_init_sae" is like another')
+        if self.like is not None and self.n_features is not None:
+            raise ValueError(
+                f'dictionary "{self.name}" has the width of "{self.like}": choose with features = ..., not n_features'
+            )
+        if self.natural and self.match is None:
+            raise ValueError(f'dictionary "{self.name}": natural = true is for matched baselines; this one is natural')
+        if not from_files and not fresh and self.hook is None and self.match is None:
             raise ValueError(f'dictionary "{self.name}" (kind = "{self.kind}") needs a hook')
         if from_files and self.match is not None:
             raise ValueError(f'dictionary "{self.name}" is read from files: only baselines are matched')
@@ -247,15 +289,17 @@ class RunConfig(_Section):
                 raise ValueError(f'two dictionaries are named "{name}"')
         by_name = {dictionary.name: dictionary for dictionary in self.dictionary}
         for dictionary in self.dictionary:
-            if dictionary.match is None:
-                continue
-            if dictionary.match not in by_name:
-                raise ValueError(
-                    f'dictionary "{dictionary.name}": match = "{dictionary.match}" names no dictionary'
-                    + nearest(dictionary.match, [name for name in names if name != dictionary.name])
-                )
-            if by_name[dictionary.match].path is None:
-                raise ValueError(f'dictionary "{dictionary.name}": match = "{dictionary.match}" is itself a baseline')
+            for key in ("match", "like"):
+                other = getattr(dictionary, key)
+                if other is None:
+                    continue
+                if other not in by_name:
+                    raise ValueError(
+                        f'dictionary "{dictionary.name}": {key} = "{other}" names no dictionary'
+                        + nearest(other, [name for name in names if name != dictionary.name])
+                    )
+                if by_name[other].path is None:
+                    raise ValueError(f'dictionary "{dictionary.name}": {key} = "{other}" is itself a baseline')
         return self
 
     @property

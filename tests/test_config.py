@@ -129,10 +129,14 @@ def test_every_key_of_the_design_is_taken() -> None:
     [
         # what the design names and this version lacks
         ({"dictionary__0__format": "saelense"}, "dictionary[0].format: Input should be 'auto', 'saelens', "),
-        ({"dictionary__0": {"name": "p", "kind": "pca", "hook": "h"}}, 'kind "pca" is not in this version; there'),
-        ({"dictionary__0": {"name": "p", "kind": "random_init_sae"}}, '"random_init_sae" is not in this version'),
-        ({"dictionary__0": {"name": "p", "kind": "residual_basis"}}, '"residual_basis" is not in this version'),
-        ({"dictionary__0": {"name": "p", "kind": "ica"}}, '"ica" is not in this version'),
+        ({"dictionary__0": {"name": "p", "kind": "pca"}}, 'dictionary "p" (kind = "pca") needs a hook'),
+        ({"dictionary__0": {"name": "p", "kind": "random_init_sae"}}, 'needs like = "a dictionary" (its'),
+        ({"dictionary__0": {"name": "p", "path": "x", "like": "y"}}, 'only kind = "random_init_sae" is like another'),
+        ({"dictionary__0": {"name": "p", "path": "x", "natural": True}}, "natural = true is for matched baselines"),
+        (
+            {"dictionary": [{"name": "sae", "path": "x"}, {"name": "p", "kind": "random_init_sae", "like": "sea"}]},
+            'like = "sea" names no dictionary; the nearest is "sae"',
+        ),
         (
             {"explain__explainers": ["lexical", {"provider": "anthropic", "model": "m"}]},
             "explain.explainers: LLM explainers are not in this version; there is lexical, token_lookup",

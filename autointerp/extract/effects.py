@@ -2,17 +2,19 @@
 
     effect = direction . (W_out or W_O where the dictionary reads neurons or heads) . centring . w . W_U
 
-Centring and the weight w are the final norm's; its division by the standard deviation is left out, so
-effects compare within a feature and in rank, not in absolute size. Each feature's effects are shifted to
-median zero over the vocabulary that stands in the corpus; tokens that never do are left out. z is the
-effect over the standard deviation of the feature's effects. (Logit weights as in Towards
-Monosemanticity.)
+Centring and the weight w are the final norm's (w + 1 where the architecture stores it so); its division by the
+standard deviation is left out, so effects compare within a feature and in rank, not in absolute size. Each feature's
+effects are shifted to median zero over the vocabulary that stands in the corpus; tokens that never do are left out. z
+is the effect over the standard deviation of the feature's effects. (Logit weights as in Towards Monosemanticity.) Where
+a block norms what it adds to the residual stream (Gemma 2), the weight of that norm is on the path too, its division
+again left out; so is the soft cap of the logits, which changes no rank.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +22,14 @@ from torch import Tensor
 
 from autointerp.records import Float64, Int64
 from autointerp.subject.dictionary import Dictionary
-from autointerp.subject.model import Subject
+from autointerp.subject.model import Subject, readable
 
 TOP = 10
 RESIDUAL = re.compile(
-    r"hook_embed|hook_pos_embed|blocks\.\d+\.(hook_resid_(pre|mid|post)|hook_(attn|mlp)_out|hook_(in|out)"
-    r"|(attn|mlp)\.hook_out)"
+    r"hook_embed|hook_pos_embed|blocks\.\d+\.(hook_resid_(pre|mid|post)|hook_(attn|mlp)_out|hook_(in|out))"
 )
+OUTPUT = re.compile(r"blocks\.(\d+)\.(attn|mlp)\.hook_out")
+"""What a half of a block puts out; where it has a norm of its own, before that."""
 NEURONS = re.compile(r"blocks\.(\d+)\.mlp\.hook_post")
 HEADS = re.compile(r"blocks\.(\d+)\.attn\.hook_z")
 
@@ -47,14 +50,15 @@ def logit_effects(subject: Subject, dictionary: Dictionary, features: Int64, usa
     to_residual = _path_to_residual(subject, dictionary)
     if to_residual is None:
         return None
-    unembed = subject.bridge.W_U.detach().float()
+    with readable(subject.bridge.unembed):
+        unembed = subject.bridge.W_U.detach().float().to(subject.device)
     ids = torch.from_numpy(np.flatnonzero(usable)).to(unembed.device)
     unembed = unembed[:, ids]
     directions = dictionary.directions[torch.from_numpy(features)].to(unembed.device)
     top = min(TOP, len(ids))
     parts: dict[str, list[list[Tensor]]] = {"promoted": [], "suppressed": []}
     for first in range(0, len(directions), 512):
-        written = _through_final_norm(subject, to_residual(directions[first : first + 512]))
+        written = _through_norm(subject, subject.bridge.ln_final, to_residual(directions[first : first + 512]))
         effect = written @ unembed
         effect = effect - effect.median(dim=1, keepdim=True).values
         spread = effect.std(dim=1, keepdim=True).clamp(min=1e-30)
@@ -79,24 +83,36 @@ def _path_to_residual(subject: Subject, dictionary: Dictionary):  # type: ignore
     hook = getattr(dictionary, "hook_out", None) or dictionary.hook
     if RESIDUAL.fullmatch(hook):
         return lambda direction: direction
-    neurons, heads = NEURONS.fullmatch(hook), HEADS.fullmatch(hook)
-    if neurons:
-        weight = subject.bridge.W_out[int(neurons[1])].detach().float()
-    elif heads:
-        weight = subject.bridge.W_O[int(heads[1])].detach().float()
-        weight = weight.reshape(-1, weight.shape[-1])
-    else:
+    neurons, heads, output = NEURONS.fullmatch(hook), HEADS.fullmatch(hook), OUTPUT.fullmatch(hook)
+    layer = next((int(found[1]) for found in (neurons, heads, output) if found), 0)
+    if not (output or neurons or heads):
         return None
-    return lambda direction: direction @ weight
+    weight: Tensor | None = None
+    block = subject.bridge.blocks[layer]
+    with readable(block):
+        if neurons:
+            weight = block.mlp.W_out.detach().float()
+        elif heads:
+            weight = block.attn.W_O.detach().float()
+            weight = weight.reshape(-1, weight.shape[-1])
+    attention = heads or (output and output[2] == "attn")
+    norm = getattr(block, "ln1_post" if attention else "ln2_post", None)
+
+    def path(direction: Tensor) -> Tensor:
+        written = direction if weight is None else direction @ weight.to(direction.device)
+        return written if norm is None else _through_norm(subject, norm, written)
+
+    return path
 
 
-def _through_final_norm(subject: Subject, written: Tensor) -> Tensor:
-    """The final norm without its division: centring (layer norm only) and its weight."""
+def _through_norm(subject: Subject, norm: Any, written: Tensor) -> Tensor:
+    """A norm without its division: centring (layer norm only) and its weight."""
     config = subject.bridge.cfg
     if not (config.final_rms or config.uses_rms_norm):
         written = written - written.mean(dim=1, keepdim=True)
-    weights = [weight for name, weight in subject.bridge.ln_final.named_parameters() if name.endswith("weight")]
-    if weights and weights[0] is not None:
-        weight = weights[0].detach().float()
-        written = written * (weight + 1 if config.rmsnorm_uses_offset else weight)
+    with readable(norm):
+        weights = [weight for name, weight in norm.named_parameters() if name.endswith("weight")]
+        if weights and weights[0] is not None:
+            weight = weights[0].detach().float().to(written.device)
+            written = written * (weight + 1 if config.rmsnorm_uses_offset else weight)
     return written

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+from autointerp.config import NATURAL
 from autointerp.config import Dictionary as DictionaryConfig
 from autointerp.extract.passes import Selected
 from autointerp.pipeline.prepare import Prepared
-from autointerp.subject.baselines import Target, count_firings, make_units, take_sample
+from autointerp.subject.baselines import Target, base_name, count_firings, make_units, natural_twin, take_sample
 from autointerp.subject.dictionary import Units
 from autointerp.subject.tokens import TokenFile
 
@@ -37,72 +40,58 @@ def _fitted(
     stage: Callable[[], object],
 ) -> dict[str, Units]:
     # Beside the tokens that they are fitted on: other tokens, other baselines. A file each, since one may be new.
-    paths = {
-        entry.name: tokens.folder / f"baseline-{prepared.work('extract', entry.name).key[:12]}.safetensors"
-        for entry in wanted
-    }
-    made = {
-        entry.name: _restore(
-            load_file(paths[entry.name]), entry.name, entry.kind, prepared.hooks[entry.name], entry.match, files
-        )
-        for entry in wanted
-        if paths[entry.name].is_file()
-    }
-    missing = [entry for entry in wanted if entry.name not in made]
-    if not missing:
-        return made
-    stage()
-    hooks = sorted({prepared.hooks[entry.name] for entry in missing})
-    sample = take_sample(prepared.subject, tokens, hooks, prepared.config.seed, prepared.work_folder)
-    targets: dict[str | None, Target] = {}
-    for name in sorted({entry.match for entry in missing if entry.match is not None}):
-        x = sample.by_hook[prepared.hooks[name]]
-        targets[name] = count_firings(files[name].dictionary, x, files[name].features)
-    for entry in missing:
-        units = make_units(entry, prepared.hooks[entry.name], sample, prepared.config.seed, targets.get(entry.match))
-        made[entry.name] = units
-        _save(paths[entry.name], {entry.name: units})
-    return made
+    made: dict[str, Units] = {}
+    missing = []
+    for entry in fitted_entries(prepared, wanted):
+        path = _path(prepared, tokens, entry.name)
+        if path.is_file():
+            made[entry.name] = _restore(path)
+        else:
+            missing.append(entry)
+    if missing:
+        stage()
+        hooks = sorted({prepared.hooks[entry.name] for entry in missing})
+        sample = take_sample(prepared.subject, tokens, hooks, prepared.config.seed, prepared.work_folder)
+        targets: dict[str | None, Target] = {}
+        for name in sorted({entry.match for entry in missing if entry.match is not None}):
+            x = sample.by_hook[prepared.hooks[name]]
+            targets[name] = count_firings(files[name].dictionary, x, files[name].features)
+        for entry in missing:
+            target, like = targets.get(entry.match), prepared.files.get(entry.match or "")
+            units = make_units(entry, prepared.hooks[entry.name], sample, prepared.config.seed, target, like)
+            made[entry.name] = units
+            _save(_path(prepared, tokens, entry.name), units)
+    twins = [entry.name for entry in wanted if entry.name.endswith(NATURAL)]
+    return made | {twin: natural_twin(base_name(twin), made[base_name(twin)]) for twin in twins}
 
 
-def _save(path: Path, made: dict[str, Units]) -> None:
-    tensors: dict[str, torch.Tensor] = {}
-    for name, units in made.items():
-        for field in ("unit", "direction", "sign", "mu", "theta", "matched_feature"):
-            value = getattr(units, field)
-            if value is not None:
-                tensors[f"{name}/{field}"] = value.contiguous()
-        tensors[f"{name}/matched"] = torch.tensor(units.matched, dtype=torch.bool)
+def fitted_entries(prepared: Prepared, wanted: Sequence[DictionaryConfig]) -> list[DictionaryConfig]:
+    """The baselines that must be fitted to have those `wanted`: a twin's units are those of its baseline."""
+    names = {base_name(entry.name) for entry in wanted}
+    return [entry for entry in prepared.config.dictionary if entry.name in names]
+
+
+def _path(prepared: Prepared, tokens: TokenFile, name: str) -> Path:
+    return tokens.folder / f"baseline-{prepared.work('extract', name).key[:12]}.safetensors"
+
+
+TENSORS = ("unit", "direction", "sign", "mu", "theta", "matched_feature", "written")
+
+
+def _save(path: Path, units: Units) -> None:
+    tensors = {field: getattr(units, field) for field in TENSORS}
+    held = {field: value.contiguous() for field, value in tensors.items() if value is not None}
+    held["matched"] = torch.tensor(units.matched, dtype=torch.bool)
+    facts = {"kind": units.kind, "hook": units.hook, "d_in": units.d_in, "matched_to": units.matched_to}
     temporary = path.with_suffix(f".{os.getpid()}.part")
-    save_file(tensors, temporary)
+    save_file(held, temporary, {"facts": json.dumps(facts | {"config": units.config})})
     temporary.rename(path)
 
 
-def _restore(
-    saved: dict[str, torch.Tensor], name: str, kind: str, hook: str, match: str | None, files: dict[str, Selected]
-) -> Units:
-    def tensor(field: str) -> torch.Tensor:
-        return saved[f"{name}/{field}"]
-
-    direction = saved.get(f"{name}/direction")
-    d_in = int(direction.shape[1]) if direction is not None else _d_in(saved, name, match, files)
-    return Units(
-        kind=kind,
-        hook=hook,
-        d_in=d_in,
-        unit=tensor("unit"),
-        direction=direction,
-        sign=tensor("sign"),
-        mu=tensor("mu"),
-        theta=tensor("theta"),
-        matched_to=match,
-        matched_feature=saved.get(f"{name}/matched_feature"),
-        matched=tuple(bool(item) for item in tensor("matched")),
-    )
-
-
-def _d_in(saved: dict[str, torch.Tensor], name: str, match: str | None, files: dict[str, Selected]) -> int:
-    """Neurons have no directions: their width is the target's, or half their number (both signs)."""
-    if match is not None:
-        return files[match].dictionary.d_in
-    return len(np.unique(saved[f"{name}/unit"].numpy()))
+def _restore(path: Path) -> Units:
+    with safe_open(path, "pt") as saved:
+        held = set(saved.keys())
+        tensors: dict[str, Any] = {field: saved.get_tensor(field) for field in TENSORS if field in held}
+        matched = tuple(bool(item) for item in saved.get_tensor("matched"))
+        facts = json.loads(saved.metadata()["facts"])
+    return Units(**{"direction": None} | tensors, matched=matched, **facts)

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from autointerp.config import RunConfig
-from autointerp.pipeline.prepare import Prepared, prepare
+from autointerp.pipeline.prepare import Prepared, open_subject, prepare
 from autointerp.subject.check import Probe, Report, check_dictionary, check_subject
-from autointerp.subject.model import Subject, load_subject
+from autointerp.subject.model import Subject
 from autointerp.subject.tokenise import open_tokens
 
 CHECK_TOKENS = 12_000
@@ -41,7 +41,7 @@ def make_probe(prepared: Prepared, n_tokens: int = CHECK_TOKENS) -> Probe:
     @cache
     def other() -> Subject:
         processing = "raw" if wanted.processing == "folded" else "folded"
-        return load_subject(wanted.model, wanted.revision, processing, wanted.dtype, wanted.device)
+        return open_subject(prepared.config, processing)
 
     plan = replace(prepared.tokens, n_tokens=n_tokens, allow_fewer=True, shares=(1.0, 0.0, 0.0))
     with tempfile.TemporaryDirectory() as folder:

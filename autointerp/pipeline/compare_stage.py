@@ -1,8 +1,9 @@
 """Comparing: means of each dictionary with intervals, and the pairs of dictionaries that belong together.
 
 Pairs: every two dictionaries read from files (planted ones aside), and every baseline with the one it is
-matched to, feature by feature, or, unmatched, with those at its hook. Holm's correction and the
-simultaneous intervals run over all pairs of one explainer and metric.
+matched to, feature by feature, or, unmatched, with those at its hook; where there is none, with all, as another
+site. `NAME@natural` is in no pair: it stands beside NAME. Holm's correction and the simultaneous intervals run over
+all pairs of one explainer and metric.
 """
 
 from __future__ import annotations
@@ -104,14 +105,23 @@ def _zero_where_constant(sums: Float64) -> Float64:
     return np.where(pearson_status(sums) == "constant", 0.0, pearson(sums))
 
 
+STUDIED = ("sae", "transcoder")
+
+
+def is_baseline(side: Side) -> bool:
+    return side.kind not in (*STUDIED, "planted")
+
+
 def pairs_of(sides: Sequence[Side]) -> list[tuple[Side, Side]]:
     """Which dictionaries are compared with which."""
-    files = [side for side in sides if side.kind in ("sae", "transcoder")]
-    baselines = [side for side in sides if side.kind not in ("sae", "transcoder", "planted")]
+    files = [side for side in sides if side.kind in STUDIED]
+    baselines = [side for side in sides if is_baseline(side) and side.natural_of is None]
     found = list(combinations(files, 2))
+    hooks = {side.hook for side in files}
     for side in files:
         for baseline in baselines:
-            unmatched_here = baseline.matched_to is None and baseline.hook == side.hook
+            beside = baseline.hook == side.hook or baseline.hook not in hooks
+            unmatched_here = baseline.matched_to is None and beside
             if baseline.matched_to == side.dictionary or unmatched_here:
                 found.append((side, baseline))
     return found
@@ -130,7 +140,8 @@ def comparisons(
         features_a, features_b, clusters = _members(a, b, metric, design, paired)
         row: dict[str, Any] = {
             "run": run, "a": a.dictionary, "b": b.dictionary, "explainer": explainer, "scorer": scorer,
-            "metric": metric, "design": design, "paired": paired, "n_a": len(features_a), "n_b": len(features_b),
+            "metric": metric, "design": design, "paired": paired,
+            "other_site": is_baseline(b) and a.hook != b.hook, "n_a": len(features_a), "n_b": len(features_b),
             "difference": None, "ci_low": None, "ci_high": None, "simultaneous_low": None, "simultaneous_high": None,
             "p": None, "p_holm": None, "detectable": None, "margin": margin, "verdict": "undecided",
         }  # fmt: skip

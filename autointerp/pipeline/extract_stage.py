@@ -44,6 +44,7 @@ def subject_rows(subject: Subject) -> Columns:
         "n_layers": [subject.n_layers],
         "d_model": [subject.d_model],
         "d_vocab": [subject.d_vocab],
+        "rerandomised": [subject.rerandomised],
         "checksum": [subject.checksum],
     }
 
@@ -80,6 +81,7 @@ def dictionary_row(name: str, chosen: Selected) -> Columns:
         "n_selected": [len(chosen.features)],
         "activation": [dictionary.activation],
         "matched_to": [units.matched_to if units else None],
+        "natural_of": [units.natural_of if units else None],
         "n_units": [units.n_units if units else None],
         "checksum": [checksum(dictionary)],
         "config": [json.dumps(dictionary.config, sort_keys=True)],
@@ -212,7 +214,10 @@ def _unit_facts(units: Units, features: Int64) -> Columns:
     status = ["natural"] * len(features)
     partner = None
     if units.matched_feature is not None:
-        status = ["matched" if units.matched[feature] else "unmatched" for feature in features]
+        natural = units.natural_of is not None
+        status = [
+            "natural" if natural else "matched" if units.matched[feature] else "unmatched" for feature in features
+        ]
         partner = units.matched_feature[index].numpy().astype(np.int32)
     return {
         "unit": units.unit[index].numpy().astype(np.int32),

@@ -44,7 +44,7 @@ def plan_of(config: RunConfig) -> Plan:
         done={stage: done[stage] for stage in STAGES},
         left={stage: planned[stage] - done[stage] for stage in STAGES},
         changes=changes,
-        n_features={entry.name: len(prepared.features[entry.name]) for entry in config.dictionary},
+        n_features={entry.name: len(prepared.features[entry.name]) for entry in prepared.config.dictionary},
         cost_usd=0.0,
     )
 

@@ -13,18 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
+from autointerp.config import NATURAL, FeatureChoice, FeatureSample, RunConfig
 from autointerp.config import Dictionary as DictionaryConfig
-from autointerp.config import FeatureChoice, FeatureSample, RunConfig
 from autointerp.errors import ConfigError, InputError
+from autointerp.extract.effects import RESIDUAL
 from autointerp.hashing import content_hash, hash64, stream_key
 from autointerp.pipeline.work import Work, works_of
 from autointerp.records import Int64
-from autointerp.subject.baselines import match_order, n_baseline_features
+from autointerp.subject.baselines import base_name, match_order, n_baseline_features, natural_name
 from autointerp.subject.chat import template_hash
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.documents import Source
 from autointerp.subject.formats import check_path, load_dictionary
 from autointerp.subject.model import Subject, load_subject, resolve_model
+from autointerp.subject.random_init import random_init_sae
 from autointerp.subject.sources import ROWS_KINDS, Npy, open_source, parse_source
 from autointerp.subject.tokenise import TokenPlan, recorded_commit
 
@@ -38,7 +40,7 @@ class Prepared:
     config: RunConfig
     subject: Subject
     tokens: TokenPlan
-    files: dict[str, SparseAutoencoder]  # dictionaries read from files, by name
+    files: dict[str, SparseAutoencoder]  # dictionaries read from files, and fresh ones like them, by name
     hooks: dict[str, str]  # hook point of every dictionary, by name
     features: dict[str, Int64]  # features of every dictionary that are extracted, by name
     works: tuple[Work, ...]
@@ -85,21 +87,35 @@ def check_paths(config: RunConfig) -> None:
         raise InputError(f'store: there is no folder "{folder}" to put the store in')
 
 
-def open_subject(config: RunConfig) -> Subject:
-    """The subject of a run, as every process that runs it loads it."""
+def open_subject(config: RunConfig, processing: str | None = None) -> Subject:
+    """The subject of a run, as every process that runs it loads it; or the same with another processing."""
     wanted = config.subject
-    return load_subject(wanted.model, wanted.revision, wanted.processing, wanted.dtype, wanted.device)
+    return load_subject(
+        wanted.model,
+        wanted.revision,
+        processing or wanted.processing,
+        wanted.dtype,
+        wanted.device,
+        max_memory=wanted.max_memory,
+        offload_folder=wanted.offload_folder,
+        rerandomised=wanted.rerandomise_seed,
+        rerandomise_embeddings=wanted.rerandomise_embeddings,
+    )
 
 
 def prepare(config: RunConfig) -> Prepared:
     """Loads and checks the subject and the dictionaries. Raises UserError, and writes nothing."""
     check_paths(config)
+    config = with_natural_twins(config)
     subject = open_subject(config)
     files = {
         entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind, format=entry.format)
         for entry in config.dictionary
         if entry.path is not None
     }
+    for entry in config.dictionary:
+        if entry.like is not None:
+            files[entry.name] = random_init_sae(files[entry.like], entry.name, config.seed, entry.like)
     hooks = {entry.name: _hook_of(entry, files) for entry in config.dictionary}
     widths = {name: subject.width(hook) for name, hook in hooks.items()}
     for name, dictionary in files.items():
@@ -113,16 +129,38 @@ def prepare(config: RunConfig) -> Prepared:
                 f'dictionary "{name}": its d_in is {dictionary.d_in}, but "{hooks[name]}" of "{subject.name}" '
                 f"is {widths[name]} wide; check the hook and the subject"
             )
+    _check_basis(config, hooks)
     features = _features(config, files, widths)
     tokens = _token_plan(config, subject)
     works = works_of(config, subject, tokens, files, hooks)
     return Prepared(config, subject, tokens, files, hooks, features, works)
 
 
+def with_natural_twins(config: RunConfig) -> RunConfig:
+    """Behind each matched baseline that asks for it: the same units at their natural density, an entry of its own."""
+    entries = []
+    for entry in config.dictionary:
+        twin = entry.model_copy(update={"name": natural_name(entry.name), "natural": False})
+        entries += [entry, twin] if entry.natural else [entry]
+    return config.model_copy(update={"dictionary": entries})
+
+
+def _check_basis(config: RunConfig, hooks: dict[str, str]) -> None:
+    for entry in config.dictionary:
+        if entry.kind == "residual_basis" and not RESIDUAL.fullmatch(hooks[entry.name]):
+            raise InputError(
+                f'dictionary "{entry.name}": "{hooks[entry.name]}" is not in the residual stream; '
+                'kind = "neurons" takes the coordinates of any hook'
+            )
+
+
 def _features(config: RunConfig, files: dict[str, SparseAutoencoder], widths: dict[str, int]) -> dict[str, Int64]:
     """The features of each dictionary that are extracted; so many, and those to be scored, must be there."""
     chosen: dict[str, Int64] = {}
     for entry in sorted(config.dictionary, key=lambda entry: entry.match is not None):  # targets first
+        if entry.name.endswith(NATURAL):
+            chosen[entry.name] = chosen[base_name(entry.name)]
+            continue
         if entry.name in files:
             n = files[entry.name].n_features
         else:
@@ -134,16 +172,18 @@ def _features(config: RunConfig, files: dict[str, SparseAutoencoder], widths: di
 
 
 def _hook_of(entry: DictionaryConfig, files: dict[str, SparseAutoencoder]) -> str:
-    if entry.name in files:
+    if entry.path is not None:
         return files[entry.name].hook
-    target = files[entry.match].hook if entry.match is not None else None
+    beside = entry.match or entry.like
+    target = files[beside].hook if beside is not None else None
     if entry.hook is not None and target is not None and entry.hook != target:
+        what = "it is matched to" if entry.match else "it is like"
         raise ConfigError(
-            f'dictionary "{entry.name}": hook = "{entry.hook}", but it is matched to "{entry.match}" at "{target}"; '
+            f'dictionary "{entry.name}": hook = "{entry.hook}", but {what} "{beside}" at "{target}"; '
             "matching needs the same hook"
         )
     hook = entry.hook or target
-    assert hook is not None
+    assert hook is not None  # config.py asks for it
     return hook
 
 

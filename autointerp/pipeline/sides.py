@@ -42,6 +42,7 @@ class Side:
     kind: str
     hook: str
     matched_to: str | None
+    natural_of: str | None
     partner: Mapping[int, int]  # feature -> the feature it is matched to; only matched ones
     unit: Mapping[int, int]  # feature -> unit, of baselines
     scores: Sequence[Score]
@@ -78,6 +79,7 @@ def read_side(store: Queryable, dictionary: str, explainer: str, run: str) -> Si
         kind=facts["kind"],
         hook=facts["hook"],
         matched_to=facts["matched_to"],
+        natural_of=facts["natural_of"],
         partner={row["feature"]: row["matched_feature"] for row in features if row["match_status"] == "matched"},
         unit={row["feature"]: row["unit"] for row in features if row["unit"] is not None},
         scores=scores,

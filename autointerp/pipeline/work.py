@@ -160,8 +160,8 @@ def _file_definition(sae: SparseAutoencoder) -> dict[str, Any]:
 
 
 def _asked(entry: DictionaryConfig) -> dict[str, Any]:
-    """What the run file asks of a dictionary, but for its name and where its files lie."""
-    return entry.model_dump(mode="json", exclude={"name", "path", "format", "hook"}, exclude_none=True)
+    """What the run file asks of a dictionary, but for its name, where its files lie and whether it has a twin."""
+    return entry.model_dump(mode="json", exclude={"name", "path", "format", "hook", "natural"}, exclude_none=True)
 
 
 def _made(entry: DictionaryConfig, hook: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

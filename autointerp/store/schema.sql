@@ -47,7 +47,7 @@ COMMENT ON COLUMN stages.finished_at IS 'When it was committed, UTC.';
 CREATE TABLE subjects (
     subject VARCHAR NOT NULL, revision VARCHAR, processing VARCHAR NOT NULL, dtype VARCHAR NOT NULL,
     architecture VARCHAR NOT NULL, n_layers INTEGER NOT NULL, d_model INTEGER NOT NULL, d_vocab INTEGER NOT NULL,
-    checksum VARCHAR NOT NULL
+    rerandomised BIGINT, checksum VARCHAR NOT NULL
 );
 COMMENT ON TABLE subjects IS 'The subject model.';
 COMMENT ON COLUMN subjects.subject IS 'Name or path as the run file gives it.';
@@ -58,7 +58,8 @@ COMMENT ON COLUMN subjects.architecture IS 'Architecture class in its config.';
 COMMENT ON COLUMN subjects.n_layers IS 'Blocks.';
 COMMENT ON COLUMN subjects.d_model IS 'Width of the residual stream.';
 COMMENT ON COLUMN subjects.d_vocab IS 'Tokens in the vocabulary.';
-COMMENT ON COLUMN subjects.checksum IS 'Hash of all weights as loaded.';
+COMMENT ON COLUMN subjects.rerandomised IS 'Seed with which its weight matrices were drawn again, each with its own mean and variance; null: as trained.';
+COMMENT ON COLUMN subjects.checksum IS 'Hash of all weights as loaded (and redrawn).';
 
 CREATE TABLE vocab (
     token INTEGER NOT NULL, text VARCHAR NOT NULL, is_special BOOLEAN NOT NULL,
@@ -88,11 +89,11 @@ COMMENT ON COLUMN token_splits.n_tokens_dropped IS 'Tokens in the dropped window
 CREATE TABLE dictionaries (
     dictionary VARCHAR NOT NULL, kind VARCHAR NOT NULL, format VARCHAR, source VARCHAR, hook VARCHAR NOT NULL,
     d_in INTEGER NOT NULL, n_features INTEGER NOT NULL, n_selected INTEGER NOT NULL, activation VARCHAR NOT NULL,
-    matched_to VARCHAR, n_units INTEGER, checksum VARCHAR NOT NULL, config VARCHAR NOT NULL
+    matched_to VARCHAR, natural_of VARCHAR, n_units INTEGER, checksum VARCHAR NOT NULL, config VARCHAR NOT NULL
 );
 COMMENT ON TABLE dictionaries IS 'The sets of features under study, baselines included.';
 COMMENT ON COLUMN dictionaries.dictionary IS 'Name in the run file.';
-COMMENT ON COLUMN dictionaries.kind IS 'sae, transcoder, planted, neurons, random_isotropic, random_covariance, activation_difference ...';
+COMMENT ON COLUMN dictionaries.kind IS 'sae, transcoder, planted, neurons, residual_basis, pca, ica, random_isotropic, random_covariance, activation_difference, random_init_sae.';
 COMMENT ON COLUMN dictionaries.format IS 'File format it was read from.';
 COMMENT ON COLUMN dictionaries.source IS 'Where it was read from, as the run file gives it.';
 COMMENT ON COLUMN dictionaries.hook IS 'Hook point, whole.';
@@ -101,9 +102,10 @@ COMMENT ON COLUMN dictionaries.n_features IS 'Features in the dictionary.';
 COMMENT ON COLUMN dictionaries.n_selected IS 'Features that are extracted.';
 COMMENT ON COLUMN dictionaries.activation IS 'relu, jumprelu, topk (with k), gated, matched ...';
 COMMENT ON COLUMN dictionaries.matched_to IS 'Dictionary whose features a baseline is density-matched to.';
+COMMENT ON COLUMN dictionaries.natural_of IS 'NAME@natural: the matched baseline whose units these are, at their natural density; in no comparison.';
 COMMENT ON COLUMN dictionaries.n_units IS 'Distinct units behind the features of a baseline; fewer than features where units are reused.';
 COMMENT ON COLUMN dictionaries.checksum IS 'Hash of the weights as loaded.';
-COMMENT ON COLUMN dictionaries.config IS 'The file''s own configuration, as JSON.';
+COMMENT ON COLUMN dictionaries.config IS 'The file''s own configuration, as JSON; of components what their fit says (rank, steps, converged).';
 
 CREATE TABLE features (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, status VARCHAR NOT NULL, density DOUBLE NOT NULL,
@@ -130,7 +132,7 @@ COMMENT ON COLUMN features.decoder_norm IS 'Norm of the decoder direction.';
 COMMENT ON COLUMN features.cos_encoder_decoder IS 'Cosine of encoder and decoder direction.';
 COMMENT ON COLUMN features.unit IS 'Baselines: the unit (neuron, direction) behind the feature; intervals cluster by it.';
 COMMENT ON COLUMN features.matched_feature IS 'Baselines: the feature of dictionaries.matched_to whose density theta reproduces.';
-COMMENT ON COLUMN features.match_status IS 'matched, unmatched (with fewer than 100 firings to match) or natural.';
+COMMENT ON COLUMN features.match_status IS 'matched, unmatched (with fewer than 100 firings to match) or natural (an unmatched kind, or the twin of a matched one).';
 COMMENT ON COLUMN features.sign IS 'Baselines: s of relu(s (x.d - mu) - theta); the output direction is s d.';
 COMMENT ON COLUMN features.mu IS 'Baselines: mean of x.d.';
 COMMENT ON COLUMN features.theta IS 'Baselines: threshold.';
@@ -387,7 +389,7 @@ COMMENT ON COLUMN dictionary_scores.n_residual IS 'Class R windows behind it.';
 
 CREATE TABLE comparisons (
     run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
-    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, paired BOOLEAN NOT NULL, n_a BIGINT NOT NULL, n_b BIGINT NOT NULL,
+    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, paired BOOLEAN NOT NULL, other_site BOOLEAN NOT NULL, n_a BIGINT NOT NULL, n_b BIGINT NOT NULL,
     difference DOUBLE, ci_low DOUBLE, ci_high DOUBLE, simultaneous_low DOUBLE, simultaneous_high DOUBLE,
     p DOUBLE, p_holm DOUBLE, detectable DOUBLE, margin DOUBLE NOT NULL, verdict VARCHAR NOT NULL
 );
@@ -400,6 +402,7 @@ COMMENT ON COLUMN comparisons.scorer IS 'Scorer.';
 COMMENT ON COLUMN comparisons.metric IS 'Metric.';
 COMMENT ON COLUMN comparisons.design IS 'census or sample.';
 COMMENT ON COLUMN comparisons.paired IS 'True where b is density-matched to a: features are compared in pairs.';
+COMMENT ON COLUMN comparisons.other_site IS 'True where b is a baseline at another hook than a.';
 COMMENT ON COLUMN comparisons.n_a IS 'Features of a behind the difference.';
 COMMENT ON COLUMN comparisons.n_b IS 'Features of b.';
 COMMENT ON COLUMN comparisons.difference IS 'Mean of a minus mean of b.';

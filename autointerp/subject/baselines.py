@@ -1,18 +1,21 @@
-"""Baselines: neurons and random directions, made as much like the dictionary beside them as can be.
+"""Baselines: neurons, components and random directions, made as much like the dictionary beside them as can be.
 
 A baseline unit is `relu(s (x.d - mu) - theta)` (DESIGN.md section 4):
 
 1. A hash sample of the explain split's contexts (pass 0) gives activations at the hook.
 2. Directions. `random_isotropic`: a normal draw. `random_covariance`: the difference of two draws from
    N(mean, covariance) of the activations. `activation_difference`: of two real activations. Each of
-   norm 1, each from a generator of its own. Neurons are the hook's coordinates.
+   norm 1, each from a generator of its own. Neurons and the residual basis are the hook's coordinates. Principal and
+   independent components: components.py. A fresh SAE's: what its encoder reads, without the competition of a TopK.
 3. mu is the mean of x.d; s the sign of its skewness.
 4. theta is put where the unit fires as often, on the same sample, as the feature it is paired with.
-   Pairs are drawn by hash without replacement; where units run out they are used again, and counted.
+   Pairs are drawn by hash without replacement; where units run out they are used again, and counted. Where fewer
+   components are asked for than there are, they are the first (largest variance, least normal).
    A feature with too few firings leaves its unit unmatched: it never fires, and stays in denominators.
 
 Unmatched kinds (no `match`) stand at their natural density: theta 0; neurons in both signs, as features
-i and i + d, and not centred; directions centred, by the larger skewness.
+i and i + d, and not centred; directions centred, by the larger skewness (at none: positive). Components past the rank
+never fire. `NAME@natural` has the units of the matched baseline NAME, feature by feature, at theta 0.
 
 Covariance sampling follows Heimersheim's `cov_random mixture`, but with the symmetric square root of
 the covariance instead of a Cholesky factor, so nothing is added to its diagonal.
@@ -23,21 +26,24 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from autointerp.config import RANDOM_KINDS
+from autointerp.config import BASIS_KINDS, COMPONENT_KINDS, NATURAL, RANDOM_KINDS
 from autointerp.config import Dictionary as DictionaryConfig
 from autointerp.errors import InputError
 from autointerp.hashing import hash64, rng_for, stream_key
 from autointerp.records import Float32, Int64
 from autointerp.subject.activations import iterate_activations
-from autointerp.subject.dictionary import Dictionary, Units
+from autointerp.subject.components import covariance, independent_components, principal_components
+from autointerp.subject.dictionary import Dictionary, SparseAutoencoder, Units
 from autointerp.subject.model import Subject
+from autointerp.subject.random_init import random_init_sae
 from autointerp.subject.tokens import TokenFile
 
 SAMPLE_TOKENS = 1 << 18
@@ -97,28 +103,42 @@ def take_sample(subject: Subject, tokens: TokenFile, hooks: Sequence[str], seed:
     return Sample(by_hook, share=n / max(1, int(tokens.scored(tokens.contexts_of("explain")).sum())))
 
 
+@dataclass(frozen=True)
+class Lines:
+    """The directions of a baseline's units."""
+
+    n_units: int
+    reads: Tensor | None  # [n_units, d]; None: coordinates
+    writes: Tensor | None = None  # [n_units, d] where a unit writes what it does not read
+    facts: dict[str, Any] | None = None
+
+
 def make_units(
     config: DictionaryConfig,
     hook: str,
     sample: Sample,
     seed: int,
     target: Target | None,
+    like: SparseAutoencoder | None = None,
 ) -> Units:
-    """The baseline of `config` at `hook`, matched to the features of `target` where there is one."""
+    """The baseline of `config` at `hook`, matched to the features of `target` where there is one.
+
+    `like`: the dictionary that a fresh SAE has the architecture of.
+    """
     x = sample.by_hook[hook]
     d_in = int(x.shape[1])
     n = n_baseline_features(config, d_in, None if target is None else len(target.features))
+    lines = _lines(config, n, x, seed, like)
     if target is None:
-        return _natural(config, hook, x, n, seed)
+        return _natural(config, hook, x, n, lines)
     order = match_order(target.features, seed, config.match or "")[:n]
     places = np.searchsorted(target.features, order)
-    if config.kind == "neurons":
-        shuffled = np.argsort(hash64(stream_key(seed, "units", config.name), np.arange(d_in)), kind="stable")
-        unit = np.resize(shuffled, n).astype(np.int64)
-        direction = None
+    if lines.reads is None:
+        units = np.argsort(hash64(stream_key(seed, "units", config.name), np.arange(d_in)), kind="stable")
     else:
-        unit = np.arange(n, dtype=np.int64)
-        direction = directions(config.kind, config.name, n, x, seed)
+        units = np.arange(lines.n_units)
+    unit = np.resize(units, n).astype(np.int64)
+    direction, written = _of_units(lines, unit)
     n_firing = target.n_firing[places]
     enough = (n_firing / max(sample.share, 1e-12) >= MATCH_AT_LEAST) & (n_firing >= PLACE_AT_LEAST)
     sign, mu, theta = _fit(x, unit, direction, np.where(enough, n_firing, 0))
@@ -134,6 +154,50 @@ def make_units(
         matched_to=config.match,
         matched_feature=torch.from_numpy(order),
         matched=tuple(bool(item) for item in enough),
+        written=written,
+        config=lines.facts or {},
+    )
+
+
+def natural_twin(name: str, units: Units) -> Units:
+    """The units of the matched baseline `name`, feature by feature, as the unmatched kind has them."""
+    mu = torch.zeros_like(units.mu) if units.direction is None else units.mu
+    theta = torch.zeros_like(units.theta)
+    return replace(units, mu=mu, theta=theta, natural_of=name)
+
+
+def natural_name(name: str) -> str:
+    return name + NATURAL
+
+
+def base_name(name: str) -> str:
+    """The baseline whose units a dictionary has: that which a twin is named after."""
+    return name.removesuffix(NATURAL)
+
+
+def _lines(config: DictionaryConfig, n: int, x: Tensor, seed: int, like: SparseAutoencoder | None) -> Lines:
+    """The directions of the units of `config`, at most `n`."""
+    d_in = int(x.shape[1])
+    if config.kind in BASIS_KINDS:
+        return Lines(d_in, None)
+    if config.kind == "random_init_sae":
+        assert like is not None
+        fresh = random_init_sae(like, config.name, seed, config.match or "")
+        return Lines(n, fresh.W_enc.T[:n].contiguous(), None, fresh.config)
+    if config.kind not in COMPONENT_KINDS:
+        return Lines(n, directions(config.kind, config.name, n, x, seed))
+    if config.kind == "pca":
+        axes = principal_components(x, n)
+        return Lines(len(axes.reads), axes.reads, facts=axes.facts)
+    found = independent_components(x, n, seed, config.name)
+    return Lines(len(found.reads), found.reads, found.writes, found.facts)
+
+
+def _of_units(lines: Lines, unit: Int64) -> tuple[Tensor | None, Tensor | None]:
+    index = torch.from_numpy(unit)
+    return (
+        None if lines.reads is None else lines.reads[index],
+        None if lines.writes is None else lines.writes[index],
     )
 
 
@@ -151,19 +215,27 @@ def n_baseline_features(config: DictionaryConfig, d_in: int, n_target: int | Non
                 "features to match"
             )
         return config.n_features or n_target
-    if config.kind != "neurons":
+    if config.kind in COMPONENT_KINDS:
+        if config.n_features is not None and config.n_features > d_in:
+            raise InputError(
+                f'dictionary "{config.name}": n_features = {config.n_features}, but activations of width {d_in} have '
+                f"{d_in} components at most"
+            )
+        return config.n_features or d_in
+    if config.kind not in BASIS_KINDS:
         assert config.n_features is not None
         return config.n_features
     if config.n_features is not None:
+        what = "neurons" if config.kind == "neurons" else "basis directions"
         raise InputError(
-            f'dictionary "{config.name}": unmatched neurons are all {2 * d_in} (both signs); choose with features = ...'
+            f'dictionary "{config.name}": unmatched {what} are all {2 * d_in} (both signs); choose with features = ...'
         )
     return 2 * d_in
 
 
-def _natural(config: DictionaryConfig, hook: str, x: Tensor, n: int, seed: int) -> Units:
+def _natural(config: DictionaryConfig, hook: str, x: Tensor, n: int, lines: Lines) -> Units:
     d_in = int(x.shape[1])
-    if config.kind == "neurons":
+    if lines.reads is None:
         return Units(
             kind=config.kind,
             hook=hook,
@@ -174,11 +246,26 @@ def _natural(config: DictionaryConfig, hook: str, x: Tensor, n: int, seed: int) 
             mu=torch.zeros(n),
             theta=torch.zeros(n),
         )
-    unit = np.arange(n, dtype=np.int64)
-    direction = directions(config.kind, config.name, n, x, seed)
-    sign, mu, _ = _fit(x, unit, direction, np.zeros(len(unit), np.int64))
-    theta = torch.zeros(len(unit))
-    return Units(config.kind, hook, d_in, torch.from_numpy(unit), direction, sign, mu, theta)
+    there = np.arange(lines.n_units)
+    sign, mu, _ = _fit(x, there, lines.reads, np.zeros(len(there), np.int64))
+    past = n - len(there)  # components past the rank: nothing to read, never firing
+    theta = torch.cat([torch.zeros(len(there)), torch.full((past,), torch.inf)])
+    return Units(
+        kind=config.kind,
+        hook=hook,
+        d_in=d_in,
+        unit=torch.arange(n),
+        direction=_padded(lines.reads, past),
+        sign=torch.cat([sign, torch.ones(past)]),
+        mu=torch.cat([mu, torch.zeros(past)]),
+        theta=theta,
+        written=None if lines.writes is None else _padded(lines.writes, past),
+        config=lines.facts or {},
+    )
+
+
+def _padded(rows: Tensor, n: int) -> Tensor:
+    return torch.cat([rows, torch.zeros(n, rows.shape[1])]) if n else rows
 
 
 def directions(kind: str, name: str, n: int, x: Tensor, seed: int) -> Tensor:
@@ -201,14 +288,7 @@ def directions(kind: str, name: str, n: int, x: Tensor, seed: int) -> Tensor:
 
 def _root_covariance(x: Tensor) -> np.ndarray:
     """Symmetric square root of the covariance of the rows of x, float64 [d, d]."""
-    d = int(x.shape[1])
-    total, product, n = np.zeros(d), np.zeros((d, d)), len(x)
-    for first in range(0, n, 8192):
-        rows = x[first : first + 8192].double()
-        total += rows.sum(dim=0).numpy()
-        product += (rows.T @ rows).numpy()
-    mean = total / n
-    values, vectors = np.linalg.eigh(product / n - np.outer(mean, mean))
+    values, vectors = np.linalg.eigh(covariance(x))
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
 
 

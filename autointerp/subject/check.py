@@ -127,7 +127,9 @@ def check_dictionary(name: str, sae: SparseAutoencoder, probe: Probe) -> Report:
     target = None if sae.hook_out is None else activations(probe.subject, probe, sae.hook_out)
     measured = measure(sae, x, target)
     loss, recovered = _losses(sae, probe) if sae.hook_out is None else (_loss(probe, None), None)
-    cause = None if sae.kind == "planted" else find_cause(sae, probe, x, target, measured)
+    # Made to fire, not made to reconstruct, or run where nothing of what it learnt is left.
+    known = sae.kind in ("planted", "random_init_sae") or probe.subject.rerandomised is not None
+    cause = None if known else find_cause(sae, probe, x, target, measured)
     return Report(name, sae.hook, measured, loss, recovered, len(x), cause)
 
 

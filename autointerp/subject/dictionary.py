@@ -157,7 +157,7 @@ class Units:
     hook: str
     d_in: int
     unit: Int[Tensor, " n_features"]
-    """The unit behind each feature; neurons: its index, random directions: its number."""
+    """The unit behind each feature; neurons: its index, components and random directions: their number."""
     direction: Float[Tensor, "n_features d_in"] | None
     """Unit vectors; None where the units are neurons, coordinates of the hook."""
     sign: Float[Tensor, " n_features"]
@@ -166,6 +166,10 @@ class Units:
     matched_to: str | None = None
     matched_feature: Int[Tensor, " n_features"] | None = None
     matched: tuple[bool, ...] = ()
+    written: Float[Tensor, "n_features d_in"] | None = None
+    """What a unit writes, where that is not what it reads (ICA): for a unit of x.d."""
+    natural_of: str | None = None
+    """The matched baseline whose units these are, at their natural density."""
     format: str = ""
     source: str = ""
     config: dict[str, Any] = field(default_factory=dict)
@@ -185,8 +189,9 @@ class Units:
     @property
     def directions(self) -> Float[Tensor, "n_features d_out"]:
         """The sign belongs to it: a flipped unit writes the other way."""
-        if self.direction is not None:
-            return self.direction * self.sign[:, None]
+        written = self.direction if self.written is None else self.written
+        if written is not None:
+            return written * self.sign[:, None]
         eye = torch.zeros(self.n_features, self.d_in, device=self.unit.device)
         return eye.scatter_(1, self.unit[:, None], self.sign[:, None])
 

@@ -1,5 +1,8 @@
 """The subject model: loaded with TransformerLens, run as far as the last hook and no further.
 
+A subject larger than one device is spread by accelerate (`device = "map"`); its activations come back to the device
+that its tokens go to.
+
 The forward pass is stopped by an exception raised in the last hook point that anybody asked for: that
 skips the later layers and the unembedding whatever the architecture (`stop_at_layer` of the bridge does
 not skip the unembedding for a hook in the last block).
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import io
 import json
 import logging
@@ -28,6 +32,7 @@ from autointerp.errors import InputError, nearest
 from autointerp.resources import BUNDLED
 from autointerp.subject.chat import Roles, encode_chat
 from autointerp.subject.documents import Message
+from autointerp.subject.rerandomise import rerandomise
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PROBE_LENGTH = 13
@@ -52,13 +57,15 @@ class Subject:
     d_vocab: int
     n_ctx: int
     checksum: str
-    """Hash of all weights as loaded."""
+    """Hash of all weights as loaded (and redrawn)."""
     bos: int | None
     special: tuple[int, ...]
     """Ids that are masked everywhere."""
     device: torch.device
     bridge: Any
     tokenizer: Any | None
+    rerandomised: int | None = None
+    """The seed that its weight matrices were drawn again with; None: as trained."""
 
     def hook_names(self) -> list[str]:
         return sorted(self.bridge.hook_dict)
@@ -95,7 +102,7 @@ class Subject:
                     f'"{self.name}": hook point "{same[0]}" has no vector for each token: its activations are '
                     f"{tuple(activation.shape)} for tokens {tuple(tokens.shape)}"
                 )
-            found.update(dict.fromkeys(same, activation.reshape(*tokens.shape, -1).float()))
+            found.update(dict.fromkeys(same, activation.reshape(*tokens.shape, -1).float().to(self.device)))
             if len(found) == len(set(hooks)):
                 raise _Stop
 
@@ -177,38 +184,53 @@ def resolve_model(model: str) -> str:
     return model
 
 
-def load_subject(model: str, revision: str | None, processing: str, dtype: str, device: str) -> Subject:
+def load_subject(
+    model: str,
+    revision: str | None,
+    processing: str,
+    dtype: str,
+    device: str,
+    *,
+    max_memory: dict[str, str] | None = None,
+    offload_folder: str | None = None,
+    rerandomised: int | None = None,
+    rerandomise_embeddings: bool = True,
+) -> Subject:
     """Loads a Hugging Face model, by name or from a folder, through TransformerBridge.
 
-    Raises InputError where it is not there, is damaged, or holds NaN or infinite weights.
+    `device = "map"`: spread over the devices there are, within `max_memory`. `rerandomised`: the seed that its weight
+    matrices are drawn again with. Raises InputError where it is not there, is damaged, or has weights that are not
+    finite.
     """
     path = resolve_model(model)
     local = Path(path).is_dir()
-    where = _device(device)
+    where = None if device == "map" else _device(device)
+    placement = _placement(max_memory, offload_folder) if where is None else {}
     with _quiet():
-        from transformer_lens.model_bridge import TransformerBridge
         from transformers import AutoConfig, AutoModelForCausalLM
 
         try:
             config = AutoConfig.from_pretrained(path, revision=revision)
             hf_model, loading = AutoModelForCausalLM.from_pretrained(
-                path, revision=revision, dtype=DTYPES[dtype], attn_implementation="eager", output_loading_info=True
-            )
+                path, revision=revision, dtype=DTYPES[dtype], attn_implementation="eager", output_loading_info=True,
+                **placement,
+            )  # fmt: skip
         except Exception as error:  # transformers raises many kinds; each means that this model cannot be had
-            reason = str(error).strip().split("\n")[0]
+            reason = _first(error)
             hint = "" if local else "; give a local folder, or check the name and the network"
             raise InputError(f'subject.model: "{model}" cannot be loaded: {reason}{hint}') from error
         if missing := sorted(loading["missing_keys"]):  # transformers would draw them at random
             raise InputError(f'subject.model: "{model}" lacks {len(missing)} weight(s), e.g. "{missing[0]}"')
-        for name, weight in hf_model.named_parameters():
-            if not torch.isfinite(weight).all():
-                raise InputError(f'subject.model: "{model}" has NaN or infinite weights in "{name}"')
-        checksum = _checksum(hf_model)
+        if rerandomised is not None:
+            rerandomise(hf_model, rerandomised, rerandomise_embeddings)
+        checksum = _checksum(hf_model, model)
         tokenizer = _load_tokenizer(path, revision, local)
         hf_model.eval()
-        bridge = TransformerBridge.boot_transformers(
-            path, hf_model=hf_model, tokenizer=tokenizer, device=str(where), dtype=DTYPES[dtype]
-        )
+        try:
+            bridge = _bridge(path, hf_model, config, tokenizer, where, DTYPES[dtype])
+        except ValueError as error:
+            raise InputError(f'subject.model: "{model}" cannot be run by TransformerLens: {_first(error)}') from error
+        where = where or torch.device(bridge.cfg.device)
         if processing == "folded":
             bridge.enable_compatibility_mode()
         bridge.eval()
@@ -234,7 +256,39 @@ def load_subject(model: str, revision: str | None, processing: str, dtype: str, 
         device=where,
         bridge=bridge,
         tokenizer=tokenizer,
+        rerandomised=rerandomised,
     )
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n")[0]
+
+
+def _bridge(
+    path: str, hf_model: Any, config: Any, tokenizer: Any | None, where: torch.device | None, dtype: torch.dtype
+) -> Any:
+    """TransformerBridge around a loaded model; `where` is None where accelerate has placed it."""
+    if tokenizer is not None:
+        from transformer_lens.model_bridge import TransformerBridge
+
+        device = None if where is None else str(where)
+        return TransformerBridge.boot_transformers(
+            path, hf_model=hf_model, tokenizer=tokenizer, device=device, dtype=dtype
+        )
+    from transformer_lens.model_bridge.sources import build_bridge_from_module
+
+    if where is not None:
+        hf_model.to(where)
+    architecture = str((config.architectures or [type(hf_model).__name__])[0])
+    return build_bridge_from_module(hf_model, architecture, hf_config=config, dtype=dtype, model_name=path)
+
+
+def _placement(max_memory: dict[str, str] | None, offload_folder: str | None) -> dict[str, Any]:
+    """What transformers is told of the devices. Raises InputError where accelerate is missing."""
+    if importlib.util.find_spec("accelerate") is None:
+        raise InputError('subject.device: "map" needs the package accelerate; pip install accelerate')
+    limits = {int(key) if key.isdigit() else key: value for key, value in (max_memory or {}).items()}
+    return {"device_map": "auto", "max_memory": limits or None, "offload_folder": offload_folder}
 
 
 def _load_tokenizer(path: str, revision: str | None, local: bool) -> Any | None:
@@ -261,12 +315,39 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _checksum(model: torch.nn.Module) -> str:
+def _checksum(model: torch.nn.Module, shown: str) -> str:
+    """Hash of all weights, wherever accelerate has put them. Raises InputError where one is not finite."""
     digest = hashlib.blake2b(digest_size=16)
-    for name, weight in sorted(model.state_dict().items()):
+    for name, held in sorted(model.state_dict().items()):
+        weight = weight_of(model, name) if held.is_meta else held
+        if weight.is_floating_point() and not torch.isfinite(weight).all():
+            raise InputError(f'subject.model: "{shown}" has NaN or infinite weights in "{name}"')
         digest.update(name.encode())
         digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def readable(module: torch.nn.Module) -> Iterator[None]:
+    """While this holds, the weights of `module` can be read, also those that accelerate keeps on disk."""
+    with contextlib.ExitStack() as stack:
+        if any(weight.is_meta for weight in module.parameters()):
+            from accelerate.utils import align_module_device
+
+            for part in module.modules():
+                stack.enter_context(align_module_device(part, torch.device("cpu")))
+        yield
+
+
+def weight_of(model: torch.nn.Module, name: str) -> Tensor:
+    """A weight that accelerate keeps on another device or on disk."""
+    from accelerate.utils import align_module_device
+
+    owner, _, leaf = name.rpartition(".")
+    module = model.get_submodule(owner)
+    with align_module_device(module, torch.device("cpu")):
+        held: Tensor = getattr(module, leaf)
+        return held.detach().clone()
 
 
 @contextlib.contextmanager

@@ -174,11 +174,12 @@ def test_the_same_features_have_the_same_rows(whole: Path) -> None:
 
 
 def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
-    found = query(whole, "SELECT a, b, explainer, metric, paired, difference, ci_low, ci_high FROM comparisons")
-    pairs = {(row["a"], row["b"], row["paired"]) for row in found}
+    found = query(whole, "SELECT * FROM comparisons")
+    pairs = {(row["a"], row["b"], row["paired"], row["other_site"]) for row in found}
     assert pairs == {
-        ("sae", "twin", False), ("sae", "topk", False), ("twin", "topk", False),
-        ("sae", "neurons", True), ("sae", "random", True),
+        ("sae", "twin", False, False), ("sae", "topk", False, False), ("twin", "topk", False, False),
+        ("sae", "neurons", True, False), ("sae", "random", True, False),
+        ("sae", "mlp", False, True), ("twin", "mlp", False, True), ("topk", "mlp", False, True),
     }  # fmt: skip
     assert len(found) == len(pairs) * 2 * 2
     for row in found:

@@ -142,6 +142,7 @@ def _write_tokens(t: Transaction, world: World) -> None:
             "n_layers": 1,
             "d_model": 4,
             "d_vocab": VOCAB,
+            "rerandomised": None,
             "checksum": "0",
         },
     )
@@ -219,6 +220,7 @@ def _write_dictionary(t: Transaction, name: str) -> None:
             "n_selected": N_FEATURES,
             "activation": "relu",
             "matched_to": None if name == "sae" else "sae",
+            "natural_of": None,
             "n_units": None,
             "checksum": "0",
             "config": "{}",
@@ -584,6 +586,7 @@ def _write_comparisons(t: Transaction) -> None:
                 "metric": "pearson",
                 "design": "census",
                 "paired": True,
+                "other_site": False,
                 "n_a": 4,
                 "n_b": 4,
                 "difference": difference,

@@ -21,17 +21,19 @@ from autointerp.subject.baselines import (
     directions,
     make_units,
     n_baseline_features,
+    natural_twin,
     sample_contexts,
     take_sample,
     threshold_for,
 )
-from autointerp.subject.dictionary import SparseAutoencoder, Units
+from autointerp.subject.dictionary import SparseAutoencoder, Units, checksum
 from autointerp.subject.formats import load_dictionary
+from autointerp.subject.random_init import random_init_sae
 from autointerp.subject.tokens import TokenFile
 
 HOOK = "blocks.1.hook_resid_post"
-KINDS = ("neurons", "random_isotropic", "random_covariance", "activation_difference")
-RANDOM = KINDS[1:]
+RANDOM = ("random_isotropic", "random_covariance", "activation_difference")
+KINDS = ("neurons", "residual_basis", "pca", "ica", *RANDOM)
 WriteSae = Callable[..., Path]
 
 
@@ -157,7 +159,7 @@ def test_pairs_are_drawn_without_replacement_and_alike_for_all_baselines(sample:
     chosen = Target(np.arange(5, 45, 2), target.n_firing[5:45:2])
     made = [make_units(config(kind, n=n, name=kind), HOOK, sample, 0, chosen) for kind in KINDS for n in (20, 12)]
     pairs = [units.matched_feature.tolist() for units in made if units.matched_feature is not None]
-    assert len(pairs) == 8
+    assert len(pairs) == 2 * len(KINDS)
     assert sorted(pairs[0]) == chosen.features.tolist()
     for whole, part in zip(pairs[::2], pairs[1::2], strict=True):
         assert whole == pairs[0]
@@ -177,6 +179,10 @@ def test_reuse_of_neurons_is_counted(sample: Sample, target: Target) -> None:
     assert (few.n_units, few.n_features) == (20, 20)
     drawn = make_units(config("random_isotropic"), HOOK, sample, 0, target)
     assert drawn.n_units == 48
+    for kind in ("pca", "ica", "residual_basis"):
+        assert make_units(config(kind), HOOK, sample, 0, target).n_units == 32
+    pca = make_units(config("pca", n=20), HOOK, sample, 0, target)
+    assert pca.unit.tolist() == list(range(20))  # the first, of largest variance
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -184,7 +190,7 @@ def test_sign_and_mean(kind: str, sample: Sample, x: torch.Tensor, target: Targe
     units = make_units(config(kind), HOOK, sample, 0, target)
     lines = torch.eye(32)[units.unit] if units.direction is None else units.direction
     projected = (x.double() @ lines.double().T).numpy()
-    np.testing.assert_allclose(units.mu, projected.mean(axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(units.mu, projected.mean(axis=0), rtol=1e-4, atol=1e-4)
     skewness = stats.skew(projected, axis=0)
     sure = np.abs(skewness) > 1e-3
     np.testing.assert_array_equal(units.sign.numpy()[sure], np.sign(skewness)[sure])
@@ -192,7 +198,9 @@ def test_sign_and_mean(kind: str, sample: Sample, x: torch.Tensor, target: Targe
     # the formula, and that a flipped unit writes the other way
     signed = units.sign.numpy() * (projected - units.mu.double().numpy()) - units.theta.double().numpy()
     np.testing.assert_allclose(units.encode(x.clone()), np.maximum(signed, 0), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(units.directions, units.sign[:, None] * lines, rtol=1e-6)
+    written = lines if units.written is None else units.written
+    assert (units.written is not None) == (kind == "ica")
+    np.testing.assert_allclose(units.directions, units.sign[:, None] * written, rtol=1e-6)
 
 
 def test_as_many_as_there_are() -> None:
@@ -204,6 +212,13 @@ def test_as_many_as_there_are() -> None:
         n_baseline_features(config("neurons", n=49), 32, 48)
     with pytest.raises(InputError, match="unmatched neurons are all 64"):
         n_baseline_features(config("neurons", match=None, n=3), 32, None)
+    with pytest.raises(InputError, match="unmatched basis directions are all 64"):
+        n_baseline_features(config("residual_basis", match=None, n=3), 32, None)
+    for kind in ("pca", "ica"):
+        assert n_baseline_features(config(kind, match=None), 32, None) == 32
+        assert n_baseline_features(config(kind, match=None, n=5), 32, None) == 5
+        with pytest.raises(InputError, match="n_features = 33, but activations of width 32 have 32 components"):
+            n_baseline_features(config(kind, match=None, n=33), 32, None)
 
 
 @pytest.mark.parametrize("n_above", [0, 1, 7, 49, 50, 99, 100, 200])
@@ -221,8 +236,9 @@ def test_threshold(n_above: int) -> None:
 # --- unmatched --------------------------------------------------------------------------------------
 
 
-def test_unmatched_neurons_stand_in_both_signs(sample: Sample, x: torch.Tensor) -> None:
-    units = make_units(config("neurons", match=None), HOOK, sample, 0, None)
+@pytest.mark.parametrize("kind", ["neurons", "residual_basis"])
+def test_unmatched_coordinates_stand_in_both_signs(kind: str, sample: Sample, x: torch.Tensor) -> None:
+    units = make_units(config(kind, match=None), HOOK, sample, 0, None)
     assert (units.n_features, units.n_units) == (64, 32)
     acts = units.encode(x.clone())
     torch.testing.assert_close(acts[:, :32], x.clamp(min=0), rtol=0, atol=0)
@@ -231,7 +247,7 @@ def test_unmatched_neurons_stand_in_both_signs(sample: Sample, x: torch.Tensor) 
     assert (units.matched_to, units.matched_feature, units.matched) == (None, None, ())
 
 
-@pytest.mark.parametrize("kind", RANDOM)
+@pytest.mark.parametrize("kind", [*RANDOM, "pca", "ica"])
 def test_unmatched_directions_are_centred_at_their_natural_density(kind: str, sample: Sample, x: torch.Tensor) -> None:
     units = make_units(config(kind, match=None, n=30), HOOK, sample, 0, None)
     assert units.direction is not None
@@ -240,6 +256,64 @@ def test_unmatched_directions_are_centred_at_their_natural_density(kind: str, sa
     torch.testing.assert_close(units.encode(x.clone()), centred.clamp(min=0).float(), rtol=1e-4, atol=1e-4)
     assert not units.theta.any()
     assert (stats.skew(centred.numpy(), axis=0) > -1e-3).all()
+
+
+@pytest.mark.parametrize("kind", ["pca", "ica"])
+def test_components_past_the_rank_never_fire(kind: str, x: torch.Tensor) -> None:
+    flat = x - x.mean(dim=1, keepdim=True)  # as folded processing leaves it: rank 31 of 32
+    units = make_units(config(kind, match=None), HOOK, Sample({HOOK: flat}, share=1.0), 0, None)
+    assert units.n_features == 32
+    assert units.config["rank"] == 31
+    fires = (units.encode(flat.clone()) > 0).sum(dim=0)
+    assert (fires[:31] > 100).all()
+    assert not units.encode(torch.cat([flat, 1e20 * flat]))[:, 31].any()
+    assert units.directions.isfinite().all()
+    assert not units.directions[31].any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_natural_twin_has_the_same_units(kind: str, sample: Sample, x: torch.Tensor, target: Target) -> None:
+    units = make_units(config(kind), HOOK, sample, 0, target)
+    twin = natural_twin("base", units)
+    assert (twin.natural_of, twin.matched_to) == ("base", "sae")
+    torch.testing.assert_close(twin.directions, units.directions, rtol=0, atol=0)
+    torch.testing.assert_close(twin.unit, units.unit)
+    lines = torch.eye(32)[units.unit] if units.direction is None else units.direction
+    projected = x.double() @ lines.double().T
+    if units.direction is not None:  # neurons are not centred where they are natural
+        projected = projected - projected.mean(dim=0)
+    natural = (units.sign * projected).clamp(min=0).float()
+    torch.testing.assert_close(twin.encode(x.clone()), natural, rtol=1e-4, atol=1e-4)
+    matched = units.encode(x.clone())
+    assert ((matched > 0) <= (twin.encode(x.clone()) > 0)).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("architecture", ["standard", "topk", "jumprelu", "gated"])
+def test_a_fresh_sae_has_the_architecture_of_its_model(
+    architecture: str, write_sae: WriteSae, tmp_path: Path, sample: Sample, x: torch.Tensor, target: Target
+) -> None:
+    like = load_dictionary(str(write_sae(tmp_path, architecture)))
+    fresh = random_init_sae(like, "fresh", 3, "like")
+    assert (fresh.kind, fresh.architecture, fresh.k, fresh.hook) == ("random_init_sae", architecture, like.k, HOOK)
+    assert fresh.W_enc.shape == like.W_enc.shape
+    torch.testing.assert_close(fresh.W_dec.norm(dim=1), torch.ones(48))
+    torch.testing.assert_close(fresh.W_enc, fresh.W_dec.T)
+    assert not any(bool(bias.any()) for bias in (fresh.b_enc, fresh.b_dec))
+    again, other = random_init_sae(like, "fresh", 3, "like"), random_init_sae(like, "other", 3, "like")
+    assert checksum(again) == checksum(fresh) != checksum(other)
+    pre = x @ fresh.W_enc
+    if architecture == "topk":
+        assert like.k is not None
+        rank = pre.argsort(dim=1, descending=True).argsort(dim=1)
+        expected = pre.clamp(min=0) * (rank < like.k)
+    else:
+        expected = pre.clamp(min=0) * (pre > (0.01 if architecture == "jumprelu" else 0))
+    torch.testing.assert_close(fresh.encode(x.clone()), expected, rtol=1e-5, atol=1e-5)
+    # matched: what its encoder reads, as units
+    units = make_units(config("random_init_sae", name="fresh"), HOOK, sample, 3, target, like)
+    assert units.direction is not None
+    torch.testing.assert_close(units.direction, fresh.W_enc.T, rtol=0, atol=0)
+    assert units.n_units == 48
 
 
 # --- directions -------------------------------------------------------------------------------------
