@@ -15,6 +15,7 @@ from rich.text import Text
 from autointerp.show.card_data import CONTROLS
 from autointerp.show.compare_data import STUDIED, Choice, ComparePage, ComparisonRow, Kind, SummaryRow, load_compare
 from autointerp.show.conclusions import conclusions, without_baselines
+from autointerp.show.fairness import render_fairness, site
 from autointerp.show.layout import Column, Fitted, Interval, Plot, packed, sheet
 from autointerp.show.text import safe
 from autointerp.store.query import Queryable
@@ -51,6 +52,7 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
         if differences:
             parts += [render_differences(differences, several=several, wide=wide)]
             parts += [_reach(differences), *_sentences(differences, several), Text()]
+    parts += render_fairness(page.fairness, several=several)
     return Group(*parts, *_legend(page, wide), *_hidden(page), *_earlier(page))
 
 
@@ -71,6 +73,9 @@ def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: boo
     if any(row.residual_alarm_rate is not None for row in rows):
         # pearson_framed never stands without it
         columns.append(Column("alarms", [_alarms(row) for row in rows], right=True))
+    notes = [_note(row) for row in rows]
+    if any(notes):
+        columns.append(Column("note", notes))
     if wide:
         columns += [
             Column("excess", [_number(row.excess, signed=True) for row in rows], right=True),
@@ -95,6 +100,15 @@ def _name(row: SummaryRow) -> Text:
     return safe((MARK if studied else "  ") + row.dictionary, "bold" if studied else "")
 
 
+def _note(row: SummaryRow) -> str:
+    """What a baseline is beside its density: where it stands, and units that stand behind several features."""
+    words = ["other site"] if row.other_site else []
+    words += ["natural density"] if row.natural_of is not None else []
+    if row.n_units is not None and row.n_units < row.n_features:
+        words.append(f"{row.n_units:,} units")
+    return ", ".join(words)
+
+
 def _alarms(row: SummaryRow) -> str:
     if row.residual_alarm_rate is None:
         return ""
@@ -117,7 +131,7 @@ def render_differences(rows: Sequence[ComparisonRow], *, several: bool = False, 
         found = [Column("store", [row.store for row in rows], key=True)] if several else []
         found += [
             Column("A", [row.a for row in rows], key=True),
-            Column("B", [row.b for row in rows], key=True),
+            Column("B", [site(row.b, row.other_site) for row in rows], key=True),
             Column("A - B", [_number(row.difference, signed=True) for row in rows], right=True),
             Column("95 % interval", [_interval(row.ci_low, row.ci_high, signed=True) for row in rows]),
             Column("p Holm", [_p(row.p_holm) for row in rows], right=True),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from autointerp.errors import StoreError, nearest
 from autointerp.show.card_data import CONTROLS, explainer_order
+from autointerp.show.fairness import Fairness, load_fairness
 from autointerp.store.query import Queryable
 
 PRIMARY = {"census": "pearson", "sample": "pearson_framed"}
@@ -61,6 +62,12 @@ class SummaryRow:
     median: float | None
     residual_alarm_rate: float | None
     residual_alarm_high: float | None
+    n_units: int | None = None
+    """Baselines: distinct units behind the features."""
+    natural_of: str | None = None
+    """The matched baseline whose units these are, at their natural density."""
+    other_site: bool = False
+    """A baseline at another hook than what it is compared with."""
 
     @property
     def about(self) -> Kind:
@@ -90,6 +97,8 @@ class ComparisonRow:
     detectable: float | None
     margin: float
     verdict: str
+    other_site: bool = False
+    """True where b is a baseline at another hook than a."""
 
     @property
     def about(self) -> Kind:
@@ -123,6 +132,8 @@ class ComparePage:
 
     summary: Sequence[SummaryRow]
     comparisons: Sequence[ComparisonRow]
+    fairness: Sequence[Fairness] = ()
+    """Each baseline beside its dictionary."""
     hidden: Sequence[Kind] = ()
     """What the stores hold and the choice leaves out."""
     earlier: Sequence[str] = ()
@@ -149,6 +160,7 @@ def load_compare(stores: Sequence[tuple[str, Queryable]], choice: Choice) -> Com
     return ComparePage(
         summary=[row for row in summary if choice.takes(row.about)],
         comparisons=[row for row in comparisons if choice.takes(row.about)],
+        fairness=[row for name, store in stores for row in load_fairness(store, name)],
         hidden=[kind for kind in kinds if not choice.takes(kind)],
         earlier=[row["dictionary"] for _, store in stores for row in store.rows(_EARLIER)],
     )
@@ -165,7 +177,8 @@ WITH latest AS (SELECT arg_max(run, started_at) AS run FROM runs), mine AS (
 )
 SELECT s.dictionary, s.kind, d.hook, s.explainer, s.scorer, s.metric, s.design, s.n_features, s.n_scored, s.n_failed,
        s.n_dead, s.n_rare, s.mean, s.mean_all, s.ci_low, s.ci_high, s.floor, s.excess, s.median, s.residual_alarm_rate,
-       s.residual_alarm_high
+       s.residual_alarm_high, d.n_units, d.natural_of,
+       s.dictionary IN (SELECT b FROM baseline_pairs WHERE other_site) AS other_site
 FROM dictionary_summary s JOIN dictionaries d USING (dictionary)
 SEMI JOIN mine m ON m.dictionary = s.dictionary
      AND m.explainer = if(s.explainer IN ('shuffled', 'constant', 'generic'), 'controls', s.explainer)
@@ -188,7 +201,7 @@ def load_comparisons(store: Queryable, name: str) -> list[ComparisonRow]:
 
 _COMPARISONS = """
 SELECT c.a, c.b, b.kind AS kind_b, c.explainer, c.scorer, c.metric, c.design, c.paired, c.n_a, c.n_b, c.difference,
-       c.ci_low, c.ci_high, c.p_holm, c.detectable, c.margin, c.verdict
+       c.ci_low, c.ci_high, c.p_holm, c.detectable, c.margin, c.verdict, c.other_site
 FROM comparison_table c LEFT JOIN dictionaries b ON b.dictionary = c.b
 ORDER BY design, scorer, metric, explainer, difference DESC NULLS LAST, a, b
 """

@@ -547,6 +547,69 @@ WITH shown AS (
 SELECT * EXCLUDE (run) FROM comparisons c SEMI JOIN shown ON shown.work = c.run;
 COMMENT ON VIEW comparison_table IS 'The comparisons of the latest run that has any.';
 
+CREATE VIEW matched_pairs AS
+WITH splits AS (
+    SELECT max(n_tokens) FILTER (split = 'score') / max(n_tokens) FILTER (split = 'explain') AS ratio FROM token_splits
+), counted AS (
+    SELECT d.matched_to AS dictionary, f.matched_feature, f.dictionary AS baseline, f.feature, f.unit,
+           t.n_firing AS n_firing_explain, f.n_firing AS n_firing_baseline_explain, s.n_firing,
+           b.n_firing AS n_firing_baseline, t.n_firing * ratio AS n_expected, f.density, n.density AS natural_density
+    FROM splits, features f JOIN dictionaries d ON d.dictionary = f.dictionary AND d.natural_of IS NULL
+    JOIN features t ON t.dictionary = d.matched_to AND t.feature = f.matched_feature
+    JOIN feature_splits s ON s.dictionary = d.matched_to AND s.feature = f.matched_feature AND s.split = 'score'
+    JOIN feature_splits b ON b.dictionary = f.dictionary AND b.feature = f.feature AND b.split = 'score'
+    LEFT JOIN dictionaries e ON e.natural_of = f.dictionary
+    LEFT JOIN features n ON n.dictionary = e.dictionary AND n.feature = f.feature
+    WHERE f.match_status = 'matched'
+)
+SELECT *, abs(n_firing_baseline - n_firing) <= greatest(0.1 * n_firing, 3) AS within,
+       abs(n_expected - n_firing) <= greatest(0.1 * n_firing, 3) AS own_within
+FROM counted;
+COMMENT ON VIEW matched_pairs IS 'Each matched baseline feature beside the feature whose density it was given: firings on both splits, whether the score split is within 10 % or 3 firings, and whether that feature keeps its own density so well.';
+
+CREATE VIEW baseline_pairs AS
+SELECT DISTINCT c.a, c.b, c.paired, c.other_site
+FROM comparison_table c JOIN dictionaries d ON d.dictionary = c.b AND d.kind NOT IN ('sae', 'transcoder');
+COMMENT ON VIEW baseline_pairs IS 'Dictionaries (a) and the baselines (b) that the latest comparison sets beside them.';
+
+CREATE VIEW entropy_overlap AS
+WITH binned AS (
+    SELECT dictionary, floor(log2(n_firing))::INTEGER AS octave, floor(token_entropy)::INTEGER AS nats, count(*) AS n
+    FROM features WHERE n_firing > 0 AND token_entropy IS NOT NULL GROUP BY ALL
+), shares AS (
+    SELECT *, sum(n) OVER (PARTITION BY dictionary, octave) AS total FROM binned
+), totals AS (
+    SELECT DISTINCT dictionary, octave, total FROM shares WHERE total >= 5
+)
+SELECT p.a, p.b, x.octave, x.total::BIGINT AS n_a, y.total::BIGINT AS n_b,
+       coalesce((SELECT sum(least(u.n / u.total, v.n / v.total)) FROM shares u JOIN shares v USING (octave, nats)
+                 WHERE u.dictionary = p.a AND v.dictionary = p.b AND u.octave = x.octave), 0) AS overlap
+FROM baseline_pairs p JOIN totals x ON x.dictionary = p.a JOIN totals y ON y.dictionary = p.b AND y.octave = x.octave;
+COMMENT ON VIEW entropy_overlap IS 'How alike the token entropies of a dictionary and a baseline are among features that fire 2^octave to 2^(octave + 1) times on the explain split: the overlap coefficient of their histograms, 1 nat a bin; strata with 5 features of both.';
+
+CREATE VIEW entropy_strata AS
+WITH placed AS (
+    SELECT s.dictionary, s.feature, s.explainer, s.scorer, s.metric, s.design, s.value, f.matched_feature, f.match_status,
+           least(floor(f.token_entropy)::INTEGER, 4) AS nats
+    FROM score_table s JOIN features f USING (dictionary, feature)
+    WHERE s.value IS NOT NULL AND f.token_entropy IS NOT NULL
+), of_a AS (
+    SELECT p.a, p.b, x.explainer, x.scorer, x.metric, x.design, x.nats, count(*) AS n, avg(x.value) AS mean
+    FROM baseline_pairs p JOIN placed x ON x.dictionary = p.a
+    WHERE NOT p.paired OR x.feature IN (
+        SELECT f.matched_feature FROM features f WHERE f.dictionary = p.b AND f.match_status = 'matched')
+    GROUP BY ALL
+), of_b AS (
+    SELECT p.a, p.b, y.explainer, y.scorer, y.metric, y.design, y.nats, count(*) AS n, avg(y.value) AS mean
+    FROM baseline_pairs p JOIN placed y ON y.dictionary = p.b
+    WHERE NOT p.paired OR y.match_status = 'matched'
+    GROUP BY ALL
+)
+SELECT a, b, explainer, scorer, metric, design, nats, x.n AS n_a, y.n AS n_b, x.mean AS mean_a, y.mean AS mean_b,
+       x.mean - y.mean AS difference
+FROM of_a x JOIN of_b y USING (a, b, explainer, scorer, metric, design, nats);
+COMMENT ON VIEW entropy_strata IS 'The difference between a dictionary and a baseline among features of the same token entropy (nats, rounded down; 4: and above): stratified, never adjusted away.';
+
 CREATE VIEW feature_cards AS
 SELECT f.dictionary, f.feature, d.kind, d.hook, f.status, f.density, f.max_activation, f.n_firing, f.token_entropy,
        e.text AS explanation, s.value AS score, s.ci_low, s.ci_high, f.planted_label,
