@@ -20,7 +20,7 @@ from pathlib import Path
 from autointerp.errors import InputError, nearest
 from autointerp.resources import BUNDLED
 from autointerp.subject.dictionary import SparseAutoencoder
-from autointerp.subject.formats import dictionary_learning, gemma_scope, openai, saelens, sparsify
+from autointerp.subject.formats import dictionary_learning, gemma_scope, openai, registry, saelens, sparsify
 from autointerp.subject.formats.common import Source
 from autointerp.subject.formats.hub import SUFFIXES, fetch, parse_hub
 
@@ -45,14 +45,18 @@ FORMATS = {
 
 def check_path(path: str) -> None:
     """What can be said of a path without fetching anything. Raises InputError."""
-    if path.startswith("hf://"):
+    if path.startswith(registry.PREFIX):
+        parse_hub(registry.look_up(path).hub)
+    elif path.startswith("hf://"):
         parse_hub(path)
     else:
         resolve_dictionary(path)
 
 
 def resolve_dictionary(path: str) -> Path:
-    """`bundled:NAME`, `hf://owner/repository/folder@revision`, a local folder or file."""
+    """`bundled:NAME`, `sae-lens:RELEASE/ID`, `hf://owner/repository/folder@revision`, a local folder or file."""
+    if path.startswith(registry.PREFIX):
+        return fetch(registry.look_up(path).hub)
     if path.startswith("bundled:"):
         name = path.removeprefix("bundled:")
         known = sorted(folder.name for folder in (BUNDLED / "dictionaries").iterdir() if folder.is_dir())
@@ -72,18 +76,38 @@ def load_dictionary(
     path: str, *, hook: str | None = None, kind: str = "auto", format: str = "auto"
 ) -> SparseAutoencoder:
     """Reads a dictionary. `hook` is needed where the files do not name one."""
-    source = _source(path)
+    release = registry.look_up(path) if path.startswith(registry.PREFIX) else None
+    source = _source(path, path if release is None else release.hub)
+    if release is not None:
+        source = replace(source, overrides=release.overrides)
+        format = release.format if format == "auto" else format
     sae = READERS[_format_of(source, format)](source, hook, kind)
+    if release is not None and release.scaling_factor is not None:
+        sae = _scaled(sae, release.scaling_factor)
     return sae if sae.processing is None else replace(sae, config={**sae.config, "processing": sae.processing})
 
 
-def _source(path: str) -> Source:
+def _scaled(sae: SparseAutoencoder, factor: float) -> SparseAutoencoder:
+    """The activations' scaling factor folded into the weights, where the files leave it to the loader."""
+    if sae.config.get("normalize_activations") not in ("expected_average_only_in", True):
+        return sae
+    return replace(
+        sae,
+        W_enc=sae.W_enc * factor,
+        W_dec=sae.W_dec / factor,
+        b_dec=sae.b_dec / factor,
+        config={**sae.config, "norm_scaling_factor_folded": factor},
+    )
+
+
+def _source(shown: str, path: str) -> Source:
+    """The files at `path`; `shown` is what the run file calls it."""
     found = resolve_dictionary(path)
     if found.suffix == ".json" and found.is_file():
         found = found.parent
     folder = found.parent if found.is_file() else found
     place = parse_hub(path).place if path.startswith("hf://") else folder.absolute().parts
-    return Source(path, folder, found if found.is_file() else None, place)
+    return Source(shown, folder, found if found.is_file() else None, place)
 
 
 def _format_of(source: Source, asked: str) -> str:

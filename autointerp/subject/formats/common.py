@@ -13,7 +13,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Source:
     """The file, where the path names one."""
     place: tuple[str, ...]
     """Names of the folders it lies in, outermost first; on the hub: owner, repository, folders."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the configuration that SAELens's registry knows better than the files."""
 
     def named(self, name: str) -> Path:
         """The file that the path names, else the one of this name in the folder."""

@@ -58,7 +58,8 @@ def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
     nested = config.get("metadata") or {}
     if not isinstance(nested, dict):
         raise InputError(f'"{path}": cfg.json does not hold a configuration (a JSON object)')
-    metadata = {**config, **nested}
+    config = {**config, **source.overrides}
+    metadata = {**config, **nested, **source.overrides}
     declared = str(config.get("architecture") or "standard")
     if "activation_fn_str" in config or "activation_fn" in config:  # before version 6
         declared = _old_architecture(declared, config, path)
