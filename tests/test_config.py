@@ -132,6 +132,10 @@ def test_every_key_of_the_design_is_taken() -> None:
         ({"dictionary__0": {"name": "p", "kind": "pca"}}, 'dictionary "p" (kind = "pca") needs a hook'),
         ({"dictionary__0": {"name": "p", "kind": "random_init_sae"}}, 'needs like = "a dictionary" (its'),
         ({"dictionary__0": {"name": "p", "path": "x", "like": "y"}}, 'only kind = "random_init_sae" is like another'),
+        ({"subject__max_memory": {"cpu": "1GB"}}, 'max_memory is for device = "map" (it is "auto")'),
+        ({"subject__device": "map", "subject__rerandomise": True}, "rerandomise needs the whole model on one device"),
+        ({"subject__device": "map", "subject__processing": "folded"}, "needs the whole model on one device"),
+        ({"subject__rerandomise": -1}, "subject.rerandomise"),
         ({"dictionary__0": {"name": "p", "path": "x", "natural": True}}, "natural = true is for matched baselines"),
         (
             {"dictionary": [{"name": "sae", "path": "x"}, {"name": "p", "kind": "random_init_sae", "like": "sea"}]},
@@ -317,3 +321,9 @@ def test_reading_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", sorted(folder("runs").glob("*.toml")), ids=lambda file: file.stem)
 def test_our_own_run_files(file: Path) -> None:
     assert load_run(file).name == file.stem
+
+
+@pytest.mark.parametrize(("given", "seed"), [(None, None), (False, None), (True, 0), (0, 0), (7, 7)])
+def test_rerandomise_is_a_switch_or_a_seed(given: Any, seed: int | None) -> None:
+    data = run_of() if given is None else run_of(subject__rerandomise=given)
+    assert parse_run(data).subject.rerandomise_seed == seed

@@ -579,13 +579,13 @@ WITH binned AS (
 ), shares AS (
     SELECT *, sum(n) OVER (PARTITION BY dictionary, octave) AS total FROM binned
 ), totals AS (
-    SELECT DISTINCT dictionary, octave, total FROM shares WHERE total >= 5
+    SELECT DISTINCT dictionary, octave, total FROM shares WHERE total >= 3
 )
 SELECT p.a, p.b, x.octave, x.total::BIGINT AS n_a, y.total::BIGINT AS n_b,
        coalesce((SELECT sum(least(u.n / u.total, v.n / v.total)) FROM shares u JOIN shares v USING (octave, nats)
                  WHERE u.dictionary = p.a AND v.dictionary = p.b AND u.octave = x.octave), 0) AS overlap
 FROM baseline_pairs p JOIN totals x ON x.dictionary = p.a JOIN totals y ON y.dictionary = p.b AND y.octave = x.octave;
-COMMENT ON VIEW entropy_overlap IS 'How alike the token entropies of a dictionary and a baseline are among features that fire 2^octave to 2^(octave + 1) times on the explain split: the overlap coefficient of their histograms, 1 nat a bin; strata with 5 features of both.';
+COMMENT ON VIEW entropy_overlap IS 'How alike the token entropies of a dictionary and a baseline are among features that fire 2^octave to 2^(octave + 1) times on the explain split: the overlap coefficient of their histograms, 1 nat a bin; strata with 3 features of both.';
 
 CREATE VIEW entropy_strata AS
 WITH placed AS (

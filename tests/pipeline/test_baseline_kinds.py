@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from autointerp.config import parse_run
 from autointerp.errors import UserError
 from autointerp.pipeline import run
+from autointerp.pipeline.check import check_run
 from autointerp.pipeline.prepare import prepare
 from autointerp.progress import Reporter
+from autointerp.show.compare import compare_page
+from autointerp.show.fairness import load_fairness
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 
@@ -123,6 +129,128 @@ def test_twins_are_in_no_comparison_and_another_site_is_said(store: Path) -> Non
         ("topk", "fresh", False, False), ("sae", "components", False, False), ("topk", "components", False, False),
         ("sae", "embedding", False, True), ("topk", "embedding", False, True),
     }  # fmt: skip
+
+
+# --- how fair it is: each view against the slow way ---------------------------------------------------
+
+
+def rows_by(store: Path, sql: str, *keys: str) -> dict[tuple[Any, ...], dict[str, Any]]:
+    return {tuple(row[key] for key in keys): row for row in query(store, sql)}
+
+
+def test_densities_reached_on_the_score_split(store: Path) -> None:
+    features = rows_by(store, "SELECT * FROM features", "dictionary", "feature")
+    splits = rows_by(store, "SELECT * FROM feature_splits WHERE split = 'score'", "dictionary", "feature")
+    tokens = {row["split"]: row["n_tokens"] for row in query(store, "SELECT * FROM token_splits")}
+    expected = {}
+    for (name, number), row in features.items():
+        if row["match_status"] != "matched":
+            continue
+        wanted = splits["sae", row["matched_feature"]]["n_firing"]
+        reached = splits[name, number]["n_firing"]
+        own = features["sae", row["matched_feature"]]["n_firing"] * tokens["score"] / tokens["explain"]
+        twin = features.get((f"{name}@natural", number), {})
+        expected[name, number] = (
+            row["matched_feature"], wanted, reached, abs(reached - wanted) <= max(0.1 * wanted, 3),
+            abs(own - wanted) <= max(0.1 * wanted, 3), twin.get("density"),
+        )  # fmt: skip
+    columns = ("matched_feature", "n_firing", "n_firing_baseline", "within", "own_within", "natural_density")
+    found = rows_by(store, "SELECT * FROM matched_pairs WHERE dictionary = 'sae'", "baseline", "feature")
+    assert {key: tuple(row[column] for column in columns) for key, row in found.items()} == expected
+    assert len(found) > 25
+    assert {row["within"] for row in found.values()} == {True, False}
+
+
+def test_overlap_of_token_entropy_at_equal_firing_counts(store: Path) -> None:
+    features = query(store, "SELECT * FROM features WHERE n_firing > 0")
+    found = rows_by(store, "SELECT * FROM entropy_overlap", "a", "b", "octave")
+    assert len(found) >= 3
+    for (a, b, octave), row in found.items():
+        histograms = []
+        for name, n in ((a, row["n_a"]), (b, row["n_b"])):
+            mine = [
+                math.floor(feature["token_entropy"])
+                for feature in features
+                if feature["dictionary"] == name and 2**octave <= feature["n_firing"] < 2 ** (octave + 1)
+            ]
+            assert len(mine) == n >= 3
+            histograms.append({nats: mine.count(nats) / n for nats in range(10)})
+        overlap = sum(min(histograms[0][nats], histograms[1][nats]) for nats in range(10))
+        assert row["overlap"] == pytest.approx(overlap)
+    assert max(row["overlap"] for row in found.values()) <= 1 + 1e-9
+    assert min(row["overlap"] for row in found.values()) >= 0
+
+
+def test_differences_by_token_entropy(store: Path) -> None:
+    features = rows_by(store, "SELECT * FROM features", "dictionary", "feature")
+    census = "FROM {} WHERE metric = 'pearson' AND design = 'census' AND explainer = 'lexical'"
+    scores = [score for score in query(store, census.format("score_table")) if score["value"] is not None]
+    found = query(store, census.format("entropy_strata"))
+    assert {(row["a"], row["b"]) for row in found} >= {("sae", "basis"), ("sae", "fresh"), ("topk", "embedding")}
+    paired = {row["b"] for row in query(store, "SELECT b FROM baseline_pairs WHERE paired")}
+    for row in found:
+        partners = {f["matched_feature"] for (name, _), f in features.items()
+                    if name == row["b"] and f["match_status"] == "matched"}  # fmt: skip
+        values: dict[str, list[float]] = {"a": [], "b": []}
+        for score in scores:
+            feature = features[score["dictionary"], score["feature"]]
+            if feature["token_entropy"] is None or min(math.floor(feature["token_entropy"]), 4) != row["nats"]:
+                continue
+            if score["dictionary"] == row["a"] and (row["b"] not in paired or score["feature"] in partners):
+                values["a"].append(score["value"])
+            if score["dictionary"] == row["b"] and (row["b"] not in paired or feature["match_status"] == "matched"):
+                values["b"].append(score["value"])
+        assert (row["n_a"], row["n_b"]) == (len(values["a"]), len(values["b"]))
+        assert row["difference"] == pytest.approx(np.mean(values["a"]) - np.mean(values["b"]))
+
+
+def test_the_comparison_shows_it(store: Path) -> None:
+    with open_reader(store) as reader:
+        fairness = {(row.a, row.b): row for row in load_fairness(reader, "kinds")}
+        console = Console(width=220, file=io.StringIO(), color_system=None)
+        console.print(compare_page([("kinds", reader)]))
+        assert isinstance(console.file, io.StringIO)
+        page = console.file.getvalue()
+    basis = fairness["sae", "basis"]
+    assert (basis.n_units, basis.n_features) == (32, 48)
+    assert 0 < basis.n_within < basis.n_matched
+    assert basis.natural_density is not None
+    assert basis.density is not None
+    assert basis.natural_density > basis.density
+    assert fairness["sae", "components"].n_matched == 0
+    assert "embedding (other site)" in page
+    assert "32 for 48" in page
+    assert f"{basis.n_within}/{basis.n_matched}" in page
+    line = next(line for line in page.splitlines() if line.strip().startswith("basis@natural"))
+    assert "natural density, 32 units" in line
+    worst = basis.worst[0]
+    assert f"{worst.feature} ({worst.n_firing_baseline} firings for the {worst.n_firing} of sae/" in page
+
+
+def test_a_rerandomised_subject_runs_and_is_recorded(
+    configured: Callable[..., Any], store: Path, tmp_path: Path
+) -> None:
+    base = configured()
+    subject = base.subject.model_copy(update={"rerandomise": 3})
+    config = base.model_copy(update={"subject": subject, "store": str(tmp_path / "drawn.duckdb")})
+    path = run(config, reporter=Reporter(quiet=True))
+    [drawn], [trained] = (query(file, "SELECT rerandomised, checksum FROM subjects") for file in (path, store))
+    assert (drawn["rerandomised"], trained["rerandomised"]) == (3, None)
+    assert drawn["checksum"] != trained["checksum"]
+    densities = [
+        [
+            row["density"]
+            for row in query(file, "SELECT density FROM features WHERE dictionary = 'sae' ORDER BY feature")
+        ]
+        for file in (path, store)
+    ]
+    assert len(densities[0]) == 48
+    assert densities[0] != densities[1]
+    assert query(path, "SELECT * FROM comparisons")
+    with open_reader(path) as reader:
+        assert all(check.ok for check in verify(reader))
+    reports = check_run(config, lambda _n: None)
+    assert [report.cause for report in reports] == [None, None], "poor figures are expected here"
 
 
 @pytest.mark.parametrize(
