@@ -94,6 +94,8 @@ def check(context: click.Context, run_file: str) -> None:
     with stderr_reporter().stage("checking", n, "dictionaries") as advance:
         reports = check_run(config, advance)
     page_console().print(render_reports(reports))
+    if config.subject.rerandomise_seed is not None:
+        click.echo("the subject is re-randomised: poor figures are expected of it, and refuse nothing")
     for report in reports:
         if report.cause is not None:
             click.echo(f"error: {report.dictionary}: {report.cause}", err=True)

@@ -19,6 +19,7 @@ import torch
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats import load_dictionary
+from autointerp.subject.formats.registry import FORMATS, look_up
 
 pytestmark = pytest.mark.interop
 Agree = Callable[[str, torch.Tensor, torch.Tensor], None]
@@ -326,3 +327,26 @@ def test_sparsify(
         torch.testing.assert_close(rebuilt, theirs(inputs()).sae_out.float(), rtol=1e-4, atol=1e-4)
     reads_input = transcode or skip_connection
     assert sae.hook == ("blocks.1.hook_resid_pre" if reads_input else HOOK)
+
+
+# --- the registry of release names --------------------------------------------------------------------
+
+
+def test_release_names_lead_where_sae_lens_leads() -> None:
+    directory = library("sae_lens.loading.pretrained_saes_directory")
+    n = 0
+    for release, entry in directory.get_pretrained_saes_directory().items():
+        if entry.conversion_func not in FORMATS:
+            with pytest.raises(InputError, match="which is not read"):
+                look_up(f"sae-lens:{release}/{next(iter(entry.saes_map))}")
+            continue
+        for sae_id in entry.saes_map:
+            found = look_up(f"sae-lens:{release}/{sae_id}")
+            repository, folder = directory.get_repo_id_and_folder_name(release, sae_id)
+            assert found.hub == f"hf://{repository}/{folder}"
+            assert found.scaling_factor == directory.get_norm_scaling_factor(release, sae_id)
+            overrides = dict(directory.get_config_overrides(release, sae_id))
+            overrides.pop("neuronpedia_id", None)  # a label of theirs, nothing of the dictionary
+            assert found.overrides == overrides
+            n += 1
+    assert n > 1000

@@ -44,17 +44,18 @@ class HubPath:
         return self.inside.endswith(SUFFIXES)
 
     def patterns(self) -> list[str]:
-        """What to fetch: the dictionary's files, and the settings of its run one folder up."""
+        """What to fetch: the dictionary's files, and the settings of its run one folder up. Some folders end in .pt."""
         inside = PurePosixPath(self.inside)
         folder = inside.parent if self.is_file else inside
         wanted = [folder / name for name in (NAMES[:2] if self.is_file else NAMES)] + [folder.parent / "config.json"]
+        wanted += [inside / name for name in NAMES] if self.is_file else []
         return [glob.escape(str(item)) for item in ([inside] if self.is_file else []) + wanted]
 
 
 def parse_hub(path: str) -> HubPath:
     rest, mark, revision = path.removeprefix("hf://").rstrip("/").partition("@")
     parts = rest.split("/")
-    plain = all(re.fullmatch(r"[\w.\- =+,()]+", part) and part not in (".", "..") for part in parts)
+    plain = all(re.fullmatch(r"[\w.\- =+,():]+", part) and part not in (".", "..") for part in parts)
     if len(parts) < 2 or not plain or (mark and not revision):
         raise InputError(
             f'"{path}": a hub path is hf://owner/repository/folder or hf://owner/repository/folder@revision'
@@ -94,7 +95,7 @@ def fetch(path: str) -> Path:
         reason = f"{why} and it is not in the cache" if why else f"it cannot be fetched ({first_line(error)})"
         raise InputError(f'"{path}": {reason}; download the folder and give its path') from error
     found = Path(root) / hub.inside
-    if not (found.is_file() if hub.is_file else any((found / name).is_file() for name in NAMES)):
+    if not (found.is_file() or any((found / name).is_file() for name in NAMES)):
         what = f'no file "{hub.inside}"' if hub.is_file else f'no files of a dictionary in "{hub.inside or "/"}"'
         where = f'"{hub.repository}"' + (" in the cache" if why else "")
         raise InputError(f'"{path}": {where} has {what}')
