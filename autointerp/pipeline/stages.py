@@ -18,6 +18,7 @@ import numpy as np
 from autointerp.config import RunConfig, load_run
 from autointerp.errors import StoreError
 from autointerp.extract.effects import logit_effects
+from autointerp.extract.pass_one import Summaries
 from autointerp.extract.passes import Selected
 from autointerp.pipeline import explain_stage, extract_stage
 from autointerp.pipeline.baselines import open_dictionaries
@@ -29,7 +30,7 @@ from autointerp.pipeline.prepare import Prepared, check_paths, choose_scored, pr
 from autointerp.pipeline.score_stage import ScoredExplainer, read_answers, score_dictionary, write_scores
 from autointerp.pipeline.sides import read_scores, read_side
 from autointerp.pipeline.work import CONTROLS, STAGES, Work, members
-from autointerp.progress import Reporter, stderr_reporter
+from autointerp.progress import Advance, Reporter, stderr_reporter
 from autointerp.records import SPLITS, Int64
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.writer import StoreWriter, Transaction
@@ -230,20 +231,28 @@ class _Run:
             for name, chosen in dictionaries.items():
                 n_rows[name] = transaction.append("dictionaries", extract_stage.dictionary_row(name, chosen))
             for summaries in engine.rounds():
-                for piece, summary in summaries.items():
-                    name = piece.dictionary
-                    more, seen = extract_stage.write_dictionary(
-                        transaction, name, dictionaries[name], summary, tokens, config.evidence
-                    )
-                    contexts = extract_stage.context_rows(tokens, seen - stored)
-                    n_rows[name] += more + transaction.append("contexts", contexts)
-                    stored.update(seen)
-                    advance(piece.last - piece.first)
+                n_rows += self._write_round(transaction, summaries, stored, advance)
             shared = (engine.seconds + time.monotonic() - begun) / len(missing)
             for name, [work] in missing.items():
                 self._done(transaction, work, n_rows[name], shared)
         engine.done()
         self._publish()
+
+    def _write_round(
+        self, transaction: Transaction, summaries: Summaries, stored: set[int], advance: Advance
+    ) -> Counter[str]:
+        """Rows written, by dictionary; `stored` gets the contexts. Nothing of a round is held when it returns."""
+        n_rows = Counter[str]()
+        for piece, summary in summaries.items():
+            name = piece.dictionary
+            more, seen = extract_stage.write_dictionary(
+                transaction, name, self._opened[name], summary, self.tokens, self.config.evidence
+            )
+            contexts = extract_stage.context_rows(self.tokens, seen - stored)
+            n_rows[name] += more + transaction.append("contexts", contexts)
+            stored.update(seen)
+            advance(piece.last - piece.first)
+        return n_rows
 
     def _effects(self) -> None:
         missing = self._by_dictionary("effects")

@@ -184,8 +184,10 @@ def test_whatever_the_number_of_workers(
 
 @pytest.mark.parametrize("at_once", [64, 13])
 def test_whatever_the_number_of_features_at_once(
-    at_once: int, make: Callable[..., PassOne], expected: Any, token_file: TokenFile, tmp_path: Path
-) -> None:
+    at_once: int, make: Callable[..., PassOne], expected: Any, token_file: TokenFile, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(grams, "BUFFER", 100)  # filled at other times than with all features
     work = run(make(at_once=at_once, folder=tmp_path))
     assert len(work.rounds) == -(-sum(plan.n_features for plan in work.plans.values()) // at_once) > 1
     same(rows_of(work.finished(), token_file), expected)
