@@ -115,7 +115,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class FeatureWindows:
-    """The score split's firing windows kept for one feature, and the numbers that weigh them."""
+    """The firing windows of the select or score split kept for one feature, and the numbers that weigh them."""
 
     feature: int
     n_windows: int  # N: windows of the split with at least one scored token
@@ -125,6 +125,26 @@ class FeatureWindows:
     maximum: Float32  # [K] largest activation in the window
     u: Float64  # [K] hash01(seed, feature, window)
     truth: Float32  # [K, L] activations, 0 where silent or not scored
+
+
+@dataclass(frozen=True)
+class ShownExemplar:
+    """An exemplar as an explainer is shown it: L tokens around its peak, after up to `left` tokens of context."""
+
+    feature: int
+    split: str
+    stratum: str
+    rank: int
+    context: int
+    start: int  # position of the first of its tokens in the context
+    peak: int  # index in `tokens` of the token that it was chosen for
+    low: float | None  # activations of its stratum, where it is a quantile or an interval
+    high: float | None
+    probability: float
+    before: Int32  # [left or fewer] tokens of the context that end where it begins; their activations are not kept
+    tokens: Int32  # [L]
+    scored: Bool  # [L] False at special tokens
+    activations: Float32  # [L] 0 where silent
 
 
 @dataclass(frozen=True)

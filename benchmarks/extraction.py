@@ -146,7 +146,7 @@ def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict
             lambda: summarise(
                 subject, tokens, {"sae": chosen}, everything,
                 seed=0, top=evidence.top, score_windows=evidence.score_windows, random=evidence.random,
-                progress=turns,
+                select_windows=evidence.select_windows, left=evidence.left_of(tokens.window), progress=turns,
             )
         )  # fmt: skip
         floor.pay()
@@ -164,8 +164,10 @@ def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict
                     inserts.append("vocab", extract_stage.vocab_rows(subject, tokens))
                     inserts.append("token_splits", extract_stage.split_rows(tokens))
                     inserts.append("runs", run_row(tokens))
-                    rows, contexts = extract_stage.pool_rows(tokens, 0)
-                    inserts.append("pool", rows)
+                    contexts: set[int] = set()
+                    for rows, seen in extract_stage.pool_rows(tokens, 0):
+                        inserts.append("pool", rows)
+                        contexts |= seen
                     inserts.append("dictionaries", extract_stage.dictionary_row("sae", chosen))
                     contexts |= extract_stage.write_dictionary(
                         cast("Transaction", inserts), "sae", chosen, summaries["sae"], tokens, evidence

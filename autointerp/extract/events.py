@@ -8,6 +8,7 @@ tokens, padding, dropped windows, contexts not asked for) are left out.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -34,6 +35,8 @@ class Rows:
     previous: Tensor  # int64, -1 at position 0
     split: Tensor  # int64, index into SPLITS
     window: Tensor  # int64, context * windows per context + index
+    shown_from: Tensor  # int64, in the context: the stretch around the place that may be shown
+    shown_to: Tensor  # int64, its end
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,20 @@ class Events:
     def position_of(self, event: Tensor) -> Tensor:
         """int32"""
         return self.rows.position[self.row[event]].int()
+
+    @cached_property
+    def _place(self) -> Tensor:
+        """(feature, row) as one number, rising; of one split only."""
+        return self.feature * len(self.rows.position) + self.row
+
+    def around(self, event: Tensor, left: int, length: int) -> tuple[Tensor, Tensor]:
+        """The events of the same feature in the span (`centred`) around each event: the first, and how many."""
+        row = self.row[event]
+        position = self.rows.position[row]
+        start, stop = centred(position, self.rows.shown_from[row], self.rows.shown_to[row], left, length)
+        place = self._place[event] - position  # of the context's first token
+        first = torch.searchsorted(self._place, place + start)
+        return first, torch.searchsorted(self._place, place + stop) - first
 
     @property
     def window_number(self) -> Tensor:
@@ -109,6 +126,15 @@ class Events:
             event_bounds=(),
             window_bounds=(),
         )
+
+
+def centred(place: Tensor, first: Tensor, stop: Tensor, left: int, length: int) -> tuple[Tensor, Tensor]:
+    """The span of up to `length` tokens that shows a place: `left` before it where the stretch has them; (start, end).
+
+    At the ends of the stretch [first, stop) it is moved inwards, and cut where the stretch is shorter.
+    """
+    start = torch.maximum(torch.minimum(place - left, stop - length), first)
+    return start, torch.minimum(start + length, stop)
 
 
 @torch.inference_mode()
@@ -167,6 +193,7 @@ def _rows(contexts: Int64, tokens: TokenFile, device: torch.device) -> Rows:
         tokens.previous(contexts),
         np.repeat(tokens.split[contexts], length),
         window,
+        *tokens.shown_runs(contexts),
     )
     return Rows(*(torch.from_numpy(column.astype(np.int64).reshape(-1)).to(device) for column in columns))
 

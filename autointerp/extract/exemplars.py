@@ -1,11 +1,15 @@
 """From what the summary kept to exemplars: windows with a stratum, an order and an inclusion probability.
 
-    top             one window a context, strongest first
+    top             one a context, strongest first
     quantile_NN     firing tokens by quantile of the positive activations, 00 the weakest
     interval_NN     firing tokens by equal-width interval of activation / maximum, 00 the weakest
     random          windows of the shared pool, whether the feature fires there or not
-    near_miss       silent windows of the pool that hold one of the feature's heaviest tokens
-    T, F            score split: the top windows; a uniform sample of the other firing windows
+    near_miss       one of the feature's heaviest tokens in a window of the pool, where all that is shown is silent
+    T, F            select and score split: the top windows; a uniform sample of the other firing windows
+
+Random, T and F show the window that was drawn. The others show a span of as many tokens around the token that
+they were chosen for, most of it before: a feature is a function of what stands before. The span may cross the
+borders of windows, and holds all activations there; it ends where the context or a dropped window does.
 
 Quantile and interval strata are filled from the reservoirs of tokens by octave: each kept token stands
 for (tokens in the octave / tokens kept) tokens; the quantiles are those of this weighted sample; within
@@ -23,18 +27,21 @@ import torch
 from torch import Tensor
 
 from autointerp.config import Evidence
+from autointerp.extract.events import centred
 from autointerp.extract.keeper import Kept
 from autointerp.extract.segments import rank_in_run, sort_by
 from autointerp.extract.statistics import OCTAVES, PER_OCTAVE, octave
-from autointerp.extract.summary import EXPLAIN, SCORE, Summary, random_key, window_key
+from autointerp.extract.summary import EXPLAIN, Summary, random_key, window_key
 from autointerp.hashing import hash64, stream_key
-from autointerp.records import GramTable, Int32, Int64
+from autointerp.records import SPLITS, Bool, GramTable, Int32, Int64, Split
 from autointerp.subject.tokens import TokenFile
 
 SCALE = float(1 << 63)
 NEVER = (1 << 63) - 1
 BLOCK_VALUES = 1 << 19
 """Features x windows of the pool, and windows of the score split, that are worked on at once."""
+SPANS_AT_ONCE = 1 << 13
+"""Contexts with a dropped window that are looked at together."""
 NEAR_MISS_TOKENS = 20
 """A near miss holds one of this many heaviest tokens of the feature."""
 
@@ -47,7 +54,9 @@ class Exemplars:
     split: str
     stratum: list[str]
     rank: Int64
-    window: Int64
+    window: Int64  # the window that was drawn, or that holds the peak
+    start: Int32  # first token shown, position in the context
+    n_tokens: Int32  # tokens shown
     peak: Int32
     low: np.ndarray
     high: np.ndarray
@@ -80,12 +89,37 @@ def _numbers(summary: Summary, kept: Kept) -> Int64:
     return np.asarray(kept.feature.long().cpu().numpy() + summary.plan.first)
 
 
+def _whole_windows(tokens: TokenFile, window: Int64) -> tuple[Int32, Int32]:
+    """First token and number of tokens of windows; the padding after a short context is none."""
+    context = window // tokens.windows_per_context
+    start = (window % tokens.windows_per_context) * tokens.window
+    length = np.minimum(tokens.n_valid[context] - start, tokens.window)
+    return start.astype(np.int32), length.astype(np.int32)
+
+
+def _spans(summary: Summary, tokens: TokenFile, window: Int64, peak: np.ndarray) -> tuple[Int32, Int32]:
+    """First token and number of tokens of the spans around `peak`."""
+    context = window // tokens.windows_per_context
+    first, stop = np.zeros(len(window), dtype=np.int64), tokens.n_valid[context].astype(np.int64)
+    cut = np.flatnonzero(tokens.has_dropped[context])
+    for part in range(0, len(cut), SPANS_AT_ONCE):
+        rows = cut[part : part + SPANS_AT_ONCE]
+        which, of = np.unique(context[rows], return_inverse=True)
+        first[rows], stop[rows] = (side[of, peak[rows]] for side in tokens.shown_runs(which))
+    place, low, high = (torch.from_numpy(column) for column in (peak.astype(np.int64), first, stop))
+    start, end = centred(place, low, high, summary.plan.left, summary.plan.window)
+    return start.int().numpy(), (end - start).int().numpy()
+
+
 def _from_kept(
-    summary: Summary, kept: Kept, split: str, stratum: list[str], rank: Tensor, probability: np.ndarray, u: np.ndarray,
-    low: np.ndarray | None = None, high: np.ndarray | None = None,
+    summary: Summary, kept: Kept, shown: tuple[Int32, Int32], split: str, stratum: list[str], rank: Tensor,
+    probability: np.ndarray, u: np.ndarray, low: np.ndarray | None = None, high: np.ndarray | None = None,
 ) -> Exemplars:  # fmt: skip
+    """`shown`: first token and number of tokens of each."""
     empty = np.full(len(kept.group), np.nan)
     return Exemplars(
+        start=shown[0],
+        n_tokens=shown[1],
         feature=_numbers(summary, kept),
         split=split,
         stratum=stratum,
@@ -109,12 +143,13 @@ def explain_exemplars(
     top = summary.top.kept()
     u = hash64(window_key(summary.plan.seed), _numbers(summary, top), top.window.cpu().numpy()) / SCALE
     if len(u):
-        yield _from_kept(summary, top, "explain", ["top"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
-    yield from _token_strata(summary, evidence)
+        shown = _spans(summary, tokens, top.window.cpu().numpy(), top.peak.cpu().numpy())
+        yield _from_kept(summary, top, shown, "explain", ["top"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
+    yield from _token_strata(summary, tokens, evidence)
     yield from _pool_strata(summary, tokens, heavy, evidence, features)
 
 
-def _token_strata(summary: Summary, evidence: Evidence) -> Iterator[Exemplars]:
+def _token_strata(summary: Summary, tokens: TokenFile, evidence: Evidence) -> Iterator[Exemplars]:
     kept = summary.octaves.kept()
     if len(kept.group) == 0:
         return
@@ -137,7 +172,7 @@ def _token_strata(summary: Summary, evidence: Evidence) -> Iterator[Exemplars]:
     ):
         if n and each:
             bucket = (position.double() * n).long().clamp(0, n - 1)
-            yield _smallest_in_buckets(summary, kept, name, n, each, bucket, weight, maximum)
+            yield _smallest_in_buckets(summary, tokens, kept, name, n, each, bucket, weight, maximum)
 
 
 def descending_free(value: Tensor) -> Tensor:
@@ -146,8 +181,9 @@ def descending_free(value: Tensor) -> Tensor:
 
 
 def _smallest_in_buckets(
-    summary: Summary, kept: Kept, name: str, n: int, each: int, bucket: Tensor, weight: Tensor, maximum: Tensor
-) -> Exemplars:
+    summary: Summary, tokens: TokenFile, kept: Kept, name: str, n: int, each: int, bucket: Tensor, weight: Tensor,
+    maximum: Tensor,
+) -> Exemplars:  # fmt: skip
     group = kept.feature.long() * n + bucket
     order = sort_by(group, kept.key)
     rank = rank_in_run(group[order])
@@ -164,9 +200,11 @@ def _smallest_in_buckets(
         low = empty.scatter_reduce(0, group, kept.peak_value, "amin")[group[chosen]].cpu().numpy()
         high = (-empty).scatter_reduce(0, group, kept.peak_value, "amax")[group[chosen]].cpu().numpy()
     numbers = bucket[chosen].cpu().tolist()
+    taken = kept.take(chosen)
     return _from_kept(
         summary,
-        kept.take(chosen),
+        taken,
+        _spans(summary, tokens, taken.window.cpu().numpy(), taken.peak.cpu().numpy()),
         "explain",
         [f"{name}_{number:02d}" for number in numbers],
         rank,
@@ -181,33 +219,38 @@ def _pool_strata(
     summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: Evidence, features: Int64
 ) -> Iterator[Exemplars]:
     """Random windows and near misses, from the shared pool."""
-    pool = summary.explain_pool.pool.cpu().numpy()
+    pool = summary.pool.cpu().numpy()
     if len(pool) == 0 or len(features) == 0:
         return
     kept = summary.random.kept()
     start = np.searchsorted(kept.feature.cpu().numpy(), np.arange(summary.plan.n_features + 1))
     holders = _Holders(tokens, pool, summary.plan.d_vocab)
+    beside = _Beside(summary, tokens, pool)
     share = len(pool) / len(tokens.scored_windows("explain"))
     blocks = np.array_split(features, -(-len(features) * len(pool) // BLOCK_VALUES))
     for block in blocks:
-        yield _pool_block(summary, kept, start, holders, share, tokens, heavy, evidence, block)
+        yield _pool_block(summary, kept, start, holders, beside, share, tokens, heavy, evidence, block)
 
 
 def _pool_block(
-    summary: Summary, kept: Kept, start: Int64, holders: _Holders, share: float, tokens: TokenFile, heavy: GramTable,
-    evidence: Evidence, features: Int64,
+    summary: Summary, kept: Kept, start: Int64, holders: _Holders, beside: _Beside, share: float, tokens: TokenFile,
+    heavy: GramTable, evidence: Evidence, features: Int64,
 ) -> Exemplars:  # fmt: skip
     pool = holders.pool
-    fires = summary.explain_pool.fires(features)
+    fires_near = summary.explain_pool.fires(features)
+    fires = fires_near[:, beside.own]
     # Of the windows where a feature fires, `kept` holds those of smallest hash: the ones chosen here come first.
     numbers = features[:, None] + summary.plan.first
     u_random = hash64(random_key(summary.plan.seed), numbers, pool)
     chosen = _smallest(u_random, evidence.random)
     active = np.take_along_axis(fires, chosen, axis=1)
     item = np.where(active, start[features][:, None] + np.cumsum(active, axis=1) - 1, -1)
-    # Near misses: silent windows that hold a heavy token, chosen for the heaviest.
+    # Near misses: silent windows that hold a heavy token, chosen for the heaviest; silent too where the span around
+    # it reaches into the window before or after.
     held_at = holders.positions(heavy, features)
     near = (held_at >= 0) & ~fires
+    row, column = near.nonzero()
+    near[row, column] = ~beside.fires(fires_near, row, column, held_at[row, column])
     u_near = hash64(stream_key(summary.plan.seed, "near miss"), numbers, pool)
     missed = _smallest(np.where(near, u_near, np.uint64(NEVER)), evidence.near_miss)
     n_near = near.sum(axis=1, keepdims=True)
@@ -233,7 +276,9 @@ def _pool_block(
     length = np.zeros(len(window), dtype=np.int32)
     length[fired] = mine.length.cpu().numpy()
     empty = np.full(len(window), np.nan)
+    first, n_tokens = _whole_windows(tokens, window)
     is_near = np.broadcast_to(np.arange(both.shape[1]) >= chosen.shape[1], both.shape)[is_row]
+    first[is_near], n_tokens[is_near] = _spans(summary, tokens, window[is_near], peak[is_near])
     rank = np.concatenate([np.arange(chosen.shape[1]), np.arange(missed.shape[1])])
     return Exemplars(
         feature=np.broadcast_to(numbers, both.shape)[is_row],
@@ -241,6 +286,8 @@ def _pool_block(
         stratum=np.array(["random", "near_miss"])[is_near.astype(int)].tolist(),
         rank=np.broadcast_to(rank, both.shape)[is_row],
         window=window,
+        start=first,
+        n_tokens=n_tokens,
         peak=peak,
         low=empty,
         high=empty,
@@ -258,6 +305,38 @@ def _smallest(u: np.ndarray, n: int) -> Int64:
     some = np.argpartition(u, n - 1, axis=1)[:, :n] if n else np.zeros((len(u), 0), dtype=np.int64)
     order = np.argsort(np.take_along_axis(u, some, axis=1), axis=1)
     return np.take_along_axis(some, order, axis=1)
+
+
+class _Beside:
+    """Which other window of a context the span around a token of a pool window reaches into."""
+
+    def __init__(self, summary: Summary, tokens: TokenFile, pool: Int64) -> None:
+        near = summary.explain_pool.pool.cpu().numpy()
+        self._window = tokens.window
+        self._per_context = tokens.windows_per_context
+        self._pool = pool
+        self.own = np.searchsorted(near, pool)
+        """Places of the pool's windows among those of `Summary.explain_pool`."""
+        column = np.arange(self._window)
+        window = np.repeat(pool, self._window)
+        place = np.repeat(pool % self._per_context * self._window, self._window) + np.tile(column, len(pool))
+        inside = place < tokens.n_valid[window // self._per_context]
+        start, length = _spans(summary, tokens, window, np.where(inside, place, 0))
+        context = window - window % self._per_context
+        low, high = context + start // self._window, context + (start + np.maximum(length, 1) - 1) // self._window
+        other = np.where(low != window, low, high)
+        found = np.minimum(np.searchsorted(near, other), len(near) - 1)
+        reaches = inside & (other != window) & (near[found] == other)
+        self._other = np.where(reaches, found, -1).reshape(len(pool), self._window)  # [pool, window]
+
+    def fires(self, near: Bool, row: Int64, column: Int64, place: Int64) -> Bool:
+        """Whether a feature fires in the window that the span around `place` of a pool window reaches into.
+
+        `near` [features, windows of explain_pool]; `row` a feature, `column` a pool window.
+        """
+        offset = place - self._pool[column] % self._per_context * self._window
+        other = self._other[column, offset]
+        return np.asarray((other >= 0) & near[row, other])
 
 
 class _Holders:
@@ -287,18 +366,23 @@ class _Holders:
         return found
 
 
-def score_exemplars(summary: Summary) -> Iterator[Exemplars]:
-    """T: the top windows of the score split. F: uniform among the other firing windows, by rising u."""
-    top, firing = summary.score_top.kept(), summary.score_firing.kept()
+def held_out_exemplars(summary: Summary, tokens: TokenFile, split: Split) -> Iterator[Exemplars]:
+    """T: the top windows of the select or score split. F: uniform among the other firing windows, by rising u."""
+    keepers = {
+        "select": (summary.select_top, summary.select_firing),
+        "score": (summary.score_top, summary.score_firing),
+    }[split]
+    top, firing = (keeper.kept() for keeper in keepers)
     if len(top.group) == 0:
         return
     u = hash64(window_key(summary.plan.seed), _numbers(summary, top), top.window.cpu().numpy()) / SCALE
-    yield _from_kept(summary, top, "score", ["T"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
+    shown = _whole_windows(tokens, top.window.cpu().numpy())
+    yield _from_kept(summary, top, shown, split, ["T"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
     most = int(max(top.window.max(), firing.window.max())) + 1
     is_top = torch.isin(firing.group * most + firing.window, top.group * most + top.window)
     others = (~is_top).nonzero().squeeze(1)
     n_top = torch.bincount(top.group, minlength=summary.plan.n_features)
-    n_others = summary.statistics.n_firing_windows[SCORE] - n_top
+    n_others = summary.statistics.n_firing_windows[SPLITS.index(split)] - n_top
     n_kept = torch.bincount(firing.group[others], minlength=summary.plan.n_features)
     share = n_kept / n_others.clamp(min=1)
     rank = rank_in_run(firing.group[others])
@@ -307,4 +391,5 @@ def score_exemplars(summary: Summary) -> Iterator[Exemplars]:
         some = firing.take(others[portion])
         probability = share[some.group].double().cpu().numpy()
         u = some.key.cpu().numpy() / SCALE
-        yield _from_kept(summary, some, "score", ["F"] * len(u), rank[portion], probability, u)
+        shown = _whole_windows(tokens, some.window.cpu().numpy())
+        yield _from_kept(summary, some, shown, split, ["F"] * len(u), rank[portion], probability, u)

@@ -61,17 +61,26 @@ class Keeper:
         """Indices of the candidates that can still enter: few, once the groups are full."""
         return (key < self.limit[group]).nonzero().squeeze(1)
 
-    def add(self, events: Events, window: Tensor, group: Tensor, key: Tensor, event: Tensor | None = None) -> None:
-        """Offers windows of `events`, [n] each; `event` is what each is chosen for, if not its largest activation."""
+    def add(
+        self, events: Events, window: Tensor, group: Tensor, key: Tensor, event: Tensor | None = None,
+        span: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Offers windows of `events`, [n] each; `event` is what each is chosen for, if not its largest activation.
+
+        Their activations are kept, or, with `span` (tokens before the event, tokens in all), those around the event.
+        """
         length = events.window_length[window]
         inner = gather_runs(events.window_start[window], length)
-        value, place = events.value[inner], events.position_of(inner)
         if event is None:
             ids = torch.repeat_interleave(
                 torch.arange(len(window), device=window.device), length, output_size=len(inner)
             )
-            peaks = (value == events.window_max[window][ids]).nonzero().squeeze(1)
+            peaks = (events.value[inner] == events.window_max[window][ids]).nonzero().squeeze(1)
             event = inner[peaks[run_starts(ids[peaks])]]  # the first of equals
+        if span is not None:
+            start, length = events.around(event, *span)
+            inner = gather_runs(start, length)
+        value, place = events.value[inner], events.position_of(inner)
         self._parts.append(
             Kept(
                 group=group,

@@ -20,7 +20,7 @@ from autointerp.extract.events import encode_events, events_of
 from autointerp.extract.shards import Piece, Shard
 from autointerp.extract.spool import Spool
 from autointerp.extract.state import put_back, take
-from autointerp.extract.summary import EXPLAIN, EXPLAIN_POOL, SCORE_POOL, Summary, SummaryPlan, pool_windows
+from autointerp.extract.summary import EXPLAIN, Pools, Summary, SummaryPlan
 from autointerp.records import Int64
 from autointerp.subject.activations import INNER, contexts_of_inner, iterate_activations
 from autointerp.subject.dictionary import Dictionary
@@ -51,8 +51,7 @@ class PassOne:
         self.shards, self.rounds = shards, rounds
         self._spool = None if len(rounds) == 1 else Spool(spool_folder or Path(), rounds, INNER * tokens.context_length)
         seed = next(iter(plans.values())).seed
-        self._explain_pool = torch.from_numpy(pool_windows(tokens, "explain", seed, EXPLAIN_POOL)).to(subject.device)
-        self._score_pool = torch.from_numpy(pool_windows(tokens, "score", seed, SCORE_POOL)).to(subject.device)
+        self._pools = Pools.of(tokens, seed, subject.device)
         self.summaries = self.empty(0)
         self.next_context = shards[0].first
 
@@ -69,7 +68,7 @@ class PassOne:
     def _summary(self, piece: Piece) -> Summary:
         plan = self.plans[piece.dictionary]
         mine = replace(plan, first=piece.first, n_features=piece.last - piece.first, n_all=plan.n_features)
-        return Summary(mine, self._explain_pool, self._score_pool, self.subject.device)
+        return Summary(mine, self._pools, self.subject.device)
 
     def run(self, batch_size: int, contexts: Int64 | None = None) -> Iterator[int]:
         """Goes on to the end of the shards; yields the scored tokens of each inner batch when they are added.

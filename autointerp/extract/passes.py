@@ -67,14 +67,22 @@ def summarise(
     progress: Progress,
     batch_size: int = INNER,
     random: int = EXPLAIN_POOL,
+    select_windows: int = 64,
+    left: int = 0,
 ) -> dict[str, Summary]:
     """Pass 1 over `contexts` (all of them, or some: summaries merge), all features at once.
 
-    `random`: how many random windows will be asked for, at most; their activations take memory.
+    `random`: how many random windows will be asked for, at most; their activations take memory. `left`: tokens
+    before the peak of an exemplar that are shown.
     """
     placed = on_device(dictionaries, subject.device)
     widths = {name: dictionary.n_features for name, (dictionary, _) in placed.items()}
-    plans = {name: SummaryPlan(n, subject.d_vocab, seed, top, score_windows, random) for name, n in widths.items()}
+    plans = {
+        name: SummaryPlan(
+            n, subject.d_vocab, seed, top, score_windows, random, select_windows, tokens.window, left
+        )
+        for name, n in widths.items()
+    }  # fmt: skip
     rounds = cut_rounds(widths, sum(widths.values()))
     work = PassOne(subject, tokens, placed, plans, cut_shards(tokens.n_contexts, tokens.context_length), rounds)
     for n in work.run(batch_size, contexts):

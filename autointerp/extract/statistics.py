@@ -18,17 +18,19 @@ from autointerp.records import SPLITS, Float64, Int64
 
 LOWEST, OCTAVES, PER_OCTAVE = -16, 32, 8
 LINEAR_BINS = 16
+POSITION_BINS = 16
 
 
 @dataclass
 class Statistics:
-    """Sums by (split, feature); shapes [3, F], the histogram [3, F, 256]."""
+    """Sums by (split, feature); shapes [3, F], the histograms [3, F, 256] and [3, F, 16]."""
 
     n_firing_windows: Tensor  # int64
     total: Tensor  # float64, sum of the activations
     total2: Tensor  # float64, sum of their squares
     maximum: Tensor  # float32
     histogram: Tensor  # int32
+    positions: Tensor  # int32, firings by place in the context: bin of place p is p * 16 // context length
     shard_total: Tensor
     shard_total2: Tensor
     """Sums over the shard under way: added up in the order of the shards, they are the same to the last bit whoever did
@@ -43,6 +45,7 @@ class Statistics:
             total2=torch.zeros(shape, dtype=torch.float64, device=device),
             maximum=torch.zeros(shape, dtype=torch.float32, device=device),
             histogram=torch.zeros((*shape, OCTAVES * PER_OCTAVE), dtype=torch.int32, device=device),
+            positions=torch.zeros((*shape, POSITION_BINS), dtype=torch.int32, device=device),
             shard_total=torch.zeros(shape, dtype=torch.float64, device=device),
             shard_total2=torch.zeros(shape, dtype=torch.float64, device=device),
         )
@@ -54,7 +57,10 @@ class Statistics:
         self.shard_total2[split].index_add_(0, feature, value.square_())
         self.maximum[split].scatter_reduce_(0, events.window_feature, events.window_max, "amax")
         bins = fine_bin(events.value).add_(feature, alpha=OCTAVES * PER_OCTAVE)
-        self.histogram[split].view(-1).index_add_(0, bins, torch.ones_like(bins, dtype=torch.int32))
+        one = torch.ones_like(bins, dtype=torch.int32)
+        self.histogram[split].view(-1).index_add_(0, bins, one)
+        bins = position_bins(events.rows.position)[events.row].add_(feature, alpha=POSITION_BINS)
+        self.positions[split].view(-1).index_add_(0, bins, one)
         windows = torch.ones_like(events.window_feature)
         self.n_firing_windows[split].index_add_(0, events.window_feature, windows)
 
@@ -69,9 +75,14 @@ class Statistics:
             shard.zero_()
 
     def merge(self, other: Statistics) -> None:
-        for name in ("n_firing_windows", "total", "total2", "histogram"):
+        for name in ("n_firing_windows", "total", "total2", "histogram", "positions"):
             getattr(self, name).add_(getattr(other, name))
         torch.maximum(self.maximum, other.maximum, out=self.maximum)
+
+
+def position_bins(position: Tensor) -> Tensor:
+    """0 .. 15 for each row of an inner batch, whose last row is the last place of a context."""
+    return position * POSITION_BINS // (position[-1] + 1)
 
 
 def octave(value: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
     all splits      statistics
     explain split   mass by token and by pair; top windows, one a context; a small reservoir of firing
                     tokens in each octave of activation; the windows of a shared random pool
-    score split     the top windows; a reservoir of firing windows; in which pool windows a feature fires
+    select, score   the top windows; a reservoir of firing windows; in which pool windows a feature fires
 
 Which windows are in a pool is known from the tokens alone, before anything is run.
 """
@@ -27,13 +27,12 @@ from autointerp.hashing import stream_key
 from autointerp.records import SPLITS, Int64, Split
 from autointerp.subject.tokens import TokenFile
 
-EXPLAIN, SCORE = SPLITS.index("explain"), SPLITS.index("score")
+EXPLAIN, SELECT, SCORE = (SPLITS.index(split) for split in SPLITS)
 OCTAVE_RESERVOIR = 32
 """Firing tokens kept in each octave of a feature's activations (explain split)."""
-TOP_SCORED = 20
-"""Windows of highest maximum kept on the score split."""
-EXPLAIN_POOL = 2_000
-SCORE_POOL = 20_000
+TOP_SCORED, TOP_SELECTED = 20, 10
+"""Windows of highest maximum kept on the score and on the select split."""
+EXPLAIN_POOL, SELECT_POOL, SCORE_POOL = 2_000, 4_000, 20_000
 """Windows in the shared pools, at most."""
 
 
@@ -48,6 +47,11 @@ class SummaryPlan:
     score_windows: int
     random: int
     """Windows of the explain pool kept of a feature, where it fires in them: those of smallest hash."""
+    select_windows: int
+    window: int
+    """Tokens of a window, and of the span that an exemplar of the explain split shows around its peak."""
+    left: int
+    """Tokens of that span before the peak."""
     first: int = 0
     n_all: int = 0
     """Features of the whole dictionary; 0: these are all."""
@@ -64,10 +68,39 @@ def pool_windows(tokens: TokenFile, split: Split, seed: int, size: int) -> Int64
     return np.sort(windows[np.argsort(u, kind="stable")[:size]])
 
 
+@dataclass(frozen=True)
+class Pools:
+    """The shared windows of each split, by number, rising."""
+
+    explain: Tensor
+    beside: Tensor
+    """Those of the explain split and the windows before and after them: a span around a token reaches into these."""
+    select: Tensor
+    score: Tensor
+
+    @classmethod
+    def of(cls, tokens: TokenFile, seed: int, device: torch.device) -> Pools:
+        explain = pool_windows(tokens, "explain", seed, EXPLAIN_POOL)
+        parts = (
+            explain,
+            with_neighbours(tokens, explain),
+            pool_windows(tokens, "select", seed, SELECT_POOL),
+            pool_windows(tokens, "score", seed, SCORE_POOL),
+        )
+        return cls(*(torch.from_numpy(part).to(device) for part in parts))
+
+
+def with_neighbours(tokens: TokenFile, windows: Int64) -> Int64:
+    """These windows and those before and after them in their contexts, rising."""
+    index = windows % tokens.windows_per_context
+    before, after = windows[index > 0] - 1, windows[index < tokens.windows_per_context - 1] + 1
+    return np.unique(np.concatenate([windows, before, after]))
+
+
 class Summary:
     """The summary of one dictionary, or of a range of its features; inside, features are numbered from 0."""
 
-    def __init__(self, plan: SummaryPlan, explain_pool: Tensor, score_pool: Tensor, device: torch.device) -> None:
+    def __init__(self, plan: SummaryPlan, pools: Pools, device: torch.device) -> None:
         self.plan = plan
         n = plan.n_features
         self.statistics = Statistics.empty(n, device)
@@ -78,7 +111,12 @@ class Summary:
         self.octaves = Keeper(n * OCTAVES, OCTAVE_RESERVOIR, device)
         self.score_top = Keeper(n, TOP_SCORED, device)
         self.score_firing = Keeper(n, plan.score_windows, device)
-        self.explain_pool, self.score_pool = PoolFiring(n, explain_pool), PoolFiring(n, score_pool)
+        self.select_top = Keeper(n, TOP_SELECTED, device)
+        self.select_firing = Keeper(n, plan.select_windows, device)
+        self.pool = pools.explain
+        self._in_pool = torch.isin(pools.beside, pools.explain)
+        self.explain_pool, self.score_pool = PoolFiring(n, pools.beside), PoolFiring(n, pools.score)
+        self.select_pool = PoolFiring(n, pools.select)
         self.random = Keeper(n, plan.random, device)
 
     def add(self, events: Events, n_explain: int | None = None) -> None:
@@ -96,8 +134,10 @@ class Summary:
                 self.statistics.add(mine, split)
                 if split == EXPLAIN:
                     self._add_explain(mine)
+                if split == SELECT:
+                    self._add_held_out(mine, self.select_top, self.select_firing, self.select_pool)
                 if split == SCORE:
-                    self._add_score(mine)
+                    self._add_held_out(mine, self.score_top, self.score_firing, self.score_pool)
         self._grams.passed(events.count(EXPLAIN) if n_explain is None else n_explain)
 
     def _number(self, feature: Tensor) -> Tensor:
@@ -115,34 +155,37 @@ class Summary:
         ids = run_ids(starts, len(fits))
         best = torch.full_like(starts, torch.iinfo(torch.int64).max).scatter_reduce_(0, ids, key[fits], "amin")
         fits = fits[key[fits] == best[ids]]
-        self.top.add(events, fits, feature[fits], key[fits])
+        span = (self.plan.left, self.plan.window)
+        self.top.add(events, fits, feature[fits], key[fits], span=span)
 
         # Reservoir of firing tokens by octave: the smallest hashes of (feature, context, position).
         key = hash64(stream_key(self.plan.seed, "token"), self._number(events.feature), events.context, events.position)
         group = octave(events.value).add_(events.feature, alpha=OCTAVES)
         event = self.octaves.fits(group, key)
         of_event = torch.searchsorted(events.window_start, event, right=True) - 1
-        self.octaves.add(events, of_event, group[event], key[event], event)
+        self.octaves.add(events, of_event, group[event], key[event], event, span)
 
-        # The pool: where it fires, and the windows of smallest hash.
+        # The pool: where it fires, there and beside it, and the windows of smallest hash.
         number = self.explain_pool.numbers(rows.window)[events.window_row]
-        in_pool = (number >= 0).nonzero().squeeze(1)
-        self.explain_pool.add(feature[in_pool], number[in_pool])
+        near_pool = (number >= 0).nonzero().squeeze(1)
+        self.explain_pool.add(feature[near_pool], number[near_pool])
+        in_pool = near_pool[self._in_pool[number[near_pool]]]
         key = hash64(random_key(self.plan.seed), self._number(feature[in_pool]), window[in_pool])
         fits = self.random.fits(feature[in_pool], key)
         self.random.add(events, in_pool[fits], feature[in_pool[fits]], key[fits])
 
-    def _add_score(self, events: Events) -> None:
+    def _add_held_out(self, events: Events, top: Keeper, firing: Keeper, pool: PoolFiring) -> None:
+        """Select and score split: the same kinds of windows, in other numbers."""
         feature, window = events.window_feature, events.window_number
         key = descending(events.window_max) | window
-        fits = self.score_top.fits(feature, key)
-        self.score_top.add(events, fits, feature[fits], key[fits])
+        fits = top.fits(feature, key)
+        top.add(events, fits, feature[fits], key[fits])
         key = hash64(window_key(self.plan.seed), self._number(feature), window)
-        fits = self.score_firing.fits(feature, key)
-        self.score_firing.add(events, fits, feature[fits], key[fits])
-        number = self.score_pool.numbers(events.rows.window)[events.window_row]
+        fits = firing.fits(feature, key)
+        firing.add(events, fits, feature[fits], key[fits])
+        number = pool.numbers(events.rows.window)[events.window_row]
         in_pool = (number >= 0).nonzero().squeeze(1)
-        self.score_pool.add(feature[in_pool], number[in_pool])
+        pool.add(feature[in_pool], number[in_pool])
 
     def merge(self, other: Summary) -> None:
         """Takes in the summary of other shards; of later ones, where grams were pruned (`grams.py`)."""
@@ -151,21 +194,15 @@ class Summary:
         self.statistics.merge(other.statistics)
         for name in ("tokens", "pairs"):
             getattr(self, name).merge(getattr(other, name))
-        for name in ("top", "octaves", "score_top", "score_firing", "random"):
+        for name in ("top", "octaves", "random", "select_top", "select_firing", "score_top", "score_firing"):
             getattr(self, name).merge(getattr(other, name))
-        self.explain_pool.merge(other.explain_pool)
-        self.score_pool.merge(other.score_pool)
+        for name in ("explain_pool", "select_pool", "score_pool"):
+            getattr(self, name).merge(getattr(other, name))
 
     def end_shard(self) -> None:
         """The next events are of another shard, or there are none."""
         self.statistics.end_shard()
         self._grams.end_shard()
-
-    def pool_firing(self) -> tuple[Int64, Int64]:
-        """CSR `(start [F + 1], pool number)`: the score pool's windows in which each feature fires, rising."""
-        parts = list(self.score_pool.by_feature(np.arange(self.plan.n_features)))
-        lengths = np.concatenate([np.diff(start) for start, _ in parts])
-        return np.concatenate([[0], np.cumsum(lengths)]), np.concatenate([number for _, number in parts])
 
 
 def random_key(seed: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -14,13 +14,13 @@ import torch
 
 from autointerp.config import Evidence
 from autointerp.extract.effects import LogitEffects
-from autointerp.extract.exemplars import Exemplars, explain_exemplars, score_exemplars
+from autointerp.extract.exemplars import Exemplars, explain_exemplars, held_out_exemplars
 from autointerp.extract.grams import gram_table
 from autointerp.extract.passes import Selected
-from autointerp.extract.statistics import linear_histograms, log_histogram
-from autointerp.extract.summary import SCORE_POOL, Summary, pool_windows
+from autointerp.extract.statistics import POSITION_BINS, linear_histograms, log_histogram
+from autointerp.extract.summary import SCORE_POOL, SELECT_POOL, Summary, pool_windows
 from autointerp.hashing import hash01, stream_key
-from autointerp.records import RARE_BELOW, SPLITS, Float64, GramTable, Int64
+from autointerp.records import RARE_BELOW, SPLITS, Float64, GramTable, Int64, Split
 from autointerp.store.columns import csr_list
 from autointerp.store.writer import Transaction
 from autointerp.subject.dictionary import Dictionary, SparseAutoencoder, Units, checksum
@@ -63,7 +63,10 @@ def vocab_rows(subject: Subject, tokens: TokenFile) -> Columns:
 
 def split_rows(tokens: TokenFile) -> Columns:
     facts = [tokens.facts(split) for split in SPLITS]
-    return {"split": list(SPLITS)} | {name: [row[name] for row in facts] for name in facts[0]}
+    positions = np.stack([tokens.position_counts(split, POSITION_BINS) for split in SPLITS])
+    return {"split": list(SPLITS), "position_histogram": positions} | {
+        name: [row[name] for row in facts] for name in facts[0]
+    }
 
 
 def dictionary_row(name: str, chosen: Selected) -> Columns:
@@ -100,30 +103,40 @@ def write_dictionary(
     n += transaction.append("feature_splits", _split_statistics(name, features, summary, tokens))
     n += transaction.append("feature_tokens", _gram_rows(name, features, mine, heavy, heavy_pairs))
     seen = np.zeros(tokens.n_contexts, dtype=bool)
-    for part in chain(explain_exemplars(summary, tokens, heavy, evidence, mine), score_exemplars(summary)):
+    for part in chain(
+        explain_exemplars(summary, tokens, heavy, evidence, mine),
+        held_out_exemplars(summary, tokens, "select"),
+        held_out_exemplars(summary, tokens, "score"),
+    ):
         for portion in part.portions(ROWS_AT_ONCE):
             n += transaction.append("exemplars", _exemplar_rows(name, portion, tokens))
         seen[part.window // tokens.windows_per_context] = True
-    done = 0
-    for start, numbers in summary.score_pool.by_feature(mine):
-        some = features[done : done + len(start) - 1].astype(np.int32)
-        done += len(some)
-        rows = {"dictionary": name, "feature": some, "pools": csr_list(start, numbers.astype(np.uint32))}
-        n += transaction.append("pool_firing", rows)
+    for split, pool in (("select", summary.select_pool), ("score", summary.score_pool)):
+        done = 0
+        for start, numbers in pool.by_feature(mine):
+            some = features[done : done + len(start) - 1].astype(np.int32)
+            done += len(some)
+            pools = csr_list(start, numbers.astype(np.uint32))
+            n += transaction.append(
+                "pool_firing", {"dictionary": name, "feature": some, "split": split, "pools": pools}
+            )
     return n, set(np.flatnonzero(seen).tolist())
 
 
-def pool_rows(tokens: TokenFile, seed: int) -> tuple[Columns, set[int]]:
-    """The score pool, and the contexts that it refers to."""
-    pool = pool_windows(tokens, "score", seed, SCORE_POOL)
-    context, index = pool // tokens.windows_per_context, pool % tokens.windows_per_context
-    rows = {
-        "pool": np.arange(len(pool), dtype=np.int32),
-        "context": context,
-        "window_start": (index * tokens.window).astype(np.int32),
-        "u": hash01(stream_key(seed, "pool"), pool),
-    }
-    return rows, set(np.unique(context).tolist())
+def pool_rows(tokens: TokenFile, seed: int) -> Iterator[tuple[Columns, set[int]]]:
+    """The shared windows of the select and score split, and the contexts that they refer to."""
+    sizes: dict[Split, int] = {"select": SELECT_POOL, "score": SCORE_POOL}
+    for split, size in sizes.items():
+        pool = pool_windows(tokens, split, seed, size)
+        context, index = pool // tokens.windows_per_context, pool % tokens.windows_per_context
+        rows = {
+            "split": split,
+            "pool": np.arange(len(pool), dtype=np.int32),
+            "context": context,
+            "window_start": (index * tokens.window).astype(np.int32),
+            "u": hash01(stream_key(seed, "pool"), pool),
+        }
+        yield rows, set(np.unique(context).tolist())
 
 
 def context_rows(tokens: TokenFile, contexts: Iterable[int]) -> Columns:
@@ -259,7 +272,7 @@ def _split_statistics(name: str, features: Int64, summary: Summary, tokens: Toke
     statistics, mine = summary.statistics, features - summary.plan.first
     columns: dict[str, list[Any]] = {column: [] for column in (
         "feature", "split", "n_tokens", "n_firing", "density", "max_activation", "mean", "variance", "n_windows",
-        "n_firing_windows", "histogram_upper", "histogram_linear", "histogram_log",
+        "n_firing_windows", "histogram_upper", "histogram_linear", "histogram_log", "position_histogram",
     )}  # fmt: skip
     for index, split in enumerate(SPLITS):
         facts = tokens.facts(split)
@@ -282,6 +295,7 @@ def _split_statistics(name: str, features: Int64, summary: Summary, tokens: Toke
         columns["histogram_upper"].append(upper)
         columns["histogram_linear"].append(linear)
         columns["histogram_log"].append(log_histogram(fine))
+        columns["position_histogram"].append(statistics.positions[index].cpu().numpy()[mine].astype(np.int64))
     return {"dictionary": name} | {
         column: values if column == "split" else np.concatenate(values) for column, values in columns.items()
     }
@@ -316,8 +330,7 @@ def _gram_rows(name: str, features: Int64, mine: Int64, heavy: GramTable, pairs:
 def _exemplar_rows(name: str, part: Exemplars, tokens: TokenFile) -> Columns:
     ends = np.cumsum(part.length)
     start = np.concatenate([[0], ends]).astype(np.int64)
-    window_start = (part.window % tokens.windows_per_context) * tokens.window
-    offset = part.place - np.repeat(window_start, part.length)
+    offset = part.place - np.repeat(part.start, part.length)
     of_row = np.repeat(np.arange(len(part.length)), part.length)
     maximum = np.zeros(len(part.length), dtype=np.float64)
     np.maximum.at(maximum, of_row, part.value.astype(np.float64))
@@ -328,7 +341,8 @@ def _exemplar_rows(name: str, part: Exemplars, tokens: TokenFile) -> Columns:
         "stratum": part.stratum,
         "rank": part.rank.astype(np.int32),
         "context": part.window // tokens.windows_per_context,
-        "window_start": window_start.astype(np.int32),
+        "window_start": part.start,
+        "n_tokens": part.n_tokens,
         "peak": part.peak.astype(np.int32),
         "max_activation": maximum,
         "stratum_low": _or_none(part.low.astype(np.float64)),

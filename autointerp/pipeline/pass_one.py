@@ -54,9 +54,12 @@ def make_job(
 ) -> Job:  # fmt: skip
     widths = {name: chosen.dictionary.n_features for name, chosen in dictionaries.items()}
     plans = {
-        name: SummaryPlan(n, subject.d_vocab, seed, evidence.top, evidence.score_windows, evidence.random)
+        name: SummaryPlan(
+            n, subject.d_vocab, seed, evidence.top, evidence.score_windows, evidence.random, evidence.select_windows,
+            tokens.window, evidence.left_of(tokens.window),
+        )
         for name, n in widths.items()
-    }
+    }  # fmt: skip
     shards = cut_shards(tokens.n_contexts, tokens.context_length)
     return Job(tokens.folder, dictionaries, plans, shards, cut_rounds(widths, engine.features_at_once))
 

@@ -132,6 +132,11 @@ def prepare(config: RunConfig) -> Prepared:
     _check_basis(config, hooks)
     features = _features(config, files, widths)
     tokens = _token_plan(config, subject)
+    if (left := config.evidence.left) is not None and left >= tokens.window:
+        raise ConfigError(
+            f"evidence.left = {left}, but an exemplar shows {tokens.window} tokens, its peak among them; "
+            f"give at most {tokens.window - 1}"
+        )
     works = works_of(config, subject, tokens, files, hooks)
     return Prepared(config, subject, tokens, files, hooks, features, works)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from autointerp.explain.lookup import entries_of
 from autointerp.pipeline.census_stage import SCORER, read_census
 from autointerp.pipeline.explain_stage import read_explanations
-from autointerp.records import Int64, LookupTable, Score, Windows
+from autointerp.records import Int64, LookupTable, Score, Split, Windows
 from autointerp.score.sampled import (
     Answered,
     Candidates,
@@ -77,7 +77,7 @@ def score_dictionary(
     status = {row["feature"]: row["status"] for row in rows}
     maximum = {row["feature"]: row["max_activation"] for row in rows}
     sampled = [int(feature) for feature in sample if status[int(feature)] == "alive"]
-    ready = _candidates(store, dictionary, sampled, tokens, seed)
+    ready = sample_candidates(store, dictionary, sampled, tokens, seed)
     of_protocols = {f: published_windows(ready[f], maximum[f]) for f in sampled}
     found = []
     for explainer in explainers:
@@ -96,15 +96,16 @@ def score_dictionary(
     return found
 
 
-def _candidates(
-    store: Queryable, dictionary: str, features: list[int], tokens: TokenFile, seed: int
+def sample_candidates(
+    store: Queryable, dictionary: str, features: list[int], tokens: TokenFile, seed: int, split: Split = "score"
 ) -> dict[int, Candidates]:
-    pool = Pool(read_pool(store, tokens.window, tokens.windows_per_context))
-    firing_in_pool = read_pool_firing(store, dictionary)
+    """What the samples of each of `features` are drawn from, on the split that is scored or the one to choose on."""
+    pool = Pool(read_pool(store, tokens.window, tokens.windows_per_context, split))
+    firing_in_pool = read_pool_firing(store, dictionary, split)
     heavy, _ = read_gram_tables(store, dictionary)
     maxima = {row["feature"]: row["maxima"] for row in store.rows(_MAXIMA, dictionary=dictionary)}
     found = {}
-    for firing in read_feature_windows(store, dictionary, features, tokens.window, tokens.windows_per_context):
+    for firing in read_feature_windows(store, dictionary, features, tokens.window, tokens.windows_per_context, split):
         feature = firing.feature
         found[feature] = candidates(
             firing,

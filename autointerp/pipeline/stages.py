@@ -171,8 +171,10 @@ class _Run:
                 n += transaction.append("subjects", extract_stage.subject_rows(subject))
                 n += transaction.append("vocab", extract_stage.vocab_rows(subject, self.tokens))
                 n += transaction.append("token_splits", extract_stage.split_rows(self.tokens))
-                rows, contexts = extract_stage.pool_rows(self.tokens, self.config.seed)
-                n += transaction.append("pool", rows)
+                contexts: set[int] = set()
+                for rows, seen in extract_stage.pool_rows(self.tokens, self.config.seed):
+                    n += transaction.append("pool", rows)
+                    contexts |= seen
                 n += transaction.append("contexts", extract_stage.context_rows(self.tokens, contexts))
                 self._done(transaction, work, n, time.monotonic() - begun)
 
@@ -196,6 +198,7 @@ class _Run:
         resolved = self.config.model_dump(mode="json")
         resolved["tokens"]["window"] = self.tokens.window
         resolved["tokens"]["context_length"] = self.tokens.context_length
+        resolved["evidence"]["left"] = self.config.evidence.left_of(self.tokens.window)
         resolved["tokens"] |= {"commit": self.prepared.tokens.commit, "left_out": self.tokens.left_out}
         # "The latest run" is the one started last: a clock that was set back must not change which.
         [latest] = self.store.rows("SELECT max(started_at) AS at FROM runs")

@@ -32,7 +32,7 @@ from autointerp.subject.dictionary import SparseAutoencoder, checksum
 from autointerp.subject.model import Subject
 from autointerp.subject.tokenise import TokenPlan
 
-ROWS_VERSION = 3
+ROWS_VERSION = 4
 """Raised when this version of the code would make other rows from the same run file."""
 STAGES = ("tokens", "extract", "effects", "explain", "census", "score", "means", "compare")
 """In order; `--stage NAME` stops after that one."""
@@ -100,7 +100,8 @@ def _works(
             {
                 BUILDS_ON: {"tokens": about.key},
                 "dictionary": _asked(entry) | _made(entry, hooks[name], definitions),
-                "evidence": config.evidence.model_dump(mode="json"),
+                "evidence": config.evidence.model_dump(mode="json")
+                | {"left": config.evidence.left_of(tokens.window)},
             },
         )  # fmt: skip
         effects = Work("effects", name, None, {BUILDS_ON: {"extract": extract.key}})

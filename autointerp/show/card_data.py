@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autointerp.errors import StoreError
-from autointerp.store.evidence import dictionary_row, window_length
+from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 
 CONTROLS = ("shuffled", "constant", "generic")
@@ -196,8 +196,6 @@ SELECT explainer, scorer, metric, design, value, ci_low, ci_high, status FROM sc
 WHERE dictionary = $dictionary AND feature = $feature ORDER BY design, scorer, metric
 """
 
-_HEAVIEST = "SELECT tokens FROM feature_tokens WHERE dictionary = $dictionary AND feature = $feature"
-
 _EXEMPLARS = """
 WITH chosen AS (
     SELECT * FROM exemplars WHERE dictionary = $dictionary AND feature = $feature AND split = 'explain'
@@ -207,9 +205,9 @@ WITH chosen AS (
 SELECT e.stratum, e.rank, c.document_name, e.context, e.window_start, e.max_activation, e.positions, e.activations,
        e.peak - e.window_start AS peak,
        list_slice(c.tokens, greatest(e.window_start - $around, 0) + 1, e.window_start) AS before,
-       list_slice(c.tokens, e.window_start + $window + 1, e.window_start + $window + $around) AS after,
-       list_slice(c.tokens, e.window_start + 1, e.window_start + $window) AS tokens,
-       list_slice(c.scored, e.window_start + 1, e.window_start + $window) AS scored
+       list_slice(c.tokens, e.window_start + e.n_tokens + 1, e.window_start + e.n_tokens + $around) AS after,
+       list_slice(c.tokens, e.window_start + 1, e.window_start + e.n_tokens) AS tokens,
+       list_slice(c.scored, e.window_start + 1, e.window_start + e.n_tokens) AS scored
 FROM chosen e JOIN contexts c USING (context)
 ORDER BY e.stratum <> 'top', e.stratum_high DESC NULLS LAST, e.stratum, e.rank
 """
@@ -253,24 +251,13 @@ def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLin
 
 
 def _exemplars(store: Queryable, key: dict[str, Any], top: int, each: int, quantiles: bool) -> tuple[Exemplar, ...]:
-    rows = store.rows(
-        _EXEMPLARS, window=window_length(store), around=AROUND, top=top, each=each, quantiles=quantiles, **key
-    )
+    rows = store.rows(_EXEMPLARS, around=AROUND, top=top, each=each, quantiles=quantiles, **key)
     wanted = sorted({token for row in rows for token in [*row["before"], *row["tokens"], *row["after"]]})
     vocab = store.rows("SELECT token, text FROM vocab WHERE token IN (SELECT unnest($tokens))", tokens=wanted)
     known: dict[int, str] = {row["token"]: row["text"] for row in vocab}
-    heaviest = store.rows(_HEAVIEST, **key)
 
     def text(token: int) -> str:
         return known.get(token, f"<{token}>")
-
-    def peak(row: dict[str, Any]) -> int:
-        """A near miss is kept for a token that fires elsewhere: the heaviest of those in the window."""
-        if row["stratum"] == "near_miss" and heaviest:
-            weight = {token: -rank for rank, token in enumerate(heaviest[0]["tokens"])}
-            held = [(weight[token], -place) for place, token in enumerate(row["tokens"]) if token in weight]
-            return -max(held)[1] if held else int(row["peak"])
-        return int(row["peak"])
 
     exemplars = []
     for row in rows:
@@ -282,7 +269,7 @@ def _exemplars(store: Queryable, key: dict[str, Any], top: int, each: int, quant
         exemplars.append(
             Exemplar(
                 row["stratum"], row["rank"], row["document_name"], row["context"], row["window_start"],
-                row["max_activation"], peak(row), tuple(map(text, row["before"])), tokens,
+                row["max_activation"], row["peak"], tuple(map(text, row["before"])), tokens,
                 tuple(map(text, row["after"])),
             )
         )  # fmt: skip

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from autointerp.errors import StoreError, nearest
-from autointerp.records import ANY_TOKEN, FeatureWindows, GramTable, Int32, Int64, Windows
+from autointerp.records import ANY_TOKEN, FeatureWindows, GramTable, Int32, Int64, ShownExemplar, Split, Windows
 from autointerp.store.columns import Array, to_csr
 from autointerp.store.query import Queryable
 
@@ -93,17 +93,18 @@ def read_gram_tables(store: Queryable, dictionary: str) -> tuple[GramTable, Gram
 
 
 def read_feature_windows(
-    store: Queryable, dictionary: str, features: Sequence[int], window_length: int, windows_per_context: int
-) -> Iterator[FeatureWindows]:
-    """The score split's firing windows kept for each of `features`, in the order of `features`.
+    store: Queryable, dictionary: str, features: Sequence[int], window_length: int, windows_per_context: int,
+    split: Split = "score",
+) -> Iterator[FeatureWindows]:  # fmt: skip
+    """The firing windows of `split` (select or score) kept for each of `features`, in the order of `features`.
 
     T first, by rank; then the reservoir, by rising u. Windows are numbered as in the token file:
     context * windows_per_context + window_start // window_length. A feature without any has K = 0.
     """
-    totals = {row["feature"]: row for row in store.rows(_SCORE_TOTALS, dictionary=dictionary)}
+    totals = {row["feature"]: row for row in store.rows(_TOTALS, dictionary=dictionary, split=split)}
     for first in range(0, len(features), _AT_ONCE):
         chunk = [int(feature) for feature in features[first : first + _AT_ONCE]]
-        rows = store.query(_SCORE_WINDOWS, dictionary=dictionary, features=chunk)
+        rows = store.query(_KEPT_WINDOWS, dictionary=dictionary, split=split, features=chunk)
         feature = _numpy(rows, "feature")
         number = _numpy(rows, "context") * windows_per_context + _numpy(rows, "window_start") // window_length
         stratum = _strings(rows, "stratum")
@@ -112,7 +113,7 @@ def read_feature_windows(
         truth = _dense(to_csr(rows["positions"]), to_csr(rows["activations"])[1], window_length)
         for one in chunk:
             if one not in totals:
-                raise StoreError(f'the store has no score split of feature {one} of "{dictionary}"')
+                raise StoreError(f'the store has no {split} split of feature {one} of "{dictionary}"')
             mine = slice(*np.searchsorted(feature, [one, one + 1]))
             yield FeatureWindows(
                 feature=one,
@@ -126,31 +127,87 @@ def read_feature_windows(
             )
 
 
+def read_exemplars(
+    store: Queryable, dictionary: str, features: Sequence[int], left: int = 0, split: Split = "explain"
+) -> Iterator[list[ShownExemplar]]:
+    """The exemplars of each of `features`, in the order of `features`: by stratum, then by rank.
+
+    `left`: tokens of the context that are wanted before an exemplar, at most. There are fewer where the context
+    begins, or a window ends that was dropped because it stands in another split too: it is not to be shown.
+    """
+    for first in range(0, len(features), _AT_ONCE):
+        chunk = [int(feature) for feature in features[first : first + _AT_ONCE]]
+        found: dict[int, list[ShownExemplar]] = {feature: [] for feature in chunk}
+        for row in store.rows(_EXEMPLARS, dictionary=dictionary, split=split, features=chunk, left=left):
+            scored = np.array(row["scored"], np.bool_)
+            before = np.array(row["before"], np.int32)
+            hidden = np.flatnonzero(row["before_hidden"])
+            activations = np.zeros(len(scored), np.float32)
+            activations[row["positions"]] = row["activations"]
+            found[row["feature"]].append(
+                ShownExemplar(
+                    feature=row["feature"],
+                    split=split,
+                    stratum=row["stratum"],
+                    rank=row["rank"],
+                    context=row["context"],
+                    start=row["window_start"],
+                    peak=row["peak"] - row["window_start"],
+                    low=row["stratum_low"],
+                    high=row["stratum_high"],
+                    probability=row["probability"],
+                    before=before[hidden[-1] + 1 if len(hidden) else 0 :],
+                    tokens=np.array(row["tokens"], np.int32),
+                    scored=scored,
+                    activations=activations,
+                )
+            )
+        yield from (found[feature] for feature in chunk)
+
+
 _AT_ONCE = 512
 """Features read at once: 276 windows each, so some 140,000 rows."""
 
-_SCORE_TOTALS = """
-SELECT feature, n_windows, n_firing_windows FROM feature_splits WHERE dictionary = $dictionary AND split = 'score'
+_TOTALS = """
+SELECT feature, n_windows, n_firing_windows FROM feature_splits WHERE dictionary = $dictionary AND split = $split
 """
 
-_SCORE_WINDOWS = """
+_KEPT_WINDOWS = """
 SELECT feature, context, window_start, stratum, max_activation, u, positions, activations
 FROM exemplars
-WHERE dictionary = $dictionary AND split = 'score' AND feature IN (SELECT unnest($features))
+WHERE dictionary = $dictionary AND split = $split AND feature IN (SELECT unnest($features))
 ORDER BY feature, stratum = 'F', if(stratum = 'F', u, rank)
 """
 
 
-def read_pool(store: Queryable, window_length: int, windows_per_context: int) -> Windows:
-    """The pool: windows of the score split shared by all features, in the order of their numbers in the pool.
+_EXEMPLARS = """
+WITH special AS (SELECT coalesce(list(token), []) AS ids FROM vocab WHERE is_special)
+SELECT e.* EXCLUDE (dictionary, split, max_activation, u), list_slice(c.tokens, first + 1, e.window_start) AS before,
+       list_transform(generate_series(first + 1, e.window_start::BIGINT),
+           lambda i: NOT c.scored[i] AND NOT list_contains(special.ids, c.tokens[i])) AS before_hidden,
+       list_slice(c.tokens, e.window_start + 1, e.window_start + e.n_tokens) AS tokens,
+       list_slice(c.scored, e.window_start + 1, e.window_start + e.n_tokens) AS scored
+FROM (SELECT *, greatest(window_start - $left, 0) AS first FROM exemplars
+      WHERE dictionary = $dictionary AND split = $split AND feature IN (SELECT unnest($features))) e
+JOIN contexts c USING (context), special
+ORDER BY e.feature, e.stratum, e.rank
+"""
+
+
+def read_pool(
+    store: Queryable, window_length: int, windows_per_context: int, split: Split = "score"
+) -> Windows:  # fmt: skip
+    """The pool: windows of a split shared by all features, in the order of their numbers in the pool.
 
     Short windows are padded with token 0, not scored.
     """
-    rows = store.query("SELECT pool, context, window_start FROM pool ORDER BY pool")
+    rows = store.query("SELECT pool, context, window_start FROM pool WHERE split = $split ORDER BY pool", split=split)
     if _numpy(rows, "pool").tolist() != list(range(len(rows))):
         raise StoreError("the store's pool has gaps; it was not written whole")
     contexts = store.query(
-        "SELECT context, document_block, tokens, scored FROM contexts SEMI JOIN pool USING (context) ORDER BY context"
+        "SELECT context, document_block, tokens, scored FROM contexts "
+        "SEMI JOIN (FROM pool WHERE split = $split) USING (context) ORDER BY context",
+        split=split,
     )
     wanted, of_window = np.unique(_numpy(rows, "context"), return_inverse=True)
     known = _numpy(contexts, "context")
@@ -171,11 +228,13 @@ def read_pool(store: Queryable, window_length: int, windows_per_context: int) ->
     )
 
 
-def read_pool_firing(store: Queryable, dictionary: str) -> PoolFiring:
-    """In which pool windows each feature of the dictionary fires."""
+def read_pool_firing(store: Queryable, dictionary: str, split: Split = "score") -> PoolFiring:
+    """In which pool windows of a split each feature of the dictionary fires."""
     n_features = dictionary_row(store, dictionary)["n_features"]
     rows = store.query(
-        "SELECT feature, pools FROM pool_firing WHERE dictionary = $dictionary ORDER BY feature", dictionary=dictionary
+        "SELECT feature, pools FROM pool_firing WHERE dictionary = $dictionary AND split = $split ORDER BY feature",
+        dictionary=dictionary,
+        split=split,
     )
     start, pools = to_csr(rows["pools"])
     return PoolFiring(_by_feature(_numpy(rows, "feature"), start, n_features), pools.astype(np.int32))

@@ -75,7 +75,8 @@ COMMENT ON COLUMN vocab.n_score IS 'Occurrences in the score split.';
 
 CREATE TABLE token_splits (
     split VARCHAR NOT NULL, n_documents BIGINT NOT NULL, n_contexts BIGINT NOT NULL, n_tokens BIGINT NOT NULL,
-    n_windows BIGINT NOT NULL, n_windows_dropped BIGINT NOT NULL, n_tokens_dropped BIGINT NOT NULL
+    n_windows BIGINT NOT NULL, n_windows_dropped BIGINT NOT NULL, n_tokens_dropped BIGINT NOT NULL,
+    position_histogram UBIGINT[] NOT NULL
 );
 COMMENT ON TABLE token_splits IS 'What was really processed, by split.';
 COMMENT ON COLUMN token_splits.split IS 'explain, select or score; decided by document hash.';
@@ -83,8 +84,9 @@ COMMENT ON COLUMN token_splits.n_documents IS 'Documents.';
 COMMENT ON COLUMN token_splits.n_contexts IS 'Contexts.';
 COMMENT ON COLUMN token_splits.n_tokens IS 'Tokens counted in every statistic: not special, not padding, not dropped.';
 COMMENT ON COLUMN token_splits.n_windows IS 'Windows with at least one such token.';
-COMMENT ON COLUMN token_splits.n_windows_dropped IS 'Windows of the explain split dropped because the same tokens stand in select or score.';
+COMMENT ON COLUMN token_splits.n_windows_dropped IS 'Windows left out because the same tokens stand in a later split: of explain those in select or score, of select those in score.';
 COMMENT ON COLUMN token_splits.n_tokens_dropped IS 'Tokens in the dropped windows.';
+COMMENT ON COLUMN token_splits.position_histogram IS 'The tokens counted, by place in the context: 16 bins, that of place p being p * 16 // context length.';
 
 CREATE TABLE dictionaries (
     dictionary VARCHAR NOT NULL, kind VARCHAR NOT NULL, format VARCHAR, source VARCHAR, hook VARCHAR NOT NULL,
@@ -141,7 +143,8 @@ CREATE TABLE feature_splits (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL, n_tokens BIGINT NOT NULL,
     n_firing BIGINT NOT NULL, density DOUBLE NOT NULL, max_activation DOUBLE NOT NULL, mean DOUBLE NOT NULL,
     variance DOUBLE NOT NULL, n_windows BIGINT NOT NULL, n_firing_windows BIGINT NOT NULL,
-    histogram_upper DOUBLE NOT NULL, histogram_linear UBIGINT[] NOT NULL, histogram_log UBIGINT[] NOT NULL
+    histogram_upper DOUBLE NOT NULL, histogram_linear UBIGINT[] NOT NULL, histogram_log UBIGINT[] NOT NULL,
+    position_histogram UBIGINT[] NOT NULL
 );
 COMMENT ON TABLE feature_splits IS 'Statistics of each feature on each split.';
 COMMENT ON COLUMN feature_splits.dictionary IS 'Dictionary.';
@@ -158,6 +161,7 @@ COMMENT ON COLUMN feature_splits.n_firing_windows IS 'Windows in which it fires.
 COMMENT ON COLUMN feature_splits.histogram_upper IS 'Upper edge of the linear histogram: the power of two above max_activation.';
 COMMENT ON COLUMN feature_splits.histogram_linear IS 'Positive activations in 16 equal bins of [0, histogram_upper).';
 COMMENT ON COLUMN feature_splits.histogram_log IS 'Positive activations by octave: bin i holds [2^(i-16), 2^(i-15)); ends are open.';
+COMMENT ON COLUMN feature_splits.position_histogram IS 'Firings by place in the context, in the 16 bins of token_splits.position_histogram.';
 
 CREATE TABLE feature_tokens (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, tokens INTEGER[] NOT NULL, mass FLOAT[] NOT NULL,
@@ -198,38 +202,47 @@ COMMENT ON COLUMN contexts.scored IS 'False at special tokens and in dropped win
 
 CREATE TABLE exemplars (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL, stratum VARCHAR NOT NULL,
-    rank INTEGER NOT NULL, context BIGINT NOT NULL, window_start INTEGER NOT NULL, peak INTEGER NOT NULL,
+    rank INTEGER NOT NULL, context BIGINT NOT NULL, window_start INTEGER NOT NULL, n_tokens INTEGER NOT NULL,
+    peak INTEGER NOT NULL,
     max_activation DOUBLE NOT NULL, stratum_low DOUBLE, stratum_high DOUBLE, probability DOUBLE, u DOUBLE NOT NULL,
     positions UTINYINT[] NOT NULL, activations FLOAT[] NOT NULL
 );
-COMMENT ON TABLE exemplars IS 'The windows kept for each feature, to be shown (explain) or scored (score).';
+COMMENT ON TABLE exemplars IS 'The windows kept for each feature, to be shown (explain), to revise and choose explanations on (select), or scored (score).';
 COMMENT ON COLUMN exemplars.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN exemplars.feature IS 'Feature.';
-COMMENT ON COLUMN exemplars.split IS 'explain or score; never both for a document.';
-COMMENT ON COLUMN exemplars.stratum IS 'explain: top, quantile_NN, interval_NN, random. score: T (the top windows), F (uniform among the other firing windows).';
+COMMENT ON COLUMN exemplars.split IS 'explain, select or score; never two for a document.';
+COMMENT ON COLUMN exemplars.stratum IS 'explain: top, quantile_NN, interval_NN, near_miss, random. select and score: T (the top windows), F (uniform among the other firing windows).';
 COMMENT ON COLUMN exemplars.rank IS 'Order in its stratum, from 0.';
 COMMENT ON COLUMN exemplars.context IS 'The context the window is cut from.';
-COMMENT ON COLUMN exemplars.window_start IS 'Position of the window''s first token in the context.';
+COMMENT ON COLUMN exemplars.window_start IS 'Position of its first token in the context. random, T, F: of a window of the grid. The others: of the span around the peak (evidence.left tokens before it), moved inwards at the ends of the context and of dropped windows.';
+COMMENT ON COLUMN exemplars.n_tokens IS 'Tokens from there on: tokens.window, fewer where a span or the context is cut short.';
 COMMENT ON COLUMN exemplars.peak IS 'Position in the context of the token that it was chosen for (near_miss: one of the feature''s heaviest tokens), else of the largest activation, else of its first token.';
 COMMENT ON COLUMN exemplars.max_activation IS 'Largest activation in the window; 0 in a silent one, measured.';
 COMMENT ON COLUMN exemplars.stratum_low IS 'Lower end of the activations in a quantile or interval stratum.';
 COMMENT ON COLUMN exemplars.stratum_high IS 'Upper end.';
 COMMENT ON COLUMN exemplars.probability IS 'Inclusion probability of the unit (token for quantile and interval, window elsewhere); 1 in top.';
 COMMENT ON COLUMN exemplars.u IS 'Hash of (seed, feature, window or position) in [0, 1) that it was chosen by.';
-COMMENT ON COLUMN exemplars.positions IS 'Offsets in the window with a non-zero activation.';
+COMMENT ON COLUMN exemplars.positions IS 'Offsets from window_start with a non-zero activation, across the borders of windows too.';
 COMMENT ON COLUMN exemplars.activations IS 'The activations there; everywhere else it is 0.';
 
-CREATE TABLE pool (pool INTEGER NOT NULL, context BIGINT NOT NULL, window_start INTEGER NOT NULL, u DOUBLE NOT NULL);
-COMMENT ON TABLE pool IS 'Windows of the score split shared by all features: those of smallest hash(seed, window), 20,000 at most.';
-COMMENT ON COLUMN pool.pool IS 'Number in the pool.';
+CREATE TABLE pool (
+    split VARCHAR NOT NULL, pool INTEGER NOT NULL, context BIGINT NOT NULL, window_start INTEGER NOT NULL,
+    u DOUBLE NOT NULL
+);
+COMMENT ON TABLE pool IS 'Windows shared by all features: those of smallest hash(seed, window), at most 4,000 of the select split and 20,000 of the score split.';
+COMMENT ON COLUMN pool.split IS 'select or score.';
+COMMENT ON COLUMN pool.pool IS 'Number in the pool of its split.';
 COMMENT ON COLUMN pool.context IS 'Context.';
 COMMENT ON COLUMN pool.window_start IS 'Position of the window''s first token in the context.';
 COMMENT ON COLUMN pool.u IS 'Hash of (seed, window) in [0, 1).';
 
-CREATE TABLE pool_firing (dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, pools UINTEGER[] NOT NULL);
+CREATE TABLE pool_firing (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL, pools UINTEGER[] NOT NULL
+);
 COMMENT ON TABLE pool_firing IS 'Pool windows in which a feature fires, measured; in all others it is silent.';
 COMMENT ON COLUMN pool_firing.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN pool_firing.feature IS 'Feature.';
+COMMENT ON COLUMN pool_firing.split IS 'select or score.';
 COMMENT ON COLUMN pool_firing.pools IS 'Numbers of the pool windows, rising.';
 
 CREATE TABLE logit_effects (

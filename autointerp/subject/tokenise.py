@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from autointerp.errors import InputError
 from autointerp.hashing import bytes_hash, content_hash, hash01, hash64, stream_key
-from autointerp.records import N_BLOCKS, SPLITS, Bool, Int32, Int64
+from autointerp.records import N_BLOCKS, SPLITS, Bool, Int32, Int64, Split
 from autointerp.subject.chat import Roles, TemplateRefusal
 from autointerp.subject.documents import Document, Message, Source
 from autointerp.subject.sources import Npy, open_source
@@ -77,7 +77,7 @@ class TokenPlan:
         if self.content:
             for part in ("source", "subset", "hf_split", "revision", "commit"):
                 del facts[part]
-        return content_hash(facts, tag="tokens")
+        return content_hash(facts, tag="tokens 2")
 
     def open_source(self) -> Source:
         return open_source(
@@ -333,19 +333,30 @@ def _window_hashes(token_file: TokenFile, contexts: Int64) -> npt.NDArray[np.uin
 
 
 def _drop_shared_windows(token_file: TokenFile) -> None:
-    """Marks the windows of the explain split that stand, token for token, in another split too."""
-    explain = SPLITS.index("explain")
-    seen: list[npt.NDArray[np.uint64]] = []
-    others = np.flatnonzero(token_file.split != explain)
-    for first in range(0, len(others), 8192):
-        seen.append(np.unique(_window_hashes(token_file, others[first : first + 8192])))
-    elsewhere = np.unique(np.concatenate([*seen, np.zeros(0, np.uint64)]))
+    """Marks the windows of the explain split that stand, token for token, in select or score too.
+
+    And those of select that stand in score: a revised explanation has seen windows of select.
+    """
     shape = (token_file.n_contexts, token_file.context_length)
     marks = np.memmap(token_file.folder / "marks.bin", np.uint8, "r+", shape=shape)
-    mine = token_file.contexts_of("explain")
-    for first in range(0, len(mine), 8192):
-        contexts = mine[first : first + 8192]
-        shared = np.isin(_window_hashes(token_file, contexts), elsewhere)
-        places = np.repeat(shared, token_file.window, axis=1)[:, : token_file.context_length]
-        marks[contexts] = np.where(places & (marks[contexts] == VALID), VALID | DROPPED, marks[contexts])
+    elsewhere = _hashes_of(token_file, "score")
+    later: tuple[Split, ...] = ("select", "explain")
+    for split in later:
+        own = _hashes_of(token_file, split) if split == "select" else elsewhere[:0]
+        mine = token_file.contexts_of(split)
+        for first in range(0, len(mine), 8192):
+            contexts = mine[first : first + 8192]
+            shared = np.isin(_window_hashes(token_file, contexts), elsewhere)
+            places = np.repeat(shared, token_file.window, axis=1)[:, : token_file.context_length]
+            marks[contexts] = np.where(places & (marks[contexts] == VALID), VALID | DROPPED, marks[contexts])
+        elsewhere = np.union1d(elsewhere, own)
     marks.flush()
+
+
+def _hashes_of(token_file: TokenFile, split: Split) -> npt.NDArray[np.uint64]:
+    """The hashes of all windows of a split, each once, rising."""
+    contexts = token_file.contexts_of(split)
+    found = [
+        np.unique(_window_hashes(token_file, contexts[first : first + 8192])) for first in range(0, len(contexts), 8192)
+    ]
+    return np.unique(np.concatenate([*found, np.zeros(0, np.uint64)]))

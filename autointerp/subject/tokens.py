@@ -55,6 +55,26 @@ class TokenFile:
         """Document block of each context, [C]."""
         return np.asarray(self.document_block[self.document])
 
+    @property
+    def n_valid(self) -> Int32:
+        """Tokens of each context, [C]; padding comes after them."""
+        return self._lengths[0]
+
+    @property
+    def has_dropped(self) -> Bool:
+        """Whether a context holds a dropped window, [C]."""
+        return self._lengths[1]
+
+    @cached_property
+    def _lengths(self) -> tuple[Int32, Bool]:
+        n_valid = np.zeros(self.n_contexts, dtype=np.int32)
+        has_dropped = np.zeros(self.n_contexts, dtype=np.bool_)
+        for first in range(0, self.n_contexts, 8192):
+            portion = slice(first, first + 8192)
+            n_valid[portion] = ((self.marks[portion] & VALID) > 0).sum(axis=1)
+            has_dropped[portion] = ((self.marks[portion] & DROPPED) > 0).any(axis=1)
+        return n_valid, has_dropped
+
     def contexts_of(self, split: Split) -> Int64:
         """Context numbers of a split, rising."""
         return np.flatnonzero(self.split == SPLITS.index(split))
@@ -99,6 +119,29 @@ class TokenFile:
             previous=np.where(place > 0, self.tokens[contexts[:, None], before], -1).astype(np.int32),
             scored=np.asarray(inside & (self.marks[contexts[:, None], place] == VALID)),
         )
+
+    def shown_runs(self, contexts: npt.ArrayLike) -> tuple[Int64, Int64]:
+        """First place and end of the stretch around each place that may be shown to an explainer. [n, L] each
+
+        It holds neither padding nor a dropped window, whose tokens stand in another split too. A place that is not
+        to be shown has an empty stretch.
+        """
+        marks = np.asarray(self.marks[np.asarray(contexts)])
+        dropped = by_window((marks & DROPPED) > 0, self.window).any(axis=2)
+        hidden = np.repeat(dropped, self.window, axis=1)[:, : self.context_length] | ((marks & VALID) == 0)
+        place = np.arange(self.context_length)
+        first = np.maximum.accumulate(np.where(hidden, place + 1, 0), axis=1)
+        stop = np.minimum.accumulate(np.where(hidden, place, self.context_length)[:, ::-1], axis=1)[:, ::-1]
+        return first, np.maximum(stop, first)
+
+    def position_counts(self, split: Split, bins: int) -> Int64:
+        """Scored tokens of a split by place in the context, in `bins` bins of (nearly) equal width. [bins]"""
+        counts = np.zeros(self.context_length, dtype=np.int64)
+        contexts = self.contexts_of(split)
+        for first in range(0, len(contexts), 8192):
+            counts += self.scored(contexts[first : first + 8192]).sum(axis=0)
+        place = np.arange(self.context_length) * bins // self.context_length
+        return np.bincount(place, counts, bins).astype(np.int64)
 
     def block_counts(self, split: Split, d_vocab: int) -> BlockCounts:
         """Tokens and pairs of one split, counted by document block."""

@@ -20,7 +20,7 @@ import torch
 
 from autointerp.config import Evidence
 from autointerp.extract import grams, keeper, spool
-from autointerp.extract.exemplars import explain_exemplars, score_exemplars
+from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
 from autointerp.extract.grams import gram_table
 from autointerp.extract.pass_one import PassOne, Summaries
 from autointerp.extract.passes import Selected, on_device
@@ -48,7 +48,11 @@ def make(
     def made(
         shards: list[Shard] | None = None, at_once: int = 10_000, folder: Path | None = None, keep: int = KEEP
     ) -> PassOne:
-        plans = {name: SummaryPlan(n, tiny_subject.d_vocab, 3, TOP, 6, 6, grams=keep) for name, n in widths.items()}
+        window = token_file.window
+        plans = {
+            name: SummaryPlan(n, tiny_subject.d_vocab, 3, TOP, 6, 6, 5, window, 4, grams=keep)
+            for name, n in widths.items()
+        }
         placed = on_device(chosen, CPU)
         folder = folder or tmp_path_factory.mktemp("spool")
         return PassOne(
@@ -82,7 +86,7 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
                         piece.dictionary, piece.first + feature, index, int(s.n_firing[index, feature]),
                         int(s.n_firing_windows[index, feature]), float(s.maximum[index, feature]),
                         float(s.total[index, feature]), float(s.total2[index, feature]),
-                        s.histogram[index, feature].numpy().tobytes(),
+                        s.histogram[index, feature].numpy().tobytes(), s.positions[index, feature].numpy().tobytes(),
                     ))  # fmt: skip
             heavy = {}
             for pairs, counter in ((False, summary.tokens), (True, summary.pairs)):
@@ -95,20 +99,29 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
                 error = counter.error.tolist()
                 found["error"] += [(piece.dictionary, pairs, piece.first + i, one) for i, one in enumerate(error)]
             features = np.arange(piece.last - piece.first)
-            parts = [*explain_exemplars(summary, tokens, heavy[False], EVIDENCE, features), *score_exemplars(summary)]
+            parts = [
+                *explain_exemplars(summary, tokens, heavy[False], EVIDENCE, features),
+                *held_out_exemplars(summary, tokens, "select"),
+                *held_out_exemplars(summary, tokens, "score"),
+            ]
             for part in parts:
                 ends = np.cumsum(part.length)
                 for i, stratum in enumerate(part.stratum):
                     inner = slice(ends[i] - part.length[i], ends[i])
-                    item = [getattr(part, name)[i].item() for name in ("rank", "window", "peak", "u", "probability")]
+                    item = [
+                        getattr(part, name)[i].item()
+                        for name in ("rank", "window", "start", "n_tokens", "peak", "u", "probability")
+                    ]
                     found["exemplars"].append((
                         piece.dictionary, int(part.feature[i]), part.split, stratum, *item,
                         part.place[inner].tobytes(), part.value[inner].tobytes(),
                     ))  # fmt: skip
-            for start, numbers in summary.score_pool.by_feature(features):
-                found["pool"] += [
-                    (piece.dictionary, piece.first + i, numbers[start[i] : start[i + 1]].tobytes()) for i in features
-                ]
+            for split, pool in (("select", summary.select_pool), ("score", summary.score_pool)):
+                for start, numbers in pool.by_feature(features):
+                    found["pool"] += [
+                        (piece.dictionary, piece.first + i, split, numbers[start[i] : start[i + 1]].tobytes())
+                        for i in features
+                    ]
     return {name: sorted(rows) for name, rows in found.items()}
 
 

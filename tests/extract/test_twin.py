@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from autointerp.config import Evidence, Intervals, Quantiles
-from autointerp.extract.exemplars import explain_exemplars, score_exemplars
+from autointerp.extract.events import centred
+from autointerp.extract.exemplars import Exemplars, explain_exemplars, held_out_exemplars
 from autointerp.extract.grams import gram_table
 from autointerp.extract.passes import Selected, score_events, summarise
 from autointerp.extract.statistics import linear_histogram, log_histogram
-from autointerp.extract.summary import SCORE_POOL, Summary, pool_windows, window_key
+from autointerp.extract.summary import SCORE_POOL, SELECT_POOL, Summary, pool_windows, window_key
 from autointerp.hashing import hash01, stream_key
-from autointerp.records import SPLITS
-from autointerp.subject.tokens import TokenFile
+from autointerp.records import SPLITS, Split
+from autointerp.subject.tokens import DROPPED, VALID, TokenFile
 
-SEED, TOP, SCORE_WINDOWS = 3, 4, 6
+SEED, TOP, SCORE_WINDOWS, SELECT_WINDOWS, LEFT = 3, 4, 6, 5, 4
 NAMES = ["standard", "jumprelu", "topk", "gated", "subset", "neurons", "random"]
 
 
@@ -31,6 +34,8 @@ def run(subject: Any, tokens: TokenFile, dictionaries: dict[str, Selected], cont
         seed=SEED,
         top=TOP,
         score_windows=SCORE_WINDOWS,
+        select_windows=SELECT_WINDOWS,
+        left=LEFT,
         progress=lambda _: None,
     )
 
@@ -70,6 +75,18 @@ def test_statistics(name: str, summaries: dict[str, Summary], dense: Any, token_
         np.testing.assert_array_equal(
             statistics.n_firing_windows[index], fires[:, split_rows(token_file, index)].sum(axis=(1, 2))
         )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_firings_by_place(name: str, summaries: dict[str, Summary], dense: Any, token_file: TokenFile) -> None:
+    place = np.arange(token_file.context_length) * 16 // token_file.context_length
+    for index, split in enumerate(SPLITS):
+        fires = (dense[name][split_rows(token_file, index)] > 0).sum(axis=0)
+        expected = np.stack([fires[place == bin].sum(axis=0) for bin in range(16)], axis=1)
+        np.testing.assert_array_equal(summaries[name].statistics.positions[index], expected)
+        scored = token_file.scored(split_rows(token_file, index)).sum(axis=0)
+        counts = [scored[place == bin].sum() for bin in range(16)]
+        np.testing.assert_array_equal(token_file.position_counts(split, 16), counts)
 
 
 @pytest.mark.parametrize("name", ["standard", "topk"])
@@ -136,12 +153,36 @@ def heaviest(summary: Summary) -> Any:
     return gram_table(summary.tokens, 256, summary.plan.d_vocab, np.zeros(len(gram), np.int64), pairs=False)
 
 
-def check_activations(part: Any, acts: np.ndarray, tokens: TokenFile) -> None:
-    """The stored activations are all the non-zero ones of the window."""
+def span(tokens: TokenFile, context: int, peak: int) -> tuple[int, int]:
+    """What is shown around a peak: found by growing from it, leftwards first, then rightwards, then left again."""
+    marks = np.asarray(tokens.marks[context])
+    dropped = {p // tokens.window for p in np.flatnonzero(marks & DROPPED)}
+    hidden = {p for p in range(tokens.context_length) if p // tokens.window in dropped or not marks[p] & VALID}
+    start, end = peak, peak + 1
+
+    def grow_left(most: int) -> None:
+        nonlocal start
+        while peak - start < most and end - start < tokens.window and start > 0 and start - 1 not in hidden:
+            start -= 1
+
+    grow_left(LEFT)
+    while end - start < tokens.window and end < tokens.context_length and end not in hidden:
+        end += 1
+    grow_left(tokens.window)
+    return start, end - start
+
+
+def check_activations(part: Exemplars, acts: np.ndarray, tokens: TokenFile) -> None:
+    """What is shown is the window, or the span around the peak; the activations are all the non-zero ones there."""
     starts = np.cumsum(part.length) - part.length
     for i, window in enumerate(part.window):
         context, first = window // tokens.windows_per_context, window % tokens.windows_per_context * tokens.window
-        truth = acts[context, first : first + tokens.window, part.feature[i]]
+        n_tokens = min(tokens.window, int((tokens.marks[context] > 0).sum()) - first)
+        assert first <= part.peak[i] < first + n_tokens, "the peak is in the window that was drawn"
+        if part.stratum[i] not in ("random", "T", "F"):
+            first, n_tokens = span(tokens, context, int(part.peak[i]))
+        assert (part.start[i], part.n_tokens[i]) == (first, n_tokens)
+        truth = acts[context, first : first + n_tokens, part.feature[i]]
         mine = slice(starts[i], starts[i] + part.length[i])
         np.testing.assert_array_equal(part.place[mine] - first, np.flatnonzero(truth))
         np.testing.assert_allclose(part.value[mine], truth[truth > 0], rtol=1e-4)
@@ -179,7 +220,7 @@ def test_other_strata(name: str, summaries: dict[str, Summary], dense: Any, toke
                 ranks = np.flatnonzero(np.isclose(values, peak, rtol=1e-5))  # equal activations share theirs
                 assert (np.abs((ranks + 0.5) / len(values) * 4 - bucket - 0.5) <= 0.5 + 1e-9).any()
             if stratum == "near_miss":
-                assert part.length[i] == 0
+                assert part.length[i] == 0, "silent in all that is shown"
                 first = part.window[i] % token_file.windows_per_context * token_file.window
                 ids = token_file.tokens[context, first : first + token_file.window]
                 listed = heavy.token[heavy.start[feature] : heavy.start[feature + 1]][:20]
@@ -189,27 +230,45 @@ def test_other_strata(name: str, summaries: dict[str, Summary], dense: Any, toke
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_score_windows(name: str, summaries: dict[str, Summary], dense: Any, token_file: TokenFile) -> None:
+@pytest.mark.parametrize(
+    ("split", "n_top", "n_firing", "n_pool"),
+    [("select", 10, SELECT_WINDOWS, SELECT_POOL), ("score", 20, SCORE_WINDOWS, SCORE_POOL)],
+)
+def test_held_out_windows(
+    name: str, split: Split, n_top: int, n_firing: int, n_pool: int, summaries: dict[str, Summary], dense: Any,
+    token_file: TokenFile,
+) -> None:  # fmt: skip
     acts, summary = dense[name], summaries[name]
-    rows = split_rows(token_file, 2)
-    parts = {part.stratum[0]: part for part in score_exemplars(summary)}
+    rows = split_rows(token_file, SPLITS.index(split))
+    parts = {part.stratum[0]: part for part in held_out_exemplars(summary, token_file, split)}
     for part in parts.values():
         check_activations(part, acts, token_file)
-    pool = pool_windows(token_file, "score", SEED, SCORE_POOL)
-    start, numbers = summary.pool_firing()
+        assert part.split == split
+    pool = pool_windows(token_file, split, SEED, n_pool)
+    start, numbers = pool_firing(summary, split)
     for feature in range(acts.shape[-1]):
         maxima = windows_of(token_file, acts[rows, :, feature]).max(axis=2)
         number = rows[:, None] * token_file.windows_per_context + np.arange(token_file.windows_per_context)
         firing = number[maxima > 0]
-        top = firing[np.lexsort([firing, -maxima[maxima > 0]])][:20]
+        top = firing[np.lexsort([firing, -maxima[maxima > 0]])][:n_top]
         mine = parts["T"].window[parts["T"].feature == feature]
         np.testing.assert_array_equal(np.sort(mine), np.sort(top))
         u = hash01(window_key(SEED), feature, firing)
-        reservoir = firing[np.argsort(u)][:SCORE_WINDOWS]
+        reservoir = firing[np.argsort(u)][:n_firing]
         expected = [window for window in reservoir if window not in set(top)]
         found = parts["F"].window[parts["F"].feature == feature] if "F" in parts else []
         np.testing.assert_array_equal(found, expected)
+        if expected:
+            share = parts["F"].probability[parts["F"].feature == feature]
+            np.testing.assert_allclose(share, len(expected) / (len(firing) - len(top)))
         np.testing.assert_array_equal(pool[numbers[start[feature] : start[feature + 1]]], np.intersect1d(pool, firing))
+
+
+def pool_firing(summary: Summary, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """CSR: the windows of a split's pool in which each feature fires."""
+    pool = summary.select_pool if split == "select" else summary.score_pool
+    [(start, numbers)] = pool.by_feature(np.arange(summary.plan.n_features))
+    return start, numbers
 
 
 def test_pool_is_the_smallest_hashes(token_file: TokenFile) -> None:
@@ -236,7 +295,7 @@ def test_same_rows_whatever_the_shards_and_their_order(
     assert merged is not None
     for name, summary in merged.items():
         whole = summaries[name]
-        for field in ("n_firing", "n_firing_windows", "maximum", "histogram"):
+        for field in ("n_firing", "n_firing_windows", "maximum", "histogram", "positions"):
             np.testing.assert_array_equal(getattr(summary.statistics, field), getattr(whole.statistics, field))
         np.testing.assert_allclose(summary.statistics.total, whole.statistics.total, rtol=1e-9)
         np.testing.assert_allclose(summary.statistics.total2, whole.statistics.total2, rtol=1e-9)
@@ -244,20 +303,23 @@ def test_same_rows_whatever_the_shards_and_their_order(
         for mine, theirs in zip(
             [
                 *explain_exemplars(summary, token_file, heaviest(summary), Evidence(top=TOP), features),
-                *score_exemplars(summary),
+                *held_out_exemplars(summary, token_file, "select"),
+                *held_out_exemplars(summary, token_file, "score"),
             ],
             [
                 *explain_exemplars(whole, token_file, heaviest(whole), Evidence(top=TOP), features),
-                *score_exemplars(whole),
+                *held_out_exemplars(whole, token_file, "select"),
+                *held_out_exemplars(whole, token_file, "score"),
             ],
             strict=True,
         ):
             assert mine.stratum == theirs.stratum
-            for column in ("feature", "rank", "window", "peak", "length", "place", "value", "u"):
+            for column in ("feature", "rank", "window", "start", "n_tokens", "peak", "length", "place", "value", "u"):
                 np.testing.assert_array_equal(getattr(mine, column), getattr(theirs, column))
             np.testing.assert_allclose(mine.probability, theirs.probability, rtol=1e-9)
-        for mine, theirs in zip(summary.pool_firing(), whole.pool_firing(), strict=True):
-            np.testing.assert_array_equal(mine, theirs)
+        for split in ("select", "score"):
+            for mine, theirs in zip(pool_firing(summary, split), pool_firing(whole, split), strict=True):
+                np.testing.assert_array_equal(mine, theirs)
 
 
 def test_pass_2_yields_every_activation(
@@ -272,3 +334,91 @@ def test_pass_2_yields_every_activation(
         rows = split_rows(token_file, 2)
         np.testing.assert_allclose(found[name][rows], acts[rows], rtol=1e-4, atol=1e-6)
         assert not found[name][np.setdiff1d(np.arange(len(acts)), rows)].any()
+
+
+def test_near_misses_are_all_the_silent_spans_around_heavy_tokens(
+    summaries: dict[str, Summary], dense: Any, token_file: TokenFile
+) -> None:
+    acts, summary = dense["standard"], summaries["standard"]
+    heavy = heaviest(summary)
+    per_context = token_file.windows_per_context
+    pool = pool_windows(token_file, "explain", SEED, 2_000)
+    features = np.unique(np.nonzero(acts)[2])
+    found: dict[int, set[tuple[int, int]]] = defaultdict(set)
+    for part in explain_exemplars(summary, token_file, heavy, Evidence(top=TOP, near_miss=1000), features):
+        for i, stratum in enumerate(part.stratum):
+            if stratum == "near_miss":
+                found[int(part.feature[i])].add((int(part.window[i]), int(part.peak[i])))
+    crossing = 0
+    for feature in features:
+        listed = heavy.token[heavy.start[feature] : heavy.start[feature + 1]][:20].tolist()
+        expected = set()
+        for window in pool.tolist():
+            context, first = window // per_context, window % per_context * token_file.window
+            places = np.arange(first, min(first + token_file.window, token_file.context_length))
+            held = [
+                (listed.index(token), place)
+                for place in places[token_file.scored([context])[0, places]].tolist()
+                if (token := int(token_file.tokens[context, place])) in listed
+            ]
+            if held and not acts[context, places, feature].any():
+                peak = min(held)[1]
+                start, length = span(token_file, context, peak)
+                silent = not acts[context, windows_touched(start, length, token_file.window), feature].any()
+                crossing += not silent
+                if silent:
+                    expected.add((window, peak))
+        assert found[int(feature)] == expected
+    assert crossing, "spans that reach into a window where the feature fires must occur"
+
+
+def windows_touched(start: int, length: int, window: int) -> np.ndarray:
+    """All places of the windows that a span reaches into."""
+    return np.arange(start // window * window, min(-(-(start + length) // window) * window, 24))
+
+
+def test_without_a_select_split_all_else_stays(
+    tiny_subject: Any, tokens_npy: Any, dictionaries: Any, tmp_path: Any
+) -> None:
+    from autointerp.subject.tokenise import TokenPlan, open_tokens
+
+    plan = TokenPlan(
+        source=f"npy:{tokens_npy}", context_length=24, n_tokens=None, allow_fewer=False, bos=None,
+        special=tiny_subject.special, d_vocab=tiny_subject.d_vocab, window=7, shares=(0.7, 0.0, 0.3), tokenizer="",
+    )  # fmt: skip
+    tokens = open_tokens(tmp_path, plan, None, lambda _: None)
+    summary = run(tiny_subject, tokens, {"topk": dictionaries["topk"]}, np.arange(tokens.n_contexts))["topk"]
+    assert not list(held_out_exemplars(summary, tokens, "select"))
+    assert list(held_out_exemplars(summary, tokens, "score"))
+    start, numbers = pool_firing(summary, "select")
+    assert not start.any()
+    assert len(numbers) == 0
+
+
+def test_spans_stop_at_dropped_windows_and_at_the_contexts_ends(token_file: TokenFile) -> None:
+    """On marks made up for it: a dropped window in the middle, special tokens, padding at the end."""
+    tokens = copy.copy(token_file)
+    tokens.__dict__.pop("_lengths", None)
+    tokens.marks = np.full((3, 24), VALID, np.uint8)
+    tokens.n_contexts = 3
+    tokens.marks[:, 0] |= 2
+    tokens.marks[1, 7:14] |= DROPPED
+    tokens.marks[2, 17:] = 0
+    first, stop = tokens.shown_runs(np.arange(3))
+    np.testing.assert_array_equal(tokens.n_valid, [24, 24, 17])
+    np.testing.assert_array_equal(tokens.has_dropped, [False, True, False])
+    cut_short = 0
+    for context in range(3):
+        for place in range(24):
+            ends = (torch.tensor([side[context, place]]) for side in (first, stop))
+            start, end = (int(side) for side in centred(torch.tensor([place]), *ends, LEFT, 7))
+            if tokens.marks[context, place] & VALID and not (context == 1 and 7 <= place < 14):
+                assert (start, end - start) == span(tokens, context, place)
+                cut_short += end - start < 7
+            else:
+                assert start == end
+    assert not cut_short  # every stretch here holds a whole span
+    tokens.marks[1, 21:] |= DROPPED
+    tokens.marks[1, 14:16] = 0
+    first, stop = tokens.shown_runs([1])
+    assert (first[0, 18], stop[0, 18]) == (16, 21) == (16, sum(span(tokens, 1, 18)))

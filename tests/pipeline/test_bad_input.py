@@ -432,6 +432,12 @@ def test_a_store_in_a_folder_that_is_not_there(write_run: Callable[..., Path], r
     assert "is not a DuckDB file" in refused("run", write_run(), "--store", "folder")
 
 
+def test_more_left_context_than_an_exemplar_has_tokens(write_run: Callable[..., Path], refused: Refused) -> None:
+    file = write_run(tokens={"window": 8}, evidence={"left": 8})
+    message = refused("run", file)
+    assert message == "evidence.left = 8, but an exemplar shows 8 tokens, its peak among them; give at most 7"
+
+
 def test_a_store_is_about_one_corpus_subject_and_seed(
     write_run: Callable[..., Path], refused: Refused, sae: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

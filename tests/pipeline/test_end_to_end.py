@@ -14,10 +14,18 @@ import torch
 
 from autointerp.cli import main
 from autointerp.config import load_run
+from autointerp.explain.lookup import entries_of
+from autointerp.extract.summary import SCORE_POOL, SELECT_POOL, pool_windows
 from autointerp.pipeline import STAGES, run
+from autointerp.pipeline.explain_stage import read_explanations
+from autointerp.pipeline.score_stage import sample_candidates
 from autointerp.progress import Reporter
+from autointerp.records import SPLITS, Split
+from autointerp.score.sampled import draw_windows
+from autointerp.score.sampling import FIRST_BIN
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
+from autointerp.subject.tokens import TokenFile
 
 Rows = dict[str, list[tuple[Any, ...]]]
 MLP = "blocks.1.mlp.hook_post"
@@ -146,6 +154,29 @@ def test_matched_baselines_have_the_densities_of_their_features(whole: Path) -> 
     assert np.mean(exact) > 0.6
     [pairs] = query(whole, "SELECT count(DISTINCT matched_feature) AS n FROM features WHERE dictionary = 'random'")
     assert pairs["n"] == 30
+
+
+@pytest.mark.parametrize("split", ["select", "score"])
+def test_a_sample_can_be_drawn_from_either_split(whole: Path, split: Split) -> None:
+    tokens = TokenFile(next((whole.parent / f"{whole.name}.work").glob("tokens-*")))
+    index = SPLITS.index(split)
+    with open_reader(whole) as store:
+        alive = store.rows(
+            "SELECT feature FROM features WHERE dictionary = 'sae' AND status = 'alive' ORDER BY feature LIMIT 8"
+        )
+        features = [row["feature"] for row in alive]
+        ready = sample_candidates(store, "sae", features, tokens, 0, split)
+        _, lookup = read_explanations(store, "sae", "lexical", 48)
+    shared = set()
+    for feature in features:
+        drawn = draw_windows(ready[feature], entries_of(lookup, feature))
+        assert (tokens.split[drawn.windows.context] == index).all()
+        assert len(drawn.windows) == min(60, drawn.available.sum())
+        assert drawn.sizes.sum() == pytest.approx(len(tokens.scored_windows(split)))
+        fires = (drawn.truth > 0).any(axis=1)
+        np.testing.assert_array_equal(fires, drawn.classes <= FIRST_BIN + 4)  # T, F1 to F5
+        shared |= set(drawn.windows.window[~fires].tolist())
+    assert shared <= set(pool_windows(tokens, split, 0, SELECT_POOL if split == "select" else SCORE_POOL).tolist())
 
 
 def test_neurons_of_both_signs(whole: Path) -> None:

@@ -68,18 +68,23 @@ def test_quantiles_are_read_where_asked_for(store: Path) -> None:
         assert "quantile_03" in {e.stratum for e in load_card(reader, "sae", 1, quantiles=True).exemplars}
 
 
-def test_a_near_miss_stands_at_its_heaviest_token(store: Path) -> None:
+def test_a_span_off_the_grid_is_shown_as_it_is(store: Path, builder: SimpleNamespace) -> None:
+    world = builder.make_world()
     with duckdb.connect(str(store)) as connection:
-        connection.execute("UPDATE exemplars SET stratum = 'near_miss', peak = window_start WHERE stratum = 'random'")
+        connection.execute(
+            "UPDATE exemplars SET stratum = 'near_miss', window_start = 3, n_tokens = 5, peak = 6, positions = [], "
+            "activations = [], max_activation = 0 WHERE stratum = 'random' AND window_start = 0"
+        )
     with open_reader(store) as reader:
-        heaviest = reader.rows("SELECT tokens FROM feature_tokens WHERE dictionary = 'sae' AND feature = 1")
         text = {row["token"]: row["text"] for row in reader.rows("SELECT token, text FROM vocab")}
-        order = [text[token] for token in heaviest[0]["tokens"]]
         card = load_card(reader, "sae", 1, each=3)
-    for exemplar in card.exemplars:
-        held = [name for name in order if name in [token.text for token in exemplar.tokens]]
-        if exemplar.stratum == "near_miss" and held:
-            assert exemplar.tokens[exemplar.peak].text == held[0]
+    [*spans] = (exemplar for exemplar in card.exemplars if exemplar.stratum == "near_miss")
+    assert spans
+    for one in spans:
+        shown = [*one.before, *(token.text for token in one.tokens), *one.after]
+        places = world.tokens[one.context, : world.length[one.context]]
+        assert shown == [text[token] for token in places]
+        assert (len(one.before), len(one.tokens), one.peak) == (3, 5, 3)
 
 
 def test_explainers_come_in_one_order() -> None:

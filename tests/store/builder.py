@@ -171,6 +171,7 @@ def _write_tokens(t: Transaction, world: World) -> None:
                 "n_windows": len(world.windows(s)),
                 "n_windows_dropped": 0,
                 "n_tokens_dropped": 0,
+                "position_histogram": [world.scored[mine].sum(axis=0)],  # 16 places, 16 bins
             },
         )
     inside = np.arange(LENGTH) < world.length[:, None]
@@ -189,21 +190,27 @@ def _write_tokens(t: Transaction, world: World) -> None:
             "scored": csr_list(start, world.scored[inside]),
         },
     )
-    pool = _pool(world)
-    t.append(
-        "pool",
-        {
-            "pool": np.arange(len(pool)),
-            "context": [c for c, _ in pool],
-            "window_start": [s for _, s in pool],
-            "u": np.linspace(0, 0.6, len(pool)),
-        },
-    )
+    for split, pool in _pools(world).items():
+        t.append("pool", _pool_rows(split, pool))
 
 
-def _pool(world: World) -> list[tuple[int, int]]:
-    windows = world.windows("score")
-    return [windows[i] for i in np.random.default_rng(3).permutation(len(windows))[:25]]
+def _pool_rows(split: str, pool: list[tuple[int, int]]) -> dict[str, object]:
+    return {
+        "split": split,
+        "pool": np.arange(len(pool)),
+        "context": [c for c, _ in pool],
+        "window_start": [s for _, s in pool],
+        "u": np.linspace(0, 0.6, len(pool)),
+    }
+
+
+def _pools(world: World) -> dict[str, list[tuple[int, int]]]:
+    """Windows of the shared pools of select and score."""
+    found = {}
+    for split, n in (("select", 12), ("score", 25)):
+        windows = world.windows(split)
+        found[split] = [windows[i] for i in np.random.default_rng(3).permutation(len(windows))[:n]]
+    return found
 
 
 def _write_dictionary(t: Transaction, name: str) -> None:
@@ -263,9 +270,9 @@ def _write_extraction(t: Transaction, world: World, name: str) -> int:
         t.append("feature_splits", {"dictionary": name, "feature": np.arange(N_FEATURES), "split": s, **columns})
     t.append("feature_tokens", {"dictionary": name, "feature": np.arange(N_FEATURES), **_masses(world, truth)})
     n_rows = sum(_write_exemplars(t, world, name, f) for f in range(N_FEATURES))
-    pool = _pool(world)
-    fires = [[i for i, (c, s) in enumerate(pool) if truth[f, c, s : s + WINDOW].any()] for f in range(N_FEATURES)]
-    t.append("pool_firing", {"dictionary": name, "feature": np.arange(N_FEATURES), "pools": fires})
+    for split, pool in _pools(world).items():
+        fires = [[i for i, (c, s) in enumerate(pool) if truth[f, c, s : s + WINDOW].any()] for f in range(N_FEATURES)]
+        t.append("pool_firing", {"dictionary": name, "feature": np.arange(N_FEATURES), "split": split, "pools": fires})
     blocks = _blocks(world, truth)
     t.append("feature_blocks", {"dictionary": name, "feature": np.arange(N_FEATURES), **blocks})
     for direction, sign in (("promoted", 1), ("suppressed", -1)):
@@ -304,6 +311,7 @@ def _facts(acts: np.ndarray, world: World, split: str) -> dict[str, object]:
         "histogram_upper": upper,
         "histogram_linear": np.histogram(firing, 16, (0, upper))[0],
         "histogram_log": np.bincount((np.floor(np.log2(firing)) + 16).astype(int), minlength=32),
+        "position_histogram": (acts[mine] > 0).sum(axis=0),  # 16 places, 16 bins
     }
 
 
@@ -340,9 +348,10 @@ def _write_exemplars(t: Transaction, world: World, name: str, f: int) -> int:
     rows += [("explain", "top", i, w) for i, w in enumerate(firing("explain")[:5])]
     rows += [("explain", "interval_01", i, w) for i, w in enumerate(firing("explain")[-2:])]
     rows += [("explain", "random", i, w) for i, w in enumerate(world.windows("explain")[f : f + 3])]
-    score = firing("score")
-    rows += [("score", "T", i, w) for i, w in enumerate(score[:3])]
-    rows += [("score", "F", i, w) for i, w in enumerate(score[3:9])]
+    for split, n_top, n_firing in (("select", 2, 4), ("score", 3, 6)):
+        found = firing(split)
+        rows += [(split, "T", i, w) for i, w in enumerate(found[:n_top])]
+        rows += [(split, "F", i, w) for i, w in enumerate(found[n_top : n_top + n_firing])]
     windows = [acts[c, s : s + WINDOW] for *_, (c, s) in rows]
     inner = np.array([stratum == "interval_01" for _, stratum, *_ in rows])
     if rows:
@@ -356,6 +365,7 @@ def _write_exemplars(t: Transaction, world: World, name: str, f: int) -> int:
                 "rank": [row[2] for row in rows],
                 "context": [row[3][0] for row in rows],
                 "window_start": [row[3][1] for row in rows],
+                "n_tokens": [min(WINDOW, int(world.length[row[3][0]]) - row[3][1]) for row in rows],
                 "peak": [row[3][1] + int(w.argmax()) for row, w in zip(rows, windows, strict=True)],
                 "max_activation": [float(w.max()) for w in windows],
                 "stratum_low": np.where(inner, 0.0, np.nan),

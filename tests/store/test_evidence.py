@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from autointerp.errors import StoreError
-from autointerp.records import ANY_TOKEN, GramTable
+from autointerp.records import ANY_TOKEN, GramTable, Split
 from autointerp.store import evidence
 from autointerp.store.evidence import (
+    read_exemplars,
     read_feature_windows,
     read_gram_tables,
     read_pool,
@@ -76,13 +77,15 @@ def test_gram_tables_are_what_the_activations_sum_to(opened: StoreReader, world:
     assert pairs.start.dtype == np.int64
 
 
-def test_feature_windows_hold_the_truth(opened: StoreReader, world: SimpleNamespace) -> None:
+@pytest.mark.parametrize("split", ["select", "score"])
+def test_feature_windows_hold_the_truth(opened: StoreReader, world: SimpleNamespace, split: Split) -> None:
     asked = [3, 0, 4]
-    found = list(read_feature_windows(opened, "sae", asked, WINDOW, PER_CONTEXT))
+    found = list(read_feature_windows(opened, "sae", asked, WINDOW, PER_CONTEXT, split))
+    assert sum(len(one.window) for one in found) > 5
     assert [one.feature for one in found] == asked
     for one in found:
         acts = world.truth["sae"][one.feature]
-        windows = world.windows("score")
+        windows = world.windows(split)
         assert one.n_windows == len(windows)
         assert one.n_firing_windows == sum(acts[c, s : s + WINDOW].any() for c, s in windows)
         for number, maximum, truth in zip(one.window, one.maximum, one.truth, strict=True):
@@ -106,10 +109,12 @@ def test_feature_windows_do_not_depend_on_the_portion(opened: StoreReader, monke
         assert one.truth.tolist() == other.truth.tolist()
 
 
-def test_the_pool_comes_with_its_tokens(opened: StoreReader, world: SimpleNamespace) -> None:
-    pool = read_pool(opened, WINDOW, PER_CONTEXT)
-    order = opened.rows("SELECT context, window_start FROM pool ORDER BY pool")
-    assert len(pool) == len(order) == 25
+@pytest.mark.parametrize("split", ["select", "score"])
+def test_the_pool_comes_with_its_tokens(opened: StoreReader, world: SimpleNamespace, split: Split) -> None:
+    pool = read_pool(opened, WINDOW, PER_CONTEXT, split)
+    order = opened.rows("SELECT context, window_start FROM pool WHERE split = $split ORDER BY pool", split=split)
+    assert len(pool) == len(order) == {"select": 12, "score": 25}[split]
+    assert {world.split[context] for context in pool.context} == {split}
     short = 0
     for i, row in enumerate(order):
         context, start = row["context"], row["window_start"]
@@ -137,9 +142,10 @@ def test_a_short_window_is_padded(store: Path, builder: SimpleNamespace) -> None
     assert (pool.tokens[second][:, 4:] == 0).all()
 
 
-def test_pool_firing_is_csr_by_feature(opened: StoreReader, world: SimpleNamespace) -> None:
-    firing = read_pool_firing(opened, "sae")
-    pool = opened.rows("SELECT context, window_start FROM pool ORDER BY pool")
+@pytest.mark.parametrize("split", ["select", "score"])
+def test_pool_firing_is_csr_by_feature(opened: StoreReader, world: SimpleNamespace, split: Split) -> None:
+    firing = read_pool_firing(opened, "sae", split)
+    pool = opened.rows("SELECT context, window_start FROM pool WHERE split = $split ORDER BY pool", split=split)
     assert len(firing.start) == 7
     for feature in range(6):
         fires = [
@@ -148,6 +154,44 @@ def test_pool_firing_is_csr_by_feature(opened: StoreReader, world: SimpleNamespa
             if world.truth["sae"][feature, row["context"], row["window_start"] : row["window_start"] + WINDOW].any()
         ]
         assert firing.pools[firing.start[feature] : firing.start[feature + 1]].tolist() == fires
+
+
+@pytest.mark.parametrize("left", [0, 3, 50])
+def test_exemplars_come_with_left_context(opened: StoreReader, world: SimpleNamespace, left: int) -> None:
+    asked = [2, 0, 4]
+    found = dict(zip(asked, read_exemplars(opened, "sae", asked, left), strict=True))
+    assert found[4], "a dead feature has random windows"
+    for feature, exemplars in found.items():
+        rows = opened.rows(
+            "SELECT stratum, rank, context, window_start, peak, max_activation FROM exemplars WHERE dictionary = 'sae' "
+            "AND feature = $feature AND split = 'explain' ORDER BY stratum, rank",
+            feature=feature,
+        )
+        assert [(e.stratum, e.rank, e.context, e.start) for e in exemplars] == [
+            (row["stratum"], row["rank"], row["context"], row["window_start"]) for row in rows
+        ]
+        for one, row in zip(exemplars, rows, strict=True):
+            places = slice(one.start, min(one.start + WINDOW, int(world.length[one.context])))
+            assert one.tokens.tolist() == world.tokens[one.context, places].tolist()
+            assert one.scored.tolist() == world.scored[one.context, places].tolist()
+            assert one.activations.tolist() == world.truth["sae"][feature, one.context, places].tolist()
+            assert one.activations.max() == row["max_activation"]
+            assert one.start + one.peak == row["peak"]
+            before = world.tokens[one.context, max(one.start - left, 0) : one.start]
+            assert one.before.tolist() == before.tolist()
+
+
+def test_left_context_ends_where_a_dropped_window_does(store: Path, world: SimpleNamespace) -> None:
+    with duckdb.connect(str(store)) as connection:
+        connection.execute(
+            "UPDATE contexts SET scored = list_concat(scored[:4], [false, false], scored[7:]) WHERE split = 'explain'"
+        )
+    with open_reader(store) as reader:
+        [exemplars] = read_exemplars(reader, "sae", [1], 16)
+    later = [one for one in exemplars if one.start == WINDOW]
+    assert later
+    for one in later:
+        assert one.before.tolist() == world.tokens[one.context, 6:8].tolist()
 
 
 def test_features_keep_their_own_numbers_where_few_were_extracted(store: Path) -> None:

@@ -79,8 +79,17 @@ CORRUPTIONS = [
     ),
     ("positions_in_their_window", f"UPDATE exemplars SET positions = [8] {ONE_EXEMPLAR}"),
     ("positions_in_their_window", f"UPDATE exemplars SET positions = [3, 2] {ONE_EXEMPLAR}"),
-    ("positions_in_their_window", f"UPDATE exemplars SET window_start = 3, peak = 4 {ONE_EXEMPLAR}"),
+    ("positions_in_their_window", "UPDATE exemplars SET window_start = 3, peak = 4 WHERE stratum = 'random'"),
     ("positions_in_their_window", f"UPDATE exemplars SET peak = window_start + 8 {ONE_EXEMPLAR}"),
+    ("positions_in_their_window", f"UPDATE exemplars SET n_tokens = 9 {ONE_EXEMPLAR}"),
+    ("positions_in_their_window", "UPDATE exemplars SET n_tokens = 7 WHERE stratum = 'F' AND split = 'select'"),
+    (
+        "no_dropped_window_is_shown",
+        "UPDATE contexts SET scored = [scored[1], scored[2]] || [false] || scored[4:] WHERE context = "
+        "(SELECT min(context) FROM exemplars WHERE split = 'explain' AND window_start = 0)",
+    ),
+    ("places_add_up", "UPDATE feature_splits SET position_histogram = [1] || position_histogram[2:] WHERE feature = 1"),
+    ("places_add_up", "UPDATE token_splits SET position_histogram = position_histogram[2:]"),
     (
         "activations_at_scored_tokens",
         "UPDATE contexts SET scored = list_transform(scored, lambda x: false) "
@@ -129,12 +138,14 @@ CORRUPTIONS = [
     ("simulations_whole", "UPDATE simulations SET prediction = prediction[:3] WHERE class = 'T'"),
     ("simulations_whole", "UPDATE simulations SET truth = list_transform(truth, lambda x: 'inf'::FLOAT)"),
     ("scored_in_score_split", "UPDATE pool SET context = 0 WHERE pool = 3"),
+    ("scored_in_score_split", "UPDATE pool SET split = 'score', pool = pool + 25 WHERE split = 'select'"),
     ("scored_in_score_split", "UPDATE simulations SET context = 0 WHERE class = 'T'"),
     ("scored_in_score_split", "UPDATE judgements SET context = 99999 WHERE fires"),
     ("references_exist", "UPDATE explanations SET feature = 77 WHERE feature = 3"),
     ("references_exist", "UPDATE explanations SET lookup = 'nowhere' WHERE feature = 3"),
     ("references_exist", "UPDATE logit_effects SET token = 40 WHERE feature = 3"),
     ("references_exist", "UPDATE pool_firing SET pools = [25] WHERE feature = 3"),
+    ("references_exist", "UPDATE pool_firing SET pools = [12] WHERE feature = 3 AND split = 'select'"),
     ("references_exist", "UPDATE pool_firing SET pools = [2, 1] WHERE feature = 3"),
     ("references_exist", "UPDATE dictionaries SET matched_to = 'sea' WHERE dictionary = 'random'"),
     ("references_exist", "DELETE FROM dictionaries WHERE dictionary = 'random'"),

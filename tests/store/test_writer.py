@@ -214,9 +214,12 @@ def test_every_form_of_a_column_comes_back(tmp_path: Path) -> None:
     with StoreWriter.open(tmp_path / "x.duckdb") as writer:
         with writer.transaction() as t:
             for pools in (csr_list(start, values), [[4, 5], [], [6]], [np.array([4, 5]), np.array([]), [6]]):
-                n = t.append("pool_firing", {"dictionary": "sae", "feature": np.arange(3), "pools": pools})
+                n = t.append(
+                    "pool_firing", {"dictionary": "sae", "feature": np.arange(3), "split": "score", "pools": pools}
+                )
                 assert n == 3
-            t.append("pool_firing", {"dictionary": "two", "feature": pa.array([0, 1]), "pools": np.eye(2, dtype=int)})
+            two = {"dictionary": "two", "feature": pa.array([0, 1]), "split": "score"}
+            t.append("pool_firing", two | {"pools": np.eye(2, dtype=int)})
         rows = writer.rows("SELECT feature, pools FROM pool_firing WHERE dictionary = 'sae' ORDER BY feature")
         assert [row["pools"] for row in rows] == [[4, 5]] * 3 + [[]] * 3 + [[6]] * 3
         assert writer.rows("SELECT pools FROM pool_firing WHERE dictionary = 'two'") == [
@@ -301,7 +304,8 @@ def test_exemplars_go_in_at_150_000_rows_a_cpu_second(tmp_path: Path) -> None:
     columns = {
         "dictionary": "sae", "feature": np.repeat(np.arange(n // 50), 50), "split": "explain",
         "stratum": np.array(["top", "random"])[np.arange(n) % 2], "rank": np.arange(n) % 50,
-        "context": np.arange(n) % 999, "window_start": np.zeros(n, np.int32), "peak": np.zeros(n, np.int32),
+        "context": np.arange(n) % 999, "window_start": np.zeros(n, np.int32), "n_tokens": 32,
+        "peak": np.zeros(n, np.int32),
         "max_activation": np.ones(n), "stratum_low": None, "stratum_high": None, "probability": 1.0, "u": 0.5,
         "positions": csr_list(start, np.zeros(3 * n, np.uint8)),
         "activations": csr_list(start, np.random.default_rng(0).random(3 * n, dtype=np.float32)),

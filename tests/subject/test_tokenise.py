@@ -239,7 +239,8 @@ def test_windows_that_stand_in_another_split_are_dropped_and_only_those(tokenise
     elsewhere = in_select | in_score
     assert mine & (in_select - in_score), "some stand in select alone,"
     assert mine & (in_score - in_select), "some in score alone"
-    n_dropped = n_kept = n_tokens = 0
+    assert in_select & in_score, "some in both: they are dropped from select"
+    n_dropped = n_kept = n_tokens = n_of_select = 0
     for context in range(tokens.n_contexts):
         for index, window in enumerate(window_tuples(tokens, context)):
             places = slice(index * 10, index * 10 + 10)
@@ -250,6 +251,9 @@ def test_windows_that_stand_in_another_split_are_dropped_and_only_those(tokenise
                 np.testing.assert_array_equal(dropped, text)
                 n_dropped += 1
                 n_tokens += len(window)
+            elif tokens.split[context] == 1 and window in in_score:
+                np.testing.assert_array_equal(dropped, text)
+                n_of_select += 1
             else:
                 assert not dropped.any()
                 n_kept += bool(window)
@@ -257,6 +261,7 @@ def test_windows_that_stand_in_another_split_are_dropped_and_only_those(tokenise
     assert (facts["n_windows_dropped"], facts["n_tokens_dropped"]) == (n_dropped, n_tokens)
     assert n_dropped > 60, "the licence must be there to be dropped"
     assert n_kept > 200
+    assert tokens.facts("select")["n_windows_dropped"] == n_of_select
     assert tokens.facts("score")["n_windows_dropped"] == 0
 
 

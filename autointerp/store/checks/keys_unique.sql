@@ -23,11 +23,11 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT context FROM contexts)) FROM contexts
     UNION ALL SELECT 'exemplars', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, split, stratum, rank FROM exemplars)) FROM exemplars
-    UNION ALL SELECT 'pool', count(*), (SELECT count(*) FROM (SELECT DISTINCT pool FROM pool)) FROM pool
+    UNION ALL SELECT 'pool', count(*), (SELECT count(*) FROM (SELECT DISTINCT split, pool FROM pool)) FROM pool
     UNION ALL SELECT 'pool windows', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT context, window_start FROM pool)) FROM pool
     UNION ALL SELECT 'pool_firing', count(*),
-        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature FROM pool_firing)) FROM pool_firing
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, split FROM pool_firing)) FROM pool_firing
     UNION ALL SELECT 'logit_effects', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction, rank FROM logit_effects)) FROM logit_effects
     UNION ALL SELECT 'logit_effects tokens', count(*),
@@ -61,9 +61,9 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT file, status, since FROM llm_batches)) FROM llm_batches
     UNION ALL SELECT 'llm_probes', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT server, model, wish FROM llm_probes)) FROM llm_probes
-    UNION ALL SELECT 'exemplars of the score split', count(*), (SELECT count(*) FROM (
-        SELECT DISTINCT dictionary, feature, context, window_start FROM exemplars WHERE split = 'score'))
-        FROM exemplars WHERE split = 'score'
+    UNION ALL SELECT 'exemplars of the select and score split', count(*), (SELECT count(*) FROM (
+        SELECT DISTINCT dictionary, feature, context, window_start FROM exemplars WHERE split <> 'explain'))
+        FROM exemplars WHERE split <> 'explain'
 )
 SELECT sum(n_rows)::BIGINT AS n_checked, sum(n_rows - n_keys)::BIGINT AS n_wrong,
        min(name) FILTER (n_rows > n_keys) AS example

@@ -19,8 +19,8 @@ WITH of_features AS (
     UNION ALL SELECT 'explanations: lookup ' || lookup, lookup NOT IN (SELECT lookup FROM lookups)
         FROM (SELECT DISTINCT lookup FROM explanations WHERE lookup IS NOT NULL)
     UNION ALL SELECT 'pool_firing: ' || dictionary || '/' || feature,
-        coalesce(list_max(pools) >= (SELECT count(*) FROM pool), false) OR pools <> list_sort(list_distinct(pools))
-        FROM pool_firing
+        coalesce(list_max(pools) >= coalesce(n_pool, 0), false) OR pools <> list_sort(list_distinct(pools))
+        FROM pool_firing LEFT JOIN (SELECT split, count(*) AS n_pool FROM pool GROUP BY split) USING (split)
     UNION ALL SELECT 'dictionaries: matched_to ' || matched_to, matched_to NOT IN (SELECT dictionary FROM dictionaries)
         FROM dictionaries WHERE matched_to IS NOT NULL
     UNION ALL SELECT 'llm_calls: prefix ' || prefix, prefix NOT IN (SELECT prefix FROM llm_prefixes)
