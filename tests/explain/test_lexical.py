@@ -120,7 +120,9 @@ def slow_token_lookup(corpus: Corpus, feature: int) -> dict:
     return {gram: (value[gram], share[gram]) for gram in cover(explained)}
 
 
-def slow_lexical(corpus: Corpus, feature: int) -> dict:
+def slow_lexical(
+    corpus: Corpus, feature: int, seen: int = PAIR_SEEN, prior: float = PAIR_PRIOR, least: float = PAIR_GAIN
+) -> dict:
     """The docstring of `lexical.py`, step by step, from raw activations."""
     a = corpus.activations[feature].astype(np.float64)
     tokens = [t for t in range(corpus.V) if a[corpus.occurrences(None, t)].any()]
@@ -128,13 +130,13 @@ def slow_lexical(corpus: Corpus, feature: int) -> dict:
     pairs = {}
     for previous, token in corpus._grams():
         here, all_of = corpus.occurrences(previous, token), corpus.occurrences(None, token)
-        if previous < 0 or not a[here].any() or here.sum() < PAIR_SEEN:
+        if previous < 0 or not a[here].any() or here.sum() < seen:
             continue
         n = here.sum()
-        value = (a[here].sum() + PAIR_PRIOR * a[all_of].mean()) / (n + PAIR_PRIOR)
-        share = ((a[here] != 0).sum() + PAIR_PRIOR * (a[all_of] != 0).mean()) / (n + PAIR_PRIOR)
+        value = (a[here].sum() + prior * a[all_of].mean()) / (n + prior)
+        share = ((a[here] != 0).sum() + prior * (a[all_of] != 0).mean()) / (n + prior)
         gain = n * (value - a[all_of].mean()) ** 2
-        if gain > 0 and gain >= PAIR_GAIN * n_explained:
+        if gain > 0 and gain >= least * n_explained:
             pairs[previous, token] = (value, share)
 
     def others(token: int, listed: set) -> np.ndarray:
@@ -166,9 +168,11 @@ def slow_lexical(corpus: Corpus, feature: int) -> dict:
 def test_lookups_equal_their_twins(seed: int) -> None:
     corpus = random_corpus(seed)
     tokens, pairs = corpus.tables()
+    other = (5, 1.5, 0.02)
     for fast, slow in (
         (token_lookup(tokens), slow_token_lookup),
         (lexical_lookup(tokens, pairs), slow_lexical),
+        (lexical_lookup(tokens, pairs, *other), lambda corpus, feature: slow_lexical(corpus, feature, *other)),
     ):
         assert fast.n_features == len(corpus.activations)
         for feature in range(fast.n_features):
