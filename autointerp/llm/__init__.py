@@ -18,6 +18,8 @@
     filed         requests and replies as JSONL in the providers' batch formats
     courier       other ways to travel than one by one: files
     batch         the providers' batch APIs
+    shared        what the streams of a session share
+    stream        one ask_all
     client        Session: ask_all
     estimate      what asks will cost
 

@@ -73,6 +73,10 @@ class BatchCourier:
         assert self._replies is not None
         return self._replies.get(job.key, job.filed + 1, job.request.provider)
 
+    def holds(self, job: Job) -> bool:
+        """Whether it is in a batch, or came with one and was not read yet."""
+        return custom_id(job.key, job.filed + 1) in self._out or self.reply(job) is not None
+
     def take(self, job: Job, line: Line) -> str | None:
         """Into the next batch, unless it is in one; None where that could pass the budget."""
         assert self._files is not None

@@ -26,6 +26,9 @@ class Courier(Protocol):
     def reply(self, job: Job) -> Sent | None:
         """The reply to the job's next filing, if it has come."""
 
+    def holds(self, job: Job) -> bool:
+        """Whether the job's next filing is out, or its reply has come: then it was asked for anew (--refresh)."""
+
     def take(self, job: Job, line: Line) -> str | None:
         """Takes a request along; returns where it is now, for the user, or None where it must not be sent (budget)."""
 
@@ -48,6 +51,10 @@ class OutFiles:
     def reply(self, job: Job) -> Sent | None:
         """None has come."""
         return None
+
+    def holds(self, job: Job) -> bool:
+        """Nothing comes back here."""
+        return False
 
     def take(self, job: Job, line: Line) -> str | None:
         """Writes it."""
@@ -74,6 +81,10 @@ class InFiles:
     def reply(self, job: Job) -> Sent | None:
         """The reply in the files."""
         return self.replies.get(job.key, job.filed + 1, job.request.provider)
+
+    def holds(self, job: Job) -> bool:
+        """Whether the files have a reply that was not read yet."""
+        return self.reply(job) is not None
 
     def take(self, job: Job, line: Line) -> str | None:
         """Nothing is sent."""

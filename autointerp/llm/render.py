@@ -48,6 +48,8 @@ class Request:
     hash: str
     max_tokens: int
     """Tokens that a reply can have at most."""
+    caches: bool
+    """Whether the prefix is marked for the provider's cache."""
 
     @property
     def content(self) -> bytes:
@@ -79,6 +81,7 @@ def render(ask: Ask, model: LLMModel, known: Capabilities) -> Request:
     return Request(
         model.provider, model.server, path, _with_prompt(body, prompt), prefix, prefix_text, prompt, request,
         known.echo_max_tokens if ask.form == "echo" else max_tokens,
+        known.cache == "blocks" and _long_enough(ask, known),
     )  # fmt: skip
 
 
@@ -106,7 +109,7 @@ def _anthropic_chat(ask: Ask, model: LLMModel, known: Capabilities, max_tokens: 
     body: Body = {"model": model.model, "max_tokens": max_tokens, "messages": [{"role": "user", "content": None}]}
     if ask.system:
         block: Body = {"type": "text", "text": ask.system}
-        if known.cache == "blocks" and len(ask.system) >= known.cache_prefix * CHARS_PER_TOKEN:
+        if known.cache == "blocks" and _long_enough(ask, known):
             block["cache_control"] = {"type": "ephemeral"}
         body["system"] = [block]
     output: Body = {}
@@ -160,9 +163,13 @@ def _sampling(model: LLMModel) -> Body:
     return {name: value for name, value in wanted.items() if value is not None}
 
 
+def _long_enough(ask: Ask, known: Capabilities) -> bool:
+    return len(ask.system) >= known.cache_prefix * CHARS_PER_TOKEN
+
+
 def _cache_key(ask: Ask, known: Capabilities) -> Body:
     """Requests that share a prefix go to the same cache."""
-    if known.cache != "key" or len(ask.system) < known.cache_prefix * CHARS_PER_TOKEN:
+    if known.cache != "key" or not _long_enough(ask, known):
         return {}
     return {"prompt_cache_key": bytes_hash(ask.system.encode())}
 

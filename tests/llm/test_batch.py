@@ -104,6 +104,18 @@ def test_a_batch_that_is_refused_says_why(
     assert batch(make_asks(3), server.model(provider)) == {"waiting": 3}
 
 
+def test_a_refreshed_batch_is_collected(
+    server: Any, log: Any, batch: Callable[..., Counter[str]], make_asks: Make
+) -> None:
+    model = server.model("openai")
+    batch(make_asks(5), model)
+    assert batch(make_asks(5), model) == {"ok": 5}
+    assert batch(make_asks(5), model, refresh=True) == {"waiting": 5}
+    assert batch(make_asks(5), model) == {"ok": 5}
+    assert batch(make_asks(5), model) == {"ok": 5}
+    assert log.ledger()[0].ok == server.count()["billed"] == 10
+
+
 def test_a_batch_keeps_to_the_budget(server: Any, batch: Callable[..., Counter[str]], make_asks: Make) -> None:
     model = server.model("openai", price=Price(input=1, output=10, batch=0.5))
     found = batch(make_asks(30), model, max_usd=0.01)

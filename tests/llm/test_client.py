@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import functools
 import gc
@@ -9,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -368,6 +370,31 @@ def test_without_asynchronous_code(server: Any, log: Any, make_asks: Make) -> No
             list(session.answers(make_asks(1, logprobs=1), server.model("anthropic")))
     assert statuses(one + two) == {"ok": 60}
     assert seen[-1] == (60, 0)
+
+
+def test_an_interrupted_consumer_keeps_what_was_paid(server: Any, log: Any, make_asks: Make) -> None:
+    server.set(latency_s=0.05)
+    timer = threading.Timer(0.5, _thread.interrupt_main)
+    with Session(log) as session:
+        warm = list(session.answers(make_asks(1, prompt="the SDK is loaded"), server.model("openai", concurrency=4)))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(session.answers(make_asks(400), server.model("openai", concurrency=4)))
+    assert len(warm) == 1
+    assert len(rows(log)) == server.count()["billed"] > 1
+
+
+def test_nothing_asked(ask: Run, server: Any) -> None:
+    assert ask([], server.model("openai")) == []
+
+
+def test_the_first_request_warms_the_cache_alone(server: Any, log: Any, ask: Run, make_asks: Make) -> None:
+    server.set(latency_s=0.03)
+    long = "A long rubric that all requests share. " * 500
+    assert statuses(ask(make_asks(20, system=long, schema=None), server.model("anthropic"))) == {"ok": 20}
+    [ledger] = log.ledger()
+    assert 0 < ledger.cache_write_tokens < len(long), "written once"
+    assert ledger.cache_read_tokens == 19 * ledger.cache_write_tokens
 
 
 def test_two_kinds_of_calls_share_a_limiter_and_their_requests(server: Any, log: Any, make_asks: Make) -> None:
