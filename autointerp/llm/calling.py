@@ -76,11 +76,12 @@ class Line:
 
     def worst(self, request: Request, channel: Channel = "live") -> float:
         """Dollars that the request costs at most: a token a character, until the model has shown what it counts."""
-        if self.prices.free:
+        if self.prices.free or self.budget.max_usd is None:
             return 0.0
         seen = self.tokens_per_char()
         per_char = 1.0 if seen is None else 1.25 * seen
-        return self.prices.worst(int(request.chars * per_char) + 16, request.max_tokens, channel)
+        tokens = int(request.chars * per_char) // 256 * 256 + 272  # in steps: looking a price up takes 0.1 ms
+        return self.prices.worst(tokens, request.max_tokens, channel)
 
 
 class Stopped(Exception):
@@ -123,6 +124,9 @@ async def call(
             line.budget.settle(worst, worst if cost is None else cost)
         spent += cost or 0.0
         row = _row(job, model, attempt, read, called_at, latency_ms)
+        if read.mistake is not None:
+            log(job, row)
+            raise read.mistake
 
         fault = read.fault
         if fault is None:
@@ -164,6 +168,8 @@ async def call(
 def filed(job: Job, line: Line, sent: Sent, channel: Channel) -> Ended:
     """What a reply out of a batch or a file comes to: the same as over the wire, but nothing is tried again here."""
     read = _read(job, line, sent, channel)
+    if read.mistake is not None:
+        raise read.mistake  # the file keeps the reply
     row = _row(job, line.model, job.attempts + 1, read, datetime.now(UTC).replace(tzinfo=None), 0.0, channel)
     outcome = read.outcome if read.fault is None else Outcome("api_error", read.fault.reason)
     return Ended(outcome, read.reply, read.cost_usd or 0.0, row)
@@ -189,10 +195,12 @@ class _Read:
     body: str
     usage: Usage | None
     cost_usd: float | None
+    mistake: Exception | None = None
+    """What `ask.parse` died of: a mistake in it. The reply is kept as good, and read again when it is mended."""
 
 
 def _read(job: Job, line: Line, sent: Sent, channel: Channel = "live") -> _Read:
-    fault, reply, usage = sent.fault, None, None
+    fault, reply, usage, mistake = sent.fault, None, None, None
     outcome = Outcome("api_error")
     if fault is None:
         try:
@@ -202,6 +210,8 @@ def _read(job: Job, line: Line, sent: Sent, channel: Channel = "live") -> _Read:
         except BrokenBody as error:
             usage = error.usage
             fault = Fault("again", "broken_body", str(error), 200, maybe_paid=usage is None)
+        except Exception as error:  # not the model's fault, and its reply is paid for
+            outcome, mistake = Outcome("ok"), error
     if usage is not None:
         cost: float | None = line.prices.cost(usage, channel, reply.service_tier if reply else None)
     else:
@@ -209,7 +219,7 @@ def _read(job: Job, line: Line, sent: Sent, channel: Channel = "live") -> _Read:
         cost = None if unknown and not line.prices.free else 0.0
     if channel == "offline":
         cost = 0.0  # whoever answered it has paid
-    return _Read(outcome, fault, reply, sent.body, usage, cost)
+    return _Read(outcome, fault, reply, sent.body, usage, cost, mistake)
 
 
 def _tell(limiter: Limiter, fault: Fault | None, sent_at: float) -> None:

@@ -286,7 +286,10 @@ class Stream:
                 if error is not None:
                     self._shared.stop(error)
                 elif then is not None:
-                    then()
+                    try:
+                        then()
+                    except Exception as mistake:  # in somebody's `parse`: nobody is left waiting
+                        self._shared.stop(mistake)
 
             with contextlib.suppress(RuntimeError):  # the loop is gone: the row is there all the same
                 self._loop.call_soon_threadsafe(tell)

@@ -304,6 +304,23 @@ def test_a_reader_that_has_become_stricter_asks_again(server: Any, ask: Run, mak
     assert statuses(ask(make_asks(3, parse=none_of_it), server.model("openai"))) == {"invalid": 3}
 
 
+def test_a_mistake_in_a_reader_loses_no_reply(server: Any, log: Any, ask: Run, make_asks: Make) -> None:
+    def wrong(value: Any) -> Any:
+        return value["no such key"]
+
+    with pytest.raises(KeyError):
+        ask(make_asks(1, parse=wrong), server.model("openai"))
+    with pytest.raises(KeyError):
+        ask(make_asks(1, parse=wrong), server.model("openai"))
+    assert server.count()["requests"] == 1
+    [answer] = ask(make_asks(1), server.model("openai"))
+    assert (answer.status, answer.cached) == ("ok", True)
+    server.set(latency_s=0.05)
+    twice = [*make_asks(1, prompt="other"), *make_asks(1, prompt="other", parse=wrong)]
+    with pytest.raises(KeyError):
+        ask(twice, server.model("openai"))
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_max_usd_is_never_passed_and_everything_is_kept(
     server: Any, log: Any, ask: Run, make_asks: Make, provider: str
