@@ -5,8 +5,7 @@ the state of a generator: the same choice falls whatever the batch size, the num
 order in which data arrive. Work is identified by the hash of its content.
 
 The mixer is the finaliser of SplitMix64 (Steele, Lea & Flood 2014), applied once per key. It is the
-only arithmetic here that has a twin: `autointerp.extract.hashing_torch` computes the same values on
-a device.
+only arithmetic here that has a twin: `autointerp.extract.segments` computes the same values on a device.
 """
 
 from __future__ import annotations
@@ -61,10 +60,12 @@ def hash64(key: int, *parts: npt.ArrayLike) -> UInt64:
 
 
 def _mix_array(value: npt.NDArray[np.uint64]) -> UInt64:
-    value = value + np.uint64(_GOLDEN)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(_MIX_1)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(_MIX_2)
-    return np.asarray(value ^ (value >> np.uint64(31)), dtype=np.uint64)
+    value = np.asarray(value + np.uint64(_GOLDEN), dtype=np.uint64)
+    for places, factor in ((30, _MIX_1), (27, _MIX_2)):
+        value ^= value >> np.uint64(places)
+        value *= np.uint64(factor)
+    value ^= value >> np.uint64(31)
+    return value
 
 
 def hash01(key: int, *parts: npt.ArrayLike) -> npt.NDArray[np.float64]:

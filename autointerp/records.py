@@ -61,6 +61,7 @@ class GramTable:
     n_firing: Int64  # [entries] occurrences with non-zero activation
     n_seen: Int64  # [entries] occurrences in the explain split, firing or not
     mass_error: Float64  # [F]
+    share: Float64 | None = None  # [F] of the tokens that this was counted on and scaled up from; None: all
 
 
 @dataclass(frozen=True)

@@ -239,12 +239,13 @@ class Floor:
         self.subject, self.dictionary, self.tokens = subject, dictionary, tokens
         self.seconds = self.during = 0.0
         self._next, self._owed = 0, 0
-        trial = [(self._trial(n, portion), n, portion) for n in (4, 8, 16, 32) for portion in (64, 128, 256, 512, 1024)]
-        _, self.n, self.portion = min(trial)
+        self.n, self.portion = 8, 512
+        _, self.n = min((self._trial(n, self.portion), n) for n in (4, 8, 16, 32))
+        _, self.portion = min((self._trial(self.n, portion), portion) for portion in (64, 128, 256, 512, 1024))
         print(f"floor: {self.n} contexts in a forward pass, {self.portion} rows in an encoding")
 
     def _trial(self, n: int, portion: int) -> float:
-        return min(cpu(lambda: self._run(0, 32, n, portion))[0] for _ in range(3))
+        return min(cpu(lambda: self._run(0, 32, n, portion))[0] for _ in range(2))
 
     def owe(self, added: int) -> None:
         """Runs the floor on the contexts that pass 1 has had since the last time."""

@@ -8,7 +8,8 @@ over all tokens of the explain split, not prunings of top exemplars.
    With these alone, the explainer is `token_lookup`.
 2. A pair (previous, token) gets an entry of its own where it stands often enough (PAIR_SEEN) and explains
    enough more than its token's entry does (PAIR_GAIN). Its value is drawn towards the token's, as if PAIR_PRIOR
-   more occurrences had behaved as the token does: scores are measured on other documents.
+   more occurrences had behaved as the token does: scores are measured on other documents. Where pairs were counted
+   on a sample of the tokens (GramTable.share), both constants mean sampled occurrences.
 3. The token's entry then holds the mean over its other occurrences.
 4. Entries are kept, the most explaining first, until COVER of the squared activation that all of them explain is
    covered; what a dropped pair held goes back to its token. Named tokens matter, the others are silent.
@@ -55,6 +56,7 @@ class _Grams:
     mass: Float64
     n_firing: Float64
     n_seen: Float64
+    share: Float64  # of the tokens that the numbers are scaled up from
 
     def per_occurrence(self, total: Float64) -> Float64:
         return np.divide(total, self.n_seen, out=np.zeros_like(total), where=self.n_seen > 0)
@@ -62,7 +64,7 @@ class _Grams:
     def take(self, index: Int64 | Bool) -> _Grams:
         return _Grams(
             self.feature[index], self.previous[index], self.token[index], self.mass[index], self.n_firing[index],
-            self.n_seen[index],
+            self.n_seen[index], self.share[index],
         )  # fmt: skip
 
 
@@ -89,10 +91,10 @@ def lexical_lookup(
 
     value, probability = _shrunk(pair, single, home, pair_prior)
     gain = _gain(pair, value, single, home, _n_features(tokens))
-    chosen = (pair.n_seen >= pair_seen) & (gain > 0) & (gain >= pair_gain)
+    chosen = (pair.n_seen * pair.share >= pair_seen) & (gain > 0) & (gain >= pair_gain)
     pair, home, value, probability = pair.take(chosen), home[chosen], value[chosen], probability[chosen]
 
-    rest = _others(single, pair, home, tokens.mass_error)
+    rest = _others(single, pair, home, tokens.mass_error, pairs.share)
     mean = rest.per_occurrence(rest.mass)
     without = np.append(mean, 0.0)[home]
     explained = np.concatenate([
@@ -102,7 +104,7 @@ def lexical_lookup(
     kept = _cover(np.concatenate([rest.feature, pair.feature]), explained, _n_features(tokens))
 
     kept_pair = kept[len(rest.token) :]
-    rest = _others(single, pair.take(kept_pair), home[kept_pair], tokens.mass_error)
+    rest = _others(single, pair.take(kept_pair), home[kept_pair], tokens.mass_error, pairs.share)
     return _table(
         _joined(rest, pair),
         np.concatenate([rest.per_occurrence(rest.mass), value]),
@@ -119,6 +121,7 @@ def _grams(table: GramTable) -> _Grams:
     return _Grams(
         rows_of(table.start), table.previous.astype(np.int64), table.token.astype(np.int64),
         table.mass.astype(np.float64), table.n_firing.astype(np.float64), table.n_seen.astype(np.float64),
+        np.ones(len(table.token)) if table.share is None else table.share[rows_of(table.start)],
     )  # fmt: skip
 
 
@@ -127,6 +130,7 @@ def _joined(one: _Grams, two: _Grams) -> _Grams:
         np.concatenate([one.feature, two.feature]), np.concatenate([one.previous, two.previous]),
         np.concatenate([one.token, two.token]), np.concatenate([one.mass, two.mass]),
         np.concatenate([one.n_firing, two.n_firing]), np.concatenate([one.n_seen, two.n_seen]),
+        np.concatenate([one.share, two.share]),
     )  # fmt: skip
 
 
@@ -137,10 +141,11 @@ def _home(pair: _Grams, single: _Grams) -> Int64:
     return np.append(order, -1)[find_keys(keys[order], (pair.feature << 32) | pair.token)]
 
 
-def _shrunk(pair: _Grams, single: _Grams, home: Int64, prior: float) -> tuple[Float64, Float64]:
-    """Step 2: value and probability of each pair with `prior` occurrences of its token's added."""
+def _shrunk(pair: _Grams, single: _Grams, home: Int64, pair_prior: float) -> tuple[Float64, Float64]:
+    """Step 2: value and probability of each pair with `pair_prior` sampled occurrences of its token's added."""
     mean = np.append(single.per_occurrence(single.mass), 0.0)[home]
     share = np.append(single.per_occurrence(single.n_firing), 0.0)[home]
+    prior = pair_prior / pair.share
     seen = pair.n_seen + prior
     return (pair.mass + prior * mean) / seen, (pair.n_firing + prior * share) / seen
 
@@ -155,7 +160,7 @@ def _gain(pair: _Grams, value: Float64, single: _Grams, home: Int64, n_features:
     return share
 
 
-def _others(single: _Grams, pair: _Grams, home: Int64, mass_error: Float64) -> _Grams:
+def _others(single: _Grams, pair: _Grams, home: Int64, mass_error: Float64, pair_share: Float64 | None) -> _Grams:
     """Step 3: what is left of each token once its listed pairs are taken out."""
     listed = home >= 0
 
@@ -165,8 +170,9 @@ def _others(single: _Grams, pair: _Grams, home: Int64, mass_error: Float64) -> _
     n_seen = np.maximum(left(single.n_seen, pair.n_seen), 0.0)
     n_firing = np.clip(left(single.n_firing, pair.n_firing), 0.0, n_seen)
     mass = np.where(n_firing > 0, left(single.mass, pair.mass), 0.0)  # silent is 0, not a rounding error
-    mass = np.where(mass_error[single.feature] > 0, np.maximum(mass, 0.0), mass)
-    return _Grams(single.feature, single.previous, single.token, mass, n_firing, n_seen)
+    estimated = mass_error > 0 if pair_share is None else (mass_error > 0) | (pair_share < 1)
+    mass = np.where(estimated[single.feature], np.maximum(mass, 0.0), mass)
+    return _Grams(single.feature, single.previous, single.token, mass, n_firing, n_seen, single.share)
 
 
 def _cover(feature: Int64, explained: Float64, n_features: int) -> Bool:

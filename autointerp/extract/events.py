@@ -7,15 +7,16 @@ tokens, padding, dropped windows, contexts not asked for) are left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from autointerp.extract.segments import run_lengths, run_starts
+from autointerp.extract.segments import quotient, run_lengths, run_starts, true_at
 from autointerp.records import SPLITS, EventBatch, Int32, Int64
 from autointerp.subject.activations import ActivationBatch
 from autointerp.subject.dictionary import Dictionary, SparseAutoencoder
@@ -60,15 +61,15 @@ class Events:
 
     @property
     def context(self) -> Tensor:
-        return self.rows.context[self.row]
+        return self.rows.context.index_select(0, self.row)
 
     @property
     def position(self) -> Tensor:
-        return self.rows.position[self.row]
+        return self.rows.position.index_select(0, self.row)
 
     def position_of(self, event: Tensor) -> Tensor:
         """int32"""
-        return self.rows.position[self.row[event]].int()
+        return self.rows.position.int().index_select(0, self.row.index_select(0, event))
 
     @cached_property
     def _place(self) -> Tensor:
@@ -86,7 +87,7 @@ class Events:
 
     @property
     def window_number(self) -> Tensor:
-        return self.rows.window[self.window_row]
+        return self.rows.window.index_select(0, self.window_row)
 
     def count(self, split: int) -> int:
         """Events of a split."""
@@ -142,8 +143,11 @@ def encode_events(dictionary: Dictionary, batch: ActivationBatch, tokens: TokenF
     """Encodes an inner batch; `selected` [n_features] bool leaves features out after encoding."""
     x = batch.by_hook[dictionary.hook]
     x = x.reshape(-1, x.shape[-1])
-    portion = 1 << max(5, (DENSE_VALUES // dictionary.n_features).bit_length() - 1)
     silent = ~batch.scored.reshape(-1).to(x.device)
+    rows = _rows(batch.contexts, tokens, x.device)
+    if isinstance(dictionary, SparseAutoencoder) and not dictionary.competes and not x.is_cuda:
+        return _by_feature(dictionary, x, silent, selected, rows)
+    portion = 1 << max(5, (DENSE_VALUES // dictionary.n_features).bit_length() - 1)
     parts = []
     for first in range(0, len(x), portion):
         row, feature, value = _non_zero(
@@ -151,7 +155,7 @@ def encode_events(dictionary: Dictionary, batch: ActivationBatch, tokens: TokenF
         )
         parts.append((first + row, feature, value))
     row, feature, value = (torch.cat(column) for column in zip(*parts, strict=True))
-    return events_of(batch.contexts, tokens, dictionary.n_features, row, feature, value)
+    return _sorted(rows, dictionary.n_features, row, feature, value)
 
 
 def events_of(
@@ -159,6 +163,33 @@ def events_of(
 ) -> Events:
     """Events of the inner batch of `contexts` from row, feature and value of each, row by row in each feature."""
     return _sorted(_rows(contexts, tokens, value.device), n_features, row, feature, value)
+
+
+def _by_feature(sae: SparseAutoencoder, x: Tensor, silent: Tensor, selected: Tensor | None, rows: Rows) -> Events:
+    """Features are encoded in portions, all rows at once: their events come in order and need no sort."""
+    order = torch.sort(rows.split, stable=True).indices  # the rows of a split side by side
+    x, silent = x[order], true_at(silent[order])
+    ends = torch.searchsorted(rows.split[order], torch.arange(len(SPLITS) + 1)).tolist()
+    found: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in SPLITS]
+    portion = max(1, DENSE_VALUES // len(x))
+    for first in range(0, sae.n_features, portion):
+        dense = sae.encode_columns(x, first, min(first + portion, sae.n_features))
+        dense[:, silent] = 0
+        if selected is not None:
+            dense *= selected[first : first + portion, None]
+        fires = dense.numpy() != 0
+        for split, (begin, end) in enumerate(pairwise(ends)):
+            if begin == end:
+                continue
+            flat = np.flatnonzero(fires[:, begin:end])
+            feature = flat // (end - begin)
+            column = flat - feature * (end - begin) + begin
+            value = np.take(dense.numpy(), feature * len(x) + column)
+            row = order.index_select(0, torch.from_numpy(column))
+            found[split].append((torch.from_numpy(feature + first), row, torch.from_numpy(value)))
+    bounds = np.cumsum([0, *(sum(len(part[0]) for part in parts) for parts in found)]).tolist()
+    feature, row, value = (torch.cat(column) for column in zip(*chain(*found), strict=True))
+    return _with_windows(rows, feature, row, value, bounds)
 
 
 def _non_zero(
@@ -171,9 +202,9 @@ def _non_zero(
     if selected is not None:
         dense *= selected if top is None else selected[top[1]]
     flat = _flat_non_zero(dense)
-    row = flat // dense.shape[1]
-    feature = flat - row * dense.shape[1] if top is None else top[1].view(-1)[flat]
-    return row, feature, dense.view(-1)[flat]
+    row = quotient(flat, dense.shape[1])
+    feature = flat - row * dense.shape[1] if top is None else top[1].view(-1).index_select(0, flat)
+    return row, feature, dense.view(-1).index_select(0, flat)
 
 
 def _flat_non_zero(dense: Tensor) -> Tensor:
@@ -200,15 +231,20 @@ def _rows(contexts: Int64, tokens: TokenFile, device: torch.device) -> Rows:
 
 def _sorted(rows: Rows, n_features: int, row: Tensor, feature: Tensor, value: Tensor) -> Events:
     """Events in their order, and their windows."""
-    cell = rows.split[row].mul_(n_features).add_(feature)
+    cell = rows.split.index_select(0, row).mul_(n_features).add_(feature)
     in_order = torch.sort(cell.int(), stable=True)  # half the time of 64 bits
-    row, value = row[in_order.indices], value[in_order.indices]
+    row, value = (column.index_select(0, in_order.indices) for column in (row, value))
     limits = torch.arange(len(SPLITS) + 1, device=cell.device, dtype=torch.int32) * n_features
     event_bounds = tuple(torch.searchsorted(in_order.values, limits).tolist())
     feature = in_order.values.long()
     for split, (first, last) in enumerate(pairwise(event_bounds)):
         feature[first:last] -= split * n_features
-    window = rows.window[row]
+    return _with_windows(rows, feature, row, value, event_bounds)
+
+
+def _with_windows(rows: Rows, feature: Tensor, row: Tensor, value: Tensor, event_bounds: Sequence[int]) -> Events:
+    """Sorted events with the windows they fall into."""
+    window = rows.window.index_select(0, row)
     start = run_starts(feature, window)  # a window is of one split
     length = run_lengths(start, len(feature))
     return Events(
@@ -218,10 +254,10 @@ def _sorted(rows: Rows, n_features: int, row: Tensor, feature: Tensor, value: Te
         value=value,
         window_start=start,
         window_length=length,
-        window_feature=feature[start],
-        window_row=row[start],
+        window_feature=feature.index_select(0, start),
+        window_row=row.index_select(0, start),
         window_max=torch.segment_reduce(value, "max", lengths=length, unsafe=True) if len(value) else value,
-        event_bounds=event_bounds,
+        event_bounds=tuple(event_bounds),
         window_bounds=tuple(torch.searchsorted(start, torch.tensor(event_bounds, device=start.device)).tolist()),
     )
 

@@ -1,9 +1,10 @@
 """Activation mass of each feature by token and by pair (previous token, token), in bounded memory.
 
-A sorted table of (feature, gram) -> mass, firings. Events wait in a buffer; a full buffer is sorted once,
-for tokens and pairs alike, and its sums are sorted into the tables. A feature that holds more than twice
-`keep` grams when the tables are pruned is cut to its `keep` heaviest; what a lost gram may have weighed
-adds up to `error`, so every listed mass is exact up to `error` (Misra & Gries 1982; merging adds the
+The most frequent tokens have a dense table (`frequent.py`), the pairs of dense features are counted on a
+sample of the tokens (`pair_sample.py`). All else: a sorted table of (feature, gram) -> mass, firings. Events
+wait in a buffer; a full buffer is sorted, and its sums are sorted into the tables. A feature that holds more
+than twice `keep` grams when the tables are pruned is cut to its `keep` heaviest; what a lost gram may have
+weighed adds up to `error`, so every listed mass is exact up to `error` (Misra & Gries 1982; merging adds the
 errors: Agarwal et al. 2012). Up to twice `keep` distinct grams the table is exact.
 
 What is lost depends on when the tables are pruned. That is decided by the corpus alone: every shard of
@@ -14,6 +15,7 @@ whatever the buffers, the number of workers and the range of features a summary 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,8 +24,19 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.events import Events
-from autointerp.extract.segments import rank_in_run, run_ids, run_lengths, run_starts, sort_by
-from autointerp.records import GramTable, Int64
+from autointerp.extract.frequent import FrequentTokens
+from autointerp.extract.pair_sample import place_levels
+from autointerp.extract.segments import (
+    descending,
+    quotient,
+    rank_in_run,
+    run_ids,
+    run_lengths,
+    run_starts,
+    sort_by,
+    true_at,
+)
+from autointerp.records import ANY_TOKEN, GramTable, Int64
 
 BUFFER = 1 << 18
 KEEP = 320
@@ -39,7 +52,9 @@ class Table:
     count: Tensor  # int32
 
     def take(self, index: Tensor | slice) -> Table:
-        return Table(self.key[index], self.mass[index], self.count[index])
+        if isinstance(index, slice):
+            return Table(self.key[index], self.mass[index], self.count[index])
+        return Table(*(column.index_select(0, index) for column in (self.key, self.mass, self.count)))
 
 
 def _sum(parts: list[Table]) -> Table:
@@ -53,6 +68,28 @@ def _sum(parts: list[Table]) -> Table:
     mass.index_add_(0, ids, torch.cat([part.mass for part in parts])[order])
     count.index_add_(0, ids, torch.cat([part.count for part in parts])[order])
     return Table(key[starts], mass, count)
+
+
+def _merged(table: Table, new: Table) -> Table:
+    """The sum of two tables, the second much smaller: a search for each of its keys instead of a sort of all."""
+    if not len(table.key):
+        return new
+    place = torch.searchsorted(table.key, new.key)
+    known = table.key.index_select(0, place.clamp(max=len(table.key) - 1)) == new.key
+    old, fresh = true_at(known), true_at(~known)
+    at = place.index_select(0, fresh).add_(torch.arange(len(fresh), device=place.device))
+    is_old = torch.ones(len(table.key) + len(fresh), dtype=torch.bool, device=place.device)
+    is_old[at] = False
+    old_at = true_at(is_old)
+    columns = []
+    for name in ("key", "mass", "count"):
+        mine, theirs = getattr(table, name), getattr(new, name)
+        if name != "key":
+            mine = mine.index_add(0, place.index_select(0, old), theirs.index_select(0, old))
+        column = torch.empty(len(is_old), dtype=mine.dtype, device=mine.device)
+        column.index_copy_(0, old_at, mine).index_copy_(0, at, theirs.index_select(0, fresh))
+        columns.append(column)
+    return Table(*columns)
 
 
 class GramCounter:
@@ -84,7 +121,7 @@ class GramCounter:
         for i, theirs in enumerate(other._tables):
             if len(theirs.key):
                 mine = self._tables[i]
-                self._tables[i] = self._pruned(_sum([mine, theirs])) if len(mine.key) else theirs
+                self._tables[i] = self._pruned(_merged(mine, theirs)) if len(mine.key) else theirs
         self.error += other.error
         self._n_held = sum(len(table.key) for table in self._tables)
 
@@ -102,48 +139,64 @@ class GramCounter:
         ends = [0, *torch.searchsorted(new.key, self._limits).tolist(), len(new.key)]
         for i, (first, last) in enumerate(pairwise(ends)):
             if last > first:
-                self._tables[i] = _sum([self._tables[i], new.take(slice(first, last))])
+                self._tables[i] = _merged(self._tables[i], new.take(slice(first, last)))
         self._n_held = sum(len(table.key) for table in self._tables)
 
     def _pruned(self, table: Table) -> Table:
-        feature = table.key // self.n_grams
+        feature = quotient(table.key, self.n_grams)
         over = torch.bincount(feature, minlength=self.n_features) > 2 * self.keep
         if not bool(over.any()):
             return table
-        index = over[feature].nonzero().squeeze(1)
-        order = index[sort_by(feature[index], _falling(table.mass[index]))]
-        lost = order[rank_in_run(feature[order]) >= self.keep]
+        index = true_at(over.index_select(0, feature))
+        of, mass = feature.index_select(0, index), table.mass.index_select(0, index)
+        order = index.index_select(0, torch.sort((of << 32) + (descending(mass.float()) >> 32), stable=True).indices)
+        lost = order.index_select(0, true_at(rank_in_run(feature.index_select(0, order)) >= self.keep))
         self.error += torch.zeros_like(self.error).scatter_reduce_(0, feature[lost], table.mass[lost], "amax")
         kept = torch.ones(len(feature), dtype=torch.bool, device=feature.device)
         kept[lost] = False
-        return table.take(kept)
+        return table.take(true_at(kept))
 
-    def heaviest(self, top: int) -> tuple[Int64, Int64, np.ndarray, Int64]:
-        """`(start [F + 1], gram, mass, n_firing)` of the `top` heaviest grams, falling; ties by gram."""
+    def heaviest(self, top: int, frequent: FrequentTokens | None = None) -> tuple[Int64, Int64, np.ndarray, Int64]:
+        """`(start [F + 1], gram, mass, n_firing)` of the `top` heaviest grams, falling; ties by gram.
+
+        `frequent`: tokens counted apart.
+        """
         self.compact()
         parts = []
-        for table in self._tables:
-            feature = table.key // self.n_grams
+        for table in self._tables if frequent is None else self._with(frequent):
+            feature = quotient(table.key, self.n_grams)
             order = sort_by(feature, _falling(table.mass))
-            parts.append(table.take(order[rank_in_run(feature[order]) < top]))
+            parts.append(table.take(order[rank_in_run(feature.index_select(0, order)) < top]))
         key = torch.cat([part.key for part in parts])
         counts = torch.bincount(key // self.n_grams, minlength=self.n_features)
         start = np.concatenate([[0], np.cumsum(counts.cpu().numpy())]).astype(np.int64)
         mass, count = torch.cat([part.mass for part in parts]), torch.cat([part.count for part in parts])
         return start, (key % self.n_grams).cpu().numpy(), mass.cpu().numpy(), count.long().cpu().numpy()
 
+    def _with(self, frequent: FrequentTokens) -> Iterator[Table]:
+        feature, token, mass, count = frequent.entries()
+        key = feature * self.n_grams + token
+        ends = [0, *torch.searchsorted(key, self._limits).tolist(), len(key)]
+        for (first, last), table in zip(pairwise(ends), self._tables, strict=True):
+            yield _sum([table, Table(key[first:last], mass[first:last], count[first:last])])
+
 
 class GramSorter:
-    """Sums of a shard's events by token and by pair, from one sort: a pair's gram is token * (V + 1) + previous + 1.
+    """Sums of a shard's events by token and by pair. A pair's gram is token * (V + 1) + previous + 1.
 
-    `tokens` and `pairs` take in the shard's tables at its end. `n_all`: features of the whole dictionary.
+    `tokens` and `pairs` take in the shard's tables at its end. `level` [F]: the pairs of a feature are counted
+    at the places of this level and above (`pair_sample.py`). `n_all`: features of the whole dictionary.
     """
 
-    def __init__(self, tokens: GramCounter, pairs: GramCounter, n_all: int) -> None:
+    def __init__(
+        self, tokens: GramCounter, pairs: GramCounter, frequent: FrequentTokens, level: Tensor, seed: int, n_all: int
+    ) -> None:
         self._whole = (tokens, pairs)
-        self._tokens, self._pairs = tokens.empty(), pairs.empty()
-        self._waiting: list[tuple[Tensor, Tensor]] = []
-        self._n_waiting = self._n_unpruned = 0
+        self._tokens, self._pairs, self._frequent = tokens.empty(), pairs.empty(), frequent
+        self._level, self._seed = level, seed
+        self._sampled = bool((level > 0).any())
+        self._waiting: dict[str, list[tuple[Tensor, Tensor]]] = {"tokens": [], "pairs": []}
+        self._n_unpruned = 0
         self._prune_after = 2 * pairs.keep * n_all
 
     def passed(self, n: int) -> None:
@@ -166,31 +219,38 @@ class GramSorter:
         self._n_unpruned = 0
 
     def add(self, events: Events) -> None:
+        other = self._frequent.add(events)
+        self._wait("tokens", self._tokens, events, events.rows.token, other)
         per_token = self._pairs.n_grams // self._tokens.n_grams
         gram = events.rows.token * per_token + events.rows.previous + 1
-        self._waiting.append((gram[events.row].add_(events.feature, alpha=self._pairs.n_grams), events.value))
-        self._n_waiting += len(events)
-        if self._n_waiting > BUFFER:
-            self.flush()
+        inside = None
+        if self._sampled:
+            level = place_levels(self._seed, events.rows.context, events.rows.position)
+            inside = true_at(level.index_select(0, events.row) >= self._level.index_select(0, events.feature))
+        self._wait("pairs", self._pairs, events, gram, inside)
+
+    def _wait(self, name: str, counter: GramCounter, events: Events, gram: Tensor, index: Tensor | None) -> None:
+        columns = (events.row, events.feature, events.value)
+        row, feature, value = columns if index is None else (column.index_select(0, index) for column in columns)
+        waiting = self._waiting[name]
+        waiting.append((gram.index_select(0, row).add_(feature, alpha=counter.n_grams), value))
+        if sum(len(key) for key, _ in waiting) > BUFFER:
+            self._flush(name, counter)
 
     def flush(self) -> None:
-        if not self._waiting:
+        self._flush("tokens", self._tokens)
+        self._flush("pairs", self._pairs)
+
+    def _flush(self, name: str, counter: GramCounter) -> None:
+        if not self._waiting[name]:
             return
-        pair, value = (torch.cat(column) for column in zip(*self._waiting, strict=True))
-        self._waiting, self._n_waiting = [], 0
-        pair, order = torch.sort(pair, stable=True)
-        starts = run_starts(pair)
-        mass = torch.segment_reduce(value[order].double(), "sum", lengths=run_lengths(starts, len(pair)), unsafe=True)
-        count = run_lengths(starts, len(pair))
-        self._pairs.add(pair[starts], mass, count.int())
-        token = pair[starts] // (self._pairs.n_grams // self._tokens.n_grams)
-        starts = run_starts(token)
-        ids = run_ids(starts, len(token))
-        self._tokens.add(
-            token[starts],
-            torch.segment_reduce(mass, "sum", lengths=run_lengths(starts, len(token)), unsafe=True),
-            torch.zeros_like(starts).index_add_(0, ids, count).int(),
-        )
+        key, value = (torch.cat(column) for column in zip(*self._waiting[name], strict=True))
+        self._waiting[name] = []
+        key, order = torch.sort(key, stable=True)
+        starts = run_starts(key)
+        lengths = run_lengths(starts, len(key))
+        value = value.index_select(0, order).double()
+        counter.add(key[starts], torch.segment_reduce(value, "sum", lengths=lengths, unsafe=True), lengths.int())
 
 
 def _falling(mass: Tensor) -> Tensor:
@@ -198,15 +258,32 @@ def _falling(mass: Tensor) -> Tensor:
     return -mass.view(torch.int64)
 
 
-def gram_table(counter: GramCounter, top: int, d_vocab: int, n_seen: Int64, *, pairs: bool) -> GramTable:
-    """The record of the heaviest grams; `n_seen` [entries] as `heaviest` orders them."""
-    start, gram, mass, n_firing = counter.heaviest(top)
+def token_table(counter: GramCounter, frequent: FrequentTokens, top: int) -> GramTable:
+    """The record of the heaviest tokens, without `n_seen`."""
+    start, token, mass, n_firing = counter.heaviest(top, frequent)
     return GramTable(
         start=start,
-        previous=(gram % (d_vocab + 1) - 1 if pairs else np.full(len(gram), -1)).astype(np.int32),
-        token=(gram // (d_vocab + 1) if pairs else gram).astype(np.int32),
+        previous=np.full(len(token), ANY_TOKEN, dtype=np.int32),
+        token=token.astype(np.int32),
         mass=mass,
         n_firing=n_firing,
-        n_seen=n_seen,
+        n_seen=np.zeros_like(n_firing),
         mass_error=counter.error.cpu().numpy(),
+    )
+
+
+def pair_table(counter: GramCounter, level: Int64, top: int, d_vocab: int) -> GramTable:
+    """The record of the heaviest pairs, without `n_seen`; scaled up to all tokens."""
+    start, gram, mass, n_firing = counter.heaviest(top)
+    times = np.left_shift(1, level)
+    of_entry = np.repeat(times, np.diff(start))
+    return GramTable(
+        start=start,
+        previous=(gram % (d_vocab + 1) - 1).astype(np.int32),
+        token=(gram // (d_vocab + 1)).astype(np.int32),
+        mass=mass * of_entry,
+        n_firing=n_firing * of_entry,
+        n_seen=np.zeros_like(n_firing),
+        mass_error=counter.error.cpu().numpy() * times,
+        share=1.0 / times,
     )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.events import Events
-from autointerp.extract.segments import gather_runs, rank_in_run, run_starts, sort_by
+from autointerp.extract.segments import gather_runs, rank_in_run, repeated, run_starts, sort_by, true_at
 
 BUFFER = 1 << 16
 NEVER = (1 << 63) - 1
@@ -36,9 +36,9 @@ class Kept:
     def take(self, index: Tensor) -> Kept:
         length = self.length.long()
         start = torch.cumsum(length, 0) - length
-        inner = gather_runs(start[index], length[index])
-        of_item = {item.name: getattr(self, item.name)[index] for item in fields(self)[:7]}
-        return Kept(**of_item, place=self.place[inner], value=self.value[inner])
+        inner = gather_runs(start.index_select(0, index), length.index_select(0, index))
+        of_item = {item.name: getattr(self, item.name).index_select(0, index) for item in fields(self)[:7]}
+        return Kept(**of_item, place=self.place.index_select(0, inner), value=self.value.index_select(0, inner))
 
 
 def _join(parts: list[Kept]) -> Kept:
@@ -59,7 +59,7 @@ class Keeper:
 
     def fits(self, group: Tensor, key: Tensor) -> Tensor:
         """Indices of the candidates that can still enter: few, once the groups are full."""
-        return (key < self.limit[group]).nonzero().squeeze(1)
+        return true_at(key < self.limit.index_select(0, group))
 
     def add(
         self, events: Events, window: Tensor, group: Tensor, key: Tensor, event: Tensor | None = None,
@@ -72,15 +72,13 @@ class Keeper:
         length = events.window_length[window]
         inner = gather_runs(events.window_start[window], length)
         if event is None:
-            ids = torch.repeat_interleave(
-                torch.arange(len(window), device=window.device), length, output_size=len(inner)
-            )
-            peaks = (events.value[inner] == events.window_max[window][ids]).nonzero().squeeze(1)
+            ids = repeated(torch.arange(len(window), device=window.device), length)
+            peaks = true_at(events.value.index_select(0, inner) == repeated(events.window_max[window], length))
             event = inner[peaks[run_starts(ids[peaks])]]  # the first of equals
         if span is not None:
             start, length = events.around(event, *span)
             inner = gather_runs(start, length)
-        value, place = events.value[inner], events.position_of(inner)
+        value, place = events.value.index_select(0, inner), events.position_of(inner)
         self._parts.append(
             Kept(
                 group=group,
@@ -106,9 +104,9 @@ class Keeper:
         """What is kept so far."""
         joined = _join(self._parts)
         order = sort_by(joined.group, joined.key)
-        rank = rank_in_run(joined.group[order])
-        best = joined.take(order[rank < self.keep])
-        last = order[rank == self.keep - 1]
+        rank = rank_in_run(joined.group.index_select(0, order))
+        best = joined.take(order[true_at(rank < self.keep)])
+        last = order[true_at(rank == self.keep - 1)]
         self.limit[joined.group[last]] = joined.key[last]
         self._parts, self._n_waiting = [best], 0
         return best

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.events import encode_events, events_of
+from autointerp.extract.frequent import frequent_tokens
+from autointerp.extract.pair_sample import pair_levels
 from autointerp.extract.shards import Piece, Shard
 from autointerp.extract.spool import Spool
 from autointerp.extract.state import put_back, take
@@ -52,6 +54,11 @@ class PassOne:
         self._spool = None if len(rounds) == 1 else Spool(spool_folder or Path(), rounds, INNER * tokens.context_length)
         seed = next(iter(plans.values())).seed
         self._pools = Pools.of(tokens, seed, subject.device)
+        self._pair_levels = pair_levels(subject, tokens, placed, seed)
+        self._frequent = {
+            name: torch.from_numpy(frequent_tokens(tokens, subject.d_vocab, plan.n_features)).to(subject.device)
+            for name, plan in plans.items()
+        }
         self.summaries = self.empty(0)
         self.next_context = shards[0].first
 
@@ -68,7 +75,8 @@ class PassOne:
     def _summary(self, piece: Piece) -> Summary:
         plan = self.plans[piece.dictionary]
         mine = replace(plan, first=piece.first, n_features=piece.last - piece.first, n_all=plan.n_features)
-        return Summary(mine, self._pools, self.subject.device)
+        level = self._pair_levels[piece.dictionary][piece.first : piece.last]
+        return Summary(mine, self._pools, self._frequent[piece.dictionary], level, self.subject.device)
 
     def run(self, batch_size: int, contexts: Int64 | None = None) -> Iterator[int]:
         """Goes on to the end of the shards; yields the scored tokens of each inner batch when they are added.

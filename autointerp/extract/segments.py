@@ -1,12 +1,35 @@
 """Arithmetic on sorted runs, and the hash of `autointerp.hashing` on a device.
 
 A run (or segment) is a stretch of equal keys in a sorted tensor. All of the summary is made of these.
+On a CPU some of it is done by NumPy, in a third to a tenth of torch's time.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from autointerp.hashing import hash64 as hash_array
+
+
+def true_at(mask: Tensor) -> Tensor:
+    """Indices at which a mask of one dimension is true."""
+    if mask.is_cuda:
+        return mask.nonzero().squeeze(1)
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))
+
+
+def repeated(values: Tensor, times: Tensor) -> Tensor:
+    """Each value so many times. [sum of times]"""
+    if values.is_cuda:
+        return torch.repeat_interleave(values, times)
+    return torch.from_numpy(np.repeat(values.numpy(), times.numpy()))
+
+
+def quotient(values: Tensor, by: int) -> Tensor:
+    """values // by, of integers that are not negative."""
+    return values // by if values.is_cuda else torch.from_numpy(values.numpy() // by)
 
 
 def run_starts(*keys: Tensor) -> Tensor:
@@ -18,7 +41,7 @@ def run_starts(*keys: Tensor) -> Tensor:
     new[0] = True
     for key in keys:
         new[1:] |= key[1:] != key[:-1]
-    return new.nonzero().squeeze(1)
+    return true_at(new)
 
 
 def run_lengths(starts: Tensor, n: int) -> Tensor:
@@ -28,14 +51,14 @@ def run_lengths(starts: Tensor, n: int) -> Tensor:
 
 def run_ids(starts: Tensor, n: int) -> Tensor:
     """The run of each element. [n]"""
-    return torch.repeat_interleave(torch.arange(len(starts), device=starts.device), run_lengths(starts, n))
+    return repeated(torch.arange(len(starts), device=starts.device), run_lengths(starts, n))
 
 
 def rank_in_run(group: Tensor) -> Tensor:
     """Position of each element in its run of equal, adjacent groups. [n]"""
     starts = run_starts(group)
     lengths = run_lengths(starts, len(group))
-    return torch.arange(len(group), device=group.device) - torch.repeat_interleave(starts, lengths)
+    return torch.arange(len(group), device=group.device) - repeated(starts, lengths)
 
 
 def run_max(values: Tensor, ids: Tensor, n_runs: int) -> Tensor:
@@ -47,17 +70,18 @@ def run_max(values: Tensor, ids: Tensor, n_runs: int) -> Tensor:
 def gather_runs(starts: Tensor, lengths: Tensor) -> Tensor:
     """Indices of all elements of the runs, run after run."""
     ends = torch.cumsum(lengths, 0)
-    total = int(ends[-1]) if len(ends) else 0
-    shift = torch.repeat_interleave(starts - (ends - lengths), lengths, output_size=total)
-    return shift + torch.arange(total, device=starts.device)
+    shift = repeated(starts - (ends - lengths), lengths)
+    return shift.add_(torch.arange(len(shift), device=starts.device))
 
 
 def sort_by(group: Tensor, key: Tensor) -> Tensor:
-    """The order that sorts by group, then by key. [n]"""
+    """The order that sorts by group (below 2^31), then by key. [n]"""
     by_key = torch.sort(key, stable=True).indices
-    return by_key[torch.sort(group[by_key], stable=True).indices]
+    return by_key.index_select(0, torch.sort(group.int().index_select(0, by_key), stable=True).indices)
 
 
+IN_CACHE = 1 << 14
+"""Elements worked on at once where a loop of whole passes would read them from memory again and again."""
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
 _MIX_2 = 0x94D049BB133111EB - (1 << 64)
@@ -76,7 +100,19 @@ def _mix(value: Tensor) -> Tensor:
 
 
 def hash64(key: int, *parts: Tensor) -> Tensor:
-    """`autointerp.hashing.hash64` for int64 tensors, equal to the bit."""
+    """`autointerp.hashing.hash64` for int64 tensors of one length, equal to the bit."""
+    if parts[0].is_cuda:
+        return hash_on_device(key, *parts)
+    columns = [part.numpy() for part in parts]  # NumPy multiplies 64-bit integers in a tenth of torch's time
+    found = np.empty(len(columns[0]), dtype=np.uint64)
+    for first in range(0, len(found), IN_CACHE):
+        some = slice(first, first + IN_CACHE)
+        found[some] = hash_array(key, *(column[some] for column in columns))
+    return torch.from_numpy(found.view(np.int64))
+
+
+def hash_on_device(key: int, *parts: Tensor) -> Tensor:
+    """The same in torch."""
     signed = key - (1 << 64) if key >= 1 << 63 else key
     state = torch.full_like(parts[0], signed)
     for part in parts:

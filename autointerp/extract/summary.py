@@ -1,8 +1,9 @@
 """Everything kept of one dictionary during pass 1: a commutative monoid (add batches, merge summaries).
 
     all splits      statistics
-    explain split   mass by token and by pair; top windows, one a context; a small reservoir of firing
-                    tokens in each octave of activation; the windows of a shared random pool
+    explain split   mass by token and by pair (dense features: on a sample of tokens); top windows, one a context;
+                    a small reservoir of firing tokens in each octave of activation; the windows of a shared random
+                    pool
     select, score   the top windows; a reservoir of firing windows; in which pool windows a feature fires
 
 Which windows are in a pool is known from the tokens alone, before anything is run.
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from autointerp.extract.events import Events
 from autointerp.extract.firing import PoolFiring
+from autointerp.extract.frequent import FrequentTokens
 from autointerp.extract.grams import KEEP, GramCounter, GramSorter
 from autointerp.extract.keeper import Keeper
 from autointerp.extract.segments import descending, hash64, run_ids, run_starts
@@ -100,13 +102,17 @@ def with_neighbours(tokens: TokenFile, windows: Int64) -> Int64:
 class Summary:
     """The summary of one dictionary, or of a range of its features; inside, features are numbered from 0."""
 
-    def __init__(self, plan: SummaryPlan, pools: Pools, device: torch.device) -> None:
+    def __init__(
+        self, plan: SummaryPlan, pools: Pools, frequent: Tensor, pair_level: Tensor, device: torch.device
+    ) -> None:
         self.plan = plan
         n = plan.n_features
         self.statistics = Statistics.empty(n, device)
         self.tokens = GramCounter(n, plan.d_vocab, device, plan.grams)
         self.pairs = GramCounter(n, plan.d_vocab * (plan.d_vocab + 1), device, plan.grams)
-        self._grams = GramSorter(self.tokens, self.pairs, plan.n_all or n)
+        self.frequent = FrequentTokens(n, frequent, plan.d_vocab)
+        self.pair_level = pair_level
+        self._grams = GramSorter(self.tokens, self.pairs, self.frequent, pair_level, plan.seed, plan.n_all or n)
         self.top = Keeper(n, plan.top, device)
         self.octaves = Keeper(n * OCTAVES, OCTAVE_RESERVOIR, device)
         self.score_top = Keeper(n, TOP_SCORED, device)
@@ -189,10 +195,12 @@ class Summary:
 
     def merge(self, other: Summary) -> None:
         """Takes in the summary of other shards; of later ones, where grams were pruned (`grams.py`)."""
+        if not torch.equal(self.pair_level, other.pair_level):
+            raise ValueError("summaries whose pairs were counted on different samples of tokens cannot be merged")
         self.end_shard()
         other.end_shard()
         self.statistics.merge(other.statistics)
-        for name in ("tokens", "pairs"):
+        for name in ("tokens", "pairs", "frequent"):
             getattr(self, name).merge(getattr(other, name))
         for name in ("top", "octaves", "random", "select_top", "select_firing", "score_top", "score_firing"):
             getattr(self, name).merge(getattr(other, name))

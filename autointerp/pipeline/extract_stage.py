@@ -15,12 +15,13 @@ import torch
 from autointerp.config import Evidence
 from autointerp.extract.effects import LogitEffects
 from autointerp.extract.exemplars import Exemplars, explain_exemplars, held_out_exemplars
-from autointerp.extract.grams import gram_table
+from autointerp.extract.grams import pair_table, token_table
+from autointerp.extract.pair_sample import place_levels
 from autointerp.extract.passes import Selected
 from autointerp.extract.statistics import POSITION_BINS, linear_histograms, log_histogram
 from autointerp.extract.summary import SCORE_POOL, SELECT_POOL, Summary, pool_windows
 from autointerp.hashing import hash01, stream_key
-from autointerp.records import RARE_BELOW, SPLITS, Float64, GramTable, Int64, Split
+from autointerp.records import RARE_BELOW, SPLITS, Bool, Float64, GramTable, Int64, Split
 from autointerp.store.columns import csr_list
 from autointerp.store.writer import Transaction
 from autointerp.subject.dictionary import Dictionary, SparseAutoencoder, Units, checksum
@@ -159,13 +160,26 @@ def context_rows(tokens: TokenFile, contexts: Iterable[int]) -> Columns:
 
 
 def _gram_tables(summary: Summary, tokens: TokenFile) -> tuple[GramTable, GramTable]:
-    d_vocab = summary.plan.d_vocab
-    none = np.zeros(0, dtype=np.int64)
-    heavy = gram_table(summary.tokens, TOP_GRAMS, d_vocab, none, pairs=False)
-    pairs = gram_table(summary.pairs, TOP_GRAMS, d_vocab, none, pairs=True)
-    seen = tokens.count_tokens("explain", d_vocab)[heavy.token]
+    d_vocab, level = summary.plan.d_vocab, summary.pair_level.cpu().numpy()
+    heavy = token_table(summary.tokens, summary.frequent, TOP_GRAMS)
+    pairs = pair_table(summary.pairs, level, TOP_GRAMS, d_vocab)
     pair = (pairs.previous.astype(np.int64) + 1) * d_vocab + pairs.token
-    return replace(heavy, n_seen=seen), replace(pairs, n_seen=tokens.count_pairs("explain", pair, d_vocab))
+    of_entry = np.repeat(level, np.diff(pairs.start))
+    n_seen = np.zeros(len(pair), dtype=np.int64)
+    for one in np.unique(of_entry).tolist():
+        mine = of_entry == one
+
+        def sampled(contexts: Int64, one: int = one) -> Bool:
+            place = np.broadcast_to(np.arange(tokens.context_length), (len(contexts), tokens.context_length))
+            context = np.broadcast_to(contexts[:, None], place.shape)
+            columns = (torch.from_numpy(column.reshape(-1).copy()) for column in (context, place))
+            return np.asarray(place_levels(summary.plan.seed, *columns).numpy() >= one).reshape(place.shape)
+
+        n_seen[mine] = tokens.count_pairs("explain", pair[mine], d_vocab, sampled if one else None) << one
+    return (
+        replace(heavy, n_seen=tokens.count_tokens("explain", d_vocab)[heavy.token]),
+        replace(pairs, n_seen=n_seen),
+    )
 
 
 def _feature_rows(
@@ -324,6 +338,7 @@ def _gram_rows(name: str, features: Int64, mine: Int64, heavy: GramTable, pairs:
         "pair_n_firing": _lists(pairs.start, pairs.n_firing.astype(np.uint32), mine),
         "pair_n_seen": _lists(pairs.start, pairs.n_seen.astype(np.uint32), mine),
         "pair_mass_error": pairs.mass_error[mine],
+        "pair_share": np.ones(len(mine)) if pairs.share is None else pairs.share[mine],
     }
 
 

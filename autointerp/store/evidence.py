@@ -69,7 +69,10 @@ def read_gram_tables(store: Queryable, dictionary: str) -> tuple[GramTable, Gram
     feature = _numpy(rows, "feature")
     counted = {name: to_csr(rows[name]) for name in rows.column_names if pa.types.is_list(rows[name].type)}
 
-    def table(start: Int64, previous: Array, names: Sequence[str], error: str) -> GramTable:
+    share = np.ones(n_features)
+    share[feature] = _numpy(rows, "pair_share")
+
+    def table(start: Int64, previous: Array, names: Sequence[str], error: str, share: Array | None = None) -> GramTable:
         token, mass, n_firing, n_seen = (counted[name][1] for name in names)
         errors = np.zeros(n_features)
         errors[feature] = _numpy(rows, error)
@@ -81,13 +84,17 @@ def read_gram_tables(store: Queryable, dictionary: str) -> tuple[GramTable, Gram
             n_firing=n_firing.astype(np.int64),
             n_seen=n_seen.astype(np.int64),
             mass_error=errors,
+            share=share,
         )
 
     start, tokens = counted["tokens"]
     return (
         table(start, np.full(len(tokens), ANY_TOKEN), ("tokens", "mass", "n_firing", "n_seen"), "mass_error"),
         table(
-            *counted["pair_previous"], ("pair_tokens", "pair_mass", "pair_n_firing", "pair_n_seen"), "pair_mass_error"
+            *counted["pair_previous"],
+            ("pair_tokens", "pair_mass", "pair_n_firing", "pair_n_seen"),
+            "pair_mass_error",
+            share,
         ),
     )
 

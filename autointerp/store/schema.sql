@@ -167,7 +167,8 @@ CREATE TABLE feature_tokens (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, tokens INTEGER[] NOT NULL, mass FLOAT[] NOT NULL,
     n_firing UINTEGER[] NOT NULL, n_seen UINTEGER[] NOT NULL, mass_error DOUBLE NOT NULL,
     pair_previous INTEGER[] NOT NULL, pair_tokens INTEGER[] NOT NULL, pair_mass FLOAT[] NOT NULL,
-    pair_n_firing UINTEGER[] NOT NULL, pair_n_seen UINTEGER[] NOT NULL, pair_mass_error DOUBLE NOT NULL
+    pair_n_firing UINTEGER[] NOT NULL, pair_n_seen UINTEGER[] NOT NULL, pair_mass_error DOUBLE NOT NULL,
+    pair_share DOUBLE NOT NULL
 );
 COMMENT ON TABLE feature_tokens IS 'Activation mass of each feature by token and by pair (previous token, token), explain split, heaviest first.';
 COMMENT ON COLUMN feature_tokens.dictionary IS 'Dictionary.';
@@ -182,7 +183,8 @@ COMMENT ON COLUMN feature_tokens.pair_tokens IS 'Pairs: token id, up to 256 pair
 COMMENT ON COLUMN feature_tokens.pair_mass IS 'Pairs: sum of the activation.';
 COMMENT ON COLUMN feature_tokens.pair_n_firing IS 'Pairs: occurrences with a non-zero activation.';
 COMMENT ON COLUMN feature_tokens.pair_n_seen IS 'Pairs: occurrences in the explain split.';
-COMMENT ON COLUMN feature_tokens.pair_mass_error IS 'Pairs: what a listed mass may lack at most.';
+COMMENT ON COLUMN feature_tokens.pair_mass_error IS 'Pairs: what a listed mass may lack at most, sampling aside.';
+COMMENT ON COLUMN feature_tokens.pair_share IS 'Pairs: share of the tokens, chosen by hash, that they were counted on and scaled up from; 1 but for dense features.';
 
 CREATE TABLE contexts (
     context BIGINT NOT NULL, document BIGINT NOT NULL, document_name VARCHAR NOT NULL, document_hash VARCHAR NOT NULL,

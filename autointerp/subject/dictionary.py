@@ -74,6 +74,11 @@ class SparseAutoencoder:
     labels: dict[int, str] = field(default_factory=dict)  # planted: the known label of each feature
 
     @property
+    def competes(self) -> bool:
+        """Whether a feature's activation depends on the other features: TopK."""
+        return self.architecture in TOP
+
+    @property
     def d_in(self) -> int:
         return int(self.W_enc.shape[0])
 
@@ -114,6 +119,26 @@ class SparseAutoencoder:
         if self.architecture in TOP:
             value, feature = self._largest(pre)
             return torch.zeros_like(pre).scatter_(1, feature, value)
+        return pre.relu_()
+
+    def encode_columns(self, x: Float[Tensor, "n d_in"], first: int, last: int) -> Float[Tensor, "features n"]:
+        """`encode` of features `first` to `last` - 1, feature by feature. Not where they compete."""
+        assert not self.competes
+        x = _normalize(x, self.normalize)
+        x = (x - self.b_dec if self.subtract_b_dec else x).T
+        some = slice(first, last)
+        weight = self.W_enc[:, some].T
+        if self.architecture == "gated":
+            assert self.b_gate is not None
+            assert self.r_mag is not None
+            assert self.b_mag is not None
+            projected = weight @ x
+            magnitude = torch.relu(projected * self.r_mag[some, None].exp() + self.b_mag[some, None])
+            return magnitude * (projected + self.b_gate[some, None] > 0)
+        pre = torch.addmm(self.b_enc[some, None], weight, x)
+        if self.architecture == "jumprelu":
+            assert self.threshold is not None
+            return torch.relu(pre) * (pre > self.threshold[some, None])
         return pre.relu_()
 
     def encode_top(self, x: Float[Tensor, "n d_in"]) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]] | None:

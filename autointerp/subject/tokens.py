@@ -7,6 +7,7 @@ nor special nor in a dropped window. `tokenise.py` writes the file.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -169,14 +170,19 @@ class TokenFile:
             pair_count=counts,
         )
 
-    def count_pairs(self, split: Split, pairs: Int64, d_vocab: int) -> Int64:
-        """Occurrences of these pairs, (previous + 1) * d_vocab + token, in a split. [len(pairs)]"""
+    def count_pairs(
+        self, split: Split, pairs: Int64, d_vocab: int, among: Callable[[Int64], Bool] | None = None
+    ) -> Int64:
+        """Occurrences of these pairs, (previous + 1) * d_vocab + token, in a split. [len(pairs)]
+
+        `among`: contexts [n] -> the places that count [n, L], where not all do.
+        """
         wanted, where = np.unique(pairs, return_inverse=True)
         counts = np.zeros(len(wanted) + 1, dtype=np.int64)
         contexts = self.contexts_of(split)
         for first in range(0, len(contexts) if len(wanted) else 0, 8192):
             chunk = contexts[first : first + 8192]
-            scored = self.scored(chunk)
+            scored = self.scored(chunk) if among is None else self.scored(chunk) & among(chunk)
             token = self.tokens[chunk][scored].astype(np.int64)
             pair = (self.previous(chunk)[scored].astype(np.int64) + 1) * d_vocab + token
             place = np.minimum(np.searchsorted(wanted, pair), len(wanted) - 1)

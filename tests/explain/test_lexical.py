@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,6 +184,20 @@ def test_lookups_equal_their_twins(seed: int) -> None:
                 assert found[gram] == pytest.approx(numbers, rel=1e-6)
     n_pairs = (lexical_lookup(tokens, pairs).previous != ANY_TOKEN).sum()
     assert n_pairs > 5, "the corpus should exercise pairs"
+
+
+def test_pairs_counted_on_a_sample_mean_the_same() -> None:
+    """Twice the corpus, of which the pairs were counted on one half: the same lookup."""
+    tokens, pairs = random_corpus(1).tables()
+    twice = {name: 2 * getattr(tokens, name) for name in ("mass", "n_firing", "n_seen")}
+    of_half = {name: 2 * getattr(pairs, name) for name in ("mass", "n_firing", "n_seen")}
+    sampled = replace(pairs, **of_half, share=np.full(len(pairs.start) - 1, 0.5))
+    expected, found = lexical_lookup(tokens, pairs), lexical_lookup(replace(tokens, **twice), sampled)
+    assert (expected.previous != ANY_TOKEN).any()
+    for name in ("start", "previous", "token"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    np.testing.assert_allclose(found.value, expected.value, rtol=1e-6)
+    np.testing.assert_allclose(found.probability, expected.probability, rtol=1e-6)
 
 
 def test_entries_stand_by_what_they_explain_and_only_once() -> None:

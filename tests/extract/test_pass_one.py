@@ -21,7 +21,7 @@ import torch
 from autointerp.config import Evidence
 from autointerp.extract import grams, keeper, spool
 from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
-from autointerp.extract.grams import gram_table
+from autointerp.extract.grams import token_table
 from autointerp.extract.pass_one import PassOne, Summaries
 from autointerp.extract.passes import Selected, on_device
 from autointerp.extract.shards import MOST_SHARDS, Piece, Shard, cut_rounds, cut_shards
@@ -88,10 +88,9 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
                         float(s.total[index, feature]), float(s.total2[index, feature]),
                         s.histogram[index, feature].numpy().tobytes(), s.positions[index, feature].numpy().tobytes(),
                     ))  # fmt: skip
-            heavy = {}
+            heavy = token_table(summary.tokens, summary.frequent, 256)
             for pairs, counter in ((False, summary.tokens), (True, summary.pairs)):
-                start, gram, mass, count = counter.heaviest(256)
-                heavy[pairs] = gram_table(counter, 256, summary.plan.d_vocab, np.zeros_like(gram), pairs=pairs)
+                start, gram, mass, count = counter.heaviest(256, None if pairs else summary.frequent)
                 feature = np.repeat(np.arange(len(start) - 1), np.diff(start)) + piece.first
                 rank = np.arange(len(gram)) - np.repeat(start[:-1], np.diff(start))
                 columns = (x.tolist() for x in (feature, rank, gram, mass, count))
@@ -100,7 +99,7 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
                 found["error"] += [(piece.dictionary, pairs, piece.first + i, one) for i, one in enumerate(error)]
             features = np.arange(piece.last - piece.first)
             parts = [
-                *explain_exemplars(summary, tokens, heavy[False], EVIDENCE, features),
+                *explain_exemplars(summary, tokens, heavy, EVIDENCE, features),
                 *held_out_exemplars(summary, tokens, "select"),
                 *held_out_exemplars(summary, tokens, "score"),
             ]
@@ -157,7 +156,7 @@ def test_pruning_loses_no_more_than_it_says(expected: dict[str, Any], dense: Any
                     lost = mass[key] - listed.get((name, feature, int(key)), 0.0)
                     assert -1e-4 <= lost <= error[name, feature] + 1e-4
     assert n_pruned > 50, "the tables are too small for most features"
-    assert sum(row[-1] > 0 for row in expected["error"]) > 50
+    assert sum(row[-1] > 0 for row in expected["error"]) > 30  # pairs: the frequent tokens, here all, are exact
 
 
 @pytest.mark.parametrize("batch_size", [1, 24])

@@ -334,7 +334,7 @@ def _masses(world: World, truth: np.ndarray) -> dict[str, object]:
             columns.setdefault(f"{prefix}n_seen", []).append([n for _, _, n, _ in entries])
             if prefix:
                 columns.setdefault("pair_previous", []).append([key[0] for *_, key in entries])
-    return {**columns, "mass_error": 0.0, "pair_mass_error": 0.0}
+    return {**columns, "mass_error": 0.0, "pair_mass_error": 0.0, "pair_share": 1.0}
 
 
 def _write_exemplars(t: Transaction, world: World, name: str, f: int) -> int:

@@ -222,11 +222,11 @@ def test_a_renamed_folder_is_other_work(run_of: Callable[..., Any], tmp_path: Pa
     """The hook comes from its name; the path itself is no part of a run's identity."""
     first, second = (write(tmp_path / name, "sparsify") for name in ("layers.0", "layers.1"))
     moved = first.parent / "moved" / "layers.0"
-    works = {prepare(run_of(path=str(folder))).work for folder in (first, second)}
+    runs = {prepare(run_of(path=str(folder))).run for folder in (first, second)}
     moved.parent.mkdir()
     first.rename(moved)
-    assert len(works) == 2
-    assert prepare(run_of(path=str(moved))).work in works
+    assert len(runs) == 2
+    assert prepare(run_of(path=str(moved))).run in runs
 
 
 # --- the hub ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import torch
 from autointerp.errors import InputError
 from autointerp.subject.activations import INNER, iterate_activations
 from autointerp.subject.model import Subject, _text_of, load_subject
+from autointerp.subject.plain import share_weights
 from autointerp.subject.tokens import TokenFile
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
@@ -67,6 +68,35 @@ def test_activations_are_those_of_hugging_face(
         torch.testing.assert_close(together[name], expected, **TOLERANCE)
 
 
+def test_the_plain_model_shares_its_weights_and_agrees(
+    tiny_subject: Subject, ids: torch.Tensor, reference: dict[str, torch.Tensor]
+) -> None:
+    plain = tiny_subject.plain
+    assert plain is not None
+    ours = {parameter.data_ptr() for parameter in tiny_subject.bridge.original_model.parameters()}
+    assert {parameter.data_ptr() for parameter in plain.model.parameters()} <= ours
+    kinds = ("hook_resid_pre", "hook_resid_post", "mlp.hook_post")
+    hooks = [f"blocks.{layer}.{kind}" for layer in range(3) for kind in kinds]
+    assert plain.sites.keys() == set(hooks)
+    alone = tiny_subject.activations(ids, hooks[1:2])[hooks[1]]
+    mixed = tiny_subject.activations(ids, [hooks[1], "blocks.1.hook_resid_mid", "blocks.2.mlp.hook_post"])
+    assert torch.equal(alone, mixed[hooks[1]]), "to the bit, whatever is read with it"
+    for found in (plain.activations(ids, hooks), plain.activations(ids, hooks[2:3])):
+        for name, activation in found.items():
+            torch.testing.assert_close(activation, reference[name], **TOLERANCE)
+
+
+def test_a_model_that_disagrees_is_not_used(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoilt(model: torch.nn.Module) -> torch.nn.Module:
+        twin = share_weights(model)
+        twin.transformer.h[1].attn.scale_attn_weights = False
+        twin.transformer.h[1].attn.scaling = 3.0
+        return twin
+
+    monkeypatch.setattr("autointerp.subject.model.share_weights", spoilt)
+    assert load_subject(str(tiny_model), None, "raw", "float32", "cpu").plain is None
+
+
 def test_one_hook_point_by_two_names(
     tiny_subject: Subject, ids: torch.Tensor, reference: dict[str, torch.Tensor]
 ) -> None:
@@ -81,13 +111,13 @@ def test_one_hook_point_by_two_names(
 def calls(tiny_subject: Subject) -> Iterator[Counter[str]]:
     """How often each block's two halves, the final norm and the unembedding are run to their end."""
     counts: Counter[str] = Counter()
-    model = tiny_subject.bridge.original_model
-    parts = {"unembedding": model.lm_head, "final norm": model.transformer.ln_f}
-    for layer, block in enumerate(model.transformer.h):
-        parts |= {f"attention {layer}": block.attn.c_proj, f"mlp {layer}": block.mlp.c_proj}
-    handles = [
-        part.register_forward_hook(lambda _m, _i, _o, name=name: counts.update([name])) for name, part in parts.items()
-    ]
+    assert tiny_subject.plain is not None
+    parts: list[tuple[str, torch.nn.Module]] = []
+    for model in (tiny_subject.bridge.original_model, tiny_subject.plain.model):
+        parts += [("unembedding", model.lm_head), ("final norm", model.transformer.ln_f)]
+        for layer, block in enumerate(model.transformer.h):
+            parts += [(f"attention {layer}", block.attn.c_proj), (f"mlp {layer}", block.mlp.c_proj)]
+    handles = [part.register_forward_hook(lambda _m, _i, _o, name=name: counts.update([name])) for name, part in parts]
     yield counts
     for handle in handles:
         handle.remove()
