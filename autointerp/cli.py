@@ -16,7 +16,7 @@ from autointerp import __version__
 from autointerp.cli_read import COMMANDS
 from autointerp.errors import AutointerpError
 
-STAGE_NAMES = ("tokens", "extract", "effects", "explain", "census", "score", "means", "compare")
+STAGE_NAMES = ("tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "means", "compare")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,6 +10,7 @@ tokens follow Zipf's law. Each setting runs in a process of its own:
 2. The rows of everything found are made and written to a store.
 3. Memory: the largest resident size so far, above that with model and dictionary loaded.
 4. Pass 2: the census of the score split, with the embedded explainers. Pass 0: the baselines' sample.
+   Diagnostics: what needs all pairs of features, and of features and neurons, on a sample of tokens.
 5. Cards are read from the store.
 """
 
@@ -48,6 +49,7 @@ COLUMNS = {
     "ratio": "with rows and store",
     "pass0": "pass 0 s (tokens)",
     "pass2": "pass 2 s (tokens)",
+    "diagnostics": "diagnostics s (tokens)",
     "memory": "peak MB above loaded",
     "store": "store MB",
     "windows": "windows",
@@ -186,6 +188,7 @@ def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict
         store_mb = path.stat().st_size / 1e6
 
         pass2, n_score = census(path, subject, tokens, chosen)
+        diagnostics, n_probe = diagnose(path, subject, tokens, chosen)
         pass0, _ = cpu(lambda: take_sample(subject, tokens, [HOOK], 0, Path(folder)))
         n_sample = int(tokens.scored(sample_contexts(tokens, 0)).sum())
 
@@ -206,6 +209,7 @@ def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict
             "ratio": f"{(pass1 + rows) / floor_seconds:.2f}",
             "pass0": f"{pass0:.1f} ({n_sample:,})",
             "pass2": f"{pass2:.1f} ({n_score:,})",
+            "diagnostics": f"{diagnostics:.1f} ({n_probe:,})",
             "memory": f"{peak - loaded:.0f}",
             "store": f"{store_mb:.0f}",
             "windows": f"{inserts.n_windows:,}",
@@ -350,6 +354,23 @@ def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, i
             lambda: run_census(store, subject, tokens, {"sae": chosen}, explainers, lambda _: None, batch_size=32)
         )
     return seconds, tokens.facts("score")["n_tokens"]
+
+
+def diagnose(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, int]:
+    """Neurons, tokens alone, nearest features and their rows: CPU seconds and tokens of the sample."""
+    from autointerp.extract.probe import take_probe
+    from autointerp.pipeline.diagnostics_stage import diagnose_dictionary, write_diagnostics
+    from autointerp.store.writer import StoreWriter
+
+    def work() -> int:
+        probe = take_probe(subject, tokens, [HOOK], 0, path.parent, lambda _: None)
+        found, start = diagnose_dictionary(store, "sae", chosen, probe, subject, lambda _: None)
+        with store.transaction() as transaction:
+            write_diagnostics(store, transaction, "sae", chosen.features, found, start)
+        return len(probe.token)
+
+    with StoreWriter.open(path) as store:
+        return cpu(work)
 
 
 if __name__ == "__main__":

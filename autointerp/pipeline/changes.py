@@ -16,7 +16,7 @@ from autointerp.pipeline.prepare import Prepared
 from autointerp.pipeline.work import BUILDS_ON, Work
 from autointerp.store.query import Queryable
 
-ONCE = ("tokens", "extract", "effects", "explain", "census")
+ONCE = ("tokens", "extract", "effects", "diagnostics", "explain", "census")
 """Stages whose rows are there once: they cannot be made again in another way."""
 What = tuple[str, str | None, str | None]
 

@@ -20,11 +20,13 @@ from autointerp.errors import StoreError
 from autointerp.extract.effects import logit_effects
 from autointerp.extract.pass_one import Summaries
 from autointerp.extract.passes import Selected
+from autointerp.extract.probe import take_probe
 from autointerp.pipeline import explain_stage, extract_stage
 from autointerp.pipeline.baselines import open_dictionaries
 from autointerp.pipeline.census_stage import SCORER, run_census, write_sums, write_truth
 from autointerp.pipeline.changes import Found
 from autointerp.pipeline.compare_stage import COMPARED, comparisons, dictionary_scores
+from autointerp.pipeline.diagnostics_stage import diagnose_dictionary, write_diagnostics
 from autointerp.pipeline.pass_one import make_engine, make_job
 from autointerp.pipeline.prepare import Prepared, check_paths, choose_scored, prepare
 from autointerp.pipeline.score_stage import ScoredExplainer, read_answers, score_dictionary, write_scores
@@ -279,6 +281,25 @@ class _Run:
                         )
                     self._done(transaction, work, n, time.monotonic() - begun)
                 advance(1)
+
+    def _diagnostics(self) -> None:
+        missing = self._by_dictionary("diagnostics")
+        if not missing:
+            return
+        dictionaries, subject, begun = self._open(missing), self.prepared.subject, time.monotonic()
+        hooks = sorted({chosen.dictionary.hook for chosen in dictionaries.values()})
+        with self.report.stage("diagnostics: a sample of tokens", None, "tokens") as advance:
+            probe = take_probe(subject, self.tokens, hooks, self.config.seed, self.prepared.work_folder, advance)
+        shared = (time.monotonic() - begun) / len(missing)
+        with self.report.stage("diagnostics", len(probe.token) * len(missing), "tokens") as advance:
+            for name, [work] in missing.items():
+                begun = time.monotonic()
+                chosen = dictionaries[name]
+                found, start = diagnose_dictionary(self.store, name, chosen, probe, subject, advance)
+                with self.store.transaction() as transaction:
+                    n = write_diagnostics(self.store, transaction, name, chosen.features, found, start)
+                    self._done(transaction, work, n, shared + time.monotonic() - begun)
+        self._publish()
 
     # --- explanations
 

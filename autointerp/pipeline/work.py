@@ -3,6 +3,7 @@
     tokens      one                          subject, corpus plan, seed: what a store is about
     extract     a dictionary                 its weights or its recipe, [evidence]
     effects     a dictionary
+    diagnostics a dictionary
     explain     a dictionary and explainer   the explainer's settings
     census      a dictionary and explainer   (and one without an explainer: the truth)
     score       a dictionary and explainer   scorers, scored features
@@ -34,7 +35,7 @@ from autointerp.subject.tokenise import TokenPlan
 
 ROWS_VERSION = 4
 """Raised when this version of the code would make other rows from the same run file."""
-STAGES = ("tokens", "extract", "effects", "explain", "census", "score", "means", "compare")
+STAGES = ("tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "means", "compare")
 """In order; `--stage NAME` stops after that one."""
 CONTROLS = "controls"
 """What `shuffled`, `constant` and `generic` are called together."""
@@ -105,7 +106,8 @@ def _works(
             },
         )  # fmt: skip
         effects = Work("effects", name, None, {BUILDS_ON: {"extract": extract.key}})
-        yield from (extract, effects, Work("census", name, None, {BUILDS_ON: {"extract": extract.key}}))
+        yield from (extract, effects, Work("diagnostics", name, None, {BUILDS_ON: {"extract": extract.key}}))
+        yield Work("census", name, None, {BUILDS_ON: {"extract": extract.key}})
         floor: str | None = None
         for explainer in explainers:
             explain = Work("explain", name, explainer, {BUILDS_ON: {"effects": effects.key}})

@@ -6,6 +6,7 @@ before it, and what it is, can be read from top to bottom.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.cells import cell_len
@@ -15,17 +16,19 @@ from rich.text import Text
 
 from autointerp.show.card_data import (
     CONTROLS,
+    Diagnostics,
     Exemplar,
     ExplanationLine,
     FeatureCard,
     LogitEffect,
     Match,
+    Neighbour,
     ScoreLine,
     load_card,
 )
 from autointerp.show.compare_data import PRIMARY
 from autointerp.show.layout import Column, Fitted, sheet
-from autointerp.show.plot import bars
+from autointerp.show.plot import bars, levels
 from autointerp.show.text import running, safe, token_text, visible, wrapped
 from autointerp.store.query import Queryable
 
@@ -74,6 +77,8 @@ def _header(card: FeatureCard) -> Text:
     header.append(f"{visible(card.dictionary)}/{card.feature}", style="bold")
     header.append(f"   {visible(card.kind)} at {visible(card.hook)}   ", style="dim")
     header.append(card.status, style=_STATUS_STYLE.get(card.status, ""))
+    if card.diagnostics is not None and card.diagnostics.density_cluster == "ultralow":
+        header.append(", of the ultralow-density cluster", style="yellow")
     if card.planted_label is not None:
         header.append(f"\nplanted: {visible(card.planted_label)}")
     if card.match is not None:
@@ -85,7 +90,11 @@ def _header(card: FeatureCard) -> Text:
         header.append(f"; heaviest token {100 * card.single_token_share:.0f} %")
     if card.token_entropy is not None:
         header.append(f", token entropy {card.token_entropy:.2f} nats")
-    return header.append("\n").append_text(_histogram(card))
+    header.append("\n").append_text(_histogram(card))
+    if card.diagnostics is not None:
+        header.append("\n").append_text(_alone(card.diagnostics))
+        header.append("\n").append_text(_nearest(card.diagnostics, card.neighbours))
+    return header
 
 
 def _match(match: Match) -> str:
@@ -104,8 +113,49 @@ def _histogram(card: FeatureCard) -> Text:
     line.append(f"{2.0 ** (low - 16):.1g} ", style="dim")
     line.append(bars(card.histogram_log[low : high + 1]), style="cyan")
     line.append(f" {card.max_activation:.3g}", style="dim")
-    line.append("   (by octave; height: log of the count)", style="dim")
+    line.append(" (by octave, log)   ", style="dim")
+    return line.append_text(_places(card))
+
+
+def _places(card: FeatureCard) -> Text:
+    line = Text("by place ")
+    largest = max((share for share in card.position_shares if share == share), default=0.0)
+    steps = [0 if share != share or largest == 0 else math.ceil(8 * share / largest) for share in card.position_shares]
+    line.append(levels(steps), style="cyan")
+    return line.append(f" up to {100 * largest:.2g} %", style="dim")
+
+
+def _alone(found: Diagnostics) -> Text:
+    """Can it be read off the embedding?"""
+    line = Text("token alone ")
+    line.append(_correlation(found.alone_correlation, found.alone_status))
+    for text, activation in found.alone:
+        line.append(f"  {token_text(text)}", style="not dim").append(f" {activation:.2g}", style="dim")
     return line
+
+
+def _nearest(found: Diagnostics, neighbours: Sequence[Neighbour]) -> Text:
+    """Is it a neuron, and which features are like it?"""
+    line = Text("nearest neuron ")
+    if found.neuron is None:
+        line.append(f"none: {visible(found.neuron_status)}", style="dim")
+    else:
+        line.append(f"{visible(str(found.neuron_hook))}/{found.neuron} ")
+        line.append(
+            f"r {found.neuron_correlation:.2f}", style="bold" if abs(found.neuron_correlation or 0) >= 0.9 else "dim"
+        )
+    if neighbours:
+        line.append("; features")
+    for one in neighbours[:3]:
+        line.append(f"  {one.feature}").append(f" cos {one.cosine:.2f}", style="dim")
+        line.append("" if one.correlation is None else f" r {one.correlation:.2f}", style="dim")
+    return line
+
+
+def _correlation(value: float | None, status: str) -> Text:
+    if value is None:
+        return Text(f"none: {visible(status)}", style="dim")
+    return Text(f"r {value:.2f}", style="bold" if value >= 0.9 else "")
 
 
 # --- what is said of it

@@ -5,6 +5,7 @@ Texts are as stored; whoever shows them makes them safe (`text.visible`, or the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from autointerp.store.query import Queryable
 CONTROLS = ("shuffled", "constant", "generic")
 """Explainers that must score low; shown after the others, and only where asked for."""
 _EMBEDDED = ("lexical", "token_lookup")
+ALONE_SHOWN = 4
+"""Of a feature's heaviest tokens, those shown with the activation on the token alone."""
 AROUND = 12
 """Tokens of the context read before and after a window, to show what it is cut from."""
 
@@ -96,6 +99,33 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """A feature of the same dictionary whose direction is near."""
+
+    feature: int
+    cosine: float
+    correlation: float | None
+    """Of the activations."""
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """What a sample of tokens says about the feature; a correlation that is None has its reason in a status."""
+
+    alone: tuple[tuple[str, float], ...]
+    """Its heaviest tokens, each with the activation on it alone."""
+    alone_correlation: float | None
+    alone_status: str
+    neuron_hook: str | None
+    neuron: int | None
+    neuron_correlation: float | None
+    neuron_status: str
+    n_firing: int
+    """In the sample."""
+    density_cluster: str | None
+
+
+@dataclass(frozen=True)
 class FeatureCard:
     """All of a card."""
 
@@ -114,6 +144,10 @@ class FeatureCard:
     planted_label: str | None
     histogram_log: tuple[int, ...]
     """Positive activations of the explain split by octave: bin i holds [2^(i-16), 2^(i-15))."""
+    position_shares: tuple[float, ...]
+    """Share of the explain split's tokens that fire, by place in the context; nan where no token counts."""
+    diagnostics: Diagnostics | None
+    neighbours: tuple[Neighbour, ...]
     match: Match | None
     explanations: tuple[ExplanationLine, ...]
     exemplars: tuple[Exemplar, ...]
@@ -131,11 +165,7 @@ def load_card(
     facts = dictionary_row(store, dictionary)
     key = {"dictionary": dictionary, "feature": feature}
     row = _feature_row(store, facts, feature)
-    histograms = store.rows(
-        "SELECT histogram_log FROM feature_splits "
-        "WHERE dictionary = $dictionary AND feature = $feature AND split = 'explain'",
-        **key,
-    )
+    measured = store.rows(_MEASURED, alone=ALONE_SHOWN, **key)
     match = None
     if facts["matched_to"] is not None:
         match = Match(facts["matched_to"], row["matched_feature"], row["match_status"])
@@ -153,7 +183,10 @@ def load_card(
         token_entropy=row["token_entropy"],
         single_token_share=row["single_token_share"],
         planted_label=row["planted_label"],
-        histogram_log=tuple(histograms[0]["histogram_log"]) if histograms else (),
+        histogram_log=tuple(measured[0]["histogram_log"]) if measured else (),
+        position_shares=_position_shares(measured[0]) if measured else (),
+        diagnostics=_diagnostics(measured[0]) if measured and measured[0]["alone"] is not None else None,
+        neighbours=tuple(Neighbour(*row.values()) for row in store.rows(_NEIGHBOURS, **key)),
         match=match,
         explanations=_explanations(store, key),
         exemplars=_exemplars(store, key, top, each, quantiles),
@@ -180,6 +213,23 @@ WHERE c.status = 'alive' AND c.score IS NOT NULL
 ORDER BY c.kind NOT IN ('sae', 'transcoder'), c.score < 0.8, c.score - t.value DESC NULLS LAST, c.score DESC,
          c.dictionary, c.feature
 LIMIT 1
+"""
+
+_MEASURED = """
+SELECT s.histogram_log, s.position_histogram, p.position_histogram AS position_tokens, d.alone[:$alone] AS alone,
+       d.alone_correlation, d.alone_status, d.neuron_hook, d.neuron, d.neuron_correlation, d.neuron_status,
+       d.n_firing, d.density_cluster,
+       (SELECT list(v.text ORDER BY list_position(t.tokens, v.token))
+        FROM feature_tokens t JOIN vocab v ON list_contains(t.tokens[:$alone], v.token)
+        WHERE t.dictionary = $dictionary AND t.feature = $feature) AS heaviest
+FROM feature_splits s JOIN token_splits p USING (split)
+LEFT JOIN (FROM feature_diagnostics WHERE dictionary = $dictionary AND feature = $feature) d USING (dictionary, feature)
+WHERE s.dictionary = $dictionary AND s.feature = $feature AND s.split = 'explain'
+"""
+
+_NEIGHBOURS = """
+SELECT neighbour, cosine, correlation FROM feature_neighbours
+WHERE dictionary = $dictionary AND feature = $feature ORDER BY rank
 """
 
 _EFFECTS = """
@@ -233,6 +283,18 @@ def _feature_row(store: Queryable, facts: dict[str, Any], feature: int) -> dict[
         raise StoreError(f'"{dictionary}" has not been extracted yet; `autointerp status` says what is done')
     near = ", ".join(str(row["feature"]) for row in there)
     raise StoreError(f'feature {feature} of "{dictionary}" is not among those that this run extracted; near it: {near}')
+
+
+def _position_shares(row: dict[str, Any]) -> tuple[float, ...]:
+    counted = zip(row["position_histogram"], row["position_tokens"], strict=True)
+    return tuple(n / of if of else math.nan for n, of in counted)
+
+
+def _diagnostics(row: dict[str, Any]) -> Diagnostics:
+    return Diagnostics(
+        alone=tuple(zip(row["heaviest"] or (), row["alone"], strict=True)),
+        **{name: row[name] for name in Diagnostics.__dataclass_fields__ if name != "alone"},
+    )
 
 
 def _effects(rows: list[dict[str, Any]], direction: str) -> tuple[LogitEffect, ...]:

@@ -14,6 +14,11 @@ def bars(counts: Sequence[int]) -> str:
     return "".join(_BARS[math.ceil(math.log1p(count) / top * (len(_BARS) - 1)) if count else 0] for count in counts)
 
 
+def levels(steps: Sequence[int]) -> str:
+    """A bar for each step, 0 (blank) to 8 (full)."""
+    return "".join(_BARS[step] for step in steps)
+
+
 def dot_and_interval(
     value: float | None,
     low: float | None,

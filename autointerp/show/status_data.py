@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autointerp.store.query import Queryable
 
-STAGES = ("tokens", "extract", "effects", "explain", "census", "score", "means", "compare")
+STAGES = ("tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "means", "compare")
 """In the order in which they run."""
 
 

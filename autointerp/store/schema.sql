@@ -25,7 +25,7 @@ CREATE TABLE works (
 );
 COMMENT ON TABLE works IS 'The pieces of work that each run consists of, done or not. Runs share a piece where all that decides it is the same.';
 COMMENT ON COLUMN works.run IS 'The run.';
-COMMENT ON COLUMN works.stage IS 'tokens, extract, effects, explain, census, score, means or compare.';
+COMMENT ON COLUMN works.stage IS 'tokens, extract, effects, diagnostics, explain, census, score, means or compare.';
 COMMENT ON COLUMN works.dictionary IS 'The dictionary it is about; empty where it is about all.';
 COMMENT ON COLUMN works.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together; empty where it is about none.';
 COMMENT ON COLUMN works.work IS 'Hash of everything that decides its rows.';
@@ -36,7 +36,7 @@ CREATE TABLE stages (
     seconds DOUBLE NOT NULL, finished_at TIMESTAMP NOT NULL
 );
 COMMENT ON TABLE stages IS 'Work that is done: a row is committed in the same transaction as the rows that the work made.';
-COMMENT ON COLUMN stages.stage IS 'tokens, extract, effects, explain, census, score, means or compare.';
+COMMENT ON COLUMN stages.stage IS 'tokens, extract, effects, diagnostics, explain, census, score, means or compare.';
 COMMENT ON COLUMN stages.work IS 'Hash of everything that decides its rows: the work of table works.';
 COMMENT ON COLUMN stages.dictionary IS 'The dictionary it is about; empty where it is about all.';
 COMMENT ON COLUMN stages.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together.';
@@ -185,6 +185,40 @@ COMMENT ON COLUMN feature_tokens.pair_n_firing IS 'Pairs: occurrences with a non
 COMMENT ON COLUMN feature_tokens.pair_n_seen IS 'Pairs: occurrences in the explain split.';
 COMMENT ON COLUMN feature_tokens.pair_mass_error IS 'Pairs: what a listed mass may lack at most, sampling aside.';
 COMMENT ON COLUMN feature_tokens.pair_share IS 'Pairs: share of the tokens, chosen by hash, that they were counted on and scaled up from; 1 but for dense features.';
+
+CREATE TABLE feature_diagnostics (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, n_tokens BIGINT NOT NULL, n_firing BIGINT NOT NULL,
+    alone FLOAT[] NOT NULL, alone_correlation DOUBLE, alone_status VARCHAR NOT NULL,
+    neuron_hook VARCHAR, neuron INTEGER, neuron_correlation DOUBLE, neuron_status VARCHAR NOT NULL,
+    density_cluster VARCHAR, ultralow_below DOUBLE
+);
+COMMENT ON TABLE feature_diagnostics IS 'Is it a neuron? Can it be read off the embedding? Is it of the ultralow-density cluster? Correlations are Pearson''s, exact on a sample: the scored tokens of the contexts of the explain split of smallest hash(seed, context), until they are 65,536.';
+COMMENT ON COLUMN feature_diagnostics.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN feature_diagnostics.feature IS 'Feature.';
+COMMENT ON COLUMN feature_diagnostics.n_tokens IS 'Tokens of the sample.';
+COMMENT ON COLUMN feature_diagnostics.n_firing IS 'Tokens of the sample with a non-zero activation: with few, the correlations say little.';
+COMMENT ON COLUMN feature_diagnostics.alone IS 'Activation on the token alone, in the context [BOS, token] ([token] where the subject has no BOS), for the first 32 of feature_tokens.tokens, in their order.';
+COMMENT ON COLUMN feature_diagnostics.alone_correlation IS 'Correlation, over all tokens of the sample, of the activation with that on the token alone: near 1, the feature can be read off the embedding. 0 with status constant: silent on every token alone.';
+COMMENT ON COLUMN feature_diagnostics.alone_status IS 'ok; silent: never fires in the sample; constant: one side never changes there.';
+COMMENT ON COLUMN feature_diagnostics.neuron_hook IS 'Neurons of the nearest MLP (activations after the nonlinearity): at hook_resid_pre the block before, elsewhere in a block its own, at the embedding the first; none where the subject has no such hook.';
+COMMENT ON COLUMN feature_diagnostics.neuron IS 'The neuron there of largest absolute correlation with the activation, over all tokens of the sample.';
+COMMENT ON COLUMN feature_diagnostics.neuron_correlation IS 'That correlation, with its sign: near 1 or -1, the feature is a neuron.';
+COMMENT ON COLUMN feature_diagnostics.neuron_status IS 'ok; silent; constant; no_mlp: there are no neurons to compare with.';
+COMMENT ON COLUMN feature_diagnostics.density_cluster IS 'main, or ultralow where features.density is below ultralow_below; none where dead.';
+COMMENT ON COLUMN feature_diagnostics.ultralow_below IS 'The same for all features of a dictionary: the density at the valley between two modes of log10 density of those extracted (the rule is in extract/clusters.py); none where there is one mode.';
+
+CREATE TABLE feature_neighbours (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, rank INTEGER NOT NULL, neighbour INTEGER NOT NULL,
+    cosine DOUBLE NOT NULL, correlation DOUBLE, status VARCHAR NOT NULL
+);
+COMMENT ON TABLE feature_neighbours IS 'The nearest features: of the whole dictionary, extracted or not, the 5 of largest decoder cosine above 0.';
+COMMENT ON COLUMN feature_neighbours.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN feature_neighbours.feature IS 'Feature.';
+COMMENT ON COLUMN feature_neighbours.rank IS 'From 1, the nearest.';
+COMMENT ON COLUMN feature_neighbours.neighbour IS 'The other feature of the same dictionary.';
+COMMENT ON COLUMN feature_neighbours.cosine IS 'Cosine of the two directions.';
+COMMENT ON COLUMN feature_neighbours.correlation IS 'Pearson correlation of the two activations on the sample of feature_diagnostics.';
+COMMENT ON COLUMN feature_neighbours.status IS 'ok; silent: the feature never fires in the sample; constant: the other one never changes there.';
 
 CREATE TABLE contexts (
     context BIGINT NOT NULL, document BIGINT NOT NULL, document_name VARCHAR NOT NULL, document_hash VARCHAR NOT NULL,

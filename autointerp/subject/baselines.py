@@ -24,7 +24,7 @@ the covariance instead of a Cholesky factor, so nothing is added to its diagonal
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,25 +82,31 @@ def sample_contexts(tokens: TokenFile, seed: int, n_tokens: int = SAMPLE_TOKENS)
     return np.sort(order[: int(np.searchsorted(reached, n_tokens)) + 1])
 
 
-def take_sample(subject: Subject, tokens: TokenFile, hooks: Sequence[str], seed: int, folder: Path) -> Sample:
+def take_sample(
+    subject: Subject, tokens: TokenFile, hooks: Sequence[str], seed: int, folder: Path, n_tokens: int = SAMPLE_TOKENS,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Sample:  # fmt: skip
     """Pass 0: the sample's activations at `hooks`, in files of `folder`."""
-    contexts = sample_contexts(tokens, seed)
+    contexts = sample_contexts(tokens, seed, n_tokens)
     n = int(tokens.scored(contexts).sum())
-    by_hook: dict[str, Tensor] = {}
-    for index, hook in enumerate(hooks):
-        shape = (n, subject.width(hook))
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f"pass0-{index}-", delete=False) as file:
-            array = np.memmap(file.name, np.float32, "w+", shape=shape)
-        Path(file.name).unlink()  # the mapping lives on, the name need not
-        by_hook[hook] = torch.from_numpy(array)
+    by_hook = {hook: array_on_disk(folder, (n, subject.width(hook))) for hook in hooks}
     filled = 0
     for batch in iterate_activations(subject, tokens, hooks, contexts):
         rows = int(batch.scored.sum())
         for hook, activation in batch.by_hook.items():
             by_hook[hook][filled : filled + rows] = activation.cpu()[batch.scored]
         filled += rows
+        progress(rows)
     assert filled == n
     return Sample(by_hook, share=n / max(1, int(tokens.scored(tokens.contexts_of("explain")).sum())))
+
+
+def array_on_disk(folder: Path, shape: tuple[int, int]) -> Tensor:
+    """A float32 tensor in a file of `folder` that has no name any more and goes with the tensor."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="pass0-", delete=False) as file:
+        array = np.memmap(file.name, np.float32, "w+", shape=shape)
+    Path(file.name).unlink()  # the mapping lives on, the name need not
+    return torch.from_numpy(array)
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     explainers = ("controls", "lexical", "token_lookup")
     expected = [
         ("tokens", None, None), *(("compare", None, explainer) for explainer in explainers[1:]),
-        *((stage, name, None) for stage in ("extract", "effects", "census") for name in names),
+        *((stage, name, None) for stage in ("extract", "effects", "diagnostics", "census") for name in names),
         *((s, n, e) for s in ("explain", "census", "score", "means") for n in names for e in explainers),
     ]  # fmt: skip
     assert sorted(done, key=repr) == sorted(expected, key=repr)
@@ -115,7 +115,17 @@ def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     assert {row["dictionary"]: row["n"] for row in features} == {
         "sae": 48, "twin": 48, "topk": 48, "neurons": 48, "random": 30, "mlp": 16
     }  # fmt: skip
-    for table in ("exemplars", "explanations", "scores", "simulations", "judgements", "comparisons", "logit_effects"):
+    for table in (
+        "exemplars",
+        "explanations",
+        "scores",
+        "simulations",
+        "judgements",
+        "comparisons",
+        "logit_effects",
+        "feature_diagnostics",
+        "feature_neighbours",
+    ):
         assert rows[table], table
     assert {path.name for path in whole.parent.glob("*whole*")} == {"whole.duckdb", "whole.duckdb.work"}
 
@@ -279,7 +289,8 @@ def test_the_engine_changes_no_row(
     found = rows_of(store)
     later = {"compare": set(), "census": {"scores", "simulations", "judgements", "dictionary_scores", "comparisons"}}
     later["extract"] = later["census"] | {
-        "logit_effects", "failures", "explanations", "lookups", "feature_blocks", "score_moments"
+        "logit_effects", "failures", "explanations", "lookups", "feature_blocks", "score_moments",
+        "feature_diagnostics", "feature_neighbours",
     }  # fmt: skip
     for table in rows.keys() - later[until] - {"stages"}:
         assert found[table] == rows[table], table

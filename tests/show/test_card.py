@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import duckdb
@@ -16,10 +17,12 @@ from autointerp.errors import StoreError
 from autointerp.show.card import feature_card, render_card
 from autointerp.show.card_data import (
     CONTROLS,
+    Diagnostics,
     Exemplar,
     ExplanationLine,
     FeatureCard,
     LogitEffect,
+    Neighbour,
     ScoreLine,
     ShownToken,
     explainer_order,
@@ -127,6 +130,47 @@ def test_a_match_says_what_it_is(opened: StoreReader, printed: Printed) -> None:
         assert words in printed(render_card(replace(card, match=replace(card.match, status=status))))
 
 
+def test_a_card_says_what_the_diagnostics_found(opened: StoreReader, printed: Printed) -> None:
+    card = load_card(opened, "sae", 1)
+    found = card.diagnostics
+    assert found is not None
+    assert (found.alone_correlation, found.neuron, found.neuron_correlation) == (0.95, 3, -0.92)
+    assert found.density_cluster == "main"
+    assert [activation for _, activation in found.alone] == [0.5, 0.5]
+    assert found.alone[0][0] == " w6"
+    assert [(one.feature, one.cosine, one.correlation) for one in card.neighbours] == [(2, 0.7, 0.25)]
+    page = printed(render_card(card))
+    for part in (
+        "token alone r 0.95",
+        "nearest neuron blocks.0.mlp.hook_post/3 r -0.92",
+        "2 cos 0.70 r 0.25",
+        "by place",
+    ):
+        assert part in page
+    assert "of the ultralow-density cluster" in printed(feature_card(opened, "sae", 5))
+    without = replace(card, diagnostics=replace(found, neuron=None, neuron_correlation=None, neuron_status="no_mlp"))
+    assert "nearest neuron none: no_mlp" in printed(render_card(without))
+
+
+def test_a_store_before_its_diagnostics_has_cards(store: Path, printed: Printed) -> None:
+    with duckdb.connect(str(store)) as connection:
+        connection.execute("DELETE FROM feature_diagnostics")
+        connection.execute("DELETE FROM feature_neighbours")
+    with open_reader(store) as reader:
+        card = load_card(reader, "sae", 1)
+        assert (card.diagnostics, card.neighbours) == (None, ())
+        assert "nearest neuron" not in printed(render_card(card))
+
+
+def test_firings_by_place_are_shares_of_the_tokens_there(opened: StoreReader, built: tuple[Path, Any]) -> None:
+    world = built[1]
+    explain = world.split == "explain"
+    fires, scored = (world.truth["sae"][1][explain] > 0).sum(axis=0), world.scored[explain].sum(axis=0)
+    shares = load_card(opened, "sae", 1).position_shares
+    assert shares[0] != shares[0], "nothing counts at the BOS"
+    assert list(shares[1:]) == pytest.approx((fires[1:] / scored[1:]).tolist())
+
+
 def test_hostile_tokens_and_labels_do_not_reach_the_terminal(opened: StoreReader, printed: Printed) -> None:
     for width in (40, 80, 200):
         page = printed(feature_card(opened, "sae", 1), width=width)
@@ -179,6 +223,13 @@ def full_card() -> FeatureCard:
         dictionary="mlp-1k", kind="sae", hook="blocks.0.mlp.hook_post", feature=7, status="alive", density=0.01,
         max_activation=1.5, n_firing=3_000, n_tokens=300_000, token_entropy=1.2, single_token_share=0.8,
         planted_label=None, histogram_log=(0,) * 4 + (1, 5, 9) + (0,) * 25, match=None,
+        position_shares=(float("nan"), *(0.01 * i for i in range(15))),
+        diagnostics=Diagnostics(
+            alone=tuple((f" tok{i}", 1.0) for i in range(4)), alone_correlation=0.97, alone_status="ok",
+            neuron_hook="blocks.0.mlp.hook_post", neuron=812, neuron_correlation=-0.93, neuron_status="ok",
+            n_firing=700, density_cluster="ultralow",
+        ),
+        neighbours=tuple(Neighbour(1000 + i, 0.8, None if i else 0.7) for i in range(5)),
         explanations=(
             ExplanationLine("lexical", text, "ok", scores), ExplanationLine("token_lookup", "Other.", "ok", scores),
         ),

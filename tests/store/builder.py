@@ -99,7 +99,7 @@ def build_store(path: Path) -> World:
 
 
 def _write_works(t: Transaction, world: World) -> None:
-    """What the run consists of; effects and census are never done."""
+    """What the run consists of; effects, diagnostics and census are never done."""
     per_dictionary = ("extract", "effects", "explain", "census", "score")
     works = [("tokens", None, None, "tokens-1"), ("compare", None, None, "compare-1")]
     works += [(s, name, None, f"{s}-{name}") for s in per_dictionary for name in world.truth]
@@ -275,6 +275,7 @@ def _write_extraction(t: Transaction, world: World, name: str) -> int:
         t.append("pool_firing", {"dictionary": name, "feature": np.arange(N_FEATURES), "split": split, "pools": fires})
     blocks = _blocks(world, truth)
     t.append("feature_blocks", {"dictionary": name, "feature": np.arange(N_FEATURES), **blocks})
+    _write_diagnostics(t, name, n_firing, _masses(world, truth))
     for direction, sign in (("promoted", 1), ("suppressed", -1)):
         t.append(
             "logit_effects",
@@ -289,6 +290,42 @@ def _write_extraction(t: Transaction, world: World, name: str) -> int:
             },
         )
     return n_rows
+
+
+def _write_diagnostics(t: Transaction, name: str, n_firing: np.ndarray, masses: dict[str, object]) -> None:
+    fires = n_firing > 0
+    tokens = masses["tokens"]
+    assert isinstance(tokens, list)
+    t.append(
+        "feature_diagnostics",
+        {
+            "dictionary": name,
+            "feature": np.arange(N_FEATURES),
+            "n_tokens": 1000,
+            "n_firing": n_firing // 2,
+            "alone": [[0.5] * len(listed) for listed in tokens],
+            "alone_correlation": np.where(fires, 0.95, np.nan),
+            "alone_status": np.where(fires, "ok", "silent").tolist(),
+            "neuron_hook": "blocks.0.mlp.hook_post",
+            "neuron": [3 if n else None for n in n_firing],
+            "neuron_correlation": np.where(fires, -0.92, np.nan),
+            "neuron_status": np.where(fires, "ok", "silent").tolist(),
+            "density_cluster": [("ultralow" if i == RARE else "main") if n else None for i, n in enumerate(n_firing)],
+            "ultralow_below": float(n_firing[RARE] + 1) / 1425,
+        },
+    )
+    t.append(
+        "feature_neighbours",
+        {
+            "dictionary": name,
+            "feature": np.arange(N_FEATURES),
+            "rank": 1,
+            "neighbour": (np.arange(N_FEATURES) + 1) % N_FEATURES,
+            "cosine": 0.7,
+            "correlation": np.where(fires, 0.25, np.nan),
+            "status": np.where(fires, "ok", "silent").tolist(),
+        },
+    )
 
 
 def _facts(acts: np.ndarray, world: World, split: str) -> dict[str, object]:

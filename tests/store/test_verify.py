@@ -90,6 +90,17 @@ CORRUPTIONS = [
     ),
     ("places_add_up", "UPDATE feature_splits SET position_histogram = [1] || position_histogram[2:] WHERE feature = 1"),
     ("places_add_up", "UPDATE token_splits SET position_histogram = position_histogram[2:]"),
+    ("clusters_by_density", "UPDATE feature_diagnostics SET density_cluster = 'ultralow' WHERE feature = 1"),
+    ("clusters_by_density", "UPDATE feature_diagnostics SET density_cluster = 'main' WHERE feature = 4"),
+    ("clusters_by_density", "UPDATE feature_diagnostics SET ultralow_below = 0.04 WHERE feature = 5"),
+    ("diagnostics_possible", "UPDATE feature_diagnostics SET neuron_correlation = 1.01 WHERE feature = 1"),
+    ("diagnostics_possible", "UPDATE feature_diagnostics SET neuron_correlation = NULL WHERE feature = 1"),
+    ("diagnostics_possible", "UPDATE feature_diagnostics SET alone_correlation = NULL WHERE feature = 1"),
+    ("diagnostics_possible", "UPDATE feature_diagnostics SET alone = alone[2:] WHERE feature = 1"),
+    ("diagnostics_possible", "UPDATE feature_diagnostics SET neuron_hook = NULL WHERE feature = 1"),
+    ("diagnostics_possible", "UPDATE feature_neighbours SET neighbour = 6 WHERE feature = 1"),
+    ("diagnostics_possible", "UPDATE feature_neighbours SET neighbour = feature WHERE feature = 1"),
+    ("diagnostics_possible", "UPDATE feature_neighbours SET correlation = NULL WHERE feature = 1"),
     (
         "activations_at_scored_tokens",
         "UPDATE contexts SET scored = list_transform(scored, lambda x: false) "
@@ -160,7 +171,8 @@ CORRUPTIONS = [
         ("keys_unique", f"INSERT INTO {table} FROM {table} LIMIT 1")
         for table in (
             "meta", "runs", "works", "stages", "subjects", "vocab", "token_splits", "dictionaries", "features",
-            "feature_splits", "feature_tokens", "contexts", "exemplars", "pool", "pool_firing", "logit_effects",
+            "feature_splits", "feature_tokens", "feature_diagnostics", "feature_neighbours", "contexts", "exemplars",
+            "pool", "pool_firing", "logit_effects",
             "lookups", "explanations", "simulations", "judgements", "feature_blocks", "score_moments", "scores",
             "dictionary_scores", "comparisons", "llm_calls", "llm_prefixes", "llm_probes", "llm_batches",
             "llm_batch_requests",

@@ -19,6 +19,10 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, split FROM feature_splits)) FROM feature_splits
     UNION ALL SELECT 'feature_tokens', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature FROM feature_tokens)) FROM feature_tokens
+    UNION ALL SELECT 'feature_diagnostics', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature FROM feature_diagnostics)) FROM feature_diagnostics
+    UNION ALL SELECT 'feature_neighbours', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, rank FROM feature_neighbours)) FROM feature_neighbours
     UNION ALL SELECT 'contexts', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT context FROM contexts)) FROM contexts
     UNION ALL SELECT 'exemplars', count(*),

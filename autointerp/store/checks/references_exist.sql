@@ -3,6 +3,8 @@ WITH of_features AS (
     SELECT DISTINCT 'exemplars' AS name, dictionary, feature FROM exemplars
     UNION ALL SELECT 'feature_tokens', dictionary, feature FROM feature_tokens
     UNION ALL SELECT 'pool_firing', dictionary, feature FROM pool_firing
+    UNION ALL SELECT 'feature_diagnostics', dictionary, feature FROM feature_diagnostics
+    UNION ALL SELECT DISTINCT 'feature_neighbours', dictionary, feature FROM feature_neighbours
     UNION ALL SELECT DISTINCT 'logit_effects', dictionary, feature FROM logit_effects
     UNION ALL SELECT DISTINCT 'explanations', dictionary, feature FROM explanations
     UNION ALL SELECT DISTINCT 'simulations', dictionary, feature FROM simulations

@@ -11,7 +11,7 @@ WITH claims AS (
     UNION ALL SELECT 'comparisons: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'compare')
         FROM (SELECT DISTINCT run FROM comparisons)
     UNION ALL SELECT 'made in two ways: ' || concat_ws(', ', stage, dictionary, explainer), count(*) > 1
-        FROM stages WHERE stage IN ('tokens', 'extract', 'effects', 'explain', 'census')
+        FROM stages WHERE stage IN ('tokens', 'extract', 'effects', 'diagnostics', 'explain', 'census')
         GROUP BY stage, dictionary, explainer
 )
 SELECT count(*) AS n_checked, count(*) FILTER (wrong) AS n_wrong, min(name) FILTER (wrong) AS example FROM claims;

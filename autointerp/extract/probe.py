@@ -1,0 +1,109 @@
+"""What diagnostics look at: activations on a sample of tokens, the neurons beside them, and each token alone.
+
+1. The sample: the contexts of the explain split of smallest hash, until they hold PROBE_TOKENS scored tokens (the
+   first of those that baselines are fitted on).
+2. Neurons: the activations after the nonlinearity (`hook_post`) of the nearest MLP (`nearest_mlp`), on the same tokens.
+3. Tokens alone: the activations at the hook in the context [BOS, token], or [token] where the subject has no BOS, of
+   every token that stands in the explain split.
+
+All lie in files of the work folder whose names are gone already: they take disk, not memory, and no clearing up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autointerp.errors import InputError
+from autointerp.records import Int64
+from autointerp.subject.baselines import array_on_disk, sample_contexts, take_sample
+from autointerp.subject.model import Subject
+from autointerp.subject.tokens import TokenFile
+
+PROBE_TOKENS = 1 << 16
+ALONE_AT_ONCE = 256
+"""Tokens alone in one forward pass."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """N tokens of the sample, V different tokens alone."""
+
+    by_hook: dict[str, Tensor]
+    """[N, d] float32, rows in the order of the token file"""
+    token: Int64
+    """[N] the token of each row, as an index into `vocabulary`"""
+    vocabulary: Int64
+    """[V] token ids, rising"""
+    alone: dict[str, Tensor]
+    """[V, d] float32"""
+    neurons: dict[str, str | None]
+    """hook -> hook of the nearest MLP's neurons, in `by_hook` too; None where there is none"""
+
+
+def nearest_mlp(hook: str, n_layers: int) -> int | None:
+    """The block whose MLP is nearest to a hook point; None where it is in no block, and at neither end.
+
+    Before a block (`hook_resid_pre`, `hook_in`): the MLP of the block before it, which wrote there last; before the
+    first block, and at the embedding, the first one. Anywhere else in a block: its own.
+    """
+    if re.match(r"hook_(embed|pos_embed)|embed\.|pos_embed\.", hook):
+        return 0
+    if re.match(r"ln_final|unembed", hook):
+        return n_layers - 1
+    inside = re.match(r"blocks\.(\d+)\.", hook)
+    if inside is None:
+        return None
+    block = int(inside[1])
+    return max(block - 1, 0) if re.fullmatch(r"blocks\.\d+\.hook_(resid_pre|in)", hook) else block
+
+
+def neurons_of(subject: Subject, hook: str) -> str | None:
+    """The hook point of the nearest MLP's neurons; None where the subject has none that can be read."""
+    block = nearest_mlp(hook, subject.n_layers)
+    found = f"blocks.{block}.mlp.hook_post"
+    try:
+        subject.width(found)
+    except InputError:
+        return None
+    return found
+
+
+def take_probe(
+    subject: Subject, tokens: TokenFile, hooks: Sequence[str], seed: int, folder: Path, progress: Callable[[int], None]
+) -> Probe:
+    """The probe of dictionaries at these hooks. `progress` is told of tokens."""
+    neurons = {hook: neurons_of(subject, hook) for hook in hooks}
+    wanted = sorted({*hooks, *(name for name in neurons.values() if name is not None)})
+    contexts = sample_contexts(tokens, seed, PROBE_TOKENS)
+    sample = take_sample(subject, tokens, wanted, seed, folder, PROBE_TOKENS, progress)
+    vocabulary = np.flatnonzero(tokens.count_tokens("explain", subject.d_vocab))
+    return Probe(
+        by_hook=sample.by_hook,
+        token=np.searchsorted(vocabulary, tokens.tokens[contexts][tokens.scored(contexts)]),
+        vocabulary=vocabulary,
+        alone=_alone(subject, vocabulary, hooks, folder, progress),
+        neurons=neurons,
+    )
+
+
+def _alone(
+    subject: Subject, vocabulary: Int64, hooks: Sequence[str], folder: Path, progress: Callable[[int], None]
+) -> dict[str, Tensor]:
+    found = {hook: array_on_disk(folder, (len(vocabulary), subject.width(hook))) for hook in hooks}
+    padded = np.resize(vocabulary, -(-len(vocabulary) // ALONE_AT_ONCE) * ALONE_AT_ONCE)  # batches of one shape
+    for first in range(0, len(vocabulary), ALONE_AT_ONCE):
+        ids = torch.from_numpy(padded[first : first + ALONE_AT_ONCE]).to(subject.device)[:, None]
+        if subject.bos is not None:
+            ids = torch.cat([torch.full_like(ids, subject.bos), ids], dim=1)
+        n = min(ALONE_AT_ONCE, len(vocabulary) - first)
+        for hook, activation in subject.activations(ids, sorted(set(hooks))).items():
+            found[hook][first : first + n] = activation[:n, -1].cpu()
+        progress(n)
+    return found
