@@ -10,9 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from autointerp.errors import ConfigError, nearest
+from autointerp.llm.models import LLMModel
 
 DictionaryKind = Literal[
     "auto", "planted", "neurons", "residual_basis", "pca", "ica",
@@ -24,11 +34,12 @@ COMPONENT_KINDS = ("pca", "ica")
 RANDOM_KINDS = ("random_isotropic", "random_covariance", "activation_difference")
 NATURAL = "@natural"
 """Behind a matched baseline's name: the same units at their natural density."""
-SCORERS = ("simulation", "detection")
+SCORERS = ("simulation", "detection", "fuzzing", "logits")
 EXPLAINERS = ("lexical", "token_lookup")
+PRESETS = ("default", "bills", "bricken", "delphi")
 
 # DESIGN.md names these too; a run file that asks for them is told so.
-LATER_SCORERS = ("logits", "fuzzing", "discrimination", "intruder", "generation", "intervention")
+LATER_SCORERS = ("discrimination", "intruder", "generation", "intervention")
 
 
 class _Section(BaseModel):
@@ -205,35 +216,107 @@ class Evidence(_Section):
         return max(0, 3 * window // 4 - 1) if self.left is None else self.left
 
 
+class LLMExplainer(LLMModel):
+    """An LLM that writes explanations: `{ provider, model, preset, evidence }`."""
+
+    preset: str = "default"
+    prompt: str | None = None  # the user's own template instead of the preset's words
+    evidence: Literal["input", "output", "both"] = "both"
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, preset: str) -> str:
+        if preset not in PRESETS:
+            raise ValueError(f'there is no preset "{preset}"{nearest(preset, PRESETS)}; there is {", ".join(PRESETS)}')
+        return preset
+
+    @property
+    def name(self) -> str:
+        """What its explanations are called: model/preset/evidence; with the user's own words, the file's name."""
+        words = self.preset if self.prompt is None else Path(self.prompt).stem
+        return f"{self.model}/{words}/{self.evidence}"
+
+
+class PythonExplainer(_Section):
+    """The user's own explainer: `{ python = "module:Class" }`, see `explain.evidence.Explainer`."""
+
+    python: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    given: str | None = Field(default=None, alias="name", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+
+    @property
+    def name(self) -> str:
+        return self.given or self.python
+
+
+def _form_of_explainer(entry: Any) -> str:
+    if isinstance(entry, dict):
+        return "Python" if "python" in entry else "LLM"
+    if isinstance(entry, LLMExplainer | PythonExplainer):
+        return type(entry).__name__.removesuffix("Explainer")
+    return "Embedded"
+
+
+ExplainerEntry = Annotated[
+    Annotated[Literal["lexical", "token_lookup"], Tag("Embedded")]
+    | Annotated[LLMExplainer, Tag("LLM")]
+    | Annotated[PythonExplainer, Tag("Python")],
+    Discriminator(_form_of_explainer),
+]
+
+
 class Explain(_Section):
     """Which explainers write explanations."""
 
-    explainers: list[Literal["lexical", "token_lookup"]] = Field(default=["lexical", "token_lookup"], min_length=1)
+    explainers: list[ExplainerEntry] = Field(default=["lexical", "token_lookup"], min_length=1)
 
-    @field_validator("explainers", mode="before")
-    @classmethod
-    def _embedded_only(cls, explainers: Any) -> Any:
-        if isinstance(explainers, list):
-            if any(isinstance(explainer, dict) for explainer in explainers):
-                raise ValueError(f"LLM explainers are not in this version; there is {', '.join(EXPLAINERS)}")
-            _refuse_twice(explainers)
-        return explainers
+    @model_validator(mode="after")
+    def _different(self) -> Explain:
+        _refuse_twice(self.names)
+        reserved = {"shuffled", "constant", "generic", "completion", "human", *EXPLAINERS}
+        for entry in self.explainers:
+            if not isinstance(entry, str) and entry.name in reserved:
+                raise ValueError(f'an explainer of your own cannot be named "{entry.name}"')
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """What each explainer's rows are called."""
+        return [entry if isinstance(entry, str) else entry.name for entry in self.explainers]
+
+    @property
+    def embedded(self) -> list[str]:
+        """Those that need no LLM and simulate by a lookup."""
+        return [entry for entry in self.explainers if isinstance(entry, str)]
+
+    @property
+    def asking(self) -> list[LLMExplainer | PythonExplainer]:
+        """The others."""
+        return [entry for entry in self.explainers if not isinstance(entry, str)]
+
+
+class Judge(LLMModel):
+    """The LLM that simulates and judges from explanations."""
+
+    simulate: Literal["sparse", "dense", "digits", "echo", "decisions", "token"] = "sparse"
+    judgements: Literal["json", "decisions"] = "json"
+    logprobs: int = Field(default=0, ge=0, le=20)  # alternatives at each token, where the model gives them
+    windows_per_call: int | None = Field(default=None, ge=1)
+    items_per_call: int | None = Field(default=None, ge=1)  # 1: every item by itself; default: all of a feature
+    context: int = Field(default=16, ge=0, le=64)  # tokens shown in front of a simulated window
+    controls: int = Field(default=100, ge=0)  # features a dictionary on which the controls are judged
+    embedded: bool = False  # judge the embedded explainers' texts too; always where there are no others
 
 
 class ScoreStage(_Section):
     """What is scored. The census always runs over all features; the sample on `features`."""
 
-    scorers: list[Literal["simulation", "detection"]] = ["simulation", "detection"]
+    scorers: list[Literal["simulation", "detection", "fuzzing", "logits"]] = [
+        "simulation", "detection", "fuzzing", "logits",
+    ]  # fmt: skip
+    judge: Judge | None = None
     features: FeatureChoice = FeatureSample(sample=500)
     bootstrap: int = Field(default=1000, ge=100, le=100_000)
     margin: float = Field(default=0.02, gt=0, lt=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_later(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "judge" in data:
-            raise ValueError("score.judge: LLM judges are not in this version; the embedded ones need no judge")
-        return data
 
     @field_validator("scorers", mode="before")
     @classmethod

@@ -142,12 +142,18 @@ def test_every_key_of_the_design_is_taken() -> None:
             'like = "sea" names no dictionary; the nearest is "sae"',
         ),
         (
-            {"explain__explainers": ["lexical", {"provider": "anthropic", "model": "m"}]},
-            "explain.explainers: LLM explainers are not in this version; there is lexical, token_lookup",
+            {"explain__explainers": ["lexical", {"provider": "anthropic", "model": "m", "preset": "bils"}]},
+            'explain.explainers[1].preset: there is no preset "bils"; the nearest is "bills"',
         ),
-        ({"score__judge": {"provider": "openai"}}, "score.judge: LLM judges are not in this version"),
-        ({"score__scorers": ["simulation", "logits"]}, 'score.scorers: scorer "logits" is not in this version'),
-        ({"score__scorers": ["fuzzing"]}, 'scorer "fuzzing" is not in this version'),
+        (
+            {"explain__explainers": ["lexical", {"provider": "anthropic", "modle": "m"}]},
+            'unknown key "explain.explainers[1].modle"; the nearest is "model"',
+        ),
+        ({"explain__explainers": ["lexicl"]}, "explain.explainers[0]: Input should be 'lexical' or 'token_lookup'"),
+        ({"explain__explainers": ["lexical", {"python": "a:B", "name": "lexical"}]}, '"lexical" is there twice'),
+        ({"score__judge": {"provider": "openai"}}, 'the key "score.judge.model" is missing'),
+        ({"score__judge": {"provider": "openai", "model": "m", "simulate": "x"}}, "score.judge.simulate: Input should"),
+        ({"score__scorers": ["simulation", "intruder"]}, 'score.scorers: scorer "intruder" is not in this version'),
         ({"score__scorers": ["intruder"]}, 'scorer "intruder" is not in this version'),
         ({"engine__workers": 0}, "engine.workers: Input should be greater than or equal to 1 (it is 0)"),
         ({"engine__features_at_once": 0}, "engine.features_at_once: Input should be greater than or equal to 1"),
@@ -178,10 +184,10 @@ def test_every_key_of_the_design_is_taken() -> None:
         ({"engine__threads": 0}, "engine.threads"),
         ({"engine__kind": "dask"}, "engine.kind: Input should be 'local' or 'ray' (it is 'dask')"),
         ({"explain__explainers": []}, "explain.explainers: List should have at least 1 item"),
-        ({"explain__explainers": ["lexical", "lexical"]}, 'explain.explainers: "lexical" is there twice'),
+        ({"explain__explainers": ["lexical", "lexical"]}, 'explain: "lexical" is there twice'),
         ({"explain__explainers": ["lexicon"]}, "explain.explainers[0]: Input should be 'lexical' or 'token_lookup'"),
         ({"score__scorers": ["detection", "detection"]}, '"detection" is there twice'),
-        ({"score__scorers": ["simulated"]}, "score.scorers[0]: Input should be 'simulation' or 'detection'"),
+        ({"score__scorers": ["simulated"]}, "score.scorers[0]: Input should be 'simulation', 'detection', 'fuzz"),
         ({"score__features": "some"}, 'score.features: give "all", numbers from 0 up [0, 7], a range "0:1000" or'),
         ({"dictionary__0__features": "3-4"}, 'dictionary[0].features: give "all", numbers'),
         ({"dictionary__0__features": [1, -1]}, 'dictionary[0].features: give "all", numbers'),
@@ -274,7 +280,7 @@ def test_defaults() -> None:
     )
     assert config.dictionary == [Dictionary(name="sae", path="saes", format="auto", kind="auto", features="all")]
     assert config.explain.explainers == ["lexical", "token_lookup"]
-    assert config.score.scorers == ["simulation", "detection"]
+    assert config.score.scorers == ["simulation", "detection", "fuzzing", "logits"]
     assert config.score.model_dump()["features"] == {"sample": 500}
     assert config.budget.max_usd is None
     assert (config.engine.kind, config.engine.batch_size, config.engine.threads) == ("local", 128, None)

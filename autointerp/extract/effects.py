@@ -24,7 +24,8 @@ from autointerp.records import Float64, Int64
 from autointerp.subject.dictionary import Dictionary
 from autointerp.subject.model import Subject, readable
 
-TOP = 10
+TOP = {"promoted": 60, "suppressed": 10}
+"""Tokens kept: explainers see the first ten; judges are asked about promoted ranks 11 to 60."""
 RESIDUAL = re.compile(
     r"hook_embed|hook_pos_embed|blocks\.\d+\.(hook_resid_(pre|mid|post)|hook_(attn|mlp)_out|hook_(in|out))"
 )
@@ -36,10 +37,10 @@ HEADS = re.compile(r"blocks\.(\d+)\.attn\.hook_z")
 
 @dataclass(frozen=True)
 class LogitEffects:
-    """The strongest effects of each feature, [F, TOP] each, strongest first."""
+    """The strongest effects of each feature, [F, TOP[direction]] each, strongest first."""
 
     features: Int64
-    token: dict[str, Int64]  # direction ("promoted", "suppressed") -> [F, TOP]
+    token: dict[str, Int64]  # direction ("promoted", "suppressed") -> [F, TOP[direction]]
     effect: dict[str, Float64]
     z: dict[str, Float64]
 
@@ -55,7 +56,6 @@ def logit_effects(subject: Subject, dictionary: Dictionary, features: Int64, usa
     ids = torch.from_numpy(np.flatnonzero(usable)).to(unembed.device)
     unembed = unembed[:, ids]
     directions = dictionary.directions[torch.from_numpy(features)].to(unembed.device)
-    top = min(TOP, len(ids))
     parts: dict[str, list[list[Tensor]]] = {"promoted": [], "suppressed": []}
     for first in range(0, len(directions), 512):
         written = _through_norm(subject, subject.bridge.ln_final, to_residual(directions[first : first + 512]))
@@ -63,7 +63,7 @@ def logit_effects(subject: Subject, dictionary: Dictionary, features: Int64, usa
         effect = effect - effect.median(dim=1, keepdim=True).values
         spread = effect.std(dim=1, keepdim=True).clamp(min=1e-30)
         for name, sign in (("promoted", 1), ("suppressed", -1)):
-            best = (sign * effect).topk(top, dim=1)
+            best = (sign * effect).topk(min(TOP[name], len(ids)), dim=1)
             chosen = effect.gather(1, best.indices)
             parts[name].append([ids[best.indices], chosen, chosen / spread])
 

@@ -25,7 +25,7 @@ from autointerp.store.writer import Transaction
 _FEATURES = "SELECT feature, mean * n_tokens AS mass FROM features WHERE dictionary = $dictionary ORDER BY feature"
 _EFFECTS = """
 SELECT feature, direction, list(token ORDER BY rank) AS tokens, list(z ORDER BY rank) AS z FROM logit_effects
-WHERE dictionary = $dictionary GROUP BY feature, direction
+WHERE dictionary = $dictionary AND rank <= 10 GROUP BY feature, direction
 """
 _EXPLANATIONS = """
 SELECT feature, explainer, text, status, lookup, donor FROM explanations
@@ -98,6 +98,11 @@ def write_explanations(transaction: Transaction, dictionary: str, made: Sequence
                 "status": [e.status for e in control.explanations],
                 "lookup": hashes,
                 "donor": [e.donor for e in control.explanations],
+                "promotes": None,
+                "triggers": None,
+                "prompt": None,
+                "request": None,
+                "model": None,
             },
         )
     stored.update(lookups)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from autointerp.config import RunConfig
 from autointerp.pipeline.changes import Found
+from autointerp.pipeline.llm_plan import expected_calls, n_scored_of, render_expected
 from autointerp.pipeline.prepare import prepare
 from autointerp.pipeline.work import STAGES
 from autointerp.store.reader import open_reader
@@ -23,7 +24,8 @@ class Plan:
     changes: list[str]
     """What another configuration's store keeps, and what is new or done again; empty where nothing has changed."""
     n_features: dict[str, int]  # dictionary -> features that are extracted
-    cost_usd: float
+    llm: list[str]
+    """Calls, tokens and cost of what LLMs are asked, in lines."""
 
 
 def plan_of(config: RunConfig) -> Plan:
@@ -31,21 +33,25 @@ def plan_of(config: RunConfig) -> Plan:
     prepared = prepare(config)
     done: Counter[str] = Counter()
     changes: list[str] = []
+    left = list(prepared.works)
     if prepared.store_path.exists():
         with open_reader(prepared.store_path) as reader:
             found = Found(prepared, reader)
         found.refuse_mixing()
         changes = found.describe()
         done = Counter(work.stage for work in prepared.works if found.done(work))
+        left = [work for work in left if not found.done(work)]
     planned = Counter(work.stage for work in prepared.works)
+    n_features = {entry.name: len(prepared.features[entry.name]) for entry in prepared.config.dictionary}
+    expected = expected_calls(prepared.config, left, n_features, n_scored_of(prepared.config, n_features))
     return Plan(
         name=config.name,
         store=str(prepared.store_path),
         done={stage: done[stage] for stage in STAGES},
         left={stage: planned[stage] - done[stage] for stage in STAGES},
         changes=changes,
-        n_features={entry.name: len(prepared.features[entry.name]) for entry in prepared.config.dictionary},
-        cost_usd=0.0,
+        n_features=n_features,
+        llm=render_expected(prepared.config, expected, sum(n_features.values())),
     )
 
 
@@ -56,7 +62,5 @@ def render_plan(plan: Plan) -> str:
     return (
         f"run {plan.name} into {plan.store}: everything that it names is there and fits\n"
         f"features: {features}\n"
-        f"done: {stages}\n"
-        + "".join(f"{line}\n" for line in plan.changes)
-        + f"cost: ${plan.cost_usd:.2f} (the embedded explainers and simulators call no LLM)"
+        f"done: {stages}\n" + "".join(f"{line}\n" for line in plan.changes) + "\n".join(plan.llm)
     )

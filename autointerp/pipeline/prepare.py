@@ -18,6 +18,7 @@ from autointerp.config import Dictionary as DictionaryConfig
 from autointerp.errors import ConfigError, InputError
 from autointerp.extract.effects import RESIDUAL
 from autointerp.hashing import content_hash, hash64, stream_key
+from autointerp.pipeline.client import check_llms
 from autointerp.pipeline.work import Work, works_of
 from autointerp.records import Int64
 from autointerp.subject.baselines import base_name, match_order, n_baseline_features, natural_name
@@ -85,6 +86,7 @@ def check_paths(config: RunConfig) -> None:
     folder = config.store_path.absolute().parent
     if not folder.is_dir():
         raise InputError(f'store: there is no folder "{folder}" to put the store in')
+    check_llms(config)
 
 
 def open_subject(config: RunConfig, processing: str | None = None) -> Subject:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,44 +12,37 @@ import numpy.typing as npt
 from autointerp.explain.lookup import entries_of
 from autointerp.pipeline.census_stage import SCORER, read_census
 from autointerp.pipeline.explain_stage import read_explanations
-from autointerp.records import Int64, LookupTable, Score, Split, Windows
+from autointerp.pipeline.ground import Ground
+from autointerp.pipeline.judged_rows import (
+    joined,
+    judgement_rows,
+    rating_rows,
+    score_rows,
+    simulation_rows,
+    window_start,
+)
+from autointerp.records import LookupTable, Score
+from autointerp.score.judges import METRICS as JUDGE_METRICS
+from autointerp.score.judges import Judged, Kind, judge_scores, look_up_judgements
+from autointerp.score.logits import COMPLETION, Rated, completion, logit_scores, read_text
+from autointerp.score.logits import METRICS as LOGIT_METRICS
 from autointerp.score.sampled import (
     Answered,
     Candidates,
-    Pool,
     PublishedWindows,
     Simulated,
     answer,
-    candidates,
     draw_windows,
     published_windows,
     simulate,
-    top_tokens,
 )
-from autointerp.score.sampling import CLASSES, firing_limits
-from autointerp.score.scores import (
-    Subjects,
-    census_scores,
-    published_scores,
-    sample_scores,
-    subjects,
-)
-from autointerp.store.evidence import (
-    dictionary_row,
-    read_feature_windows,
-    read_gram_tables,
-    read_pool,
-    read_pool_firing,
-)
+from autointerp.score.scores import Subjects, census_scores, published_scores, sample_scores, subjects
+from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.subject.tokens import TokenFile
 
-_FEATURES = "SELECT feature, status, max_activation FROM features WHERE dictionary = $dictionary ORDER BY feature"
-_MAXIMA = """
-SELECT feature, list(max_activation ORDER BY stratum, rank) AS maxima FROM exemplars
-WHERE dictionary = $dictionary AND split = 'explain' AND stratum LIKE 'quantile%' GROUP BY feature
-"""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,63 +53,85 @@ class ScoredExplainer:
     scores: list[Score]
     simulated: dict[int, Simulated]
     answered: dict[int, Answered]
+    judged: dict[Kind, dict[int, Judged]]
+    rated: dict[int, Rated]
+
+
+LOOKUP, TEXT_JUDGE, UNEMBEDDING = "lookup", "logits:text", "unembedding"
+"""Who judges where no LLM does."""
 
 
 def score_dictionary(
-    store: Queryable,
-    dictionary: str,
-    explainers: Sequence[str],
-    scorers: Sequence[str],
-    sample: Int64,
-    tokens: TokenFile,
-    seed: int,
+    store: Queryable, ground: Ground, explainers: Sequence[str], scorers: Sequence[str]
 ) -> list[ScoredExplainer]:
-    """The census's scores, and those of `scorers` on `sample`, the features that the sample design is run on."""
+    """The census's scores, and those of `scorers` on the features that the sample design is run on."""
+    dictionary, status, ready = ground.dictionary, ground.status, ground.ready
     n_features = dictionary_row(store, dictionary)["n_features"]
-    rows = store.rows(_FEATURES, dictionary=dictionary)
-    status = {row["feature"]: row["status"] for row in rows}
-    maximum = {row["feature"]: row["max_activation"] for row in rows}
-    sampled = [int(feature) for feature in sample if status[int(feature)] == "alive"]
-    ready = sample_candidates(store, dictionary, sampled, tokens, seed)
-    of_protocols = {f: published_windows(ready[f], maximum[f]) for f in sampled}
+    of_protocols = {f: published_windows(one, ground.maximum[f]) for f, one in ready.items()}
     found = []
     for explainer in explainers:
         explanations, lookup = read_explanations(store, dictionary, explainer, n_features)
         everyone = subjects(explanations, status)
         truth, sums = read_census(store, dictionary, explainer, n_features)
         scores = census_scores(everyone, truth, sums)
-        chosen = set(sample.tolist())
+        chosen = set(ground.sample.tolist())
         few = subjects([e for e in explanations if e.feature in chosen], status)
         simulated, answered = _predict(few, lookup, ready, of_protocols)
         of_sample = sample_scores(few, simulated) + published_scores(few, answered)
         scores += [score for score in of_sample if score.scorer in scorers]
         simulated = simulated if SCORER in scorers else {}
         answered = answered if "detection" in scorers else {}
-        found.append(ScoredExplainer(explainer, scores, simulated, answered))
+        texts = {one.feature: one.text for one in explanations}
+        judged = _judged(few, lookup, ground)
+        rated = {f: read_text(texts[f], items, ground.corpus.vocabulary.texts)
+                 for f, items in ground.tokens.items() if texts.get(f)}  # fmt: skip
+        scores += embedded_scores(few, judged, rated, ground)
+        found.append(ScoredExplainer(explainer, scores, simulated, answered, judged, rated))
     return found
 
 
-def sample_candidates(
-    store: Queryable, dictionary: str, features: list[int], tokens: TokenFile, seed: int, split: Split = "score"
-) -> dict[int, Candidates]:
-    """What the samples of each of `features` are drawn from, on the split that is scored or the one to choose on."""
-    pool = Pool(read_pool(store, tokens.window, tokens.windows_per_context, split))
-    firing_in_pool = read_pool_firing(store, dictionary, split)
-    heavy, _ = read_gram_tables(store, dictionary)
-    maxima = {row["feature"]: row["maxima"] for row in store.rows(_MAXIMA, dictionary=dictionary)}
-    found = {}
-    for firing in read_feature_windows(store, dictionary, features, tokens.window, tokens.windows_per_context, split):
-        feature = firing.feature
-        found[feature] = candidates(
-            firing,
-            tokens.windows(firing.window),
-            pool,
-            firing_in_pool.pools[firing_in_pool.start[feature] : firing_in_pool.start[feature + 1]],
-            firing_limits(maxima.get(feature, [])),
-            top_tokens(heavy, feature),
-            seed,
-        )
-    return found
+def _judged(few: Subjects, lookup: LookupTable, ground: Ground) -> dict[Kind, dict[int, Judged]]:
+    """What each explanation's lookup says of the items of detection and fuzzing."""
+    fit = [f for f, status in zip(few.features.tolist(), few.status, strict=True) if status == "ok"]
+    return {
+        kind: {f: look_up_judgements(kind, of[f], entries_of(lookup, f)) for f in fit if f in of}
+        for kind, of in ground.items.items()
+    }
+
+
+def embedded_scores(
+    few: Subjects, judged: dict[Kind, dict[int, Judged]], rated: dict[int, Rated], ground: Ground
+) -> list[Score]:
+    """Rows of the embedded judges: `detection:lookup`, `fuzzing:lookup`, `logits:text`."""
+    rows: list[Score] = []
+    for feature, status in zip(few.features.tolist(), few.status, strict=True):
+        for kind in ground.items:
+            one = judged[kind].get(feature)
+            name = f"{kind}:{LOOKUP}"
+            if one is not None:
+                rows += judge_scores(one, few.explainer, name)
+            else:
+                rows += without_score(few.explainer, feature, name, JUDGE_METRICS, status)
+        if "logits" in ground.scorers:
+            rating = rated.get(feature)
+            if status == "ok" and rating is not None:
+                rows += logit_scores(rating, few.explainer, TEXT_JUDGE)
+            else:
+                rows += without_score(few.explainer, feature, TEXT_JUDGE, LOGIT_METRICS, status)
+    return rows
+
+
+def without_score(explainer: str, feature: int, scorer: str, metrics: Sequence[str], status: str) -> list[Score]:
+    """Rows that say why there is no score."""
+    reason = "failed" if status == "ok" else status
+    return [Score(feature, explainer, scorer, metric, "sample", None, None, None, 0, 0, reason) for metric in metrics]
+
+
+def completion_floor(ground: Ground, unembedding: npt.NDArray[np.float32]) -> ScoredExplainer:
+    """The floor of logit effects: a ranking by similarity to the shown tokens, without an explanation."""
+    rated = {f: completion(items, unembedding) for f, items in ground.tokens.items()}
+    scores = [row for one in rated.values() for row in logit_scores(one, COMPLETION, f"logits:{UNEMBEDDING}")]
+    return ScoredExplainer(COMPLETION, scores, {}, {}, {}, rated)
 
 
 def _predict(
@@ -137,99 +152,71 @@ def _predict(
 
 
 def write_scores(
-    transaction: Transaction, run: str, dictionary: str, one: ScoredExplainer, answered: Answers, tokens: TokenFile
+    transaction: Transaction, run: str, dictionary: str, one: ScoredExplainer, stored: Stored, tokens: TokenFile
 ) -> int:
-    """Rows of `scores`; and of `simulations` and `judgements`, which are there once, those not `answered` before."""
-    n = transaction.append(
-        "scores",
-        {"run": run, "dictionary": dictionary}
-        | {
-            column: [getattr(score, column) for score in one.scores]
-            for column in (
-                "feature", "explainer", "scorer", "metric", "design", "value", "ci_low", "ci_high", "n", "n_failed",
-                "status",
-            )
-        },
-    )  # fmt: skip
-    new = replace(
-        one,
-        simulated={f: of for f, of in one.simulated.items() if f not in answered.simulated},
-        answered={f: of for f, of in one.answered.items() if f not in answered.judged},
-    )
-    n_windows, length = tokens.windows_per_context, tokens.window
-    n += transaction.append("simulations", _simulation_rows(dictionary, new, n_windows, length))
-    return n + transaction.append("judgements", _judgement_rows(dictionary, new, n_windows, length))
+    """Rows of `scores`; and of the predictions, which are there once, those not `stored` before."""
+    n = transaction.append("scores", score_rows(run, dictionary, one.scores))
+    about = (None, dictionary, one.explainer)
+    simulated = stored.without(SCORER, one.simulated)
+    n += transaction.append("simulations", simulation_rows(*about, SCORER, simulated, tokens))
+    answered = stored.without("detection", one.answered)
+    n += transaction.append("judgements", _published_rows(dictionary, one.explainer, answered, tokens))
+    for kind, of in one.judged.items():
+        scorer = f"{kind}:{LOOKUP}"
+        n += transaction.append("judgements", judgement_rows(*about, scorer, stored.without(scorer, of), tokens))
+    scorer = f"logits:{UNEMBEDDING}" if one.explainer == COMPLETION else TEXT_JUDGE
+    return n + transaction.append("token_judgements", rating_rows(*about, scorer, stored.without(scorer, one.rated)))
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The features whose predictions by one explanation are stored."""
+class Stored:
+    """The features whose embedded predictions by one explanation are stored, by scorer."""
 
-    simulated: frozenset[int]
-    judged: frozenset[int]
+    features: dict[str, set[int]]
+
+    def without(self, scorer: str, of: dict[int, T]) -> dict[int, T]:
+        """Those that are new."""
+        return {feature: one for feature, one in of.items() if feature not in self.features.get(scorer, ())}
 
 
-def read_answers(store: Queryable, dictionary: str, explainer: str) -> Answers:
+def read_stored(store: Queryable, dictionary: str, explainer: str) -> Stored:
     """What earlier scoring left: the windows of a feature depend on nothing that scoring may change."""
-    simulated, judged = (
-        frozenset(row["feature"] for row in store.rows(sql, dictionary=dictionary, explainer=explainer))
-        for sql in (_SIMULATED, _JUDGED)
-    )
-    return Answers(simulated, judged)
+    found: dict[str, set[int]] = {}
+    for row in store.rows(_STORED, dictionary=dictionary, explainer=explainer):
+        found.setdefault(row["scorer"], set()).add(row["feature"])
+    return Stored(found)
 
 
-_SIMULATED = "SELECT DISTINCT feature FROM simulations WHERE dictionary = $dictionary AND explainer = $explainer"
-_JUDGED = "SELECT DISTINCT feature FROM judgements WHERE dictionary = $dictionary AND explainer = $explainer"
+_STORED = """
+SELECT DISTINCT scorer, feature FROM (
+    SELECT scorer, feature, dictionary, explainer, run FROM simulations
+    UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM judgements
+    UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM token_judgements
+) WHERE dictionary = $dictionary AND explainer = $explainer AND run IS NULL
+"""
 
 
-def _window_start(windows: Windows, n_windows: int, length: int) -> Int64:
-    """Position in its context of each window's first token."""
-    return np.asarray((windows.window - windows.context * n_windows) * length)
-
-
-def _joined(parts: list[npt.NDArray[Any]], empty: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.concatenate([*parts, empty])
-
-
-def _simulation_rows(dictionary: str, one: ScoredExplainer, n_windows: int, length: int) -> dict[str, Any]:
-    drawn = [simulated.drawn for simulated in one.simulated.values()]
-    number = np.zeros(0, np.int64)
-    values = np.zeros((0, length), np.float32)
-    classes = _joined([of.classes for of in drawn], number)
-    return {
-        "dictionary": dictionary,
-        "feature": np.repeat([of.feature for of in drawn], [len(of.windows) for of in drawn]).astype(np.int32),
-        "explainer": one.explainer,
-        "scorer": SCORER,
-        "context": _joined([of.windows.context for of in drawn], number),
-        "window_start": _joined([_window_start(of.windows, n_windows, length) for of in drawn], number),
-        "class": [CLASSES[kind] for kind in classes],
-        "n_class": _joined([of.n_class for of in drawn], number),
-        "size_class": _joined([of.size_class for of in drawn], number.astype(np.float64)),
-        "truth": _joined([of.truth for of in drawn], values),
-        "prediction": _joined([simulated.prediction for simulated in one.simulated.values()], values),
-        "scored": _joined([of.windows.scored for of in drawn], values.astype(bool)),
-        "status": "ok",
-    }
-
-
-def _judgement_rows(dictionary: str, one: ScoredExplainer, n_windows: int, length: int) -> dict[str, Any]:
-    replies = list(one.answered.values())
+def _published_rows(
+    dictionary: str, explainer: str, answered: dict[int, Answered], tokens: TokenFile
+) -> dict[str, Any]:
+    replies = list(answered.values())
     asked = [reply.published for reply in replies]
     number = np.zeros(0, np.int64)
     truth = np.zeros(0, bool)
-    top = _joined([of.top for of in asked], truth)
-    silent = _joined([of.silent for of in asked], truth)
+    top = joined([of.top for of in asked], truth)
+    silent = joined([of.silent for of in asked], truth)
     return {
+        "run": None,
         "dictionary": dictionary,
         "feature": np.repeat([of.feature for of in asked], [len(of) for of in asked]).astype(np.int32),
-        "explainer": one.explainer,
+        "explainer": explainer,
         "scorer": "detection",
-        "context": _joined([of.windows.context for of in asked], number),
-        "window_start": _joined([_window_start(of.windows, n_windows, length) for of in asked], number),
+        "context": joined([of.windows.context for of in asked], number),
+        "window_start": joined([window_start(of.windows, tokens) for of in asked], number),
         "stratum": np.where(top, "top", np.where(silent, "silent", "firing")).tolist(),
-        "fires": _joined([np.asarray((of.truth > 0).any(axis=1)) for of in asked], truth),
-        "judged": _joined([reply.fires for reply in replies], truth),
-        "probability": _joined([reply.probability for reply in replies], number.astype(np.float64)),
+        "marks": None,
+        "fires": joined([np.asarray((of.truth > 0).any(axis=1)) for of in asked], truth),
+        "judged": joined([reply.fires for reply in replies], truth),
+        "probability": joined([reply.probability for reply in replies], number.astype(np.float64)),
         "status": "ok",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ _SIMULATIONS = """
 SELECT s.feature, s.class, s.size_class, s.truth, s.prediction, s.scored, s.status = 'ok' AS answered, c.document_block
 FROM simulations s JOIN contexts c USING (context)
 WHERE s.dictionary = $dictionary AND s.explainer = $explainer AND s.scorer = $scorer
+      AND s.run IS NOT DISTINCT FROM $run
       AND s.feature IN (SELECT unnest($features))
 ORDER BY s.feature, s.context, s.window_start
 """
@@ -63,15 +64,24 @@ def read_scores(store: Queryable, run: str, explainer: str) -> list[Score]:
     return [Score(**row) for row in store.rows(_SCORES, run=run, explainer=explainer)]
 
 
-def read_side(store: Queryable, dictionary: str, explainer: str, run: str) -> Side:
-    """What `run`, a piece of work of the stage score, made of an explainer, with what the bootstrap resamples."""
+def read_side(store: Queryable, dictionary: str, explainer: str, run: str, scorer: str = SCORER) -> Side:
+    """What `run`, a piece of work of stage score or judge, made of an explainer, with what the bootstrap resamples.
+
+    The moments are those of `scorer`; of a judge's, only the scores of that scorer are taken.
+    """
     facts = dictionary_row(store, dictionary)
     features = store.rows(_FEATURES, dictionary=dictionary)
     scores = read_scores(store, run, explainer)
-    truth, sums = read_census(store, dictionary, explainer, facts["n_features"])
-    found: dict[str, tuple[Int64, Float64]] = {"pearson": (np.arange(facts["n_features"]), moments(truth, sums))}
-    sampled = [score.feature for score in scores if (score.metric, score.scorer) == ("pearson_framed", SCORER)]
-    numbers, blocks, alarms = read_sample(store, dictionary, explainer, sampled)
+    found: dict[str, tuple[Int64, Float64]] = {}
+    if scorer == SCORER:
+        truth, sums = read_census(store, dictionary, explainer, facts["n_features"])
+        if len(sums.p) and sums.p.shape[1]:
+            found["pearson"] = np.arange(facts["n_features"]), moments(truth, sums)
+    else:
+        scores = [score for score in scores if score.scorer == scorer]
+    sampled = [score.feature for score in scores if (score.metric, score.scorer) == ("pearson_framed", scorer)]
+    asked_by = None if scorer == SCORER else run
+    numbers, blocks, alarms = read_sample(store, dictionary, explainer, sampled, scorer, asked_by)
     if len(numbers):
         found["pearson_framed"] = numbers, blocks
     return Side(
@@ -88,8 +98,22 @@ def read_side(store: Queryable, dictionary: str, explainer: str, run: str) -> Si
     )
 
 
+def judged_sides(store: Queryable, dictionary: str, run: str) -> Iterator[tuple[str, Side]]:
+    """Every explainer and scorer that a piece of judging has scores of."""
+    for row in store.rows(_JUDGED, run=run):
+        yield row["explainer"], read_side(store, dictionary, row["explainer"], run, row["scorer"])
+
+
+_JUDGED = "SELECT DISTINCT explainer, scorer FROM scores WHERE run = $run ORDER BY explainer, scorer"
+
+
 def read_sample(
-    store: Queryable, dictionary: str, explainer: str, features: Sequence[int]
+    store: Queryable,
+    dictionary: str,
+    explainer: str,
+    features: Sequence[int],
+    scorer: str = SCORER,
+    run: str | None = None,
 ) -> tuple[Int64, Float64, AlarmRate]:
     """The stored simulations of those of `features` that have any: their numbers, rising; framed moments by document
     block, [n, B, 6]; and how often the simulator fires in windows of class R, pooled.
@@ -98,7 +122,8 @@ def read_sample(
     parts = [(none, np.zeros((0, N_BLOCKS, 6)), np.zeros(0, np.bool_), none)]
     for first in range(0, len(features), _AT_ONCE):
         chunk = sorted(features)[first : first + _AT_ONCE]
-        rows = store.query(_SIMULATIONS, dictionary=dictionary, explainer=explainer, scorer=SCORER, features=chunk)
+        about = {"dictionary": dictionary, "explainer": explainer, "scorer": scorer, "run": run}
+        rows = store.query(_SIMULATIONS, **about, features=chunk)
         if len(rows):
             parts.append(_sample(rows))
     numbers, blocks, alarms, classes = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -7,7 +7,7 @@ import platform
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.config import RunConfig, load_run
-from autointerp.errors import StoreError
+from autointerp.config import LLMExplainer, RunConfig, load_run
+from autointerp.errors import OverBudget, StoreError
+from autointerp.explain.lexical import lexical_lookup
+from autointerp.explain.lookup import entries_of
 from autointerp.extract.effects import logit_effects
 from autointerp.extract.pass_one import Summaries
 from autointerp.extract.passes import Selected
@@ -25,24 +27,70 @@ from autointerp.pipeline import explain_stage, extract_stage
 from autointerp.pipeline.baselines import open_dictionaries
 from autointerp.pipeline.census_stage import SCORER, run_census, write_sums, write_truth
 from autointerp.pipeline.changes import Found
+from autointerp.pipeline.client import RunClient
 from autointerp.pipeline.compare_stage import COMPARED, comparisons, dictionary_scores
 from autointerp.pipeline.diagnostics_stage import diagnose_dictionary, write_diagnostics
+from autointerp.pipeline.ground import Corpus, Ground, lay_ground, read_corpus
+from autointerp.pipeline.judge_stage import (
+    Asker,
+    Findings,
+    ask_judge,
+    control_features,
+    findings_scores,
+    write_findings,
+)
+from autointerp.pipeline.llm_explain_stage import (
+    Asked,
+    ask_explainer,
+    read_told,
+    run_explainer,
+    shuffle,
+    write_written,
+)
 from autointerp.pipeline.pass_one import make_engine, make_job
 from autointerp.pipeline.prepare import Prepared, check_paths, choose_scored, prepare
-from autointerp.pipeline.score_stage import ScoredExplainer, read_answers, score_dictionary, write_scores
-from autointerp.pipeline.sides import read_scores, read_side
-from autointerp.pipeline.work import CONTROLS, STAGES, Work, members
+from autointerp.pipeline.score_stage import (
+    completion_floor,
+    read_stored,
+    score_dictionary,
+    write_scores,
+)
+from autointerp.pipeline.sides import Side, judged_sides, read_scores, read_side
+from autointerp.pipeline.work import (
+    BUILDS_ON,
+    CONTROLS,
+    JUDGED,
+    JUDGED_ALWAYS,
+    STAGES,
+    Work,
+    is_control,
+    members,
+    servers_of,
+    shuffled_of,
+)
 from autointerp.progress import Advance, Reporter, stderr_reporter
 from autointerp.records import SPLITS, Int64
-from autointerp.store.evidence import dictionary_row
+from autointerp.score.logits import COMPLETION
+from autointerp.store.evidence import dictionary_row, read_gram_tables
 from autointerp.store.writer import StoreWriter, Transaction
 from autointerp.subject.dictionary import Units, checksum
 from autointerp.subject.tokenise import open_tokens
 from autointerp.subject.tokens import TokenFile
 
+OpenClient = Callable[[StoreWriter, RunConfig], Asker]
+"""How a run gets its LLM client."""
 
-def run(run_file: str | Path | RunConfig, *, until: str = STAGES[-1], reporter: Reporter | None = None) -> Path:
+
+def run(
+    run_file: str | Path | RunConfig,
+    *,
+    until: str = STAGES[-1],
+    reporter: Reporter | None = None,
+    open_client: OpenClient | None = None,
+) -> Path:
     """Does what is missing of a run and returns the path of its store.
+
+    `open_client` makes what asks LLMs; default: the client of `autointerp.llm`, with the store as its reply log.
 
     Raises UserError, before anything is written, where the run file or what it names cannot be used.
     """
@@ -75,7 +123,11 @@ def run(run_file: str | Path | RunConfig, *, until: str = STAGES[-1], reporter: 
         for line in found.describe():
             report.say(line)
         _sweep(prepared.work_folder, tokens.folder)
-        _Run(prepared, tokens, store, report).until(until)
+        under_way = _Run(prepared, tokens, store, report, open_client or RunClient)
+        try:
+            under_way.until(until)
+        finally:
+            under_way.close()
     return path
 
 
@@ -103,11 +155,20 @@ def _sweep(work_folder: Path, tokens_folder: Path) -> None:
 class _Run:
     """One run under way."""
 
-    def __init__(self, prepared: Prepared, tokens: TokenFile, store: StoreWriter, report: Reporter) -> None:
+    def __init__(
+        self, prepared: Prepared, tokens: TokenFile, store: StoreWriter, report: Reporter, open_client: OpenClient
+    ) -> None:
         self.prepared, self.tokens, self.store, self.report = prepared, tokens, store, report
         self.config = prepared.config
         self.names = [entry.name for entry in self.config.dictionary]
         self._opened: dict[str, Selected] = {}
+        self._corpus: Corpus | None = None
+        self._open_client = open_client
+        self._client: Asker | None = None
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
 
     def until(self, last: str) -> None:
         for name in STAGES:
@@ -304,7 +365,16 @@ class _Run:
     # --- explanations
 
     def _explain(self) -> None:
-        missing = self._by_dictionary("explain")
+        every = self._by_dictionary("explain")
+        known = (CONTROLS, *self.config.explain.embedded)
+        missing = {name: [work for work in works if work.explainer in known] for name, works in every.items()}
+        self._explain_by_lookup({name: works for name, works in missing.items() if works})
+        for name, works in every.items():
+            for work in works:
+                if work.explainer not in known:
+                    self._explain_by_asking(name, work)
+
+    def _explain_by_lookup(self, missing: dict[str, list[Work]]) -> None:
         if not missing:
             return
         lookups = explain_stage.stored_lookups(self.store)
@@ -321,6 +391,40 @@ class _Run:
                         self._done(transaction, work, n, shared + time.monotonic() - begun)
                 advance(self._n_features([name]))
         self._publish()
+
+    def _explain_by_asking(self, name: str, work: Work) -> None:
+        begun = time.monotonic()
+        entries = {entry.name: entry for entry in self.config.explain.asking}
+        assert work.explainer is not None
+        title = f"explaining {name} by {work.explainer}"
+        entry = entries.get(work.explainer)
+        if entry is None:
+            of = next(name for name in entries if shuffled_of(name) == work.explainer)
+            made = shuffle(self.store, name, of, self.config.seed)
+        else:
+            with self.report.stage(title, self._n_features([name]), "features") as advance:
+                if isinstance(entry, LLMExplainer):
+                    made = ask_explainer(self.store, name, entry, self._asker(), advance)
+                else:
+                    made = run_explainer(self.store, name, entry, advance)
+        self._refuse_half(made)
+        with self.store.transaction() as transaction:
+            n = write_written(transaction, name, made.written)
+            self._done(transaction, work, n, time.monotonic() - begun)
+        self._publish()
+
+    def _asker(self) -> Asker:
+        """The LLM client of this run; `run` says once where corpus text goes."""
+        if self._client is None:
+            self._client = self._open_client(self.store, self.config)
+            for server, models in sorted(servers_of(self.config).items()):
+                self.report.say(f"text of the corpus is sent to {server} ({', '.join(models)})")
+        return self._client
+
+    def _refuse_half(self, made: Asked | Findings) -> None:
+        """Work that the budget cut short is not done; its replies are kept."""
+        if made.over_budget:
+            raise OverBudget(made.over_budget)
 
     def _census(self) -> None:
         missing = self._by_dictionary("census")
@@ -356,23 +460,62 @@ class _Run:
         with self.report.stage("scoring", self._n_features(missing), "features") as advance:
             for name, works in missing.items():
                 begun = time.monotonic()
-                scored = self._scored(name, _flat(members(explainer) for explainer in _explainers(works)))
-                answers = {explainer: read_answers(self.store, name, explainer) for explainer in scored}
+                ground = self._ground(name)
+                asked = _flat(members(explainer) for explainer in _explainers(works))
+                scored = {one.explainer: one for one in score_dictionary(self.store, ground, asked, ground.scorers)}
+                if any(work.explainer == CONTROLS for work in works) and "logits" in ground.scorers:
+                    scored[COMPLETION] = completion_floor(ground, self.prepared.subject.unembedding())
+                stored = {explainer: read_stored(self.store, name, explainer) for explainer in scored}
                 shared = (time.monotonic() - begun) / len(works)
                 with self.store.transaction() as transaction:
                     for work in works:
                         assert work.explainer is not None
+                        floors = [COMPLETION] if work.explainer == CONTROLS and COMPLETION in scored else []
                         n = sum(
-                            write_scores(transaction, work.key, name, scored[one], answers[one], self.tokens)
-                            for one in members(work.explainer)
+                            write_scores(transaction, work.key, name, scored[one], stored[one], self.tokens)
+                            for one in (*members(work.explainer), *floors)
                         )
                         self._done(transaction, work, n, shared)
                 advance(self._n_features([name]))
 
-    def _scored(self, name: str, explainers: list[str]) -> dict[str, ScoredExplainer]:
+    def _ground(self, name: str, group: int | None = None) -> Ground:
+        if self._corpus is None:
+            self._corpus = read_corpus(self.store, self.tokens, self.config.seed)
         sample, scorers = self._sample_of(name), self.config.score.scorers
-        found = score_dictionary(self.store, name, explainers, scorers, sample, self.tokens, self.config.seed)
-        return {one.explainer: one for one in found}
+        return lay_ground(self.store, self._corpus, name, sample, scorers, group)
+
+    def _judge(self) -> None:
+        judge = self.config.score.judge
+        if judge is None:
+            return
+        for name, works in self._by_dictionary("judge").items():
+            ground = self._ground(name, judge.items_per_call)
+            tokens, pairs = read_gram_tables(self.store, name)
+            lexical = lexical_lookup(tokens, pairs)
+            few = set(control_features(ground, judge.controls).tolist())
+            texts = ground.corpus.vocabulary.texts
+            for work in works:
+                begun = time.monotonic()
+                assert work.explainer is not None
+                told = read_told(self.store, name, work.explainer, texts, lexical)
+                control = is_control(work.explainer)
+                if control:
+                    told = [one for one in told if one.explanation.feature in few]
+                beside = work.decided_by["beside"]
+                with self.report.stage(f"judging {work.explainer} of {name}", None, "answers") as advance:
+                    found = ask_judge(
+                        ground, work.explainer, told, judge, ground.scorers, self._asker(),
+                        permuted=None if control else ground.corpus.vocabulary.permuted(self.config.seed),
+                        permuted_on=few, advance=advance,
+                        beside={f: entries_of(lexical, f) for f in ground.ready} if beside else None,
+                    )  # fmt: skip
+                self._refuse_half(found)
+                said = [one.explanation for one in told]
+                scores = findings_scores(ground, said, found, ground.scorers, judge.model)
+                with self.store.transaction() as transaction:
+                    n = write_findings(transaction, work.key, ground, found, scores, judge.model)
+                    self._done(transaction, work, n, time.monotonic() - begun)
+                self._publish()
 
     def _sample_of(self, name: str) -> Int64:
         """Features for the sample design; a matched baseline's are the partners of its target's."""
@@ -390,25 +533,33 @@ class _Run:
             return
         with self.report.stage("means", len(missing), "dictionaries") as advance:
             for name, works in missing.items():
-                floor = self.prepared.work("score", name, CONTROLS).key
-                controls = [s for one in members(CONTROLS) for s in read_scores(self.store, floor, one)]
                 with self.store.transaction() as transaction:
                     for work in works:
                         begun = time.monotonic()
-                        assert work.explainer is not None
-                        scores = self.prepared.work("score", name, work.explainer).key
-                        rows = [
-                            row
-                            for one in members(work.explainer)
-                            for row in dictionary_scores(
-                                work.key, read_side(self.store, name, one, scores), one, controls,
-                                self.config.score.bootstrap, self.config.seed,
-                            )
-                        ]  # fmt: skip
-                        n = transaction.append("dictionary_scores", _columns(rows))
+                        rows = list(self._means_of(name, work))
+                        n = transaction.append("dictionary_scores", _columns(rows)) if rows else 0
                         self._done(transaction, work, n, time.monotonic() - begun)
                 advance(1)
         self._publish()
+
+    def _means_of(self, name: str, work: Work) -> Iterator[dict[str, Any]]:
+        assert work.explainer is not None
+        drawn = self.config.score.bootstrap, self.config.seed
+        if work.explainer.startswith(JUDGED):
+            run = self.prepared.work("judge", name, work.explainer.removeprefix(JUDGED)).key
+            floors = work.decided_by[BUILDS_ON]["floors"]
+            controls = [score for of, key in floors.items() for score in read_scores(self.store, key, of)]
+            for explainer, side in judged_sides(self.store, name, run):
+                # each explainer's own shuffled control, and those of all
+                own = [s for s in controls if s.explainer in (*JUDGED_ALWAYS, "shuffled", shuffled_of(explainer))]
+                yield from dictionary_scores(work.key, side, explainer, own, *drawn)
+            return
+        floor = self.prepared.work("score", name, CONTROLS).key
+        controls = [s for one in members(CONTROLS) for s in read_scores(self.store, floor, one)]
+        run = self.prepared.work("score", name, work.explainer).key
+        more = [COMPLETION] if work.explainer == CONTROLS else []
+        for one in (*members(work.explainer), *more):
+            yield from dictionary_scores(work.key, read_side(self.store, name, one, run), one, controls, *drawn)
 
     def _compare(self) -> None:
         missing = self._missing("compare")
@@ -421,21 +572,33 @@ class _Run:
             for work in missing:
                 begun = time.monotonic()
                 assert work.explainer is not None
-                sides = [
-                    read_side(self.store, name, work.explainer, self.prepared.work("score", name, work.explainer).key)
-                    for name in self.names
-                ]
+                explainer, scorer, sides = self._sides(work.explainer)
                 rows = [
                     row
                     for metric, design in COMPARED
+                    if all(metric in side.moments for side in sides)
                     for row in comparisons(
-                        work.key, sides, work.explainer, SCORER, metric, design,
+                        work.key, sides, explainer, scorer, metric, design,
                         n_draws=self.config.score.bootstrap, margin=self.config.score.margin, seed=self.config.seed,
                     )
                 ]  # fmt: skip
                 n = transaction.append("comparisons", _columns(rows)) if rows else 0
                 self._done(transaction, work, n, time.monotonic() - begun)
                 advance(1)
+
+    def _sides(self, explainer: str) -> tuple[str, str, list[Side]]:
+        """Whose scores by whom are compared: the embedded simulator's, or the judge's."""
+        if not explainer.startswith(JUDGED):
+            runs = {name: self.prepared.work("score", name, explainer).key for name in self.names}
+            return explainer, SCORER, [read_side(self.store, name, explainer, run) for name, run in runs.items()]
+        explainer = explainer.removeprefix(JUDGED)
+        assert self.config.score.judge is not None
+        scorer = f"{SCORER}:{self.config.score.judge.model}"
+        sides = []
+        for name in self.names:
+            run = self.prepared.work("judge", name, explainer).key
+            sides.append(read_side(self.store, name, explainer, run, scorer))
+        return explainer, scorer, sides
 
     def _publish(self) -> None:
         """Readers see the run's progress; a snapshot that cannot be made does not stop it."""

@@ -7,11 +7,15 @@
     explain     a dictionary and explainer   the explainer's settings
     census      a dictionary and explainer   (and one without an explainer: the truth)
     score       a dictionary and explainer   scorers, scored features
+    judge       a dictionary and explainer   the judge, its prompts, scorers, scored features
     means       a dictionary and explainer   bootstrap
     compare     an explainer                 the dictionaries compared, bootstrap, margin
 
 Each builds on others, whose hashes are in its own: where something changes, what stands on it is other work and
 the rest is not. So a store takes up what is new of a changed run file and keeps the rest.
+
+Explainers that ask an LLM, or the user's own, have no lookup: they are judged, not counted over. Each has a control of
+its own, `shuffled:EXPLAINER`; `constant` and `generic` are judged once for all of them.
 
 The controls of a dictionary are made together, under the name CONTROLS; they are made of the `lexical` explanations
 whatever explainers a run has, so that no explainer's rows depend on which others there are.
@@ -22,26 +26,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from autointerp.config import Dictionary as DictionaryConfig
-from autointerp.config import RunConfig
+from autointerp.config import LLMExplainer, PythonExplainer, RunConfig
+from autointerp.explain.prompt import style
 from autointerp.hashing import content_hash
+from autointerp.llm.models import LLMModel
+from autointerp.resources import folder
 from autointerp.subject.dictionary import SparseAutoencoder, checksum
 from autointerp.subject.model import Subject
 from autointerp.subject.tokenise import TokenPlan
 
-ROWS_VERSION = 4
+ROWS_VERSION = 6
 """Raised when this version of the code would make other rows from the same run file."""
-STAGES = ("tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "means", "compare")
+STAGES = (
+    "tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "judge", "means", "compare",
+)  # fmt: skip
 """In order; `--stage NAME` stops after that one."""
 CONTROLS = "controls"
 """What `shuffled`, `constant` and `generic` are called together."""
 MEMBERS = {CONTROLS: ("shuffled", "constant", "generic")}
+JUDGED_ALWAYS = ("constant", "generic")
+"""Controls that a judge sees beside `shuffled` of each explainer."""
+JUDGED = "judged "
+"""Stands before the explainer in work of the stages means and compare that is about judgements."""
 BUILDS_ON = "builds_on"
 """Key of `Work.decided_by` under which the hashes of other work stand."""
+
+
+def shuffled_of(explainer: str) -> str:
+    """The control that gives an explainer's texts to other features."""
+    return f"shuffled:{explainer}"
 
 
 def members(explainer: str) -> tuple[str, ...]:
@@ -92,8 +111,9 @@ def _works(
     about = Work("tokens", None, None, _about(config, subject, tokens))
     yield about
     definitions = {name: _file_definition(sae) for name, sae in files.items()}
-    explainers = [CONTROLS, *config.explain.explainers]
+    explainers = [CONTROLS, *config.explain.embedded]
     scores: dict[str, dict[str, str]] = {explainer: {} for explainer in explainers}
+    judgements: dict[str, dict[str, str]] = {}
     for entry in config.dictionary:
         name = entry.name
         extract = Work(
@@ -109,8 +129,10 @@ def _works(
         yield from (extract, effects, Work("diagnostics", name, None, {BUILDS_ON: {"extract": extract.key}}))
         yield Work("census", name, None, {BUILDS_ON: {"extract": extract.key}})
         floor: str | None = None
+        explained: dict[str, Work] = {}
         for explainer in explainers:
             explain = Work("explain", name, explainer, {BUILDS_ON: {"effects": effects.key}})
+            explained[explainer] = explain
             census = Work("census", name, explainer, {BUILDS_ON: {"explain": explain.key}})
             sampled = config.score.model_dump(mode="json", include={"features"})
             sampled |= {"scorers": sorted(config.score.scorers)}
@@ -120,15 +142,92 @@ def _works(
             means = Work("means", name, explainer, {BUILDS_ON: {"score": score.key, "floor": floor}, "score": drawn})
             yield from (explain, census, score, means)
             scores[explainer][name] = score.key
-    for explainer in config.explain.explainers:
+        for entry_ in config.explain.asking:
+            asked = Work(
+                "explain", name, entry_.name, {BUILDS_ON: {"effects": effects.key}, "explainer": identity(entry_)}
+            )
+            control = Work("explain", name, shuffled_of(entry_.name), {BUILDS_ON: {"explain": asked.key}})
+            explained |= {work.explainer: work for work in (asked, control) if work.explainer is not None}
+            yield from (asked, control)
+        judged = list(_judged(config, name, explained))
+        yield from judged
+        floors = {work.explainer: work.key for work in judged if is_control(work.explainer)}
+        for work in judged:
+            assert work.explainer is not None
+            builds_on = {"judge": work.key, "floors": floors}
+            yield Work("means", name, f"{JUDGED}{work.explainer}", {BUILDS_ON: builds_on, "score": drawn})
+            if not is_control(work.explainer):
+                judgements.setdefault(work.explainer, {})[name] = work.key
+    yield from _comparisons(config, scores, "")
+    yield from _comparisons(config, judgements, JUDGED)
+
+
+def _comparisons(config: RunConfig, scores: Mapping[str, Mapping[str, str]], prefix: str) -> Iterator[Work]:
+    for explainer in scores:
+        if explainer == CONTROLS:
+            continue
         yield Work(
-            "compare", None, explainer,
+            "compare", None, f"{prefix}{explainer}",
             {
                 BUILDS_ON: {"scores": scores[explainer]},
                 "compared": list(scores[explainer]),
                 "score": config.score.model_dump(mode="json", include={"bootstrap", "margin"}),
             },
         )  # fmt: skip
+
+
+def is_control(explainer: str | None) -> bool:
+    """Whether a judged explainer is there to score low."""
+    return explainer is not None and (explainer in MEMBERS[CONTROLS] or explainer.startswith("shuffled:"))
+
+
+def _judged(config: RunConfig, dictionary: str, explained: Mapping[str, Work]) -> Iterator[Work]:
+    """What the judge is asked about, the controls last."""
+    judge = config.score.judge
+    if judge is None:
+        return
+    asking = [entry.name for entry in config.explain.asking]
+    embedded = config.explain.embedded if judge.embedded or not asking else []
+    controls = [*map(shuffled_of, asking), *(["shuffled"] if embedded else []), *JUDGED_ALWAYS]
+    settings = judge.model_dump(mode="json", include=set(type(judge).model_fields) - set(LLMModel.model_fields))
+    for explainer in [*asking, *embedded, *controls]:
+        source = explained[CONTROLS if explainer in MEMBERS[CONTROLS] else explainer]
+        how = settings if is_control(explainer) else {k: v for k, v in settings.items() if k != "controls"}
+        yield Work(
+            "judge", dictionary, explainer,
+            {
+                BUILDS_ON: {"explain": source.key},
+                "judge": judge.identity() | how | {"prompts": judge_prompts()},
+                "score": config.score.model_dump(mode="json", include={"features"})
+                | {"scorers": sorted(config.score.scorers)},
+                "beside": "lexical" in config.explain.embedded and explainer in asking,
+            },
+        )  # fmt: skip
+
+
+def servers_of(config: RunConfig) -> dict[str, list[str]]:
+    """Where texts of the corpus go: models by address."""
+    models = [entry for entry in config.explain.explainers if isinstance(entry, LLMExplainer)]
+    judge = [config.score.judge] if config.score.judge is not None else []
+    found: dict[str, list[str]] = {}
+    for model in [*models, *judge]:
+        names = found.setdefault(model.server, [])
+        names += [] if model.model in names else [model.model]
+    return found
+
+
+def judge_prompts() -> str:
+    """Hash of the words that judges are asked in."""
+    files = sorted((folder("prompts") / "score").glob("*.md"))
+    return content_hash([file.read_text(encoding="utf-8") for file in files], tag="prompt")
+
+
+def identity(entry: LLMExplainer | PythonExplainer) -> dict[str, Any]:
+    """All that decides what an explainer writes, as far as it can be known."""
+    if isinstance(entry, PythonExplainer):
+        return {"python": entry.python}
+    prompt = None if entry.prompt is None else Path(entry.prompt)
+    return entry.identity() | {"preset": entry.preset, "prompt": style(entry.preset, entry.evidence, prompt).version}
 
 
 def _about(config: RunConfig, subject: Subject, tokens: TokenPlan) -> dict[str, Any]:

@@ -150,7 +150,8 @@ def look_up_judgements(kind: Kind, items: Items, lookup: Entries) -> Judged:
 
 # --- scores -----------------------------------------------------------------------------------------
 
-METRICS = ("balanced_accuracy", "auroc")
+METRICS = ("balanced_accuracy_matched", "auroc_matched")
+"""Named apart from delphi's `balanced_accuracy`: its silent windows are random, these are matched."""
 
 
 def judge_scores(judged: Judged, explainer: str, scorer: str) -> list[Score]:
@@ -164,7 +165,7 @@ def judge_scores(judged: Judged, explainer: str, scorer: str) -> list[Score]:
             value = metrics.Value(None, "no_items")
         elif n == 0:
             value = metrics.Value(None, "failed")
-        elif metric == "auroc":
+        elif metric == "auroc_matched":
             value = metrics.auroc(right[answered], probability)
         else:
             value = metrics.balanced_accuracy(right[answered], probability >= 0.5)

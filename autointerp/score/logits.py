@@ -6,7 +6,7 @@
 2. A judge rates all of them from the explanation alone. Only the order counts (a forced ranking): the n_promoted
    highest are the ones it says yes to, so that a bias to say yes cannot matter; ties count by their share.
 3. Metrics: `logit_accuracy_direct` (chance .5) and `logit_auprc_direct` (chance: the share of promoted ones).
-   A judge that rates all alike scores at chance with status `constant`.
+   A judge that rates all alike scores at chance.
 
 Source: Bricken et al. 2023, who take ranks 10 to 60 (rank 10 was shown, and that is 51 tokens) and ask yes or no.
 Beside it stand the floor `completion`, a ranking by similarity to the shown tokens in the unembedding, without an
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -40,7 +40,8 @@ N_SHOWN, LAST_RANK = 10, 60
 """Ranks shown to explainers, and the last rank asked about."""
 LEAST_TOKENS = 10
 """With fewer promoted tokens left, or fewer random ones, there is nothing to score."""
-RATINGS = range(0, 11)
+RATINGS = range(1, 10)
+"""One digit each; with 100 tokens 900 enumerated values, and OpenAI takes 1,000 in a schema."""
 METRICS = ("logit_accuracy_direct", "logit_auprc_direct")
 COMPLETION, PERMUTED = "completion", "permuted"
 """Explainers that are none: the floor, and the control with the vocabulary permuted."""
@@ -170,20 +171,24 @@ def _quoted(explanation: str) -> list[str]:
     return [unescape(text) for text in found] or _WORDS.findall(of_promoted or explanation)
 
 
+_kind = cache(kind_of)
+
+
 def _likeness(token: str, named: Sequence[str]) -> float:
     """The largest share of common letter pairs with a named token, and something for being of its kind."""
     best = 0.0
-    kind, own = kind_of(token), _pairs(token)
+    kind, own = _kind(token), _pairs(token)
     for other in named:
         theirs = _pairs(other)
         common = len(own & theirs) / len(own | theirs) if own | theirs else 0.0
-        best = max(best, common + _LIKE_KIND * (kind is not None and kind == kind_of(other)))
+        best = max(best, common + _LIKE_KIND * (kind is not None and kind == _kind(other)))
     return best
 
 
-def _pairs(text: str) -> set[str]:
+@cache
+def _pairs(text: str) -> frozenset[str]:
     plain = f"^{_plain(text)}$"
-    return {plain[i : i + 2] for i in range(len(plain) - 1)}
+    return frozenset(plain[i : i + 2] for i in range(len(plain) - 1))
 
 
 # --- metrics ----------------------------------------------------------------------------------------
@@ -210,7 +215,7 @@ _METRICS: dict[str, Callable[[npt.ArrayLike, npt.ArrayLike], Value]] = {
 
 
 def logit_scores(rated: Rated, explainer: str, scorer: str) -> list[Score]:
-    """One row a metric; a judge that failed has no value, one that rates all alike is `constant`."""
+    """One row a metric; a judge that failed has no value."""
     n = len(rated.items)
     failed = int(np.isnan(rated.rating).sum())
     rows = []
@@ -221,8 +226,6 @@ def logit_scores(rated: Rated, explainer: str, scorer: str) -> list[Score]:
             value = Value(None, "failed")
         else:
             value = compute(rated.items.promoted, rated.rating)
-            if value.status == "ok" and len(np.unique(rated.rating)) == 1:
-                value = replace(value, status="constant")
         rows.append(
             Score(
                 rated.items.feature, explainer, scorer, metric, "sample", value.value, None, None, n - failed, failed,

@@ -84,13 +84,16 @@ def read_integer(value: Any, allowed: range, name: str) -> int:
 
 def integer_schema(names: Sequence[str], allowed: range) -> dict[str, Any]:
     """An object with exactly these keys, each one of `allowed`: the form that every provider enforces."""
-    value = {"type": "integer", "enum": list(allowed)}
+    return object_schema({name: {"type": "integer", "enum": list(allowed)} for name in names})
+
+
+def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    """An object with exactly these properties."""
     return {
         "type": "object",
-        "properties": {name: {"$ref": "#/$defs/value"} for name in names},
-        "required": list(names),
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
-        "$defs": {"value": value},
     }
 
 

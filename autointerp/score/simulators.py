@@ -1,6 +1,6 @@
 """Simulators: an explanation and windows to questions, replies to predicted activations of 0 to 10.
 
-    sparse      one JSON object; of each window the tokens that fire          the default
+    sparse      one JSON object; the tokens that fire, with window and number  the default
     dense       one JSON object; a key a token                                every token has a probability
     digits      one JSON object; a digit a token in a string a window         short, easily miscounted
     echo        the prompt's own log probabilities at "unknown" (Bills et al. 2023)   servers with prompt logprobs
@@ -10,8 +10,9 @@
 A window whose prediction is missing, of a wrong length or out of range is a failure with a status, never zeros. The
 values are on the explainer's scale; `calibrate` brings them to the dictionary's.
 
-Output is what costs: of 60 windows of 32 tokens `dense` writes 1,920 keys, `sparse` about as many values as tokens
-fire. `sparse` gives log probabilities for the tokens that it lists; what it does not list is 0.
+Output is what costs: of 60 windows of 32 tokens `dense` writes 1,920 keys, `sparse` one entry for each token that
+fires, and its schema says all that a reply may hold. What it does not list is 0, so that a model that lost interest
+half-way looks like one that predicts silence; `dense`, which must name every token, is there to tell.
 
 Letters in shapes: L tokens of a window.
 """
@@ -37,6 +38,7 @@ from autointerp.score.shown import (
     in_order,
     integer_schema,
     mean_of,
+    object_schema,
     one_line,
     read_decisions,
     read_integer,
@@ -131,28 +133,24 @@ def _template(name: str) -> Template:
 
 @dataclass(frozen=True)
 class Sparse:
-    """Of each window the tokens that fire: `{"w1":[{"t":4,"v":10}],"w2":[]}`."""
+    """The tokens that fire, of all windows: `{"fires":[{"w":1,"t":4,"v":10}]}`."""
 
     logprobs: int = 0
     group: int = 60
     name: str = "sparse"
 
     def asks(self, explanation: str, windows: Sequence[ShownWindow]) -> list[Ask]:
-        names = _names(windows)
-        lines, marks = _lines(windows, names)
-        longest = max((window.n_scored for window in windows), default=1)
+        lines, marks = _lines(windows, _names(windows))
         counts = [window.n_scored for window in windows]
-
-        def parse(reply: Any) -> list[tuple[tuple[int, int], ...]]:
-            return [_listed(one, n) for one, n in zip(_windows_of(reply, names), counts, strict=True)]
-
+        hit = {"w": range(1, len(windows) + 1), "t": range(1, max(counts, default=1) + 1), "v": STEPS[1:]}
+        one = object_schema({name: {"type": "integer", "enum": list(allowed)} for name, allowed in hit.items()})
         words = _template("simulate")
         return [
             Ask(
                 "simulate", words.fill("system", marks),
                 words.fill("prompt", {"explanation": one_line(explanation), "windows": lines}),
-                max_tokens=200 + 14 * sum(counts), schema=_sparse_schema(names, longest), logprobs=self.logprobs,
-                parse=parse,
+                max_tokens=200 + 12 * sum(counts), schema=object_schema({"fires": {"type": "array", "items": one}}),
+                logprobs=self.logprobs, parse=lambda reply: _hits(reply, counts),
             )
         ]  # fmt: skip
 
@@ -161,34 +159,28 @@ class Sparse:
         if answer.status != "ok":
             return _failed(answer, windows)
         better = expected(answer, STEPS[1:], key="v")
-        written = [value for listed in answer.data for _, value in listed]
-        values = iter(better if better is not None and len(better) == len(written) else map(float, written))
-        replies = []
-        for window, listed in zip(windows, answer.data, strict=True):
-            row = [0.0] * window.n_scored
-            for token, _ in listed:
-                row[token - 1] = next(values)
-            replies.append(Reply(tuple(row)))
-        return replies
+        written = [float(strength) for _, _, strength in answer.data]
+        values = better if better is not None and len(better) == len(written) else written
+        rows = [[0.0] * window.n_scored for window in windows]
+        for (window, token, _), value in zip(answer.data, values, strict=True):
+            rows[window - 1][token - 1] = value
+        return [Reply(tuple(row)) for row in rows]
 
 
-def _sparse_schema(names: Sequence[str], longest: int) -> dict[str, Any]:
-    hit = {
-        "type": "object",
-        "properties": {
-            "t": {"type": "integer", "enum": list(range(1, longest + 1))},
-            "v": {"type": "integer", "enum": list(STEPS[1:])},
-        },
-        "required": ["t", "v"],
-        "additionalProperties": False,
-    }
-    return {
-        "type": "object",
-        "properties": {name: {"$ref": "#/$defs/tokens"} for name in names},
-        "required": list(names),
-        "additionalProperties": False,
-        "$defs": {"tokens": {"type": "array", "items": {"$ref": "#/$defs/token"}}, "token": hit},
-    }
+def _hits(reply: Any, counts: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(window, token, strength) of each token that is said to fire; each token once. Raises InvalidReply."""
+    if not isinstance(reply, dict) or list(reply) != ["fires"] or not isinstance(reply["fires"], list):
+        raise InvalidReply('the reply is not an object with the one key "fires" and a list')
+    found: dict[tuple[int, int], int] = {}
+    for hit in reply["fires"]:
+        if not isinstance(hit, dict) or set(hit) != {"w", "t", "v"}:
+            raise InvalidReply(f'{hit!r} is not {{"w": excerpt, "t": token, "v": strength}}')
+        window = read_integer(hit["w"], range(1, len(counts) + 1), "w")
+        token = read_integer(hit["t"], range(1, counts[window - 1] + 1), f"t of excerpt {window}")
+        if (window, token) in found:
+            raise InvalidReply(f"token {token} of excerpt {window} is there twice")
+        found[window, token] = read_integer(hit["v"], STEPS[1:], "v")
+    return [(window, token, strength) for (window, token), strength in found.items()]
 
 
 def _windows_of(reply: Any, names: Sequence[str]) -> list[Any]:
@@ -221,16 +213,14 @@ class Dense:
     """A key a token: `{"w1":{"t1":0,"t2":0,...}}`."""
 
     logprobs: int = 0
-    group: int = 4
+    group: int = 2
     name: str = "dense"
 
     def asks(self, explanation: str, windows: Sequence[ShownWindow]) -> list[Ask]:
         names = _names(windows)
         lines, marks = _lines(windows, names)
         keys = [[f"t{k}" for k in range(1, window.n_scored + 1)] for window in windows]
-        schema = integer_schema([], STEPS)
-        schema["properties"] = {name: _object(own) for name, own in zip(names, keys, strict=True)}
-        schema["required"] = list(names)
+        schema = object_schema({name: integer_schema(own, STEPS) for name, own in zip(names, keys, strict=True)})
 
         def parse(reply: Any) -> list[list[int]]:
             found = _windows_of(reply, names)
@@ -254,13 +244,6 @@ class Dense:
         return [Reply(tuple(next(values) for _ in range(window.n_scored))) for window in windows]
 
 
-def _object(keys: Sequence[str]) -> dict[str, Any]:
-    """An object of values; their definition stands on top of the schema."""
-    inner = integer_schema(keys, STEPS)
-    del inner["$defs"]
-    return inner
-
-
 @dataclass(frozen=True)
 class Digits:
     """A digit a token: `{"w1":"000900"}`; strengths from 0 to 9 are brought to 0 to 10."""
@@ -281,10 +264,7 @@ class Digits:
                 rows.append([int(digit) for digit in text])
             return rows
 
-        schema = {
-            "type": "object", "properties": {name: {"type": "string"} for name in names}, "required": names,
-            "additionalProperties": False,
-        }  # fmt: skip
+        schema = object_schema({name: {"type": "string"} for name in names})
         words = _template("simulate_digits")
         return [
             Ask(
@@ -441,7 +421,7 @@ class TokenByToken:
         return replies
 
 
-GROUPS = {"sparse": 60, "dense": 4, "digits": 60, "echo": 4, "decisions": 12, "token": 1}
+GROUPS = {"sparse": 60, "dense": 2, "digits": 60, "echo": 4, "decisions": 12, "token": 1}
 """Windows in one call, by simulator."""
 SIMULATORS = tuple(GROUPS)
 

@@ -234,7 +234,7 @@ WHERE dictionary = $dictionary AND feature = $feature ORDER BY rank
 
 _EFFECTS = """
 SELECT l.direction, v.text, l.effect, l.z FROM logit_effects l JOIN vocab v USING (token)
-WHERE l.dictionary = $dictionary AND l.feature = $feature ORDER BY l.rank
+WHERE l.dictionary = $dictionary AND l.feature = $feature AND l.rank <= 10 ORDER BY l.rank
 """
 
 _EXPLANATIONS = """

@@ -25,7 +25,7 @@ CREATE TABLE works (
 );
 COMMENT ON TABLE works IS 'The pieces of work that each run consists of, done or not. Runs share a piece where all that decides it is the same.';
 COMMENT ON COLUMN works.run IS 'The run.';
-COMMENT ON COLUMN works.stage IS 'tokens, extract, effects, diagnostics, explain, census, score, means or compare.';
+COMMENT ON COLUMN works.stage IS 'tokens, extract, effects, diagnostics, explain, census, score, judge, means or compare.';
 COMMENT ON COLUMN works.dictionary IS 'The dictionary it is about; empty where it is about all.';
 COMMENT ON COLUMN works.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together; empty where it is about none.';
 COMMENT ON COLUMN works.work IS 'Hash of everything that decides its rows.';
@@ -36,7 +36,7 @@ CREATE TABLE stages (
     seconds DOUBLE NOT NULL, finished_at TIMESTAMP NOT NULL
 );
 COMMENT ON TABLE stages IS 'Work that is done: a row is committed in the same transaction as the rows that the work made.';
-COMMENT ON COLUMN stages.stage IS 'tokens, extract, effects, diagnostics, explain, census, score, means or compare.';
+COMMENT ON COLUMN stages.stage IS 'tokens, extract, effects, diagnostics, explain, census, score, judge, means or compare.';
 COMMENT ON COLUMN stages.work IS 'Hash of everything that decides its rows: the work of table works.';
 COMMENT ON COLUMN stages.dictionary IS 'The dictionary it is about; empty where it is about all.';
 COMMENT ON COLUMN stages.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together.';
@@ -319,28 +319,35 @@ COMMENT ON COLUMN lookups.probability IS 'Predicted share of occurrences that fi
 
 CREATE TABLE explanations (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, text VARCHAR,
-    status VARCHAR NOT NULL, lookup VARCHAR, donor INTEGER
+    status VARCHAR NOT NULL, lookup VARCHAR, donor INTEGER, promotes VARCHAR, triggers VARCHAR[], prompt VARCHAR,
+    request VARCHAR, model VARCHAR
 );
 COMMENT ON TABLE explanations IS 'What each explainer says; controls (shuffled, constant, generic) are explainers too.';
 COMMENT ON COLUMN explanations.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN explanations.feature IS 'Feature.';
-COMMENT ON COLUMN explanations.explainer IS 'lexical, token_lookup, shuffled, constant, generic, or model/preset/evidence.';
-COMMENT ON COLUMN explanations.text IS 'The explanation.';
+COMMENT ON COLUMN explanations.explainer IS 'lexical, token_lookup, model/preset/evidence, the name of your own, human; controls: shuffled, constant, generic, shuffled:EXPLAINER.';
+COMMENT ON COLUMN explanations.text IS 'The explanation: when it fires.';
 COMMENT ON COLUMN explanations.status IS 'ok, or why there is none (dead, no_disjoint_feature ...).';
 COMMENT ON COLUMN explanations.lookup IS 'The lookup that the embedded simulator runs for it.';
 COMMENT ON COLUMN explanations.donor IS 'shuffled: the feature whose explanation this is.';
+COMMENT ON COLUMN explanations.promotes IS 'The second answer: which tokens it makes likelier; none where it was not asked for.';
+COMMENT ON COLUMN explanations.triggers IS 'Tokens that the explainer expects to fire it, as it wrote them.';
+COMMENT ON COLUMN explanations.prompt IS 'LLM explainers: hash of the words, demonstrations and constants that the prompt was made of.';
+COMMENT ON COLUMN explanations.request IS 'LLM explainers: the call it comes from, in llm_calls.';
+COMMENT ON COLUMN explanations.model IS 'LLM explainers: the model that the server says answered.';
 
 CREATE TABLE simulations (
-    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     context BIGINT NOT NULL, window_start INTEGER NOT NULL, class VARCHAR NOT NULL, n_class BIGINT NOT NULL,
     size_class DOUBLE NOT NULL, truth FLOAT[] NOT NULL, prediction FLOAT[] NOT NULL, scored BOOLEAN[] NOT NULL,
     status VARCHAR NOT NULL
 );
 COMMENT ON TABLE simulations IS 'The sample design: the windows drawn for a feature and explanation, their truth and what the simulator predicted.';
+COMMENT ON COLUMN simulations.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
 COMMENT ON COLUMN simulations.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN simulations.feature IS 'Feature.';
 COMMENT ON COLUMN simulations.explainer IS 'Explainer.';
-COMMENT ON COLUMN simulations.scorer IS 'Simulator: simulation (the embedded lookup) or an LLM''s name behind it.';
+COMMENT ON COLUMN simulations.scorer IS 'Simulator: simulation (the embedded lookup), simulation:MODEL, simulation:lookup@EXPLAINER (the lookup on the windows drawn for another explainer).';
 COMMENT ON COLUMN simulations.context IS 'Context.';
 COMMENT ON COLUMN simulations.window_start IS 'Position of the window''s first token in the context.';
 COMMENT ON COLUMN simulations.class IS 'T, F1 to F5 (firing), E, M, R (silent).';
@@ -352,22 +359,39 @@ COMMENT ON COLUMN simulations.scored IS 'False at special tokens and padding.';
 COMMENT ON COLUMN simulations.status IS 'ok, or why there is no prediction.';
 
 CREATE TABLE judgements (
-    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
-    context BIGINT NOT NULL, window_start INTEGER NOT NULL, stratum VARCHAR NOT NULL, fires BOOLEAN NOT NULL,
-    judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL
+    run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    context BIGINT NOT NULL, window_start INTEGER NOT NULL, stratum VARCHAR NOT NULL, marks UTINYINT[],
+    fires BOOLEAN NOT NULL, judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL
 );
-COMMENT ON TABLE judgements IS 'Fires / does not fire, as judged from the explanation alone.';
+COMMENT ON TABLE judgements IS 'Fires / does not fire (detection), marked rightly or not (fuzzing), as judged from the explanation alone.';
+COMMENT ON COLUMN judgements.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
 COMMENT ON COLUMN judgements.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN judgements.feature IS 'Feature.';
 COMMENT ON COLUMN judgements.explainer IS 'Explainer.';
-COMMENT ON COLUMN judgements.scorer IS 'detection, fuzzing ...';
+COMMENT ON COLUMN judgements.scorer IS 'detection (published windows), detection:JUDGE, fuzzing:JUDGE; the judge is a model, or lookup.';
 COMMENT ON COLUMN judgements.context IS 'Context.';
 COMMENT ON COLUMN judgements.window_start IS 'Position of the window''s first token in the context.';
 COMMENT ON COLUMN judgements.stratum IS 'Why this window was judged.';
-COMMENT ON COLUMN judgements.fires IS 'Truth.';
+COMMENT ON COLUMN judgements.marks IS 'fuzzing: offsets of the marked tokens in the window.';
+COMMENT ON COLUMN judgements.fires IS 'Truth: it fires in the window; fuzzing: the marked tokens are those that fire.';
 COMMENT ON COLUMN judgements.judged IS 'The judgement.';
 COMMENT ON COLUMN judgements.probability IS 'Probability of "fires", where the judge gives one.';
 COMMENT ON COLUMN judgements.status IS 'ok, or why there is no judgement.';
+
+CREATE TABLE token_judgements (
+    run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    token INTEGER NOT NULL, promoted BOOLEAN NOT NULL, rating DOUBLE, status VARCHAR NOT NULL
+);
+COMMENT ON TABLE token_judgements IS 'Logit effects: how likely each token is to be promoted, as rated from the explanation alone. Only the order counts.';
+COMMENT ON COLUMN token_judgements.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
+COMMENT ON COLUMN token_judgements.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN token_judgements.feature IS 'Feature.';
+COMMENT ON COLUMN token_judgements.explainer IS 'Explainer; completion: the floor, without an explanation; permuted:EXPLAINER: the control with the vocabulary permuted.';
+COMMENT ON COLUMN token_judgements.scorer IS 'logits:JUDGE; the judge is a model, text (likeness to what the explanation quotes) or, of completion, unembedding.';
+COMMENT ON COLUMN token_judgements.token IS 'Token id.';
+COMMENT ON COLUMN token_judgements.promoted IS 'Truth: of ranks 11 to 60 of the direct effects; the others were drawn at random.';
+COMMENT ON COLUMN token_judgements.rating IS 'The rating; on a scale of the judge''s own.';
+COMMENT ON COLUMN token_judgements.status IS 'ok, or why there is no rating.';
 
 CREATE TABLE feature_blocks (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, n BIGINT[] NOT NULL, t DOUBLE[] NOT NULL, t2 DOUBLE[] NOT NULL
@@ -401,18 +425,18 @@ CREATE TABLE scores (
     ci_high DOUBLE, n BIGINT NOT NULL, n_failed BIGINT NOT NULL, status VARCHAR NOT NULL
 );
 COMMENT ON TABLE scores IS 'All scores ever computed; score_table shows the latest of each.';
-COMMENT ON COLUMN scores.run IS 'The piece of work that computed it: `work` of stage score; current_works says which counts.';
+COMMENT ON COLUMN scores.run IS 'The piece of work that computed it: `work` of stage score or judge; current_works says which counts.';
 COMMENT ON COLUMN scores.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN scores.feature IS 'Feature.';
 COMMENT ON COLUMN scores.explainer IS 'Explainer.';
-COMMENT ON COLUMN scores.scorer IS 'simulation or detection; with an LLM its name stands behind.';
-COMMENT ON COLUMN scores.metric IS 'pearson, pearson_framed, auprc, f1, pearson_top_random, spearman_intervals, balanced_accuracy, accuracy_saebench ...';
+COMMENT ON COLUMN scores.scorer IS 'simulation, detection, fuzzing or logits; behind it who judges: a model, or lookup, text, unembedding.';
+COMMENT ON COLUMN scores.metric IS 'pearson, pearson_framed, auprc, f1, pearson_top_random, spearman_intervals, balanced_accuracy, accuracy_saebench, balanced_accuracy_matched, auroc_matched, logit_accuracy_direct, logit_auprc_direct.';
 COMMENT ON COLUMN scores.design IS 'census (all tokens of the score split) or sample (drawn windows); never compared with each other.';
 COMMENT ON COLUMN scores.value IS 'The score; none where status says why.';
 COMMENT ON COLUMN scores.ci_low IS 'Lower end of the 95 % interval.';
 COMMENT ON COLUMN scores.ci_high IS 'Upper end.';
-COMMENT ON COLUMN scores.n IS 'Tokens (census) or windows (sample) behind it.';
-COMMENT ON COLUMN scores.n_failed IS 'Of these, without a prediction.';
+COMMENT ON COLUMN scores.n IS 'Tokens (census) or windows (sample) behind it; of logits, tokens of the vocabulary.';
+COMMENT ON COLUMN scores.n_failed IS 'Beside these, those without a prediction.';
 COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); underpowered (a value not to be trusted); rare, dead, failed ... (no value).';
 
 CREATE TABLE dictionary_scores (
@@ -558,7 +582,7 @@ COMMENT ON VIEW current_works IS 'The work that counts: for each stage, dictiona
 
 CREATE VIEW score_table AS
 SELECT s.dictionary, s.feature, s.explainer, s.scorer, s.metric, s.design, s.value, s.ci_low, s.ci_high, s.n, s.n_failed, s.status
-FROM scores s SEMI JOIN current_works c ON c.stage = 'score' AND c.work = s.run;
+FROM scores s SEMI JOIN current_works c ON c.stage IN ('score', 'judge') AND c.work = s.run;
 COMMENT ON VIEW score_table IS 'The latest score of each feature, explainer, scorer, metric and design.';
 
 CREATE VIEW dictionary_summary AS
@@ -663,7 +687,7 @@ CREATE VIEW feature_cards AS
 SELECT f.dictionary, f.feature, d.kind, d.hook, f.status, f.density, f.max_activation, f.n_firing, f.token_entropy,
        e.text AS explanation, s.value AS score, s.ci_low, s.ci_high, f.planted_label,
        (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
-        WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'promoted') AS promoted,
+        WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'promoted' AND l.rank <= 10) AS promoted,
        (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
         WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'suppressed') AS suppressed
 FROM features f JOIN dictionaries d USING (dictionary)

@@ -24,6 +24,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -140,6 +142,10 @@ class Subject:
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         text = backend.to_str() if backend is not None else json.dumps(self.tokenizer.get_vocab(), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def unembedding(self) -> npt.NDArray[np.float32]:
+        """What each token's logit reads, [V, d_model]."""
+        return np.asarray(self.bridge.W_U.detach().float().T.cpu().numpy(), dtype=np.float32)
 
     def vocabulary(self) -> list[str]:
         """Every token as text, [V]; bytes that are not UTF-8 on their own are written \\xNN."""

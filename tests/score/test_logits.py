@@ -88,12 +88,18 @@ def test_ratings_are_keyed_and_checked(items: TokenItems) -> None:
     ask = logit_ask('promotes "x"', items, TEXTS)
     assert ask.parse is not None
     names = list((ask.schema or {})["properties"])
-    reply = {name: int(10 * promoted) for name, promoted in zip(names, items.promoted, strict=True)}
+    reply = {name: 1 + 8 * int(promoted) for name, promoted in zip(names, items.promoted, strict=True)}
     rated = read_ratings(items, Answer(ask, "h", "ok", text=json.dumps(reply), data=ask.parse(reply)))
     assert [score.value for score in logit_scores(rated, "x", "logits:m")] == [1.0, 1.0]
     lines = [line for line in ask.prompt.splitlines() if line.startswith("t")]
     assert lines == [f'{name}: "{TEXTS[token]}"' for name, token in zip(names, items.token, strict=True)]
-    for wrong in ({**reply, "t1": 11}, {name: reply[name] for name in names[1:]}, {**reply, "t999": 0}, [1]):
+    for wrong in (
+        {**reply, "t1": 10},
+        {**reply, "t1": 0},
+        {name: reply[name] for name in names[1:]},
+        {**reply, "t999": 0},
+        [1],
+    ):
         with pytest.raises(InvalidReply):
             ask.parse(wrong)
 
@@ -103,7 +109,7 @@ def test_a_failure_is_no_score_and_a_constant_is_chance(items: TokenItems) -> No
     failed = logit_scores(read_ratings(items, Answer(ask, "h", "empty", "nothing")), "x", "logits:m")
     assert {(score.value, score.status, score.n_failed) for score in failed} == {(None, "failed", len(items))}
     constant = logit_scores(Rated(items, np.full(len(items), 3.0)), "x", "logits:m")
-    assert {(score.value, score.status) for score in constant} == {(0.5, "constant")}
+    assert {(score.value, score.status) for score in constant} == {(0.5, "ok")}
     none = TokenItems(1, np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, np.int64))
     assert {score.status for score in logit_scores(Rated(none, np.zeros(0)), "x", "logits")} == {"no_items"}
 
@@ -139,4 +145,4 @@ def test_the_embedded_judge_reads_what_the_text_quotes() -> None:
     unquoted = read_text("It promotes item numbers", items, vocabulary.texts)
     assert forced_accuracy(items.promoted, unquoted.rating).value == 1.0
     nothing = logit_scores(read_text("", items, vocabulary.texts), "x", "logits")
-    assert {score.status for score in nothing} == {"constant"}
+    assert {score.value for score in nothing} == {0.5}

@@ -462,6 +462,11 @@ def _write_explanations(t: Transaction, world: World, name: str) -> list[str]:
                 "status": status,
                 "lookup": [None if f == DEAD else key for f, key in enumerate(lookups)],
                 "donor": None,
+                "promotes": None,
+                "triggers": None,
+                "prompt": None,
+                "request": None,
+                "model": None,
             },
         )
     t.append(
@@ -577,6 +582,7 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
             "simulations",
             {
                 **shown,
+                "run": None,
                 "scorer": "simulation",
                 "class": label,
                 "n_class": len(drawn),
@@ -590,13 +596,29 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
             "judgements",
             {
                 **shown,
+                "run": None,
                 "scorer": "detection",
                 "stratum": label,
+                "marks": None,
                 "fires": label != "R",
                 "judged": label != "R",
                 "probability": 0.9,
             },
         )
+    t.append(
+        "token_judgements",
+        {
+            "run": None,
+            "dictionary": name,
+            "feature": 0,
+            "explainer": "lexical",
+            "scorer": "logits:text",
+            "token": np.arange(4, dtype=np.int32),
+            "promoted": [True, False, True, False],
+            "rating": np.linspace(0.0, 1.0, 4),
+            "status": "ok",
+        },
+    )
     score = {"run": f"score-{name}", "dictionary": name, "explainer": "lexical", "scorer": "simulation"}
     score |= {"metric": "pearson_framed", "design": "sample", "ci_low": 0.3, "ci_high": 0.7}
     t.append("scores", {**score, "feature": 0, "value": 0.5, "n": 8, "n_failed": 0, "status": "ok"})

@@ -131,7 +131,7 @@ CORRUPTIONS = [
     ("scores_have_values", "UPDATE scores SET value = 0 WHERE status = 'dead'"),
     ("scores_have_values", "UPDATE scores SET value = 0.01 WHERE status = 'constant'"),
     ("scores_have_values", f"UPDATE scores SET value = 'nan' {ONE_SCORE}"),
-    ("scores_have_values", f"UPDATE scores SET n_failed = n + 1 {ONE_SCORE}"),
+    ("scores_have_values", f"UPDATE scores SET n_failed = -1 {ONE_SCORE}"),
     ("intervals_hold_values", f"UPDATE scores SET ci_low = value + 0.01 {ONE_SCORE}"),
     ("intervals_hold_values", f"UPDATE scores SET ci_high = NULL {ONE_SCORE}"),
     ("intervals_hold_values", "UPDATE dictionary_scores SET ci_high = mean - 0.01 WHERE explainer = 'lexical'"),
@@ -166,6 +166,7 @@ CORRUPTIONS = [
     ("rows_of_done_work", "UPDATE scores SET run = 'means-sae' WHERE feature = 1 AND dictionary = 'sae'"),
     ("rows_of_done_work", "UPDATE dictionary_scores SET run = 'score-sae' WHERE dictionary = 'sae'"),
     ("rows_of_done_work", "DELETE FROM stages WHERE stage = 'compare'"),
+    ("rows_of_done_work", "UPDATE simulations SET run = 'x' WHERE feature = 0 AND dictionary = 'sae'"),
     ("rows_of_done_work", "INSERT INTO stages SELECT * REPLACE ('y' AS work) FROM stages WHERE stage = 'extract'"),
     *(
         ("keys_unique", f"INSERT INTO {table} FROM {table} LIMIT 1")
@@ -173,7 +174,8 @@ CORRUPTIONS = [
             "meta", "runs", "works", "stages", "subjects", "vocab", "token_splits", "dictionaries", "features",
             "feature_splits", "feature_tokens", "feature_diagnostics", "feature_neighbours", "contexts", "exemplars",
             "pool", "pool_firing", "logit_effects",
-            "lookups", "explanations", "simulations", "judgements", "feature_blocks", "score_moments", "scores",
+            "lookups", "explanations", "simulations", "judgements", "token_judgements", "feature_blocks",
+            "score_moments", "scores",
             "dictionary_scores", "comparisons", "llm_calls", "llm_prefixes", "llm_probes", "llm_batches",
             "llm_batch_requests",
         )

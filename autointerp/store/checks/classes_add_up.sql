@@ -1,10 +1,10 @@
 -- The classes of a sample stand for all windows of the score split, and n_class is the number drawn.
 WITH classes AS (
-    SELECT dictionary, feature, explainer, scorer, class, any_value(size_class) AS size_class,
+    SELECT run, dictionary, feature, explainer, scorer, class, any_value(size_class) AS size_class,
            count(*) <> any_value(n_class) OR min(n_class) <> max(n_class) OR min(size_class) <> max(size_class) AS wrong
     FROM simulations GROUP BY ALL
 ), samples AS (
-    SELECT dictionary, feature, explainer, scorer, sum(size_class) AS n_windows, bool_or(wrong) AS wrong
+    SELECT run, dictionary, feature, explainer, scorer, sum(size_class) AS n_windows, bool_or(wrong) AS wrong
     FROM classes GROUP BY ALL
 ), judged AS (
     SELECT dictionary, feature, explainer, scorer,

@@ -42,9 +42,11 @@ WITH keys AS (
     UNION ALL SELECT 'explanations', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer FROM explanations)) FROM explanations
     UNION ALL SELECT 'simulations', count(*),
-        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, scorer, context, window_start FROM simulations)) FROM simulations
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, context, window_start FROM simulations)) FROM simulations
     UNION ALL SELECT 'judgements', count(*),
-        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, scorer, context, window_start FROM judgements)) FROM judgements
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, context, window_start FROM judgements)) FROM judgements
+    UNION ALL SELECT 'token_judgements', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, token FROM token_judgements)) FROM token_judgements
     UNION ALL SELECT 'feature_blocks', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature FROM feature_blocks)) FROM feature_blocks
     UNION ALL SELECT 'score_moments', count(*),

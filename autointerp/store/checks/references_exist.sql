@@ -9,6 +9,7 @@ WITH of_features AS (
     UNION ALL SELECT DISTINCT 'explanations', dictionary, feature FROM explanations
     UNION ALL SELECT DISTINCT 'simulations', dictionary, feature FROM simulations
     UNION ALL SELECT DISTINCT 'judgements', dictionary, feature FROM judgements
+    UNION ALL SELECT DISTINCT 'token_judgements', dictionary, feature FROM token_judgements
     UNION ALL SELECT DISTINCT 'score_moments', dictionary, feature FROM score_moments
     UNION ALL SELECT DISTINCT 'scores', dictionary, feature FROM scores
 ), missing AS (

@@ -4,12 +4,15 @@ WITH claims AS (
            (stage, work) NOT IN (SELECT (stage, work) FROM works) AS wrong
     FROM stages
     UNION ALL SELECT 'works: run ' || run, run NOT IN (SELECT run FROM runs) FROM (SELECT DISTINCT run FROM works)
-    UNION ALL SELECT 'scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'score')
+    UNION ALL SELECT 'scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage IN ('score', 'judge'))
         FROM (SELECT DISTINCT run FROM scores)
     UNION ALL SELECT 'dictionary_scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'means')
         FROM (SELECT DISTINCT run FROM dictionary_scores)
     UNION ALL SELECT 'comparisons: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'compare')
         FROM (SELECT DISTINCT run FROM comparisons)
+    UNION ALL SELECT 'predictions: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'judge')
+        FROM (SELECT run FROM simulations UNION SELECT run FROM judgements UNION SELECT run FROM token_judgements)
+        WHERE run IS NOT NULL
     UNION ALL SELECT 'made in two ways: ' || concat_ws(', ', stage, dictionary, explainer), count(*) > 1
         FROM stages WHERE stage IN ('tokens', 'extract', 'effects', 'diagnostics', 'explain', 'census')
         GROUP BY stage, dictionary, explainer

@@ -3,7 +3,7 @@ WITH judged AS (
     SELECT dictionary, feature, explainer, scorer, metric,
            (value IS NULL) = (status IN ('ok', 'constant', 'underpowered'))
            OR (status = 'constant' AND value <> 0) OR NOT coalesce(isfinite(value), true)
-           OR n < 0 OR n_failed NOT BETWEEN 0 AND n
+           OR n < 0 OR n_failed < 0
            OR (value IS NULL AND (ci_low IS NOT NULL OR ci_high IS NOT NULL)) AS wrong
     FROM scores
 )

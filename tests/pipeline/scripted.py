@@ -1,0 +1,130 @@
+"""A scripted LLM: a function from Ask to Answer that reads prompts as a person would, and remembers what it was asked.
+
+It answers from the prompt alone, and with its own small rules, so that good explanations score and bad ones do not:
+an explanation names tokens in quotes; a token fires where it is named.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from autointerp.explain.marking import MARKS, escape, unescape
+from autointerp.hashing import content_hash
+from autointerp.llm.asks import Answer, Ask, InvalidReply
+from autointerp.llm.models import LLMModel
+
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+class ScriptedLLM:
+    """`fail` may name a status for an ask; replies are kept as a reply log keeps them."""
+
+    def __init__(self, fail: Callable[[Ask], str | None] = lambda ask: None) -> None:
+        self.fail = fail
+        self.sent: list[Ask] = []
+        self.kept: dict[tuple[str, int], str] = {}
+        self.models: Counter[str] = Counter()
+
+    def answers(self, asks: Iterable[Ask], model: LLMModel) -> Iterator[Answer]:
+        held: list[Answer] = []
+        for ask in asks:
+            held.append(self.answer(ask, model))
+            if len(held) > 5:  # not in the order asked
+                yield held.pop(2)
+        yield from reversed(held)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+    def answer(self, ask: Ask, model: LLMModel) -> Answer:
+        request = content_hash([model.identity(), ask.system, ask.prompt, ask.schema, ask.questions, ask.form])
+        status = self.fail(ask)
+        if status is not None:
+            return Answer(ask, request, status, f"scripted {status}")  # type: ignore[arg-type]
+        cached = (request, ask.sample) in self.kept
+        if not cached:
+            self.sent.append(ask)
+            self.models[model.model] += 1
+            self.kept[request, ask.sample] = json.dumps(reply_to(ask))
+        text = self.kept[request, ask.sample]
+        try:
+            data = ask.parse(json.loads(text)) if ask.parse else json.loads(text)
+        except InvalidReply as error:
+            return Answer(ask, request, "invalid", str(error), text=text)
+        return Answer(ask, request, "ok", text=text, data=data, model=f"{model.model}-2026", cached=cached)
+
+
+def reply_to(ask: Ask) -> Any:
+    return {"explain": _explain, "simulate": _simulate, "detect": _detect, "fuzz": _fuzz, "logits": _rate}[ask.kind](
+        ask
+    )
+
+
+def _marks(ask: Ask) -> tuple[str, str]:
+    for marks in MARKS:
+        if f"between {marks.open} and {marks.close}" in ask.system:
+            return marks.open, marks.close
+    raise AssertionError("no marks")
+
+
+def _explain(ask: Ask) -> dict[str, Any]:
+    """Names the tokens that were marked most often."""
+    begin, end = _marks(ask)
+    marked = re.findall(f"{re.escape(begin)}([^{end}]*){re.escape(end)}", ask.prompt)
+    times = Counter(unescape(token.rpartition("·")[0] or token) for token in marked)
+    named = [token for token, _ in times.most_common(3)]
+    promoted = re.search(r"likelier to come next, the strongest first: (.*)", ask.prompt)
+    quoted = ", ".join(f'"{escape(token, chr(34))}"' for token in named)
+    return {
+        "fires": f"Fires on {quoted}." if named else "Fires on nothing.",
+        "promotes": promoted[1] if promoted else "",
+        "triggers": named,
+    }
+
+
+def _named(ask: Ask) -> set[str]:
+    """Tokens that the explanation of a prompt quotes."""
+    line = next(line for line in ask.prompt.splitlines() if line.startswith("Explanation: "))
+    text = unescape(line.removeprefix("Explanation: ")[1:-1])
+    return {unescape(token) for token in _QUOTED.findall(text)}
+
+
+def _lines(ask: Ask, letter: str) -> list[tuple[int, str]]:
+    return [(int(k), text) for k, text in re.findall(rf"^{letter}(\d+): (.*)$", ask.prompt, re.MULTILINE)]
+
+
+def _simulate(ask: Ask) -> dict[str, Any]:
+    named, hits = _named(ask), []
+    bar = re.search(r"stands behind its number: (\S)1", ask.system)
+    assert bar is not None
+    for window, line in _lines(ask, "w"):
+        parts = line.split(bar[1])
+        for number, text in zip(parts[1::2], parts[2::2], strict=True):
+            if unescape(text) in named:
+                hits.append({"w": window, "t": int(number), "v": 8})
+    return {"fires": hits}
+
+
+def _detect(ask: Ask) -> dict[str, int]:
+    named = _named(ask)
+    return {f"e{k}": int(any(escape(token) in line for token in named)) for k, line in _lines(ask, "e")}
+
+
+def _fuzz(ask: Ask) -> dict[str, int]:
+    named = _named(ask)
+    begin, end = _marks(ask)
+    found = {}
+    for k, line in _lines(ask, "e"):
+        marked = re.findall(f"{re.escape(begin)}([^{end}]*){re.escape(end)}", line)
+        found[f"e{k}"] = int(any(unescape(token) in named for token in marked))
+    return found
+
+
+def _rate(ask: Ask) -> dict[str, int]:
+    named = _named(ask)
+    letters = {token.strip()[:2] for token in named}
+    return {f"t{k}": 9 if unescape(text[1:-1]).strip()[:2] in letters else 1 for k, text in _lines(ask, "t")}

@@ -1,0 +1,341 @@
+"""A run with an LLM explainer and judge over the bundled subject, the LLM scripted: rows, names, counts, failures.
+
+One store, extracted once; each test adds what its own run file adds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autointerp.cli import main
+from autointerp.config import parse_run
+from autointerp.errors import OverBudget, UserError
+from autointerp.explain.evidence import Evidence, Failure
+from autointerp.llm.asks import Ask
+from autointerp.pipeline import run
+from autointerp.pipeline.llm_plan import TOKENS
+from autointerp.progress import Reporter
+from autointerp.records import Explanation
+from autointerp.store.reader import open_reader
+from autointerp.store.verify import verify
+
+QUIET = Reporter(quiet=True)
+MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.0.1:9/v1"}
+LUNA = "gpt-6-luna/default/both"
+N_FEATURES, N_SCORED, N_CONTROLS = 24, 10, 4
+CONTROLS_SHARE = 100 / 500
+"""Of the scored features of a dictionary, by default."""
+
+
+def scripted() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SCRIPTED = scripted()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("llm")
+
+
+@pytest.fixture(scope="module")
+def configured(folder: Path) -> Callable[..., dict[str, Any]]:
+    def make(*more: Any, judge: Any = MODEL, **score: Any) -> dict[str, Any]:
+        judged = {**judge, "controls": N_CONTROLS} if judge else None
+        return {
+            "name": "llm",
+            "store": str(folder / "llm.duckdb"),
+            "subject": {"model": "bundled:subject", "device": "cpu"},
+            "tokens": {"source": "bundled:corpus", "n_tokens": 40_000, "allow_fewer": True},
+            "dictionary": [{"name": "mlp-1k", "path": "bundled:mlp-1k", "features": f"0:{N_FEATURES}"}],
+            "evidence": {"score_windows": 64},
+            "explain": {"explainers": ["lexical", MODEL, *more]},
+            "score": {
+                "features": {"sample": N_SCORED},
+                "bootstrap": 100,
+                **({"judge": judged} if judge else {}),
+                **score,
+            },
+        }
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def llm() -> Any:
+    return SCRIPTED.ScriptedLLM()
+
+
+@pytest.fixture(scope="module")
+def store(configured: Callable[..., Any], llm: Any) -> Path:
+    """The first run: one LLM explainer, one judge, all scorers."""
+    return run(parse_run(configured()), reporter=QUIET, open_client=lambda *_: llm)
+
+
+def rows(path: Path, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+    with open_reader(path) as reader:
+        return list(reader.rows(sql, **parameters))
+
+
+def check(path: Path) -> None:
+    with open_reader(path) as reader:
+        assert not [one for one in verify(reader) if not one.ok]
+
+
+def test_explanations_have_their_answers_and_where_they_come_from(store: Path) -> None:
+    check(store)
+    found = rows(store, "SELECT * FROM explanations WHERE explainer = $e ORDER BY feature", e=LUNA)
+    assert len(found) == N_FEATURES
+    said = [row for row in found if row["status"] == "ok"]
+    assert len(said) > N_FEATURES / 2
+    assert {row["status"] for row in found} <= {"ok", "dead"}
+    for row in said:
+        assert row["text"].startswith("Fires on")
+        assert row["promotes"]
+        assert row["model"] == "gpt-6-luna-2026"
+        assert row["prompt"]
+        assert row["request"]
+        assert row["lookup"] is None
+    donors = rows(store, "SELECT * FROM explanations WHERE explainer = $e", e=f"shuffled:{LUNA}")
+    texts = {row["feature"]: row["text"] for row in found}
+    given = [row for row in donors if row["status"] == "ok"]
+    assert given
+    assert all(row["text"] == texts[row["donor"]] and row["donor"] != row["feature"] for row in given)
+
+
+def test_scores_have_the_right_names_and_numbers(store: Path) -> None:
+    found = rows(store, "SELECT explainer, scorer, metric, count(*) AS n FROM score_table GROUP BY ALL")
+    counts = {(row["explainer"], row["scorer"], row["metric"]): row["n"] for row in found}
+    judged = {
+        "simulation": ("pearson_framed", "pearson"),
+        "detection": ("balanced_accuracy_matched", "auroc_matched"),
+        "fuzzing": ("balanced_accuracy_matched", "auroc_matched"),
+        "logits": ("logit_accuracy_direct", "logit_auprc_direct"),
+    }
+    for scorer, metrics in judged.items():
+        for metric in metrics:
+            name = f"{scorer}:gpt-6-luna"
+            assert counts[LUNA, name, metric] == N_SCORED
+            for control in (f"shuffled:{LUNA}", "constant", "generic"):
+                assert counts[control, name, metric] == N_CONTROLS
+            assert ("lexical", name, metric) not in counts  # the embedded explainers have judges of their own
+    assert 0 < counts[f"permuted:{LUNA}", "logits:gpt-6-luna", "logit_auprc_direct"] <= N_CONTROLS
+    assert counts["lexical", f"simulation:lookup@{LUNA}", "pearson_framed"] > 0
+    for explainer in ("lexical", "shuffled", "constant", "generic"):
+        for scorer in ("detection:lookup", "fuzzing:lookup"):
+            assert counts[explainer, scorer, "auroc_matched"] == N_SCORED
+        assert counts[explainer, "logits:text", "logit_accuracy_direct"] == N_SCORED
+    assert counts["completion", "logits:unembedding", "logit_accuracy_direct"] > 0
+
+
+def test_good_explanations_score_above_the_controls(store: Path) -> None:
+    found = rows(store, "SELECT explainer, scorer, metric, mean, floor FROM dictionary_summary")
+    mean = {(row["explainer"], row["scorer"], row["metric"]): row["mean"] for row in found}
+    floor = {(row["explainer"], row["scorer"], row["metric"]): row["floor"] for row in found}
+    key = (LUNA, "simulation:gpt-6-luna", "pearson_framed")
+    assert mean[key] > 0.1
+    assert floor[key] == max(mean[name, *key[1:]] for name in (f"shuffled:{LUNA}", "constant", "generic"))
+    assert mean["constant", *key[1:]] == 0
+    assert abs(mean[f"permuted:{LUNA}", "logits:gpt-6-luna", "logit_accuracy_direct"] - 0.5) < 0.15
+    assert mean["completion", "logits:unembedding", "logit_accuracy_direct"] > 0.65
+
+
+def test_predictions_are_stored_and_scores_follow_from_them(store: Path) -> None:
+    sql = "SELECT * FROM simulations WHERE explainer = $e AND scorer = 'simulation:gpt-6-luna'"
+    found = rows(store, sql, e=LUNA)
+    by_feature = defaultdict(list)
+    for row in found:
+        by_feature[row["feature"]].append(row)
+    assert 0 < len(by_feature) <= N_SCORED
+    assert all(len(of) <= 60 for of in by_feature.values())
+    beside = rows(store, "SELECT * FROM simulations WHERE scorer = $s", s=f"simulation:lookup@{LUNA}")
+    windows = {(row["feature"], row["context"], row["window_start"]) for row in found}
+    assert {(row["feature"], row["context"], row["window_start"]) for row in beside} == windows  # the same windows
+    scores = rows(
+        store,
+        "SELECT feature, metric, value FROM score_table WHERE explainer = $e AND scorer = 'fuzzing:gpt-6-luna' "
+        "AND metric = 'balanced_accuracy_matched' AND value IS NOT NULL",
+        e=LUNA,
+    )
+    judged = rows(store, "SELECT * FROM judgements WHERE explainer = $e AND scorer = 'fuzzing:gpt-6-luna'", e=LUNA)
+    for score in scores:
+        of = [row for row in judged if row["feature"] == score["feature"]]
+        truth, said = (np.array([row[name] for row in of]) for name in ("fires", "judged"))
+        assert score["value"] == pytest.approx((said[truth].mean() + (~said[~truth]).mean()) / 2)
+        assert all(row["marks"] for row in of)
+
+
+def test_the_same_run_again_sends_nothing(store: Path, configured: Callable[..., Any], llm: Any) -> None:
+    sent = len(llm.sent)
+    before = rows(store, "SELECT count(*) AS n FROM scores")
+
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("a client was opened")
+
+    run(parse_run(configured()), reporter=QUIET, open_client=refuse)
+    assert len(llm.sent) == sent
+    assert rows(store, "SELECT count(*) AS n FROM scores") == before
+
+
+def tokens_of(ask: Ask) -> tuple[float, float]:
+    """Characters / 4 of a call: all that is sent, and what is written."""
+    schema = "" if ask.schema is None else json.dumps(ask.schema, separators=(",", ":"))
+    reply = json.dumps(SCRIPTED.reply_to(ask), separators=(",", ":"))
+    return len(ask.system + ask.prompt + schema) / 4, len(reply) / 4
+
+
+def test_a_feature_costs_at_most_eight_calls_and_three_tenths_of_a_cent(store: Path, llm: Any) -> None:
+    """The whole default run, controls billed in the average, at $0.10 / $0.50 per million tokens, nothing cached."""
+    calls: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for ask in llm.sent:
+        kind = "permuted" if ask.about.get("scorer") == "permuted" else ask.kind
+        calls[ask.about["explainer"], kind].append(tokens_of(ask))
+    n_calls = usd = 0.0
+    for (explainer, kind), sizes in calls.items():
+        share = 1.0 if explainer == LUNA and kind != "permuted" else CONTROLS_SHARE
+        read, written = np.array(sizes).mean(axis=0)
+        n_calls += share
+        usd += share * (0.10 * read + 0.50 * written) / 1e6
+        if explainer == LUNA and kind != "permuted":
+            most_read, most_written = TOKENS[kind]
+            assert read < 1.1 * most_read, kind  # what --dry-run says is no less than what is sent
+            assert written < 1.1 * most_written, kind
+    assert n_calls <= 8
+    assert usd <= 0.003
+    assert {kind for explainer, kind in calls if explainer == LUNA} == {
+        "explain", "simulate", "detect", "fuzz", "logits", "permuted",
+    }  # fmt: skip
+
+
+def test_failures_are_named_and_counted_and_never_scored(store: Path, configured: Callable[..., Any]) -> None:
+    """Another explainer in the same store: some explanations refused, some simulations cut, some judgements broken."""
+
+    def fail(ask: Ask) -> str | None:
+        feature = ask.about["feature"]
+        if ask.about["explainer"] != "gpt-6-luna/default/input":
+            return None
+        if ask.kind == "explain":
+            return "refused" if feature % 4 == 0 else None
+        return {"simulate": "truncated", "fuzz": "invalid"}.get(ask.kind) if feature % 3 == 0 else None
+
+    broken = SCRIPTED.ScriptedLLM(fail)
+    more = {**MODEL, "evidence": "input"}
+    run(parse_run(configured(more)), reporter=QUIET, open_client=lambda *_: broken)
+    check(store)
+    name = "gpt-6-luna/default/input"
+    said = {r["feature"]: r for r in rows(store, "SELECT * FROM explanations WHERE explainer = $e", e=name)}
+    refused = [f for f, row in said.items() if row["status"] == "refused"]
+    assert refused
+    assert all(said[f]["text"] is None for f in refused)
+    reasons = rows(store, "SELECT * FROM failures WHERE explainer = $e", e=name)
+    assert {(r["stage"], r["scorer"], r["status"]) for r in reasons} >= {("explain", None, "refused")}
+    scores = rows(store, "SELECT * FROM score_table WHERE explainer = $e", e=name)
+    for row in scores:
+        if row["feature"] in refused:
+            assert (row["value"], row["n"]) == (None, 0)
+            assert row["status"] in ("refused", "rare", "dead")
+        elif row["feature"] % 3 == 0 and row["scorer"].startswith(("simulation:", "fuzzing:")):
+            assert row["value"] is None
+            if row["status"] == "failed":
+                assert row["n_failed"] > 0
+                assert row["n"] == 0
+    assert any(row["status"] == "failed" for row in scores)
+    # nothing of the first explainer was asked again
+    assert {ask.about["explainer"] for ask in broken.sent} == {name, f"shuffled:{name}"}
+
+
+class Mine:
+    """An explainer of the user's own."""
+
+    def explain(self, evidence: Evidence) -> Explanation | Failure:
+        if evidence.feature % 5 == 0:
+            return Failure("tired", "every fifth is too much")
+        best = max(evidence.exemplars, key=lambda one: max(one.activations))
+        token = best.tokens[int(np.argmax(best.activations))]
+        return Explanation(evidence.feature, "", f'Fires on "{token}".', "ok", triggers=(token,))
+
+
+def test_an_explainer_of_ones_own_is_judged_like_any_other(
+    store: Path, configured: Callable[..., Any], llm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("my_explainer")
+    module.Mine = Mine  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "my_explainer", module)
+    run(parse_run(configured({"python": "my_explainer:Mine", "name": "mine"})), reporter=QUIET,
+        open_client=lambda *_: llm)  # fmt: skip
+    check(store)
+    said = rows(store, "SELECT feature, status FROM explanations WHERE explainer = 'mine'")
+    assert {row["status"] for row in said if row["feature"] % 5 == 0} <= {"tired", "dead"}
+    assert rows(store, "SELECT 1 FROM failures WHERE explainer = 'mine' AND reason = 'every fifth is too much'")
+    scored = rows(store, "SELECT DISTINCT scorer FROM score_table WHERE explainer = 'mine'")
+    assert {row["scorer"] for row in scored} == {
+        f"{scorer}:gpt-6-luna" for scorer in ("simulation", "detection", "fuzzing", "logits")
+    }
+    for wrong in ("no_such_module:X", "my_explainer:Other", "json:JSONDecoder"):
+        with pytest.raises(UserError, match=wrong.split(":")[0]):
+            run(parse_run(configured({"python": wrong})), reporter=QUIET)
+
+
+def test_at_the_budgets_end_the_work_is_not_done(store: Path, configured: Callable[..., Any]) -> None:
+    asked = []
+
+    def fail(ask: Ask) -> str | None:
+        asked.append(ask)
+        return "over_budget" if len(asked) > 5 else None
+
+    poor = SCRIPTED.ScriptedLLM(fail)
+    config = parse_run(configured({**MODEL, "preset": "bricken"}))
+    with pytest.raises(OverBudget):
+        run(config, reporter=QUIET, open_client=lambda *_: poor)
+    assert not rows(store, "SELECT 1 FROM explanations WHERE explainer = 'gpt-6-luna/bricken/both'")
+    assert len(poor.sent) == 5
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        ({**MODEL, "provider": "anthropic", "model": "claude-haiku-5-5", "logprobs": 5}, "log probabilities"),
+        ({**MODEL, "simulate": "echo"}, "log probabilities of the prompt"),
+    ],
+)
+def test_what_the_judge_cannot_do_is_refused_before_anything(
+    configured: Callable[..., Any], judge: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run(parse_run(configured(judge=judge)), reporter=QUIET)
+
+
+def test_dry_run_says_what_it_would_cost(
+    store: Path, configured: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "llm.toml"
+    price = "price = { input = 0.10, output = 0.50 }"
+    model = f'provider = "openai", model = "gpt-6-luna", base_url = "http://127.0.0.1:9/v1", {price}'
+    file.write_text(
+        f'name = "llm"\nstore = "{tmp_path}/new.duckdb"\n[subject]\nmodel = "bundled:subject"\n'
+        '[tokens]\nsource = "bundled:corpus"\n[[dictionary]]\nname = "mlp-1k"\npath = "bundled:mlp-1k"\n'
+        f'[explain]\nexplainers = ["lexical", {{ {model} }}]\n[score]\njudge = {{ {model} }}\n'
+    )
+    main(["run", str(file), "--dry-run"])
+    said = capsys.readouterr().out
+    assert "explain, explain by gpt-6-luna: 1,024 calls" in said
+    assert "judge, simulate by gpt-6-luna: 800 calls" in said  # 500 features, three controls on 100
+    assert "judge, logits by gpt-6-luna: 900 calls" in said  # and the permuted vocabulary on 100
+    assert "for 1,000 features" in said
+    assert not (tmp_path / "new.duckdb").exists()
