@@ -72,6 +72,28 @@ def run(run_file: str, store: str | None, until: str, dry_run: bool, max_usd: fl
     click.echo(next_steps(path))
 
 
+@cli.command(no_args_is_help=True)
+@click.argument("store", type=click.Path(path_type=Path))
+@click.argument("feature", metavar="DICT/FEATURE")
+@click.argument("text")
+def label(store: Path, feature: str, text: str) -> None:
+    """Keep a person's explanation of a feature, to be judged like any other.
+
+    It is the explainer `human`: name it in the run file (explainers = ["lexical", "human"]) and run again. Put tokens
+    in double quotes.
+
+    \b
+    Example:
+      autointerp label demo.duckdb mlp-1k/162 'Fires on " self" in class bodies.'
+    """
+    from autointerp.cli_read import parse_feature
+    from autointerp.pipeline.labels import add_label
+
+    dictionary, number = parse_feature(feature)
+    add_label(store, dictionary, number, text)
+    click.echo(f"{dictionary}/{number} is labelled")
+
+
 @cli.command()
 @click.argument("run_file", metavar="RUN.toml")
 @click.pass_context

@@ -43,7 +43,7 @@ def show(store: Path, feature: str, top: int, each: int, everything: bool) -> No
     from autointerp.show.card import feature_card
     from autointerp.show.console import has_colours, page_console
 
-    dictionary, number = _parse_feature(feature)
+    dictionary, number = parse_feature(feature)
     console = page_console()
     with _reader(store) as reader:
         marks = not has_colours(console)
@@ -178,7 +178,8 @@ def _reader(path: Path) -> Iterator[StoreReader]:
         yield reader
 
 
-def _parse_feature(text: str) -> tuple[str, int]:
+def parse_feature(text: str) -> tuple[str, int]:
+    """`DICT/FEATURE`. Raises UserError."""
     dictionary, _, number = text.rpartition("/")
     if not dictionary or not number.isascii() or not number.isdigit():
         raise UserError(f'"{text}" is not DICT/FEATURE; give a dictionary and a number, such as sae/12')

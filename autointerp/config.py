@@ -36,6 +36,8 @@ NATURAL = "@natural"
 """Behind a matched baseline's name: the same units at their natural density."""
 SCORERS = ("simulation", "detection", "fuzzing", "logits")
 EXPLAINERS = ("lexical", "token_lookup")
+HUMAN = "human"
+"""The explainer of `autointerp label`."""
 PRESETS = ("default", "bills", "bricken", "delphi")
 
 # DESIGN.md names these too; a run file that asks for them is told so.
@@ -253,11 +255,12 @@ def _form_of_explainer(entry: Any) -> str:
         return "Python" if "python" in entry else "LLM"
     if isinstance(entry, LLMExplainer | PythonExplainer):
         return type(entry).__name__.removesuffix("Explainer")
-    return "Embedded"
+    return "Human" if entry == HUMAN else "Embedded"
 
 
 ExplainerEntry = Annotated[
     Annotated[Literal["lexical", "token_lookup"], Tag("Embedded")]
+    | Annotated[Literal["human"], Tag("Human")]
     | Annotated[LLMExplainer, Tag("LLM")]
     | Annotated[PythonExplainer, Tag("Python")],
     Discriminator(_form_of_explainer),
@@ -286,7 +289,12 @@ class Explain(_Section):
     @property
     def embedded(self) -> list[str]:
         """Those that need no LLM and simulate by a lookup."""
-        return [entry for entry in self.explainers if isinstance(entry, str)]
+        return [entry for entry in self.explainers if isinstance(entry, str) and entry != HUMAN]
+
+    @property
+    def human(self) -> bool:
+        """Whether what people wrote with `autointerp label` is judged."""
+        return HUMAN in self.explainers
 
     @property
     def asking(self) -> list[LLMExplainer | PythonExplainer]:
@@ -370,6 +378,14 @@ class RunConfig(_Section):
     score: ScoreStage = ScoreStage()
     budget: Budget = Budget()
     engine: Engine = Engine()
+
+    @model_validator(mode="after")
+    def _labels_need_a_judge(self) -> RunConfig:
+        if self.explain.human and self.score.judge is None:
+            raise ValueError('explainer "human" needs a judge: a person\'s label has no lookup; give score.judge')
+        if self.explain.explainers == [HUMAN]:
+            raise ValueError('explainer "human" stands beside others; add "lexical"')
+        return self
 
     @model_validator(mode="after")
     def _names(self) -> RunConfig:

@@ -19,6 +19,7 @@ from autointerp.errors import ConfigError, InputError
 from autointerp.extract.effects import RESIDUAL
 from autointerp.hashing import content_hash, hash64, stream_key
 from autointerp.pipeline.client import check_llms
+from autointerp.pipeline.labels import labels_in
 from autointerp.pipeline.work import Work, works_of
 from autointerp.records import Int64
 from autointerp.subject.baselines import base_name, match_order, n_baseline_features, natural_name
@@ -139,7 +140,8 @@ def prepare(config: RunConfig) -> Prepared:
             f"evidence.left = {left}, but an exemplar shows {tokens.window} tokens, its peak among them; "
             f"give at most {tokens.window - 1}"
         )
-    works = works_of(config, subject, tokens, files, hooks)
+    labels = labels_in(config.store_path) if config.explain.human else {}
+    works = works_of(config, subject, tokens, files, hooks, labels)
     return Prepared(config, subject, tokens, files, hooks, features, works)
 
 

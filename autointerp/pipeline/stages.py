@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.config import LLMExplainer, RunConfig, load_run
+from autointerp.config import HUMAN, LLMExplainer, RunConfig, load_run
 from autointerp.errors import OverBudget, StoreError
 from autointerp.explain.lexical import lexical_lookup
 from autointerp.explain.lookup import entries_of
@@ -478,10 +478,10 @@ class _Run:
                         self._done(transaction, work, n, shared)
                 advance(self._n_features([name]))
 
-    def _ground(self, name: str, group: int | None = None) -> Ground:
+    def _ground(self, name: str, group: int | None = None, more: Iterable[int] = ()) -> Ground:
         if self._corpus is None:
             self._corpus = read_corpus(self.store, self.tokens, self.config.seed)
-        sample, scorers = self._sample_of(name), self.config.score.scorers
+        sample, scorers = np.union1d(self._sample_of(name), np.array(list(more), np.int64)), self.config.score.scorers
         return lay_ground(self.store, self._corpus, name, sample, scorers, group)
 
     def _judge(self) -> None:
@@ -489,15 +489,18 @@ class _Run:
         if judge is None:
             return
         for name, works in self._by_dictionary("judge").items():
-            ground = self._ground(name, judge.items_per_call)
+            sampled = self._ground(name, judge.items_per_call)
             tokens, pairs = read_gram_tables(self.store, name)
             lexical = lexical_lookup(tokens, pairs)
-            few = set(control_features(ground, judge.controls).tolist())
-            texts = ground.corpus.vocabulary.texts
+            few = set(control_features(sampled, judge.controls).tolist())
+            texts = sampled.corpus.vocabulary.texts
             for work in works:
                 begun = time.monotonic()
                 assert work.explainer is not None
                 told = read_told(self.store, name, work.explainer, texts, lexical)
+                ground = sampled
+                if work.explainer == HUMAN:  # what people chose to label, sampled or not
+                    ground = self._ground(name, judge.items_per_call, [one.explanation.feature for one in told])
                 control = is_control(work.explainer)
                 if control:
                     told = [one for one in told if one.explanation.feature in few]

@@ -31,8 +31,8 @@ from typing import Any
 
 from torch import Tensor
 
+from autointerp.config import HUMAN, LLMExplainer, PythonExplainer, RunConfig
 from autointerp.config import Dictionary as DictionaryConfig
-from autointerp.config import LLMExplainer, PythonExplainer, RunConfig
 from autointerp.explain.prompt import style
 from autointerp.hashing import content_hash
 from autointerp.llm.models import LLMModel
@@ -95,9 +95,11 @@ def works_of(
     tokens: TokenPlan,
     files: Mapping[str, SparseAutoencoder],
     hooks: Mapping[str, str],
+    labels: Mapping[str, str],
 ) -> tuple[Work, ...]:
-    """All work of a run, in the order of STAGES and, within, of the run file."""
-    made = tuple(_works(config, subject, tokens, files, hooks))
+    """All work of a run, in the order of STAGES and, within, of the run file; `labels` is the hash of what people
+    wrote, by dictionary."""
+    made = tuple(_works(config, subject, tokens, files, hooks, labels))
     return tuple(sorted(made, key=lambda work: STAGES.index(work.stage)))
 
 
@@ -107,6 +109,7 @@ def _works(
     tokens: TokenPlan,
     files: Mapping[str, SparseAutoencoder],
     hooks: Mapping[str, str],
+    labels: Mapping[str, str],
 ) -> Iterator[Work]:
     about = Work("tokens", None, None, _about(config, subject, tokens))
     yield about
@@ -149,6 +152,8 @@ def _works(
             control = Work("explain", name, shuffled_of(entry_.name), {BUILDS_ON: {"explain": asked.key}})
             explained |= {work.explainer: work for work in (asked, control) if work.explainer is not None}
             yield from (asked, control)
+        if config.explain.human:
+            explained[HUMAN] = Work("explain", name, HUMAN, {"labels": labels.get(name)})  # not a run's work
         judged = list(_judged(config, name, explained))
         yield from judged
         floors = {work.explainer: work.key for work in judged if is_control(work.explainer)}
@@ -190,7 +195,8 @@ def _judged(config: RunConfig, dictionary: str, explained: Mapping[str, Work]) -
     embedded = config.explain.embedded if judge.embedded or not asking else []
     controls = [*map(shuffled_of, asking), *(["shuffled"] if embedded else []), *JUDGED_ALWAYS]
     settings = judge.model_dump(mode="json", include=set(type(judge).model_fields) - set(LLMModel.model_fields))
-    for explainer in [*asking, *embedded, *controls]:
+    human = [HUMAN] if config.explain.human else []
+    for explainer in [*asking, *human, *embedded, *controls]:
         source = explained[CONTROLS if explainer in MEMBERS[CONTROLS] else explainer]
         how = settings if is_control(explainer) else {k: v for k, v in settings.items() if k != "controls"}
         yield Work(

@@ -351,7 +351,7 @@ def test_a_subset_of_features_has_the_rows_of_the_whole(
 # --- what is scored ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scorers", [["simulation"], ["detection"], []], ids=str)
+@pytest.mark.parametrize("scorers", [["simulation"], ["detection"], ["fuzzing", "logits"], []], ids=str)
 def test_only_what_is_asked_for_is_scored(
     scorers: list[str], configured: Callable[..., Any], dictionaries: list[dict[str, Any]], whole: Path
 ) -> None:
@@ -364,15 +364,17 @@ def test_only_what_is_asked_for_is_scored(
     sql = "SELECT feature, metric, design, scorer, value FROM scores WHERE dictionary = 'sae' AND explainer = 'lexical'"
     found = query(store, sql + " ORDER BY ALL")
     expected = [
-        row for row in query(whole, sql + " ORDER BY ALL") if row["design"] == "census" or row["scorer"] in scorers
+        row
+        for row in query(whole, sql + " ORDER BY ALL")
+        if row["design"] == "census" or row["scorer"].split(":")[0] in scorers
     ]
     assert found == expected
-    assert {row["scorer"] for row in found if row["design"] == "sample"} == set(scorers)
+    assert {row["scorer"].split(":")[0] for row in found if row["design"] == "sample"} == set(scorers)
     counts = {
         table: query(store, f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in ("simulations", "judgements")
     }
     assert (counts["simulations"] > 0) == ("simulation" in scorers)
-    assert (counts["judgements"] > 0) == ("detection" in scorers)
+    assert (counts["judgements"] > 0) == bool({"detection", "fuzzing"} & set(scorers))
 
 
 def test_the_features_to_be_scored_are_named_by_number(

@@ -292,6 +292,32 @@ def test_an_explainer_of_ones_own_is_judged_like_any_other(
             run(parse_run(configured({"python": wrong})), reporter=QUIET)
 
 
+def test_a_persons_label_is_judged_like_any_other(
+    store: Path, configured: Callable[..., Any], llm: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sampled = {row["feature"] for row in rows(store, "SELECT feature FROM score_table WHERE explainer = $e", e=LUNA)}
+    alive = [row["feature"] for row in rows(store, "SELECT feature FROM features WHERE status = 'alive'")]
+    inside, outside = (next(f for f in alive if (f in sampled) == wanted) for wanted in (True, False))
+    main(["label", str(store), f"mlp-1k/{inside}", 'Fires on "self".'])
+    run(parse_run(configured("human")), reporter=QUIET, open_client=lambda *_: llm)
+    check(store)
+    sql = "SELECT DISTINCT feature, scorer FROM score_table WHERE explainer = 'human'"
+    assert {row["feature"] for row in rows(store, sql)} == {inside}
+    assert len(rows(store, sql)) == 4
+    main(["label", str(store), f"mlp-1k/{outside}", "Fires on names."])  # not in the sample: judged all the same
+    run(parse_run(configured("human")), reporter=QUIET, open_client=lambda *_: llm)
+    assert {row["feature"] for row in rows(store, sql)} == {inside, outside}
+    said = rows(
+        store, "SELECT text, triggers FROM explanations WHERE explainer = 'human' ORDER BY feature = $f DESC", f=inside
+    )
+    assert said[0] == {"text": 'Fires on "self".', "triggers": ["self"]}
+    for feature, text in ((inside, "again"), (99_999, "x"), (inside, " ")):
+        with pytest.raises(SystemExit) as stopped:
+            main(["label", str(store), f"mlp-1k/{feature}", text])
+        assert stopped.value.code == 2
+    capsys.readouterr()
+
+
 def test_at_the_budgets_end_the_work_is_not_done(store: Path, configured: Callable[..., Any]) -> None:
     asked = []
 
