@@ -6,6 +6,7 @@ Texts are as stored; whoever shows them makes them safe (`text.visible`, or the 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,7 +186,7 @@ def load_card(
         planted_label=row["planted_label"],
         histogram_log=tuple(measured[0]["histogram_log"]) if measured else (),
         position_shares=_position_shares(measured[0]) if measured else (),
-        diagnostics=_diagnostics(measured[0]) if measured and measured[0]["alone"] is not None else None,
+        diagnostics=_diagnostics(store, measured[0]) if measured and measured[0]["alone"] is not None else None,
         neighbours=tuple(Neighbour(*row.values()) for row in store.rows(_NEIGHBOURS, **key)),
         match=match,
         explanations=_explanations(store, key),
@@ -218,12 +219,10 @@ LIMIT 1
 _MEASURED = """
 SELECT s.histogram_log, s.position_histogram, p.position_histogram AS position_tokens, d.alone[:$alone] AS alone,
        d.alone_correlation, d.alone_status, d.neuron_hook, d.neuron, d.neuron_correlation, d.neuron_status,
-       d.n_firing, d.density_cluster,
-       (SELECT list(v.text ORDER BY list_position(t.tokens, v.token))
-        FROM feature_tokens t JOIN vocab v ON list_contains(t.tokens[:$alone], v.token)
-        WHERE t.dictionary = $dictionary AND t.feature = $feature) AS heaviest
+       d.n_firing, d.density_cluster, t.tokens[:$alone] AS heaviest
 FROM feature_splits s JOIN token_splits p USING (split)
 LEFT JOIN (FROM feature_diagnostics WHERE dictionary = $dictionary AND feature = $feature) d USING (dictionary, feature)
+LEFT JOIN (FROM feature_tokens WHERE dictionary = $dictionary AND feature = $feature) t USING (dictionary, feature)
 WHERE s.dictionary = $dictionary AND s.feature = $feature AND s.split = 'explain'
 """
 
@@ -290,9 +289,12 @@ def _position_shares(row: dict[str, Any]) -> tuple[float, ...]:
     return tuple(n / of if of else math.nan for n, of in counted)
 
 
-def _diagnostics(row: dict[str, Any]) -> Diagnostics:
+def _diagnostics(store: Queryable, row: dict[str, Any]) -> Diagnostics:
+    known = _texts(store, row["heaviest"] or [])
     return Diagnostics(
-        alone=tuple(zip(row["heaviest"] or (), row["alone"], strict=True)),
+        alone=tuple(
+            zip((known.get(token, f"<{token}>") for token in row["heaviest"] or ()), row["alone"], strict=True)
+        ),
         **{name: row[name] for name in Diagnostics.__dataclass_fields__ if name != "alone"},
     )
 
@@ -312,11 +314,15 @@ def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLin
     return tuple(sorted(lines, key=lambda line: explainer_order(line.explainer)))
 
 
+def _texts(store: Queryable, tokens: Iterable[int]) -> dict[int, str]:
+    """The text of tokens by id."""
+    rows = store.rows("SELECT token, text FROM vocab WHERE token IN (SELECT unnest($tokens))", tokens=sorted(tokens))
+    return {row["token"]: row["text"] for row in rows}
+
+
 def _exemplars(store: Queryable, key: dict[str, Any], top: int, each: int, quantiles: bool) -> tuple[Exemplar, ...]:
     rows = store.rows(_EXEMPLARS, around=AROUND, top=top, each=each, quantiles=quantiles, **key)
-    wanted = sorted({token for row in rows for token in [*row["before"], *row["tokens"], *row["after"]]})
-    vocab = store.rows("SELECT token, text FROM vocab WHERE token IN (SELECT unnest($tokens))", tokens=wanted)
-    known: dict[int, str] = {row["token"]: row["text"] for row in vocab}
+    known = _texts(store, {token for row in rows for token in [*row["before"], *row["tokens"], *row["after"]]})
 
     def text(token: int) -> str:
         return known.get(token, f"<{token}>")
