@@ -55,6 +55,14 @@ def tiny_subject(tiny_model: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
+def plain_model(tiny_model: Path) -> Any:
+    """The same model as Hugging Face loads it: a bridge's own copy remembers the size of the last batch."""
+    from transformers import GPT2LMHeadModel
+
+    return GPT2LMHeadModel.from_pretrained(tiny_model).eval()
+
+
+@pytest.fixture(scope="session")
 def token_array() -> np.ndarray:
     """[90, CONTEXT] ids with a skewed frequency, BOS first, the special id 1 strewn in."""
     rng = np.random.default_rng(0)

@@ -52,9 +52,9 @@ def dictionaries(
 
 
 @pytest.fixture(scope="session")
-def dense(tiny_subject: Any, token_file: TokenFile, dictionaries: dict[str, Selected]) -> dict[str, np.ndarray]:
+def dense(plain_model: Any, token_file: TokenFile, dictionaries: dict[str, Selected]) -> dict[str, np.ndarray]:
     """The slow, obvious twin: every activation of every dictionary, [C, L, F], straight from Hugging Face's model."""
-    model = tiny_subject.bridge.original_model
+    model = plain_model
     ids = torch.from_numpy(np.asarray(token_file.tokens).astype(np.int64))
     neurons: dict[int, torch.Tensor] = {}
     handle = model.transformer.h[2].mlp.act.register_forward_hook(lambda *a: neurons.__setitem__(2, a[2]))

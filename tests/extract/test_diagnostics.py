@@ -36,9 +36,9 @@ def taken(
 
 
 @pytest.fixture(scope="module")
-def model(tiny_subject: Any) -> Any:
+def model(plain_model: Any) -> Any:
     """Hugging Face's model: token ids [n, L] -> what the hooks of the tests hold, [n, L, d] by name."""
-    hf_model = tiny_subject.bridge.original_model
+    hf_model = plain_model
 
     def run(ids: torch.Tensor) -> dict[str, np.ndarray]:
         neurons: dict[int, torch.Tensor] = {}

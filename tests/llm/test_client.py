@@ -8,6 +8,7 @@ import functools
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -389,6 +390,15 @@ def test_without_asynchronous_code(server: Any, log: Any, make_asks: Make) -> No
     assert seen[-1] == (60, 0)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises, also in a process that was told to ignore it, as the workers of a parallel test run are."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_consumer_keeps_what_was_paid(server: Any, log: Any, make_asks: Make) -> None:
     server.set(latency_s=0.05)
     timer = threading.Timer(0.5, _thread.interrupt_main)

@@ -16,6 +16,7 @@ from autointerp.config import RunConfig, parse_run
 from autointerp.errors import StoreError
 from autointerp.pipeline import run, stages
 from autointerp.pipeline.changes import Found
+from autointerp.pipeline.ground import lay_ground, read_corpus
 from autointerp.pipeline.plan import plan_of, render_plan
 from autointerp.pipeline.prepare import choose_scored, prepare
 from autointerp.pipeline.score_stage import score_dictionary
@@ -118,7 +119,7 @@ def say(config: RunConfig) -> list[str]:
 
 PROGRESS = (
     "subject and dictionaries", "tokens", "pass 1", "logit effects", "explaining", "pass 2", "scoring", "means",
-    "comparing", "baselines",
+    "comparing", "baselines", "diagnostics",
 )  # fmt: skip
 
 
@@ -139,9 +140,9 @@ class Computed:
             self.counted |= {name: list(explainers[name]) for name in dictionaries}
             return run_census(store, subject, tokens, dictionaries, explainers, *rest)
 
-        def scored(store: Any, dictionary: str, explainers: Any, *rest: Any) -> Any:
-            self.scored[dictionary] = list(explainers)
-            return score(store, dictionary, explainers, *rest)
+        def scored(store: Any, ground: Any, explainers: Any, *rest: Any) -> Any:
+            self.scored[ground.dictionary] = list(explainers)
+            return score(store, ground, explainers, *rest)
 
         monkeypatch.setattr(stages, "make_job", job)
         monkeypatch.setattr(stages, "run_census", census)
@@ -173,8 +174,8 @@ def test_added_one_after_the_other_or_all_at_once(
     again = ["shuffled", "constant", "generic", "lexical", "token_lookup"]
     assert computed.scored == computed.counted | {"sae": again, "mlp": again}
     assert lines == [
-        "kept: 26 of 78 pieces of work, on sae, topk, mlp",
-        "new dictionaries: extract, effects, explain, census, score, means of neurons, random",
+        "kept: 29 of 83 pieces of work, on sae, topk, mlp",
+        "new dictionaries: extract, effects, diagnostics, explain, census, score, means of neurons, random",
         "new explainer lexical: explain, census, score, means of sae, topk, mlp; compare",
         "score.features.sample 3 -> 8: score of sae, mlp",
         "score.bootstrap 120 -> 100: means of sae, mlp; compare",
@@ -201,7 +202,7 @@ def test_another_bootstrap_keeps_the_scores_and_can_be_taken_back(
     store = before_config.store_path
     before, rows = views(store), rows_of(store)
     assert say(changed) == [
-        "kept: 61 of 78 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 66 of 83 pieces of work, on sae, topk, neurons, random, mlp",
         "score.bootstrap 100 -> 120: means of 5 dictionaries",
         "score.bootstrap 100 -> 120, score.margin 0.02 -> 0.03: compare",
     ]
@@ -228,7 +229,7 @@ def test_a_smaller_sample_is_what_is_shown(copied: str, configured: Callable[...
     sql = "SELECT DISTINCT dictionary, feature FROM score_table WHERE design = 'sample' AND metric = 'pearson_framed'"
     many, simulated = query(store, sql), query(store, "SELECT count(*) AS n FROM simulations")
     assert say(configured(copied, score={"features": {"sample": 5}})) == [
-        "kept: 46 of 78 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 51 of 83 pieces of work, on sae, topk, neurons, random, mlp",
         "score.features.sample 8 -> 5: score of 5 dictionaries",
         "after that again: means of 5 dictionaries; compare",
     ]
@@ -287,7 +288,7 @@ def test_a_baseline_that_is_fitted_otherwise_the_second_time_is_refused(
 def test_a_dry_run_says_what_a_change_does(copied: str, configured: Callable[..., RunConfig]) -> None:
     text = render_plan(plan_of(configured(copied, score={"bootstrap": 200})))
     assert "score.bootstrap 100 -> 200: means of 5 dictionaries; compare" in text
-    assert "score 15/15, means 0/15, compare 0/2" in text
+    assert "score 15/15, judge 0/0, means 0/15, compare 0/2" in text
     assert "kept" not in render_plan(plan_of(configured(copied)))
 
 
@@ -300,7 +301,7 @@ def test_each_key_of_the_run_file_decides_its_own_work(
     prepared = prepare(configured("keys"))
 
     def works(config: RunConfig) -> dict[Any, str]:
-        found = works_of(config, prepared.subject, prepared.tokens, prepared.files, prepared.hooks)
+        found = works_of(config, prepared.subject, prepared.tokens, prepared.files, prepared.hooks, {})
         return {work.what: work.key for work in found}
 
     def changed(**change: Any) -> set[tuple[str, str | None, str | None]]:
@@ -315,7 +316,7 @@ def test_each_key_of_the_run_file_decides_its_own_work(
     assert {stage for stage, _, _ in changed(score={"scorers": ["simulation"]})} == {"score", "means", "compare"}
     assert {stage for stage, _, _ in changed(score={"bootstrap": 300})} == {"means", "compare"}
     assert {stage for stage, _, _ in changed(score={"margin": 0.3})} == {"compare"}
-    assert changed(score={"scorers": ["detection", "simulation"]}) == set()
+    assert changed(score={"scorers": ["logits", "fuzzing", "detection", "simulation"]}) == set()
     entries = [entry | ({"features": "0:40"} if name == "random" else {}) for name, entry in dictionaries.items()]
     assert {name for _, name, _ in changed(dictionary=entries)} == {"random", None}
     assert changed(explainers="token_lookup lexical") == set()
@@ -346,7 +347,8 @@ def test_a_sample_read_back_is_the_one_that_was_scored(together: Path, configure
     sample = choose_scored(prepared.config.score.features, np.arange(48), 48, 0, "sae")
     with open_reader(together) as reader:
         assert Found(prepared, reader).goes_on
-        for one in score_dictionary(reader, "sae", ["lexical", "generic"], ["simulation"], sample, tokens, 0):
+        ground = lay_ground(reader, read_corpus(reader, tokens, 0), "sae", sample, ["simulation"])
+        for one in score_dictionary(reader, ground, ["lexical", "generic"], ["simulation"]):
             features, blocks, alarms = read_sample(reader, "sae", one.explainer, sample.tolist())
             made = sample_moments(list(one.simulated.values()))
             framed = frame_moments(made.moments, made.classes)
