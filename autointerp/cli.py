@@ -14,9 +14,9 @@ import click
 
 from autointerp import __version__
 from autointerp.cli_read import COMMANDS
-from autointerp.errors import AutointerpError
+from autointerp.errors import AutointerpError, Waiting
 
-STAGE_NAMES = ("tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "means", "compare")
+STAGE_NAMES = ("tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "judge", "means", "compare")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,18 +49,35 @@ def demo(store: str) -> None:
 @click.option("--stage", "until", type=click.Choice(STAGE_NAMES), default="compare", help="Stop after this stage.")
 @click.option("--dry-run", is_flag=True, help="Check everything, say what is left to do and what it costs, and stop.")
 @click.option("--max-usd", type=float, default=None, help="Stop before spending more than this.")
-def run(run_file: str, store: str | None, until: str, dry_run: bool, max_usd: float | None) -> None:
+@click.option("--batch", is_flag=True, help="Ask through the providers' batch APIs; the same command again collects.")
+@click.option("--batch-out", type=click.Path(path_type=Path), metavar="DIR", help="Write requests as JSONL; no key.")
+@click.option("--batch-in", type=click.Path(path_type=Path), metavar="DIR", help="Read replies from JSONL; no key.")
+@click.option("--refresh", is_flag=True, help="For what is left to do: ask anew, whatever was answered before.")
+def run(
+    run_file: str, store: str | None, until: str, dry_run: bool, max_usd: float | None, batch: bool,
+    batch_out: Path | None, batch_in: Path | None, refresh: bool,
+) -> None:  # fmt: skip
     """All stages of a run file. Run it again to resume; what is done is not done again.
 
-    Example:  autointerp run runs/demo.toml --store demo.duckdb
+    Questions to LLMs are sent one by one, as batches (--batch), or as files that you have answered (--batch-out, then
+    --batch-in). Explanations are asked for before judgements of them: each command goes as far as there are replies,
+    says what it waits for and exits with status 0.
+
+    \b
+    Examples:
+      autointerp run runs/demo.toml --store demo.duckdb
+      autointerp run mine.toml --batch-out questions/
     """
     from autointerp.config import load_run
+    from autointerp.pipeline.travel import Travel
     from autointerp.resources import run_path
 
+    travel = Travel(batch, batch_out, batch_in, refresh)
     config = load_run(run_path(run_file), store=store)
     if max_usd is not None:
         config = config.model_copy(update={"budget": config.budget.model_copy(update={"max_usd": max_usd})})
     if dry_run:
+        travel.check(config)
         from autointerp.pipeline.plan import plan_of, render_plan
 
         click.echo(render_plan(plan_of(config)))
@@ -68,7 +85,7 @@ def run(run_file: str, store: str | None, until: str, dry_run: bool, max_usd: fl
     from autointerp.demo import next_steps
     from autointerp.pipeline import run as run_pipeline
 
-    path = run_pipeline(config, until=until)
+    path = run_pipeline(config, until=until, travel=travel)
     click.echo(next_steps(path))
 
 
@@ -152,6 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader of our output has gone
         sys.exit(0)
+    except Waiting as waiting:
+        click.echo(str(waiting))
     except AutointerpError as error:
         if "--debug" in words:
             raise

@@ -3,6 +3,7 @@
     AutointerpError            the work failed                       exit status 1
     ├── ProviderError          an LLM's server ended the run: bad key, no credit, a wrong request, an outage
     ├── OverBudget             max_usd is reached; everything is kept
+    ├── Waiting                replies are on their way; no error    exit status 0
     └── UserError              wrong use or bad input                exit status 2
         ├── ConfigError        the run file
         ├── InputError         a text, a token array, a model, a dictionary
@@ -30,6 +31,12 @@ class ProviderError(AutointerpError):
 
 class OverBudget(AutointerpError):
     """The next call could pass max_usd; what was answered is kept."""
+
+
+class Waiting(AutointerpError):
+    """What is left of a run needs replies that are not there yet; the message says where they are waited for."""
+
+    exit_status = 0
 
 
 class UserError(AutointerpError):

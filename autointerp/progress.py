@@ -42,6 +42,8 @@ class Reporter:
     def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
         self.console = console or Console(stderr=True)
         self.quiet = quiet
+        self.note = ""
+        """Shown beside the stage under way: what it has cost so far."""
 
     def say(self, line: str) -> None:
         """A plain line."""
@@ -52,6 +54,7 @@ class Reporter:
     def stage(self, title: str, total: int | None, unit: str, done: int = 0) -> Iterator[Advance]:
         """A piece of work of `total` units, `done` of them by an earlier process; the yielded function is told how
         many more are done."""
+        self.note = ""
         if self.quiet:
             yield lambda _: None
         elif self.console.is_terminal:
@@ -65,7 +68,7 @@ class Reporter:
     def _bar(self, title: str, total: int | None, unit: str, before: int) -> Iterator[Advance]:
         columns = (
             TextColumn("{task.description:<34}"), BarColumn(bar_width=24), _Percent(),
-            _Rate(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+            _Rate(), _Note(self), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         )  # fmt: skip
         with Progress(*columns, console=self.console) as bars:
             task = bars.add_task(title, total=total, completed=before, unit=unit, before=before)
@@ -86,12 +89,27 @@ class Reporter:
                 last = now
                 rate = (done - before) / (now - begun)
                 left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
-                self.say(f"  {title}: {done:,} {unit}, {_rate(rate, unit)}{left}")
+                self.say(f"  {title}: {done:,} {unit}, {_rate(rate, unit)}{left}{self._noted}")
 
         yield advance
         taken = time.monotonic() - begun
         rate = f", {_rate((done - before) / taken, unit)}" if done > before and taken > 0.5 else ""
-        self.say(f"{title}: {done:,} {unit} in {taken:.1f} s{rate}" if done else f"{title}: {taken:.1f} s")
+        self.say(f"{title}: {done:,} {unit} in {taken:.1f} s{rate}{self._noted}" if done else f"{title}: {taken:.1f} s")
+
+    @property
+    def _noted(self) -> str:
+        return f", {self.note}" if self.note else ""
+
+
+class _Note(ProgressColumn):
+    """The reporter's note."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__()
+        self._reporter = reporter
+
+    def render(self, task: Task) -> Text:
+        return Text(self._reporter.note, style="yellow")
 
 
 def stderr_reporter() -> Reporter:

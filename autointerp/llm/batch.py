@@ -35,6 +35,7 @@ _OVER = ("completed", "expired", "cancelled", "failed")
 _TRIES = 5
 _TRANSFER_S = 900.0
 _LABEL = "autointerp"
+_COLLECT = "in batches under way: run the same command again to collect them (without --refresh)"
 
 
 class BatchCourier:
@@ -66,7 +67,10 @@ class BatchCourier:
                 await self._collect(batch, line.connect())
         self._replies = ReplyFiles(self._spool)
         self._out = self._book.custom_ids([one.file for one in self._book.batches() if one.status == "submitted"])
-        self._files = RequestFiles(self._spool / "requests", limits=self._limits)
+        left = self._spool / "requests"
+        for path in left.glob("*.jsonl"):  # written and never entered: we were killed, or a batch before was refused
+            path.unlink()
+        self._files = RequestFiles(left, limits=self._limits)
 
     def reply(self, job: Job) -> Sent | None:
         """What was downloaded."""
@@ -81,11 +85,11 @@ class BatchCourier:
         """Into the next batch, unless it is in one; None where that could pass the budget."""
         assert self._files is not None
         if custom_id(job.key, job.filed + 1) in self._out:
-            return "in a batch; run again to collect it"
+            return _COLLECT
         if not line.budget.take(line.worst(job.request, "batch")):
             return None
         self._files.add(job)
-        return "submitted in a batch; run again to collect it"
+        return _COLLECT
 
     async def end(self, line: Line) -> None:
         """Sends what was taken. Raises ProviderError where a batch is refused."""

@@ -59,7 +59,7 @@ class OutFiles:
     def take(self, job: Job, line: Line) -> str | None:
         """Writes it."""
         self.files.add(job)
-        return f"written to {self.folder}; answer it, then run with --batch-in"
+        return f"written to {self.folder}: answer them, then run with --batch-in {self.folder}"
 
     async def end(self, line: Line) -> None:
         """Gives the files their names."""
@@ -88,7 +88,7 @@ class InFiles:
 
     def take(self, job: Job, line: Line) -> str | None:
         """Nothing is sent."""
-        return f"no reply in {self.folder}"
+        return f"without a reply in {self.folder}: write them with --batch-out"
 
     async def end(self, line: Line) -> None:
         """Nothing to send."""

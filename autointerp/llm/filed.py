@@ -56,8 +56,10 @@ class RequestFiles:
 
     def add(self, job: Job) -> None:
         """Writes one, unless it stands in the folder already."""
-        if custom_id(job.key, job.filed + 1) in self._there:
+        named = custom_id(job.key, job.filed + 1)
+        if named in self._there:
             return
+        self._there.add(named)
         name = "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in job.request.body["model"])
         name = f"{job.request.provider}-{name}{job.request.path.replace('/', '-')}"
         line = request_line(job).encode() + b"\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from autointerp.llm.asks import Answer, Ask
 from autointerp.llm.capabilities import capabilities_of, check_wishes
 from autointerp.llm.client import Session
 from autointerp.llm.models import LLMModel
+from autointerp.llm.shared import Progress
 from autointerp.pipeline.llm_explain_stage import load_explainer, style_of
+from autointerp.pipeline.travel import Travel
 from autointerp.records import Windows
 from autointerp.score.items import Items
 from autointerp.score.judges import judge_asks
@@ -27,10 +29,20 @@ from autointerp.store.writer import StoreWriter
 class RunClient:
     """One session over the store's reply log; `max_usd` counts what earlier runs of this store have spent, too."""
 
-    def __init__(self, store: StoreWriter, config: RunConfig) -> None:
+    def __init__(
+        self,
+        store: StoreWriter,
+        config: RunConfig,
+        travel: Travel = Travel(),  # noqa: B008 - frozen
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        courier = travel.courier(store, config)
         self._log = StoreReplyLog(store)
         spent = sum(row.cost_usd for row in self._log.ledger())
-        self._session = Session(self._log, max_usd=config.budget.max_usd, spent_usd=spent)
+        self._session = Session(
+            self._log, max_usd=config.budget.max_usd, spent_usd=spent, refresh=travel.refresh, courier=courier,
+            on_progress=on_progress,
+        )  # fmt: skip
 
     def answers(self, asks: Iterable[Ask], model: LLMModel) -> Iterator[Answer]:
         """An answer for every ask, as they come."""

@@ -51,6 +51,22 @@ class Asker(Protocol):
         ...
 
 
+@dataclass
+class Unanswered:
+    """Why a piece of work is not whole."""
+
+    over_budget: str = ""
+    waiting: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Where the reply to a request and sample is waited for."""
+
+    def note(self, answer: Answer) -> None:
+        """Only what no reply has come to counts: a failure is an answer."""
+        if answer.status == "over_budget":
+            self.over_budget = answer.reason or "max_usd is reached"
+        elif answer.status == "waiting":
+            self.waiting[answer.request, answer.ask.sample] = answer.reason
+
+
 @dataclass(frozen=True)
 class Told:
     """An explanation as a judge is shown it."""
@@ -80,7 +96,7 @@ class Findings:
     """`lexical`'s lookup on the same windows."""
     failures: list[tuple[int, str, str, str]] = field(default_factory=list)
     """Feature, scorer, status, reason."""
-    over_budget: str = ""
+    unanswered: Unanswered = field(default_factory=Unanswered)
 
 
 def control_features(ground: Ground, n: int) -> Int64:
@@ -215,8 +231,7 @@ class _Asked:
         """Files an answer; the last one of a feature and scorer is read with the others, and all are forgotten."""
         about = answer.ask.about
         key = about["feature"], about["scorer"]
-        if answer.status == "over_budget":
-            self.found.over_budget = answer.reason or "max_usd is reached"
+        self.found.unanswered.note(answer)
         pending = self.pending[key]
         if pending.take(about["part"], answer):
             del self.pending[key]
@@ -248,7 +263,7 @@ def ask_judge(
     for answer in asker.answers(asked.questions(), judge):
         asked.take(answer)
         advance(1)
-    if asked.pending and not found.over_budget:
+    if asked.pending and not found.unanswered.over_budget:
         raise AssertionError(f"{len(asked.pending)} questions were never answered")
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from autointerp.explain.triggers import either, entries_of_triggers, tokens_by_t
 from autointerp.llm.asks import Answer, Ask
 from autointerp.pipeline.explain_stage import REASONS
 from autointerp.pipeline.feature_evidence import read_evidence
-from autointerp.pipeline.judge_stage import Asker, Told
+from autointerp.pipeline.judge_stage import Asker, Told, Unanswered
 from autointerp.pipeline.work import JUDGED_ALWAYS, shuffled_of
 from autointerp.records import Explanation, LookupTable
 from autointerp.store.evidence import read_gram_tables, read_vocab
@@ -54,7 +54,7 @@ class Asked:
     """What an explainer made of a dictionary."""
 
     written: list[Written]
-    over_budget: str = ""
+    unanswered: Unanswered = field(default_factory=Unanswered)
 
 
 def style_of(entry: LLMExplainer) -> Style:
@@ -77,17 +77,16 @@ def ask_explainer(
             yield replace(ask, about={**ask.about, "explainer": entry.name})
 
     found: dict[int, Written] = {}
-    over_budget = ""
+    unanswered = Unanswered()
     for answer in asker.answers(asks(), entry):
         feature = answer.ask.about["feature"]
         found[feature] = _written(entry.name, feature, answer, chosen.version)
-        if answer.status == "over_budget":
-            over_budget = answer.reason or "max_usd is reached"
+        unanswered.note(answer)
         advance(1)
     for feature in status:
         if feature not in fit:
             found[feature] = Written(Explanation(feature, entry.name, "", "dead"), prompt=chosen.version)
-    return Asked([found[feature] for feature in status if feature in found], over_budget)
+    return Asked([found[feature] for feature in status if feature in found], unanswered)
 
 
 def _written(name: str, feature: int, answer: Answer, version: str) -> Written:

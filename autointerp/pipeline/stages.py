@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from autointerp.config import HUMAN, LLMExplainer, RunConfig, load_run
-from autointerp.errors import OverBudget, StoreError
+from autointerp.errors import OverBudget, StoreError, Waiting
 from autointerp.explain.lexical import lexical_lookup
 from autointerp.explain.lookup import entries_of
 from autointerp.extract.effects import logit_effects
 from autointerp.extract.pass_one import Summaries
 from autointerp.extract.passes import Selected
 from autointerp.extract.probe import take_probe
+from autointerp.llm.shared import Progress
 from autointerp.pipeline import explain_stage, extract_stage
 from autointerp.pipeline.baselines import open_dictionaries
 from autointerp.pipeline.census_stage import SCORER, run_census, write_sums, write_truth
@@ -33,14 +35,13 @@ from autointerp.pipeline.diagnostics_stage import diagnose_dictionary, write_dia
 from autointerp.pipeline.ground import Corpus, Ground, lay_ground, read_corpus
 from autointerp.pipeline.judge_stage import (
     Asker,
-    Findings,
+    Unanswered,
     ask_judge,
     control_features,
     findings_scores,
     write_findings,
 )
 from autointerp.pipeline.llm_explain_stage import (
-    Asked,
     ask_explainer,
     read_told,
     run_explainer,
@@ -56,6 +57,7 @@ from autointerp.pipeline.score_stage import (
     write_scores,
 )
 from autointerp.pipeline.sides import Side, judged_sides, read_scores, read_side
+from autointerp.pipeline.travel import Travel
 from autointerp.pipeline.work import (
     BUILDS_ON,
     CONTROLS,
@@ -87,17 +89,21 @@ def run(
     until: str = STAGES[-1],
     reporter: Reporter | None = None,
     open_client: OpenClient | None = None,
+    travel: Travel = Travel(),  # noqa: B008 - frozen
 ) -> Path:
     """Does what is missing of a run and returns the path of its store.
 
-    `open_client` makes what asks LLMs; default: the client of `autointerp.llm`, with the store as its reply log.
+    `open_client` makes what asks LLMs; default: the client of `autointerp.llm`, with the store as its reply log, whose
+    questions go as `travel` says.
 
-    Raises UserError, before anything is written, where the run file or what it names cannot be used.
+    Raises UserError, before anything is written, where the run file or what it names cannot be used; Waiting, when all
+    else is done, where replies are not there yet.
     """
     config = run_file if isinstance(run_file, RunConfig) else load_run(run_file)
     report = reporter or stderr_reporter()
     path = config.store_path
     check_paths(config)
+    travel.check(config)
     if path.exists():  # held by another process, newer, damaged: said before the slow part
         StoreWriter.open(path).close()
     import torch
@@ -123,12 +129,23 @@ def run(
         for line in found.describe():
             report.say(line)
         _sweep(prepared.work_folder, tokens.folder)
-        under_way = _Run(prepared, tokens, store, report, open_client or RunClient)
+        client = open_client or partial(RunClient, travel=travel, on_progress=_spending(report))
+        under_way = _Run(prepared, tokens, store, report, client, travel)
         try:
             under_way.until(until)
         finally:
             under_way.close()
     return path
+
+
+def _spending(report: Reporter) -> Callable[[Progress], None]:
+    """Shows what LLMs have cost so far beside the stage that asks them."""
+
+    def told(progress: Progress) -> None:
+        failed = f", {progress.failed:,} failed" if progress.failed else ""
+        report.note = f"${progress.cost_usd:,.4f}{failed}"
+
+    return told
 
 
 def _rising(advance: Callable[[int], None]) -> Callable[[int], None]:
@@ -156,8 +173,9 @@ class _Run:
     """One run under way."""
 
     def __init__(
-        self, prepared: Prepared, tokens: TokenFile, store: StoreWriter, report: Reporter, open_client: OpenClient
-    ) -> None:
+        self, prepared: Prepared, tokens: TokenFile, store: StoreWriter, report: Reporter, open_client: OpenClient,
+        travel: Travel,
+    ) -> None:  # fmt: skip
         self.prepared, self.tokens, self.store, self.report = prepared, tokens, store, report
         self.config = prepared.config
         self.names = [entry.name for entry in self.config.dictionary]
@@ -165,6 +183,9 @@ class _Run:
         self._corpus: Corpus | None = None
         self._open_client = open_client
         self._client: Asker | None = None
+        self._travel = travel
+        self._waiting: dict[tuple[str, int], str] = {}  # request and sample -> where its reply is waited for
+        self._unexplained: set[tuple[str, str]] = set()  # dictionary and explainer that have to wait
 
     def close(self) -> None:
         if self._client is not None:
@@ -172,9 +193,16 @@ class _Run:
 
     def until(self, last: str) -> None:
         for name in STAGES:
+            if self._waiting and STAGES.index(name) > STAGES.index("judge"):
+                break
             getattr(self, f"_{name}")()
             if name == last:
                 break
+        if self._waiting:
+            places = Counter(self._waiting.values())
+            raise Waiting("; ".join(f"{n:,} {'request' if n == 1 else 'requests'} {at}" for at, n in places.items()))
+        if self._travel.refresh and self._client is None:
+            self.report.say("--refresh: nothing was asked; all that asks LLMs is done")
 
     def _open(self, names: Iterable[str]) -> dict[str, Selected]:
         """These dictionaries, baselines fitted (pass 0 runs where they are not there yet)."""
@@ -400,6 +428,9 @@ class _Run:
         entry = entries.get(work.explainer)
         if entry is None:
             of = next(name for name in entries if shuffled_of(name) == work.explainer)
+            if (name, of) in self._unexplained:
+                self._unexplained.add((name, work.explainer))
+                return
             made = shuffle(self.store, name, of, self.config.seed)
         else:
             with self.report.stage(title, self._n_features([name]), "features") as advance:
@@ -407,7 +438,9 @@ class _Run:
                     made = ask_explainer(self.store, name, entry, self._asker(), advance)
                 else:
                     made = run_explainer(self.store, name, entry, advance)
-        self._refuse_half(made)
+        if not self._whole(made.unanswered):
+            self._unexplained.add((name, work.explainer))
+            return
         with self.store.transaction() as transaction:
             n = write_written(transaction, name, made.written)
             self._done(transaction, work, n, time.monotonic() - begun)
@@ -417,14 +450,17 @@ class _Run:
         """The LLM client of this run; `run` says once where corpus text goes."""
         if self._client is None:
             self._client = self._open_client(self.store, self.config)
-            for server, models in sorted(servers_of(self.config).items()):
+            for server, models in sorted(servers_of(self.config).items()) if self._travel.sends else ():
                 self.report.say(f"text of the corpus is sent to {server} ({', '.join(models)})")
         return self._client
 
-    def _refuse_half(self, made: Asked | Findings) -> None:
-        """Work that the budget cut short is not done; its replies are kept."""
-        if made.over_budget:
-            raise OverBudget(made.over_budget)
+    def _whole(self, unanswered: Unanswered) -> bool:
+        """Whether a piece of work can be done now. Where the budget cut it short, or replies are not there yet, it is
+        not done, and the replies that came are kept."""
+        if unanswered.over_budget:
+            raise OverBudget(unanswered.over_budget)
+        self._waiting |= unanswered.waiting
+        return not unanswered.waiting
 
     def _census(self) -> None:
         missing = self._by_dictionary("census")
@@ -497,6 +533,8 @@ class _Run:
             for work in works:
                 begun = time.monotonic()
                 assert work.explainer is not None
+                if (name, work.explainer) in self._unexplained:
+                    continue
                 told = read_told(self.store, name, work.explainer, texts, lexical)
                 ground = sampled
                 if work.explainer == HUMAN:  # what people chose to label, sampled or not
@@ -512,7 +550,8 @@ class _Run:
                         permuted_on=few, advance=advance,
                         beside={f: entries_of(lexical, f) for f in ground.ready} if beside else None,
                     )  # fmt: skip
-                self._refuse_half(found)
+                if not self._whole(found.unanswered):
+                    continue
                 said = [one.explanation for one in told]
                 scores = findings_scores(ground, said, found, ground.scorers, judge.model)
                 with self.store.transaction() as transaction:

@@ -9,7 +9,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from autointerp.show.layout import Column, sheet
-from autointerp.show.status_data import CallStatus, DictionaryStatus, SplitTokens, StageStatus, StatusPage, load_status
+from autointerp.show.status_data import (
+    BatchStatus,
+    CallStatus,
+    DictionaryStatus,
+    SplitTokens,
+    StageStatus,
+    StatusPage,
+    load_status,
+)
 from autointerp.show.text import safe
 from autointerp.store.query import Queryable
 
@@ -34,7 +42,9 @@ def render_status(page: StatusPage) -> RenderableType:
     if page.splits:
         parts += [Text(), _splits(page.splits)]
     if page.calls:
-        parts += [Text(), _calls(page.calls), Text(f"cost so far ${sum(call.cost_usd for call in page.calls):,.2f}")]
+        parts += [Text(), _calls(page.calls), Text(_cost(page.calls))]
+    if page.batches:
+        parts += [Text(), _batches(page.batches), Text("batches under way: the same run again collects them", "dim")]
     return Group(*parts)
 
 
@@ -94,12 +104,42 @@ def _calls(rows: Sequence[CallStatus]) -> RenderableType:
     return sheet(
         None,
         [
-            Column("model", [row.model for row in rows], key=True),
-            Column("status", [row.status for row in rows]),
+            Column("calls of", [row.kind for row in rows], key=True),
+            Column("model", [row.model for row in rows]),
+            Column("channel", [row.channel for row in rows]),
             Column("calls", [f"{row.n_calls:,}" for row in rows], right=True),
+            Column("failed", [_failed(row.n_failed) for row in rows], right=True),
             Column("tokens in", [f"{row.input_tokens:,}" for row in rows], right=True),
+            Column("cached", [_count(row.cached_tokens) for row in rows], right=True),
             Column("tokens out", [f"{row.output_tokens:,}" for row in rows], right=True),
-            Column("cost", [f"${row.cost_usd:,.2f}" for row in rows], right=True),
+            Column("cost", [_usd(row.cost_usd) for row in rows], right=True),
+        ],
+    )
+
+
+def _cost(rows: Sequence[CallStatus]) -> str:
+    """All calls in one line."""
+    n, failed, unknown = (sum(getattr(row, name) for row in rows) for name in ("n_calls", "n_failed", "n_unknown"))
+    read, cached = sum(row.input_tokens for row in rows), sum(row.cached_tokens for row in rows)
+    parts = [f"cost so far {_usd(sum(row.cost_usd for row in rows))}", f"{n:,} calls", f"{failed:,} failed"]
+    parts += [f"{cached / read:.0%} of the tokens in from the cache"] if read else []
+    parts += [f"the cost of {unknown:,} is not known"] if unknown else []
+    return ", ".join(parts)
+
+
+def _usd(cost: float) -> str:
+    return f"${cost:,.2f}" if cost >= 0.1 or not cost else f"${cost:,.4f}"
+
+
+def _batches(rows: Sequence[BatchStatus]) -> RenderableType:
+    return sheet(
+        None,
+        [
+            Column("batch", [row.batch or "(sent or not, not known)" for row in rows], key=True),
+            Column("provider", [row.provider for row in rows]),
+            Column("model", [row.model for row in rows]),
+            Column("requests", [f"{row.n_requests:,}" for row in rows], right=True),
+            Column("since (UTC)", [f"{row.since:%Y-%m-%d %H:%M}" for row in rows]),
         ],
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from autointerp.store.query import Queryable
 
-STAGES = ("tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "means", "compare")
+STAGES = ("tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "judge", "means", "compare")
 """In the order in which they run."""
 
 
@@ -59,14 +60,36 @@ class DictionaryStatus:
 
 @dataclass(frozen=True)
 class CallStatus:
-    """LLM calls of one model and status, and what they cost."""
+    """LLM calls of one kind, model and channel, and what they cost."""
 
+    kind: str
+    """explain | simulate | detect | fuzz | logits"""
     model: str
-    status: str
+    channel: str
+    """live | batch | offline"""
     n_calls: int
+    """Attempts, those that failed among them."""
+    n_failed: int
     input_tokens: int
+    cached_tokens: int
+    """Of the input tokens, those read from the provider's cache."""
     output_tokens: int
     cost_usd: float
+    n_unknown: int
+    """Calls whose cost is not known."""
+
+
+@dataclass(frozen=True)
+class BatchStatus:
+    """A batch whose replies are not there yet."""
+
+    provider: str
+    model: str
+    batch: str
+    """The provider's id; empty where it is not known whether it was sent."""
+    n_requests: int
+    since: datetime
+    """UTC."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +104,7 @@ class StatusPage:
     splits: tuple[SplitTokens, ...]
     dictionaries: tuple[DictionaryStatus, ...]
     calls: tuple[CallStatus, ...]
+    batches: tuple[BatchStatus, ...]
     pass_one: tuple[int, int] | None
     """Tokens done at the checkpoint of an unfinished pass 1, of how many; None where there is no checkpoint."""
 
@@ -95,6 +119,8 @@ def load_status(store: Queryable, path: Path) -> StatusPage:
     failed = {row["stage"]: row["n"] for row in store.rows("SELECT stage, count(*) AS n FROM failures GROUP BY stage")}
     stages = []
     for stage in dict.fromkeys([*STAGES, *done, *failed]):
+        if stage == "judge" and not {"judge"} & {*planned, *done, *failed}:
+            continue  # there is none in the run file
         mine = planned.get(stage, {None: False})
         stages.append(
             StageStatus(
@@ -116,6 +142,7 @@ def load_status(store: Queryable, path: Path) -> StatusPage:
         splits=tuple(SplitTokens(**row) for row in store.rows(_SPLITS)),
         dictionaries=tuple(DictionaryStatus(**row) for row in store.rows(_DICTIONARIES)),
         calls=tuple(CallStatus(**row) for row in store.rows(_CALLS)),
+        batches=tuple(BatchStatus(**row) for row in store.rows(_BATCHES)),
         pass_one=_checkpoint(Path(f"{path}.work")),
     )
 
@@ -156,7 +183,14 @@ FROM dictionaries d LEFT JOIN counted c USING (dictionary) ORDER BY d.rowid
 """
 
 _CALLS = """
-SELECT model, status, count(*) AS n_calls, coalesce(sum(input_tokens), 0)::BIGINT AS input_tokens,
-       coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens, coalesce(sum(cost_usd), 0) AS cost_usd
-FROM llm_calls GROUP BY model, status ORDER BY model, status
+SELECT kind, model, channel, attempts AS n_calls, attempts - ok AS n_failed, input_tokens,
+       cache_read_tokens AS cached_tokens, output_tokens, cost_usd,
+       CASE channel WHEN 'offline' THEN 0 ELSE cost_unknown END AS n_unknown
+FROM llm_costs
+"""
+
+_BATCHES = """
+WITH latest AS (SELECT file, arg_max(llm_batches, since) AS b, min(since) AS since FROM llm_batches GROUP BY file)
+SELECT b.provider, b.model, b.batch, b.n_requests, since FROM latest
+WHERE b.status IN ('submitting', 'submitted') ORDER BY since, file
 """

@@ -32,7 +32,7 @@ FAULTY = "FAULTY"  # stands in every text of a faulted reply that could be mista
 settings: dict[str, Any] = {
     "seed": 0, "faults": [], "share": 0.0, "latency_s": 0.0, "slow_s": 0.0, "always": None, "rpm": None,
     "logprobs": True, "schema": True, "shuffle_echo": False, "key": None, "answer": None, "extra_text": 0,
-    "batches_end": True, "cut_downloads": False,
+    "batches_end": True, "by_content": False, "cut_downloads": False,
 }  # fmt: skip
 count: dict[str, Any] = {}
 seen: Counter[str] = Counter()
@@ -240,13 +240,20 @@ def written(schema: dict[str, Any] | None, fault: str | None, name: str) -> str:
     return spoilt(value, fault) if fault in USELESS else json.dumps(value)
 
 
+def asked(body: dict[str, Any], name: str) -> str:
+    """What decides the answer: with `by_content` the question alone, however it came."""
+    if not settings["by_content"]:
+        return name
+    return hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
 def prefix_tokens(text: str) -> int:
     return len(text) // 4
 
 
 def messages(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, tuple[int, int, int, int]]:
     schema = body.get("output_config", {}).get("format", {}).get("schema")
-    text = written(schema, fault, name)
+    text = written(schema, fault, asked(body, name))
     system = body.get("system", [])
     cached = sum(prefix_tokens(block["text"]) for block in system if "cache_control" in block)
     plain = sum(prefix_tokens(block["text"]) for block in system if "cache_control" not in block)
@@ -279,7 +286,7 @@ warm: set[Any] = set()
 def chat(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, tuple[int, int, int, int]]:
     wanted = body.get("response_format") or {}
     schema = wanted.get("json_schema", {}).get("schema") or wanted.get("schema")
-    text = written(schema, fault, name)
+    text = written(schema, fault, asked(body, name))
     finish, refusal = "stop", None
     if fault == "refusal":
         refusal, text = "I cannot help with that.", None

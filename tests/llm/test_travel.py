@@ -1,0 +1,235 @@
+"""`autointerp run` whose questions travel in files and in batches: the same rows as when they are sent one by one."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autointerp.cli import main
+from autointerp.config import load_run
+from autointerp.llm.asks import Ask
+from autointerp.pipeline import run
+from autointerp.progress import Reporter
+from autointerp.store.reader import open_reader
+from autointerp.store.verify import verify
+
+ROWS = {
+    "explanations": "dictionary, feature, explainer, text, status, donor, promotes, triggers",
+    "score_table": "*", "dictionary_summary": "*", "comparison_table": "*",
+    "simulations": "* EXCLUDE (run)", "judgements": "* EXCLUDE (run)", "token_judgements": "* EXCLUDE (run)",
+    "failures": "*",
+}  # fmt: skip
+COMMON = """
+name = "travel"
+[subject]
+model = "bundled:subject"
+device = "cpu"
+[tokens]
+source = "bundled:corpus"
+n_tokens = 8000
+allow_fewer = true
+[[dictionary]]
+name = "mlp-1k"
+path = "bundled:mlp-1k"
+features = "0:5"
+[evidence]
+score_windows = 64
+"""
+
+
+def scripted() -> Any:
+    spec = importlib.util.spec_from_file_location("scripted", Path(__file__).parents[1] / "pipeline" / "scripted.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SCRIPTED = scripted()
+
+
+@pytest.fixture(scope="module")
+def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store to which only what LLMs do is missing."""
+    folder = tmp_path_factory.mktemp("travel")
+    run_file(folder, '["lexical"]', "")
+    run(load_run(folder / "run.toml"), reporter=Reporter(quiet=True))
+    return folder
+
+
+def run_file(folder: Path, explainers: str, judge: str) -> None:
+    score = f"[score]\nfeatures = {{ sample = 4 }}\nbootstrap = 100\n{judge}\n"
+    (folder / "run.toml").write_text(
+        f'store = "{folder}/s.duckdb"\n{COMMON}[explain]\nexplainers = {explainers}\n{score}'
+    )
+
+
+@pytest.fixture
+def make(extracted: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A copy of the store with a run file that asks `base_url`; returns the run file."""
+
+    def made(name: str, base_url: str, more: str = "") -> Path:
+        folder = tmp_path / name
+        shutil.copytree(extracted, folder)
+        model = f'provider = "openai", model = "gpt-6-luna", base_url = "{base_url}"{more}'
+        run_file(folder, f'["lexical", {{ {model} }}]', f"judge = {{ {model}, controls = 2 }}")
+        return folder / "run.toml"
+
+    return made
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def called(*words: Any) -> tuple[int, str, str]:
+        status = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as stopped:
+            status = int(stopped.code or 0)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return called
+
+
+def rows(file: Path) -> dict[str, list[str]]:
+    """All that a run has stored, but for how its replies came."""
+    with open_reader(file.with_name("s.duckdb")) as store:
+        assert not [one for one in verify(store) if not one.ok]
+        return {
+            table: sorted(map(repr, store.rows(f"SELECT {columns} FROM {table}"))) for table, columns in ROWS.items()
+        }
+
+
+def count(file: Path, table: str) -> int:
+    with open_reader(file.with_name("s.duckdb")) as store:
+        return int(store.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"])
+
+
+def answer_all(folder: Path) -> int:
+    """Somebody answers the requests that have no reply yet, in another order."""
+    lines = [json.loads(line) for path in folder.glob("requests-*.jsonl") for line in path.open()]
+    done = {json.loads(line)["custom_id"] for path in folder.glob("replies-*.jsonl") for line in path.open()}
+    new = [line for line in lines if line["custom_id"] not in done]
+    assert len(lines) == len({line["custom_id"] for line in lines})
+    with (folder / f"replies-{len(done)}.jsonl").open("w") as file:
+        for line in reversed(new):
+            body = line["body"]
+            system, prompt = (message["content"] for message in body["messages"])
+            ask = Ask(body["response_format"]["json_schema"]["name"], system, prompt, 1)
+            file.write(json.dumps({"custom_id": line["custom_id"], "text": json.dumps(SCRIPTED.reply_to(ask))}) + "\n")
+    return len(new)
+
+
+def test_files_out_and_in_give_the_rows_of_a_live_run(make: Callable[..., Path], command: Callable[..., Any]) -> None:
+    """Explanations, then judgements; no key, no price, no network."""
+    live, filed = make("live", "http://127.0.0.1:9/v1"), make("filed", "http://127.0.0.1:9/v1")
+    run(load_run(live), reporter=Reporter(quiet=True), open_client=lambda *_: SCRIPTED.ScriptedLLM())
+    folder = filed.with_name("questions")
+    n_before = count(filed, "explanations")
+
+    status, out, err = command("run", filed, "--batch-out", folder)
+    assert (status, "error" in err, "is sent to" in err) == (0, False, False)
+    n = answer_all(folder)
+    assert out == f"{n:,} requests written to {folder}: answer them, then run with --batch-in {folder}\n"
+    assert count(filed, "explanations") == n_before, "what waits is no row"
+    asked = {json.loads(line)["body"]["response_format"]["json_schema"]["name"]
+             for path in folder.glob("requests-*") for line in path.open()}  # fmt: skip
+    assert asked > {"explain"}, "constant and generic are judged at once"
+
+    status, out, _ = command("run", filed, "--batch-in", folder)
+    assert status == 0
+    assert f"requests without a reply in {folder}" in out
+    assert count(filed, "explanations") > n_before
+    status, out, _ = command("run", filed, "--batch-out", folder)
+    assert (status, "written to" in out) == (0, True)
+    assert answer_all(folder) > 0
+    status, out, _ = command("run", filed, "--batch-in", folder)
+    assert (status, "The store:" in out) == (0, True)
+    assert rows(filed) == rows(live)
+    with open_reader(filed.with_name("s.duckdb")) as store:
+        assert {(row["channel"], row["attempts"] - row["ok"]) for row in store.rows("SELECT * FROM llm_costs")} == {
+            ("offline", 0)
+        }
+    _, page, _ = command("status", filed.with_name("s.duckdb"))
+    assert "cost so far $0.00" in page
+    assert "0 failed" in page
+
+
+def test_batches_give_the_rows_of_a_live_run(
+    make: Callable[..., Path], command: Callable[..., Any], server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-key-00")
+    url, priced = f"{server.url}/v1", ", price = { input = 1, output = 10, batch = 0.5 }"
+    server.set(by_content=True)
+    live = make("live", url, priced)
+    status, _, err = command("run", live)
+    assert status == 0
+    assert f"text of the corpus is sent to {url}" in err
+    assert ", $0." in err
+    _, page, _ = command("status", live.with_name("s.duckdb"))
+    assert "50% of the tokens in from the cache" in page
+    n_live = count(live, "llm_calls")
+
+    server.set(by_content=True, batches_end=False)
+    batched = make("batched", url, priced)
+    status, out, _ = command("run", batched, "--batch")
+    assert status == 0
+    assert "requests in batches under way" in out
+    again = command("run", batched, "--batch")
+    assert again[:2] == (0, out)
+    n_batches = server.count()["batches"]
+    assert n_batches == 3  # explanations; constant and generic judged
+    _, page, _ = command("status", batched.with_name("s.duckdb"))
+    assert page.count("batch_") == n_batches
+    assert "sk-not-a-key-00" not in page
+
+    server.change(batches_end=True)
+    for _ in range(6):
+        status, out, _ = command("run", batched, "--batch")
+        assert status == 0
+        if "under way" not in out:
+            break
+    assert "The store:" in out
+    assert rows(batched) == rows(live)
+    assert server.count()["requests"] == 0, "nothing was sent one by one"
+    assert count(batched, "llm_calls") <= n_live
+    _, page, _ = command("status", batched.with_name("s.duckdb"))
+    assert "batches under way" not in page
+    _, _, err = command("run", batched, "--refresh")
+    assert "nothing was asked" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--batch", "--batch-out", "x"), "--batch and --batch-out"),
+        (("--batch-in", "x", "--batch-out", "x"), "--batch-out and --batch-in"),
+        (("--batch-in", "x", "--refresh"), "--refresh asks anew"),
+        (("--batch-in", "no-such-folder"), 'no folder "no-such-folder"'),
+        (("--batch-out", __file__), "is not a folder"),
+        (("--batch",), "has no batch API"),
+        (("--batch", "--dry-run"), "has no batch API"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    make: Callable[..., Path], command: Callable[..., Any], words: tuple[str, ...], message: str
+) -> None:
+    file = make("wrong", "http://127.0.0.1:9/v1", ", capabilities = { batch = false }")
+    status, out, err = command("run", file, *words)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_run_that_asks_no_llm_says_so(extracted: Path, command: Callable[..., Any]) -> None:
+    status, _, err = command("run", extracted / "run.toml", "--batch-out", extracted / "q")
+    assert (status, "asks no LLM" in err) == (2, True)
+    assert not (extracted / "q").exists()
