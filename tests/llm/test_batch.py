@@ -122,3 +122,23 @@ def test_a_batch_keeps_to_the_budget(server: Any, batch: Callable[..., Counter[s
     assert found["waiting"] > 0
     assert found["over_budget"] > 0
     assert server.count()["billed"] == found["waiting"]
+
+
+def test_what_was_written_and_never_entered_is_sent(
+    server: Any, batch: Callable[..., Counter[str]], make_asks: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after its requests were written, before the store knew of the batch."""
+
+    def killed(*_: Any) -> None:
+        raise KeyError("killed")
+
+    model = server.model("openai")
+    with monkeypatch.context() as patched:
+        patched.setattr(StoreBatches, "enter", killed)
+        patched.setattr(BatchCourier, "_request_file", killed)
+        with pytest.raises(KeyError):
+            batch(make_asks(5), model)
+    assert list((tmp_path / "spool" / "requests").glob("*.jsonl"))
+    assert batch(make_asks(5), model) == {"waiting": 5}
+    assert batch(make_asks(5), model) == {"ok": 5}
+    assert server.count()["billed"] == 5

@@ -110,3 +110,12 @@ def test_one_model_and_endpoint_a_file_under_the_limits(log: Any, ask: Run, make
 def test_a_folder_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match="no folder"):
         InFiles(Path("nowhere"))
+
+
+def test_a_request_asked_twice_is_written_once_however_far_apart(
+    log: Any, ask: Run, make_asks: Make, tmp_path: Path
+) -> None:
+    asks = [*make_asks(300), *make_asks(300)]  # further apart than asks are looked up at a time
+    courier = OutFiles(tmp_path / "b")
+    assert statuses(ask(asks, HOSTED["openai"], courier=courier)) == {"waiting": 600}
+    assert len(requests_in(tmp_path / "b")) == 300
