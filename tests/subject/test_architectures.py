@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from autointerp.errors import InputError
-from autointerp.extract.effects import logit_effects
+from autointerp.extract.effects import TOP, logit_effects
 from autointerp.subject.dictionary import Units
 from autointerp.subject.model import Subject, load_subject
 from autointerp.subject.rerandomise import rerandomise
@@ -186,7 +186,9 @@ def test_logit_effects_go_through_the_models_own_modules(hook: str, family: str,
         effect = plain.get_output_embeddings()(without_division(final, written))[:, 3:]
     effect = effect - effect.median(dim=1, keepdim=True).values
     for promoted, sign in (("promoted", 1), ("suppressed", -1)):
-        best = (sign * effect).topk(10, dim=1)
+        kept = found.token[promoted].shape[1]
+        assert kept == min(TOP[promoted], 58)
+        best = (sign * effect).topk(kept, dim=1)
         np.testing.assert_array_equal(found.token[promoted], best.indices.numpy() + 3)
         np.testing.assert_allclose(found.effect[promoted], sign * best.values.numpy(), rtol=1e-3, atol=1e-3)
 
