@@ -75,7 +75,7 @@ def write_source(kind: str, folder: Path, n_documents: int) -> str:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_memory_does_not_grow_with_the_source(tmp_path: Path) -> None:
-    """128 MB in each of three formats: Arrow keeps 43 to 59 MB (64 and 256 MB read), documents' names 1 MB a thousand."""
+    """128 MB in each of three formats: Arrow keeps 43 to 59 MB (64 and 256 MB read), names 1 MB a thousand."""
     sources = [write_source(kind, tmp_path, n) for n in (500, SIZE // 8000) for kind in ("jsonl", "text", "parquet")]
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(MEASURE), str(tmp_path / "work"), *sources],
