@@ -32,7 +32,7 @@ from autointerp.subject.dictionary import Dictionary
 from autointerp.subject.model import Subject
 from autointerp.subject.tokens import TokenFile
 
-PAIR_EVENTS = 4096
+PAIR_EVENTS = 16_384
 """Firing tokens of a feature whose pairs are counted, about; below it all of them."""
 DENSEST = 16
 """No pilot where a feature that fires on one token in so many would not exceed PAIR_EVENTS."""
