@@ -140,13 +140,17 @@ def explain_exemplars(
     summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: Evidence, features: Int64
 ) -> Iterator[Exemplars]:
     """All strata of the explain split; `features` and `heavy` count from the summary's first feature."""
+    yield from _top_stratum(summary, tokens)
+    yield from _token_strata(summary, tokens, evidence)
+    yield from _pool_strata(summary, tokens, heavy, evidence, features)
+
+
+def _top_stratum(summary: Summary, tokens: TokenFile) -> Iterator[Exemplars]:
     top = summary.top.kept()
     u = hash64(window_key(summary.plan.seed), _numbers(summary, top), top.window.cpu().numpy()) / SCALE
     if len(u):
         shown = _spans(summary, tokens, top.window.cpu().numpy(), top.peak.cpu().numpy())
         yield _from_kept(summary, top, shown, "explain", ["top"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
-    yield from _token_strata(summary, tokens, evidence)
-    yield from _pool_strata(summary, tokens, heavy, evidence, features)
 
 
 def _token_strata(summary: Summary, tokens: TokenFile, evidence: Evidence) -> Iterator[Exemplars]:
@@ -368,11 +372,10 @@ class _Holders:
 
 def held_out_exemplars(summary: Summary, tokens: TokenFile, split: Split) -> Iterator[Exemplars]:
     """T: the top windows of the select or score split. F: uniform among the other firing windows, by rising u."""
-    keepers = {
-        "select": (summary.select_top, summary.select_firing),
-        "score": (summary.score_top, summary.score_firing),
-    }[split]
-    top, firing = (keeper.kept() for keeper in keepers)
+    top_windows, firing_windows = (
+        (summary.select_top, summary.select_firing) if split == "select" else (summary.score_top, summary.score_firing)
+    )
+    top, firing = top_windows.kept(), firing_windows.kept()
     if len(top.group) == 0:
         return
     u = hash64(window_key(summary.plan.seed), _numbers(summary, top), top.window.cpu().numpy()) / SCALE

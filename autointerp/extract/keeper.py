@@ -102,6 +102,8 @@ class Keeper:
 
     def kept(self) -> Kept:
         """What is kept so far."""
+        if len(self._parts) == 1:
+            return self._parts[0]
         joined = _join(self._parts)
         order = sort_by(joined.group, joined.key)
         rank = rank_in_run(joined.group.index_select(0, order))

@@ -207,6 +207,12 @@ class Summary:
         for name in ("explain_pool", "select_pool", "score_pool"):
             getattr(self, name).merge(getattr(other, name))
 
+    def release(self, *parts: str) -> None:
+        """Lets go of the memory of parts whose rows are written. Nothing can be added, merged or saved any more."""
+        self.__dict__.pop("_grams", None)  # holds the tables too
+        for part in parts:
+            delattr(self, part)
+
     def end_shard(self) -> None:
         """The next events are of another shard, or there are none."""
         self.statistics.end_shard()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -95,20 +94,21 @@ def dictionary_row(name: str, chosen: Selected) -> Columns:
 def write_dictionary(
     transaction: Transaction, name: str, chosen: Selected, summary: Summary, tokens: TokenFile, evidence: Evidence
 ) -> tuple[int, set[int]]:
-    """Writes all rows of the features that a summary is of; returns their number and the contexts they refer to."""
+    """Writes all rows of the features that a summary is of; returns their number and the contexts they refer to.
+
+    The summary is used up: each part's memory is let go of as soon as its rows are written.
+    """
     first, last = summary.plan.first, summary.plan.first + summary.plan.n_features
     features = chosen.features[(chosen.features >= first) & (chosen.features < last)]
     mine = features - first
     heavy, heavy_pairs = _gram_tables(summary, tokens)
+    summary.release("tokens", "pairs", "frequent")
     n = transaction.append("features", _feature_rows(name, features, chosen.dictionary, summary, heavy, tokens))
     n += transaction.append("feature_splits", _split_statistics(name, features, summary, tokens))
     n += transaction.append("feature_tokens", _gram_rows(name, features, mine, heavy, heavy_pairs))
+    del heavy_pairs
     seen = np.zeros(tokens.n_contexts, dtype=bool)
-    for part in chain(
-        explain_exemplars(summary, tokens, heavy, evidence, mine),
-        held_out_exemplars(summary, tokens, "select"),
-        held_out_exemplars(summary, tokens, "score"),
-    ):
+    for part in _exemplars_once(summary, tokens, heavy, evidence, mine):
         for portion in part.portions(ROWS_AT_ONCE):
             n += transaction.append("exemplars", _exemplar_rows(name, portion, tokens))
         seen[part.window // tokens.windows_per_context] = True
@@ -122,6 +122,18 @@ def write_dictionary(
                 "pool_firing", {"dictionary": name, "feature": some, "split": split, "pools": pools}
             )
     return n, set(np.flatnonzero(seen).tolist())
+
+
+def _exemplars_once(
+    summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: Evidence, mine: Int64
+) -> Iterator[Exemplars]:
+    """All exemplars, split by split; what the summary keeps for a split goes with its last one."""
+    yield from explain_exemplars(summary, tokens, heavy, evidence, mine)
+    summary.release("top", "octaves", "random", "explain_pool")
+    yield from held_out_exemplars(summary, tokens, "select")
+    summary.release("select_top", "select_firing")
+    yield from held_out_exemplars(summary, tokens, "score")
+    summary.release("score_top", "score_firing")
 
 
 def pool_rows(tokens: TokenFile, seed: int) -> Iterator[tuple[Columns, set[int]]]:

@@ -10,7 +10,6 @@ Arrow tables that DuckDB reads in place (1.4 million exemplars a CPU second; `ex
 from __future__ import annotations
 
 import contextlib
-import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +44,6 @@ class StoreWriter:
         self._in_transaction = False
         self._closed = False
         self._schema = _read_schema(connection)
-        self._numbers = itertools.count()
 
     @classmethod
     def open(cls, path: str | Path, *, say: Callable[[str], None] = _on_stderr) -> StoreWriter:
@@ -152,13 +150,9 @@ class Transaction:
         if table not in schema:
             raise ValueError(f"the schema has no table {table!r}; it has {', '.join(schema)}")
         rows = to_table(table, schema[table], columns)
-        connection = self._writer._connection
-        incoming = f"incoming_{next(self._writer._numbers)}"
         with self._writer._explained():
-            connection.register(incoming, rows)
-            # Names of tables cannot be bound; both are ours.
-            connection.execute(f"INSERT INTO {table} SELECT * FROM {incoming}")  # noqa: S608
-            connection.unregister(incoming)
+            # Not by `register`: the dropped view, and with it the rows, would live on until the commit.
+            self._writer._connection.from_arrow(rows).insert_into(table)
         return int(rows.num_rows)
 
     def mark_done(

@@ -206,6 +206,16 @@ def test_threads_take_turns(tmp_path: Path) -> None:
         assert len(writer.query("SELECT * FROM failures")) == 750
 
 
+def test_rows_are_let_go_of_before_the_commit(tmp_path: Path) -> None:
+    with StoreWriter.open(tmp_path / "a.store") as writer:
+        before = pa.total_allocated_bytes()
+        with writer.transaction() as transaction:
+            for _ in range(4):
+                transaction.append("failures", failures(1 << 15, "no reason"))
+            assert pa.total_allocated_bytes() - before < 1 << 15  # bytes: less than one of the columns
+        assert writer.rows("SELECT count(*) AS n FROM failures") == [{"n": 4 << 15}]
+
+
 # --- columns
 
 
