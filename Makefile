@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INTEROP ?= .venv-interop
 RAY ?= .venv-ray
+DELPHI ?= .venv-delphi
 RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-interop test-ray bench bench-llm lint format train readme wheel clean
+.PHONY: demo test test-slow test-interop test-ray bench bench-llm bench-delphi lint format train readme wheel clean
 
 demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
@@ -28,6 +29,9 @@ bench: $(VENV)/installed-dev  ## what extraction costs above its floor (some min
 
 bench-llm: $(VENV)/installed-dev  ## what the LLM client costs and holds, against a local server
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/llm.py
+
+bench-delphi: $(DELPHI)/installed  ## pass 1 and its store beside delphi's cache and examples
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(DELPHI)/bin/python benchmarks/delphi.py
 
 lint: $(VENV)/installed-dev  ## style, types, and that the README's schema is the schema
 	$(BIN)/ruff check .
@@ -76,5 +80,12 @@ $(RAY)/installed: pyproject.toml constraints.txt
 	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,ray]'
 	touch $@
 
+# An environment of its own: delphi is installed without its own requirements, which hold vllm.
+$(DELPHI)/installed: pyproject.toml constraints.txt benchmarks/delphi-requirements.txt
+	$(PYTHON) -m venv $(DELPHI)
+	$(DELPHI)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(DELPHI)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/delphi-requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(INTEROP) $(RAY) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(INTEROP) $(RAY) $(DELPHI) build dist .pytest_cache .mypy_cache .ruff_cache

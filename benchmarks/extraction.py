@@ -12,6 +12,8 @@ tokens follow Zipf's law. Each setting runs in a process of its own:
 4. Pass 2: the census of the score split, with the embedded explainers. Pass 0: the baselines' sample.
    Diagnostics: what needs all pairs of features, and of features and neurons, on a sample of tokens.
 5. Cards are read from the store.
+
+With --memory only 1 to 3 are run, each setting at N and at 10 N tokens: what grows with the corpus shows.
 """
 
 from __future__ import annotations
@@ -66,28 +68,47 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=8_192)
     parser.add_argument("--quick", action="store_true", help="16,384 tokens a setting")
     parser.add_argument("--profile", action="store_true", help="print where pass 1 and the rows spend their time")
+    parser.add_argument(
+        "--memory", action="store_true", help="only the memory, at this many tokens and at ten times as many"
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     tokens = given.tokens or (1 << 14 if given.quick else 1 << 16)
     if given.child:
-        print(json.dumps(measure(given.architecture, given.width, tokens, given.profile)))
+        print(json.dumps(measure(given.architecture, given.width, tokens, given.profile, given.memory)))
         return
     settings = {name: SETTINGS[name] for name in given.only or SETTINGS}
     if given.architecture:
         settings = {f"{given.architecture}-{given.width}": (given.architecture, given.width)}
-    print("| " + " | ".join(COLUMNS.values()) + " |", "|" + " --- |" * len(COLUMNS), sep="\n", flush=True)
-    for name, (architecture, width) in settings.items():
-        command = [sys.executable, __file__, "--child", "--architecture", architecture, "--width", str(width)]
-        command += ["--tokens", str(tokens), *(["--profile"] if given.profile else [])]
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        done = subprocess.run(  # noqa: S603 - ourselves
-            command, env=os.environ | threads, stdout=subprocess.PIPE, text=True, check=True
+    if given.memory:
+        print(
+            "| setting | tokens | peak MB above loaded | tokens | peak MB above loaded |", "|" + " --- |" * 5, sep="\n"
         )
-        *said, last = done.stdout.strip().splitlines()
-        if given.profile:
-            print(*said, sep="\n")
-        row = {"setting": name} | json.loads(last)
-        print("| " + " | ".join(str(row[column]) for column in COLUMNS) + " |", flush=True)
+    else:
+        print("| " + " | ".join(COLUMNS.values()) + " |", "|" + " --- |" * len(COLUMNS), sep="\n", flush=True)
+    for name, (architecture, width) in settings.items():
+        options = ["--architecture", architecture, "--width", str(width)]
+        if given.memory:
+            rows = [child(__file__, *options, "--memory", "--tokens", str(n))[1] for n in (tokens, 10 * tokens)]
+            cells = [name, *(row[column] for row in rows for column in ("tokens", "memory"))]
+        else:
+            profile = ["--profile"] if given.profile else []
+            said, row = child(__file__, *options, "--tokens", str(tokens), *profile)
+            if given.profile:
+                print(*said, sep="\n")
+            cells = [name, *(row[column] for column in COLUMNS if column != "setting")]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def child(script: str, *options: str) -> tuple[list[str], dict[str, Any]]:
+    """The script in a process of its own, on one thread: the lines it printed, and the last of them read."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    command = [sys.executable, script, "--child", *options]
+    done = subprocess.run(  # noqa: S603 - ourselves
+        command, env=os.environ | threads, stdout=subprocess.PIPE, text=True, check=True
+    )
+    *said, last = done.stdout.strip().splitlines()
+    return said, json.loads(last)
 
 
 def cpu(action: Callable[[], Any]) -> tuple[float, Any]:
@@ -106,86 +127,54 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
-def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict[str, Any]:
-    """One setting: the row of the table."""
+def measure(
+    architecture: str, width: int, n_tokens: int, profile: bool = False, only_memory: bool = False
+) -> dict[str, Any]:
+    """One setting: the row of the table, or its tokens and memory."""
     import cProfile
     import pstats
 
     import numpy as np
     import torch
 
-    from autointerp.config import Evidence
     from autointerp.extract.passes import Selected, summarise
-    from autointerp.pipeline import extract_stage
     from autointerp.records import SPLITS
     from autointerp.show.card_data import load_card
     from autointerp.store.reader import open_reader
-    from autointerp.store.writer import StoreWriter, Transaction
     from autointerp.subject.baselines import sample_contexts, take_sample
 
     torch.set_num_threads(1)
-    evidence = Evidence()
     with tempfile.TemporaryDirectory() as folder:
         subject, tokens = make_subject(Path(folder), n_tokens)
         dictionary = make_dictionary(subject, tokens, architecture, width)
         chosen = Selected(dictionary, np.arange(width))
-        everything = np.arange(tokens.n_contexts)
         floor = Floor(subject, dictionary, tokens)
         summarise(
-            subject, tokens, {"sae": chosen}, everything[:32],
+            subject, tokens, {"sae": chosen}, np.arange(min(32, tokens.n_contexts)),
             seed=0, top=2, score_windows=2, progress=lambda _: None,
         )  # fmt: skip
         gc.collect()
         loaded = resident_mb()
 
-        def turns(added: int) -> None:
-            floor.owe(added)
-
         profiler = cProfile.Profile(time.process_time) if profile else None
         if profiler:
             profiler.enable()
-        both, summaries = cpu(
-            lambda: summarise(
-                subject, tokens, {"sae": chosen}, everything,
-                seed=0, top=evidence.top, score_windows=evidence.score_windows, random=evidence.random,
-                select_windows=evidence.select_windows, left=evidence.left_of(tokens.window), progress=turns,
-            )
-        )  # fmt: skip
+        both, summary = cpu(lambda: pass_one(subject, tokens, chosen, floor.owe))
         floor.pay()
         floor_seconds, pass1 = floor.seconds, both - floor.during
-        firings = int(summaries["sae"].statistics.n_firing.sum())
+        firings = int(summary.statistics.n_firing.sum())
         print(f"memory after pass 1: {resident_mb() - loaded:.0f} MB, peak {peak_mb() - loaded:.0f} MB")
 
         path = Path(folder) / "bench.store"
-        inserts = Inserts()
-
-        def write() -> None:
-            with StoreWriter.open(path) as store:
-                with store.transaction() as transaction:
-                    inserts.transaction = transaction
-                    inserts.append("vocab", extract_stage.vocab_rows(subject, tokens))
-                    inserts.append("token_splits", extract_stage.split_rows(tokens))
-                    inserts.append("runs", run_row(tokens))
-                    contexts: set[int] = set()
-                    for rows, seen in extract_stage.pool_rows(tokens, 0):
-                        inserts.append("pool", rows)
-                        contexts |= seen
-                    inserts.append("dictionaries", extract_stage.dictionary_row("sae", chosen))
-                    contexts |= extract_stage.write_dictionary(
-                        cast("Transaction", inserts), "sae", chosen, summaries["sae"], tokens, evidence
-                    )[1]
-                    inserts.append("contexts", extract_stage.context_rows(tokens, contexts))
-                    begun = time.process_time()
-                inserts.finish(begun)
-                begun = time.process_time()
-            inserts.finish(begun)
-
-        rows, _ = cpu(write)
+        rows, inserts = cpu(lambda: write_rows(path, subject, tokens, chosen, summary))
         peak = peak_mb()
         if profiler:
             profiler.disable()
             pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
         store_mb = path.stat().st_size / 1e6
+        n_all = sum(tokens.facts(split)["n_tokens"] for split in SPLITS)
+        if only_memory:
+            return {"tokens": f"{n_all:,}", "memory": f"{peak - loaded:.0f}"}
 
         pass2, n_score = census(path, subject, tokens, chosen)
         diagnostics, n_probe = diagnose(path, subject, tokens, chosen)
@@ -198,7 +187,6 @@ def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict
                 begun = time.perf_counter()
                 load_card(store, "sae", feature)
                 cards.append(1000 * (time.perf_counter() - begun))
-        n_all = sum(tokens.facts(split)["n_tokens"] for split in SPLITS)
         return {
             "tokens": f"{n_all:,}",
             "l0": f"{firings / n_all:.0f}",
@@ -216,6 +204,50 @@ def measure(architecture: str, width: int, n_tokens: int, profile: bool) -> dict
             "insert": f"{inserts.n_windows / inserts.seconds:,.0f}",
             "card": f"{np.median(cards):.1f} ({max(cards):.1f})",
         }
+
+
+def pass_one(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], None] = lambda _: None) -> Any:
+    """Pass 1 over all tokens, with the evidence that a run keeps by default: the dictionary's summary."""
+    import numpy as np
+
+    from autointerp.config import Evidence
+    from autointerp.extract.passes import summarise
+
+    evidence = Evidence()
+    return summarise(
+        subject, tokens, {"sae": chosen}, np.arange(tokens.n_contexts),
+        seed=0, top=evidence.top, score_windows=evidence.score_windows, random=evidence.random,
+        select_windows=evidence.select_windows, left=evidence.left_of(tokens.window), progress=progress,
+    )["sae"]  # fmt: skip
+
+
+def write_rows(path: Path, subject: Any, tokens: Any, chosen: Any, summary: Any) -> Inserts:
+    """Makes the rows of what pass 1 found and writes them to a new store."""
+    from autointerp.config import Evidence
+    from autointerp.pipeline import extract_stage
+    from autointerp.store.writer import StoreWriter, Transaction
+
+    inserts = Inserts()
+    with StoreWriter.open(path) as store:
+        with store.transaction() as transaction:
+            inserts.transaction = transaction
+            inserts.append("vocab", extract_stage.vocab_rows(subject, tokens))
+            inserts.append("token_splits", extract_stage.split_rows(tokens))
+            inserts.append("runs", run_row(tokens))
+            contexts: set[int] = set()
+            for rows, seen in extract_stage.pool_rows(tokens, 0):
+                inserts.append("pool", rows)
+                contexts |= seen
+            inserts.append("dictionaries", extract_stage.dictionary_row("sae", chosen))
+            contexts |= extract_stage.write_dictionary(
+                cast("Transaction", inserts), "sae", chosen, summary, tokens, Evidence()
+            )[1]
+            inserts.append("contexts", extract_stage.context_rows(tokens, contexts))
+            begun = time.process_time()
+        inserts.finish(begun)
+        begun = time.process_time()
+    inserts.finish(begun)
+    return inserts
 
 
 class Inserts:
