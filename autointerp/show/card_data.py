@@ -6,7 +6,8 @@ Texts are as stored; whoever shows them makes them safe (`text.visible`, or the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from autointerp.errors import StoreError
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 
+Text = Callable[[int], str]
+"""Token -> its text."""
 CONTROLS = ("shuffled", "constant", "generic")
 """Explainers that must score low; shown after the others, and only where asked for."""
 _EMBEDDED = ("lexical", "token_lookup")
@@ -166,11 +169,16 @@ def load_card(
     facts = dictionary_row(store, dictionary)
     key = {"dictionary": dictionary, "feature": feature}
     row = _feature_row(store, facts, feature)
-    measured = store.rows(_MEASURED, alone=ALONE_SHOWN, **key)
+    measured, places = store.rows(_MEASURED, **key), store.rows(_PLACES)
+    diagnosed = store.rows(_DIAGNOSTICS, alone=ALONE_SHOWN, **key)
+    heaviest = [token for grams in store.rows(_HEAVIEST, alone=ALONE_SHOWN, **key) for token in grams["tokens"]]
     match = None
     if facts["matched_to"] is not None:
         match = Match(facts["matched_to"], row["matched_feature"], row["match_status"])
     effects = store.rows(_EFFECTS, **key)
+    chosen = _choose(store, key, top, each, quantiles)
+    shown = {token for one in chosen for token in [*one.before, *one.tokens, *one.after]}
+    text = _text_of(store, shown | set(heaviest) | {effect["token"] for effect in effects})
     return FeatureCard(
         dictionary=dictionary,
         kind=facts["kind"],
@@ -185,14 +193,14 @@ def load_card(
         single_token_share=row["single_token_share"],
         planted_label=row["planted_label"],
         histogram_log=tuple(measured[0]["histogram_log"]) if measured else (),
-        position_shares=_position_shares(measured[0]) if measured else (),
-        diagnostics=_diagnostics(store, measured[0]) if measured and measured[0]["alone"] is not None else None,
+        position_shares=_position_shares(measured[0], places[0]) if measured else (),
+        diagnostics=_diagnostics(diagnosed[0], heaviest, text) if diagnosed else None,
         neighbours=tuple(Neighbour(*row.values()) for row in store.rows(_NEIGHBOURS, **key)),
         match=match,
         explanations=_explanations(store, key),
-        exemplars=_exemplars(store, key, top, each, quantiles),
-        promoted=_effects(effects, "promoted"),
-        suppressed=_effects(effects, "suppressed"),
+        exemplars=_exemplars(chosen, text),
+        promoted=_effects(effects, "promoted", text),
+        suppressed=_effects(effects, "suppressed", text),
     )
 
 
@@ -217,13 +225,20 @@ LIMIT 1
 """
 
 _MEASURED = """
-SELECT s.histogram_log, s.position_histogram, p.position_histogram AS position_tokens, d.alone[:$alone] AS alone,
-       d.alone_correlation, d.alone_status, d.neuron_hook, d.neuron, d.neuron_correlation, d.neuron_status,
-       d.n_firing, d.density_cluster, t.tokens[:$alone] AS heaviest
-FROM feature_splits s JOIN token_splits p USING (split)
-LEFT JOIN (FROM feature_diagnostics WHERE dictionary = $dictionary AND feature = $feature) d USING (dictionary, feature)
-LEFT JOIN (FROM feature_tokens WHERE dictionary = $dictionary AND feature = $feature) t USING (dictionary, feature)
-WHERE s.dictionary = $dictionary AND s.feature = $feature AND s.split = 'explain'
+SELECT histogram_log, position_histogram FROM feature_splits
+WHERE dictionary = $dictionary AND feature = $feature AND split = 'explain'
+"""
+
+_PLACES = "SELECT position_histogram FROM token_splits WHERE split = 'explain'"
+
+_DIAGNOSTICS = """
+SELECT alone[:$alone] AS alone, alone_correlation, alone_status, neuron_hook, neuron, neuron_correlation, neuron_status,
+       n_firing, density_cluster
+FROM feature_diagnostics WHERE dictionary = $dictionary AND feature = $feature
+"""
+
+_HEAVIEST = """
+SELECT tokens[:$alone] AS tokens FROM feature_tokens WHERE dictionary = $dictionary AND feature = $feature
 """
 
 _NEIGHBOURS = """
@@ -232,8 +247,8 @@ WHERE dictionary = $dictionary AND feature = $feature ORDER BY rank
 """
 
 _EFFECTS = """
-SELECT l.direction, v.text, l.effect, l.z FROM logit_effects l JOIN vocab v USING (token)
-WHERE l.dictionary = $dictionary AND l.feature = $feature AND l.rank <= 10 ORDER BY l.rank
+SELECT direction, token, effect, z FROM logit_effects
+WHERE dictionary = $dictionary AND feature = $feature AND rank <= 10 ORDER BY rank
 """
 
 _EXPLANATIONS = """
@@ -246,19 +261,16 @@ WHERE dictionary = $dictionary AND feature = $feature ORDER BY design, scorer, m
 """
 
 _EXEMPLARS = """
-WITH chosen AS (
-    SELECT * FROM exemplars WHERE dictionary = $dictionary AND feature = $feature AND split = 'explain'
-          AND ($quantiles OR stratum NOT LIKE 'quantile%')
-    QUALIFY row_number() OVER (PARTITION BY stratum ORDER BY rank) <= if(stratum = 'top', $top, $each)
-)
-SELECT e.stratum, e.rank, c.document_name, e.context, e.window_start, e.max_activation, e.positions, e.activations,
-       e.peak - e.window_start AS peak,
-       list_slice(c.tokens, greatest(e.window_start - $around, 0) + 1, e.window_start) AS before,
-       list_slice(c.tokens, e.window_start + e.n_tokens + 1, e.window_start + e.n_tokens + $around) AS after,
-       list_slice(c.tokens, e.window_start + 1, e.window_start + e.n_tokens) AS tokens,
-       list_slice(c.scored, e.window_start + 1, e.window_start + e.n_tokens) AS scored
-FROM chosen e JOIN contexts c USING (context)
-ORDER BY e.stratum <> 'top', e.stratum_high DESC NULLS LAST, e.stratum, e.rank
+SELECT stratum, rank, context, window_start, n_tokens, max_activation, peak - window_start AS peak, stratum_high,
+       positions, activations
+FROM exemplars
+WHERE dictionary = $dictionary AND feature = $feature AND split = 'explain'
+      AND ($quantiles OR stratum NOT LIKE 'quantile%')
+ORDER BY stratum <> 'top', stratum_high DESC NULLS LAST, stratum, rank
+"""
+
+_CONTEXTS = """
+SELECT context, document_name, tokens, scored FROM contexts WHERE context IN (SELECT unnest($contexts))
 """
 
 
@@ -284,23 +296,22 @@ def _feature_row(store: Queryable, facts: dict[str, Any], feature: int) -> dict[
     raise StoreError(f'feature {feature} of "{dictionary}" is not among those that this run extracted; near it: {near}')
 
 
-def _position_shares(row: dict[str, Any]) -> tuple[float, ...]:
-    counted = zip(row["position_histogram"], row["position_tokens"], strict=True)
+def _position_shares(feature: dict[str, Any], tokens: dict[str, Any]) -> tuple[float, ...]:
+    counted = zip(feature["position_histogram"], tokens["position_histogram"], strict=True)
     return tuple(n / of if of else math.nan for n, of in counted)
 
 
-def _diagnostics(store: Queryable, row: dict[str, Any]) -> Diagnostics:
-    known = _texts(store, row["heaviest"] or [])
+def _diagnostics(row: dict[str, Any], heaviest: list[int], text: Text) -> Diagnostics:
     return Diagnostics(
-        alone=tuple(
-            zip((known.get(token, f"<{token}>") for token in row["heaviest"] or ()), row["alone"], strict=True)
-        ),
+        alone=tuple(zip(map(text, heaviest), row["alone"], strict=True)),
         **{name: row[name] for name in Diagnostics.__dataclass_fields__ if name != "alone"},
     )
 
 
-def _effects(rows: list[dict[str, Any]], direction: str) -> tuple[LogitEffect, ...]:
-    return tuple(LogitEffect(row["text"], row["effect"], row["z"]) for row in rows if row["direction"] == direction)
+def _effects(rows: list[dict[str, Any]], direction: str, text: Text) -> tuple[LogitEffect, ...]:
+    return tuple(
+        LogitEffect(text(row["token"]), row["effect"], row["z"]) for row in rows if row["direction"] == direction
+    )
 
 
 def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLine, ...]:
@@ -314,31 +325,60 @@ def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLin
     return tuple(sorted(lines, key=lambda line: explainer_order(line.explainer)))
 
 
-def _texts(store: Queryable, tokens: Iterable[int]) -> dict[int, str]:
-    """The text of tokens by id."""
+def _text_of(store: Queryable, tokens: Iterable[int]) -> Text:
+    """The texts of these tokens."""
     rows = store.rows("SELECT token, text FROM vocab WHERE token IN (SELECT unnest($tokens))", tokens=sorted(tokens))
-    return {row["token"]: row["text"] for row in rows}
+    known = {row["token"]: row["text"] for row in rows}
+    return lambda token: known.get(token, f"<{token}>")
 
 
-def _exemplars(store: Queryable, key: dict[str, Any], top: int, each: int, quantiles: bool) -> tuple[Exemplar, ...]:
-    rows = store.rows(_EXEMPLARS, around=AROUND, top=top, each=each, quantiles=quantiles, **key)
-    known = _texts(store, {token for row in rows for token in [*row["before"], *row["tokens"], *row["after"]]})
+@dataclass(frozen=True)
+class _Chosen:
+    """A row of `exemplars` with its context's tokens before, in and after the window."""
 
-    def text(token: int) -> str:
-        return known.get(token, f"<{token}>")
+    row: dict[str, Any]
+    document: str
+    before: list[int]
+    tokens: list[int]
+    scored: list[bool]
+    after: list[int]
 
-    exemplars = []
+
+def _choose(store: Queryable, key: dict[str, Any], top: int, each: int, quantiles: bool) -> list[_Chosen]:
+    n: Counter[str] = Counter()
+    rows = []
+    for row in store.rows(_EXEMPLARS, quantiles=quantiles, **key):
+        n[row["stratum"]] += 1
+        if n[row["stratum"]] <= (top if row["stratum"] == "top" else each):
+            rows.append(row)
+    numbers = sorted({row["context"] for row in rows})
+    contexts = {row["context"]: row for row in store.rows(_CONTEXTS, contexts=numbers)}
+    chosen = []
     for row in rows:
+        of, first, last = contexts[row["context"]], row["window_start"], row["window_start"] + row["n_tokens"]
+        tokens, before, after = of["tokens"], max(first - AROUND, 0), last + AROUND
+        chosen.append(
+            _Chosen(
+                row, of["document_name"], tokens[before:first], tokens[first:last], of["scored"][first:last],
+                tokens[last:after],
+            )
+        )  # fmt: skip
+    return chosen
+
+
+def _exemplars(chosen: list[_Chosen], text: Text) -> tuple[Exemplar, ...]:
+    exemplars = []
+    for one in chosen:
+        row = one.row
         activation = dict(zip(row["positions"], row["activations"], strict=True))
         tokens = tuple(
             ShownToken(text(token), activation.get(place, 0.0), scored)
-            for place, (token, scored) in enumerate(zip(row["tokens"], row["scored"], strict=True))
+            for place, (token, scored) in enumerate(zip(one.tokens, one.scored, strict=True))
         )
         exemplars.append(
             Exemplar(
-                row["stratum"], row["rank"], row["document_name"], row["context"], row["window_start"],
-                row["max_activation"], row["peak"], tuple(map(text, row["before"])), tokens,
-                tuple(map(text, row["after"])),
+                row["stratum"], row["rank"], one.document, row["context"], row["window_start"], row["max_activation"],
+                row["peak"], tuple(map(text, one.before)), tokens, tuple(map(text, one.after)),
             )
         )  # fmt: skip
     return tuple(exemplars)

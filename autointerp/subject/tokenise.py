@@ -9,7 +9,8 @@
 3. Marks say of every place whether it is padding, special, or dropped. A window of the explain split
    whose tokens also stand in the select or score split is dropped (licence headers), so that the score
    split stays a probability sample.
-4. Files are written under a temporary name and renamed when complete. The source is read once, as a stream,
+4. The contexts of a split stand together, in the order of the documents: a pass over one split touches no other's.
+5. Files are written under a temporary name and renamed when complete. The source is read once, as a stream,
    no further than n_tokens.
 """
 
@@ -19,7 +20,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,6 +41,8 @@ EncodeChat = Callable[[Sequence[Message], Roles, str], tuple[list[int], list[boo
 """A conversation to token ids, and which of them are the contents' (`chat.encode_chat`)."""
 BATCH_DOCUMENTS, BATCH_CHARACTERS = 64, 1_000_000
 """Documents are tokenised so many at a time, or fewer where they are long."""
+COPIED_AT_ONCE = 1 << 24
+"""Bytes."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class TokenPlan:
         if self.content:
             for part in ("source", "subset", "hf_split", "revision", "commit"):
                 del facts[part]
-        return content_hash(facts, tag="tokens 2")
+        return content_hash(facts, tag="tokens 3")
 
     def open_source(self) -> Source:
         return open_source(
@@ -152,25 +155,19 @@ def _write(
     made = _cut_rows(plan, source) if isinstance(source, Npy) else _cut_documents(plan, source, encode, encode_chat)
     names: list[str] = []
     hashes: list[str] = []
+    splits: list[int] = []
     n_contexts, n_tokens = 0, 0
-    with (
-        closing(made) as cuts,
-        (folder / "tokens.bin").open("wb") as tokens_file,
-        (folder / "marks.bin").open("wb") as marks_file,
-        (folder / "document.bin").open("wb") as document_file,
-        (folder / "offset.bin").open("wb") as offset_file,
-    ):
+    with closing(made) as cuts, _BySplit(folder) as contexts:
         for cut in cuts:
             take = len(cut.tokens)
             if plan.n_tokens is not None:
                 reached = n_tokens + np.cumsum((cut.marks & VALID).sum(axis=1))
                 take = min(take, int(np.searchsorted(reached, plan.n_tokens)) + 1)
-            tokens_file.write(np.ascontiguousarray(cut.tokens[:take]).tobytes())
-            marks_file.write(np.ascontiguousarray(cut.marks[:take]).tobytes())
-            document_file.write(np.full(take, len(names), np.int32).tobytes())
-            offset_file.write(cut.offset[:take].tobytes())
+            split = _split_of(cut.digest, plan.shares)
+            contexts.add(split, cut, take, len(names))
             names.append(cut.name)
             hashes.append(cut.digest)
+            splits.append(split)
             n_contexts += take
             n_tokens += int((cut.marks[:take] & VALID).sum())
             progress(n_tokens)
@@ -183,10 +180,9 @@ def _write(
             f'tokens.source: "{plan.source}" holds {n_tokens:,} tokens, fewer than n_tokens = {plan.n_tokens:,}; '
             "ask for fewer, or set allow_fewer = true"
         )
-    splits = _splits_of(hashes, plan.shares)
     keys = np.array([int(digest[:15], 16) for digest in hashes], dtype=np.int64)
     blocks = hash64(stream_key(0, "document block"), keys) % np.uint64(N_BLOCKS)
-    table = {"name": names, "hash": hashes, "split": splits.tolist(), "block": blocks.tolist()}
+    table = {"name": names, "hash": hashes, "split": splits, "block": blocks.tolist()}
     (folder / "documents.json").write_text(json.dumps(table), encoding="utf-8")
     facts = {
         "n_contexts": n_contexts, "context_length": plan.context_length, "window": plan.window,
@@ -203,11 +199,45 @@ def _write(
             )
 
 
-def _splits_of(hashes: Sequence[str], shares: tuple[float, float, float]) -> npt.NDArray[np.int64]:
+class _BySplit:
+    """The files of the contexts, being written: each split's apart, then one after the other."""
+
+    _COLUMNS = ("tokens", "marks", "document", "offset")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> _BySplit:
+        with ExitStack() as stack:
+            self._parts = {
+                column: [stack.enter_context((self._folder / f"{column}.{split}").open("w+b")) for split in SPLITS]
+                for column in self._COLUMNS
+            }
+            self._open = stack.pop_all()
+        return self
+
+    def add(self, split: int, cut: _Cut, take: int, document: int) -> None:
+        """The first `take` contexts of a document."""
+        numbers = np.full(take, document, np.int32)
+        for column, values in zip(self._COLUMNS, (cut.tokens, cut.marks, numbers, cut.offset), strict=True):
+            self._parts[column][split].write(np.ascontiguousarray(values[:take]).tobytes())
+
+    def __exit__(self, *error: object) -> None:
+        with self._open:
+            for column, parts in self._parts.items() if error[0] is None else ():
+                with (self._folder / f"{column}.bin").open("wb") as whole:
+                    for part in parts:
+                        part.seek(0)
+                        shutil.copyfileobj(part, whole, COPIED_AT_ONCE)
+        for column in self._COLUMNS:
+            for split in SPLITS:
+                (self._folder / f"{column}.{split}").unlink()
+
+
+def _split_of(digest: str, shares: tuple[float, float, float]) -> int:
     """By content alone: the same document lands in the same split in every run."""
-    keys = np.array([int(digest[:15], 16) for digest in hashes], dtype=np.int64)
-    u = hash01(stream_key(0, "split"), keys)
-    return np.minimum(np.searchsorted(np.cumsum(shares), u, side="right"), len(SPLITS) - 1)
+    u = hash01(stream_key(0, "split"), np.array([int(digest[:15], 16)], dtype=np.int64))
+    return min(int(np.searchsorted(np.cumsum(shares), u[0], side="right")), len(SPLITS) - 1)
 
 
 def _cut_documents(

@@ -106,4 +106,5 @@ def test_an_array_is_mapped_and_never_copied_whole(tokenised: Tokenised, tmp_pat
     assert isinstance(source.array, np.memmap)  # type: ignore[attr-defined]
     tokens = tokenised(f"npy:{path}", bos=None, n_tokens=2000)
     assert tokens.n_contexts == -(-2000 // 24)
-    np.testing.assert_array_equal(tokens.tokens, rows[: tokens.n_contexts])
+    np.testing.assert_array_equal(tokens.tokens, rows[tokens.document])
+    assert sorted(tokens.document) == list(range(tokens.n_contexts))

@@ -65,6 +65,11 @@ def window_tuples(tokens: TokenFile, context: int) -> list[tuple[int, ...]]:
     return found
 
 
+def source_order(tokens: TokenFile) -> np.ndarray:
+    """Context numbers in the order of the source."""
+    return np.lexsort((tokens.offset, tokens.document))
+
+
 # --- cutting ----------------------------------------------------------------------------------------
 
 
@@ -80,7 +85,7 @@ def test_documents_are_cut_into_contexts(bos: int | None, tokenised: Tokenised, 
             piece = ids[first : first + room]
             expected.append((number, first, [0, *piece] if bos is not None else piece))
     assert tokens.n_contexts == len(expected)
-    for context, (document, offset, ids) in enumerate(expected):
+    for context, (document, offset, ids) in zip(source_order(tokens), expected, strict=True):
         valid = (tokens.marks[context] & VALID) > 0
         assert tokens.tokens[context][valid].tolist() == ids
         assert valid.tolist() == [True] * len(ids) + [False] * (24 - len(ids))
@@ -90,11 +95,22 @@ def test_documents_are_cut_into_contexts(bos: int | None, tokenised: Tokenised, 
     assert tokens.document_hash == [bytes_hash(text.encode()) for text in texts]
 
 
+def test_the_contexts_of_a_split_stand_together(tokenised: Tokenised, tmp_path: Path) -> None:
+    tokens = tokenised(write_jsonl(tmp_path / "a.jsonl", some_texts(60)), context_length=24)
+    assert set(tokens.split) == {0, 1, 2}
+    assert (np.diff(tokens.split) >= 0).all()
+    for split in range(3):
+        mine = tokens.split == split
+        assert (source_order(tokens)[mine[source_order(tokens)]] == np.flatnonzero(mine)).all()
+    assert not list(tokens.folder.glob("*.[0-9]"))
+
+
 def test_rows_of_an_array_are_contexts_as_they_are(npy_tokens: TokenFile, token_array: np.ndarray) -> None:
-    np.testing.assert_array_equal(npy_tokens.tokens, token_array)
-    np.testing.assert_array_equal((npy_tokens.marks & SPECIAL) > 0, token_array <= 1)  # ids 0 and 1, wherever
+    order = source_order(npy_tokens)
+    np.testing.assert_array_equal(npy_tokens.tokens[order], token_array)
+    np.testing.assert_array_equal((npy_tokens.marks[order] & SPECIAL) > 0, token_array <= 1)  # ids 0 and 1, wherever
     assert ((npy_tokens.marks & VALID) > 0).all()
-    assert npy_tokens.document.tolist() == list(range(90))
+    assert npy_tokens.document[order].tolist() == list(range(90))
     assert not npy_tokens.offset.any()
 
 
@@ -102,7 +118,7 @@ def test_a_bos_is_put_before_array_rows(tokenised: Tokenised, save_rows: SaveRow
     rows = random_rows(50)
     plain = tokenised(save_rows(rows), bos=None, context_length=6)
     tokens = tokenised(save_rows(rows), bos=0, context_length=7)
-    np.testing.assert_array_equal(tokens.tokens[:, 1:], rows)
+    np.testing.assert_array_equal(tokens.tokens[source_order(tokens), 1:], rows)
     assert not tokens.tokens[:, 0].any()
     assert ((tokens.marks & SPECIAL) > 0).sum() == 50
     assert split_of(tokens) == split_of(plain)  # a document is its text, not its BOS
@@ -121,7 +137,7 @@ def test_special_tokens_written_out_in_a_text_are_text(plan: Plan, tmp_path: Pat
         context_length=64, window=32,
     )  # fmt: skip
     tokens = open_tokens(tmp_path / "work", wanted, subject.encode_texts, lambda _: None)
-    for context, text in enumerate(texts):
+    for context, text in zip(source_order(tokens), texts, strict=True):
         valid = (tokens.marks[context] & VALID) > 0
         ids = tokens.tokens[context][valid]
         assert ids[0] == 0
@@ -156,14 +172,15 @@ def test_a_text_source_needs_a_tokenizer(plan: Plan, tmp_path: Path) -> None:
 def test_n_tokens_stops_at_the_context_that_reaches_it(tokenised: Tokenised, tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "a.jsonl", some_texts(200))
     whole = tokenised(source)
-    lengths = [int((whole.marks[context] & VALID > 0).sum()) for context in range(whole.n_contexts)]
+    in_order = whole.tokens[source_order(whole)]
+    lengths = [int((whole.marks[context] & VALID > 0).sum()) for context in source_order(whole)]
     assert len(set(lengths)) > 5
     for n in (1000, 1001, 1700, sum(lengths)):
         tokens = tokenised(source, n_tokens=n)
         fewest = next(c for c in range(1, len(lengths) + 1) if sum(lengths[:c]) >= n)
         assert tokens.n_contexts == fewest
-        np.testing.assert_array_equal(tokens.tokens, whole.tokens[:fewest])
-        assert len(tokens.document_name) == tokens.document[-1] + 1
+        np.testing.assert_array_equal(tokens.tokens[source_order(tokens)], in_order[:fewest])
+        assert len(tokens.document_name) == tokens.document.max() + 1
     with pytest.raises(InputError, match=rf"holds {sum(lengths):,} tokens, fewer than n_tokens = {sum(lengths) + 1:,}"):
         tokenised(source, n_tokens=sum(lengths) + 1)
     assert tokenised(source, n_tokens=10**9, allow_fewer=True).n_contexts == whole.n_contexts
