@@ -30,6 +30,8 @@ GENERIC_TOKENS = 256
 """Tokens of the generic lookup."""
 GENERIC_NAMED = 20
 """Tokens that its text names."""
+CIRCLE_AT_ONCE = 4096
+"""Features of the circle whose sets are held as bits: 25 MB for a vocabulary of 50,000."""
 NO_DISJOINT = "no_disjoint_feature"
 
 
@@ -79,13 +81,30 @@ def _first_disjoint(wanting: Sequence[int], circle: Int64, sets: Mapping[int, In
     if not wanting or len(circle) == 0:
         return found
     place = {feature: i for i, feature in enumerate(circle.tolist())}
-    holders = _Holders([sets[feature] for feature in circle.tolist()])
+    n_blocks = -(-len(circle) // CIRCLE_AT_ONCE)
+    left: list[list[int]] = [[] for _ in range(n_blocks)]  # by the block that the search begins in
     for feature in wanting:
-        own = place.get(feature, -1)
-        free = np.flatnonzero(~holders.of_any(sets[feature]))
-        free = free[free != own]
-        if len(free):
-            found[feature] = int(circle[free[np.searchsorted(free, own) % len(free)]])
+        left[place.get(feature, 0) // CIRCLE_AT_ONCE].append(feature)
+    for turn in range(n_blocks + 1):  # the last turn is for those before it in its own block
+        for begun in range(n_blocks) if any(left) else ():
+            if not left[begun]:
+                continue
+            first = (begun + turn) % n_blocks * CIRCLE_AT_ONCE
+            block = circle[first : first + CIRCLE_AT_ONCE]
+            holders = _Holders([sets[feature] for feature in block.tolist()])
+            unfound = []
+            for feature in left[begun]:
+                free = np.flatnonzero(~holders.of_any(sets[feature])) + first
+                own = place.get(feature, -1)
+                if turn == 0:
+                    free = free[free > own]
+                elif turn == n_blocks:
+                    free = free[free < own]
+                if len(free):
+                    found[feature] = int(circle[free[0]])
+                else:
+                    unfound.append(feature)
+            left[begun] = unfound
     return found
 
 

@@ -53,7 +53,11 @@ def slow_donors(sets: list[list[int]], seed: int) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_donors_are_the_first_disjoint_ones_of_the_circle(seed: int) -> None:
+@pytest.mark.parametrize("at_once", [1, 7, 64, 4096])
+def test_donors_are_the_first_disjoint_ones_of_the_circle(
+    seed: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autointerp.explain.controls.CIRCLE_AT_ONCE", at_once)
     sets = random_sets(70, seed)
     explanations, lookup, tokens = world(sets)
     assert choose_donors(explanations, lookup, tokens, seed) == slow_donors(sets, seed)
