@@ -83,13 +83,12 @@ def test_the_sample_is_of_smallest_hash(npy_tokens: TokenFile) -> None:
 
 
 def test_the_sample_holds_the_activations_at_scored_tokens(
-    sample: Sample, npy_tokens: TokenFile, tiny_subject: Any
+    sample: Sample, npy_tokens: TokenFile, plain_model: Any
 ) -> None:
-    model = tiny_subject.bridge.original_model
     rows = np.flatnonzero(npy_tokens.split == 0)
     with torch.no_grad():
         ids = torch.from_numpy(npy_tokens.tokens[rows].astype(np.int64))
-        states = model(ids, output_hidden_states=True).hidden_states[2]
+        states = plain_model(ids, output_hidden_states=True).hidden_states[2]
     expected = states[torch.from_numpy(npy_tokens.marks[rows] == 1)]
     assert len(expected) > 900
     torch.testing.assert_close(sample.by_hook[HOOK], expected, rtol=1e-4, atol=1e-5)
