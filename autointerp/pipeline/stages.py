@@ -16,40 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.config import HUMAN, LLMExplainer, RunConfig, load_run
-from autointerp.errors import OverBudget, StoreError, Waiting
-from autointerp.explain.lexical import lexical_lookup
-from autointerp.explain.lookup import entries_of
+from autointerp.config import RunConfig, load_run
+from autointerp.errors import StoreError
 from autointerp.extract.effects import logit_effects
 from autointerp.extract.pass_one import Summaries
 from autointerp.extract.passes import Selected
 from autointerp.extract.probe import take_probe
 from autointerp.llm.shared import Progress
 from autointerp.pipeline import explain_stage, extract_stage
+from autointerp.pipeline.asking import Asking, OpenClient
 from autointerp.pipeline.baselines import open_dictionaries
 from autointerp.pipeline.census_stage import SCORER, run_census, write_sums, write_truth
 from autointerp.pipeline.changes import Found
 from autointerp.pipeline.client import RunClient
 from autointerp.pipeline.compare_stage import COMPARED, comparisons, dictionary_scores
 from autointerp.pipeline.diagnostics_stage import diagnose_dictionary, write_diagnostics
-from autointerp.pipeline.ground import Corpus, Ground, lay_ground, read_corpus
-from autointerp.pipeline.judge_stage import (
-    Asker,
-    Unanswered,
-    ask_judge,
-    control_features,
-    findings_scores,
-    write_findings,
-)
-from autointerp.pipeline.llm_explain_stage import (
-    ask_explainer,
-    read_told,
-    run_explainer,
-    shuffle,
-    write_written,
-)
 from autointerp.pipeline.pass_one import make_engine, make_job
-from autointerp.pipeline.prepare import Prepared, check_paths, choose_scored, prepare
+from autointerp.pipeline.prepare import Prepared, check_paths, prepare
 from autointerp.pipeline.score_stage import (
     completion_floor,
     read_stored,
@@ -58,6 +41,7 @@ from autointerp.pipeline.score_stage import (
 )
 from autointerp.pipeline.sides import Side, judged_sides, read_scores, read_side
 from autointerp.pipeline.travel import Travel
+from autointerp.pipeline.under_way import UnderWay
 from autointerp.pipeline.work import (
     BUILDS_ON,
     CONTROLS,
@@ -65,22 +49,16 @@ from autointerp.pipeline.work import (
     JUDGED_ALWAYS,
     STAGES,
     Work,
-    is_control,
     members,
-    servers_of,
     shuffled_of,
 )
 from autointerp.progress import Advance, Reporter, stderr_reporter
-from autointerp.records import SPLITS, Int64
+from autointerp.records import SPLITS
 from autointerp.score.logits import COMPLETION
-from autointerp.store.evidence import dictionary_row, read_gram_tables
 from autointerp.store.writer import StoreWriter, Transaction
 from autointerp.subject.dictionary import Units, checksum
 from autointerp.subject.tokenise import open_tokens
 from autointerp.subject.tokens import TokenFile
-
-OpenClient = Callable[[StoreWriter, RunConfig], Asker]
-"""How a run gets its LLM client."""
 
 
 def run(
@@ -169,40 +147,29 @@ def _sweep(work_folder: Path, tokens_folder: Path) -> None:
         part.unlink()
 
 
-class _Run:
+class _Run(UnderWay):
     """One run under way."""
 
     def __init__(
         self, prepared: Prepared, tokens: TokenFile, store: StoreWriter, report: Reporter, open_client: OpenClient,
         travel: Travel,
     ) -> None:  # fmt: skip
-        self.prepared, self.tokens, self.store, self.report = prepared, tokens, store, report
-        self.config = prepared.config
+        super().__init__(prepared, tokens, store, report)
         self.names = [entry.name for entry in self.config.dictionary]
         self._opened: dict[str, Selected] = {}
-        self._corpus: Corpus | None = None
-        self._open_client = open_client
-        self._client: Asker | None = None
-        self._travel = travel
-        self._waiting: dict[tuple[str, int], str] = {}  # request and sample -> where its reply is waited for
-        self._unexplained: set[tuple[str, str]] = set()  # dictionary and explainer that have to wait
+        self._asking = Asking(self, open_client, travel)
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
+        self._asking.close()
 
     def until(self, last: str) -> None:
         for name in STAGES:
-            if self._waiting and STAGES.index(name) > STAGES.index("judge"):
+            if self._asking.waits and STAGES.index(name) > STAGES.index("judge"):
                 break
             getattr(self, f"_{name}")()
             if name == last:
                 break
-        if self._waiting:
-            places = Counter(self._waiting.values())
-            raise Waiting("; ".join(f"{n:,} {'request' if n == 1 else 'requests'} {at}" for at, n in places.items()))
-        if self._travel.refresh and self._client is None:
-            self.report.say("--refresh: nothing was asked; all that asks LLMs is done")
+        self._asking.end()
 
     def _open(self, names: Iterable[str]) -> dict[str, Selected]:
         """These dictionaries, baselines fitted (pass 0 runs where they are not there yet)."""
@@ -231,20 +198,6 @@ class _Run:
                     "it is not quite the one whose evidence the store holds; give another --store"
                 )
 
-    def _missing(self, stage: str) -> list[Work]:
-        return [work for work in self.prepared.works if work.stage == stage and not self.store.done(stage, work.key)]
-
-    def _by_dictionary(self, stage: str) -> dict[str, list[Work]]:
-        """What is missing of a stage that is done for one dictionary after the other."""
-        found: dict[str, list[Work]] = {}
-        for work in self._missing(stage):
-            assert work.dictionary is not None
-            found.setdefault(work.dictionary, []).append(work)
-        return found
-
-    def _n_features(self, names: Iterable[str]) -> int:
-        return sum(len(self.prepared.features[name]) for name in names)
-
     # --- tokens
 
     def _tokens(self) -> None:
@@ -267,10 +220,7 @@ class _Run:
                     n += transaction.append("pool", rows)
                     contexts |= seen
                 n += transaction.append("contexts", extract_stage.context_rows(self.tokens, contexts))
-                self._done(transaction, work, n, time.monotonic() - begun)
-
-    def _done(self, transaction: Transaction, work: Work, n_rows: int, seconds: float) -> None:
-        transaction.mark_done(work.stage, work.key, work.dictionary, n_rows, seconds, work.explainer)
+                self.done(transaction, work, n, time.monotonic() - begun)
 
     def _work_rows(self) -> dict[str, Any]:
         works = self.prepared.works
@@ -306,7 +256,7 @@ class _Run:
     # --- evidence
 
     def _extract(self) -> None:
-        missing = self._by_dictionary("extract")
+        missing = self.by_dictionary("extract")
         if not missing:
             return
         begun = time.monotonic()
@@ -328,9 +278,9 @@ class _Run:
                 n_rows += self._write_round(transaction, summaries, stored, advance)
             shared = (engine.seconds + time.monotonic() - begun) / len(missing)
             for name, [work] in missing.items():
-                self._done(transaction, work, n_rows[name], shared)
+                self.done(transaction, work, n_rows[name], shared)
         engine.done()
-        self._publish()
+        self.publish()
 
     def _write_round(
         self, transaction: Transaction, summaries: Summaries, stored: set[int], advance: Advance
@@ -349,7 +299,7 @@ class _Run:
         return n_rows
 
     def _effects(self) -> None:
-        missing = self._by_dictionary("effects")
+        missing = self.by_dictionary("effects")
         if not missing:
             return
         seen = sum(self.tokens.count_tokens(split, self.prepared.subject.d_vocab) for split in SPLITS)
@@ -368,11 +318,11 @@ class _Run:
                             transaction.append("logit_effects", extract_stage.effect_rows(name, effects, direction))
                             for direction in ("promoted", "suppressed")
                         )
-                    self._done(transaction, work, n, time.monotonic() - begun)
+                    self.done(transaction, work, n, time.monotonic() - begun)
                 advance(1)
 
     def _diagnostics(self) -> None:
-        missing = self._by_dictionary("diagnostics")
+        missing = self.by_dictionary("diagnostics")
         if not missing:
             return
         dictionaries, subject, begun = self._open(missing), self.prepared.subject, time.monotonic()
@@ -387,26 +337,26 @@ class _Run:
                 found, start = diagnose_dictionary(self.store, name, chosen, probe, subject, advance)
                 with self.store.transaction() as transaction:
                     n = write_diagnostics(self.store, transaction, name, chosen.features, found, start)
-                    self._done(transaction, work, n, shared + time.monotonic() - begun)
-        self._publish()
+                    self.done(transaction, work, n, shared + time.monotonic() - begun)
+        self.publish()
 
     # --- explanations
 
     def _explain(self) -> None:
-        every = self._by_dictionary("explain")
+        every = self.by_dictionary("explain")
         known = (CONTROLS, *self.config.explain.embedded)
         missing = {name: [work for work in works if work.explainer in known] for name, works in every.items()}
         self._explain_by_lookup({name: works for name, works in missing.items() if works})
         for name, works in every.items():
             for work in works:
                 if work.explainer not in known:
-                    self._explain_by_asking(name, work)
+                    self._asking.explain(name, work)
 
     def _explain_by_lookup(self, missing: dict[str, list[Work]]) -> None:
         if not missing:
             return
         lookups = explain_stage.stored_lookups(self.store)
-        with self.report.stage("explaining", self._n_features(missing), "features") as advance:
+        with self.report.stage("explaining", self.n_features(missing), "features") as advance:
             for name, works in missing.items():
                 begun = time.monotonic()
                 made = explain_stage.explain(self.store, name, _explainers(works), self.config.seed)
@@ -416,54 +366,12 @@ class _Run:
                         begun = time.monotonic()
                         n = explain_stage.write_explanations(transaction, name, controls, lookups)
                         n += explain_stage.write_failures(transaction, name, controls)
-                        self._done(transaction, work, n, shared + time.monotonic() - begun)
-                advance(self._n_features([name]))
-        self._publish()
-
-    def _explain_by_asking(self, name: str, work: Work) -> None:
-        begun = time.monotonic()
-        entries = {entry.name: entry for entry in self.config.explain.asking}
-        assert work.explainer is not None
-        title = f"explaining {name} by {work.explainer}"
-        entry = entries.get(work.explainer)
-        if entry is None:
-            of = next(name for name in entries if shuffled_of(name) == work.explainer)
-            if (name, of) in self._unexplained:
-                self._unexplained.add((name, work.explainer))
-                return
-            made = shuffle(self.store, name, of, self.config.seed)
-        else:
-            with self.report.stage(title, self._n_features([name]), "features") as advance:
-                if isinstance(entry, LLMExplainer):
-                    made = ask_explainer(self.store, name, entry, self._asker(), advance)
-                else:
-                    made = run_explainer(self.store, name, entry, advance)
-        if not self._whole(made.unanswered):
-            self._unexplained.add((name, work.explainer))
-            return
-        with self.store.transaction() as transaction:
-            n = write_written(transaction, name, made.written)
-            self._done(transaction, work, n, time.monotonic() - begun)
-        self._publish()
-
-    def _asker(self) -> Asker:
-        """The LLM client of this run; `run` says once where corpus text goes."""
-        if self._client is None:
-            self._client = self._open_client(self.store, self.config)
-            for server, models in sorted(servers_of(self.config).items()) if self._travel.sends else ():
-                self.report.say(f"text of the corpus is sent to {server} ({', '.join(models)})")
-        return self._client
-
-    def _whole(self, unanswered: Unanswered) -> bool:
-        """Whether a piece of work can be done now. Where the budget cut it short, or replies are not there yet, it is
-        not done, and the replies that came are kept."""
-        if unanswered.over_budget:
-            raise OverBudget(unanswered.over_budget)
-        self._waiting |= unanswered.waiting
-        return not unanswered.waiting
+                        self.done(transaction, work, n, shared + time.monotonic() - begun)
+                advance(self.n_features([name]))
+        self.publish()
 
     def _census(self) -> None:
-        missing = self._by_dictionary("census")
+        missing = self.by_dictionary("census")
         if not missing:
             return
         begun = time.monotonic()
@@ -485,18 +393,18 @@ class _Run:
                     else:
                         made = members(work.explainer)
                         n = sum(write_sums(transaction, name, one, features, sums[one]) for one in made)
-                    self._done(transaction, work, n, shared)
+                    self.done(transaction, work, n, shared)
 
     # --- scores
 
     def _score(self) -> None:
-        missing = self._by_dictionary("score")
+        missing = self.by_dictionary("score")
         if not missing:
             return
-        with self.report.stage("scoring", self._n_features(missing), "features") as advance:
+        with self.report.stage("scoring", self.n_features(missing), "features") as advance:
             for name, works in missing.items():
                 begun = time.monotonic()
-                ground = self._ground(name)
+                ground = self.ground(name)
                 asked = _flat(members(explainer) for explainer in _explainers(works))
                 scored = {one.explainer: one for one in score_dictionary(self.store, ground, asked, ground.scorers)}
                 if any(work.explainer == CONTROLS for work in works) and "logits" in ground.scorers:
@@ -511,66 +419,14 @@ class _Run:
                             write_scores(transaction, work.key, name, scored[one], stored[one], self.tokens)
                             for one in (*members(work.explainer), *floors)
                         )
-                        self._done(transaction, work, n, shared)
-                advance(self._n_features([name]))
-
-    def _ground(self, name: str, group: int | None = None, more: Iterable[int] = ()) -> Ground:
-        if self._corpus is None:
-            self._corpus = read_corpus(self.store, self.tokens, self.config.seed)
-        sample, scorers = np.union1d(self._sample_of(name), np.array(list(more), np.int64)), self.config.score.scorers
-        return lay_ground(self.store, self._corpus, name, sample, scorers, group)
+                        self.done(transaction, work, n, shared)
+                advance(self.n_features([name]))
 
     def _judge(self) -> None:
-        judge = self.config.score.judge
-        if judge is None:
-            return
-        for name, works in self._by_dictionary("judge").items():
-            sampled = self._ground(name, judge.items_per_call)
-            tokens, pairs = read_gram_tables(self.store, name)
-            lexical = lexical_lookup(tokens, pairs)
-            few = set(control_features(sampled, judge.controls).tolist())
-            texts = sampled.corpus.vocabulary.texts
-            for work in works:
-                begun = time.monotonic()
-                assert work.explainer is not None
-                if (name, work.explainer) in self._unexplained:
-                    continue
-                told = read_told(self.store, name, work.explainer, texts, lexical)
-                ground = sampled
-                if work.explainer == HUMAN:  # what people chose to label, sampled or not
-                    ground = self._ground(name, judge.items_per_call, [one.explanation.feature for one in told])
-                control = is_control(work.explainer)
-                if control:
-                    told = [one for one in told if one.explanation.feature in few]
-                beside = work.decided_by["beside"]
-                with self.report.stage(f"judging {work.explainer} of {name}", None, "answers") as advance:
-                    found = ask_judge(
-                        ground, work.explainer, told, judge, ground.scorers, self._asker(),
-                        permuted=None if control else ground.corpus.vocabulary.permuted(self.config.seed),
-                        permuted_on=few, advance=advance,
-                        beside={f: entries_of(lexical, f) for f in ground.ready} if beside else None,
-                    )  # fmt: skip
-                if not self._whole(found.unanswered):
-                    continue
-                said = [one.explanation for one in told]
-                scores = findings_scores(ground, said, found, ground.scorers, judge.model)
-                with self.store.transaction() as transaction:
-                    n = write_findings(transaction, work.key, ground, found, scores, judge.model)
-                    self._done(transaction, work, n, time.monotonic() - begun)
-                self._publish()
-
-    def _sample_of(self, name: str) -> Int64:
-        """Features for the sample design; a matched baseline's are the partners of its target's."""
-        features = self.prepared.features[name]
-        facts = dictionary_row(self.store, name)
-        if facts["matched_to"] is not None:
-            theirs = self._sample_of(facts["matched_to"])
-            partners = self.store.rows(_PARTNERS, dictionary=name)
-            return np.array([row["feature"] for row in partners if row["matched_feature"] in theirs], dtype=np.int64)
-        return choose_scored(self.config.score.features, features, facts["n_features"], self.config.seed, name)
+        self._asking.judge()
 
     def _means(self) -> None:
-        missing = self._by_dictionary("means")
+        missing = self.by_dictionary("means")
         if not missing:
             return
         with self.report.stage("means", len(missing), "dictionaries") as advance:
@@ -580,9 +436,9 @@ class _Run:
                         begun = time.monotonic()
                         rows = list(self._means_of(name, work))
                         n = transaction.append("dictionary_scores", _columns(rows)) if rows else 0
-                        self._done(transaction, work, n, time.monotonic() - begun)
+                        self.done(transaction, work, n, time.monotonic() - begun)
                 advance(1)
-        self._publish()
+        self.publish()
 
     def _means_of(self, name: str, work: Work) -> Iterator[dict[str, Any]]:
         assert work.explainer is not None
@@ -604,7 +460,7 @@ class _Run:
             yield from dictionary_scores(work.key, read_side(self.store, name, one, run), one, controls, *drawn)
 
     def _compare(self) -> None:
-        missing = self._missing("compare")
+        missing = self.missing("compare")
         if not missing:
             return
         with (
@@ -625,7 +481,7 @@ class _Run:
                     )
                 ]  # fmt: skip
                 n = transaction.append("comparisons", _columns(rows)) if rows else 0
-                self._done(transaction, work, n, time.monotonic() - begun)
+                self.done(transaction, work, n, time.monotonic() - begun)
                 advance(1)
 
     def _sides(self, explainer: str) -> tuple[str, str, list[Side]]:
@@ -642,18 +498,8 @@ class _Run:
             sides.append(read_side(self.store, name, explainer, run, scorer))
         return explainer, scorer, sides
 
-    def _publish(self) -> None:
-        """Readers see the run's progress; a snapshot that cannot be made does not stop it."""
-        from autointerp.errors import AutointerpError
-
-        try:
-            self.store.publish_snapshot()
-        except AutointerpError as error:
-            self.report.say(f"no snapshot for readers: {error}")
-
 
 _CHECKSUMS = "SELECT dictionary, checksum FROM dictionaries"
-_PARTNERS = "SELECT feature, matched_feature FROM features WHERE dictionary = $dictionary ORDER BY feature"
 
 
 def _explainers(works: Iterable[Work]) -> list[str]:
