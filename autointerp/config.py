@@ -219,11 +219,31 @@ class Evidence(_Section):
 
 
 class LLMExplainer(LLMModel):
-    """An LLM that writes explanations: `{ provider, model, preset, evidence }`."""
+    """An LLM that writes explanations: `{ provider, model, preset, evidence }`.
+
+    With `best_of` or `revise` it writes several drafts of each, and the run's judge chooses between them on the select
+    split: `pipeline/refine_stage.py`.
+    """
 
     preset: str = "default"
     prompt: str | None = None  # the user's own template instead of the preset's words
     evidence: Literal["input", "output", "both"] = "both"
+    best_of: int = Field(default=1, ge=1, le=64)  # drafts, of which the best on the select split is kept
+    revise: int = Field(default=0, ge=0, le=16)  # rounds of revision with counterexamples of the select split
+
+    @property
+    def refines(self) -> bool:
+        """Whether a judge chooses between drafts."""
+        return self.best_of > 1 or self.revise > 0
+
+    @model_validator(mode="after")
+    def _sees_what_it_revises(self) -> LLMExplainer:
+        if self.revise and self.evidence == "output":
+            raise ValueError(
+                f'revise = {self.revise} shows windows of text, and evidence = "output" is to see none; give '
+                'evidence = "both" or "input", or leave revise out'
+            )
+        return self
 
     @field_validator("preset")
     @classmethod
@@ -234,9 +254,11 @@ class LLMExplainer(LLMModel):
 
     @property
     def name(self) -> str:
-        """What its explanations are called: model/preset/evidence; with the user's own words, the file's name."""
+        """What its explanations are called: model/preset/evidence, with the user's own words the file's name; behind it
+        how they are refined: /best3, /revise1, /best3+revise1."""
         words = self.preset if self.prompt is None else Path(self.prompt).stem
-        return f"{self.model}/{words}/{self.evidence}"
+        refined = [f"best{self.best_of}"] * (self.best_of > 1) + [f"revise{self.revise}"] * (self.revise > 0)
+        return "/".join([self.model, words, self.evidence, *(["+".join(refined)] if refined else [])])
 
 
 class PythonExplainer(_Section):
@@ -385,6 +407,24 @@ class RunConfig(_Section):
             raise ValueError('explainer "human" needs a judge: a person\'s label has no lookup; give score.judge')
         if self.explain.explainers == [HUMAN]:
             raise ValueError('explainer "human" stands beside others; add "lexical"')
+        return self
+
+    @model_validator(mode="after")
+    def _drafts_need_a_judge(self) -> RunConfig:
+        for entry in self.explain.asking:
+            if not isinstance(entry, LLMExplainer) or not entry.refines:
+                continue
+            wish = f"best_of = {entry.best_of}" if entry.best_of > 1 else f"revise = {entry.revise}"
+            if self.score.judge is None:
+                raise ValueError(
+                    f'explainer "{entry.name}": with {wish} a judge chooses between drafts, and there is none; give '
+                    "score.judge = { provider = ..., model = ... }, or leave best_of and revise out"
+                )
+            if self.tokens.splits.select == 0:
+                raise ValueError(
+                    f'explainer "{entry.name}": with {wish} drafts are tried on the select split, and '
+                    "tokens.splits.select is 0; give it a share, 0.2 by default"
+                )
         return self
 
     @model_validator(mode="after")

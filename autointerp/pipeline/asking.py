@@ -26,6 +26,7 @@ from autointerp.pipeline.llm_explain_stage import (
     shuffle,
     write_written,
 )
+from autointerp.pipeline.refine_stage import Refined, refine, write_refined
 from autointerp.pipeline.travel import Travel
 from autointerp.pipeline.under_way import UnderWay
 from autointerp.pipeline.work import Work, is_control, servers_of, shuffled_of
@@ -74,23 +75,37 @@ class Asking:
             if (name, of) in self._unexplained:
                 self._unexplained.add((name, work.explainer))
                 return
-            made = shuffle(run.store, name, of, run.config.seed)
+            made, refined = shuffle(run.store, name, of, run.config.seed), None
         else:
-            made = self._explained(name, entry)
+            made, refined = self._explained(name, entry)
         if not self._whole(made.unanswered):
             self._unexplained.add((name, work.explainer))
             return
         with run.store.transaction() as transaction:
             n = write_written(transaction, name, made.written)
+            if refined is not None:
+                assert run.config.score.judge is not None
+                n += write_refined(transaction, name, work.explainer, run.config.score.judge, refined)
             run.done(transaction, work, n, time.monotonic() - begun)
         run.publish()
 
-    def _explained(self, name: str, entry: LLMExplainer | PythonExplainer) -> Asked:
-        run = self._run
-        with run.report.stage(f"explaining {name} by {entry.name}", run.n_features([name]), "features") as advance:
+    def _explained(self, name: str, entry: LLMExplainer | PythonExplainer) -> tuple[Asked, Refined | None]:
+        run, title = self._run, f"explaining {name} by {entry.name}"
+        if isinstance(entry, LLMExplainer) and entry.refines:
+            judge = run.config.score.judge
+            assert judge is not None  # config.py asks for it
+            with run.report.stage(title, None, "answers") as advance:
+                refined = refine(run.store, run.corpus(), name, entry, judge, self._asker(), advance)
+            if refined.trouble and not refined.asked.unanswered.waiting:
+                run.report.say(
+                    f"{title}: {len(refined.trouble):,} features with drafts that could not be tried on the select "
+                    "split; what led without that is kept (table failures says why)"
+                )
+            return refined.asked, refined
+        with run.report.stage(title, run.n_features([name]), "features") as advance:
             if isinstance(entry, LLMExplainer):
-                return ask_explainer(run.store, name, entry, self._asker(), advance)
-            return run_explainer(run.store, name, entry, advance)
+                return ask_explainer(run.store, name, entry, self._asker(), advance), None
+            return run_explainer(run.store, name, entry, advance), None
 
     def judge(self) -> None:
         """All judgements that are missing."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from autointerp.config import Judge, PythonExplainer, RunConfig
+from autointerp.config import Judge, LLMExplainer, PythonExplainer, RunConfig
 from autointerp.explain.evidence import Evidence
 from autointerp.explain.prompt import explain_ask
 from autointerp.llm.asks import Answer, Ask
@@ -63,7 +63,8 @@ def check_llms(config: RunConfig) -> None:
             _check(entry, [explain_ask(style_of(entry), Evidence("", 0, 0.0, 0.0, ()))])
     judge = config.score.judge
     if judge is not None:
-        _check(judge, _samples(judge, config.score.scorers))
+        refines = any(isinstance(entry, LLMExplainer) and entry.refines for entry in config.explain.asking)
+        _check(judge, _samples(judge, [*config.score.scorers, *(["detection"] if refines else [])]))
 
 
 def _check(model: LLMModel, asks: Iterable[Ask]) -> None:

@@ -5,12 +5,14 @@ Everything here is the same for all explainers; only which silent windows a simu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from autointerp.records import Int64, Split, Windows
+from autointerp.records import SPLITS, Int64, Split, Windows
+from autointerp.score.exam import Exam, halves, make_exam
 from autointerp.score.items import Items, Silent, TokenTraits, detection_items, fuzzing_items, token_traits
 from autointerp.score.judges import Kind
 from autointerp.score.logits import TokenItems, Vocabulary, token_items
@@ -47,6 +49,14 @@ class Corpus:
     vocabulary: Vocabulary
     traits: TokenTraits
     seed: int
+
+    @cached_property
+    def select_half(self) -> Int64:
+        """Which half of the select split each context is of (`score/exam.py`), [C]; -1 in other splits."""
+        mine = np.flatnonzero(self.tokens.document_split == SPLITS.index("select"))
+        half = np.full(len(self.tokens.document_split), -1, dtype=np.int64)
+        half[mine] = halves(np.bincount(self.tokens.document, minlength=len(half))[mine], self.seed)
+        return np.asarray(half[self.tokens.document])
 
 
 def read_corpus(store: Queryable, tokens: TokenFile, seed: int) -> Corpus:
@@ -114,14 +124,20 @@ def sample_candidates(
     store: Queryable, dictionary: str, features: list[int], tokens: TokenFile, seed: int, split: Split = "score"
 ) -> dict[int, Candidates]:
     """What the samples of each of `features` are drawn from, on the split that is scored or the one to choose on."""
+    return {one.feature: one for one in each_candidates(store, dictionary, features, tokens, seed, split)}
+
+
+def each_candidates(
+    store: Queryable, dictionary: str, features: Sequence[int], tokens: TokenFile, seed: int, split: Split
+) -> Iterator[Candidates]:
+    """The same, feature by feature: none of them is held."""
     pool = Pool(read_pool(store, tokens.window, tokens.windows_per_context, split))
     firing_in_pool = read_pool_firing(store, dictionary, split)
     heavy, _ = read_gram_tables(store, dictionary)
     maxima = {row["feature"]: row["maxima"] for row in store.rows(_MAXIMA, dictionary=dictionary)}
-    found = {}
     for firing in read_feature_windows(store, dictionary, features, tokens.window, tokens.windows_per_context, split):
         feature = firing.feature
-        found[feature] = candidates(
+        yield candidates(
             firing,
             tokens.windows(firing.window),
             pool,
@@ -130,7 +146,20 @@ def sample_candidates(
             top_tokens(heavy, feature),
             seed,
         )
-    return found
+
+
+def each_exam(store: Queryable, corpus: Corpus, dictionary: str, features: Sequence[int]) -> Iterator[Exam]:
+    """What drafts of each of `features` are chosen by and revised with, in their order. All of the select split."""
+    silent: Silent | None = None
+    tokens, half = corpus.tokens, corpus.select_half
+    for one in each_candidates(store, dictionary, features, tokens, corpus.seed, "select"):
+        silent = silent or Silent(one.pool.windows, corpus.traits)
+        exam = make_exam(one, silent, half, corpus.traits, corpus.seed)
+        used = [set(tokens.document[part.windows.context].tolist()) for part in (exam.choosing, exam.shown)]
+        splits = set(tokens.document_split[[*used[0], *used[1]]].tolist())
+        assert splits <= {SPLITS.index("select")}, f"feature {one.feature}: a window that is not of the select split"
+        assert not used[0] & used[1], f"feature {one.feature}: a document chooses and is shown"
+        yield exam
 
 
 def shown_windows(corpus: Corpus, windows: Windows, context: int) -> list[ShownWindow]:

@@ -62,12 +62,21 @@ def style_of(entry: LLMExplainer) -> Style:
     return style(entry.preset, entry.evidence, None if entry.prompt is None else Path(entry.prompt))
 
 
+def features_to_explain(store: Queryable, dictionary: str) -> dict[int, str]:
+    """All features by rising number, with their status: dead ones are not asked about."""
+    return {row["feature"]: row["status"] for row in store.rows(_FEATURES, dictionary=dictionary)}
+
+
+def explanation_of(name: str, feature: int, draft: Draft) -> Explanation:
+    """A draft as an explanation."""
+    return Explanation(feature, name, draft.text, "ok", promotes=draft.promotes, triggers=tuple(draft.triggers))
+
+
 def ask_explainer(
     store: Queryable, dictionary: str, entry: LLMExplainer, asker: Asker, advance: Callable[[int], None]
 ) -> Asked:
     """One question a feature that ever fires."""
-    vocab = read_vocab(store)
-    status = {row["feature"]: row["status"] for row in store.rows(_FEATURES, dictionary=dictionary)}
+    vocab, status = read_vocab(store), features_to_explain(store, dictionary)
     chosen = style_of(entry)
     fit = [feature for feature, word in status.items() if word != "dead"]
 
@@ -93,17 +102,15 @@ def _written(name: str, feature: int, answer: Answer, version: str) -> Written:
     if answer.status != "ok":
         said = Explanation(feature, name, "", answer.status)
     else:
-        draft = cast(Draft, answer.data)
-        said = Explanation(feature, name, draft.text, "ok", promotes=draft.promotes, triggers=tuple(draft.triggers))
+        said = explanation_of(name, feature, cast(Draft, answer.data))
     return Written(said, answer.reason, version, answer.request, answer.model or None)
 
 
 def run_explainer(store: Queryable, dictionary: str, entry: PythonExplainer, advance: Callable[[int], None]) -> Asked:
     """The user's own explainer, feature by feature."""
     explainer = load_explainer(entry.python)
-    vocab = read_vocab(store)
+    vocab, status = read_vocab(store), features_to_explain(store, dictionary)
     written = []
-    status = {row["feature"]: row["status"] for row in store.rows(_FEATURES, dictionary=dictionary)}
     fit = [feature for feature, word in status.items() if word != "dead"]
     for evidence in read_evidence(store, dictionary, fit, vocab):
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from autointerp.config import FeatureSample, LLMExplainer, RunConfig
+from autointerp.config import FeatureSample, Judge, LLMExplainer, RunConfig
 from autointerp.llm.models import LLMModel
 from autointerp.llm.prices import Prices
 from autointerp.pipeline.work import Work, is_control, servers_of
@@ -67,7 +67,7 @@ def _calls(
             continue
         entry = entries.get(work.explainer)
         if work.stage == "explain" and isinstance(entry, LLMExplainer):
-            yield "explain", "explain", entry, n_features[work.dictionary]
+            yield from _drafts(entry, judge, n_features[work.dictionary])
         if work.stage != "judge" or judge is None:
             continue
         scored = n_scored[work.dictionary]
@@ -84,6 +84,13 @@ def _calls(
             yield "judge", kind, judge, n * calls
         if "logits" in config.score.scorers and not is_control(work.explainer):
             yield "judge", "logits", judge, few
+
+
+def _drafts(entry: LLMExplainer, judge: Judge | None, n: int) -> Iterator[tuple[str, str, LLMModel, int]]:
+    """At most, where drafts are chosen between and revised: what a draft gets right needs no revision."""
+    yield "explain", "explain", entry, n * (entry.best_of + entry.revise)
+    if entry.refines and judge is not None:  # a call for each draft, and one for each round's counterexamples
+        yield "explain", "detect", judge, n * (entry.best_of + 2 * entry.revise)
 
 
 def n_scored_of(config: RunConfig, n_features: Mapping[str, int]) -> dict[str, int]:

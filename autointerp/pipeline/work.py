@@ -31,17 +31,19 @@ from typing import Any
 
 from torch import Tensor
 
-from autointerp.config import HUMAN, LLMExplainer, PythonExplainer, RunConfig
+from autointerp.config import HUMAN, Judge, LLMExplainer, PythonExplainer, RunConfig
 from autointerp.config import Dictionary as DictionaryConfig
 from autointerp.explain.prompt import style
+from autointerp.explain.revise import revise_version
 from autointerp.hashing import content_hash
 from autointerp.llm.models import LLMModel
-from autointerp.resources import folder
+from autointerp.resources import folder, prompt_text
+from autointerp.score.exam import N_CHOOSING
 from autointerp.subject.dictionary import SparseAutoencoder, checksum
 from autointerp.subject.model import Subject
 from autointerp.subject.tokenise import TokenPlan
 
-ROWS_VERSION = 6
+ROWS_VERSION = 7
 """Raised when this version of the code would make other rows from the same run file."""
 STAGES = (
     "tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "judge", "means", "compare",
@@ -147,7 +149,10 @@ def _works(
             scores[explainer][name] = score.key
         for entry_ in config.explain.asking:
             asked = Work(
-                "explain", name, entry_.name, {BUILDS_ON: {"effects": effects.key}, "explainer": identity(entry_)}
+                "explain",
+                name,
+                entry_.name,
+                {BUILDS_ON: {"effects": effects.key}, "explainer": identity(entry_, config.score.judge)},
             )
             control = Work("explain", name, shuffled_of(entry_.name), {BUILDS_ON: {"explain": asked.key}})
             explained |= {work.explainer: work for work in (asked, control) if work.explainer is not None}
@@ -228,12 +233,19 @@ def judge_prompts() -> str:
     return content_hash([file.read_text(encoding="utf-8") for file in files], tag="prompt")
 
 
-def identity(entry: LLMExplainer | PythonExplainer) -> dict[str, Any]:
-    """All that decides what an explainer writes, as far as it can be known."""
+def identity(entry: LLMExplainer | PythonExplainer, judge: Judge | None = None) -> dict[str, Any]:
+    """All that decides what an explainer writes, as far as it can be known; `judge` chooses between drafts."""
     if isinstance(entry, PythonExplainer):
         return {"python": entry.python}
-    prompt = None if entry.prompt is None else Path(entry.prompt)
-    return entry.identity() | {"preset": entry.preset, "prompt": style(entry.preset, entry.evidence, prompt).version}
+    words = style(entry.preset, entry.evidence, None if entry.prompt is None else Path(entry.prompt))
+    found = entry.identity() | {"preset": entry.preset, "prompt": words.version}
+    if not entry.refines:
+        return found
+    assert judge is not None  # config.py asks for it
+    how = judge.model_dump(mode="json", include={"judgements", "logprobs"})
+    found |= {"best_of": entry.best_of, "revise": entry.revise, "n_choosing": N_CHOOSING}
+    found |= {"chosen_by": judge.identity() | how | {"prompt": content_hash(prompt_text("score/detect.md"))}}
+    return found | ({"revise_prompt": revise_version(words)} if entry.revise else {})
 
 
 def _about(config: RunConfig, subject: Subject, tokens: TokenPlan) -> dict[str, Any]:

@@ -93,13 +93,16 @@ def shown_length(windows: Windows, traits: TokenTraits) -> Int64:
     return np.asarray((traits.length[windows.tokens] * windows.scored).sum(axis=1), dtype=np.int64)
 
 
-def detection_items(of: Candidates, pool: Silent, traits: TokenTraits, seed: int, group: int | None = None) -> Items:
-    """Windows that fire, and silent ones like them."""
+def detection_items(
+    of: Candidates, pool: Silent, traits: TokenTraits, seed: int, group: int | None = None,
+    n_items: tuple[int, int] = N_ITEMS,
+) -> Items:  # fmt: skip
+    """Windows that fire, and silent ones like them; `n_items` at least and at most."""
     free = of.silent.copy()
     length, n_scored = shown_length(of.kept, traits), of.kept.scored.sum(axis=1)
     right: list[int] = []
     wrong: list[int] = []
-    for i in _across_strengths(of)[: N_ITEMS[1]]:
+    for i in _across_strengths(of)[: n_items[1]]:
         partner = _nearest(free & (pool.n_scored == n_scored[i]), pool.length - length[i], of.pool_u)
         if partner is not None:
             free[partner] = False
@@ -107,7 +110,7 @@ def detection_items(of: Candidates, pool: Silent, traits: TokenTraits, seed: int
             wrong.append(partner)
     windows = join_windows(take(of.kept, _ids(right)), take(of.pool.windows, _ids(wrong)))
     marks = np.zeros((len(windows), windows.tokens.shape[1]), dtype=np.bool_)
-    return _shown("detection", of.feature, windows, marks, len(right), seed, group)
+    return _shown("detection", of.feature, windows, marks, len(right), seed, group, n_items)
 
 
 def fuzzing_items(of: Candidates, pool: Silent, traits: TokenTraits, seed: int, group: int | None = None) -> Items:
@@ -190,12 +193,15 @@ def _nearest(fits: Bool, distance: Int64, u: Float64, unlike: Bool | None = None
     return int(rows[np.argmin(u[rows])])
 
 
-def _shown(kind: str, feature: int, windows: Windows, marks: Bool, n_pairs: int, seed: int, group: int | None) -> Items:
+def _shown(
+    kind: str, feature: int, windows: Windows, marks: Bool, n_pairs: int, seed: int, group: int | None,
+    limits: tuple[int, int] = N_ITEMS,
+) -> Items:  # fmt: skip
     """Of the pairs (right ones first, wrong ones behind) so many of each, in an order by hash."""
     key = stream_key(seed, "items", kind)
     order = np.argsort(hash64(key, feature, windows.window[:n_pairs]), kind="stable")
     of_size, of_share = (float(hash01(stream_key(seed, "items", kind, what), feature)) for what in ("size", "share"))
-    n_items = min(N_ITEMS[0] + int(of_size * (N_ITEMS[1] - N_ITEMS[0] + 1)), 2 * n_pairs)
+    n_items = min(limits[0] + int(of_size * (limits[1] - limits[0] + 1)), 2 * n_pairs)
     n_right = round(n_items * (SHARE[0] + of_share * (SHARE[1] - SHARE[0])))
     n_right = min(max(n_right, n_items - n_pairs, 0), n_pairs)
     rows = np.concatenate([order[:n_right], n_pairs + order[::-1][: n_items - n_right]]).astype(np.int64)

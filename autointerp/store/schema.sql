@@ -325,7 +325,7 @@ CREATE TABLE explanations (
 COMMENT ON TABLE explanations IS 'What each explainer says; controls (shuffled, constant, generic) are explainers too.';
 COMMENT ON COLUMN explanations.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN explanations.feature IS 'Feature.';
-COMMENT ON COLUMN explanations.explainer IS 'lexical, token_lookup, model/preset/evidence, the name of your own, human; controls: shuffled, constant, generic, shuffled:EXPLAINER.';
+COMMENT ON COLUMN explanations.explainer IS 'lexical, token_lookup, model/preset/evidence (behind it /best3+revise1 where drafts were refined), the name of your own, human; controls: shuffled, constant, generic, shuffled:EXPLAINER.';
 COMMENT ON COLUMN explanations.text IS 'The explanation: when it fires.';
 COMMENT ON COLUMN explanations.status IS 'ok, or why there is none (dead, no_disjoint_feature ...).';
 COMMENT ON COLUMN explanations.lookup IS 'The lookup that the embedded simulator runs for it.';
@@ -335,6 +335,37 @@ COMMENT ON COLUMN explanations.triggers IS 'Tokens that the explainer expects to
 COMMENT ON COLUMN explanations.prompt IS 'LLM explainers: hash of the words, demonstrations and constants that the prompt was made of.';
 COMMENT ON COLUMN explanations.request IS 'LLM explainers: the call it comes from, in llm_calls.';
 COMMENT ON COLUMN explanations.model IS 'LLM explainers: the model that the server says answered.';
+
+CREATE TABLE drafts (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, draft INTEGER NOT NULL,
+    round INTEGER NOT NULL, revised INTEGER, chosen BOOLEAN NOT NULL, text VARCHAR, promotes VARCHAR,
+    triggers VARCHAR[], status VARCHAR NOT NULL, reason VARCHAR NOT NULL, select_score DOUBLE,
+    select_status VARCHAR NOT NULL, n_select INTEGER NOT NULL, select_contexts BIGINT[] NOT NULL,
+    shown_contexts BIGINT[] NOT NULL, prompt VARCHAR NOT NULL, request VARCHAR NOT NULL, sample INTEGER NOT NULL,
+    model VARCHAR
+);
+COMMENT ON TABLE drafts IS 'Explainers with best_of or revise: every draft, how it did on the select split, and which was kept as the explanation.';
+COMMENT ON COLUMN drafts.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN drafts.feature IS 'Feature.';
+COMMENT ON COLUMN drafts.explainer IS 'Explainer: model/preset/evidence/best3+revise1.';
+COMMENT ON COLUMN drafts.draft IS 'Number among the feature''s drafts, from 0.';
+COMMENT ON COLUMN drafts.round IS '0: one of the best_of first drafts; from 1: the round of revision.';
+COMMENT ON COLUMN drafts.revised IS 'Revisions: the draft that was shown with its counterexamples.';
+COMMENT ON COLUMN drafts.chosen IS 'Whether it is the explanation: the best select_score, the earlier one of equals.';
+COMMENT ON COLUMN drafts.text IS 'When it fires, as the draft says.';
+COMMENT ON COLUMN drafts.promotes IS 'Which tokens it makes likelier, as the draft says.';
+COMMENT ON COLUMN drafts.triggers IS 'Tokens that the draft expects to fire it.';
+COMMENT ON COLUMN drafts.status IS 'ok, or why there is no draft: refused, truncated, invalid ...';
+COMMENT ON COLUMN drafts.reason IS 'Why, in a line; empty where it is ok.';
+COMMENT ON COLUMN drafts.select_score IS 'Balanced accuracy of the judge''s detection from this draft, on windows of the select split that are the same for all drafts of the feature. It is what the draft was chosen by, so it flatters the chosen one: scores are those of the score split.';
+COMMENT ON COLUMN drafts.select_status IS 'ok; not_judged (it had no rival, or is no draft); no_items (the feature fires too seldom there); or why the judge did not answer.';
+COMMENT ON COLUMN drafts.n_select IS 'Windows behind select_score.';
+COMMENT ON COLUMN drafts.select_contexts IS 'Contexts that these windows are cut from.';
+COMMENT ON COLUMN drafts.shown_contexts IS 'Revisions: contexts that the counterexamples shown are cut from; of other documents than select_contexts.';
+COMMENT ON COLUMN drafts.prompt IS 'Hash of the words, demonstrations and constants that the prompt was made of.';
+COMMENT ON COLUMN drafts.request IS 'The call it comes from, in llm_calls.';
+COMMENT ON COLUMN drafts.sample IS 'The sample number of that call.';
+COMMENT ON COLUMN drafts.model IS 'The model that the server says answered.';
 
 CREATE TABLE simulations (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,

@@ -40,6 +40,10 @@ class ScriptedLLM:
     def close(self) -> None:
         """There is nothing to let go of."""
 
+    def reply(self, ask: Ask) -> Any:
+        """What is written."""
+        return reply_to(ask)
+
     def answer(self, ask: Ask, model: LLMModel) -> Answer:
         request = content_hash([model.identity(), ask.system, ask.prompt, ask.schema, ask.questions, ask.form])
         status = self.fail(ask)
@@ -49,7 +53,7 @@ class ScriptedLLM:
         if not cached:
             self.sent.append(ask)
             self.models[model.model] += 1
-            self.kept[request, ask.sample] = json.dumps(reply_to(ask))
+            self.kept[request, ask.sample] = json.dumps(self.reply(ask))
         text = self.kept[request, ask.sample]
         try:
             data = ask.parse(json.loads(text)) if ask.parse else json.loads(text)

@@ -41,6 +41,8 @@ WITH keys AS (
     UNION ALL SELECT 'lookups', count(*), (SELECT count(*) FROM (SELECT DISTINCT lookup FROM lookups)) FROM lookups
     UNION ALL SELECT 'explanations', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer FROM explanations)) FROM explanations
+    UNION ALL SELECT 'drafts', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, draft FROM drafts)) FROM drafts
     UNION ALL SELECT 'simulations', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, context, window_start FROM simulations)) FROM simulations
     UNION ALL SELECT 'judgements', count(*),

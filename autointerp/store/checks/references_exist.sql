@@ -7,6 +7,7 @@ WITH of_features AS (
     UNION ALL SELECT DISTINCT 'feature_neighbours', dictionary, feature FROM feature_neighbours
     UNION ALL SELECT DISTINCT 'logit_effects', dictionary, feature FROM logit_effects
     UNION ALL SELECT DISTINCT 'explanations', dictionary, feature FROM explanations
+    UNION ALL SELECT DISTINCT 'drafts', dictionary, feature FROM drafts
     UNION ALL SELECT DISTINCT 'simulations', dictionary, feature FROM simulations
     UNION ALL SELECT DISTINCT 'judgements', dictionary, feature FROM judgements
     UNION ALL SELECT DISTINCT 'token_judgements', dictionary, feature FROM token_judgements
