@@ -469,6 +469,33 @@ def _write_explanations(t: Transaction, world: World, name: str) -> list[str]:
                 "model": None,
             },
         )
+    mine = np.flatnonzero(world.split == "select")
+    t.append(
+        "drafts",  # the second of two is better, and a third is none
+        {
+            "dictionary": name,
+            "feature": 1,
+            "explainer": "lexical",
+            "draft": [0, 1, 2],
+            "round": [0, 1, 1],
+            "revised": [None, 0, 0],
+            "chosen": [False, True, False],
+            "text": ["the token", f"the token w{token[1]} [bold]\x1b[2J", None],
+            "promotes": None,
+            "triggers": None,
+            "status": ["ok", "ok", "refused"],
+            "reason": ["", "", "no"],
+            "select_score": [0.5, 0.75, None],
+            "select_status": ["ok", "ok", "not_judged"],
+            "n_select": [8, 8, 0],
+            "select_contexts": [[mine[0]], [mine[0]], []],
+            "shown_contexts": [[], [mine[-1]], [mine[-1]]],
+            "prompt": "p",
+            "request": "r",
+            "sample": [0, 0, 1],
+            "model": None,
+        },
+    )
     t.append(
         "failures",
         {
