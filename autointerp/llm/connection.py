@@ -2,6 +2,9 @@
 
 Bodies are ours (`render`), and replies come back as text (`replies`): a body that an SDK would turn into an exception
 after it was paid for can so be kept. One connection a server and event loop.
+
+A live request is made once a path by the SDK (address, key, headers), and every later one is that request with another
+body, sent by the SDK's own HTTP client: an SDK takes longer to put a request together than all else here takes.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from typing import Any
 from autointerp.llm.faults import Fault, fault_of
 from autointerp.llm.models import LLMModel
 
-MAX_BODY_CHARS = 64_000_000
+MAX_BODY_BYTES = 64_000_000
+"""A longer reply is no answer to anything that is asked here: it is not read to its end."""
 
 
 @dataclass(frozen=True)
@@ -33,46 +37,88 @@ class Connection:
     def __init__(self, model: LLMModel) -> None:
         self._key = model.key()
         self.server = model.server
-        self._client, self._sdk = _make(model, self._key)
+        self._model = model
+        self._http, self._client, self._sdk = _make(model, self._key)
+        self._like: dict[str, Any] = {}
+        import aiohttp
         import httpx2
 
-        self._httpx2 = httpx2
+        self._httpx2, self._aiohttp = httpx2, aiohttp
 
     async def post(self, path: str, content: bytes, timeout_s: float) -> Sent:
         """Sends one JSON body once. Never raises for what server or network do."""
-        return await self._sent(
-            lambda: self._client.post(path, content=content, cast_to=self._httpx2.Response), timeout_s
+        like = self._like.get(path)
+        if like is None:
+            like = self._like[path] = await self._made_by_sdk(path)
+        request = self._httpx2.Request(
+            "POST", like.url, headers=like.headers, content=content, extensions=like.extensions
         )
+        return await self._sent(lambda: self._http.send(request, stream=True), timeout_s)
 
     async def get(self, path: str, timeout_s: float) -> Sent:
-        """Reads once, as `post` sends."""
+        """Reads once, as `post` sends; however much it is."""
         return await self._sent(lambda: self._client.get(path, cast_to=self._httpx2.Response), timeout_s)
 
     async def upload(self, name: str, content: bytes, timeout_s: float) -> Sent:
         """OpenAI: puts a file of batch requests there."""
-        files = self._client.files.with_raw_response
-        return await self._sent(lambda: files.create(file=(name, content), purpose="batch"), timeout_s)
+
+        async def send() -> Any:
+            made = await self._client.files.with_raw_response.create(file=(name, content), purpose="batch")
+            return made.http_response
+
+        return await self._sent(send, timeout_s)
+
+    async def _made_by_sdk(self, path: str) -> Any:
+        """A request to this path as the SDK puts it together, but for its body. Nothing is sent."""
+        made: list[Any] = []
+
+        def keep(request: Any) -> Any:
+            made.append(request)
+            return self._httpx2.Response(200)
+
+        async with self._httpx2.AsyncClient(transport=self._httpx2.MockTransport(keep)) as nowhere:
+            client = _client(self._sdk, self._model, self._key, nowhere)
+            await client.post(path, content=b"", cast_to=self._httpx2.Response)
+        [request] = made
+        for name in ("content-length", "host"):  # made anew with each body
+            request.headers.pop(name, None)
+        return request
 
     async def _sent(self, send: Callable[[], Awaitable[Any]], timeout_s: float) -> Sent:
         sdk, httpx2 = self._sdk, self._httpx2
         try:
             async with asyncio.timeout(timeout_s):
-                return Sent(self.hide((await send()).text))
-        except sdk.APIStatusError as error:
-            response = error.response
-            return Sent("", fault_of(response.status_code, response.headers, self.hide(_text(response))))
+                try:
+                    response = await send()
+                except sdk.APIStatusError as error:
+                    response = error.response
+                try:
+                    return await self._read(response)
+                finally:
+                    await response.aclose()
         except TimeoutError:
             return Sent("", Fault("again", "timeout", f"no whole reply within {timeout_s:g} s", maybe_paid=True))
-        except (sdk.APIConnectionError, httpx2.HTTPError, OSError) as error:
+        except (sdk.APIConnectionError, httpx2.HTTPError, self._aiohttp.ClientError, OSError) as error:
             return Sent("", self._no_reply(error))
-        except UnicodeError:
-            return Sent("", Fault("again", "broken_body", "HTTP 200 with a body that is no text", 200, maybe_paid=True))
+
+    async def _read(self, response: Any) -> Sent:
+        """The body: UTF-8, whatever the headers say. One of an error may be cut: its status says enough."""
+        status, well = response.status_code, response.is_success
+        try:
+            content = await _content(response)
+            text = self.hide(content.decode("utf-8-sig", "strict" if well else "replace"))
+        except (_TooLong, self._httpx2.HTTPError, UnicodeDecodeError) as error:
+            if well and isinstance(error, self._httpx2.TransportError):
+                raise
+            if well:
+                reason = f"HTTP {status} with a body that is no text: {error}"
+                return Sent("", Fault("again", "broken_body", reason, status, maybe_paid=True))
+            text = ""
+        return Sent(text) if well else Sent("", fault_of(status, response.headers, text))
 
     def _no_reply(self, error: BaseException) -> Fault:
         """What aiohttp says happened: between it and us, a dropped connection is renamed to a timeout of connecting."""
-        import aiohttp
-
-        chain = [error]
+        aiohttp, chain = self._aiohttp, [error]
         while (cause := chain[-1].__cause__) is not None:
             chain.append(cause)
         said = next((one for one in chain if isinstance(one, aiohttp.ClientError)), chain[-1])
@@ -92,20 +138,31 @@ class Connection:
             await self._client.close()
 
 
-def _make(model: LLMModel, key: str) -> tuple[Any, Any]:
+def _make(model: LLMModel, key: str) -> tuple[Any, Any, Any]:
+    """(HTTP client, SDK client, SDK)."""
     import httpx2
 
-    pool = httpx2.Limits(max_connections=model.concurrency + 8, max_keepalive_connections=model.concurrency + 8)
-    timeout = httpx2.Timeout(model.timeout_s, connect=min(15.0, model.timeout_s))
-    http: dict[str, Any] = {"limits": pool, "timeout": timeout, "verify": _certificates()}
-    options: dict[str, Any] = {"api_key": key, "base_url": model.server, "timeout": timeout, "max_retries": 0}
     if model.provider == "anthropic":
-        import anthropic
+        import anthropic as sdk
+    else:
+        import openai as sdk  # type: ignore[no-redef]
+    pool = httpx2.Limits(max_connections=model.concurrency + 8, max_keepalive_connections=model.concurrency + 8)
+    # A redirected POST is another request: its status is told instead.
+    http = sdk.DefaultAioHttpClient(
+        limits=pool, timeout=_timeout(model), verify=_certificates(), follow_redirects=False
+    )
+    return http, _client(sdk, model, key, http), sdk
 
-        return anthropic.AsyncAnthropic(http_client=anthropic.DefaultAioHttpClient(**http), **options), anthropic
-    import openai
 
-    return openai.AsyncOpenAI(http_client=openai.DefaultAioHttpClient(**http), **options), openai
+def _client(sdk: Any, model: LLMModel, key: str, http: Any) -> Any:
+    make = sdk.AsyncAnthropic if model.provider == "anthropic" else sdk.AsyncOpenAI
+    return make(api_key=key, base_url=model.server, timeout=_timeout(model), max_retries=0, http_client=http)
+
+
+def _timeout(model: LLMModel) -> Any:
+    import httpx2
+
+    return httpx2.Timeout(model.timeout_s, connect=min(15.0, model.timeout_s))
 
 
 @functools.cache
@@ -116,8 +173,19 @@ def _certificates() -> Any:
     return httpx2.create_ssl_context()
 
 
-def _text(response: Any) -> str:
-    try:
-        return str(response.text)
-    except Exception:  # the error's body was cut: its status says enough
-        return ""
+class _TooLong(Exception):
+    def __str__(self) -> str:
+        return f"more than {MAX_BODY_BYTES:,} bytes"
+
+
+async def _content(response: Any) -> bytes:
+    """All bytes of a body, unpacked."""
+    if response.is_closed:
+        return bytes(response.content)
+    parts, n = [], 0
+    async for part in response.aiter_bytes():
+        parts.append(part)
+        n += len(part)
+        if n > MAX_BODY_BYTES:
+            raise _TooLong
+    return b"".join(parts)

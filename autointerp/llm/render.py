@@ -26,6 +26,14 @@ PATHS: dict[tuple[str, Form], str] = {
 }
 """Below the base URL; Anthropic's ends before /v1, OpenAI's after it."""
 
+_NULL = {
+    "/v1/messages": '"content":',
+    "/chat/completions": '"content":',
+    "/completions": '"prompt":',
+    "/decisions": '"input":',
+}
+"""The key that has null for the user's prompt."""
+
 CHARS_PER_TOKEN = 4
 """Before a model has said what it counts. Never recalibrated here: a request's hash must not move."""
 
@@ -53,8 +61,10 @@ class Request:
 
     @property
     def content(self) -> bytes:
-        """The body as it is sent."""
-        return canonical(self.body).encode()
+        """`canonical(body)` as it is sent, put together from what `prefix_text` has of it already."""
+        shared = self.prefix_text[len('{"body":') : self.prefix_text.rindex(',"path":')]
+        before, _, after = shared.rpartition(f"{_NULL[self.path]}null")  # in a text its quotes would be escaped
+        return f"{before}{_NULL[self.path]}{canonical(self.prompt)}{after}".encode()
 
     @property
     def chars(self) -> int:
@@ -64,7 +74,10 @@ class Request:
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def render(ask: Ask, model: LLMModel, known: Capabilities) -> Request:

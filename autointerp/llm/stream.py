@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any, cast, get_args
@@ -47,6 +48,7 @@ class Stream:
         self._n_delivered = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: set[asyncio.Task[None]] = set()
+        self._landed: deque[tuple[Exception | None, Callable[[], None] | None]] = deque()
         self._loop = asyncio.get_running_loop()
         self._ending = False
 
@@ -282,19 +284,25 @@ class Stream:
             self._shared.calibration.saw(row.server, row.model, row.usage.input_tokens, job.request.chars)
 
         def landed(error: Exception | None) -> None:
-            def tell() -> None:
+            self._landed.append((error, then))
+            if len(self._landed) == 1:  # else it has been told to look
+                with contextlib.suppress(RuntimeError):  # the loop is gone: the row is there all the same
+                    self._loop.call_soon_threadsafe(self._tell)
+
+        self._shared.log.append(row, job.request.prefix_text, landed)
+
+    def _tell(self) -> None:
+        """What has landed since the last time: a commit's rows together, not a wake-up each."""
+        while self._landed:
+            error, then = self._landed[0]
+            try:
                 if error is not None:
                     self._shared.stop(error)
                 elif then is not None:
-                    try:
-                        then()
-                    except Exception as mistake:  # in somebody's `parse`: nobody is left waiting
-                        self._shared.stop(mistake)
-
-            with contextlib.suppress(RuntimeError):  # the loop is gone: the row is there all the same
-                self._loop.call_soon_threadsafe(tell)
-
-        self._shared.log.append(row, job.request.prefix_text, landed)
+                    then()
+            except Exception as mistake:  # in somebody's `parse`: nobody is left waiting
+                self._shared.stop(mistake)
+            self._landed.popleft()
 
     def _has_stopped(self) -> bool:
         return self._ending or self._shared.stopped is not None

@@ -1,15 +1,15 @@
 """The reply log on disk: `llm_calls`, with one writer thread.
 
-Replies are committed in groups: the thread takes the first row that comes, gathers what comes within GATHER_S, and
-commits all of it at once, so that a reply is on disk within 50 ms and a thousand of them do not wait for the disk a
-thousand times. A caller is told when its row is there; it shows a reply to nobody before.
+Replies are committed in groups: the first row wakes the thread, which sleeps for GATHER_S and commits all that has come
+by then, so that a reply is on disk within 50 ms and a thousand of them do not wait for the disk a thousand times. (A
+thread that wakes for each row takes the interpreter from the event loop each time.) A caller is told when its row is
+there; it shows a reply to nobody before.
 
 It shares the store with stages that write, and takes turns with them: nobody may wait for a reply inside a transaction.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections import deque
@@ -80,7 +80,9 @@ class StoreReplyLog(ReplyReader):
     def __init__(self, store: StoreWriter) -> None:
         super().__init__(store)
         self._store = store
-        self._queue: queue.SimpleQueue[tuple[Call, str, Landed | None] | threading.Event | None] = queue.SimpleQueue()
+        self._todo: deque[tuple[Call, str, Landed | None] | threading.Event] = deque()
+        self._some, self._hurry = threading.Event(), threading.Event()
+        self._closing = False
         self._prefixes = {row["prefix"] for row in store.rows("SELECT prefix FROM llm_prefixes")}
         self._died: Exception | None = None
         self.commit_s: deque[float] = deque(maxlen=_KEEP_TIMES)
@@ -98,12 +100,18 @@ class StoreReplyLog(ReplyReader):
         """Queues a row. Raises what the writer died of."""
         if self._died is not None:
             raise self._died
-        self._queue.put((call, prefix_text, landed))
+        self._todo.append((call, prefix_text, landed))
+        if not self._some.is_set():
+            self._some.set()
+        if len(self._todo) >= MOST_AT_ONCE:
+            self._hurry.set()
 
     def flush(self) -> None:
         """Returns when everything queued so far is committed. Raises what the writer died of."""
         reached = threading.Event()
-        self._queue.put(reached)
+        self._todo.append(reached)
+        self._hurry.set()
+        self._some.set()
         while not reached.wait(0.1):
             if not self._thread.is_alive():
                 break
@@ -112,7 +120,9 @@ class StoreReplyLog(ReplyReader):
 
     def close(self) -> None:
         """Commits what is queued and ends the thread. May be called twice."""
-        self._queue.put(None)
+        self._closing = True
+        self._hurry.set()
+        self._some.set()
         self._thread.join()
 
     def keep_probe(self, server: str, model: str, wish: str) -> None:
@@ -122,31 +132,31 @@ class StoreReplyLog(ReplyReader):
             transaction.append("llm_probes", {"server": server, "model": model, "wish": wish, "found_at": now})
 
     def _write(self) -> None:
-        open_ = True
-        while open_:
-            rows: list[tuple[Call, str, Landed | None]] = []
-            flushed: list[threading.Event] = []
-            deadline: float | None = None
-            while len(rows) < MOST_AT_ONCE:
-                try:
-                    wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-                    item = self._queue.get(timeout=wait)
-                except queue.Empty:
-                    break
-                if item is None:
-                    open_ = False
-                    break
-                if isinstance(item, threading.Event):
-                    flushed.append(item)
-                    break
+        closing = False
+        while not closing:
+            self._some.wait()
+            self._hurry.wait(GATHER_S)
+            closing = self._closing  # before the last look at what there is
+            self._some.clear()
+            self._hurry.clear()
+            while self._todo:
+                self._commit_some()
+
+    def _commit_some(self) -> None:
+        rows: list[tuple[Call, str, Landed | None]] = []
+        flushed: list[threading.Event] = []
+        while self._todo and len(rows) < MOST_AT_ONCE:
+            item = self._todo.popleft()
+            if isinstance(item, threading.Event):
+                flushed.append(item)
+            else:
                 rows.append(item)
-                deadline = deadline or time.monotonic() + GATHER_S
-            error = self._commit(rows)
-            for _, _, landed in rows:
-                if landed is not None:
-                    landed(error)
-            for event in flushed:
-                event.set()
+        error = self._commit(rows)
+        for _, _, landed in rows:
+            if landed is not None:
+                landed(error)
+        for event in flushed:
+            event.set()
 
     def _commit(self, rows: list[tuple[Call, str, Landed | None]]) -> Exception | None:
         if not rows or self._died is not None:
@@ -154,10 +164,13 @@ class StoreReplyLog(ReplyReader):
         new = {call.prefix: text for call, text, _ in rows if call.prefix not in self._prefixes}
         try:
             begun = time.perf_counter()
-            with self._store.transaction() as transaction:
-                if new:
+            columns = _columns([call for call, _, _ in rows])
+            if new:
+                with self._store.transaction() as transaction:
                     transaction.append("llm_prefixes", {"prefix": list(new), "text": list(new.values())})
-                transaction.append("llm_calls", _columns([call for call, _, _ in rows]))
+                    transaction.append("llm_calls", columns)
+            else:
+                self._store.append("llm_calls", columns)
             self.commit_s.append(time.perf_counter() - begun)
         except Exception as error:  # whatever it is: those who wait must hear of it, and nothing more may be sent
             self._died = error

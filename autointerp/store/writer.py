@@ -80,6 +80,11 @@ class StoreWriter:
             finally:
                 self._in_transaction = False
 
+    def append(self, table: str, columns: Mapping[str, Any]) -> int:
+        """Appends rows to one table and commits them: a transaction of one statement takes half as long."""
+        with self._between_transactions():
+            return Transaction(self).append(table, columns)
+
     def done(self, stage: str, work: str) -> bool:
         """Whether this piece of work has been committed."""
         sql = "SELECT count(*) AS n FROM stages WHERE stage = $stage AND work = $work"

@@ -12,7 +12,7 @@ from autointerp.errors import ConfigError
 from autointerp.llm.asks import Ask
 from autointerp.llm.capabilities import capabilities_of
 from autointerp.llm.models import LLMModel
-from autointerp.llm.render import Request, render
+from autointerp.llm.render import Request, canonical, render
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -91,6 +91,18 @@ def test_prefix_and_prompt_are_the_whole_request() -> None:
         whole["body"]["messages"][-1]["content"] = request.prompt
         assert whole["body"] == request.body == json.loads(request.content)
         assert made(replace(ASK, prompt="other"), model).prefix == request.prefix
+
+
+@pytest.mark.parametrize("text", ['"content":null', '"content":', ',"path":', 'null\n"\\', "", "{}", "\u2028é", "\0"])
+def test_what_is_sent_is_the_body_whatever_stands_in_the_texts(text: str) -> None:
+    asks = [
+        replace(ASK, system=text, prompt=f"{text} p"),
+        Ask("simulate", text, text, 9, form="echo", logprobs=3),
+        Ask("detect", text, "p", 9, form="decisions", questions=({"type": "predicate", "instructions": text},)),
+    ]
+    for ask, model in ((asks[0], CLAUDE), (asks[0], LUNA), (asks[1], LOCAL), (asks[2], LUNA)):
+        request = made(ask, model)
+        assert request.content == canonical(request.body).encode()
 
 
 def test_the_hash_is_of_everything_that_is_sent_and_of_nothing_else() -> None:
