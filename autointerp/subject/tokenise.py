@@ -163,11 +163,11 @@ def _write(
             if plan.n_tokens is not None:
                 reached = n_tokens + np.cumsum((cut.marks & VALID).sum(axis=1))
                 take = min(take, int(np.searchsorted(reached, plan.n_tokens)) + 1)
-            split = _split_of(cut.digest, plan.shares)
-            contexts.add(split, cut, take, len(names))
+            index = _split_of(cut.digest, plan.shares)
+            contexts.add(index, cut, take, len(names))
             names.append(cut.name)
             hashes.append(cut.digest)
-            splits.append(split)
+            splits.append(index)
             n_contexts += take
             n_tokens += int((cut.marks[:take] & VALID).sum())
             progress(n_tokens)
@@ -222,9 +222,9 @@ class _BySplit:
         for column, values in zip(self._COLUMNS, (cut.tokens, cut.marks, numbers, cut.offset), strict=True):
             self._parts[column][split].write(np.ascontiguousarray(values[:take]).tobytes())
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         with self._open:
-            for column, parts in self._parts.items() if error[0] is None else ():
+            for column, parts in self._parts.items() if error is None else ():
                 with (self._folder / f"{column}.bin").open("wb") as whole:
                     for part in parts:
                         part.seek(0)
