@@ -218,8 +218,9 @@ class _BySplit:
 
     def add(self, split: int, cut: _Cut, take: int, document: int) -> None:
         """The first `take` contexts of a document."""
-        numbers = np.full(take, document, np.int32)
-        for column, values in zip(self._COLUMNS, (cut.tokens, cut.marks, numbers, cut.offset), strict=True):
+        columns: tuple[npt.NDArray[np.generic], ...]
+        columns = (cut.tokens, cut.marks, np.full(take, document, np.int32), cut.offset)
+        for column, values in zip(self._COLUMNS, columns, strict=True):
             self._parts[column][split].write(np.ascontiguousarray(values[:take]).tobytes())
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
