@@ -1,4 +1,4 @@
-"""The run file (DESIGN.md section 12): TOML in, a frozen, fully defaulted configuration out.
+"""The run file: TOML in, a frozen, fully defaulted configuration out.
 
 An unknown key is an error that names the nearest known one; every message is one line.
 """
@@ -40,7 +40,7 @@ HUMAN = "human"
 """The explainer of `autointerp label`."""
 PRESETS = ("default", "bills", "bricken", "delphi")
 
-# DESIGN.md names these too; a run file that asks for them is told so.
+# Planned; a run file that asks for one of them is told so.
 LATER_SCORERS = ("discrimination", "intruder", "generation", "intervention")
 
 

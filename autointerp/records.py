@@ -18,7 +18,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 FeatureStatus = Literal["alive", "rare", "dead"]
 RARE_BELOW = 20
-"""A feature with fewer firings than this on the explain split is `rare` (DESIGN.md section 5)."""
+"""A feature with fewer firings than this on the explain split is `rare`."""
 
 N_BLOCKS = 32
 """Documents are grouped by hash into this many blocks: the unit of document resampling."""

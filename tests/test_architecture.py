@@ -1,4 +1,4 @@
-"""Who may import whom (DESIGN.md section 2), and what importing costs."""
+"""Who may import whom, and what importing costs."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from autointerp.config import (
 from autointerp.errors import ConfigError
 from autointerp.resources import folder
 
-# DESIGN.md section 12, with the values that this version takes where the design's own are of a later one.
+# A run file with every section, with the values that this version takes where the design's own are of a later one.
 DESIGN = """
 name = "gpt2-res-jb"
 seed = 3

@@ -1,6 +1,6 @@
 """Baselines: neurons, components and random directions, made as much like the dictionary beside them as can be.
 
-A baseline unit is `relu(s (x.d - mu) - theta)` (DESIGN.md section 4):
+A baseline unit is `relu(s (x.d - mu) - theta)`:
 
 1. A hash sample of the explain split's contexts (pass 0) gives activations at the hook.
 2. Directions. `random_isotropic`: a normal draw. `random_covariance`: the difference of two draws from

@@ -147,7 +147,7 @@ def test_waiting_for_a_limit_burns_no_attempts(server: Any, log: Any, ask: Run, 
 
 
 def test_a_rate_is_kept_to_without_giving_up(server: Any, ask: Run, make_asks: Make) -> None:
-    """600 a minute, 16 at once: SDK retries gave up 22 of 60 requests in 304 calls (PROVIDERS.md)."""
+    """600 a minute, 16 at once: SDK retries gave up 22 of 60 requests in 304 calls."""
     server.set(rpm=1200)
     answers = ask(make_asks(60), server.model("openai", concurrency=16))
     assert statuses(answers) == {"ok": 60}

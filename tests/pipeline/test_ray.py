@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,9 @@ def write(write_run: Callable[..., Path], sae_folder: Path, token_array: np.ndar
     np.save(tmp_path / "more.npy", array)
     names = [("sae", {"path": str(sae_folder)}), ("random", {"kind": "random_covariance", "match": "sae"})]
 
-    def written(name: str, **engine: Any) -> Path:
+    def written(name: str, more: Sequence[tuple[str, dict[str, str]]] = (), **engine: Any) -> Path:
         source = {"source": f"npy:{tmp_path / 'more.npy'}"}
-        return write_run(name, tokens=source, dictionary=[{"name": n} | d for n, d in names], engine=engine)
+        return write_run(name, tokens=source, dictionary=[{"name": n} | d for n, d in [*names, *more]], engine=engine)
 
     return written
 
@@ -116,6 +116,21 @@ def test_the_store_of_a_local_run(features: dict[str, int], write: Any, rows_of:
     same(rows_of(rays), rows_of(local))
     assert "pass 1: activations: 1" in said, "tokens are counted"
     assert not done_shards(rays), "nothing is left"
+
+
+def test_a_dictionary_added_later(write: Any, rows_of: Callable[[Path], Rows]) -> None:
+    """What is done is kept; only the new dictionary's part goes to the workers."""
+    more = [("neurons", {"kind": "neurons", "hook": "blocks.0.mlp.hook_post"})]
+    for name, engine in (("local", {}), ("rays", RAY)):
+        go(write(name, **engine))
+    before = rows_of(go(write("rays", **RAY))[0])
+    local, _ = go(write("local", more), "compare")
+    rays, _ = go(write("rays", more, **RAY), "compare")
+    same(rows_of(rays), rows_of(local))
+    after = rows_of(rays)["exemplars"]
+    assert len(after) > len(before["exemplars"])
+    assert all(row in after for row in before["exemplars"])
+    assert not done_shards(rays)
 
 
 def test_a_lost_worker(write: Any, rows_of: Callable[[Path], Rows]) -> None:

@@ -1,0 +1,6 @@
+"""`python -m autointerp`: the command line."""
+
+from autointerp.cli import main
+
+if __name__ == "__main__":
+    main()
