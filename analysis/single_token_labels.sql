@@ -2,7 +2,7 @@
 -- Single: the lookup behind the explanation has one token, whatever stands before it.
 SELECT e.dictionary, e.feature, e.explainer, v.text AS token, round(f.single_token_share, 3) AS share_of_its_mass,
        round(s.value, 3) AS score, round(s.ci_low, 3) AS ci_low, round(s.ci_high, 3) AS ci_high, e.text AS explanation
-FROM explanations e
+FROM current_explanations e
 JOIN lookups l ON l.lookup = e.lookup AND len(list_distinct(l.tokens)) = 1
 JOIN vocab v ON v.token = l.tokens[1]
 JOIN features f ON f.dictionary = e.dictionary AND f.feature = e.feature

@@ -52,10 +52,12 @@ def demo(store: str) -> None:
 @click.option("--batch", is_flag=True, help="Ask through the providers' batch APIs; the same command again collects.")
 @click.option("--batch-out", type=click.Path(path_type=Path), metavar="DIR", help="Write requests as JSONL; no key.")
 @click.option("--batch-in", type=click.Path(path_type=Path), metavar="DIR", help="Read replies from JSONL; no key.")
+@click.option("--features", multiple=True, metavar="DICT/0:100", help="Explain these again: also DICT/7,9, or failed.")
+@click.option("--where", metavar="CONDITION", help="Explain again what this SQL condition holds for.")
 @click.option("--refresh", is_flag=True, help="For what is left to do: ask anew, whatever was answered before.")
 def run(
     run_file: str, store: str | None, until: str, dry_run: bool, max_usd: float | None, batch: bool,
-    batch_out: Path | None, batch_in: Path | None, refresh: bool,
+    batch_out: Path | None, batch_in: Path | None, features: tuple[str, ...], where: str | None, refresh: bool,
 ) -> None:  # fmt: skip
     """All stages of a run file. Run it again to resume; what is done is not done again.
 
@@ -63,15 +65,25 @@ def run(
     --batch-in). Explanations are asked for before judgements of them: each command goes as far as there are replies,
     says what it waits for and exits with status 0.
 
+    With --features or --where the LLM and Python explainers of the run explain these features again, and they are
+    judged again; all else stays as it is, and what was said before stays in the store. The condition is over the
+    columns of view explained_features. The same command goes on with a request that was cut off, and makes a new one
+    when it was finished. `--features failed` asks again only about what failed.
+
     \b
     Examples:
       autointerp run runs/demo.toml --store demo.duckdb
       autointerp run mine.toml --batch-out questions/
+      autointerp run mine.toml --features sae/0:100
+      autointerp run mine.toml --where "detection < 0.6 and density > 0.001"
+      autointerp run mine.toml --features failed
     """
     from autointerp.config import load_run
+    from autointerp.pipeline.again import Wish
     from autointerp.pipeline.travel import Travel
     from autointerp.resources import run_path
 
+    wish = Wish(features, where)
     travel = Travel(batch, batch_out, batch_in, refresh)
     config = load_run(run_path(run_file), store=store)
     if max_usd is not None:
@@ -80,12 +92,12 @@ def run(
         travel.check(config)
         from autointerp.pipeline.plan import plan_of, render_plan
 
-        click.echo(render_plan(plan_of(config)))
+        click.echo(render_plan(plan_of(config, wish)))
         return
     from autointerp.demo import next_steps
     from autointerp.pipeline import run as run_pipeline
 
-    path = run_pipeline(config, until=until, travel=travel)
+    path = run_pipeline(config, until=until, travel=travel, wish=wish)
     click.echo(next_steps(path))
 
 

@@ -47,9 +47,14 @@ class Found:
         """Whether a piece of work is in the store."""
         return (work.stage, work.key) in self._done
 
+    def undone(self, work: Work) -> list[Work]:
+        """Its links that are left to do, the oldest first."""
+        return [link for link in work.links if not self.done(link)]
+
     def refuse_mixing(self) -> None:
         """Raises StoreError, naming the difference, where rows of two definitions would share a name."""
-        for work in self._works:
+        for last in self._works:
+            work = last.links[0]
             if self.done(work) or work.stage not in ONCE or work.what not in self._latest:
                 continue
             changed = "; ".join(self._changed(work)) or "what it builds on"
@@ -69,7 +74,7 @@ class Found:
         return [
             f"{key} {_shown(old.get(key))} -> {_shown(new.get(key))}"
             for key in dict.fromkeys([*old, *new])
-            if old.get(key) != new.get(key)
+            if old.get(key) != new.get(key) and key != "again"
         ]
 
     def describe(self) -> list[str]:
@@ -92,6 +97,8 @@ class Found:
         return lines if left or gone else [*lines, "nothing is left to do"]
 
     def _reason(self, work: Work) -> str:
+        if work.redo is not None and self.done(work.links[0]):
+            return work.redo.said
         if work.what in self._latest:
             changed = [change for change in self._changed(work) if not change.startswith("compared ")]
             return ", ".join(changed)

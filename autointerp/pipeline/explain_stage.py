@@ -28,7 +28,7 @@ SELECT feature, direction, list(token ORDER BY rank) AS tokens, list(z ORDER BY 
 WHERE dictionary = $dictionary AND rank <= 10 GROUP BY feature, direction
 """
 _EXPLANATIONS = """
-SELECT feature, explainer, text, status, lookup, donor FROM explanations
+SELECT feature, explainer, text, status, lookup, donor FROM current_explanations
 WHERE dictionary = $dictionary AND explainer = $explainer ORDER BY feature
 """
 _LOOKUPS = """
@@ -103,6 +103,7 @@ def write_explanations(transaction: Transaction, dictionary: str, made: Sequence
                 "prompt": None,
                 "request": None,
                 "model": None,
+                "again": 0,
             },
         )
     stored.update(lookups)
@@ -139,6 +140,7 @@ def write_failures(transaction: Transaction, dictionary: str, made: Sequence[Con
             "scorer": None,
             "status": [e.status for e in failed],
             "reason": [REASONS[e.status] for e in failed],
+            "again": 0,
         },
     )
 

@@ -99,11 +99,10 @@ class Findings:
     unanswered: Unanswered = field(default_factory=Unanswered)
 
 
-def control_features(ground: Ground, n: int) -> Int64:
-    """The features on which controls are judged: the n of smallest hash."""
-    key = stream_key(ground.corpus.seed, "controls", ground.dictionary)
-    order = np.argsort(hash64(key, ground.sample), kind="stable")
-    return np.sort(ground.sample[order[:n]])
+def control_features(sample: Int64, dictionary: str, seed: int, n: int) -> Int64:
+    """The features of the sample on which controls are judged: the n of smallest hash."""
+    order = np.argsort(hash64(stream_key(seed, "controls", dictionary), sample), kind="stable")
+    return np.sort(sample[order[:n]])
 
 
 # --- asking -----------------------------------------------------------------------------------------
@@ -309,7 +308,7 @@ def findings_scores(
     return rows
 
 
-def failure_rows(dictionary: str, found: Findings, model: str) -> dict[str, Any]:
+def failure_rows(dictionary: str, found: Findings, model: str, again: int) -> dict[str, Any]:
     """Rows of `failures`."""
     return {
         "stage": "judge",
@@ -319,13 +318,15 @@ def failure_rows(dictionary: str, found: Findings, model: str) -> dict[str, Any]
         "scorer": [f"{scorer}:{model}" for _, scorer, _, _ in found.failures],
         "status": [status for _, _, status, _ in found.failures],
         "reason": [reason for _, _, _, reason in found.failures],
+        "again": again,
     }
 
 
 def write_findings(
-    transaction: Transaction, run: str, ground: Ground, found: Findings, scores: Sequence[Score], model: str
-) -> int:
-    """All rows of a piece of judging."""
+    transaction: Transaction, run: str, ground: Ground, found: Findings, scores: Sequence[Score], model: str,
+    again: int = 0,
+) -> int:  # fmt: skip
+    """All rows of a piece of judging; `again` is the number of the request that it is done for."""
     name, tokens = ground.dictionary, ground.corpus.tokens
     about = (run, name, found.explainer)
     n = transaction.append("scores", score_rows(run, name, scores))
@@ -338,4 +339,4 @@ def write_findings(
     n += transaction.append("token_judgements", rating_rows(*about, f"logits:{model}", found.rated))
     permuted = rating_rows(run, name, f"permuted:{found.explainer}", f"logits:{model}", found.permuted)
     n += transaction.append("token_judgements", permuted)
-    return n + (transaction.append("failures", failure_rows(name, found, model)) if found.failures else 0)
+    return n + (transaction.append("failures", failure_rows(name, found, model, again)) if found.failures else 0)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,29 @@ from autointerp.score.logits import Rated
 from autointerp.score.sampled import Simulated
 from autointerp.score.sampling import CLASSES
 from autointerp.store.columns import csr_list
+from autointerp.store.query import Queryable
+from autointerp.store.writer import Transaction
 from autointerp.subject.tokens import TokenFile
+
+_CARRIED = {
+    "scores": "SELECT * EXCLUDE (run) FROM scores WHERE run = $run AND NOT list_contains($features, feature)",
+    "simulations": "SELECT * EXCLUDE (run) FROM simulations WHERE run = $run AND NOT list_contains($features, feature)",
+    "judgements": "SELECT * EXCLUDE (run) FROM judgements WHERE run = $run AND NOT list_contains($features, feature)",
+    "token_judgements": (
+        "SELECT * EXCLUDE (run) FROM token_judgements WHERE run = $run AND NOT list_contains($features, feature)"
+    ),
+}
+
+
+def carry_over(store: Queryable, transaction: Transaction, old: str, new: str, features: Collection[int]) -> int:
+    """All that the work `old` of stage judge made, but for these features, as rows of the work `new`."""
+    n = 0
+    for table, sql in _CARRIED.items():
+        rows = store.query(sql, run=old, features=sorted(features))
+        columns = {name: rows[name].combine_chunks() for name in rows.column_names}
+        n += transaction.append(table, {"run": new, **columns}) if len(rows) else 0
+    return n
+
 
 _SCORE = ("feature", "explainer", "scorer", "metric", "design", "value", "ci_low", "ci_high", "n", "n_failed", "status")
 

@@ -19,6 +19,7 @@ from autointerp.explain.lookup import EMPTY, Entries, entries_of
 from autointerp.explain.prompt import Style, explain_ask, style
 from autointerp.explain.triggers import either, entries_of_triggers, tokens_by_text
 from autointerp.llm.asks import Answer, Ask
+from autointerp.pipeline.again import Redo, first_sample
 from autointerp.pipeline.explain_stage import REASONS
 from autointerp.pipeline.feature_evidence import read_evidence
 from autointerp.pipeline.judge_stage import Asker, Told, Unanswered
@@ -30,11 +31,15 @@ from autointerp.store.writer import Transaction
 
 _FEATURES = "SELECT feature, status FROM features WHERE dictionary = $dictionary ORDER BY feature"
 _TOLD = """
-SELECT e.feature, e.text, e.status, e.donor, e.promotes, e.triggers, l.previous, l.tokens FROM explanations e
+SELECT e.feature, e.text, e.status, e.donor, e.promotes, e.triggers, l.previous, l.tokens FROM current_explanations e
 LEFT JOIN (
     SELECT lookup, any_value(previous) AS previous, any_value(tokens) AS tokens FROM lookups GROUP BY lookup
 ) l USING (lookup)
 WHERE e.dictionary = $dictionary AND e.explainer = $explainer ORDER BY e.feature
+"""
+_FIRST = """
+SELECT feature, text, status, promotes, triggers FROM explanations
+WHERE dictionary = $dictionary AND explainer = $explainer AND again = 0 ORDER BY feature
 """
 
 
@@ -62,9 +67,11 @@ def style_of(entry: LLMExplainer) -> Style:
     return style(entry.preset, entry.evidence, None if entry.prompt is None else Path(entry.prompt))
 
 
-def features_to_explain(store: Queryable, dictionary: str) -> dict[int, str]:
-    """All features by rising number, with their status: dead ones are not asked about."""
-    return {row["feature"]: row["status"] for row in store.rows(_FEATURES, dictionary=dictionary)}
+def features_to_explain(store: Queryable, dictionary: str, redo: Redo | None) -> dict[int, str]:
+    """All features (of a request to explain again, those of it) by rising number, with their status: dead ones are not
+    asked about."""
+    found = {row["feature"]: row["status"] for row in store.rows(_FEATURES, dictionary=dictionary)}
+    return found if redo is None else {feature: found[feature] for feature in redo.explained}
 
 
 def explanation_of(name: str, feature: int, draft: Draft) -> Explanation:
@@ -73,16 +80,17 @@ def explanation_of(name: str, feature: int, draft: Draft) -> Explanation:
 
 
 def ask_explainer(
-    store: Queryable, dictionary: str, entry: LLMExplainer, asker: Asker, advance: Callable[[int], None]
-) -> Asked:
+    store: Queryable, dictionary: str, entry: LLMExplainer, asker: Asker, advance: Callable[[int], None],
+    redo: Redo | None = None,
+) -> Asked:  # fmt: skip
     """One question a feature that ever fires."""
-    vocab, status = read_vocab(store), features_to_explain(store, dictionary)
+    vocab, status = read_vocab(store), features_to_explain(store, dictionary, redo)
     chosen = style_of(entry)
     fit = [feature for feature, word in status.items() if word != "dead"]
 
     def asks() -> Iterator[Ask]:
         for evidence in read_evidence(store, dictionary, fit, vocab):
-            ask = explain_ask(chosen, evidence)
+            ask = explain_ask(chosen, evidence, 0 if redo is None else first_sample(redo.number))
             yield replace(ask, about={**ask.about, "explainer": entry.name})
 
     found: dict[int, Written] = {}
@@ -106,10 +114,12 @@ def _written(name: str, feature: int, answer: Answer, version: str) -> Written:
     return Written(said, answer.reason, version, answer.request, answer.model or None)
 
 
-def run_explainer(store: Queryable, dictionary: str, entry: PythonExplainer, advance: Callable[[int], None]) -> Asked:
+def run_explainer(
+    store: Queryable, dictionary: str, entry: PythonExplainer, advance: Callable[[int], None], redo: Redo | None = None
+) -> Asked:
     """The user's own explainer, feature by feature."""
     explainer = load_explainer(entry.python)
-    vocab, status = read_vocab(store), features_to_explain(store, dictionary)
+    vocab, status = read_vocab(store), features_to_explain(store, dictionary, redo)
     written = []
     fit = [feature for feature, word in status.items() if word != "dead"]
     for evidence in read_evidence(store, dictionary, fit, vocab):
@@ -147,8 +157,9 @@ def load_explainer(name: str) -> Explainer:
 
 
 def shuffle(store: Queryable, dictionary: str, explainer: str, seed: int) -> Asked:
-    """The control: each explanation given to a feature that has nothing to do with it."""
-    said = {row["feature"]: row for row in store.rows(_TOLD, dictionary=dictionary, explainer=explainer)}
+    """The control: each explanation given to a feature that has nothing to do with it. It is made once, of what was
+    said first: a control need not change where features are explained again."""
+    said = {row["feature"]: row for row in store.rows(_FIRST, dictionary=dictionary, explainer=explainer)}
     tokens, pairs = read_gram_tables(store, dictionary)
     own = [Explanation(feature, explainer, row["text"] or "", row["status"]) for feature, row in said.items()]
     donors = choose_donors(own, lexical_lookup(tokens, pairs), tokens, seed)
@@ -167,7 +178,7 @@ def shuffle(store: Queryable, dictionary: str, explainer: str, seed: int) -> Ask
     return Asked(written)
 
 
-def write_written(transaction: Transaction, dictionary: str, written: Sequence[Written]) -> int:
+def write_written(transaction: Transaction, dictionary: str, written: Sequence[Written], again: int = 0) -> int:
     """Rows of `explanations` and, where there is none for a reason, of `failures`."""
     said = [one.explanation for one in written]
     rows: dict[str, Any] = {
@@ -183,6 +194,7 @@ def write_written(transaction: Transaction, dictionary: str, written: Sequence[W
         "prompt": [one.prompt for one in written],
         "request": [one.request for one in written],
         "model": [one.model for one in written],
+        "again": again,
     }
     n = transaction.append("explanations", rows)
     failed = [one for one in written if one.explanation.status not in ("ok", "dead")]
@@ -197,6 +209,7 @@ def write_written(transaction: Transaction, dictionary: str, written: Sequence[W
                 "scorer": None,
                 "status": [one.explanation.status for one in failed],
                 "reason": [one.reason or one.explanation.status for one in failed],
+                "again": again,
             },
         )
     return n

@@ -67,10 +67,13 @@ def _calls(
             continue
         entry = entries.get(work.explainer)
         if work.stage == "explain" and isinstance(entry, LLMExplainer):
-            yield from _drafts(entry, judge, n_features[work.dictionary])
+            n = n_features[work.dictionary] if work.redo is None else len(work.redo.explained)
+            yield from _drafts(entry, judge, n)
         if work.stage != "judge" or judge is None:
             continue
         scored = n_scored[work.dictionary]
+        if work.redo is not None:  # asked again: the others are carried over
+            scored = min(scored, len(work.redo.judged))
         few = min(scored, judge.controls)
         n = few if is_control(work.explainer) else scored
         per_feature = {

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from autointerp.config import RunConfig
+from autointerp.pipeline.again import Wish
 from autointerp.pipeline.changes import Found
 from autointerp.pipeline.llm_plan import expected_calls, n_scored_of, render_expected
 from autointerp.pipeline.prepare import prepare
@@ -28,9 +29,9 @@ class Plan:
     """Calls, tokens and cost of what LLMs are asked, in lines."""
 
 
-def plan_of(config: RunConfig) -> Plan:
-    """Checks everything that a run checks and writes nothing."""
-    prepared = prepare(config)
+def plan_of(config: RunConfig, wish: Wish = Wish()) -> Plan:  # noqa: B008 - frozen
+    """Checks everything that a run checks and writes nothing. `wish` is what to ask again."""
+    prepared = prepare(config, wish)
     done: Counter[str] = Counter()
     changes: list[str] = []
     left = list(prepared.works)
@@ -38,9 +39,9 @@ def plan_of(config: RunConfig) -> Plan:
         with open_reader(prepared.store_path) as reader:
             found = Found(prepared, reader)
         found.refuse_mixing()
-        changes = found.describe()
+        changes = [*prepared.redos.lines, *found.describe()]
         done = Counter(work.stage for work in prepared.works if found.done(work))
-        left = [work for work in left if not found.done(work)]
+        left = [link for work in left for link in found.undone(work)]
     planned = Counter(work.stage for work in prepared.works)
     n_features = {entry.name: len(prepared.features[entry.name]) for entry in prepared.config.dictionary}
     expected = expected_calls(prepared.config, left, n_features, n_scored_of(prepared.config, n_features))

@@ -18,6 +18,7 @@ from autointerp.config import Dictionary as DictionaryConfig
 from autointerp.errors import ConfigError, InputError
 from autointerp.extract.effects import RESIDUAL
 from autointerp.hashing import content_hash, hash64, stream_key
+from autointerp.pipeline.again import Redos, Wish, redos_of
 from autointerp.pipeline.client import check_llms
 from autointerp.pipeline.labels import labels_in
 from autointerp.pipeline.work import Work, works_of
@@ -47,6 +48,8 @@ class Prepared:
     features: dict[str, Int64]  # features of every dictionary that are extracted, by name
     works: tuple[Work, ...]
     """All work of the run, in order."""
+    redos: Redos = Redos()  # noqa: RUF009 - frozen
+    """What is asked again."""
 
     @cached_property
     def run(self) -> str:
@@ -106,9 +109,11 @@ def open_subject(config: RunConfig, processing: str | None = None) -> Subject:
     )
 
 
-def prepare(config: RunConfig) -> Prepared:
-    """Loads and checks the subject and the dictionaries. Raises UserError, and writes nothing."""
+def prepare(config: RunConfig, wish: Wish = Wish()) -> Prepared:  # noqa: B008 - frozen
+    """Loads and checks the subject and the dictionaries. Raises UserError, and writes nothing. `wish` is what to ask
+    again."""
     check_paths(config)
+    redos = redos_of(config, wish, config.store_path)
     config = with_natural_twins(config)
     subject = open_subject(config)
     files = {
@@ -141,8 +146,8 @@ def prepare(config: RunConfig) -> Prepared:
             f"give at most {tokens.window - 1}"
         )
     labels = labels_in(config.store_path) if config.explain.human else {}
-    works = works_of(config, subject, tokens, files, hooks, labels)
-    return Prepared(config, subject, tokens, files, hooks, features, works)
+    works = works_of(config, subject, tokens, files, hooks, labels, redos)
+    return Prepared(config, subject, tokens, files, hooks, features, works, redos)
 
 
 def with_natural_twins(config: RunConfig) -> RunConfig:

@@ -29,6 +29,7 @@ from autointerp.explain.evidence import Draft, Exemplar
 from autointerp.explain.prompt import explain_ask
 from autointerp.explain.revise import MOST_SHOWN, Counterexamples, revise_ask, revise_version
 from autointerp.llm.asks import Answer, Ask
+from autointerp.pipeline.again import Redo, first_sample
 from autointerp.pipeline.feature_evidence import read_evidence
 from autointerp.pipeline.ground import Corpus, each_exam
 from autointerp.pipeline.judge_stage import Asker, Unanswered
@@ -97,10 +98,10 @@ class Refined:
 
 def refine(
     store: Queryable, corpus: Corpus, dictionary: str, entry: LLMExplainer, judge: Judge, asker: Asker,
-    advance: Callable[[int], None],
+    advance: Callable[[int], None], redo: Redo | None = None,
 ) -> Refined:  # fmt: skip
     """All rounds, as far as the replies at hand allow."""
-    work = _Refining(store, corpus, dictionary, entry, judge, asker, advance)
+    work = _Refining(store, corpus, dictionary, entry, judge, asker, advance, redo)
     work.draft()
     work.judge([one for feature in work.open() for one in feature.good if len(feature.good) > 1 or entry.revise])
     for number in range(1, entry.revise + 1):
@@ -114,7 +115,7 @@ class _Refining:
 
     def __init__(
         self, store: Queryable, corpus: Corpus, dictionary: str, entry: LLMExplainer, judge: Judge, asker: Asker,
-        advance: Callable[[int], None],
+        advance: Callable[[int], None], redo: Redo | None,
     ) -> None:  # fmt: skip
         self.store, self.corpus, self.dictionary, self.entry, self._judge_model = (
             store,
@@ -125,7 +126,8 @@ class _Refining:
         )
         self.asker, self.advance = asker, advance
         self.style = style_of(entry)
-        self.status = features_to_explain(store, dictionary)
+        self.first_sample = 0 if redo is None else first_sample(redo.number)
+        self.status = features_to_explain(store, dictionary, redo)
         self.features = {feature: _Feature() for feature, word in self.status.items() if word != "dead"}
         self.alive = [feature for feature in self.features if self.status[feature] == "alive"]
         self.unanswered = Unanswered()
@@ -143,7 +145,8 @@ class _Refining:
             for evidence in read_evidence(self.store, self.dictionary, list(self.features), self._texts):
                 alive = self.status[evidence.feature] == "alive"
                 for number in range(self.entry.best_of if alive else 1):
-                    yield self._about(explain_ask(self.style, evidence, number), draft=number)
+                    ask = explain_ask(self.style, evidence, self.first_sample + number)
+                    yield self._about(ask, draft=number)
 
         for answer in self._answers(asks(), self.entry):
             said = self._said(answer, self.style.version)
@@ -218,7 +221,7 @@ class _Refining:
                 assert leader.draft is not None
                 wrong = Counterexamples(*(self._shown(exam, rows) for rows in feature.wrong))
                 contexts[exam.feature] = exam.shown.windows.context[np.concatenate(feature.wrong)]
-                ask = revise_ask(self.style, evidence, leader.draft, wrong, number - 1)
+                ask = revise_ask(self.style, evidence, leader.draft, wrong, self.first_sample + number - 1)
                 yield self._about(ask, draft=len(feature.tried), revised=leader.number, round=number)
 
         made = []
@@ -325,7 +328,9 @@ def _written(name: str, tried: Sequence[Tried]) -> Written:
     return Written(Explanation(one.feature, name, "", one.status), reason, one.prompt, one.request, one.model or None)
 
 
-def write_refined(transaction: Transaction, dictionary: str, explainer: str, judge: Judge, made: Refined) -> int:
+def write_refined(
+    transaction: Transaction, dictionary: str, explainer: str, judge: Judge, made: Refined, again: int = 0
+) -> int:
     """Rows of `drafts`, and of `failures` where the judge could not choose."""
     tried = made.tried
     n = transaction.append(
@@ -352,6 +357,7 @@ def write_refined(transaction: Transaction, dictionary: str, explainer: str, jud
             "request": [one.request for one in tried],
             "sample": [one.sample for one in tried],
             "model": [one.model or None for one in tried],
+            "again": again,
         },
     )
     if reasons := list(made.trouble.values()):
@@ -364,9 +370,8 @@ def write_refined(transaction: Transaction, dictionary: str, explainer: str, jud
                 "explainer": explainer,
                 "scorer": f"select:{judge.model}",
                 "status": [status for status, _ in reasons],
-                "reason": [
-                    f"a draft could not be tried on the select split: {why}" for _, why in made.trouble.values()
-                ],
+                "reason": [f"a draft could not be tried on the select split: {why}" for _, why in reasons],
+                "again": again,
             },
         )
     return n

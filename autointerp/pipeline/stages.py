@@ -24,6 +24,7 @@ from autointerp.extract.passes import Selected
 from autointerp.extract.probe import take_probe
 from autointerp.llm.shared import Progress
 from autointerp.pipeline import explain_stage, extract_stage
+from autointerp.pipeline.again import Wish, asked_rows, finished_rows
 from autointerp.pipeline.asking import Asking, OpenClient
 from autointerp.pipeline.baselines import open_dictionaries
 from autointerp.pipeline.census_stage import SCORER, run_census, write_sums, write_truth
@@ -68,11 +69,12 @@ def run(
     reporter: Reporter | None = None,
     open_client: OpenClient | None = None,
     travel: Travel = Travel(),  # noqa: B008 - frozen
+    wish: Wish = Wish(),  # noqa: B008 - frozen
 ) -> Path:
     """Does what is missing of a run and returns the path of its store.
 
     `open_client` makes what asks LLMs; default: the client of `autointerp.llm`, with the store as its reply log, whose
-    questions go as `travel` says.
+    questions go as `travel` says. `wish` names features to be explained again (`pipeline/again.py`).
 
     Raises UserError, before anything is written, where the run file or what it names cannot be used; Waiting, when all
     else is done, where replies are not there yet.
@@ -90,7 +92,9 @@ def run(
     if config.engine.threads is not None:
         torch.set_num_threads(config.engine.threads)
     with report.stage("subject and dictionaries", None, "files"):
-        prepared = prepare(config)
+        prepared = prepare(config, wish)
+    for line in prepared.redos.lines:
+        report.say(line)
     if path.exists():
         with StoreWriter.open(path) as store:
             Found(prepared, store).refuse_mixing()
@@ -170,6 +174,9 @@ class _Run(UnderWay):
             if name == last:
                 break
         self._asking.end()
+        if last == STAGES[-1] and self.prepared.redos.open:
+            with self.store.transaction() as transaction:
+                transaction.append("again", finished_rows(self.prepared.redos.open, _now()))
 
     def _open(self, names: Iterable[str]) -> dict[str, Selected]:
         """These dictionaries, baselines fitted (pass 0 runs where they are not there yet)."""
@@ -205,10 +212,11 @@ class _Run(UnderWay):
         [work] = [work for work in self.prepared.works if work.stage == "tokens"]
         subject = self.prepared.subject
         new = not self.store.done("tokens", work.key)
-        if not new and Found(self.prepared, self.store).goes_on:
+        if not new and Found(self.prepared, self.store).goes_on and not self.prepared.redos.new:
             return
         with self.store.transaction() as transaction:
             n = transaction.append("runs", self._run_row())
+            n += transaction.append("again", asked_rows(self.prepared.redos.new, _now()))
             if not self.store.rows("SELECT 1 FROM works WHERE run = $run LIMIT 1", run=self.prepared.run):
                 n += transaction.append("works", self._work_rows())
             if new:
@@ -243,7 +251,7 @@ class _Run(UnderWay):
         resolved["tokens"] |= {"commit": self.prepared.tokens.commit, "left_out": self.tokens.left_out}
         # "The latest run" is the one started last: a clock that was set back must not change which.
         [latest] = self.store.rows("SELECT max(started_at) AS at FROM runs")
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = _now()
         return {
             "run": [self.prepared.run],
             "name": [self.config.name],
@@ -510,6 +518,10 @@ def _flat(groups: Iterable[Iterable[str]]) -> list[str]:
     return [one for group in groups for one in group]
 
 
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
 def _version(package: str) -> str:
     try:
         return version(package)
@@ -530,4 +542,5 @@ def _no_direct_path(name: str, hook: str) -> dict[str, Any]:
         "scorer": [None],
         "status": ["no_direct_path"],
         "reason": [f"there is no direct path from {hook} to the logits"],
+        "again": [0],
     }

@@ -39,6 +39,10 @@ class UnderWay:
             found.setdefault(work.dictionary, []).append(work)
         return found
 
+    def undone(self, work: Work) -> list[Work]:
+        """Its links that are left to do, the oldest first."""
+        return [link for link in work.links if not self.store.done(link.stage, link.key)]
+
     def n_features(self, names: Iterable[str]) -> int:
         """Features that are extracted."""
         return sum(len(self.prepared.features[name]) for name in names)
@@ -62,9 +66,13 @@ class UnderWay:
             self._corpus = read_corpus(self.store, self.tokens, self.config.seed)
         return self._corpus
 
-    def ground(self, name: str, group: int | None = None, more: Iterable[int] = ()) -> Ground:
-        """What everybody is tested on, of the sampled features and `more`."""
+    def ground(
+        self, name: str, group: int | None = None, more: Iterable[int] = (), only: Iterable[int] | None = None
+    ) -> Ground:
+        """What everybody is tested on, of the sampled features and `more`; `only` these, where it is given."""
         sample = np.union1d(self.sample_of(name), np.array(list(more), np.int64))
+        if only is not None:
+            sample = np.intersect1d(sample, np.array(list(only), np.int64))
         return lay_ground(self.store, self.corpus(), name, sample, self.config.score.scorers, group)
 
     def sample_of(self, name: str) -> Int64:

@@ -37,6 +37,7 @@ from autointerp.explain.prompt import style
 from autointerp.explain.revise import revise_version
 from autointerp.hashing import content_hash
 from autointerp.llm.models import LLMModel
+from autointerp.pipeline.again import Redo, Redos
 from autointerp.resources import folder, prompt_text
 from autointerp.score.exam import N_CHOOSING
 from autointerp.subject.dictionary import SparseAutoencoder, checksum
@@ -79,11 +80,20 @@ class Work:
     explainer: str | None
     decided_by: Mapping[str, Any]
     """Keys of the run file with what they decide, as JSON has it; under BUILDS_ON the hashes of other work."""
+    earlier: Work | None = None
+    """The same, before features were asked about again: it stays, and this work adds to it."""
+    redo: Redo | None = None
+    """Which features those are."""
 
     @cached_property
     def key(self) -> str:
         """Its identity: the `work` of tables `works` and `stages`."""
         return content_hash([self.stage, self.dictionary, self.explainer, self.decided_by], tag="work")
+
+    @property
+    def links(self) -> list[Work]:
+        """The work as it was first, as it was after the first request to ask again, and so on up to itself."""
+        return [*(self.earlier.links if self.earlier is not None else []), self]
 
     @property
     def what(self) -> tuple[str, str | None, str | None]:
@@ -98,10 +108,11 @@ def works_of(
     files: Mapping[str, SparseAutoencoder],
     hooks: Mapping[str, str],
     labels: Mapping[str, str],
+    redos: Redos = Redos(),  # noqa: B008 - frozen
 ) -> tuple[Work, ...]:
     """All work of a run, in the order of STAGES and, within, of the run file; `labels` is the hash of what people
-    wrote, by dictionary."""
-    made = tuple(_works(config, subject, tokens, files, hooks, labels))
+    wrote, by dictionary; `redos` what is asked again: of work with such links the last one stands for all."""
+    made = tuple(_works(config, subject, tokens, files, hooks, labels, redos))
     return tuple(sorted(made, key=lambda work: STAGES.index(work.stage)))
 
 
@@ -112,6 +123,7 @@ def _works(
     files: Mapping[str, SparseAutoencoder],
     hooks: Mapping[str, str],
     labels: Mapping[str, str],
+    redos: Redos,
 ) -> Iterator[Work]:
     about = Work("tokens", None, None, _about(config, subject, tokens))
     yield about
@@ -135,6 +147,7 @@ def _works(
         yield Work("census", name, None, {BUILDS_ON: {"extract": extract.key}})
         floor: str | None = None
         explained: dict[str, Work] = {}
+        again: dict[str, Work] = {}
         for explainer in explainers:
             explain = Work("explain", name, explainer, {BUILDS_ON: {"effects": effects.key}})
             explained[explainer] = explain
@@ -156,10 +169,14 @@ def _works(
             )
             control = Work("explain", name, shuffled_of(entry_.name), {BUILDS_ON: {"explain": asked.key}})
             explained |= {work.explainer: work for work in (asked, control) if work.explainer is not None}
-            yield from (asked, control)
+            latest = asked
+            for redo in redos.of(name, entry_.name):
+                latest = _again(latest, redo, redo.explained, {"explain": latest.key})
+            again[entry_.name] = latest
+            yield from (latest, control)
         if config.explain.human:
             explained[HUMAN] = Work("explain", name, HUMAN, {"labels": labels.get(name)})  # not a run's work
-        judged = list(_judged(config, name, explained))
+        judged = list(_judged(config, name, explained, again, redos))
         yield from judged
         floors = {work.explainer: work.key for work in judged if is_control(work.explainer)}
         for work in judged:
@@ -191,7 +208,17 @@ def is_control(explainer: str | None) -> bool:
     return explainer is not None and (explainer in MEMBERS[CONTROLS] or explainer.startswith("shuffled:"))
 
 
-def _judged(config: RunConfig, dictionary: str, explained: Mapping[str, Work]) -> Iterator[Work]:
+def _again(work: Work, redo: Redo, features: tuple[int, ...], builds_on: Mapping[str, str]) -> Work:
+    """A further link, where the request is about any features."""
+    if not features:
+        return work
+    facts = {BUILDS_ON: {**builds_on, "features": content_hash(features)}, "again": f"{redo.number}: {redo.said}"}
+    return Work(work.stage, work.dictionary, work.explainer, {**work.decided_by, **facts}, work, redo)
+
+
+def _judged(
+    config: RunConfig, dictionary: str, explained: Mapping[str, Work], again: Mapping[str, Work], redos: Redos
+) -> Iterator[Work]:
     """What the judge is asked about, the controls last."""
     judge = config.score.judge
     if judge is None:
@@ -204,7 +231,7 @@ def _judged(config: RunConfig, dictionary: str, explained: Mapping[str, Work]) -
     for explainer in [*asking, *human, *embedded, *controls]:
         source = explained[CONTROLS if explainer in MEMBERS[CONTROLS] else explainer]
         how = settings if is_control(explainer) else {k: v for k, v in settings.items() if k != "controls"}
-        yield Work(
+        work = Work(
             "judge", dictionary, explainer,
             {
                 BUILDS_ON: {"explain": source.key},
@@ -214,6 +241,11 @@ def _judged(config: RunConfig, dictionary: str, explained: Mapping[str, Work]) -
                 "beside": "lexical" in config.explain.embedded and explainer in asking,
             },
         )  # fmt: skip
+        for redo in redos.of(dictionary, explainer):
+            links = again[explainer].links if explainer in again else [source]
+            latest = [link for link in links if link.redo is None or link.redo.number <= redo.number][-1]
+            work = _again(work, redo, redo.judged, {"explain": latest.key, "judge": work.key})
+        yield work
 
 
 def servers_of(config: RunConfig) -> dict[str, list[str]]:

@@ -252,7 +252,7 @@ WHERE dictionary = $dictionary AND feature = $feature AND rank <= 10 ORDER BY ra
 """
 
 _EXPLANATIONS = """
-SELECT explainer, text, status FROM explanations WHERE dictionary = $dictionary AND feature = $feature
+SELECT explainer, text, status FROM current_explanations WHERE dictionary = $dictionary AND feature = $feature
 """
 
 _SCORES = """

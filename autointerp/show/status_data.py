@@ -25,7 +25,7 @@ class StageStatus:
     waiting: tuple[str, ...]
     """Dictionaries of the latest run that it has not been done for."""
     n_failed: int
-    """Rows of `failures`: what could not be done, with a reason."""
+    """Rows of `current_failures`: what could not be done, with a reason."""
     n_rows: int
     """Of all runs, as are the seconds."""
     seconds: float
@@ -116,7 +116,7 @@ def load_status(store: Queryable, path: Path) -> StatusPage:
     for row in store.rows(_PLANNED):
         planned.setdefault(row["stage"], {})[row["dictionary"]] = row["done"]
     done = {row.pop("stage"): row for row in store.rows(_DONE)}
-    failed = {row["stage"]: row["n"] for row in store.rows("SELECT stage, count(*) AS n FROM failures GROUP BY stage")}
+    failed = {row["stage"]: row["n"] for row in store.rows(_FAILED)}
     stages = []
     for stage in dict.fromkeys([*STAGES, *done, *failed]):
         if stage == "judge" and not {"judge"} & {*planned, *done, *failed}:
@@ -166,6 +166,8 @@ SELECT w.stage, w.dictionary, bool_and(s.work IS NOT NULL) AS done
 FROM works w SEMI JOIN latest USING (run) LEFT JOIN stages s ON s.stage = w.stage AND s.work = w.work
 GROUP BY w.stage, w.dictionary ORDER BY min(w.rowid)
 """
+
+_FAILED = "SELECT stage, count(*) AS n FROM current_failures GROUP BY stage"
 
 _DONE = "SELECT stage, sum(n_rows)::BIGINT AS n_rows, sum(seconds) AS seconds FROM stages GROUP BY stage"
 

@@ -17,8 +17,9 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
+from autointerp.errors import StoreError
 from autointerp.store.opening import StoreHeld, open_for_reading, snapshot_path
-from autointerp.store.query import run_query
+from autointerp.store.query import one_line, run_query
 
 
 class StoreReader:
@@ -51,6 +52,24 @@ class StoreReader:
     def rows(self, sql: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """`query`, as dictionaries by column name."""
         return list(self.query(sql, **parameters).to_pylist())
+
+    def filtered(self, view: str, condition: str, called: str) -> pa.Table:
+        """The rows of a table or view for which a condition of the user's holds: one boolean expression, which is all
+        that DuckDB's `filter` takes.
+
+        Raises StoreError, in one line that begins with `called`, for anything else.
+        """
+        relation = self._connection.view(view)
+        try:
+            found = relation.filter(condition)
+            kind = str(relation.project(condition).types[0])
+            if kind != "BOOLEAN":
+                raise StoreError(f"{called} {condition}: this is a {kind}, and a condition is true or false")
+            return found.to_arrow_table()
+        except duckdb.Error as error:
+            raise StoreError(
+                f"{called} {condition}: {one_line(error)}; columns: {', '.join(relation.columns)}"
+            ) from error
 
     def close(self) -> None:
         """Lets go of the file. May be called twice."""

@@ -306,6 +306,20 @@ COMMENT ON COLUMN causal_effects.value IS 'Its value; none where it could not be
 COMMENT ON COLUMN causal_effects.n IS 'Tokens behind it.';
 COMMENT ON COLUMN causal_effects.status IS 'ok, or the reason why there is no value.';
 
+CREATE TABLE again (
+    number INTEGER NOT NULL, event VARCHAR NOT NULL, said VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR,
+    explained INTEGER[] NOT NULL, judged INTEGER[] NOT NULL, happened_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE again IS 'Requests to ask about features again (run --features, --where): a row for each dictionary and explainer when one is made, and one when it is finished.';
+COMMENT ON COLUMN again.number IS 'Number of the request, from 1. LLMs are asked under sample numbers from 100 times this.';
+COMMENT ON COLUMN again.event IS 'asked or finished. The same command goes on with a request that is not finished.';
+COMMENT ON COLUMN again.said IS 'The options of the command.';
+COMMENT ON COLUMN again.dictionary IS 'asked: the dictionary.';
+COMMENT ON COLUMN again.explainer IS 'asked: the explainer.';
+COMMENT ON COLUMN again.explained IS 'asked: the features that are explained again.';
+COMMENT ON COLUMN again.judged IS 'asked: the features that are judged again, where they are sampled.';
+COMMENT ON COLUMN again.happened_at IS 'When, UTC.';
+
 CREATE TABLE lookups (
     lookup VARCHAR NOT NULL, previous INTEGER[] NOT NULL, tokens INTEGER[] NOT NULL, value FLOAT[] NOT NULL,
     probability FLOAT[] NOT NULL
@@ -320,9 +334,9 @@ COMMENT ON COLUMN lookups.probability IS 'Predicted share of occurrences that fi
 CREATE TABLE explanations (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, text VARCHAR,
     status VARCHAR NOT NULL, lookup VARCHAR, donor INTEGER, promotes VARCHAR, triggers VARCHAR[], prompt VARCHAR,
-    request VARCHAR, model VARCHAR
+    request VARCHAR, model VARCHAR, again INTEGER NOT NULL
 );
-COMMENT ON TABLE explanations IS 'What each explainer says; controls (shuffled, constant, generic) are explainers too.';
+COMMENT ON TABLE explanations IS 'All that each explainer ever said; current_explanations shows the latest. Controls (shuffled, constant, generic) are explainers too.';
 COMMENT ON COLUMN explanations.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN explanations.feature IS 'Feature.';
 COMMENT ON COLUMN explanations.explainer IS 'lexical, token_lookup, model/preset/evidence (behind it /best3+revise1 where drafts were refined), the name of your own, human; controls: shuffled, constant, generic, shuffled:EXPLAINER.';
@@ -335,6 +349,7 @@ COMMENT ON COLUMN explanations.triggers IS 'Tokens that the explainer expects to
 COMMENT ON COLUMN explanations.prompt IS 'LLM explainers: hash of the words, demonstrations and constants that the prompt was made of.';
 COMMENT ON COLUMN explanations.request IS 'LLM explainers: the call it comes from, in llm_calls.';
 COMMENT ON COLUMN explanations.model IS 'LLM explainers: the model that the server says answered.';
+COMMENT ON COLUMN explanations.again IS '0, or the number of the request (table again) that it was explained again for.';
 
 CREATE TABLE drafts (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, draft INTEGER NOT NULL,
@@ -342,7 +357,7 @@ CREATE TABLE drafts (
     triggers VARCHAR[], status VARCHAR NOT NULL, reason VARCHAR NOT NULL, select_score DOUBLE,
     select_status VARCHAR NOT NULL, n_select INTEGER NOT NULL, select_contexts BIGINT[] NOT NULL,
     shown_contexts BIGINT[] NOT NULL, prompt VARCHAR NOT NULL, request VARCHAR NOT NULL, sample INTEGER NOT NULL,
-    model VARCHAR
+    model VARCHAR, again INTEGER NOT NULL
 );
 COMMENT ON TABLE drafts IS 'Explainers with best_of or revise: every draft, how it did on the select split, and which was kept as the explanation.';
 COMMENT ON COLUMN drafts.dictionary IS 'Dictionary.';
@@ -366,6 +381,7 @@ COMMENT ON COLUMN drafts.prompt IS 'Hash of the words, demonstrations and consta
 COMMENT ON COLUMN drafts.request IS 'The call it comes from, in llm_calls.';
 COMMENT ON COLUMN drafts.sample IS 'The sample number of that call.';
 COMMENT ON COLUMN drafts.model IS 'The model that the server says answered.';
+COMMENT ON COLUMN drafts.again IS 'explanations.again of what it is a draft of.';
 
 CREATE TABLE simulations (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -522,9 +538,9 @@ COMMENT ON COLUMN comparisons.verdict IS 'A, B, equivalent or undecided.';
 
 CREATE TABLE failures (
     stage VARCHAR NOT NULL, dictionary VARCHAR, feature INTEGER, explainer VARCHAR, scorer VARCHAR, status VARCHAR NOT NULL,
-    reason VARCHAR NOT NULL
+    reason VARCHAR NOT NULL, again INTEGER NOT NULL
 );
-COMMENT ON TABLE failures IS 'What could not be done, with the reason.';
+COMMENT ON TABLE failures IS 'What could not be done, with the reason; current_failures leaves out what was asked again since.';
 COMMENT ON COLUMN failures.stage IS 'Stage.';
 COMMENT ON COLUMN failures.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN failures.feature IS 'Feature.';
@@ -532,6 +548,7 @@ COMMENT ON COLUMN failures.explainer IS 'Explainer.';
 COMMENT ON COLUMN failures.scorer IS 'Scorer.';
 COMMENT ON COLUMN failures.status IS 'The status that the row without a value carries.';
 COMMENT ON COLUMN failures.reason IS 'A sentence.';
+COMMENT ON COLUMN failures.again IS '0, or the number of the request (table again) that it failed in.';
 
 CREATE TABLE llm_calls (
     request VARCHAR NOT NULL, sample INTEGER NOT NULL, attempt INTEGER NOT NULL, kind VARCHAR NOT NULL, about VARCHAR,
@@ -610,6 +627,19 @@ SELECT w.stage, w.dictionary, w.explainer, arg_max(w.work, r.started_at) AS work
 FROM works w JOIN started r USING (run) SEMI JOIN stages s ON s.stage = w.stage AND s.work = w.work
 GROUP BY w.stage, w.dictionary, w.explainer;
 COMMENT ON VIEW current_works IS 'The work that counts: for each stage, dictionary and explainer that of the latest run whose work is done.';
+
+CREATE VIEW current_explanations AS
+SELECT * FROM explanations
+QUALIFY row_number() OVER (PARTITION BY dictionary, feature, explainer ORDER BY again DESC) = 1;
+COMMENT ON VIEW current_explanations IS 'The latest explanation of each feature by each explainer.';
+
+CREATE VIEW current_failures AS
+SELECT f.* FROM failures f ANTI JOIN (
+    SELECT a.dictionary, a.explainer, a.number, 'explain' AS stage, unnest(a.explained) AS feature FROM again a
+    UNION ALL SELECT a.dictionary, a.explainer, a.number, 'judge', unnest(a.judged) FROM again a
+) later ON later.dictionary = f.dictionary AND later.explainer = f.explainer AND later.stage = f.stage
+       AND later.feature = f.feature AND later.number > f.again;
+COMMENT ON VIEW current_failures IS 'The failures of which nothing was asked again since (run --features failed).';
 
 CREATE VIEW score_table AS
 SELECT s.dictionary, s.feature, s.explainer, s.scorer, s.metric, s.design, s.value, s.ci_low, s.ci_high, s.n, s.n_failed, s.status
@@ -722,7 +752,21 @@ SELECT f.dictionary, f.feature, d.kind, d.hook, f.status, f.density, f.max_activ
        (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
         WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'suppressed') AS suppressed
 FROM features f JOIN dictionaries d USING (dictionary)
-LEFT JOIN explanations e ON e.dictionary = f.dictionary AND e.feature = f.feature AND e.explainer = 'lexical'
+LEFT JOIN current_explanations e ON e.dictionary = f.dictionary AND e.feature = f.feature AND e.explainer = 'lexical'
 LEFT JOIN score_table s ON s.dictionary = f.dictionary AND s.feature = f.feature AND s.explainer = 'lexical'
      AND s.metric = 'pearson' AND s.design = 'census';
 COMMENT ON VIEW feature_cards IS 'A feature at a glance: what it is, what it is said to do, how well that predicts it, what it promotes.';
+
+CREATE VIEW explained_features AS
+SELECT e.explainer, e.text AS explanation, e.status AS explanation_status, e.promotes, e.again, f.*,
+       s.simulation, s.detection, s.fuzzing, s.logits
+FROM current_explanations e JOIN features f USING (dictionary, feature)
+LEFT JOIN (
+    SELECT dictionary, feature, explainer,
+           max(value) FILTER (metric = 'pearson_framed' AND NOT contains(scorer, '@')) AS simulation,
+           max(value) FILTER (metric = 'balanced_accuracy_matched' AND starts_with(scorer, 'detection:')) AS detection,
+           max(value) FILTER (metric = 'balanced_accuracy_matched' AND starts_with(scorer, 'fuzzing:')) AS fuzzing,
+           max(value) FILTER (metric = 'logit_accuracy_direct') AS logits
+    FROM score_table WHERE design = 'sample' GROUP BY dictionary, feature, explainer
+) s USING (dictionary, feature, explainer);
+COMMENT ON VIEW explained_features IS 'A row for each feature and explainer: the columns of features, what the explainer says of it, and its scores by scorer (sample design). What run --where is a condition over.';

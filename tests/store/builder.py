@@ -467,8 +467,16 @@ def _write_explanations(t: Transaction, world: World, name: str) -> list[str]:
                 "prompt": None,
                 "request": None,
                 "model": None,
+                "again": 0,
             },
         )
+    if name == "sae":
+        asked = {"said": "--features 2", "dictionary": name, "explainer": "token_lookup", "judged": [[]]}
+        asked |= {"explained": [[2]], "happened_at": datetime(2026, 1, 2)}
+        t.append("again", {"number": [1], "event": "asked", **asked})
+        said = {"dictionary": name, "feature": [2], "explainer": "token_lookup", "text": "again", "status": "ok"}
+        said |= dict.fromkeys(("lookup", "donor", "promotes", "triggers", "prompt", "request", "model"))
+        t.append("explanations", {**said, "again": 1})
     mine = np.flatnonzero(world.split == "select")
     t.append(
         "drafts",  # the second of two is better, and a third is none
@@ -494,6 +502,7 @@ def _write_explanations(t: Transaction, world: World, name: str) -> list[str]:
             "request": "r",
             "sample": [0, 0, 1],
             "model": None,
+            "again": 0,
         },
     )
     t.append(
@@ -506,6 +515,7 @@ def _write_explanations(t: Transaction, world: World, name: str) -> list[str]:
             "scorer": None,
             "status": "dead",
             "reason": "it never fires on the explain split",
+            "again": 0,
         },
     )
     return lookups

@@ -32,7 +32,7 @@ def failures(n: int, reason: str) -> dict[str, object]:
     """Columns of `failures`: the plainest table there is."""
     return {
         "stage": "explain", "dictionary": None, "feature": np.arange(n), "explainer": None, "scorer": None,
-        "status": "failed", "reason": reason,
+        "status": "failed", "reason": reason, "again": 0,
     }  # fmt: skip
 
 
@@ -384,7 +384,7 @@ for number in itertools.count(first):
     with writer.transaction() as t:
         for half in (0, 1):
             t.append("failures", {"stage": f"work-{number}", "dictionary": None, "feature": np.arange(rows),
-                "explainer": None, "scorer": None, "status": "failed", "reason": "x" * 50})
+                "explainer": None, "scorer": None, "status": "failed", "reason": "x" * 50, "again": 0})
         t.mark_done("explain", f"work-{number}", None, 2 * rows, 0.0)
     if number % 7 == 3:
         writer.checkpoint()
@@ -452,7 +452,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in (0, 1):
             with writer.transaction() as t:
                 t.append("failures", {"stage": "s", "dictionary": None, "feature": np.arange(500), "explainer": None,
-                    "scorer": None, "status": "failed", "reason": "x" * 50})
+                    "scorer": None, "status": "failed", "reason": "x" * 50, "again": 0})
                 t.mark_done("explain", f"work-{number}", None, 500, 0.0)
             if number == 0:
                 writer.checkpoint()

@@ -7,7 +7,7 @@ WITH used AS (
 ), both_roles AS (
     SELECT dictionary, feature, explainer, document, count(DISTINCT role) > 1 AS wrong FROM placed GROUP BY ALL
 ), kept AS (
-    SELECT d.dictionary, d.feature, d.explainer, count(*) FILTER (d.chosen) AS n, count(*) FILTER (d.status = 'ok') AS n_good,
+    SELECT d.dictionary, d.feature, d.explainer, d.again, count(*) FILTER (d.chosen) AS n, count(*) FILTER (d.status = 'ok') AS n_good,
            arg_min(d.draft, (-coalesce(d.select_score, -1), d.draft)) FILTER (d.status = 'ok') AS best,
            any_value(d.draft) FILTER (d.chosen) AS draft, any_value(d.text) FILTER (d.chosen) AS text
     FROM drafts d GROUP BY ALL
@@ -16,6 +16,6 @@ WITH used AS (
     UNION ALL SELECT 'shown and chosen on: ' || dictionary || '/' || feature, wrong FROM both_roles
     UNION ALL SELECT 'chosen: ' || k.dictionary || '/' || k.feature,
         n <> least(n_good, 1) OR k.draft IS DISTINCT FROM best OR k.text IS DISTINCT FROM e.text
-        FROM kept k LEFT JOIN explanations e USING (dictionary, feature, explainer)
+        FROM kept k LEFT JOIN explanations e USING (dictionary, feature, explainer, again)
 )
 SELECT count(*) AS n_checked, count(*) FILTER (wrong) AS n_wrong, min(name) FILTER (wrong) AS example FROM judged;

@@ -40,9 +40,11 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, measure FROM causal_effects)) FROM causal_effects
     UNION ALL SELECT 'lookups', count(*), (SELECT count(*) FROM (SELECT DISTINCT lookup FROM lookups)) FROM lookups
     UNION ALL SELECT 'explanations', count(*),
-        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer FROM explanations)) FROM explanations
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, again FROM explanations)) FROM explanations
+    UNION ALL SELECT 'again', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT number, event, dictionary, explainer FROM again)) FROM again
     UNION ALL SELECT 'drafts', count(*),
-        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, draft FROM drafts)) FROM drafts
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, draft, again FROM drafts)) FROM drafts
     UNION ALL SELECT 'simulations', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, context, window_start FROM simulations)) FROM simulations
     UNION ALL SELECT 'judgements', count(*),

@@ -15,6 +15,12 @@ WITH claims AS (
         WHERE run IS NOT NULL
     UNION ALL SELECT 'made in two ways: ' || concat_ws(', ', stage, dictionary, explainer), count(*) > 1
         FROM stages WHERE stage IN ('tokens', 'extract', 'effects', 'diagnostics', 'explain', 'census')
+             AND work NOT IN (SELECT work FROM works WHERE decided_by->>'again' IS NOT NULL)
         GROUP BY stage, dictionary, explainer
+    UNION ALL SELECT DISTINCT 'explained again: ' || concat_ws(', ', e.dictionary, e.feature, e.explainer, e.again),
+        a.number IS NULL
+        FROM explanations e LEFT JOIN again a ON a.number = e.again AND a.event = 'asked' AND a.dictionary = e.dictionary
+             AND a.explainer = e.explainer AND list_contains(a.explained, e.feature)
+        WHERE e.again > 0
 )
 SELECT count(*) AS n_checked, count(*) FILTER (wrong) AS n_wrong, min(name) FILTER (wrong) AS example FROM claims;
