@@ -23,6 +23,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -209,7 +210,7 @@ class _BySplit:
 
     def __enter__(self) -> _BySplit:
         with ExitStack() as stack:
-            self._parts = {
+            self._parts: dict[str, list[IO[bytes]]] = {
                 column: [stack.enter_context((self._folder / f"{column}.{split}").open("w+b")) for split in SPLITS]
                 for column in self._COLUMNS
             }
