@@ -23,7 +23,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -219,8 +219,7 @@ class _BySplit:
 
     def add(self, split: int, cut: _Cut, take: int, document: int) -> None:
         """The first `take` contexts of a document."""
-        columns: tuple[npt.NDArray[np.generic], ...]
-        columns = (cut.tokens, cut.marks, np.full(take, document, np.int32), cut.offset)
+        columns: list[npt.NDArray[Any]] = [cut.tokens, cut.marks, np.full(take, document, np.int32), cut.offset]
         for column, values in zip(self._COLUMNS, columns, strict=True):
             self._parts[column][split].write(np.ascontiguousarray(values[:take]).tobytes())
 
