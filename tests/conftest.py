@@ -1,11 +1,14 @@
-"""What every test can ask for: a tiny random subject, dictionaries on disk, token arrays."""
+"""What every test can ask for: a tiny random subject, dictionaries on disk, token arrays, a complete store."""
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -131,3 +134,22 @@ def write_sae() -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def builder() -> SimpleNamespace:
+    """The names of tests/store/builder.py."""
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "store" / "builder.py")))
+
+
+@pytest.fixture(scope="session")
+def built(builder: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, object]:
+    """The path of a complete store that no test may change, and the world it was written from."""
+    path = tmp_path_factory.mktemp("store") / "demo.duckdb"
+    return path, builder.build_store(path)
+
+
+@pytest.fixture
+def store(built: tuple[Path, object], tmp_path: Path) -> Path:
+    """A copy of the complete store."""
+    return Path(shutil.copy(built[0], tmp_path / "demo.duckdb"))
