@@ -264,6 +264,9 @@ class Inserts:
         self.n_windows += n if table == "exemplars" else 0
         return n
 
+    def in_bulk(self) -> None:
+        self.transaction.in_bulk()
+
     def finish(self, begun: float) -> None:
         self.seconds += time.process_time() - begun
 

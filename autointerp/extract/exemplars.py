@@ -20,7 +20,7 @@ the stratum stands for.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -85,8 +85,8 @@ WHOLE = ("split", "place", "value")
 
 
 def _numbers(summary: Summary, kept: Kept) -> Int64:
-    """The features' numbers in their dictionary."""
-    return np.asarray(kept.feature.long().cpu().numpy() + summary.plan.first)
+    """The features' numbers in their dictionary, where each is a group."""
+    return np.asarray(kept.group.long().cpu().numpy() + summary.plan.first)
 
 
 def _whole_windows(tokens: TokenFile, window: Int64) -> tuple[Int32, Int32]:
@@ -130,7 +130,7 @@ def _from_kept(
         high=empty if high is None else high,
         probability=probability,
         u=u,
-        length=kept.length.cpu().numpy(),
+        length=kept.length.int().cpu().numpy(),
         place=kept.place.cpu().numpy(),
         value=kept.value.cpu().numpy(),
     )
@@ -157,9 +157,9 @@ def _token_strata(summary: Summary, tokens: TokenFile, evidence: Evidence) -> It
     kept = summary.octaves.kept()
     if len(kept.group) == 0:
         return
-    order = sort_by(kept.feature, descending_free(kept.peak_value))
-    kept = kept.take(order)
-    feature = kept.feature.long()
+    kept = replace(kept, group=kept.group // OCTAVES)
+    kept = kept.take(sort_by(kept.group, descending_free(kept.peak_value)))
+    feature = kept.group.long()
     in_octave = summary.statistics.histogram[EXPLAIN].view(-1, OCTAVES, PER_OCTAVE).sum(dim=2).double()
     octaves = octave(kept.peak_value)
     n_kept = torch.bincount(feature * OCTAVES + octaves, minlength=in_octave.numel()).view(-1, OCTAVES)
@@ -188,7 +188,7 @@ def _smallest_in_buckets(
     summary: Summary, tokens: TokenFile, kept: Kept, name: str, n: int, each: int, bucket: Tensor, weight: Tensor,
     maximum: Tensor,
 ) -> Exemplars:  # fmt: skip
-    group = kept.feature.long() * n + bucket
+    group = kept.group.long() * n + bucket
     order = sort_by(group, kept.key)
     rank = rank_in_run(group[order])
     chosen, rank = order[rank < each], rank[rank < each]
@@ -227,7 +227,7 @@ def _pool_strata(
     if len(pool) == 0 or len(features) == 0:
         return
     kept = summary.random.kept()
-    start = np.searchsorted(kept.feature.cpu().numpy(), np.arange(summary.plan.n_features + 1))
+    start = np.searchsorted(kept.group.cpu().numpy(), np.arange(summary.plan.n_features + 1))
     holders = _Holders(tokens, pool, summary.plan.d_vocab)
     beside = _Beside(summary, tokens, pool)
     share = len(pool) / len(tokens.scored_windows("explain"))
@@ -278,7 +278,7 @@ def _pool_block(
     mine = kept.take(torch.from_numpy(item[fired]).to(kept.key.device))
     peak[fired] = mine.peak.cpu().numpy()
     length = np.zeros(len(window), dtype=np.int32)
-    length[fired] = mine.length.cpu().numpy()
+    length[fired] = mine.length.int().cpu().numpy()
     empty = np.full(len(window), np.nan)
     first, n_tokens = _whole_windows(tokens, window)
     is_near = np.broadcast_to(np.arange(both.shape[1]) >= chosen.shape[1], both.shape)[is_row]
@@ -382,7 +382,7 @@ def held_out_exemplars(summary: Summary, tokens: TokenFile, split: Split) -> Ite
     shown = _whole_windows(tokens, top.window.cpu().numpy())
     yield _from_kept(summary, top, shown, split, ["T"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
     most = int(max(top.window.max(), firing.window.max())) + 1
-    is_top = torch.isin(firing.group * most + firing.window, top.group * most + top.window)
+    is_top = torch.isin(firing.group.long() * most + firing.window, top.group.long() * most + top.window)
     others = (~is_top).nonzero().squeeze(1)
     n_top = torch.bincount(top.group, minlength=summary.plan.n_features)
     n_others = summary.statistics.n_firing_windows[SPLITS.index(split)] - n_top

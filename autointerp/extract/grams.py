@@ -36,6 +36,7 @@ from autointerp.extract.segments import (
     sort_by,
     true_at,
 )
+from autointerp.memory import give_back
 from autointerp.records import ANY_TOKEN, GramTable, Int64
 
 BUFFER = 1 << 18
@@ -217,6 +218,7 @@ class GramSorter:
         self._tokens.prune()
         self._pairs.prune()
         self._n_unpruned = 0
+        give_back()
 
     def add(self, events: Events) -> None:
         other = self._frequent.add(events)

@@ -14,31 +14,37 @@ from torch import Tensor
 
 from autointerp.extract.events import Events
 from autointerp.extract.segments import gather_runs, rank_in_run, repeated, run_starts, sort_by, true_at
-
 BUFFER = 1 << 16
 NEVER = (1 << 63) - 1
 
 
 @dataclass(frozen=True)
 class Kept:
-    """K windows, sorted by (group, key); their activations stand one after the other in `place`, `value`."""
+    """K windows, sorted by (group, key); their activations stand one after the other in `offset`, `value`.
 
-    group: Tensor  # [K] int64
+    In the smallest types: they are most of what a summary holds.
+    """
+
+    group: Tensor  # [K] int32
     key: Tensor  # [K] int64
-    feature: Tensor  # [K] int32
     window: Tensor  # [K] int64 window number
     peak: Tensor  # [K] int32 position in the context of the token the window was chosen for
     peak_value: Tensor  # [K] float32 activation there
-    length: Tensor  # [K] int32 activations of the window
-    place: Tensor  # [sum of length] int32 position in the context
+    length: Tensor  # [K] uint8 activations of the window; a window has 255 tokens at most
+    offset: Tensor  # [sum of length] int16 position, counted from the peak
     value: Tensor  # [sum of length] float32
+
+    @property
+    def place(self) -> Tensor:
+        """[sum of length] int32 position in the context."""
+        return self.offset.int().add_(repeated(self.peak, self.length.long()))
 
     def take(self, index: Tensor) -> Kept:
         length = self.length.long()
         start = torch.cumsum(length, 0) - length
         inner = gather_runs(start.index_select(0, index), length.index_select(0, index))
-        of_item = {item.name: getattr(self, item.name).index_select(0, index) for item in fields(self)[:7]}
-        return Kept(**of_item, place=self.place.index_select(0, inner), value=self.value.index_select(0, inner))
+        of_item = {item.name: getattr(self, item.name).index_select(0, index) for item in fields(self)[:6]}
+        return Kept(**of_item, offset=self.offset.index_select(0, inner), value=self.value.index_select(0, inner))
 
 
 def _join(parts: list[Kept]) -> Kept:
@@ -53,8 +59,8 @@ class Keeper:
         self.limit = torch.full((n_groups,), NEVER, dtype=torch.int64, device=device)
         """Keys at or above this cannot enter the group any more."""
         empty = torch.zeros(0, dtype=torch.int64, device=device)
-        none, few = torch.zeros(0, dtype=torch.float32, device=device), empty.int()
-        self._parts = [Kept(empty, empty, few, empty, few, none, few, few, none)]
+        none, few = empty.float(), empty.int()
+        self._parts = [Kept(few, empty, empty, few, none, empty.byte(), empty.short(), none)]
         self._n_waiting = 0
 
     def fits(self, group: Tensor, key: Tensor) -> Tensor:
@@ -78,18 +84,17 @@ class Keeper:
         if span is not None:
             start, length = events.around(event, *span)
             inner = gather_runs(start, length)
-        value, place = events.value.index_select(0, inner), events.position_of(inner)
+        peak = events.position_of(event)
         self._parts.append(
             Kept(
-                group=group,
+                group=group.int(),
                 key=key,
-                feature=events.feature[event].int(),
                 window=events.rows.window[events.row[event]],
-                peak=events.position_of(event),
+                peak=peak,
                 peak_value=events.value[event],
-                length=length.int(),
-                place=place,
-                value=value,
+                length=length.byte(),
+                offset=events.position_of(inner).sub_(repeated(peak, length)).short(),
+                value=events.value.index_select(0, inner),
             )
         )
         self._n_waiting += len(window)

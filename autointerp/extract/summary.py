@@ -26,6 +26,7 @@ from autointerp.extract.segments import descending, hash64, run_ids, run_starts
 from autointerp.extract.statistics import OCTAVES, Statistics, octave
 from autointerp.hashing import hash64 as hash_array
 from autointerp.hashing import stream_key
+from autointerp.memory import give_back
 from autointerp.records import SPLITS, Int64, Split
 from autointerp.subject.tokens import TokenFile
 
@@ -212,11 +213,13 @@ class Summary:
         self.__dict__.pop("_grams", None)  # holds the tables too
         for part in parts:
             delattr(self, part)
+        give_back()
 
     def end_shard(self) -> None:
         """The next events are of another shard, or there are none."""
         self.statistics.end_shard()
         self._grams.end_shard()
+        give_back()
 
 
 def random_key(seed: int) -> int:

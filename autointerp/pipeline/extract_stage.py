@@ -101,6 +101,7 @@ def write_dictionary(
     first, last = summary.plan.first, summary.plan.first + summary.plan.n_features
     features = chosen.features[(chosen.features >= first) & (chosen.features < last)]
     mine = features - first
+    transaction.in_bulk()
     heavy, heavy_pairs = _gram_tables(summary, tokens)
     summary.release("tokens", "pairs", "frequent")
     n = transaction.append("features", _feature_rows(name, features, chosen.dictionary, summary, heavy, tokens))

@@ -27,6 +27,10 @@ from autointerp.store.query import one_line, run_query
 from autointerp.store.snapshot import copy_to_snapshot, remove_snapshot
 
 
+BULK_MEMORY = "128MiB"
+"""What DuckDB may hold of rows that come in bulk; 5 % slower than without a limit."""
+
+
 def _on_stderr(message: str) -> None:
     print(message, file=sys.stderr)
 
@@ -43,6 +47,8 @@ class StoreWriter:
         self._turn = threading.RLock()
         self._in_transaction = False
         self._closed = False
+        self._memory: str = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
+        self._limited_to = self._memory
         self._schema = _read_schema(connection)
 
     @classmethod
@@ -79,6 +85,7 @@ class StoreWriter:
                 raise
             finally:
                 self._in_transaction = False
+                self._limit_memory(self._memory)
 
     def append(self, table: str, columns: Mapping[str, Any]) -> int:
         """Appends rows to one table and commits them: a transaction of one statement takes half as long."""
@@ -132,6 +139,12 @@ class StoreWriter:
                 raise RuntimeError("a transaction is open: commit it first, by leaving its `with` block")
             yield
 
+    def _limit_memory(self, limit: str) -> None:
+        if limit != self._limited_to:
+            with contextlib.suppress(duckdb.OutOfMemoryException):  # more is held, and cannot be let go of now
+                self._connection.execute(f"SET memory_limit = '{limit}'")
+                self._limited_to = limit
+
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -159,6 +172,13 @@ class Transaction:
             # Not by `register`: the dropped view, and with it the rows, would live on until the commit.
             self._writer._connection.from_arrow(rows).insert_into(table)
         return int(rows.num_rows)
+
+    def in_bulk(self) -> None:
+        """To the end of the transaction, DuckDB lets go of rows as soon as they are on disk: they will not be read soon.
+
+        What a read holds in memory is limited by it too: no queries over many rows until then.
+        """
+        self._writer._limit_memory(BULK_MEMORY)
 
     def mark_done(
         self, stage: str, work: str, dictionary: str | None, n_rows: int, seconds: float, explainer: str | None = None
