@@ -14,6 +14,7 @@ from torch import Tensor
 
 from autointerp.extract.events import Events
 from autointerp.extract.segments import gather_runs, rank_in_run, repeated, run_starts, sort_by, true_at
+
 BUFFER = 1 << 16
 NEVER = (1 << 63) - 1
 

@@ -26,7 +26,6 @@ from autointerp.store.opening import open_for_writing
 from autointerp.store.query import one_line, run_query
 from autointerp.store.snapshot import copy_to_snapshot, remove_snapshot
 
-
 BULK_MEMORY = "128MiB"
 """What DuckDB may hold of rows that come in bulk; 5 % slower than without a limit."""
 
@@ -174,7 +173,7 @@ class Transaction:
         return int(rows.num_rows)
 
     def in_bulk(self) -> None:
-        """To the end of the transaction, DuckDB lets go of rows as soon as they are on disk: they will not be read soon.
+        """To the end of the transaction, DuckDB lets go of rows once they are on disk: they will not be read soon.
 
         What a read holds in memory is limited by it too: no queries over many rows until then.
         """

@@ -553,3 +553,16 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not writer.done("explain", "w")
     writer.close()
     writer.close()
+
+
+def test_bulk_rows_are_written_with_little_memory(tmp_path: Path) -> None:
+    """The limit holds in the transaction and no longer; the rows are the same."""
+    with StoreWriter.open(tmp_path / "s.duckdb") as writer:
+        before = writer.rows("SELECT current_setting('memory_limit') AS found")
+        with writer.transaction() as transaction:
+            transaction.in_bulk()
+            assert writer.rows("SELECT current_setting('memory_limit') AS found") == [{"found": "128.0 MiB"}]
+            for _ in range(4):
+                transaction.append("failures", failures(100_000, "x" * 20))
+        assert writer.rows("SELECT current_setting('memory_limit') AS found") == before
+        assert writer.rows("SELECT count(*) AS n FROM failures") == [{"n": 400_000}]
