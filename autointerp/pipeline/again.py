@@ -48,9 +48,15 @@ class Wish:
 
     @property
     def said(self) -> str:
-        """The options, by which the same command is known."""
+        """The options."""
         where = [] if self.where is None else [f"--where {' '.join(self.where.split())}"]
         return " ".join([*(f"--features {one}" for one in self.features), *where])
+
+    def spelt_out(self, names: Sequence[str]) -> Wish:
+        """With the dictionary in each and none twice: the form by which the same command is known. Raises UserError
+        where a dictionary is not among `names`."""
+        parsed = {_parsed(spec, names) for spec in self.features}
+        return Wish(tuple(sorted(which if name is None else f"{name}/{which}" for name, which in parsed)), self.where)
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ def first_sample(number: int) -> int:
 def redos_of(config: RunConfig, wish: Wish, path: Path) -> Redos:
     """What has been asked again in the store, with what `wish` asks now. Raises UserError, in one line, where nothing
     can be asked again so."""
+    wish = wish.spelt_out(_names(config))
     if not path.exists():
         if wish:
             raise StoreError(

@@ -93,6 +93,15 @@ class BatchStatus:
 
 
 @dataclass(frozen=True)
+class AgainStatus:
+    """A request to ask about features again that is not finished."""
+
+    number: int
+    said: str
+    """The options of the command."""
+
+
+@dataclass(frozen=True)
 class StatusPage:
     """How far a store is, and what it took."""
 
@@ -105,6 +114,7 @@ class StatusPage:
     dictionaries: tuple[DictionaryStatus, ...]
     calls: tuple[CallStatus, ...]
     batches: tuple[BatchStatus, ...]
+    again: tuple[AgainStatus, ...]
     pass_one: tuple[int, int] | None
     """Tokens done at the checkpoint of an unfinished pass 1, of how many; None where there is no checkpoint."""
 
@@ -143,6 +153,7 @@ def load_status(store: Queryable, path: Path) -> StatusPage:
         dictionaries=tuple(DictionaryStatus(**row) for row in store.rows(_DICTIONARIES)),
         calls=tuple(CallStatus(**row) for row in store.rows(_CALLS)),
         batches=tuple(BatchStatus(**row) for row in store.rows(_BATCHES)),
+        again=tuple(AgainStatus(**row) for row in store.rows(_UNFINISHED)),
         pass_one=_checkpoint(Path(f"{path}.work")),
     )
 
@@ -170,6 +181,11 @@ GROUP BY w.stage, w.dictionary ORDER BY min(w.rowid)
 _FAILED = "SELECT stage, count(*) AS n FROM current_failures GROUP BY stage"
 
 _DONE = "SELECT stage, sum(n_rows)::BIGINT AS n_rows, sum(seconds) AS seconds FROM stages GROUP BY stage"
+
+_UNFINISHED = """
+SELECT DISTINCT number, said FROM again
+WHERE number NOT IN (SELECT number FROM again WHERE event = 'finished') ORDER BY number
+"""
 
 _SPLITS = "SELECT split, n_documents, n_contexts, n_tokens, n_windows, n_windows_dropped FROM token_splits"
 

@@ -207,6 +207,40 @@ def test_batches_give_the_rows_of_a_live_run(
     assert "nothing was asked" in err
 
 
+@pytest.mark.slow
+def test_rounds_of_refinement_travel_in_batches(
+    make: Callable[..., Path], command: Callable[..., Any], server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drafts, judgements, counterexamples, revisions, judgements, scores: a batch each; then features again."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-key-00")
+    server.set(by_content=True)
+    files = [make(name, f"{server.url}/v1") for name in ("live", "batched")]
+    for file in files:
+        text = file.read_text().replace(" }]", ", best_of = 2, revise = 1 }]")
+        file.write_text(text.replace("n_tokens = 8000", "n_tokens = 40000"))  # enough to choose by
+        file.with_name("s.duckdb").unlink()
+    live, batched = files
+    drafts = "SELECT * EXCLUDE (model) FROM drafts ORDER BY ALL"
+    for words in ((), ("--features", "0:3")):
+        assert command("run", live, *words)[0] == 0
+        requests = server.count()["requests"]
+        status, out, n_runs = 0, "under way", 0
+        while (status, "under way" in out, n_runs < 12) == (0, True, True):
+            status, out, _ = command("run", batched, *words, "--batch")
+            n_runs += 1
+        assert status == 0
+        assert n_runs > (1 if words else 4)  # the same drafts again need no new judgements
+        assert server.count()["requests"] == requests, "nothing was sent one by one"
+        assert rows(batched) == rows(live)
+        for path in (file.with_name("s.duckdb") for file in files):
+            with open_reader(path) as store:
+                found = store.rows(drafts)
+                assert {row["again"] for row in found} == ({0, 1} if words else {0})
+    with open_reader(live.with_name("s.duckdb")) as one, open_reader(batched.with_name("s.duckdb")) as two:
+        assert one.rows(drafts) == two.rows(drafts)
+        assert {row["event"] for row in two.rows("SELECT event FROM again")} == {"asked", "finished"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

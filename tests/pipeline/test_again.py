@@ -213,7 +213,9 @@ class Cutting:
         """Nothing to let go of."""
 
 
-def test_a_request_that_was_cut_off_goes_on_and_pays_nothing_twice(copy: tuple[RunConfig, Any]) -> None:
+def test_a_request_that_was_cut_off_goes_on_and_pays_nothing_twice(
+    copy: tuple[RunConfig, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     config, llm = copy
     for most in (2, 12):  # among the explanations, among the judgements
         with pytest.raises(Killed):
@@ -221,7 +223,9 @@ def test_a_request_that_was_cut_off_goes_on_and_pays_nothing_twice(copy: tuple[R
     run(config, reporter=QUIET, open_client=lambda *_: llm, until="explain")  # without --features it goes on, too
     [row] = rows(config.store_path, "SELECT count(*) AS n FROM again WHERE event = 'finished'")
     assert row["n"] == 0
-    again(config, llm, "0:5")
+    main(["status", str(config.store_path)])
+    assert "request 1 (--features mlp-1k/0:5) is not finished" in " ".join(capsys.readouterr().out.split())
+    again(config, llm, "mlp-1k/0:5")
     check(config.store_path)
     assert set(Counter((ask.prompt, ask.sample, ask.kind) for ask in llm.sent).values()) == {1}
     assert {ask.sample for ask in llm.sent if ask.kind == "explain"} == {100, 101}
