@@ -44,7 +44,8 @@ PROMPT = "the quick brown fox jumps over the lazy dog and runs on " * 36
 CHECKED_FAULTS = (
     "429_ms", "429_seconds", "429_date", "429_absent", "429_absurd", "429_nonsense", "529", "500", "502", "503",
     "reset_before", "reset_mid", "cut", "html", "empty_body", "malformed", "missing_key", "extra_key", "fenced",
-    "trailing", "wrong_leaf", "out_of_range", "empty", "refusal", "truncated",
+    "trailing", "wrong_leaf", "out_of_range", "empty", "refusal", "truncated", "425", "error_in_200", "chunk_cut",
+    "chunk_nonsense", "no_http", "gzip_broken", "no_utf8", "half_character", "usage_negative", "usage_huge",
 )  # fmt: skip
 
 

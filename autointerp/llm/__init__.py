@@ -6,6 +6,7 @@
     render        Ask -> request body, and its hash          pure
     replies       reply body -> text, usage, tokens          pure
     structured    strict validation of JSON replies          pure
+    text          text that can be kept                      pure
     outcome       reply -> status                            pure
     faults        what an HTTP status means: wait, try again, give up, stop
     limiter       how many requests may be out; shared by all that use a server

@@ -23,7 +23,7 @@ from autointerp.llm.asks import Ask, Status
 from autointerp.llm.budget import Budget
 from autointerp.llm.capabilities import Capabilities
 from autointerp.llm.connection import Connection, Sent
-from autointerp.llm.faults import Fault
+from autointerp.llm.faults import Fault, fault_in_200
 from autointerp.llm.limiter import Limiter
 from autointerp.llm.models import LLMModel
 from autointerp.llm.outcome import Outcome, outcome_of
@@ -84,6 +84,11 @@ class Line:
         return self.prices.worst(tokens, request.max_tokens, channel)
 
 
+_FORM_HINT = (
+    '; if the server does not know json_schema, state capabilities = { structured = "json_object" }, or "prompt"'
+)
+
+
 class Stopped(Exception):
     """The run has been stopped by another request: this one is not sent."""
 
@@ -139,7 +144,8 @@ async def call(
             return Ended(Outcome(status, fault.reason), None, spent, row)
         elif fault.meaning == "stop":
             log(job, row)
-            raise ProviderError(f'{model.provider} "{model.model}" stopped the run: {fault.reason}')
+            hint = _FORM_HINT if any(word in fault.reason for word in ("response_format", "json_schema")) else ""
+            raise ProviderError(f'{model.provider} "{model.model}" stopped the run: {fault.reason}{hint}')
         elif fault.meaning == "wait":
             throttles += 1
             if throttles >= MOST_THROTTLES:
@@ -149,7 +155,7 @@ async def call(
             if failures >= model.attempts:
                 if not limiter.answered:
                     log(job, row)
-                    raise ProviderError(_never_answered(model, failures, fault))
+                    raise ProviderError(_never_answered(model, failures, fault, job.ask.schema is not None))
                 return Ended(
                     Outcome("api_error", f"{failures} attempts failed; the last: {fault.reason}"), None, spent, row
                 )
@@ -175,10 +181,10 @@ def filed(job: Job, line: Line, sent: Sent, channel: Channel) -> Ended:
     return Ended(outcome, read.reply, read.cost_usd or 0.0, row)
 
 
-def _never_answered(model: LLMModel, failures: int, fault: Fault) -> str:
+def _never_answered(model: LLMModel, failures: int, fault: Fault, structured: bool) -> str:
     hint = ""
-    if fault.http_status is not None and fault.http_status >= 500:
-        hint = '; if it does not know json_schema, state capabilities = { structured = "json_object" }'
+    if structured and fault.http_status is not None and fault.http_status >= 500:
+        hint = _FORM_HINT
     return (
         f'{model.provider} "{model.model}" at {model.server} has answered nothing; {failures} attempts at one request '
         f"failed, the last: {fault.reason}{hint}"
@@ -210,6 +216,8 @@ def _read(job: Job, line: Line, sent: Sent, channel: Channel = "live") -> _Read:
         except BrokenBody as error:
             usage = error.usage
             fault = Fault("again", "broken_body", str(error), 200, maybe_paid=usage is None)
+            if error.error:
+                fault = fault_in_200(sent.body)
         except Exception as error:  # not the model's fault, and its reply is paid for
             outcome, mistake = Outcome("ok"), error
     if usage is not None:

@@ -12,8 +12,10 @@ import email.utils
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from autointerp.llm.text import whole_characters
 
 Meaning = Literal["wait", "again", "give_up", "stop"]
 
@@ -25,6 +27,7 @@ _NO_CREDIT = (
     "spend_limit", "spending_limit", "enforced_spend_limit", "contract_spend_limit", "ramp_limit",
     "credit_balance", "credit balance", "billing_error",
 )  # fmt: skip
+_LIMITS = ("overloaded_error", "rate_limit_error", "rate_limit_exceeded", "insufficient_quota", "429", "529")
 _TOO_LONG = ("context_length_exceeded", "request_too_large", "string_above_max_length", "prompt is too long")
 _CONTENT = ("content_policy_violation", "content_filter", "invalid_prompt", "responsibleaipolicyviolation")
 
@@ -54,13 +57,23 @@ def fault_of(status: int, headers: Mapping[str, str], body: str) -> Fault:
         return Fault("stop", "api_error", reason, status)
     if status in (429, 529):
         return Fault("wait", "rate_limited", reason, status, wait)
-    if status in (408, 409) or status >= 500:
+    if status in (408, 409, 425) or status >= 500:
         return Fault("again", "server_error", reason, status, wait, maybe_paid=False)
     if status == 413 or any(word in said for word in _TOO_LONG):
         return Fault("give_up", "api_error", reason, status)
     if status in (400, 403) and any(word in said for word in _CONTENT):
         return Fault("give_up", "refused", reason, status)
     return Fault("stop", "api_error", reason, status)
+
+
+def fault_in_200(body: str) -> Fault:
+    """The fault that a gateway tells in the body of a 200: a limit is waited for, all else is tried again."""
+    code, message = _error_in(body)
+    limited = any(word in code.lower().split() for word in _LIMITS)
+    fault = fault_of(429 if limited else 500, {}, body)
+    status = fault.status if limited else "broken_body"
+    reason = f"HTTP 200 with an error: {message}"
+    return replace(fault, status=status, reason=reason, http_status=200, maybe_paid=not limited)
 
 
 def _error_in(body: str) -> tuple[str, str]:
@@ -77,7 +90,7 @@ def _error_in(body: str) -> tuple[str, str]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]
+    return whole_characters(" ".join(text.split())[:300])
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

@@ -128,6 +128,8 @@ class ReplyFiles:
 
 def sent_of(line: dict[str, Any], provider: str) -> Sent:
     """One line of replies as the body of a 200, or a fault."""
+    if isinstance(line.get("text"), dict):  # what is asked for is JSON: somebody wrote it as such
+        line = line | {"text": canonical(line["text"])}
     if isinstance(line.get("text"), str):
         return Sent(_plain_body(line, provider))
     result, response = line.get("result"), line.get("response")

@@ -12,13 +12,13 @@ import asyncio
 import random
 from collections import deque
 
-from autointerp.llm.faults import BELIEVED_S
-
 START = 16
 """Requests at once before the first reply."""
 CLOSE_BY = 0.7
 FIRST_WAIT_S = 0.25
 """Where the server does not say how long; doubled each time until something is answered."""
+LONGEST_WAIT_S = 16.0
+"""One request is then sent to see: a server that is well again is not left alone for long."""
 OUTAGE_AFTER = 8
 """Failures in a row, beyond those already out, that make an outage."""
 
@@ -110,7 +110,7 @@ class Limiter:
         if sent < self._cut_at and wait_s is None:
             return  # sent before the wait that is already on
         if wait_s is None:
-            wait_s = min(BELIEVED_S, FIRST_WAIT_S * 2**self._level)
+            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**self._level)
             self._level += 1
         self.cool_downs += 1
         self._cut_at = now

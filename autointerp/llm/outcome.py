@@ -24,25 +24,27 @@ def outcome_of(ask: Ask, reply: Reply) -> Outcome:
     """Judges one reply. Only `ask.parse` may raise, and only by a mistake in it."""
     if reply.refused:
         return Outcome("refused", reply.refused)
+    if ask.form == "chat" and ask.logprobs and reply.text.strip() and not reply.tokens:
+        return Outcome("unsupported", "the server answered without the log probabilities that were asked for")
     if reply.truncated:
         return Outcome("truncated", f"cut after {reply.usage.output_tokens if reply.usage else '?'} tokens")
     if ask.form == "echo":
         return _echo(ask, reply)
     if ask.form == "decisions":
         return _decisions(ask, reply)
+    if reply.unfinished and not (reply.stop_reason == "" and ask.schema is not None):  # a schema shows a cut itself
+        return Outcome("invalid", f"no finished answer (stop reason {reply.stop_reason[:80] or 'none'})")
     if not reply.text.strip():
         return Outcome("empty", f"no text (stop reason {reply.stop_reason or 'none'})")
-    if ask.logprobs and not reply.tokens:
-        return Outcome("unsupported", "the server answered without the log probabilities that were asked for")
     value: Any = reply.text
     if ask.schema is not None:
         try:
             value = read_json(reply.text)
             check_value(value, ask.schema)
         except InvalidReply as error:
-            return Outcome("invalid", str(error))
+            return Outcome("invalid", str(error)[:300])
         except ValueError as error:
-            return Outcome("unparseable", str(error))
+            return Outcome("unparseable", str(error)[:300])
     return _parsed(ask, value)
 
 
@@ -59,7 +61,7 @@ def _parsed(ask: Ask, value: Any) -> Outcome:
     try:
         return Outcome("ok", data=ask.parse(value) if ask.parse else value)
     except InvalidReply as error:
-        return Outcome("invalid", str(error))
+        return Outcome("invalid", str(error)[:300])
 
 
 def _nearly(ask: Ask, reply: Reply) -> bool:

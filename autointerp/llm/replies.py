@@ -11,14 +11,16 @@ from typing import Any
 from autointerp.calls import LoggedReply, Usage
 from autointerp.llm.asks import Form, TokenChoice
 from autointerp.llm.render import canonical
+from autointerp.llm.text import whole_characters
 
 
 class BrokenBody(ValueError):
-    """A 200 whose body is not a reply of this API; `usage` where it could still be read."""
+    """A 200 whose body is not a reply of this API; `usage` where it could still be read, `error` where it tells one."""
 
-    def __init__(self, reason: str, usage: Usage | None = None) -> None:
+    def __init__(self, reason: str, usage: Usage | None = None, *, error: bool = False) -> None:
         super().__init__(reason)
         self.usage = usage
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,13 @@ class Reply:
     refused: str = ""
     """Why the model declined, where it did."""
     truncated: bool = False
+    unfinished: bool = False
+    """It stopped for something else than its end: a tool, a pause, an error of the server."""
     tokens: tuple[TokenChoice, ...] | None = None
     service_tier: str | None = None
+
+
+_UNFINISHED = {"", "tool_calls", "function_call", "tool_use", "pause_turn", "error", "abort"}
 
 
 def read_body(text: str, provider: str, form: Form, prompt: str) -> Reply:
@@ -49,39 +56,42 @@ def read_body(text: str, provider: str, form: Form, prompt: str) -> Reply:
     try:
         return _READERS[provider, form](body, prompt)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        usage = _usage(body.get("usage"), provider) if isinstance(body, dict) else None
-        raise BrokenBody(f"HTTP 200 with a body of another shape ({type(error).__name__}: {error})", usage) from error
+        told = body if isinstance(body, dict) else {}
+        reason = f"HTTP 200 with a body of another shape ({type(error).__name__}: {error})"[:300]
+        raise BrokenBody(reason, _usage(told.get("usage"), provider), error=bool(told.get("error"))) from error
 
 
 def _anthropic_chat(body: dict[str, Any], _: str) -> Reply:
-    stop = str(body["stop_reason"] or "")
+    stop = _str(body["stop_reason"] or "")
     details = body.get("stop_details") or {}
     return Reply(
         text="".join(_str(block["text"]) for block in body["content"] if block["type"] == "text"),
         stop_reason=stop,
-        model=_str(body["model"]),
+        model=_str(body.get("model") or ""),
         usage=_usage(body.get("usage"), "anthropic"),
         refused=f"refusal ({details.get('category') or 'no category'})" if stop == "refusal" else "",
         truncated=stop in ("max_tokens", "model_context_window_exceeded"),
-        service_tier=(body.get("usage") or {}).get("service_tier"),
+        unfinished=stop in _UNFINISHED,
+        service_tier=_tier(body.get("usage")),
     )
 
 
 def _openai_chat(body: dict[str, Any], _: str) -> Reply:
     choice = body["choices"][0]
     message = choice["message"]
-    stop = str(choice["finish_reason"] or "")
+    stop = _str(choice["finish_reason"] or "")
     refusal = message.get("refusal") or ("content filter" if stop == "content_filter" else "")
     content = (choice.get("logprobs") or {}).get("content")
     return Reply(
         text=_str(message.get("content") or ""),
         stop_reason=stop,
-        model=_str(body["model"]),
+        model=_str(body.get("model") or ""),
         usage=_usage(body.get("usage"), "openai"),
         refused=_str(refusal)[:200],
         truncated=stop == "length",
+        unfinished=stop in _UNFINISHED,
         tokens=None if content is None else tuple(_chat_token(token) for token in content),
-        service_tier=body.get("service_tier"),
+        service_tier=_tier(body),
     )
 
 
@@ -112,15 +122,16 @@ def _openai_echo(body: dict[str, Any], prompt: str) -> Reply:
             )
             for text, value, top in zip(texts[:n], values[:n], tops[:n], strict=True)
         )
-    stop = str(choice.get("finish_reason") or "")
-    return Reply("", stop, _str(body["model"]), _usage(body.get("usage"), "openai"), tokens=tokens)
+    stop = _str(choice.get("finish_reason") or "")
+    return Reply("", stop, _str(body.get("model") or ""), _usage(body.get("usage"), "openai"), tokens=tokens)
 
 
 def _openai_decisions(body: dict[str, Any], _: str) -> Reply:
     answers = body["answers"]
     if not isinstance(answers, list):
         raise TypeError("answers is no list")
-    return Reply(canonical(answers), "stop", _str(body["model"]), _usage(body.get("usage"), "openai"))
+    text = whole_characters(canonical(answers))
+    return Reply(text, "stop", _str(body.get("model") or ""), _usage(body.get("usage"), "openai"))
 
 
 _READERS = {
@@ -134,7 +145,13 @@ _READERS = {
 def _str(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"text expected, not {type(value).__name__}")
-    return value
+    return whole_characters(value)
+
+
+def _tier(told: Any) -> str | None:
+    """The service tier that really served."""
+    tier = told.get("service_tier") if isinstance(told, dict) else None
+    return tier if isinstance(tier, str) else None
 
 
 def _logprob(value: Any) -> float:
@@ -145,34 +162,44 @@ def _logprob(value: Any) -> float:
     return min(number, 0.0)
 
 
-def _usage(usage: Mapping[str, Any] | None, provider: str) -> Usage | None:
-    """Anthropic's input_tokens leave out what was cached, OpenAI's prompt_tokens do not: here all are counted."""
-    if not isinstance(usage, Mapping):
-        return None
+def _usage(usage: Any, provider: str) -> Usage | None:
+    """Anthropic's input_tokens leave out what was cached, OpenAI's prompt_tokens do not: here all are counted.
+
+    None where it is missing or cannot be true (negative, more read from the cache than there was): not reported.
+    """
     try:
         if provider == "anthropic":
-            read, written = int(usage.get("cache_read_input_tokens") or 0), _cache_written(usage)
+            read, written = _n(usage.get("cache_read_input_tokens")), _cache_written(usage)
             details = usage.get("output_tokens_details") or {}
             return Usage(
-                int(usage["input_tokens"]) + read + written, int(usage["output_tokens"]), read, written,
-                int(details.get("thinking_tokens") or 0),
+                _n(usage["input_tokens"]) + read + written, _n(usage["output_tokens"]), read, written,
+                _n(details.get("thinking_tokens")),
             )  # fmt: skip
         names = ("prompt", "completion") if "prompt_tokens" in usage else ("input", "output")
         inside = usage.get(f"{names[0]}_tokens_details") or {}
         outside = usage.get(f"{names[1]}_tokens_details") or {}
-        return Usage(
-            int(usage[f"{names[0]}_tokens"]), int(usage.get(f"{names[1]}_tokens") or 0),
-            int(inside.get("cached_tokens") or 0), int(inside.get("cache_write_tokens") or 0),
-            int(outside.get("reasoning_tokens") or 0),
+        found = Usage(
+            _n(usage[f"{names[0]}_tokens"]), _n(usage.get(f"{names[1]}_tokens")), _n(inside.get("cached_tokens")),
+            _n(inside.get("cache_write_tokens")), _n(outside.get("reasoning_tokens")),
         )  # fmt: skip
+        return found if found.cache_read_tokens + found.cache_write_tokens <= found.input_tokens else None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
+def _n(count: Any) -> int:
+    """A number of tokens; null is none."""
+    if count is None:
+        return 0
+    if isinstance(count, bool) or not isinstance(count, int | float) or not 0 <= count < 1e9 or count != int(count):
+        raise ValueError(f"{count!r} is no number of tokens")
+    return int(count)
+
+
 def _cache_written(usage: Mapping[str, Any]) -> int:
     if (total := usage.get("cache_creation_input_tokens")) is not None:
-        return int(total)
-    return sum(int(value or 0) for value in (usage.get("cache_creation") or {}).values())
+        return _n(total)
+    return sum(map(_n, (usage.get("cache_creation") or {}).values()))
 
 
 def _usage_in(text: str, provider: str) -> Usage | None:
@@ -203,4 +230,5 @@ def replay(logged: LoggedReply) -> Reply:
             TokenChoice(text, logprob, tuple((name, value) for name, value in top))
             for text, logprob, top in json.loads(logged.tokens)
         )
-    return Reply(logged.reply or "", logged.stop_reason, logged.returned_model, None, tokens=tokens)
+    stop = logged.stop_reason
+    return Reply(logged.reply or "", stop, logged.returned_model, None, unfinished=stop in _UNFINISHED, tokens=tokens)

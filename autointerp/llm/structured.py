@@ -7,6 +7,7 @@ given minItems returned 1 of 5), so schemas may not contain any: a list of n thi
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 from autointerp.llm.asks import InvalidReply
@@ -47,7 +48,12 @@ def read_json(text: str) -> Any:
     if stripped.startswith("```"):
         raise ValueError("fenced: the JSON stands in a code block")
     try:
-        return json.loads(stripped, object_pairs_hook=_object, parse_constant=_no_constant)
+        value = json.loads(stripped, object_pairs_hook=_object, parse_constant=_no_constant)
+        if "\\" in stripped:
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError as error:
+        raise ValueError("not text: half a character") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:
@@ -87,8 +93,10 @@ def check_value(value: Any, schema: dict[str, Any], at: str = "reply") -> None:
     else:
         if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
             raise InvalidReply(f"{at} is {_name(value)}, not a {kind}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidReply(f"{at} is {value}")
         if "enum" in schema and value not in schema["enum"]:
-            raise InvalidReply(f"{at} is {value!r}, none of the allowed values")
+            raise InvalidReply(f"{at} is {str(value)[:80]!r}, none of the allowed values")
 
 
 def _name(value: Any) -> str:

@@ -35,6 +35,11 @@ class Column:
     nullable: bool
 
 
+def warm_up() -> None:
+    """Makes an array: at the first, pyarrow looks for pandas, and half a second goes by in which nothing is written."""
+    pa.array([0])
+
+
 def csr_list(start: Int64, values: Array, type: pa.DataType | None = None) -> pa.LargeListArray:
     """A list column from CSR form, row i being `values[start[i] : start[i + 1]]`. Copies nothing.
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from autointerp.calls import Call, CallKey, Landed, LedgerRow, LoggedReply
+from autointerp.store.columns import warm_up
 from autointerp.store.query import Queryable
 from autointerp.store.writer import StoreWriter
 
@@ -132,6 +133,7 @@ class StoreReplyLog(ReplyReader):
             transaction.append("llm_probes", {"server": server, "model": model, "wish": wish, "found_at": now})
 
     def _write(self) -> None:
+        warm_up()
         closing = False
         while not closing:
             self._some.wait()

@@ -23,10 +23,13 @@ from typing import Any
 from aiohttp import web
 
 WAITS = ("429_ms", "429_seconds", "429_date", "429_absent", "429_absurd", "429_nonsense", "529")
-ERRORS = ("500", "502", "503", "reset_before", "reset_mid", "cut", "html", "empty_body")
-USELESS = ("malformed", "missing_key", "extra_key", "fenced", "trailing", "wrong_leaf", "out_of_range", "empty")
+ERRORS = ("425", "500", "502", "503", "reset_before", "reset_mid", "cut", "html", "empty_body", "error_in_200")
+WIRE = ("chunk_cut", "chunk_nonsense", "no_http", "gzip_broken", "no_utf8")
+USELESS = ("malformed", "missing_key", "extra_key", "fenced", "trailing", "wrong_leaf", "out_of_range", "empty",
+           "half_character")  # fmt: skip
 ENDS = ("refusal", "truncated")
-FAULTS = WAITS + ERRORS + USELESS + ENDS
+NO_USAGE = ("usage_none", "usage_negative", "usage_huge", "usage_infinite", "usage_words")  # the answer is good
+FAULTS = WAITS + ERRORS + WIRE + USELESS + ENDS
 FAULTY = "FAULTY"  # stands in every text of a faulted reply that could be mistaken for an answer
 
 settings: dict[str, Any] = {
@@ -81,6 +84,8 @@ def spoilt(value: Any, fault: str) -> str:
         return f"{whole}\nI hope that helps! {FAULTY}"
     if fault == "empty":
         return ""
+    if fault == "half_character":
+        return json.dumps([value, "\ud83d"]) if not isinstance(value, dict) else json.dumps(value | {"\ud83d": 1})
     if isinstance(value, dict):
         value = dict(value)
         first = next(iter(value))
@@ -135,9 +140,23 @@ async def broken(request: web.Request, fault: str, whole: bytes) -> web.StreamRe
     if fault == "reset_before":
         request.transport.abort()
         return web.Response()
+    if fault == "gzip_broken":
+        return web.Response(body=whole, headers={"content-encoding": "gzip"}, content_type="application/json")
+    if fault == "no_utf8":
+        return web.Response(body=whole.decode().encode("utf-16"), content_type="application/json")
+    if fault in ("chunk_nonsense", "no_http"):
+        start = (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" if fault == "chunk_nonsense" else b"\0?\r\n"
+        )
+        request.transport.write(start + whole)  # type: ignore[attr-defined]
+        request.transport.close()
+        return web.Response()
     if fault == "cut":  # a body that says it is whole, and is not
         return web.Response(body=whole[: len(whole) // 3], content_type="application/json")
-    response = web.StreamResponse(headers={"content-length": str(len(whole)), "content-type": "application/json"})
+    length = {} if fault == "chunk_cut" else {"content-length": str(len(whole))}
+    response = web.StreamResponse(headers=length | {"content-type": "application/json"})
+    if fault == "chunk_cut":
+        response.enable_chunked_encoding()
     await response.prepare(request)
     await response.write(whole[: len(whole) // 3])
     request.transport.abort()
@@ -192,19 +211,31 @@ async def answer(request: web.Request) -> web.StreamResponse:
         return error(400, "context_length_exceeded", "This model's maximum context length is 8192 tokens", anthropic)
     if fault == "invalid_prompt":
         return error(400, "invalid_prompt", "flagged by our usage policy", anthropic)
-    if fault in ("500", "502", "503"):
+    if fault == "error_in_200":
+        return web.json_response({"error": {"message": "upstream is down", "code": 502}})
+    if fault in ("425", "500", "502", "503"):
         return error(int(fault), "api_error", "internal", anthropic, {"retry-after": "0"} if fault == "503" else None)
     if fault == "html":
         return web.Response(text="<html><body>Welcome to our proxy</body></html>", content_type="text/html")
     if fault == "empty_body":
         return web.Response(body=b"", content_type="application/json")
     reply, usage = ROUTES[request.path](body, fault, request_hash + (f"/{nth}" if body.get("temperature") else ""))
-    lost = fault in ("reset_before", "reset_mid", "cut", "slow")
+    lost = fault in ("reset_before", "reset_mid", "cut", "slow", *WIRE, *NO_USAGE)
     bill(request_hash, usage, lost)
+    if fault in NO_USAGE:
+        reply["usage"] = without_usage(reply["usage"], fault)
     whole = json.dumps(reply).encode()
-    if fault in ("reset_before", "reset_mid", "cut"):
+    if fault in ("reset_before", "reset_mid", "cut", *WIRE):
         return await broken(request, fault, whole)
     return web.Response(body=whole, content_type="application/json")
+
+
+def without_usage(usage: dict[str, Any], fault: str) -> Any:
+    """What no number of tokens is; what was paid is not known then."""
+    value = {"usage_negative": -50_000, "usage_huge": 1e30, "usage_infinite": float("inf"), "usage_words": "many"}
+    if fault == "usage_none":
+        return None
+    return {name: value[fault] if isinstance(tokens, int) else tokens for name, tokens in usage.items()}
 
 
 def take_token() -> bool:

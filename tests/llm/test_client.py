@@ -74,6 +74,7 @@ def test_answers_are_logged_and_replayed(server: Any, log: Any, ask: Run, make_a
 NO_ANSWER = [
     ("refusal", "refused", 1), ("truncated", "truncated", 1), ("empty", "empty", 3), ("malformed", "unparseable", 3),
     ("fenced", "unparseable", 3), ("trailing", "unparseable", 3), ("missing_key", "invalid", 3),
+    ("half_character", "unparseable", 3),
     ("extra_key", "invalid", 3), ("wrong_leaf", "invalid", 3), ("out_of_range", "invalid", 3),
 ]  # fmt: skip
 
@@ -106,7 +107,10 @@ def below_eleven(value: Any) -> Any:
 
 
 BROKEN = [
-    ("500", "server_error", 0.0), ("503", "server_error", 0.0), ("reset_before", "no_connection", None),
+    ("425", "server_error", 0.0), ("500", "server_error", 0.0), ("503", "server_error", 0.0),
+    ("error_in_200", "broken_body", None), ("chunk_cut", "no_connection", None),
+    ("chunk_nonsense", "no_connection", None), ("no_http", "no_connection", None),
+    ("gzip_broken", "broken_body", None), ("no_utf8", "broken_body", None), ("reset_before", "no_connection", None),
     ("reset_mid", "no_connection", None), ("cut", "broken_body", None), ("html", "broken_body", None),
     ("empty_body", "broken_body", None), ("slow", "timeout", None),
 ]  # fmt: skip
@@ -134,6 +138,16 @@ def test_errors_are_tried_again_up_to_a_bound(server: Any, log: Any, ask: Run, m
         assert failed, fault
         assert {row["cost_usd"] for row in failed} == {cost}, fault
     assert {row["status"] for row in rows(log)} == {"ok", *(status for _, status, _ in BROKEN)}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_usage_that_cannot_be_true_is_none(server: Any, log: Any, ask: Run, make_asks: Make, provider: str) -> None:
+    """The answer is good; what it cost is not known, and counts as the most that it can have been."""
+    for fault in ("usage_none", "usage_negative", "usage_huge", "usage_infinite", "usage_words"):
+        server.set(always=fault)
+        [answer] = ask(make_asks(1, prompt=fault), server.model(provider, price=Price(input=1, output=1)))
+        assert (answer.status, answer.cost_usd) == ("ok", 0.0), fault
+    assert {(row["input_tokens"], row["cost_usd"]) for row in rows(log)} == {(None, None)}
 
 
 @pytest.mark.parametrize("fault", ["429_ms", "429_date", "429_absent", "429_absurd", "529"])
@@ -482,7 +496,8 @@ def test_mixed_faults_all_end_and_the_ledger_is_the_servers_count(
     faults = [
         "429_ms", "429_seconds", "429_absent", "529", "500", "503", "reset_before", "reset_mid", "cut", "html",
         "empty_body", "malformed", "missing_key", "extra_key", "fenced", "trailing", "wrong_leaf", "empty",
-        "refusal", "truncated",
+        "refusal", "truncated", "error_in_200", "chunk_cut", "chunk_nonsense", "no_http", "gzip_broken", "no_utf8",
+        "half_character", "usage_negative", "usage_huge",
     ]  # fmt: skip
     server.set(share=0.2, faults=faults, seed=1)
     answers = ask(make_asks(300), server.model(provider, price=Price(input=1, output=1)))
@@ -498,5 +513,6 @@ def test_mixed_faults_all_end_and_the_ledger_is_the_servers_count(
     [ledger] = log.ledger()
     assert (ledger.input_tokens, ledger.output_tokens) == (count["input_tokens"], count["output_tokens"])
     assert sum(row["input_tokens"] is not None for row in kept) == count["billed"] - count["lost"]
-    lost = sum(count["faults"].get(name, 0) for name in ("reset_before", "reset_mid", "cut", "html", "empty_body"))
+    unseen = faults[6:11] + [name for name in faults if name.startswith(("error_in", "chunk", "no_", "gzip", "usage"))]
+    lost = sum(count["faults"].get(name, 0) for name in unseen)
     assert ledger.unknown == lost, "what may have been billed unseen is counted as such"

@@ -9,6 +9,7 @@ import pytest
 
 from autointerp.calls import LoggedReply, Usage
 from autointerp.llm.asks import Ask, InvalidReply
+from autointerp.llm.faults import fault_in_200
 from autointerp.llm.outcome import outcome_of
 from autointerp.llm.replies import BrokenBody, Reply, read_body, replay, tokens_json
 
@@ -20,13 +21,16 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+GOOD = '{"a": 1, "b": []}'
+
+
 def anthropic(text: str, **more: Any) -> str:
     usage = {"input_tokens": 10, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 2, "output_tokens": 3}
     body = {"model": "m-1", "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": usage}
     return json.dumps(body | more)
 
 
-def openai(text: str | None, finish: str = "stop", **message: Any) -> str:
+def openai(text: str | None, finish: str | None = "stop", **message: Any) -> str:
     usage = {"prompt_tokens": 17, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 5}}
     choice = {"message": {"content": text, "refusal": None} | message, "finish_reason": finish}
     return json.dumps({"model": "m-1", "choices": [choice], "usage": usage})
@@ -36,6 +40,71 @@ def status(text: str, **ask: Any) -> tuple[str, str]:
     fields: dict[str, Any] = {"kind": "detect", "system": "", "prompt": "p", "max_tokens": 9, "schema": SCHEMA}
     outcome = outcome_of(Ask(**fields | ask), Reply(text, "stop", "m", None))
     return outcome.status, outcome.reason
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        None, [], {}, {"tokens": -1}, {"tokens": 1e30}, {"tokens": "17"}, {"tokens": 1.5}, {"tokens": True},
+        {"tokens": float("inf")}, {"tokens": float("nan")}, {"tokens": [17]},
+    ],
+)  # fmt: skip
+def test_a_usage_that_cannot_be_true_is_not_reported(change: Any) -> None:
+    for provider, whole in (("anthropic", anthropic("x")), ("openai", openai("x"))):
+        body = json.loads(whole)
+        if change:
+            body["usage"] |= dict.fromkeys(body["usage"], change["tokens"])
+        else:
+            body["usage"] = change
+        reply = read_body(json.dumps(body), provider, "chat", "")
+        assert (reply.text, reply.usage) == ("x", None)
+    more_than_all = {"prompt_tokens": 5, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 6}}
+    body = json.loads(openai("x")) | {"usage": more_than_all}
+    assert read_body(json.dumps(body), "openai", "chat", "").usage is None
+
+
+@pytest.mark.parametrize("stop", ["tool_use", "pause_turn", "tool_calls", "error", None])
+def test_what_stopped_for_something_else_is_no_answer(stop: str | None) -> None:
+    for provider, whole in (("anthropic", anthropic("x", stop_reason=stop)), ("openai", openai("x", stop))):
+        reply = read_body(whole, provider, "chat", "")
+        assert outcome_of(Ask("explain", "", "p", 9), reply).status == "invalid"
+    for provider, whole in (("anthropic", anthropic(GOOD, stop_reason=stop)), ("openai", openai(GOOD, stop))):
+        outcome = outcome_of(Ask("detect", "", "p", 9, schema=SCHEMA), read_body(whole, provider, "chat", ""))
+        assert outcome.status == ("invalid" if stop else "ok"), "no reason is given: the schema shows a cut"
+
+
+def test_halves_of_characters_can_be_kept() -> None:
+    body = json.dumps(
+        {"model": "m", "choices": [{"message": {"content": "a\ud83d\ude00b\ud83dc"}, "finish_reason": "stop"}]}
+    )
+    reply = read_body(body, "openai", "chat", "")
+    assert reply.text == "a\U0001f600b\ufffdc"
+    assert status('{"a": 1, "b": [], "\\ud83d": 0}') == ("unparseable", "not text: half a character")
+    assert status('{"a": 1, "b": [1e999]}')[0] == "invalid"
+    assert len(status('{"a": ' + "9" * 3000 + ', "b": []}')[1]) < 300
+
+
+def test_a_reply_without_a_models_name_is_one() -> None:
+    body = json.loads(openai("x"))
+    del body["model"]
+    assert read_body(json.dumps(body), "openai", "chat", "").model == ""
+
+
+def test_an_error_in_a_200_is_told_and_waited_for_where_it_is_a_limit() -> None:
+    for provider in ("openai", "anthropic"):
+        with pytest.raises(BrokenBody) as caught:
+            read_body('{"error": {"type": "overloaded_error", "message": "Overloaded"}}', provider, "chat", "")
+        assert caught.value.error
+    for said, meaning in (
+        ({"type": "overloaded_error", "message": "Overloaded"}, "wait"),
+        ({"code": 429, "message": "slow down"}, "wait"),
+        ({"code": "insufficient_quota", "message": "no credit"}, "stop"),
+        ({"code": 502, "message": "upstream"}, "again"),
+        ("words", "again"),
+    ):
+        fault = fault_in_200(json.dumps({"error": said}))
+        assert (fault.meaning, fault.http_status) == (meaning, 200), said
+        assert fault.reason.startswith("HTTP 200 with an error: ")
 
 
 def test_both_providers_count_alike() -> None:
