@@ -24,6 +24,8 @@ from autointerp.subject.tokens import TokenFile
 
 DENSE_VALUES = 1 << 22
 """Activations held densely at once, 16 MB: rows are encoded in portions of a fixed size below this."""
+COLUMN_VALUES = 1 << 21
+"""The same where features are encoded in portions: what is read several times is in the cache."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,10 @@ def encode_events(dictionary: Dictionary, batch: ActivationBatch, tokens: TokenF
     rows = _rows(batch.contexts, tokens, x.device)
     if isinstance(dictionary, SparseAutoencoder) and not dictionary.competes and not x.is_cuda:
         return _by_feature(dictionary, x, silent, selected, rows)
-    portion = 1 << max(5, (DENSE_VALUES // dictionary.n_features).bit_length() - 1)
+    width = dictionary.n_features
+    if isinstance(dictionary, SparseAutoencoder) and dictionary.architecture == "topk" and not x.is_cuda:
+        width = dictionary.at_once
+    portion = 1 << max(5, (DENSE_VALUES // width).bit_length() - 1)
     parts = []
     for first in range(0, len(x), portion):
         row, feature, value = _non_zero(
@@ -171,7 +176,7 @@ def _by_feature(sae: SparseAutoencoder, x: Tensor, silent: Tensor, selected: Ten
     x, silent = x[order], true_at(silent[order])
     ends = torch.searchsorted(rows.split[order], torch.arange(len(SPLITS) + 1)).tolist()
     found: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in SPLITS]
-    portion = max(1, DENSE_VALUES // len(x))
+    portion = max(1, COLUMN_VALUES // len(x))
     for first in range(0, sae.n_features, portion):
         dense = sae.encode_columns(x, first, min(first + portion, sae.n_features))
         dense[:, silent] = 0

@@ -31,6 +31,8 @@ TOP_GRAMS = 256
 """Tokens, and pairs, of which a feature's activation mass is stored."""
 ROWS_AT_ONCE = 1 << 17
 """Exemplars whose columns are made at once: DuckDB's row groups hold 122,880."""
+BELOW_ONE = 1 - 2.0**-24
+"""The largest number below 1 of 32 bits."""
 Columns = dict[str, Any]
 
 
@@ -359,9 +361,10 @@ def _exemplar_rows(name: str, part: Exemplars, tokens: TokenFile) -> Columns:
     ends = np.cumsum(part.length)
     start = np.concatenate([[0], ends]).astype(np.int64)
     offset = part.place - np.repeat(part.start, part.length)
-    of_row = np.repeat(np.arange(len(part.length)), part.length)
-    maximum = np.zeros(len(part.length), dtype=np.float64)
-    np.maximum.at(maximum, of_row, part.value.astype(np.float64))
+    maximum = np.zeros(len(part.length), dtype=np.float32)
+    fires = np.flatnonzero(part.length)
+    if len(fires):
+        maximum[fires] = np.maximum.reduceat(part.value, start[fires])
     return {
         "dictionary": name,
         "feature": part.feature.astype(np.int32),
@@ -376,7 +379,7 @@ def _exemplar_rows(name: str, part: Exemplars, tokens: TokenFile) -> Columns:
         "stratum_low": _or_none(part.low.astype(np.float64)),
         "stratum_high": _or_none(part.high.astype(np.float64)),
         "probability": part.probability,
-        "u": part.u,
+        "u": np.minimum(part.u, BELOW_ONE).astype(np.float32),
         "positions": csr_list(start, offset.astype(np.uint8), pa.uint8()),
         "activations": csr_list(start, part.value, pa.float32()),
     }

@@ -44,7 +44,7 @@ from autointerp.subject.dictionary import SparseAutoencoder, checksum
 from autointerp.subject.model import Subject
 from autointerp.subject.tokenise import TokenPlan
 
-ROWS_VERSION = 7
+ROWS_VERSION = 8
 """Raised when this version of the code would make other rows from the same run file."""
 STAGES = (
     "tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "judge", "means", "compare",

@@ -116,7 +116,7 @@ def read_feature_windows(
         number = _numpy(rows, "context") * windows_per_context + _numpy(rows, "window_start") // window_length
         stratum = _strings(rows, "stratum")
         maximum = _numpy(rows, "max_activation").astype(np.float32)
-        u = _numpy(rows, "u")
+        u = _numpy(rows, "u").astype(np.float64)
         truth = _dense(to_csr(rows["positions"]), to_csr(rows["activations"])[1], window_length)
         for one in chunk:
             if one not in totals:
@@ -183,7 +183,7 @@ _KEPT_WINDOWS = """
 SELECT feature, context, window_start, stratum, max_activation, u, positions, activations
 FROM exemplars
 WHERE dictionary = $dictionary AND split = $split AND feature IN (SELECT unnest($features))
-ORDER BY feature, stratum = 'F', if(stratum = 'F', u, rank)
+ORDER BY feature, stratum = 'F', rank
 """
 
 

@@ -240,7 +240,7 @@ CREATE TABLE exemplars (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL, stratum VARCHAR NOT NULL,
     rank INTEGER NOT NULL, context BIGINT NOT NULL, window_start INTEGER NOT NULL, n_tokens INTEGER NOT NULL,
     peak INTEGER NOT NULL,
-    max_activation DOUBLE NOT NULL, stratum_low DOUBLE, stratum_high DOUBLE, probability DOUBLE, u DOUBLE NOT NULL,
+    max_activation FLOAT NOT NULL, stratum_low DOUBLE, stratum_high DOUBLE, probability DOUBLE, u FLOAT NOT NULL,
     positions UTINYINT[] NOT NULL, activations FLOAT[] NOT NULL
 );
 COMMENT ON TABLE exemplars IS 'The windows kept for each feature, to be shown (explain), to revise and choose explanations on (select), or scored (score).';

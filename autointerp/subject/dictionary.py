@@ -44,6 +44,8 @@ class Dictionary(Protocol):
 
 TOP = ("topk", "groupmax")
 """Architectures in which the largest of a token's pre-activations fire: of all of them, of each group of them."""
+TOP_COLUMNS = 1 << 12
+"""Features of a wide TopK that are encoded together: 16 MB for 1,024 rows."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,32 @@ class SparseAutoencoder:
         if self.architecture not in TOP:
             return None
         x = _normalize(x, self.normalize)
-        return self._largest(torch.addmm(self.b_enc, x - self.b_dec if self.subtract_b_dec else x, self.W_enc))
+        x = x - self.b_dec if self.subtract_b_dec else x
+        if self.architecture == "topk" and self.at_once < self.n_features and not x.is_cuda:
+            return self._largest_by_parts(x)
+        return self._largest(torch.addmm(self.b_enc, x, self.W_enc))
+
+    @property
+    def at_once(self) -> int:
+        """Features of which `encode_top` holds all pre-activations, on a CPU."""
+        assert self.k is not None
+        part = max(TOP_COLUMNS, 4 * self.k)
+        return part if self.architecture == "topk" and self.n_features > 2 * part else self.n_features
+
+    def _largest_by_parts(self, x: Float[Tensor, "n d_in"]) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
+        """The largest of the largest of ranges of features: for many rows at once, for which weights are read once."""
+        assert self.k is not None
+        scale = self.W_dec.norm(dim=1) if self.rescale_by_decoder_norm else None
+        values, features = [], []
+        for first in range(0, self.n_features, self.at_once):
+            some = slice(first, min(first + self.at_once, self.n_features))
+            pre = torch.addmm(self.b_enc[some], x, self.W_enc[:, some])
+            pre = pre if scale is None else pre * scale[some]
+            value, feature = pre.topk(min(self.k, pre.shape[1]), dim=1, sorted=False)
+            values.append(value)
+            features.append(feature.add_(first))
+        value, place = torch.cat(values, dim=1).topk(self.k, dim=1, sorted=False)
+        return value.relu_(), torch.cat(features, dim=1).gather(1, place)
 
     def _largest(self, pre: Float[Tensor, "n n_features"]) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
         assert self.k is not None
