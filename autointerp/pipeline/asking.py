@@ -136,11 +136,8 @@ class Asking:
             assert judge is not None  # config.py asks for it
             with run.report.stage(title, None, "answers") as advance:
                 refined = refine(run.store, run.corpus(), name, entry, judge, self._asker(), advance, redo)
-            if refined.trouble and not refined.asked.unanswered.waiting:
-                run.report.say(
-                    f"{title}: {len(refined.trouble):,} features with drafts that could not be tried on the select "
-                    "split; what led without that is kept (table failures says why)"
-                )
+            for line in refined.lines() if not refined.asked.unanswered.waiting else ():
+                run.report.say(f"{title}: {line}")
             return refined.asked, refined
         n = run.n_features([name]) if redo is None else len(redo.explained)
         with run.report.stage(title, n, "features") as advance:

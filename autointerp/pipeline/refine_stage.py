@@ -93,7 +93,23 @@ class Refined:
     tried: list[Tried]
     chosen: set[tuple[int, int]]  # feature and number of the drafts that are kept
     trouble: dict[int, tuple[str, str]]
-    """Features whose choice is not the judge's, with status and reason."""
+    """Features of which the judge could not try a draft, with status and reason."""
+    unchosen: int
+    """Features that fire too seldom on the select split to choose by."""
+    unshown: int
+    """Features that fire too seldom there to be revised."""
+
+    def lines(self) -> list[str]:
+        """What is to be said of it."""
+        said = [
+            (
+                len(self.trouble),
+                "have drafts that the judge could not try (table failures); what led without is kept",
+            ),
+            (self.unchosen, "fire too seldom on the select split to choose by; the first draft is kept"),
+            (self.unshown, "fire too seldom on its other documents to be revised"),
+        ]
+        return [f"{n:,} {'feature' if n == 1 else 'features'} {what}" for n, what in said if n]
 
 
 def refine(
@@ -117,13 +133,8 @@ class _Refining:
         self, store: Queryable, corpus: Corpus, dictionary: str, entry: LLMExplainer, judge: Judge, asker: Asker,
         advance: Callable[[int], None], redo: Redo | None,
     ) -> None:  # fmt: skip
-        self.store, self.corpus, self.dictionary, self.entry, self._judge_model = (
-            store,
-            corpus,
-            dictionary,
-            entry,
-            judge,
-        )
+        self.store, self.corpus, self.dictionary = store, corpus, dictionary
+        self.entry, self._judge_model = entry, judge
         self.asker, self.advance = asker, advance
         self.style = style_of(entry)
         self.first_sample = 0 if redo is None else first_sample(redo.number)
@@ -131,6 +142,8 @@ class _Refining:
         self.features = {feature: _Feature() for feature, word in self.status.items() if word != "dead"}
         self.alive = [feature for feature in self.features if self.status[feature] == "alive"]
         self.unanswered = Unanswered()
+        self.too_few: tuple[set[int], set[int]] = set(), set()  # features without windows to choose by, to be shown
+        self._asked: dict[tuple[int, int], Items] = {}  # what was asked of a draft and is not answered
 
     def open(self) -> list[_Feature]:
         """Features that can be chosen for and do not wait."""
@@ -159,7 +172,6 @@ class _Refining:
         wanted: dict[int, list[Tried]] = {}
         for one in drafts:
             wanted.setdefault(one.feature, []).append(one)
-        pending: dict[tuple[int, int], tuple[Tried, Items]] = {}
 
         def asks() -> Iterator[Ask]:
             for exam in self._exams(wanted):
@@ -167,13 +179,12 @@ class _Refining:
                     one.items = exam.choosing.windows.context
                     one.n_items = len(exam.choosing)
                     one.score_status = "no_items"
-                    for ask in self._judging(one, exam.choosing):
-                        pending[one.feature, one.number] = one, exam.choosing
-                        yield self._about(ask, draft=one.number, split="select")
+                    yield from self._judging(one, exam.choosing, split="select")
+                if len(exam.choosing) == 0:
+                    self.too_few[0].add(exam.feature)
 
         for answer in self._answers(asks(), self._judge_model):
-            one, items = pending.pop((answer.ask.about["feature"], answer.ask.about["draft"]))
-            judged = self._judged(items, answer)
+            one, judged = self._judged(answer)
             value = select_score(judged)
             one.score, one.score_status = value.value, value.status
             if value.value is None:
@@ -190,20 +201,18 @@ class _Refining:
             if leader is None or leader.score is None or feature.settled:
                 continue
             leading[leader.feature] = leader
-        pending: dict[int, Items] = {}
 
         def asks() -> Iterator[Ask]:
             for exam in self._exams(leading):
-                for ask in self._judging(leading[exam.feature], exam.shown):
-                    pending[exam.feature] = exam.shown
-                    yield self._about(ask, draft=leading[exam.feature].number, split="select", shown=True)
+                yield from self._judging(leading[exam.feature], exam.shown, split="select", shown=True)
+                if len(exam.shown) == 0:
+                    self.too_few[1].add(exam.feature)
 
         for answer in self._answers(asks(), self._judge_model):
-            feature = self.features[answer.ask.about["feature"]]
-            judged = self._judged(pending.pop(answer.ask.about["feature"]), answer)
-            misses, alarms = wrong_rows(judged)
+            one, judged = self._judged(answer)
+            feature, (misses, alarms) = self.features[one.feature], wrong_rows(judged)
             feature.wrong = misses[:MOST_SHOWN], alarms[:MOST_SHOWN]
-            feature.settled = len(misses) + len(alarms) == 0
+            feature.settled = len(misses) + len(alarms) == 0 and bool(judged.answered.all())
             if not judged.answered.all():
                 feature.trouble = judged.status[0], judged.reason
 
@@ -268,7 +277,7 @@ class _Refining:
                 if feature.trouble is not None:
                     trouble[number] = feature.trouble
         tried = [one for feature in self.features.values() for one in feature.tried]
-        return Refined(Asked(written, self.unanswered), tried, chosen, trouble)
+        return Refined(Asked(written, self.unanswered), tried, chosen, trouble, *map(len, self.too_few))
 
     # --- asking
 
@@ -282,16 +291,19 @@ class _Refining:
     def _about(self, ask: Ask, **more: Any) -> Ask:
         return replace(ask, about={**ask.about, "dictionary": self.dictionary, "explainer": self.entry.name, **more})
 
-    def _judging(self, one: Tried, items: Items) -> list[Ask]:
+    def _judging(self, one: Tried, items: Items, **about: Any) -> Iterator[Ask]:
+        """One question about all items, none where there are none."""
         assert one.draft is not None
-        judge = self._judge_model
-        asks = judge_asks(
-            "detection", one.draft.text, items, self._texts, form=judge.judgements, logprobs=judge.logprobs
-        )
-        return [replace(ask, about={"feature": one.feature}) for ask in asks]
+        form, logprobs = self._judge_model.judgements, self._judge_model.logprobs
+        for ask in judge_asks("detection", one.draft.text, items, self._texts, form=form, logprobs=logprobs):
+            self._asked[one.feature, one.number] = items
+            yield self._about(ask, feature=one.feature, draft=one.number, **about)
 
-    def _judged(self, items: Items, answer: Answer) -> Judged:
-        return read_judgements(items, [answer], self._judge_model.judgements)
+    def _judged(self, answer: Answer) -> tuple[Tried, Judged]:
+        """The draft that an answer is about, and what it says."""
+        feature, number = answer.ask.about["feature"], answer.ask.about["draft"]
+        [one] = [one for one in self.features[feature].tried if one.number == number]
+        return one, read_judgements(self._asked.pop((feature, number)), [answer], self._judge_model.judgements)
 
     def _answers(self, asks: Iterator[Ask], model: LLMExplainer | Judge) -> Iterator[Answer]:
         """Those that are answers; a feature without one waits."""
@@ -299,7 +311,9 @@ class _Refining:
             self.advance(1)
             self.unanswered.note(answer)
             if answer.status in ("waiting", "over_budget"):
-                self.features[answer.ask.about["feature"]].waits = True
+                feature = answer.ask.about["feature"]
+                self.features[feature].waits = True
+                self._asked.pop((feature, answer.ask.about["draft"]), None)
             else:
                 yield answer
 
