@@ -36,7 +36,7 @@ def demonstrations(stratum: str) -> tuple[Demonstration, ...]:
     """All of them, with their exemplars in one stratum (`interval`: each in its own)."""
     found: list[Demonstration] = []
     for entry in json.loads(prompt_text("explain/demonstrations.json")):
-        firing = [_written(text) for text in entry["exemplars"]]
+        firing = [_written(text)[:2] for text in entry["exemplars"]]
         largest = max(max(values) for _, values in firing)
         exemplars = []
         for tokens, values in firing:
@@ -44,20 +44,22 @@ def demonstrations(stratum: str) -> tuple[Demonstration, ...]:
             own = f"interval_{min(11, int(12 * best / largest)):02d}" if stratum == "interval" else stratum
             exemplars.append(Exemplar(own, tokens, values, values.index(best)))
         for text in entry["silent"]:
-            tokens, values = _written(text)
-            exemplars.append(Exemplar("near_miss", tokens, values, len(tokens) // 2))
+            tokens, values, marked = _written(text)
+            exemplars.append(Exemplar("near_miss", tokens, values, marked[0]))
         promoted, suppressed = (tuple(map(unescape, entry[name])) for name in ("promoted", "suppressed"))
         evidence = Evidence("demonstration", len(found), largest, 0.0, tuple(exemplars), promoted, suppressed)
         found.append(Demonstration(evidence, {name: entry[name] for name in ("fires", "promotes", "triggers")}))
     return tuple(found)
 
 
-def _written(text: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """`the bill was« vetoed·9»` as tokens and activations."""
+def _written(text: str) -> tuple[tuple[str, ...], tuple[float, ...], list[int]]:
+    """`the bill was« vetoed·9»` as tokens and activations, and which tokens stand between marks."""
     tokens: list[str] = []
     values: list[float] = []
+    marked: list[int] = []
     for piece in unmark(text, _WRITTEN):
+        marked += [len(tokens)] * piece.marked
         parts = [piece.text] if piece.marked else _WORD.findall(piece.text)
         tokens += parts
         values += [float(piece.value or 0)] * len(parts)
-    return tuple(tokens), tuple(values)
+    return tuple(tokens), tuple(values), marked

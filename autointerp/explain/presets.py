@@ -16,6 +16,7 @@ a token beside a window is shown without a mark, whatever its activation.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,13 @@ def _default(evidence: Evidence) -> list[Exemplar]:
 
 
 def _near_misses(evidence: Evidence) -> list[Exemplar]:
-    return _different((one for one in evidence.of("near_miss") if not one.fires), 5)
+    """Those whose token carries most of the activation elsewhere come first: they say most about what is missing."""
+    carried: defaultdict[str, float] = defaultdict(float)
+    for one in evidence.exemplars:
+        for token, value in zip(one.tokens, one.activations, strict=True):
+            carried[token] += abs(value)
+    silent = [one for one in evidence.of("near_miss") if not one.fires]
+    return _different(sorted(silent, key=lambda one: -carried[one.tokens[one.peak]]), 5)
 
 
 def _bills(evidence: Evidence) -> list[Exemplar]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from autointerp.explain.demonstrations import demonstrations
-from autointerp.explain.evidence import Evidence
+from autointerp.explain.evidence import Evidence, Exemplar
 from autointerp.explain.forms import NONE, listed
 from autointerp.explain.marking import Marks, choose_marks
 from autointerp.explain.presets import Preset, preset_named
@@ -108,7 +108,7 @@ def shown_evidence(style: Style, evidence: Evidence, marks: Marks) -> str:
         largest = max((abs(value) for one in shown for value in one.activations), default=0.0)
         values = {
             "exemplars": preset.show(shown, marks, largest),
-            "silent": "\n".join(f"- {marks.text(''.join(one.tokens))}" for one in silent) or NONE,
+            "silent": "\n".join(_near_miss(one, marks) for one in silent) or NONE,
             **marks_values(marks),
         }
         parts.append(style.template.fill("exemplars", values))
@@ -119,3 +119,8 @@ def shown_evidence(style: Style, evidence: Evidence, marks: Marks) -> str:
         }
         parts.append(style.template.fill("effects", values))
     return "\n\n".join(parts)
+
+
+def _near_miss(one: Exemplar, marks: Marks) -> str:
+    """The token that makes it one, and the excerpt."""
+    return f"- {listed([one.tokens[one.peak]], marks)}: {marks.text(''.join(one.tokens))}"

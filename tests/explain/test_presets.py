@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def evidence() -> Evidence:
 
 def test_default_shows_all_strengths_and_near_misses(evidence: Evidence) -> None:
     ask = explain_ask(style("default", "both"), evidence)
-    firing, silent = ask.prompt.split("Near misses")
+    firing, silent = ask.prompt.split("\nNear misses")
     lines = re.findall(r"^\d+\. (.*)$", firing, re.MULTILINE)
     pieces = [[piece for piece in unmark(line, MARKS[0]) if piece.marked] for line in lines]
     assert len(lines) == 20
@@ -55,6 +56,18 @@ def test_default_shows_all_strengths_and_near_misses(evidence: Evidence) -> None
     assert silent.count("\n- ") == 5
     assert '" up9"' in ask.prompt
     assert '" up10"' not in ask.prompt
+
+
+def test_near_misses_of_tokens_that_carry_the_activation_come_first(evidence: Evidence) -> None:
+    misses = [one for one in evidence.exemplars if one.stratum == "near_miss"]
+    heavy = evidence.exemplars[0].tokens[5]  # of the strongest exemplar
+    chosen = replace(misses[7], tokens=("a", heavy, "c"), activations=(0.0, 0.0, 0.0), peak=1)
+    others = [replace(one, tokens=(f" x{n}", " y"), activations=(0.0, 0.0), peak=0) for n, one in enumerate(misses[:7])]
+    firing = tuple(one for one in evidence.exemplars if one.stratum != "near_miss")
+    ask = explain_ask(style("default", "input"), replace(evidence, exemplars=(*firing, *others, chosen)))
+    shown = ask.prompt.split("\nNear misses")[1].strip().splitlines()
+    assert shown[1] == f'- "{heavy}": a{heavy}c'
+    assert shown[2] == '- " x0":  x0 y'
 
 
 def test_bills_shows_every_token_of_five_top_records(evidence: Evidence) -> None:
