@@ -191,6 +191,10 @@ class _Run(UnderWay):
             if (taken := time.monotonic() - begun) > 1:
                 self.report.say(f"baselines: {taken:.1f} s")
             self._refuse_drift(opened)
+            for name, chosen in opened.items():
+                fit = chosen.dictionary.config if isinstance(chosen.dictionary, Units) else {}
+                if fit.get("converged") is False:
+                    self.report.say(f"{name}: still turning after {fit['steps']} steps: the last directions stand")
             self._opened |= opened
         return {name: self._opened[name] for name in names}
 

@@ -68,6 +68,18 @@ def store(configured: Callable[..., Any]) -> Path:
     return path
 
 
+def test_components_that_did_not_come_to_rest_are_named(
+    configured: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("autointerp.subject.components.TOLERANCE", -1.0)
+    said = io.StringIO()
+    config = configured(
+        {"name": "ica", "kind": "ica", "match": "sae"}, store=str(tmp_path / "s.duckdb"), name="unrested"
+    )
+    run(config, until="extract", reporter=Reporter(Console(file=said, width=200)))
+    assert "ica: still turning after 200 steps" in said.getvalue()
+
+
 def query(path: Path, sql: str, **parameters: Any) -> list[dict[str, Any]]:
     with open_reader(path) as reader:
         return reader.rows(sql, **parameters)
