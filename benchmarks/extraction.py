@@ -71,11 +71,16 @@ def main() -> None:
     parser.add_argument(
         "--memory", action="store_true", help="only the memory, at this many tokens and at ten times as many"
     )
+    parser.add_argument("--stop-at-rows", action="store_true", help="pass 1 and its rows only: no census, no cards")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     tokens = given.tokens or (1 << 14 if given.quick else 1 << 16)
     if given.child:
-        print(json.dumps(measure(given.architecture, given.width, tokens, given.profile, given.memory)))
+        print(
+            json.dumps(
+                measure(given.architecture, given.width, tokens, given.profile, given.memory, given.stop_at_rows)
+            )
+        )
         return
     settings = {name: SETTINGS[name] for name in given.only or SETTINGS}
     if given.architecture:
@@ -92,11 +97,11 @@ def main() -> None:
             rows = [child(__file__, *options, "--memory", "--tokens", str(n))[1] for n in (tokens, 10 * tokens)]
             cells = [name, *(row[column] for row in rows for column in ("tokens", "memory"))]
         else:
-            profile = ["--profile"] if given.profile else []
-            said, row = child(__file__, *options, "--tokens", str(tokens), *profile)
+            more = ["--profile"] * given.profile + ["--stop-at-rows"] * given.stop_at_rows
+            said, row = child(__file__, *options, "--tokens", str(tokens), *more)
             if given.profile:
                 print(*said, sep="\n")
-            cells = [name, *(row[column] for column in COLUMNS if column != "setting")]
+            cells = [name, *(row.get(column, "-") for column in COLUMNS if column != "setting")]
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
@@ -128,7 +133,12 @@ def peak_mb() -> float:
 
 
 def measure(
-    architecture: str, width: int, n_tokens: int, profile: bool = False, only_memory: bool = False
+    architecture: str,
+    width: int,
+    n_tokens: int,
+    profile: bool = False,
+    only_memory: bool = False,
+    stop_at_rows: bool = False,
 ) -> dict[str, Any]:
     """One setting: the row of the table, or its tokens and memory."""
     import cProfile
@@ -176,6 +186,21 @@ def measure(
         if only_memory:
             return {"tokens": f"{n_all:,}", "memory": f"{peak - loaded:.0f}"}
 
+        found = {
+            "tokens": f"{n_all:,}",
+            "l0": f"{firings / n_all:.0f}",
+            "floor": f"{floor_seconds:.1f}",
+            "pass1": f"{pass1:.1f}",
+            "rows": f"{rows:.1f}",
+            "ratio_pass1": f"{pass1 / floor_seconds:.2f}",
+            "ratio": f"{(pass1 + rows) / floor_seconds:.2f}",
+            "memory": f"{peak - loaded:.0f}",
+            "store": f"{store_mb:.0f}",
+            "windows": f"{inserts.n_windows:,}",
+            "insert": f"{inserts.n_windows / inserts.seconds:,.0f}",
+        }
+        if stop_at_rows:
+            return found
         pass2, n_score = census(path, subject, tokens, chosen)
         diagnostics, n_probe = diagnose(path, subject, tokens, chosen)
         pass0, _ = cpu(lambda: take_sample(subject, tokens, [HOOK], 0, Path(folder)))
@@ -187,21 +212,10 @@ def measure(
                 begun = time.perf_counter()
                 load_card(store, "sae", feature)
                 cards.append(1000 * (time.perf_counter() - begun))
-        return {
-            "tokens": f"{n_all:,}",
-            "l0": f"{firings / n_all:.0f}",
-            "floor": f"{floor_seconds:.1f}",
-            "pass1": f"{pass1:.1f}",
-            "rows": f"{rows:.1f}",
-            "ratio_pass1": f"{pass1 / floor_seconds:.2f}",
-            "ratio": f"{(pass1 + rows) / floor_seconds:.2f}",
+        return found | {
             "pass0": f"{pass0:.1f} ({n_sample:,})",
             "pass2": f"{pass2:.1f} ({n_score:,})",
             "diagnostics": f"{diagnostics:.1f} ({n_probe:,})",
-            "memory": f"{peak - loaded:.0f}",
-            "store": f"{store_mb:.0f}",
-            "windows": f"{inserts.n_windows:,}",
-            "insert": f"{inserts.n_windows / inserts.seconds:,.0f}",
             "card": f"{np.median(cards):.1f} ({max(cards):.1f})",
         }
 

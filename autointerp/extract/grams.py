@@ -2,7 +2,7 @@
 
 The most frequent tokens have a dense table (`frequent.py`), the pairs of dense features are counted on a
 sample of the tokens (`pair_sample.py`). All else: a sorted table of (feature, gram) -> mass, firings. Events
-wait in a buffer; a full buffer is sorted, and its sums are sorted into the tables. A feature that holds more
+wait; when they are many, they are sorted and summed, and the sums are sorted into the tables. A feature that holds more
 than twice `keep` grams when the tables are pruned is cut to its `keep` heaviest; what a lost gram may have
 weighed adds up to `error`, so every listed mass is exact up to `error` (Misra & Gries 1982; merging adds the
 errors: Agarwal et al. 2012). Up to twice `keep` distinct grams the table is exact.
@@ -28,6 +28,7 @@ from autointerp.extract.frequent import FrequentTokens
 from autointerp.extract.pair_sample import place_levels
 from autointerp.extract.segments import (
     descending,
+    places_of,
     quotient,
     rank_in_run,
     run_ids,
@@ -71,11 +72,22 @@ def _sum(parts: list[Table]) -> Table:
     return Table(key[starts], mass, count)
 
 
+def _summed(key: Tensor, value: Tensor, first: int, span: int) -> Table:
+    """The table of events; their keys are `first` to `first + span` - 1."""
+    key = key - first
+    key, order = torch.sort(key.int() if span < 1 << 31 else key, stable=True)  # 32 bits take half the time
+    starts = run_starts(key)
+    lengths = run_lengths(starts, len(key))
+    value = value.index_select(0, order).double()
+    mass = torch.segment_reduce(value, "sum", lengths=lengths, unsafe=True)
+    return Table(key.index_select(0, starts).long().add_(first), mass, lengths.int())
+
+
 def _merged(table: Table, new: Table) -> Table:
     """The sum of two tables, the second much smaller: a search for each of its keys instead of a sort of all."""
     if not len(table.key):
         return new
-    place = torch.searchsorted(table.key, new.key)
+    place = places_of(table.key, new.key)
     known = table.key.index_select(0, place.clamp(max=len(table.key) - 1)) == new.key
     old, fresh = true_at(known), true_at(~known)
     at = place.index_select(0, fresh).add_(torch.arange(len(fresh), device=place.device))
@@ -101,16 +113,18 @@ class GramCounter:
         self.error = torch.zeros(n_features, dtype=torch.float64, device=device)
         none = torch.zeros(0, dtype=torch.int64, device=device)
         self._tables = [Table(none, none.double(), none.int())] * RANGES
-        self._limits = torch.arange(1, RANGES, device=device) * (-(-n_features // RANGES) * n_grams)
-        self._waiting: list[Table] = []
+        self._span = -(-n_features // RANGES) * n_grams
+        self._limits = torch.arange(1, RANGES, device=device) * self._span
+        self._waiting: list[tuple[Tensor, Tensor]] = []
         self._n_waiting = self._n_held = 0
 
     def empty(self) -> GramCounter:
         """A counter of the same grams that has counted nothing."""
         return GramCounter(self.n_features, self.n_grams, self.error.device, self.keep)
 
-    def add(self, key: Tensor, mass: Tensor, count: Tensor) -> None:
-        self._waiting.append(Table(key, mass, count))
+    def add(self, key: Tensor, value: Tensor) -> None:
+        """Events, sorted by feature: their keys (`Table.key`) and activations."""
+        self._waiting.append((key, value))
         self._n_waiting += len(key)
         if self._n_waiting > max(BUFFER, self._n_held // 2):
             self.compact()
@@ -135,12 +149,15 @@ class GramCounter:
         """Sums what waits into the tables; nothing is lost by it."""
         if not self._waiting:
             return
-        new = _sum(self._waiting)
-        self._waiting, self._n_waiting = [], 0
-        ends = [0, *torch.searchsorted(new.key, self._limits).tolist(), len(new.key)]
-        for i, (first, last) in enumerate(pairwise(ends)):
-            if last > first:
-                self._tables[i] = _merged(self._tables[i], new.take(slice(first, last)))
+        waiting, self._waiting, self._n_waiting = self._waiting, [], 0
+        borders = torch.stack([torch.searchsorted(key, self._limits) for key, _ in waiting]).tolist()
+        ends = [[0, *inner, len(key)] for inner, (key, _) in zip(borders, waiting, strict=True)]
+        for i in range(RANGES):
+            mine = [slice(*end[i : i + 2]) for end in ends]
+            key = torch.cat([keys[some] for some, (keys, _) in zip(mine, waiting, strict=True)])
+            if len(key):
+                value = torch.cat([values[some] for some, (_, values) in zip(mine, waiting, strict=True)])
+                self._tables[i] = _merged(self._tables[i], _summed(key, value, i * self._span, self._span))
         self._n_held = sum(len(table.key) for table in self._tables)
 
     def _pruned(self, table: Table) -> Table:
@@ -196,7 +213,6 @@ class GramSorter:
         self._tokens, self._pairs, self._frequent = tokens.empty(), pairs.empty(), frequent
         self._level, self._seed = level, seed
         self._sampled = bool((level > 0).any())
-        self._waiting: dict[str, list[tuple[Tensor, Tensor]]] = {"tokens": [], "pairs": []}
         self._n_unpruned = 0
         self._prune_after = 2 * pairs.keep * n_all
 
@@ -214,7 +230,6 @@ class GramSorter:
         self._tokens, self._pairs = self._tokens.empty(), self._pairs.empty()
 
     def _prune(self) -> None:
-        self.flush()
         self._tokens.prune()
         self._pairs.prune()
         self._n_unpruned = 0
@@ -222,37 +237,21 @@ class GramSorter:
 
     def add(self, events: Events) -> None:
         other = self._frequent.add(events)
-        self._wait("tokens", self._tokens, events, events.rows.token, other)
+        _count(self._tokens, events, events.rows.token, other)
         per_token = self._pairs.n_grams // self._tokens.n_grams
         gram = events.rows.token * per_token + events.rows.previous + 1
         inside = None
         if self._sampled:
             level = place_levels(self._seed, events.rows.context, events.rows.position)
             inside = true_at(level.index_select(0, events.row) >= self._level.index_select(0, events.feature))
-        self._wait("pairs", self._pairs, events, gram, inside)
+        _count(self._pairs, events, gram, inside)
 
-    def _wait(self, name: str, counter: GramCounter, events: Events, gram: Tensor, index: Tensor | None) -> None:
-        columns = (events.row, events.feature, events.value)
-        row, feature, value = columns if index is None else (column.index_select(0, index) for column in columns)
-        waiting = self._waiting[name]
-        waiting.append((gram.index_select(0, row).add_(feature, alpha=counter.n_grams), value))
-        if sum(len(key) for key, _ in waiting) > BUFFER:
-            self._flush(name, counter)
 
-    def flush(self) -> None:
-        self._flush("tokens", self._tokens)
-        self._flush("pairs", self._pairs)
-
-    def _flush(self, name: str, counter: GramCounter) -> None:
-        if not self._waiting[name]:
-            return
-        key, value = (torch.cat(column) for column in zip(*self._waiting[name], strict=True))
-        self._waiting[name] = []
-        key, order = torch.sort(key, stable=True)
-        starts = run_starts(key)
-        lengths = run_lengths(starts, len(key))
-        value = value.index_select(0, order).double()
-        counter.add(key[starts], torch.segment_reduce(value, "sum", lengths=lengths, unsafe=True), lengths.int())
+def _count(counter: GramCounter, events: Events, gram: Tensor, index: Tensor | None) -> None:
+    """`gram` of each place; `index`: of these events only."""
+    columns = (events.row, events.feature, events.value)
+    row, feature, value = columns if index is None else (column.index_select(0, index) for column in columns)
+    counter.add(gram.index_select(0, row).add_(feature, alpha=counter.n_grams), value)
 
 
 def _falling(mass: Tensor) -> Tensor:

@@ -32,6 +32,13 @@ def quotient(values: Tensor, by: int) -> Tensor:
     return values // by if values.is_cuda else torch.from_numpy(values.numpy() // by)
 
 
+def places_of(values: Tensor, where: Tensor) -> Tensor:
+    """`torch.searchsorted` of rising `values` for rising `where`."""
+    if values.is_cuda:
+        return torch.searchsorted(values, where)
+    return torch.from_numpy(np.searchsorted(values.numpy(), where.numpy()))  # each search begins at the one before
+
+
 def run_starts(*keys: Tensor) -> Tensor:
     """Positions at which a new run begins, where runs are equal in every one of `keys`. [runs]"""
     n = len(keys[0])

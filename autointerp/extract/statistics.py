@@ -67,7 +67,7 @@ class Statistics:
     @property
     def n_firing(self) -> Tensor:
         """[3, F] int64"""
-        return self.histogram.sum(dim=2)
+        return self.positions.sum(dim=2)  # the smaller of the two that count every firing once
 
     def end_shard(self) -> None:
         for whole, shard in ((self.total, self.shard_total), (self.total2, self.shard_total2)):
