@@ -92,7 +92,7 @@ def run(
         travel.check(config)
         from autointerp.pipeline.plan import plan_of, render_plan
 
-        click.echo(render_plan(plan_of(config, wish)))
+        click.echo(render_plan(plan_of(config, wish, travel)))
         return
     from autointerp.demo import next_steps
     from autointerp.pipeline import run as run_pipeline

@@ -7,7 +7,7 @@ so far, or all that they may take. The provider's caching is not counted on. Ask
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from autointerp.calls import ReplyReader
@@ -35,18 +35,29 @@ class Estimate:
 
 
 def estimate(
-    asks: Iterable[Ask], model: LLMModel, log: ReplyReader | None = None, *, channel: Channel = "live"
+    asks: Iterable[Ask],
+    model: LLMModel,
+    log: ReplyReader | None = None,
+    *,
+    channel: Channel = "live",
+    usual: Mapping[str, float] | None = None,
+    replays: bool = True,
 ) -> list[Estimate]:
-    """By kind, in order of appearance. Raises ConfigError for wishes and prices as the calls themselves would."""
+    """By kind, in order of appearance. Raises ConfigError for wishes and prices as the calls themselves would.
+
+    `usual`: tokens written by kind, where the log has too few replies to tell. Without `replays` nothing is taken from
+    the log but what it says of lengths.
+    """
     known, prices = capabilities_of(model), Prices(model)
     per_char = (log and log.tokens_per_char(model.server, model.model)) or 1 / CHARS_PER_TOKEN
-    typical = log.typical_output(model.server, model.model) if log else {}
+    typical = dict(usual or {}) | (log.typical_output(model.server, model.model) if log else {})
     sums: dict[str, list[float]] = {}
     asked: set[tuple[str, int]] = set()
     stream = iter(asks)
     while chunk := list(itertools.islice(stream, _CHUNK)):
         requests = [(ask, render(ask, model, known)) for ask in chunk]
-        logged = log.look_up([(request.hash, ask.sample) for ask, request in requests]) if log else {}
+        keys = [(request.hash, ask.sample) for ask, request in requests]
+        logged = log.look_up(keys) if log and replays else {}
         for ask, request in requests:
             key = (request.hash, ask.sample)
             row = sums.setdefault(ask.kind, [0, 0, 0, 0, 0, 0])

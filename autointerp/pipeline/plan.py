@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass
 
 from autointerp.config import RunConfig
+from autointerp.llm.prices import Channel
 from autointerp.pipeline.again import Wish
 from autointerp.pipeline.changes import Found
-from autointerp.pipeline.llm_plan import expected_calls, n_scored_of, render_expected
-from autointerp.pipeline.prepare import prepare
-from autointerp.pipeline.work import STAGES
+from autointerp.pipeline.llm_plan import Weigher, expected_calls, n_scored_of, render_expected
+from autointerp.pipeline.llm_sample import Sampler
+from autointerp.pipeline.prepare import Prepared, prepare
+from autointerp.pipeline.time_plan import render_time
+from autointerp.pipeline.travel import Travel
+from autointerp.pipeline.work import STAGES, Work
 from autointerp.store.reader import open_reader
+from autointerp.store.replies import ReplyReader
+from autointerp.subject.tokenise import tokens_folder
+from autointerp.subject.tokens import TokenFile
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,8 @@ class Plan:
     """Calls, tokens and cost of what LLMs are asked, in lines."""
 
 
-def plan_of(config: RunConfig, wish: Wish = Wish()) -> Plan:  # noqa: B008 - frozen
-    """Checks everything that a run checks and writes nothing. `wish` is what to ask again."""
+def plan_of(config: RunConfig, wish: Wish = Wish(), travel: Travel = Travel()) -> Plan:  # noqa: B008 - frozen
+    """Checks everything that a run checks and writes nothing. `wish` is what to ask again, `travel` how."""
     prepared = prepare(config, wish)
     done: Counter[str] = Counter()
     changes: list[str] = []
@@ -44,7 +52,7 @@ def plan_of(config: RunConfig, wish: Wish = Wish()) -> Plan:  # noqa: B008 - fro
         left = [link for work in left for link in found.undone(work)]
     planned = Counter(work.stage for work in prepared.works)
     n_features = {entry.name: len(prepared.features[entry.name]) for entry in prepared.config.dictionary}
-    expected = expected_calls(prepared.config, left, n_features, n_scored_of(prepared.config, n_features))
+    llm = _asked(prepared, left, n_features, travel)
     return Plan(
         name=config.name,
         store=str(prepared.store_path),
@@ -52,8 +60,25 @@ def plan_of(config: RunConfig, wish: Wish = Wish()) -> Plan:  # noqa: B008 - fro
         left={stage: planned[stage] - done[stage] for stage in STAGES},
         changes=changes,
         n_features=n_features,
-        llm=render_expected(prepared.config, expected, sum(n_features.values())),
+        llm=llm,
     )
+
+
+def _asked(prepared: Prepared, left: list[Work], n_features: dict[str, int], travel: Travel) -> list[str]:
+    """What LLMs would be asked, what it costs and how long it takes, in lines."""
+    channel: Channel = "batch" if travel.batch else "live" if travel.sends else "offline"
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(open_reader(prepared.store_path)) if prepared.store_path.exists() else None
+        weigher = Weigher(channel=channel)
+        if store is not None:
+            tokens = tokens_folder(prepared.work_folder, prepared.tokens)
+            undone = {work.what for work in left}
+            sampler = Sampler(prepared, store, TokenFile(tokens) if tokens.is_dir() else None, undone)
+            weigher = Weigher(sampler, ReplyReader(store), channel, travel.refresh)
+        config = prepared.config
+        expected = expected_calls(config, left, n_features, n_scored_of(config, n_features), weigher)
+        lines = render_expected(config, expected, sum(n_features.values()), channel)
+        return lines + render_time(left, expected, store, channel)
 
 
 def render_plan(plan: Plan) -> str:

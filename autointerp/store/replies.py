@@ -74,6 +74,16 @@ class ReplyReader:
         """Mean tokens written, by kind of call, over at least ten good replies."""
         return {row["kind"]: row["tokens"] for row in self._read.rows(_TYPICAL, server=server, model=model)}
 
+    def n_good(self, server: str, model: str) -> int:
+        """Good replies of a model."""
+        sql = "SELECT count(*) AS n FROM llm_calls WHERE server = $server AND model = $model AND status = 'ok'"
+        return int(self._read.rows(sql, server=server, model=model)[0]["n"])
+
+    def latency_s(self, server: str, model: str) -> float | None:
+        """Median time from sending to the last byte, over at least five good replies."""
+        [row] = self._read.rows(_LATENCY, server=server, model=model)
+        return row["ms"] / 1000 if row["n"] >= 5 else None
+
 
 class StoreReplyLog(ReplyReader):
     """`calls.ReplyLog` over a store that is open for writing. Close it before the store."""
@@ -210,6 +220,11 @@ SELECT count(*) AS n, sum(input_tokens)::DOUBLE AS tokens,
        sum(length(p.text) + length(c.prompt))::DOUBLE AS chars
 FROM llm_calls c JOIN llm_prefixes p USING (prefix)
 WHERE c.server = $server AND c.model = $model AND c.input_tokens IS NOT NULL AND c.prompt IS NOT NULL
+"""
+
+_LATENCY = """
+SELECT count(*) AS n, median(latency_ms) AS ms FROM llm_calls
+WHERE server = $server AND model = $model AND status = 'ok' AND channel = 'live'
 """
 
 _TYPICAL = """

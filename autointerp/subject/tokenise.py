@@ -98,6 +98,11 @@ def recorded_commit(folder: Path, source: str, subset: str | None, hf_split: str
     return None
 
 
+def tokens_folder(folder: Path, plan: TokenPlan) -> Path:
+    """Where the token file of `plan` stands in `folder`, once it is written."""
+    return folder / f"tokens-{plan.key[:12]}"
+
+
 def open_tokens(
     folder: Path,
     plan: TokenPlan,
@@ -109,7 +114,7 @@ def open_tokens(
 
     Raises InputError on bad input, and then leaves nothing behind. `progress` is told the tokens so far.
     """
-    home = folder / f"tokens-{plan.key[:12]}"
+    home = tokens_folder(folder, plan)
     files = plan.content or plan.open_source().fingerprint()
     if not _is_current(home, files):
         temporary = folder / f"{home.name}.{os.getpid()}.part"

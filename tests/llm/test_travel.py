@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -267,3 +268,65 @@ def test_a_run_that_asks_no_llm_says_so(extracted: Path, command: Callable[..., 
     status, _, err = command("run", extracted / "run.toml", "--batch-out", extracted / "q")
     assert (status, "asks no LLM" in err) == (2, True)
     assert not (extracted / "q").exists()
+
+
+ROW = re.compile(
+    r"(\w+), (\w+) by \S+: ([\d,]+) calls(?: \(([\d,]+) more .*?\))?, ([\d,]+) tokens in, ([\d,]+) out.*\[(.*)\]"
+)
+
+
+def planned(said: str) -> dict[str, tuple[int, int, int, str]]:
+    """Of what `--dry-run` says, by kind: calls, those answered already, tokens in, and how it is known."""
+    found = [ROW.match(line) for line in said.splitlines()]
+    n = [[int((one or "0").replace(",", "")) for one in match.groups()[2:6]] for match in found if match]
+    return {match[2]: (row[0], row[1], row[2], match[7]) for match, row in zip(filter(None, found), n, strict=True)}
+
+
+def test_a_dry_run_says_what_is_then_sent(
+    make: Callable[..., Path], command: Callable[..., Any], server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-key-00")
+    priced = ", price = { input = 1, output = 10, batch = 0.5 }, concurrency = 1"
+    server.set(by_content=True)
+    file = make("dry", f"{server.url}/v1", priced)
+
+    def sent() -> dict[str, tuple[int, int]]:
+        """Calls and tokens in (characters / 4), by kind."""
+        sql = """SELECT kind, count(*) AS n, sum(length(p.text) + length(c.prompt)) / 4 AS tokens
+                 FROM llm_calls c JOIN llm_prefixes p USING (prefix) WHERE status = 'ok' GROUP BY kind"""
+        with open_reader(file.with_name("s.duckdb")) as store:
+            return {row["kind"]: (row["n"], row["tokens"]) for row in store.rows(sql)}
+
+    status, before, _ = command("run", file, "--dry-run")
+    assert status == 0
+    expected = planned(before)
+    assert set(expected) == {"explain", "simulate", "detect", "fuzz", "logits"} & set(expected) > {"explain"}
+    assert {how for _, _, _, how in expected.values()} == {"rendered"}
+    assert "time: about" in before
+    assert "s a reply assumed" in before
+    batch = command("run", file, "--batch", "--dry-run")[1]
+    assert "at batch prices" in batch
+    assert "rounds of batches" in batch
+    usd = [float(re.search(r"cost: about \$([\d.]+)", said)[1]) for said in (before, batch)]  # type: ignore[index]
+    assert usd[1] == pytest.approx(usd[0] / 2, abs=0.011)
+    assert "whoever answers" in command("run", file, "--batch-out", file.with_name("q"), "--dry-run")[1]
+    assert not file.with_name("q").exists()
+
+    assert command("run", file, "--stage", "explain")[0] == 0
+    server.change(faults=["402"], share=0.15, seed=1)
+    assert command("run", file)[0] == 1, "no credit is left, in the middle of a piece of work"
+    server.change(faults=[])
+    half = sent()
+    status, rest, _ = command("run", file, "--dry-run")
+    left = planned(rest)
+    assert sum(row[1] for row in left.values()) > 0, "what is answered already is taken off"
+    assert "as measured here" in rest
+    assert command("run", file)[0] == 0
+    whole = sent()
+    for kind, (calls, _, tokens, _) in expected.items():
+        n, read = whole[kind]
+        assert calls == pytest.approx(n, rel=0.15), kind
+        assert tokens == pytest.approx(read, rel=0.15), kind
+    for kind, (calls, _, _, _) in left.items():
+        assert calls == pytest.approx(whole[kind][0] - half.get(kind, (0, 0))[0], rel=0.15, abs=1), kind
+    assert "no LLM is called" in command("run", file, "--dry-run")[1]
