@@ -178,11 +178,11 @@ def _going_on(unfinished: Mapping[int, str]) -> tuple[str, ...]:
 
 
 def _sum_up(new: Sequence[Redo]) -> str:
-    parts = [
-        f"{one.explainer} of {one.dictionary}: {len(one.explained):,} explained"
-        + (f", {len(one.judged):,} judged as far as they are sampled" if one.judged else "")
-        for one in new
-    ]
+    parts = []
+    for one in new:
+        explained = [f"{len(one.explained):,} explained"] if one.explained else []
+        judged = [f"{len(one.judged):,} judged where they are sampled"] if one.judged else []
+        parts.append(f"{one.explainer} of {one.dictionary}: {', '.join(explained + judged)}")
     return f"request {new[0].number}: {new[0].said}: again {'; '.join(parts)}"
 
 

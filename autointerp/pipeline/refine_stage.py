@@ -102,14 +102,11 @@ class Refined:
     def lines(self) -> list[str]:
         """What is to be said of it."""
         said = [
-            (
-                len(self.trouble),
-                "have drafts that the judge could not try (table failures); what led without is kept",
-            ),
-            (self.unchosen, "fire too seldom on the select split to choose by; the first draft is kept"),
-            (self.unshown, "fire too seldom on its other documents to be revised"),
+            (len(self.trouble), "drafts that the judge could not try (table failures); what led without is kept"),
+            (self.unchosen, "too few firings on the select split to choose by; the first draft is kept"),
+            (self.unshown, "too few firings on its other documents to be revised"),
         ]
-        return [f"{n:,} {'feature' if n == 1 else 'features'} {what}" for n, what in said if n]
+        return [f"{n:,} {'feature' if n == 1 else 'features'} with {what}" for n, what in said if n]
 
 
 def refine(
