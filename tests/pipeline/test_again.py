@@ -87,14 +87,17 @@ def configured(folder: Path) -> Callable[..., RunConfig]:
                 "store": str(folder / name / "s.duckdb"),
                 "subject": {"model": "bundled:subject", "device": "cpu"},
                 "tokens": {"source": "bundled:corpus", "n_tokens": 40_000, "allow_fewer": True},
-                "dictionary": [{"name": "mlp-1k", "path": "bundled:mlp-1k", "features": "0:16"}],
+                "dictionary": [{"name": "mlp-1k", "path": "bundled:mlp-1k", "features": "0:10"}],
                 "evidence": {"score_windows": 64},
                 "explain": {
                     "explainers": [
                         "lexical", MODEL, {**MODEL, "best_of": 2}, {"python": "my_counter:Mine", "name": "mine"},
                     ]
                 },
-                "score": {"features": [*range(0, 16, 2)], "bootstrap": 100, "judge": {**MODEL, "controls": 2}},
+                "score": {
+                    "features": [*range(0, 10, 2)], "bootstrap": 100, "scorers": ["detection", "fuzzing"],
+                    "judge": {**MODEL, "controls": 2},
+                },
             }
         )  # fmt: skip
 
@@ -168,7 +171,7 @@ def test_a_subset_is_explained_and_judged_again_and_nothing_else(copy: tuple[Run
     asked = Counter((ask.about["feature"], ask.sample) for ask in llm.sent if ask.kind == "explain")
     assert asked == Counter({(f, number): 1 for f in alive for number in (100, 101)}), "samples of its own, shared"
     assert Mine.calls == n_calls + len(alive)
-    judged = {(ask.about["feature"], ask.about["explainer"]) for ask in llm.sent if ask.kind in ("simulate", "logits")}
+    judged = {(ask.about["feature"], ask.about["explainer"]) for ask in llm.sent if ask.kind == "fuzz"}
     assert {feature for feature, _ in judged} <= alive
     judges = {explainer for _, explainer in judged}
     assert {LUNA, "mine"} <= judges <= {LUNA, BEST, "mine"}, "the controls are not judged again"
@@ -244,7 +247,7 @@ def test_a_condition_chooses(copy: tuple[RunConfig, Any]) -> None:
     check(path)
     new = rows(path, "SELECT feature, explainer FROM explanations WHERE again = 1")
     assert {(row["feature"], row["explainer"]) for row in new} == {(row["feature"], "mine") for row in wanted}
-    assert {ask.kind for ask in llm.sent} <= {"simulate", "detect", "fuzz", "logits"}
+    assert {ask.kind for ask in llm.sent} <= {"detect", "fuzz"}
 
 
 def test_failed_asks_again_only_what_failed(copy: tuple[RunConfig, Any]) -> None:
@@ -261,7 +264,7 @@ def test_failed_asks_again_only_what_failed(copy: tuple[RunConfig, Any]) -> None
     )
     asked = {(ask.kind, ask.about["feature"], ask.about["explainer"]) for ask in llm.sent}
     assert {(feature, explainer) for kind, feature, explainer in asked if kind == "explain"} == {(3, LUNA), (4, LUNA)}
-    assert {feature for kind, feature, _ in asked if kind in ("simulate", "detect", "logits")} == {4}, "and sampled"
+    assert {feature for kind, feature, _ in asked if kind == "detect"} == {4}, "and sampled"
     assert {feature for kind, feature, e in asked if kind == "fuzz" and e in (LUNA, BEST, "mine")} == {4, 8}
     assert {e for kind, _, e in asked if kind == "fuzz"} >= {"constant", LUNA, "mine"}
     statuses = rows(path, "SELECT DISTINCT status FROM current_explanations WHERE explainer = $e", e=LUNA)
@@ -313,3 +316,25 @@ def test_the_command_says_it_in_one_line(tmp_path: Path, capsys: pytest.CaptureF
     assert said.splitlines() == [said.strip()]
     assert "there is no store" in said
     assert not (tmp_path / "none.duckdb").exists()
+
+
+@pytest.mark.slow
+def test_what_is_carried_over_is_what_judging_everything_anew_gives(configured: Callable[..., RunConfig]) -> None:
+    """The twin judges all explanations once, after the request; the other one has judged them before it."""
+    carried, anew = configured("carried"), configured("anew")
+    carried.store_path.parent.mkdir()
+    llm = NumberedLLM(fails_at_first)
+    run(carried, reporter=QUIET, open_client=lambda *_: llm, until="explain")
+    shutil.copytree(carried.store_path.parent, anew.store_path.parent)
+    run(carried, reporter=QUIET, open_client=lambda *_: llm)
+    n_calls = Mine.calls
+    for config in (carried, anew):
+        Mine.calls = n_calls
+        again(config, llm, "0:5")
+        check(config.store_path)
+    for view in ("score_table", "dictionary_summary", "current_explanations"):
+        one, two = (rows(config.store_path, f"SELECT * FROM {view} ORDER BY ALL") for config in (carried, anew))
+        assert one == two, view
+    for table in ("simulations", "judgements", "token_judgements"):
+        sql = f"SELECT t.* EXCLUDE (run) FROM {table} t SEMI JOIN current_works c ON c.work = t.run ORDER BY ALL"
+        assert rows(carried.store_path, sql) == rows(anew.store_path, sql)

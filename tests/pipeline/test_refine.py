@@ -115,7 +115,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunCon
                 "store": str(folder / name / "s.duckdb"),
                 "subject": {"model": "bundled:subject", "device": "cpu"},
                 "tokens": {"source": "bundled:corpus", "n_tokens": 60_000, "allow_fewer": True},
-                "dictionary": [{"name": "planted", "path": "bundled:planted", "features": "24:48"}],
+                "dictionary": [{"name": "planted", "path": "bundled:planted", "features": "24:40"}],
                 "evidence": {"score_windows": 64},
                 "explain": {"explainers": ["lexical", *({**MODEL, "evidence": "input", **one} for one in explainers)]},
                 "score": {"features": "all", "bootstrap": 100, "scorers": ["detection"], **judge, **score},
@@ -191,9 +191,9 @@ def test_the_best_of_three_is_the_true_one(store: Path) -> None:
     said = {row["feature"]: row["text"] for row in told}
     found = drafts_of(store, BEST)
     alive = {row["feature"] for row in rows(store, "SELECT feature FROM features WHERE status = 'alive'")}
-    assert len(alive) > 15
+    assert len(alive) > 10
     judged = {feature for feature in found if found[feature][0]["select_status"] == "ok"}
-    assert len(judged) > 12
+    assert len(judged) > 8
     for feature, drafts in found.items():
         assert len(drafts) == (3 if feature in alive else 1)
         [kept] = [one for one in drafts if one["chosen"]]
@@ -212,7 +212,7 @@ def test_the_best_of_three_is_the_true_one(store: Path) -> None:
 def test_a_revision_widens_what_was_too_narrow(store: Path, llm: KnowingLLM) -> None:
     found = drafts_of(store, REVISED)
     revised = [drafts for drafts in found.values() if len(drafts) > 1]
-    assert len(revised) > 8
+    assert len(revised) > 4
     for first, second in revised:
         assert (first["round"], second["round"], second["revised"]) == (0, 1, 0)
         assert second["select_score"] >= first["select_score"]
@@ -266,12 +266,13 @@ def test_the_same_items_for_all_drafts_and_one_call_each(store: Path, llm: Knowi
     assert set(explain.values()) == {1}
 
 
+@pytest.mark.slow
 def test_choosing_flatters_the_select_split_only(copy: Callable[..., RunConfig], tokens: dict[str, list[str]]) -> None:
     """Explanations that say nothing and a judge that guesses: the best of eight looks good where it was chosen."""
     guessing = GuessingLLM(tokens, [])
     path = run(copy("guessing", {"best_of": 8}), reporter=QUIET, open_client=lambda *_: guessing)
     found = rows(path, "SELECT select_score, n_select FROM drafts WHERE chosen AND select_status = 'ok'")
-    assert len(found) > 12
+    assert len(found) > 8
     assert np.mean([row["select_score"] for row in found]) > 0.6
     scores = rows(
         path, "SELECT value FROM score_table WHERE explainer = $e AND metric = 'balanced_accuracy_matched'",
