@@ -106,6 +106,8 @@ class Batch:
     status: str  # submitting | submitted | ended | failed
     batch: str = ""  # the provider's id, once it is known
     since: datetime | None = None
+    worst_usd: float = 0.0
+    """What it may cost at most."""
 
 
 class BatchBook(Protocol):
@@ -119,6 +121,9 @@ class BatchBook(Protocol):
 
     def custom_ids(self, files: Sequence[str]) -> set[str]:
         """The requests in these batches."""
+
+    def read_through(self) -> set[str]:
+        """Batches that have ended and whose replies are all in the reply log."""
 
 
 class ReplyReader(Protocol):

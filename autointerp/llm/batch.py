@@ -53,6 +53,7 @@ class BatchCourier:
         self._files: RequestFiles | None = None
         self._replies: ReplyFiles | None = None
         self._out: set[str] = set()
+        self._worst: dict[str, float] = {}  # dollars at most, of what was taken
         spool.mkdir(parents=True, exist_ok=True)
 
     async def begin(self, line: Line) -> None:
@@ -64,7 +65,7 @@ class BatchCourier:
                 await self._find_or_send(batch, line, {one.batch for one in known})
         for batch in self._book.batches():
             if batch.status == "submitted" and batch.server == line.model.server:
-                await self._collect(batch, line.connect())
+                await self._collect(batch, line)
         self._replies = ReplyFiles(self._spool)
         self._out = self._book.custom_ids([one.file for one in self._book.batches() if one.status == "submitted"])
         left = self._spool / "requests"
@@ -88,6 +89,7 @@ class BatchCourier:
             return _COLLECT
         if not line.budget.take(line.worst(job.request, "batch")):
             return None
+        self._worst[custom_id(job.key, job.filed + 1)] = line.at_most(job.request, "batch")
         self._files.add(job)
         return _COLLECT
 
@@ -102,7 +104,10 @@ class BatchCourier:
                 "/v1/messages" if line.model.provider == "anthropic" else json.loads(content.split(b"\n", 1)[0])["url"]
             )
             model = line.model
-            batch = Batch(bytes_hash(content), model.provider, model.server, model.model, url, len(ids), "submitting")
+            batch = Batch(
+                bytes_hash(content), model.provider, model.server, model.model, url, len(ids), "submitting",
+                worst_usd=sum(self._worst.pop(one, 0.0) for one in ids),
+            )  # fmt: skip
             path.rename(self._request_file(batch))
             self._book.enter(batch, ids)
             await self._send(batch, line.connect())
@@ -144,8 +149,15 @@ class BatchCourier:
         else:
             self._book.enter(replace(batch, status="failed"))
 
-    async def _collect(self, batch: Batch, connection: Connection) -> None:
+    def tidy(self) -> None:
+        """Deletes downloads of which every reply is in the reply log."""
+        if any(self._spool.glob("replies-*.jsonl")):
+            for file in self._book.read_through():
+                (self._spool / f"replies-{file}.jsonl").unlink(missing_ok=True)
+
+    async def _collect(self, batch: Batch, line: Line) -> None:
         """Downloads the replies of a batch that has ended; a download that was cut begins again."""
+        connection = line.connect()
         if batch.provider == "anthropic":
             state = await self._insist(lambda: connection.get(f"/v1/messages/batches/{batch.batch}", 60.0))
             if state["processing_status"] != "ended":
@@ -173,6 +185,7 @@ class BatchCourier:
         )
         part.rename(self._spool / f"replies-{batch.file}.jsonl")
         self._book.enter(replace(batch, status="ended"))
+        line.budget.collected(batch.worst_usd)
 
     async def _once(self, send: Callable[[], Awaitable[Sent]], batch: Batch) -> Any:
         """Creates a batch; where it may have been created unseen, it is looked for in the next run, not sent twice."""

@@ -1,6 +1,7 @@
 """What may still be spent: before a call its worst case is set aside, after it only its cost is kept.
 
-So the sum of what was spent and what may at worst still be charged never passes `max_usd`.
+So the sum of what was spent and what may at worst still be charged never passes `max_usd`; that is counted of batches
+too that earlier runs have sent and nobody has collected.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import asyncio
 class Budget:
     """A ceiling in dollars; none: no ceiling. Belongs to one event loop."""
 
-    def __init__(self, max_usd: float | None, spent_usd: float = 0.0) -> None:
+    def __init__(self, max_usd: float | None, spent_usd: float = 0.0, out_usd: float = 0.0) -> None:
         self.max_usd = max_usd
         self.spent_usd = spent_usd
+        self.out_usd = out_usd
+        """At worst, of batches that are out; nothing here waits for them."""
         self.set_aside_usd = 0.0
         self.exhausted = False
         self._changed: list[asyncio.Future[None]] = []
@@ -24,7 +27,7 @@ class Budget:
             self.set_aside_usd += worst_usd
             return True
         while not self.exhausted:
-            if self.spent_usd + self.set_aside_usd + worst_usd <= self.max_usd + 1e-12:
+            if self._fits(worst_usd):
                 self.set_aside_usd += worst_usd
                 return True
             if self.set_aside_usd <= 1e-12:
@@ -38,11 +41,19 @@ class Budget:
 
     def take(self, worst_usd: float) -> bool:
         """`set_aside` for what is not settled in this run: False where it does not fit now."""
-        if self.max_usd is not None and self.spent_usd + self.set_aside_usd + worst_usd > self.max_usd + 1e-12:
+        if not self._fits(worst_usd):
             self.exhausted = True
             return False
         self.set_aside_usd += worst_usd
         return True
+
+    def collected(self, worst_usd: float) -> None:
+        """A batch has come back: its replies are paid for one by one."""
+        self.out_usd = max(0.0, self.out_usd - worst_usd)
+
+    def _fits(self, worst_usd: float) -> bool:
+        most = self.spent_usd + self.out_usd + self.set_aside_usd + worst_usd
+        return self.max_usd is None or most <= self.max_usd + 1e-12
 
     def settle(self, worst_usd: float, cost_usd: float) -> None:
         """The call is over: its worst case is free again, its cost is spent."""
@@ -60,7 +71,8 @@ class Budget:
 
     def line(self) -> str:
         """What a user is told when it stopped."""
+        out = f", at most ${self.out_usd:.4f} more are out in batches" if self.out_usd else ""
         return (
-            f"stopped at max_usd = {self.max_usd:g}: ${self.spent_usd:.4f} are spent, and the next call could pass it; "
+            f"stopped at max_usd = {self.max_usd:g}: ${self.spent_usd:.4f} is spent{out}, the next call could pass it: "
             "everything is kept, a higher --max-usd goes on from here"
         )

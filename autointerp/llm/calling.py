@@ -76,7 +76,11 @@ class Line:
 
     def worst(self, request: Request, channel: Channel = "live") -> float:
         """Dollars that the request costs at most: a token a character, until the model has shown what it counts."""
-        if self.prices.free or self.budget.max_usd is None:
+        return 0.0 if self.budget.max_usd is None else self.at_most(request, channel)
+
+    def at_most(self, request: Request, channel: Channel) -> float:
+        """The same, also where there is no ceiling."""
+        if self.prices.free:
             return 0.0
         seen = self.tokens_per_char()
         per_char = 1.0 if seen is None else 1.25 * seen

@@ -40,16 +40,18 @@ class Session:
         *,
         max_usd: float | None = None,
         spent_usd: float = 0.0,
+        out_usd: float = 0.0,
         refresh: bool = False,
         courier: Courier | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        """`spent_usd` counts towards `max_usd`: pass what a resumed run has spent. `refresh` asks everything anew.
+        """`spent_usd` counts towards `max_usd`: pass what a resumed run has spent; so does `out_usd`, what its batches
+        that are out may cost. `refresh` asks everything anew.
 
         With a `courier` nothing is sent one by one: requests travel in batches or files.
         """
         self.log = log
-        self.budget = Budget(max_usd, spent_usd)
+        self.budget = Budget(max_usd, spent_usd, out_usd)
         self._shared = Shared(log, self.budget, refresh, courier, on_progress)
         self._limiters: dict[tuple[str, str], Limiter] = {}
         self._connections: dict[tuple[Any, ...], Connection] = {}

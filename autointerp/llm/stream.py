@@ -185,6 +185,7 @@ class Stream:
         if sent is not None:
             ended = filed(job, line, sent, courier.channel)
             assert ended.call is not None
+            line.budget.spent_usd += ended.cost_usd
             if courier.channel == "offline" or not _again(ended.call.status, job.filed + 1, line.model):
                 self._log(job, ended.call, lambda: self._shared.ended(job, replace(ended, call=None)))
                 return

@@ -10,6 +10,7 @@ from autointerp.config import Judge, LLMExplainer, PythonExplainer, RunConfig
 from autointerp.explain.evidence import Evidence
 from autointerp.explain.prompt import explain_ask
 from autointerp.llm.asks import Answer, Ask
+from autointerp.llm.batch import BatchCourier
 from autointerp.llm.capabilities import capabilities_of, check_wishes
 from autointerp.llm.client import Session
 from autointerp.llm.models import LLMModel
@@ -22,6 +23,7 @@ from autointerp.score.judges import judge_asks
 from autointerp.score.logits import TokenItems, logit_ask
 from autointerp.score.shown import ShownWindow
 from autointerp.score.simulators import simulator_named
+from autointerp.store.batches import StoreBatches
 from autointerp.store.replies import StoreReplyLog
 from autointerp.store.writer import StoreWriter
 
@@ -36,12 +38,12 @@ class RunClient:
         travel: Travel = Travel(),  # noqa: B008 - frozen
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        courier = travel.courier(store, config)
+        self._courier = courier = travel.courier(store, config)
         self._log = StoreReplyLog(store)
         spent = sum(row.cost_usd for row in self._log.ledger())
         self._session = Session(
-            self._log, max_usd=config.budget.max_usd, spent_usd=spent, refresh=travel.refresh, courier=courier,
-            on_progress=on_progress,
+            self._log, max_usd=config.budget.max_usd, spent_usd=spent, out_usd=StoreBatches(store).out_usd(),
+            refresh=travel.refresh, courier=courier, on_progress=on_progress,
         )  # fmt: skip
 
     def answers(self, asks: Iterable[Ask], model: LLMModel) -> Iterator[Answer]:
@@ -52,6 +54,8 @@ class RunClient:
         """Closes connections; everything queued is committed."""
         self._session.close()
         self._log.close()
+        if isinstance(self._courier, BatchCourier):
+            self._courier.tidy()
 
 
 def check_llms(config: RunConfig) -> None:

@@ -594,7 +594,7 @@ COMMENT ON COLUMN llm_prefixes.text IS 'Address, path and body as canonical JSON
 CREATE TABLE llm_batches (
     file VARCHAR NOT NULL, provider VARCHAR NOT NULL, server VARCHAR NOT NULL, model VARCHAR NOT NULL,
     path VARCHAR NOT NULL, n_requests BIGINT NOT NULL, status VARCHAR NOT NULL, batch VARCHAR NOT NULL,
-    since TIMESTAMP NOT NULL
+    since TIMESTAMP NOT NULL, worst_usd DOUBLE NOT NULL
 );
 COMMENT ON TABLE llm_batches IS 'Batches at providers; a row for each thing that happened to one, the latest counts.';
 COMMENT ON COLUMN llm_batches.file IS 'Hash of its requests: our name for it.';
@@ -606,6 +606,7 @@ COMMENT ON COLUMN llm_batches.n_requests IS 'Requests in it.';
 COMMENT ON COLUMN llm_batches.status IS 'submitting (written before it is sent), submitted, ended (its replies are here), failed (refused as a whole).';
 COMMENT ON COLUMN llm_batches.batch IS 'The provider''s id; empty until it is known.';
 COMMENT ON COLUMN llm_batches.since IS 'When, UTC.';
+COMMENT ON COLUMN llm_batches.worst_usd IS 'Dollars that it may cost at most: until it is collected, they count towards max_usd.';
 
 CREATE TABLE llm_batch_requests (file VARCHAR NOT NULL, custom_id VARCHAR NOT NULL);
 COMMENT ON TABLE llm_batch_requests IS 'The requests in each batch, committed before it is sent.';

@@ -30,7 +30,7 @@ SCHEMA = {
 DEFAULTS: dict[str, Any] = {
     "seed": 0, "faults": [], "share": 0.0, "latency_s": 0.0, "slow_s": 0.0, "always": None, "rpm": None,
     "logprobs": True, "schema": True, "shuffle_echo": False, "key": None, "answer": None, "extra_text": 0,
-    "batches_end": True, "cut_downloads": False, "by_content": False,
+    "batches_end": True, "cut_downloads": False, "by_content": False, "credit": None,
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ FAULTY = "FAULTY"  # stands in every text of a faulted reply that could be mista
 settings: dict[str, Any] = {
     "seed": 0, "faults": [], "share": 0.0, "latency_s": 0.0, "slow_s": 0.0, "always": None, "rpm": None,
     "logprobs": True, "schema": True, "shuffle_echo": False, "key": None, "answer": None, "extra_text": 0,
-    "batches_end": True, "by_content": False, "cut_downloads": False,
+    "batches_end": True, "by_content": False, "cut_downloads": False, "credit": None,
 }  # fmt: skip
 count: dict[str, Any] = {}
 seen: Counter[str] = Counter()
@@ -192,6 +192,8 @@ async def answer(request: web.Request) -> web.StreamResponse:
         return error(401, "authentication_error", f"Incorrect API key provided: {key_of(request)}.", anthropic)
     if settings["rpm"] and not take_token():
         return error(429, "rate_limit_error", "over the rate", anthropic, {"retry-after-ms": "50"})
+    if settings["credit"] is not None and count["billed"] >= settings["credit"]:
+        return error(402, "billing_error", "no credit left", anthropic)
     fault = fault_for(request_hash, nth)
     if fault:
         count["faults"][fault] = count["faults"].get(fault, 0) + 1

@@ -56,6 +56,45 @@ def test_submit_now_collect_tomorrow(
     assert ledger.cost_usd == pytest.approx((ledger.input_tokens + 10 * ledger.output_tokens) / 2e6)
 
 
+def test_batches_that_are_out_count_towards_the_ceiling_until_they_are_collected(
+    server: Any, log: Any, batch: Callable[..., Counter[str]], ask: Run, make_asks: Make
+) -> None:
+    server.set(batches_end=False)
+    model = server.model("openai", price=Price(input=1, output=10, batch=0.5))
+    book, other = StoreBatches(log._store), make_asks(5, system="Others.")
+    assert batch(make_asks(20), model) == {"waiting": 20}
+    out = book.out_usd()
+    assert out > 0
+    [_] = ask(make_asks(1, system="one costs"), model, max_usd=1.0)
+    one = log.ledger()[-1].cost_usd
+    answers = ask(other, model, max_usd=out + 2 * one, spent_usd=one, out_usd=out)
+    assert Counter(answer.status for answer in answers) == {"over_budget": 5}
+    assert "are out in batches" in answers[0].reason
+    assert batch(other, model, max_usd=out + 2 * one, spent_usd=one, out_usd=out) == {"over_budget": 5}
+    server.change(batches_end=True)
+    assert batch(make_asks(20), model, max_usd=out + 2 * one, spent_usd=one, out_usd=out) == {"ok": 20}
+    assert book.out_usd() == 0
+    paid = sum(row.cost_usd for row in log.ledger())
+    assert paid < out
+
+
+def test_a_download_is_deleted_when_all_of_it_is_in_the_log(
+    server: Any, log: Any, batch: Callable[..., Counter[str]], make_asks: Make, tmp_path: Path
+) -> None:
+    server.set()
+    spool, courier = tmp_path / "spool", BatchCourier(StoreBatches(log._store), tmp_path / "spool")
+    asks = make_asks(20)
+    assert batch(asks, server.model("openai")) == {"waiting": 20}
+    assert batch(asks[:12], server.model("openai")) == {"ok": 12}
+    courier.tidy()
+    assert len(list(spool.glob("replies-*.jsonl"))) == 1, "eight replies stand nowhere else"
+    assert batch(asks, server.model("openai")) == {"ok": 20}
+    courier.tidy()
+    assert list(spool.glob("replies-*.jsonl")) == []
+    assert batch(asks, server.model("openai")) == {"ok": 20}
+    assert server.count()["billed"] == 20
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_lines_that_failed_are_filed_again(
     server: Any, log: Any, batch: Callable[..., Counter[str]], make_asks: Make, provider: str

@@ -313,9 +313,9 @@ def test_a_dry_run_says_what_is_then_sent(
     assert not file.with_name("q").exists()
 
     assert command("run", file, "--stage", "explain")[0] == 0
-    server.change(faults=["402"], share=0.15, seed=1)
+    server.change(credit=server.count()["billed"] + 4)
     assert command("run", file)[0] == 1, "no credit is left, in the middle of a piece of work"
-    server.change(faults=[])
+    server.change(credit=None)
     half = sent()
     status, rest, _ = command("run", file, "--dry-run")
     left = planned(rest)

@@ -751,6 +751,7 @@ def _write_comparisons(t: Transaction) -> None:
             "status": "submitted",
             "batch": "batch_1",
             "since": datetime(2026, 1, 1),
+            "worst_usd": 0.5,
         },
     )
     t.append("llm_batch_requests", {"file": "file-1", "custom_id": "r1-0-1"})
