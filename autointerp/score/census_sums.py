@@ -85,7 +85,7 @@ class CensusAccumulator:
     def finish(self) -> tuple[CensusTruth, dict[str, CensusSums]]:
         """The truth, and the sums by explainer."""
         self._join()
-        by_pair = _pair_counts(self._counts, [index.pair_key for index in self._index.values()])
+        by_pair = _pair_counts(self._counts, [index.pair_keys() for index in self._index.values()])
         by_token = np.ascontiguousarray(self._counts.tokens.T, dtype=np.float64)  # integers up to 2^53: exact
         n = self._counts.n_tokens
         sums = {}
@@ -124,7 +124,7 @@ class CensusAccumulator:
 
 
 class _Index:
-    """A lookup sorted by (feature, token, previous)."""
+    """A lookup sorted by (feature, token, previous). In small types: a wide dictionary has tens of millions of entries."""
 
     def __init__(self, lookup: LookupTable, n_vocabulary: int) -> None:
         self.n_vocabulary = n_vocabulary
@@ -132,12 +132,16 @@ class _Index:
         keys = entry_keys(row, lookup.previous, lookup.token, n_vocabulary)
         order = np.argsort(keys, kind="stable")
         self.keys = keys[order]
-        self.row = row[order]
+        self.row = row.astype(np.int32)[order]
         self.token = lookup.token[order]
-        self.value = lookup.value[order].astype(np.float64)
-        self.bin = probability_bin(lookup.probability[order])
+        self.value = lookup.value[order]
+        self.bin = probability_bin(lookup.probability[order]).astype(np.uint8)
         self.is_pair: Bool = lookup.previous[order] != ANY_TOKEN
-        self.pair_key = _pair_key(lookup.previous[order][self.is_pair], self.token[self.is_pair], n_vocabulary)
+
+    def pair_keys(self) -> Int64:
+        """Of the entries that are pairs."""
+        previous = self.keys[self.is_pair] % (self.n_vocabulary + 1) - 1
+        return _pair_key(previous, self.token[self.is_pair], self.n_vocabulary)
 
     def match(self, feature: Int64, previous: Int64, token: Int64) -> Int64:
         """The longest match of each event, -1 where there is none."""
@@ -153,8 +157,8 @@ def probability_bin(probability: npt.ArrayLike) -> Int64:
     return np.clip(np.ceil(np.asarray(probability, dtype=np.float64) * (N_BINS - 1)), 0, N_BINS - 1).astype(np.int64)
 
 
-def _pair_key(previous: Int32, token: Int32, n_vocabulary: int) -> Int64:
-    return previous.astype(np.int64) * n_vocabulary + token
+def _pair_key(previous: npt.ArrayLike, token: Int32, n_vocabulary: int) -> Int64:
+    return np.asarray(previous, dtype=np.int64) * n_vocabulary + token
 
 
 @dataclass(frozen=True)
@@ -183,9 +187,9 @@ def _predicted(
     p, p2 = np.zeros(shape), np.zeros(shape)
     matched = np.zeros((shape[0], N_BINS), dtype=np.int64)
     pair_place = np.full(len(index.keys), -1, dtype=np.int64)
-    pair_place[index.is_pair] = find_keys(by_pair.keys, index.pair_key)
+    pair_place[index.is_pair] = find_keys(by_pair.keys, index.pair_keys())
     for own in _portions(index.row):
-        row, value = index.row[own], index.value[own]
+        row, value = index.row[own].astype(np.int64), index.value[own].astype(np.float64)
         counts = _own_counts(index, own, pair_place[own], by_token, by_pair)
         first = np.flatnonzero(np.diff(row, prepend=-1))
         weights = np.stack([value, value**2])
@@ -212,7 +216,7 @@ def _own_counts(index: _Index, own: slice, pair_place: Int64, by_token: Float64,
     return counts
 
 
-def _portions(row: Int64) -> list[slice]:
+def _portions(row: Int32) -> list[slice]:
     """Runs of about ENTRIES_AT_ONCE sorted entries that never split a feature."""
     cuts = [0]
     while cuts[-1] < len(row):
