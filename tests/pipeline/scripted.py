@@ -103,7 +103,7 @@ def _lines(ask: Ask, letter: str) -> list[tuple[int, str]]:
 
 def _simulate(ask: Ask) -> dict[str, Any]:
     named, hits = _named(ask), []
-    bar = re.search(r"stands behind its number: (\S)1", ask.system)
+    bar = re.search(r"in front of the token: (\S)1", ask.system)
     assert bar is not None
     for window, line in _lines(ask, "w"):
         parts = line.split(bar[1])
