@@ -124,7 +124,7 @@ class CensusAccumulator:
 
 
 class _Index:
-    """A lookup sorted by (feature, token, previous), in small types: wide dictionaries have tens of millions of entries."""
+    """A lookup sorted by (feature, token, previous), in small types: there may be tens of millions of entries."""
 
     def __init__(self, lookup: LookupTable, n_vocabulary: int) -> None:
         self.n_vocabulary = n_vocabulary
