@@ -8,8 +8,9 @@
 3. The request is finished when the run that does its work comes to its end. Until then the same command goes on with it
    (so does one without --features), and pays nothing twice; after that the same command is a new request.
 
-`--features failed` asks again only about what failed: a feature whose explanation failed is explained and judged, one
-whose judgement failed is judged, where the reply log still has the answers that were good.
+`--features failed` asks again only about what failed. A feature whose explanation failed, or whose drafts the judge
+could not choose between, is explained and judged. One whose judgement failed is judged: by the scorers that failed
+under sample numbers of the request's own, while the reply log has the answers to the others.
 """
 
 from __future__ import annotations
@@ -209,8 +210,8 @@ def _chosen(config: RunConfig, wish: Wish, store: StoreReader, number: int) -> l
             name, which = _parsed(spec, names)
             there = {key for key in keys if name is None or key[0] == name}
             if which == FAILED:
-                failed |= {key for key in there if _has_failed(rows[key])}
-                broken |= {key for key in there if key not in failed} & _broken_judgements(store)
+                failed |= {key for key in there if _has_failed(rows[key])} | (there & _keys(store, _NOT_CHOSEN))
+                broken |= {key for key in there if key not in failed} & _keys(store, _BROKEN)
             else:
                 assert name is not None
                 wanted = _numbers(spec, which, name, store)
@@ -269,14 +270,18 @@ def _has_failed(row: Mapping[str, Any]) -> bool:
     return row["explanation_status"] not in ("ok", "dead", "no_disjoint_feature")
 
 
-def _broken_judgements(store: Queryable) -> set[Key]:
-    return {(row["dictionary"], row["feature"], row["explainer"]) for row in store.rows(_BROKEN)}
+def _keys(store: Queryable, sql: str) -> set[Key]:
+    return {(row["dictionary"], row["feature"], row["explainer"]) for row in store.rows(sql)}
 
 
 _AGAIN = "SELECT number, event, said, dictionary, explainer, explained, judged FROM again ORDER BY number"
 _LABELS = """
 SELECT e.dictionary, e.feature, e.explainer, e.status AS explanation_status, f.status
 FROM current_explanations e JOIN features f USING (dictionary, feature)
+"""
+_NOT_CHOSEN = """
+SELECT DISTINCT dictionary, feature, explainer FROM current_failures
+WHERE stage = 'explain' AND starts_with(scorer, 'select:')
 """
 _BROKEN = """
 SELECT DISTINCT s.dictionary, s.feature, c.explainer

@@ -10,7 +10,7 @@ from autointerp.config import HUMAN, Judge, LLMExplainer, PythonExplainer, RunCo
 from autointerp.errors import OverBudget, Waiting
 from autointerp.explain.lexical import lexical_lookup
 from autointerp.explain.lookup import entries_of
-from autointerp.pipeline.again import Redo
+from autointerp.pipeline.again import Redo, first_sample
 from autointerp.pipeline.ground import Ground
 from autointerp.pipeline.judge_stage import (
     Asker,
@@ -36,6 +36,11 @@ from autointerp.pipeline.under_way import UnderWay
 from autointerp.pipeline.work import Work, is_control, servers_of, shuffled_of
 from autointerp.store.evidence import read_gram_tables
 from autointerp.store.writer import StoreWriter
+
+_FAILED = """
+SELECT DISTINCT feature, scorer, starts_with(explainer, 'permuted:') AS permuted FROM scores
+WHERE run = $run AND (status = 'failed' OR n_failed > 0)
+"""
 
 
 class _Desk:
@@ -175,7 +180,7 @@ class Asking:
             found = ask_judge(
                 ground, work.explainer, told, judge, ground.scorers, self._asker(),
                 permuted=None if control else ground.corpus.vocabulary.permuted(run.config.seed),
-                permuted_on=desk.few, advance=advance,
+                permuted_on=desk.few, advance=advance, samples=self._samples(work, before),
                 beside={f: entries_of(desk.lexical, f) for f in ground.ready} if beside else None,
             )  # fmt: skip
         if not self._whole(found.unanswered):
@@ -188,6 +193,15 @@ class Asking:
             n += 0 if before is None else carry_over(run.store, transaction, before.key, work.key, redone)
             run.done(transaction, work, n, time.monotonic() - begun)
         run.publish()
+
+    def _samples(self, work: Work, before: Work | None) -> dict[tuple[int, str], int]:
+        """Numbers of the request's own for what failed before it: a failure in a batch would stand."""
+        if before is None or work.redo is None:
+            return {}
+        number = first_sample(work.redo.number)
+        rows = self._run.store.rows(_FAILED, run=before.key)
+        asked = [("permuted" if row["permuted"] else row["scorer"].split(":")[0], row["feature"]) for row in rows]
+        return {(feature, scorer): number for scorer, feature in asked}
 
     def _asker(self) -> Asker:
         """The LLM client of this run; `run` says once where corpus text goes."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -126,9 +127,10 @@ class _Asked:
     def __init__(
         self, ground: Ground, told: Sequence[Told], judge: Judge, scorers: Sequence[str], found: Findings,
         permuted: Sequence[str] | None, permuted_on: Collection[int], beside: Mapping[int, Entries] | None,
+        samples: Mapping[tuple[int, str], int],
     ) -> None:  # fmt: skip
         self.ground, self.told, self.judge, self.scorers, self.found = ground, told, judge, scorers, found
-        self.permuted, self.permuted_on, self.beside = permuted, permuted_on, beside
+        self.permuted, self.permuted_on, self.beside, self.samples = permuted, permuted_on, beside, samples
         self.simulator = simulator_named(judge.simulate, judge.logprobs, judge.windows_per_call)
         self.pending: dict[tuple[int, str], _Pending] = {}
 
@@ -151,8 +153,9 @@ class _Asked:
     def _open(self, feature: int, scorer: str, asks: list[Ask], read: Callable[[list[Answer]], None]) -> Iterator[Ask]:
         self.pending[feature, scorer] = _Pending(read, [None] * len(asks))
         about = {"dictionary": self.ground.dictionary, "feature": feature, "explainer": self.found.explainer}
+        sample = self.samples.get((feature, scorer), 0)
         for part, ask in enumerate(asks):
-            yield replace(ask, about={**about, "scorer": scorer, "part": part})
+            yield replace(ask, sample=sample, about={**about, "scorer": scorer, "part": part})
 
     def _simulation(self, told: Told, feature: int) -> Iterator[Ask]:
         drawn = draw_windows(self.ground.ready[feature], told.triggers, QUOTAS_60)
@@ -248,17 +251,19 @@ def ask_judge(
     permuted: Sequence[str] | None = None,
     permuted_on: Collection[int] = (),
     beside: Mapping[int, Entries] | None = None,
+    samples: Mapping[tuple[int, str], int] = MappingProxyType({}),
     advance: Callable[[int], None] = lambda n: None,
 ) -> Findings:
     """Steps 1 and 2, of the explanations that can be judged: status ok, of a feature that is alive and sampled.
 
     `permuted` are the texts of the vocabulary's permutation, where that control is wanted, on features `permuted_on`;
-    `beside` the lookups that stand on the same windows.
+    `beside` the lookups that stand on the same windows; `samples` the sample numbers of features and scorers that are
+    not asked about for the first time.
     """
     found = Findings(explainer)
     sampled = {feature for feature in ground.sample.tolist() if feature in ground.ready}
     fit = [one for one in told if one.explanation.status == "ok" and one.explanation.feature in sampled]
-    asked = _Asked(ground, fit, judge, scorers, found, permuted, permuted_on, beside)
+    asked = _Asked(ground, fit, judge, scorers, found, permuted, permuted_on, beside, samples)
     for answer in asker.answers(asked.questions(), judge):
         asked.take(answer)
         advance(1)

@@ -266,6 +266,8 @@ def test_failed_asks_again_only_what_failed(copy: tuple[RunConfig, Any]) -> None
     assert {(feature, explainer) for kind, feature, explainer in asked if kind == "explain"} == {(3, LUNA), (4, LUNA)}
     assert {feature for kind, feature, _ in asked if kind == "detect"} == {4}, "and sampled"
     assert {feature for kind, feature, e in asked if kind == "fuzz" and e in (LUNA, BEST, "mine")} == {4, 8}
+    samples = {(ask.about["feature"], ask.about["explainer"]): ask.sample for ask in llm.sent if ask.kind == "fuzz"}
+    assert (samples[8, LUNA], samples[4, LUNA]) == (100, 0), "a failure in a batch would stand"
     assert {e for kind, _, e in asked if kind == "fuzz"} >= {"constant", LUNA, "mine"}
     statuses = rows(path, "SELECT DISTINCT status FROM current_explanations WHERE explainer = $e", e=LUNA)
     assert {row["status"] for row in statuses} <= {"ok", "dead"}

@@ -25,6 +25,7 @@ from autointerp.hashing import content_hash
 from autointerp.llm.asks import Answer, Ask
 from autointerp.llm.models import LLMModel
 from autointerp.pipeline import run
+from autointerp.pipeline.again import Wish, redos_of
 from autointerp.pipeline.travel import Travel
 from autointerp.progress import Reporter
 from autointerp.store.reader import open_reader
@@ -292,7 +293,8 @@ def test_failures_compete_with_nobody(copy: Callable[..., RunConfig], tokens: di
         return None
 
     broken = KnowingLLM(tokens, DRAFTS, fail=fail)
-    path = run(copy("broken", {"best_of": 3, "revise": 1}), reporter=QUIET, open_client=lambda *_: broken)
+    config = copy("broken", {"best_of": 3, "revise": 1})
+    path = run(config, reporter=QUIET, open_client=lambda *_: broken)
     check(path)
     name = REFINED
     said = {row["feature"]: row for row in rows(path, "SELECT * FROM explanations WHERE explainer = $e", e=name)}
@@ -316,6 +318,8 @@ def test_failures_compete_with_nobody(copy: Callable[..., RunConfig], tokens: di
                 assert {one["select_status"] for one in drafts} == {"truncated"}
                 assert failures[feature][0]["scorer"] == "select:gpt-6-luna"
     assert {feature % 4 for feature in failures} == {0, 2}
+    found = redos_of(config, Wish(("failed",)), path).new
+    assert [(one.explainer, set(one.explained)) for one in found if one.explained] == [(name, set(failures))]
 
 
 class Killed(Exception):
