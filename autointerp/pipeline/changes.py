@@ -32,7 +32,7 @@ class Found:
     """What of a run is in a store already."""
 
     def __init__(self, prepared: Prepared, store: Queryable) -> None:
-        self._works = prepared.works
+        self._works, self._judge = prepared.works, prepared.config.score.judge
         self._path = prepared.store_path
         self._done = {(row["stage"], row["work"]) for row in store.rows(_DONE)}
         self._latest: dict[What, dict[str, Any]] = {
@@ -53,6 +53,7 @@ class Found:
 
     def refuse_mixing(self) -> None:
         """Raises StoreError, naming the difference, where rows of two definitions would share a name."""
+        self._refuse_namesake()
         for last in self._works:
             work = last.links[0]
             if self.done(work) or work.stage not in ONCE or work.what not in self._latest:
@@ -67,6 +68,21 @@ class Found:
                 f'the store "{self._path}" holds another {what}: {changed}; '
                 "rows of the two are not mixed: give it another name, or another --store"
             )
+
+    def _refuse_namesake(self) -> None:
+        """A judge of this one's name elsewhere, whose scores would stand beside: they are not made again here."""
+        judge, mine = self._judge, {work.what for work in self._works}
+        for what, facts in self._latest.items() if judge is not None else ():
+            other = facts.get("judge") or {}
+            if what[0] != "judge" or what in mine or judge is None or other.get("model") != judge.model:
+                continue
+            if other.get("server") != judge.server:
+                raise StoreError(
+                    f'the store "{self._path}" holds judgements of dictionary "{what[1]}" (explainer "{what[2]}") by '
+                    f'"{judge.model}" at {other.get("server")}, and this run\'s of that name is at {judge.server}: '
+                    "scores of the two would share a name; keep that dictionary and explainer in the run file, so that "
+                    "they are judged again, or give another --store"
+                )
 
     def _changed(self, work: Work) -> list[str]:
         """`evidence.top 20 -> 3`, for each key of its own in which it differs from what is in the store."""

@@ -19,11 +19,12 @@ import pytest
 
 from autointerp.cli import main
 from autointerp.config import parse_run
-from autointerp.errors import OverBudget, UserError
+from autointerp.errors import OverBudget, StoreError, UserError
 from autointerp.explain.evidence import Evidence, Failure
 from autointerp.llm.asks import Ask
 from autointerp.pipeline import run
 from autointerp.pipeline.llm_plan import TOKENS
+from autointerp.pipeline.plan import plan_of
 from autointerp.progress import Reporter
 from autointerp.records import Explanation
 from autointerp.store.reader import open_reader
@@ -345,6 +346,16 @@ def test_what_the_judge_cannot_do_is_refused_before_anything(
 ) -> None:
     with pytest.raises(UserError, match=message):
         run(parse_run(configured(judge=judge)), reporter=QUIET)
+
+
+def test_a_judge_of_the_same_name_elsewhere_is_not_mixed_in(store: Path, configured: Callable[..., Any]) -> None:
+    before = rows(store, "SELECT count(*) AS n FROM scores")
+    elsewhere = configured(judge={**MODEL, "base_url": "http://127.0.0.1:10/v1"})
+    elsewhere["explain"] = {"explainers": ["lexical"]}
+    for attempt in (plan_of, lambda config: run(config, reporter=QUIET)):
+        with pytest.raises(StoreError, match=r"127\.0\.0\.1:9/v1, and this run's of that name is at"):
+            attempt(parse_run(elsewhere))
+    assert rows(store, "SELECT count(*) AS n FROM scores") == before
 
 
 def test_dry_run_says_what_it_would_cost(
