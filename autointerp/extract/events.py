@@ -80,10 +80,11 @@ class Events:
 
     def around(self, event: Tensor, left: int, length: int) -> tuple[Tensor, Tensor]:
         """The events of the same feature in the span (`centred`) around each event: the first, and how many."""
-        row = self.row[event]
-        position = self.rows.position[row]
-        start, stop = centred(position, self.rows.shown_from[row], self.rows.shown_to[row], left, length)
-        place = self._place[event] - position  # of the context's first token
+        row = self.row.index_select(0, event)
+        columns = (self.rows.position, self.rows.shown_from, self.rows.shown_to)
+        position, first_shown, shown_to = (column.index_select(0, row) for column in columns)
+        start, stop = centred(position, first_shown, shown_to, left, length)
+        place = self._place.index_select(0, event) - position  # of the context's first token
         first = torch.searchsorted(self._place, place + start)
         return first, torch.searchsorted(self._place, place + stop) - first
 

@@ -76,11 +76,13 @@ class Keeper:
 
         Their activations are kept, or, with `span` (tokens before the event, tokens in all), those around the event.
         """
-        length = events.window_length[window]
-        inner = gather_runs(events.window_start[window], length)
+        if event is None or span is None:
+            start, length = (column.index_select(0, window) for column in (events.window_start, events.window_length))
+            inner = gather_runs(start, length)
         if event is None:
             ids = repeated(torch.arange(len(window), device=window.device), length)
-            peaks = true_at(events.value.index_select(0, inner) == repeated(events.window_max[window], length))
+            largest = repeated(events.window_max.index_select(0, window), length)
+            peaks = true_at(events.value.index_select(0, inner) == largest)
             event = inner[peaks[run_starts(ids[peaks])]]  # the first of equals
         if span is not None:
             start, length = events.around(event, *span)
@@ -90,9 +92,9 @@ class Keeper:
             Kept(
                 group=group.int(),
                 key=key,
-                window=events.rows.window[events.row[event]],
+                window=events.rows.window.index_select(0, events.row.index_select(0, event)),
                 peak=peak,
-                peak_value=events.value[event],
+                peak_value=events.value.index_select(0, event),
                 length=length.byte(),
                 offset=events.position_of(inner).sub_(repeated(peak, length)).short(),
                 value=events.value.index_select(0, inner),

@@ -59,7 +59,7 @@ class Statistics:
         bins = fine_bin(events.value).add_(feature, alpha=OCTAVES * PER_OCTAVE)
         one = torch.ones_like(bins, dtype=torch.int32)
         self.histogram[split].view(-1).index_add_(0, bins, one)
-        bins = position_bins(events.rows.position)[events.row].add_(feature, alpha=POSITION_BINS)
+        bins = position_bins(events.rows.position).index_select(0, events.row).add_(feature, alpha=POSITION_BINS)
         self.positions[split].view(-1).index_add_(0, bins, one)
         windows = torch.ones_like(events.window_feature)
         self.n_firing_windows[split].index_add_(0, events.window_feature, windows)
@@ -87,13 +87,13 @@ def position_bins(position: Tensor) -> Tensor:
 
 def octave(value: Tensor) -> Tensor:
     """0 .. OCTAVES - 1: the octave of positive float32 values, the ends open."""
-    return ((value.view(torch.int32) >> 23) - 127 - LOWEST).clamp(0, OCTAVES - 1).long()
+    return (value.view(torch.int32) >> 23).sub_(127 + LOWEST).clamp_(0, OCTAVES - 1).long()
 
 
 def fine_bin(value: Tensor) -> Tensor:
     """0 .. 255: the octave and, by the leading bits of the mantissa, the eighth of it."""
-    eighth = (value.view(torch.int32) >> 20).long() - ((127 + LOWEST) << 3)
-    return eighth.clamp(0, OCTAVES * PER_OCTAVE - 1)
+    eighth = (value.view(torch.int32) >> 20).sub_((127 + LOWEST) << 3)
+    return eighth.clamp_(0, OCTAVES * PER_OCTAVE - 1).long()
 
 
 def log_histogram(fine: Int64) -> Int64:

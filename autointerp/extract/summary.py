@@ -173,7 +173,7 @@ class Summary:
         self.octaves.add(events, of_event, group[event], key[event], event, span)
 
         # The pool: where it fires, there and beside it, and the windows of smallest hash.
-        number = self.explain_pool.numbers(rows.window)[events.window_row]
+        number = self.explain_pool.numbers(rows.window).index_select(0, events.window_row)
         near_pool = (number >= 0).nonzero().squeeze(1)
         self.explain_pool.add(feature[near_pool], number[near_pool])
         in_pool = near_pool[self._in_pool[number[near_pool]]]
@@ -190,7 +190,7 @@ class Summary:
         key = hash64(window_key(self.plan.seed), self._number(feature), window)
         fits = firing.fits(feature, key)
         firing.add(events, fits, feature[fits], key[fits])
-        number = pool.numbers(events.rows.window)[events.window_row]
+        number = pool.numbers(events.rows.window).index_select(0, events.window_row)
         in_pool = (number >= 0).nonzero().squeeze(1)
         pool.add(feature[in_pool], number[in_pool])
 
