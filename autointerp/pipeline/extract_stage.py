@@ -30,7 +30,7 @@ from autointerp.subject.tokens import VALID, TokenFile
 TOP_GRAMS = 256
 """Tokens, and pairs, of which a feature's activation mass is stored."""
 ROWS_AT_ONCE = 1 << 17
-"""Exemplars whose columns are made at once: DuckDB's row groups hold 122,880."""
+"""Exemplars whose columns are made at once."""
 BELOW_ONE = 1 - 2.0**-24
 """The largest number below 1 of 32 bits."""
 Columns = dict[str, Any]

@@ -28,6 +28,8 @@ from autointerp.store.snapshot import copy_to_snapshot, remove_snapshot
 
 BULK_MEMORY = "128MiB"
 """What DuckDB may hold of rows that come in bulk; 5 % slower than without a limit."""
+ROW_GROUP = 122_880
+"""DuckDB's: whole ones are written to the file at once."""
 
 
 def _on_stderr(message: str) -> None:
@@ -75,7 +77,9 @@ class StoreWriter:
                 self._connection.execute("BEGIN TRANSACTION")
             self._in_transaction = True
             try:
-                yield Transaction(self)
+                transaction = Transaction(self)
+                yield transaction
+                transaction._insert_waiting()
                 with self._explained():
                     self._connection.execute("COMMIT")
             except BaseException:
@@ -140,7 +144,7 @@ class StoreWriter:
 
     def _limit_memory(self, limit: str) -> None:
         if limit != self._limited_to:
-            with contextlib.suppress(duckdb.OutOfMemoryException):  # more is held, and cannot be let go of now
+            with contextlib.suppress(duckdb.Error):  # more is held, and cannot be let go of now
                 self._connection.execute(f"SET memory_limit = '{limit}'")
                 self._limited_to = limit
 
@@ -157,27 +161,59 @@ class Transaction:
 
     def __init__(self, writer: StoreWriter) -> None:
         self._writer = writer
+        self._waiting: dict[str, list[pa.Table]] | None = None  # in bulk: the rows short of a row group, by table
 
     def append(self, table: str, columns: Mapping[str, Any]) -> int:
         """Appends rows, given by column (see `columns.py`), and returns how many.
 
         Raises ValueError where table or columns are not the schema's.
         """
+        rows = self._rows(table, columns)
+        if self._waiting is None:
+            self._insert(table, rows)
+        else:
+            self._gather(table, rows)
+        return int(rows.num_rows)
+
+    def _rows(self, table: str, columns: Mapping[str, Any]) -> pa.Table:
         schema = self._writer._schema
         if table not in schema:
             raise ValueError(f"the schema has no table {table!r}; it has {', '.join(schema)}")
-        rows = to_table(table, schema[table], columns)
+        return to_table(table, schema[table], columns)
+
+    def _gather(self, table: str, rows: pa.Table) -> None:
+        assert self._waiting is not None
+        waiting = self._waiting.pop(table, [])
+        if waiting and waiting[0].schema != rows.schema:  # offsets of 32 or of 64 bits
+            self._insert(table, pa.concat_tables(waiting))
+            waiting = []
+        waiting = [*waiting, rows]
+        n = sum(part.num_rows for part in waiting)
+        if whole := n - n % ROW_GROUP:
+            joined = pa.concat_tables(waiting)
+            self._insert(table, joined.slice(0, whole).combine_chunks())
+            waiting = [joined.slice(whole)]
+        self._waiting[table] = waiting
+
+    def _insert_waiting(self) -> None:
+        for table, rows in (self._waiting or {}).items():
+            self._insert(table, pa.concat_tables(rows))
+        self._waiting = None
+
+    def _insert(self, table: str, rows: pa.Table) -> None:
         with self._writer._explained():
             # Not by `register`: the dropped view, and with it the rows, would live on until the commit.
             self._writer._connection.from_arrow(rows).insert_into(table)
-        return int(rows.num_rows)
 
     def in_bulk(self) -> None:
-        """To the end of the transaction, DuckDB lets go of rows once they are on disk: they will not be read soon.
+        """To the end of the transaction, rows wait until they fill a row group, and DuckDB lets go of what is on disk.
 
-        What a read holds in memory is limited by it too: no queries over many rows until then.
+        (Row groups that are not whole are written a second time at the next checkpoint.) What a read holds in memory
+        is limited by it too: no queries over many rows until then.
         """
         self._writer._limit_memory(BULK_MEMORY)
+        if self._waiting is None:
+            self._waiting = {}
 
     def mark_done(
         self, stage: str, work: str, dictionary: str | None, n_rows: int, seconds: float, explainer: str | None = None
@@ -190,18 +226,16 @@ class Transaction:
             raise ValueError(f"stage {stage!r}, work {work!r} is done already; ask `done` first")
         now = datetime.now(UTC).replace(tzinfo=None)
         # "The latest score" is the one finished last: a clock that was set back must not change which.
-        self.append(
-            "stages",
-            {
-                "stage": stage,
-                "work": work,
-                "dictionary": dictionary,
-                "explainer": explainer,
-                "n_rows": n_rows,
-                "seconds": float(seconds),
-                "finished_at": now if latest is None else max(now, latest + _TICK),
-            },
-        )
+        columns = {
+            "stage": stage,
+            "work": work,
+            "dictionary": dictionary,
+            "explainer": explainer,
+            "n_rows": n_rows,
+            "seconds": float(seconds),
+            "finished_at": now if latest is None else max(now, latest + _TICK),
+        }
+        self._insert("stages", self._rows("stages", columns))  # at once: the next one asks for it
 
 
 _TICK = datetime.resolution

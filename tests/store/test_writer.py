@@ -25,7 +25,7 @@ from autointerp.store.columns import Column, csr_list, to_csr, to_table
 from autointerp.store.opening import StoreHeld
 from autointerp.store.reader import open_reader
 from autointerp.store.schema import SCHEMA_VERSION
-from autointerp.store.writer import StoreWriter
+from autointerp.store.writer import ROW_GROUP, StoreWriter
 
 
 def failures(n: int, reason: str) -> dict[str, object]:
@@ -555,14 +555,28 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     writer.close()
 
 
-def test_bulk_rows_are_written_with_little_memory(tmp_path: Path) -> None:
+def test_bulk_rows_come_in_whole_row_groups_with_little_memory(tmp_path: Path) -> None:
     """The limit holds in the transaction and no longer; the rows are the same."""
     with StoreWriter.open(tmp_path / "s.duckdb") as writer:
         before = writer.rows("SELECT current_setting('memory_limit') AS found")
         with writer.transaction() as transaction:
             transaction.in_bulk()
             assert writer.rows("SELECT current_setting('memory_limit') AS found") == [{"found": "128.0 MiB"}]
-            for _ in range(4):
-                transaction.append("failures", failures(100_000, "x" * 20))
+            for n in (100_000, 1, 150_000, 149_999):
+                assert transaction.append("failures", failures(n, "x" * 20)) == n
+            transaction.append("failures", failures(7, "y") | {"feature": [None] * 7})
+            transaction.mark_done("extract", "one", None, 0, 1.0)
+            with pytest.raises(ValueError, match="done already"):
+                transaction.mark_done("extract", "one", None, 0, 1.0)
+            counts = {"n_explain": 1, "n_select": 0, "n_score": 0}
+            transaction.append("vocab", {"token": [0], "text": ["a"], "is_special": False, **counts})
         assert writer.rows("SELECT current_setting('memory_limit') AS found") == before
-        assert writer.rows("SELECT count(*) AS n FROM failures") == [{"n": 400_000}]
+        found = writer.query("SELECT feature, reason FROM failures")
+        expected = np.concatenate([np.arange(n) for n in (100_000, 1, 150_000, 149_999)])
+        np.testing.assert_array_equal(found["feature"].to_numpy()[:400_000], expected)
+        assert found["reason"].to_pylist()[-8:] == ["x" * 20] + ["y"] * 7
+        assert found["feature"].to_pylist()[-7:] == [None] * 7
+        assert len(writer.rows("SELECT * FROM vocab")) == 1
+        sizes = "SELECT sum(count) AS n FROM pragma_storage_info('failures') WHERE column_name = 'reason' "
+        groups = writer.rows(sizes + "AND segment_type = 'VARCHAR' GROUP BY row_group_id ORDER BY row_group_id")
+        assert [int(group["n"]) for group in groups] == [ROW_GROUP] * 3 + [400_007 - 3 * ROW_GROUP]
