@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Self
 
@@ -113,6 +114,8 @@ class Session:
     async def aclose(self) -> None:
         """Closes the connections; in the loop they belong to."""
         connections, self._connections = self._connections, {}
+        if connections:
+            gc.unfreeze()
         for connection in connections.values():
             await connection.close()
 
@@ -147,4 +150,8 @@ class Session:
         made_of = (model.provider, model.server, model.key_env, model.timeout_s, model.concurrency)
         if made_of not in self._connections:
             self._connections[made_of] = Connection(model)
+            # All that is loaded by now (an SDK, torch) stays: the collector need not walk through it, a tenth of a
+            # second and more each time, in which no reply is read and none committed.
+            gc.collect()
+            gc.freeze()
         return self._connections[made_of]

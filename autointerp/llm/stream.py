@@ -24,6 +24,8 @@ from autointerp.llm.shared import Shared, answer_of
 
 CHUNK = 256
 """Asks that are rendered and looked up at a time."""
+AT_A_TIME = 16
+"""Asks that are rendered before the loop turns to what has come: a millisecond."""
 DRAIN_S = 30.0
 """At a stop, what is out is waited for so long: it is paid for."""
 
@@ -143,7 +145,9 @@ class Stream:
         """Renders; joins asks to requests that are out; replays what the log has; queues the rest."""
         shared, model = self._shared, self.line.model
         mine: list[tuple[Ask, Any]] = []
-        for ask in chunk:
+        for number, ask in enumerate(chunk):
+            if number % AT_A_TIME == AT_A_TIME - 1:
+                await asyncio.sleep(0)  # replies do not wait for the whole chunk
             request = render(ask, model, self.line.known)
             askers = shared.pending.setdefault((request.hash, ask.sample), [])
             askers.append((self, ask))
