@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scripted
 
 from autointerp.cli import main
 from autointerp.config import load_run
@@ -42,18 +42,6 @@ features = "0:5"
 [evidence]
 score_windows = 64
 """
-
-
-def scripted() -> Any:
-    spec = importlib.util.spec_from_file_location("scripted", Path(__file__).parents[1] / "pipeline" / "scripted.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPTED = scripted()
 
 
 @pytest.fixture(scope="module")
@@ -125,14 +113,14 @@ def answer_all(folder: Path) -> int:
             body = line["body"]
             system, prompt = (message["content"] for message in body["messages"])
             ask = Ask(body["response_format"]["json_schema"]["name"], system, prompt, 1)
-            file.write(json.dumps({"custom_id": line["custom_id"], "text": json.dumps(SCRIPTED.reply_to(ask))}) + "\n")
+            file.write(json.dumps({"custom_id": line["custom_id"], "text": json.dumps(scripted.reply_to(ask))}) + "\n")
     return len(new)
 
 
 def test_files_out_and_in_give_the_rows_of_a_live_run(make: Callable[..., Path], command: Callable[..., Any]) -> None:
     """Explanations, then judgements; no key, no price, no network."""
     live, filed = make("live", "http://127.0.0.1:9/v1"), make("filed", "http://127.0.0.1:9/v1")
-    run(load_run(live), reporter=Reporter(quiet=True), open_client=lambda *_: SCRIPTED.ScriptedLLM())
+    run(load_run(live), reporter=Reporter(quiet=True), open_client=lambda *_: scripted.ScriptedLLM())
     folder = filed.with_name("questions")
     n_before = count(filed, "explanations")
 

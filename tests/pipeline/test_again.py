@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import sys
 from collections import Counter
@@ -12,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import scripted
 
 from autointerp.cli import main
 from autointerp.config import RunConfig, parse_run
@@ -33,23 +33,11 @@ LUNA, BEST = "gpt-6-luna/default/both", "gpt-6-luna/default/both/best2"
 HISTORY = ("explanations", "scores", "simulations", "judgements", "token_judgements", "llm_calls", "drafts", "failures")
 
 
-def scripted() -> Any:
-    spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPTED = scripted()
-
-
-class NumberedLLM(SCRIPTED.ScriptedLLM):  # type: ignore[misc,name-defined]
+class NumberedLLM(scripted.ScriptedLLM):  # type: ignore[misc,name-defined]
     """Each draw says its number."""
 
     def reply(self, ask: Ask) -> Any:
-        said = SCRIPTED.reply_to(ask)
+        said = scripted.reply_to(ask)
         return {**said, "fires": f"{said['fires']} Draw {ask.sample}."} if ask.kind == "explain" else said
 
 

@@ -5,7 +5,6 @@ One store, extracted once; each test adds what its own run file adds.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections import defaultdict
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scripted
 
 from autointerp.cli import main
 from autointerp.config import parse_run
@@ -36,18 +36,6 @@ LUNA = "gpt-6-luna/default/both"
 N_FEATURES, N_SCORED, N_CONTROLS = 24, 10, 4
 CONTROLS_SHARE = 100 / 500
 """Of the scored features of a dictionary, by default."""
-
-
-def scripted() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPTED = scripted()
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +68,7 @@ def configured(folder: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def llm() -> Any:
-    return SCRIPTED.ScriptedLLM()
+    return scripted.ScriptedLLM()
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +185,7 @@ def test_the_same_run_again_sends_nothing(store: Path, configured: Callable[...,
 def tokens_of(ask: Ask) -> tuple[float, float]:
     """Characters / 4 of a call: all that is sent, and what is written."""
     schema = "" if ask.schema is None else json.dumps(ask.schema, separators=(",", ":"))
-    reply = json.dumps(SCRIPTED.reply_to(ask), separators=(",", ":"))
+    reply = json.dumps(scripted.reply_to(ask), separators=(",", ":"))
     return len(ask.system + ask.prompt + schema) / 4, len(reply) / 4
 
 
@@ -235,7 +223,7 @@ def test_failures_are_named_and_counted_and_never_scored(store: Path, configured
             return "refused" if feature % 4 == 0 else None
         return {"simulate": "truncated", "fuzz": "invalid"}.get(ask.kind) if feature % 3 == 0 else None
 
-    broken = SCRIPTED.ScriptedLLM(fail)
+    broken = scripted.ScriptedLLM(fail)
     more = {**MODEL, "evidence": "input"}
     run(parse_run(configured(more)), reporter=QUIET, open_client=lambda *_: broken)
     check(store)
@@ -326,7 +314,7 @@ def test_at_the_budgets_end_the_work_is_not_done(store: Path, configured: Callab
         asked.append(ask)
         return "over_budget" if len(asked) > 5 else None
 
-    poor = SCRIPTED.ScriptedLLM(fail)
+    poor = scripted.ScriptedLLM(fail)
     config = parse_run(configured({**MODEL, "preset": "bricken"}))
     with pytest.raises(OverBudget):
         run(config, reporter=QUIET, open_client=lambda *_: poor)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scripted
 
 from autointerp.config import RunConfig, parse_run
 from autointerp.errors import ConfigError, OverBudget, Waiting
@@ -36,24 +37,9 @@ MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.
 PLAIN, BEST, REVISED = (f"gpt-6-luna/default/input{more}" for more in ("", "/best3", "/revise1"))
 REFINED = f"{PLAIN}/best3+revise1"
 DRAFTS = ["one", "all", "none"]
-_SCRIPTED = Path(__file__).with_name("scripted.py")
 
 
-def scripted() -> Any:
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("scripted", _SCRIPTED)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPTED = scripted()
-
-
-class KnowingLLM(SCRIPTED.ScriptedLLM):  # type: ignore[misc,name-defined]
+class KnowingLLM(scripted.ScriptedLLM):  # type: ignore[misc,name-defined]
     """`tokens`: window text -> its tokens. `drafts`: which draft each sample number is."""
 
     def __init__(self, tokens: dict[str, list[str]], drafts: list[str], **more: Any) -> None:
@@ -64,12 +50,12 @@ class KnowingLLM(SCRIPTED.ScriptedLLM):  # type: ignore[misc,name-defined]
         if ask.kind == "explain":
             return self._explain(ask)
         if ask.kind == "detect":
-            lines = SCRIPTED._lines(ask, "e")
+            lines = scripted._lines(ask, "e")
             return {f"e{k}": int(self._fires(ask, text)) for k, text in lines}
-        return SCRIPTED.reply_to(ask)
+        return scripted.reply_to(ask)
 
     def _explain(self, ask: Ask) -> Any:
-        begin, end = SCRIPTED._marks(ask)
+        begin, end = scripted._marks(ask)
         times = Counter(
             unescape(part.rpartition("·")[0]) for part in re.findall(f"{begin}([^{end}]*){end}", ask.prompt)
         )
@@ -80,7 +66,7 @@ class KnowingLLM(SCRIPTED.ScriptedLLM):  # type: ignore[misc,name-defined]
         return {"fires": f"Fires on {quoted}.", "promotes": "", "triggers": named[:20]}
 
     def _fires(self, ask: Ask, text: str) -> bool:
-        return bool(SCRIPTED._named(ask) & set(self.tokens[text]))
+        return bool(scripted._named(ask) & set(self.tokens[text]))
 
 
 class GuessingLLM(KnowingLLM):
@@ -222,7 +208,7 @@ def test_a_revision_widens_what_was_too_narrow(store: Path, llm: KnowingLLM) -> 
     assert mean_score(store, REVISED) > mean_score(store, PLAIN) + 0.1
     asked = [ask for ask in llm.sent if "Your answer was" in ask.prompt and ask.about["explainer"] == REVISED]
     assert len(asked) == len(revised), "nothing is revised that gets nothing wrong"
-    begin, _ = SCRIPTED._marks(asked[0])
+    begin, _ = scripted._marks(asked[0])
     for ask in asked:
         misses = ask.prompt.split("expected silence")[1].split("is silent here")[0].splitlines()
         assert all(begin in line for line in misses if re.match(r"\d+\. ", line)), "true firings are marked"
@@ -244,11 +230,11 @@ def test_nothing_of_the_score_split_is_shown_or_chooses(store: Path, llm: Knowin
     for ask in llm.sent:
         if ask.kind == "detect":
             kind = "score" if ask.about.get("split") != "select" else "shown" if ask.about.get("shown") else "choosing"
-            lines[kind] |= {text for _, text in SCRIPTED._lines(ask, "e")}
+            lines[kind] |= {text for _, text in scripted._lines(ask, "e")}
     assert all(lines.values())
     assert not lines["choosing"] & lines["shown"]
     assert not lines["score"] & (lines["choosing"] | lines["shown"])
-    begin, end = SCRIPTED._marks(next(ask for ask in llm.sent if ask.kind == "explain"))
+    begin, end = scripted._marks(next(ask for ask in llm.sent if ask.kind == "explain"))
     for ask in llm.sent:
         if ask.kind == "explain":
             prompt = re.sub(f"{begin}([^{end}]*)·\\d+{end}", r"\1", ask.prompt)
