@@ -39,7 +39,9 @@ from autointerp.subject.tokens import TokenFile
 SCALE = float(1 << 63)
 NEVER = (1 << 63) - 1
 BLOCK_VALUES = 1 << 19
-"""Features x windows of the pool, and windows of the score split, that are worked on at once."""
+"""Features x windows of the pool that are worked on at once."""
+WINDOWS_AT_ONCE = 1 << 17
+"""Windows of the select or score split that are worked on at once."""
 SPANS_AT_ONCE = 1 << 13
 """Contexts with a dropped window that are looked at together."""
 NEAR_MISS_TOKENS = 20
@@ -389,8 +391,8 @@ def held_out_exemplars(summary: Summary, tokens: TokenFile, split: Split) -> Ite
     n_kept = torch.bincount(firing.group[others], minlength=summary.plan.n_features)
     share = n_kept / n_others.clamp(min=1)
     rank = rank_in_run(firing.group[others])
-    for first in range(0, len(others), BLOCK_VALUES):
-        portion = slice(first, first + BLOCK_VALUES)
+    for first in range(0, len(others), WINDOWS_AT_ONCE):
+        portion = slice(first, first + WINDOWS_AT_ONCE)
         some = firing.take(others[portion])
         probability = share[some.group].double().cpu().numpy()
         u = some.key.cpu().numpy() / SCALE

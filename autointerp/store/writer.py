@@ -30,6 +30,8 @@ BULK_MEMORY = "128MiB"
 """What DuckDB may hold of rows that come in bulk; 5 % slower than without a limit."""
 ROW_GROUP = 122_880
 """DuckDB's: whole ones are written to the file at once."""
+WAITING_BYTES = 1 << 25
+"""Rows of a table that take more wait no longer."""
 
 
 def _on_stderr(message: str) -> None:
@@ -193,7 +195,11 @@ class Transaction:
             joined = pa.concat_tables(waiting)
             self._insert(table, joined.slice(0, whole).combine_chunks())
             waiting = [joined.slice(whole)]
-        self._waiting[table] = waiting
+        elif sum(part.nbytes for part in waiting) > WAITING_BYTES:
+            self._insert(table, pa.concat_tables(waiting))
+            waiting = []
+        if waiting:
+            self._waiting[table] = waiting
 
     def _insert_waiting(self) -> None:
         for table, rows in (self._waiting or {}).items():
