@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import scripted
+from stored import check, rows
 
 from autointerp.cli import main
 from autointerp.config import RunConfig, parse_run
@@ -24,8 +25,6 @@ from autointerp.pipeline.again import Wish
 from autointerp.pipeline.plan import plan_of
 from autointerp.progress import Reporter
 from autointerp.records import Explanation
-from autointerp.store.reader import open_reader
-from autointerp.store.verify import verify
 
 QUIET = Reporter(quiet=True)
 MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.0.1:9/v1"}
@@ -49,16 +48,6 @@ class Mine:
     def explain(self, evidence: Evidence) -> Explanation | Failure:
         Mine.calls += 1
         return Explanation(evidence.feature, "", f"Call {Mine.calls}.", "ok")
-
-
-def rows(path: Path, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-    with open_reader(path) as reader:
-        return list(reader.rows(sql, **parameters))
-
-
-def check(path: Path) -> None:
-    with open_reader(path) as reader:
-        assert not [one for one in verify(reader) if not one.ok]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scripted
+from stored import check, rows
 
 from autointerp.cli import main
 from autointerp.config import parse_run
@@ -27,8 +28,6 @@ from autointerp.pipeline.llm_plan import TOKENS
 from autointerp.pipeline.plan import plan_of
 from autointerp.progress import Reporter
 from autointerp.records import Explanation
-from autointerp.store.reader import open_reader
-from autointerp.store.verify import verify
 
 QUIET = Reporter(quiet=True)
 MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.0.1:9/v1"}
@@ -75,16 +74,6 @@ def llm() -> Any:
 def store(configured: Callable[..., Any], llm: Any) -> Path:
     """The first run: one LLM explainer, one judge, all scorers."""
     return run(parse_run(configured()), reporter=QUIET, open_client=lambda *_: llm)
-
-
-def rows(path: Path, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-    with open_reader(path) as reader:
-        return list(reader.rows(sql, **parameters))
-
-
-def check(path: Path) -> None:
-    with open_reader(path) as reader:
-        assert not [one for one in verify(reader) if not one.ok]
 
 
 def test_explanations_have_their_answers_and_where_they_come_from(store: Path) -> None:

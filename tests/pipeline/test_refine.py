@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scripted
+from stored import check, rows
 
 from autointerp.config import RunConfig, parse_run
 from autointerp.errors import ConfigError, OverBudget, Waiting
@@ -29,8 +30,6 @@ from autointerp.pipeline import run
 from autointerp.pipeline.again import Wish, redos_of
 from autointerp.pipeline.travel import Travel
 from autointerp.progress import Reporter
-from autointerp.store.reader import open_reader
-from autointerp.store.verify import verify
 
 QUIET = Reporter(quiet=True)
 MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.0.1:9/v1"}
@@ -78,16 +77,6 @@ class GuessingLLM(KnowingLLM):
     def _fires(self, ask: Ask, text: str) -> bool:
         explanation = ask.prompt.splitlines()[0]
         return int(content_hash([explanation, text]), 16) % 2 == 0
-
-
-def rows(path: Path, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-    with open_reader(path) as reader:
-        return list(reader.rows(sql, **parameters))
-
-
-def check(path: Path) -> None:
-    with open_reader(path) as reader:
-        assert not [one for one in verify(reader) if not one.ok]
 
 
 @pytest.fixture(scope="module")
