@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autointerp.config import RunConfig, load_run
+    from autointerp.config.loading import load_run
+    from autointerp.config.run_file import RunConfig
     from autointerp.pipeline import run
     from autointerp.store.reader import open_reader as open_store
 
@@ -21,8 +22,8 @@ __version__ = "0.1.0"
 __all__ = ["RunConfig", "__version__", "load_run", "open_store", "run"]
 
 _LAZY = {
-    "RunConfig": ("autointerp.config", "RunConfig"),
-    "load_run": ("autointerp.config", "load_run"),
+    "RunConfig": ("autointerp.config.run_file", "RunConfig"),
+    "load_run": ("autointerp.config.loading", "load_run"),
     "run": ("autointerp.pipeline", "run"),
     "open_store": ("autointerp.store.reader", "open_reader"),
 }

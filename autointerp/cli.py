@@ -15,8 +15,7 @@ import click
 from autointerp import __version__
 from autointerp.cli_read import COMMANDS
 from autointerp.errors import AutointerpError, Waiting
-
-STAGE_NAMES = ("tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "judge", "means", "compare")
+from autointerp.words import STAGES
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,7 +45,7 @@ def demo(store: str) -> None:
 @cli.command()
 @click.argument("run_file", metavar="RUN.toml")
 @click.option("--store", default=None, help="Where the store lies, instead of what the run file says.")
-@click.option("--stage", "until", type=click.Choice(STAGE_NAMES), default="compare", help="Stop after this stage.")
+@click.option("--stage", "until", type=click.Choice(STAGES), default="compare", help="Stop after this stage.")
 @click.option("--dry-run", is_flag=True, help="Check everything, say what is left to do and what it costs, and stop.")
 @click.option("--max-usd", type=float, default=None, help="Stop before spending more than this.")
 @click.option("--batch", is_flag=True, help="Ask through the providers' batch APIs; the same command again collects.")
@@ -56,9 +55,18 @@ def demo(store: str) -> None:
 @click.option("--where", metavar="CONDITION", help="Explain again what this SQL condition holds for.")
 @click.option("--refresh", is_flag=True, help="For what is left to do: ask anew, whatever was answered before.")
 def run(
-    run_file: str, store: str | None, until: str, dry_run: bool, max_usd: float | None, batch: bool,
-    batch_out: Path | None, batch_in: Path | None, features: tuple[str, ...], where: str | None, refresh: bool,
-) -> None:  # fmt: skip
+    run_file: str,
+    store: str | None,
+    until: str,
+    dry_run: bool,
+    max_usd: float | None,
+    batch: bool,
+    batch_out: Path | None,
+    batch_in: Path | None,
+    features: tuple[str, ...],
+    where: str | None,
+    refresh: bool,
+) -> None:
     """All stages of a run file. Run it again to resume; what is done is not done again.
 
     Questions to LLMs are sent one by one, as batches (--batch), or as files that you have answered (--batch-out, then
@@ -78,19 +86,19 @@ def run(
       autointerp run mine.toml --where "detection < 0.6 and density > 0.001"
       autointerp run mine.toml --features failed
     """
-    from autointerp.config import load_run
-    from autointerp.pipeline.again import Wish
-    from autointerp.pipeline.travel import Travel
+    from autointerp.config.loading import load_run
+    from autointerp.pipeline.asking.delivery import Delivery
+    from autointerp.pipeline.plan.reask import Wish
     from autointerp.resources import run_path
 
     wish = Wish(features, where)
-    travel = Travel(batch, batch_out, batch_in, refresh)
+    travel = Delivery(batch, batch_out, batch_in, refresh)
     config = load_run(run_path(run_file), store=store)
     if max_usd is not None:
         config = config.model_copy(update={"budget": config.budget.model_copy(update={"max_usd": max_usd})})
     if dry_run:
         travel.check(config)
-        from autointerp.pipeline.plan import plan_of, render_plan
+        from autointerp.pipeline.dry_run.report import plan_of, render_plan
 
         click.echo(render_plan(plan_of(config, wish, travel)))
         return
@@ -116,7 +124,7 @@ def label(store: Path, feature: str, text: str) -> None:
       autointerp label demo.duckdb mlp-1k/162 'Fires on " self" in class bodies.'
     """
     from autointerp.cli_read import parse_feature
-    from autointerp.pipeline.labels import add_label
+    from autointerp.pipeline.human_labels import add_label
 
     dictionary, number = parse_feature(feature)
     add_label(store, dictionary, number, text)
@@ -134,7 +142,7 @@ def check(context: click.Context, run_file: str) -> None:
 
     Example:  autointerp check runs/demo.toml
     """
-    from autointerp.config import load_run
+    from autointerp.config.loading import load_run
     from autointerp.pipeline.check import check_run, render_reports
     from autointerp.progress import stderr_reporter
     from autointerp.resources import run_path

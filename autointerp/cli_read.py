@@ -68,10 +68,20 @@ def status(store: Path) -> None:
 
 @click.command(no_args_is_help=True)
 @click.argument("stores", nargs=-1, required=True, metavar="STORE...", type=click.Path(path_type=Path))
-@click.option("--metric", "metrics", multiple=True, metavar="NAME",
-              help="This metric (may be given again). Default: pearson, and pearson_framed of samples.")  # fmt: skip
-@click.option("--explainer", "explainers", multiple=True, metavar="NAME",
-              help="This explainer (may be given again). Default: all but the controls.")  # fmt: skip
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="This metric (may be given again). Default: pearson, and pearson_framed of samples.",
+)
+@click.option(
+    "--explainer",
+    "explainers",
+    multiple=True,
+    metavar="NAME",
+    help="This explainer (may be given again). Default: all but the controls.",
+)
 @click.option("--design", "designs", multiple=True, type=click.Choice(["census", "sample"]), help="This design only.")
 @click.option("--all", "everything", is_flag=True, help="All metrics and the controls, where not named.")
 @click.option("--wide", is_flag=True, help="More columns: excess, mean_all, median, dead, rare, kind; what was paired.")
@@ -111,8 +121,14 @@ def compare(
 @click.option(
     "--param", "-p", "parameters", type=(str, str), multiple=True, metavar="NAME VALUE", help="A value for $NAME."
 )
-@click.option("--format", "format_", type=click.Choice(["table", "csv", "json", "parquet"]), default="table",
-              show_default=True, help="How the rows are written.")  # fmt: skip
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    default="table",
+    show_default=True,
+    help="How the rows are written.",
+)
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file.")
 def sql(
     store: Path,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autointerp.config import load_run
+from autointerp.config.loading import load_run
 from autointerp.resources import run_path
 
 PEARSON = "select * from dictionary_summary where metric = 'pearson'"

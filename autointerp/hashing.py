@@ -5,7 +5,7 @@ the state of a generator: the same choice falls whatever the batch size, the num
 order in which data arrive. Work is identified by the hash of its content.
 
 The mixer is the finaliser of SplitMix64 (Steele, Lea & Flood 2014), applied once per key. It is the
-only arithmetic here that has a twin: `autointerp.extract.segments` computes the same values on a device.
+only arithmetic here that has a twin: `autointerp.extract.summary.segments` computes the same values on a device.
 """
 
 from __future__ import annotations

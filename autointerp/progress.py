@@ -67,9 +67,15 @@ class Reporter:
     @contextmanager
     def _bar(self, title: str, total: int | None, unit: str, before: int) -> Iterator[Advance]:
         columns = (
-            TextColumn("{task.description:<34}"), BarColumn(bar_width=24), _Percent(),
-            _Rate(), _Note(self), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-        )  # fmt: skip
+            TextColumn("{task.description:<34}"),
+            BarColumn(bar_width=24),
+            _Percent(),
+            _Rate(),
+            _Note(self),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=self.console) as bars:
             task = bars.add_task(title, total=total, completed=before, unit=unit, before=before)
             yield lambda n: bars.advance(task, n)

@@ -69,7 +69,7 @@ def ours(n_tokens: int) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from autointerp.extract.passes import Selected
+    from autointerp.extract.selected import Selected
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

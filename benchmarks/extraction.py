@@ -147,7 +147,8 @@ def measure(
     import numpy as np
     import torch
 
-    from autointerp.extract.passes import Selected, summarise
+    from autointerp.extract.engines.whole import summarise
+    from autointerp.extract.selected import Selected
     from autointerp.records import SPLITS
     from autointerp.show.card_data import load_card
     from autointerp.store.reader import open_reader
@@ -160,9 +161,15 @@ def measure(
         chosen = Selected(dictionary, np.arange(width))
         floor = Floor(subject, dictionary, tokens)
         summarise(
-            subject, tokens, {"sae": chosen}, np.arange(min(32, tokens.n_contexts)),
-            seed=0, top=2, score_windows=2, progress=lambda _: None,
-        )  # fmt: skip
+            subject,
+            tokens,
+            {"sae": chosen},
+            np.arange(min(32, tokens.n_contexts)),
+            seed=0,
+            top=2,
+            score_windows=2,
+            progress=lambda _: None,
+        )
         gc.collect()
         loaded = resident_mb()
 
@@ -224,21 +231,29 @@ def pass_one(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], N
     """Pass 1 over all tokens, with the evidence that a run keeps by default: the dictionary's summary."""
     import numpy as np
 
-    from autointerp.config import Evidence
-    from autointerp.extract.passes import summarise
+    from autointerp.config.run_file import Evidence
+    from autointerp.extract.engines.whole import summarise
 
     evidence = Evidence()
     return summarise(
-        subject, tokens, {"sae": chosen}, np.arange(tokens.n_contexts),
-        seed=0, top=evidence.top, score_windows=evidence.score_windows, random=evidence.random,
-        select_windows=evidence.select_windows, left=evidence.left_of(tokens.window), progress=progress,
-    )["sae"]  # fmt: skip
+        subject,
+        tokens,
+        {"sae": chosen},
+        np.arange(tokens.n_contexts),
+        seed=0,
+        top=evidence.top,
+        score_windows=evidence.score_windows,
+        random=evidence.random,
+        select_windows=evidence.select_windows,
+        left=evidence.left_of(tokens.window),
+        progress=progress,
+    )["sae"]
 
 
 def write_rows(path: Path, subject: Any, tokens: Any, chosen: Any, summary: Any) -> Inserts:
     """Makes the rows of what pass 1 found and writes them to a new store."""
-    from autointerp.config import Evidence
-    from autointerp.pipeline import extract_stage
+    from autointerp.config.run_file import Evidence
+    from autointerp.pipeline.rows import evidence_rows as extract_stage
     from autointerp.store.writer import StoreWriter, Transaction
 
     inserts = Inserts()
@@ -371,27 +386,35 @@ def make_dictionary(subject: Any, tokens: Any, architecture: str, width: int) ->
         pre = ((x[:512] - mean) @ encoder).flatten()
         bias -= pre.topk(int(512 * L0)).values[-1]
     return SparseAutoencoder(
-        hook=HOOK, architecture=architecture, W_enc=encoder, b_enc=bias, W_dec=encoder.T.contiguous(), b_dec=mean,
+        hook=HOOK,
+        architecture=architecture,
+        W_enc=encoder,
+        b_enc=bias,
+        W_dec=encoder.T.contiguous(),
+        b_dec=mean,
         k=K if architecture == "topk" else None,
-    )  # fmt: skip
+    )
 
 
 def run_row(tokens: Any) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     return {
-        "run": ["bench"], "name": ["bench"], "seed": [0], "versions": ["{}"],
+        "run": ["bench"],
+        "name": ["bench"],
+        "seed": [0],
+        "versions": ["{}"],
         "config": [json.dumps({"tokens": {"window": tokens.window, "context_length": CONTEXT}})],
         "started_at": [datetime.now(UTC).replace(tzinfo=None)],
-    }  # fmt: skip
+    }
 
 
 def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, int]:
     """Pass 2 for the embedded explainers and the controls: CPU seconds and tokens."""
-    from autointerp.pipeline import explain_stage
-    from autointerp.pipeline.census_stage import run_census
-    from autointerp.pipeline.work import CONTROLS, members
+    from autointerp.pipeline.run_stages import explain as explain_stage
+    from autointerp.pipeline.stages.census import run_census
     from autointerp.store.writer import StoreWriter
+    from autointerp.words import CONTROLS, members
 
     with StoreWriter.open(path) as store:
         made = explain_stage.explain(store, "sae", ["lexical", "token_lookup", CONTROLS], 0)
@@ -407,8 +430,8 @@ def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, i
 
 def diagnose(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, int]:
     """Neurons, tokens alone, nearest features and their rows: CPU seconds and tokens of the sample."""
-    from autointerp.extract.probe import take_probe
-    from autointerp.pipeline.diagnostics_stage import diagnose_dictionary, write_diagnostics
+    from autointerp.extract.diagnose.probe import take_probe
+    from autointerp.pipeline.rows.diagnostic_rows import diagnose_dictionary, write_diagnostics
     from autointerp.store.writer import StoreWriter
 
     def work() -> int:

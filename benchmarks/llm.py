@@ -25,9 +25,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from autointerp.config.llm_model import LLMModel, Price
 from autointerp.llm.asks import Ask, InvalidReply
-from autointerp.llm.client import Session
-from autointerp.llm.models import LLMModel, Price
+from autointerp.llm.session.client import Session
 from autointerp.store.replies import StoreReplyLog
 from autointerp.store.writer import StoreWriter
 
@@ -114,8 +114,8 @@ def run(what: LLMModel, n: int, warm_up: int = 0) -> tuple[Counter[str], float, 
 
 async def bare_sdk(what: LLMModel, n: int, at_once: int) -> float:
     """CPU seconds of the SDK alone: create(), aiohttp transport, nothing checked, nothing kept."""
-    from autointerp.llm.capabilities import capabilities_of
-    from autointerp.llm.render import render
+    from autointerp.llm.wire.capabilities import capabilities_of
+    from autointerp.llm.wire.render import render
 
     todo = iter([render(one, what, capabilities_of(what)).body for one in asks(n)])
     if what.provider == "anthropic":

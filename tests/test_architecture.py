@@ -64,7 +64,7 @@ def test_only_the_store_imports_duckdb() -> None:
         "import autointerp",
         "import autointerp.cli",
         "import autointerp.explain.lexical, autointerp.score.scores",
-        "import autointerp.llm.client, autointerp.llm.estimate",
+        "import autointerp.llm.session.client, autointerp.llm.money.estimate",
     ],
 )
 def test_importing_is_light(statement: str) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from autointerp.config import (
+from autointerp.config.loading import load_run, parse_run
+from autointerp.config.run_file import (
     Budget,
     Dictionary,
     Engine,
@@ -23,8 +24,6 @@ from autointerp.config import (
     Splits,
     Subject,
     Tokens,
-    load_run,
-    parse_run,
 )
 from autointerp.errors import ConfigError
 from autointerp.resources import folder
@@ -211,14 +210,15 @@ def test_every_key_of_the_design_is_taken() -> None:
         (
             {
                 "dictionary": [
-                    {"name": "n", "kind": "neurons", "hook": "h"}, {"name": "m", "kind": "neurons", "match": "n"},
+                    {"name": "n", "kind": "neurons", "hook": "h"},
+                    {"name": "m", "kind": "neurons", "match": "n"},
                 ]
             },
             'dictionary "m": match = "n" is itself a baseline',
         ),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_is_not_taken_is_said_in_a_line(changed: dict[str, Any], message: str) -> None:
     assert message in error_of(run_of(**changed))
 
@@ -272,9 +272,14 @@ def test_defaults() -> None:
     assert config.seed == 0
     assert config.subject == Subject(model="gpt2", revision=None, processing="raw", dtype="float32", device="auto")
     assert config.tokens == Tokens(
-        source="python-stdlib", context_length=None, n_tokens=None, allow_fewer=False, prepend_bos=None, window=32,
+        source="python-stdlib",
+        context_length=None,
+        n_tokens=None,
+        allow_fewer=False,
+        prepend_bos=None,
+        window=32,
         splits=Splits(explain=0.5, select=0.2, score=0.3),
-    )  # fmt: skip
+    )
     assert config.evidence == Evidence(
         top=20, quantiles=Quantiles(n=10, each=4), intervals=Intervals(n=12, each=2), random=20, near_miss=10
     )

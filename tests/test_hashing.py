@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autointerp.extract import segments
+from autointerp.extract.summary import segments
 from autointerp.hashing import content_hash, hash01, hash64, mix, rng_for, stream_key
 
 integers = st.integers(-(2**62), 2**62)

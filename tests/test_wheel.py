@@ -24,9 +24,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_holds_everything(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     for folder, pattern in (
-        ("prompts", "*.md"), ("runs", "*.toml"), ("analysis", "*.sql"), ("autointerp", "**/*.py"),
-        ("autointerp", "**/*.sql"), ("autointerp/bundled", "**/*.*"),
-    ):  # fmt: skip
+        ("prompts", "*.md"),
+        ("runs", "*.toml"),
+        ("analysis", "*.sql"),
+        ("autointerp", "**/*.py"),
+        ("autointerp", "**/*.sql"),
+        ("autointerp/bundled", "**/*.*"),
+    ):
         files = [path for path in (ROOT / folder).glob(pattern) if "__pycache__" not in path.parts]
         assert files
         for path in files:
@@ -40,7 +44,7 @@ def test_it_works_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     check = (
-        "import autointerp, pathlib; from autointerp.config import load_run; "
+        "import autointerp, pathlib; from autointerp.config.loading import load_run; "
         "from autointerp.resources import analysis_path, prompt_text, run_path; "
         f"assert pathlib.Path(autointerp.__file__).is_relative_to({str(site)!r}), autointerp.__file__; "
         "assert load_run(run_path('demo')).name == 'demo'; assert '## fires' in prompt_text('lexical.md'); "

@@ -107,9 +107,15 @@ def crossed_bootstrap(
     side = np.repeat([0, 1], [len(a), len(b)])
     counted = np.concatenate([_mask(scored_a, len(a)), _mask(scored_b, len(b))])
     estimate, draws = _draw_means(
-        np.concatenate([a, b]), side, np.concatenate([ids_a, ids_b]), counted, scores, floor, n_draws,
+        np.concatenate([a, b]),
+        side,
+        np.concatenate([ids_a, ids_b]),
+        counted,
+        scores,
+        floor,
+        n_draws,
         rng_for(seed, "crossed_bootstrap", name),
-    )  # fmt: skip
+    )
     n = [int((counted & (side == s)).sum()) if floor is None else int((side == s).sum()) for s in (0, 1)]
     df = [min(np.unique(ids).size, a.shape[1]) - 1.0 for ids in (ids_a, ids_b)]
     se = [_spread(draws[:, 0]), _spread(draws[:, 1]), _spread(draws[:, 0] - draws[:, 1])]

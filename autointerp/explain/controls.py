@@ -36,14 +36,14 @@ NO_DISJOINT = "no_disjoint_feature"
 
 
 @dataclass(frozen=True)
-class Control:
+class Explained:
     """An explainer's whole output for one dictionary."""
 
     explanations: list[Explanation]
     lookup: LookupTable  # a row for every feature of the dictionary
 
 
-def shuffled(explanations: Sequence[Explanation], lookup: LookupTable, tokens: GramTable, seed: int) -> Control:
+def shuffled(explanations: Sequence[Explanation], lookup: LookupTable, tokens: GramTable, seed: int) -> Explained:
     """The explanations of one explainer, each given to another feature, with its lookup."""
     donors = choose_donors(explanations, lookup, tokens, seed)
     of_feature = {explanation.feature: explanation for explanation in explanations}
@@ -56,7 +56,7 @@ def shuffled(explanations: Sequence[Explanation], lookup: LookupTable, tokens: G
         else:
             status = NO_DISJOINT if old.status == "ok" else old.status
             texts.append(Explanation(old.feature, "shuffled", "", status))
-    return Control(texts, from_lists(rows))
+    return Explained(texts, from_lists(rows))
 
 
 def choose_donors(
@@ -128,12 +128,12 @@ class _Holders:
         return np.unpackbits(held, count=self.n).astype(np.bool_)
 
 
-def constant(explanations: Sequence[Explanation], n_features: int) -> Control:
+def constant(explanations: Sequence[Explanation], n_features: int) -> Explained:
     """The same for every feature that has an explanation; the others keep their status."""
     return _everywhere("constant", Words()("constant"), EMPTY, explanations, n_features)
 
 
-def generic(explanations: Sequence[Explanation], token_lookup: LookupTable, vocab: Sequence[str]) -> Control:
+def generic(explanations: Sequence[Explanation], token_lookup: LookupTable, vocab: Sequence[str]) -> Explained:
     """What fires the dictionary's features on average, for every feature that has an explanation."""
     entries = _average(token_lookup)
     listed = join([quote(vocab[token]) for token in entries.token[:GENERIC_NAMED].tolist()])
@@ -142,13 +142,13 @@ def generic(explanations: Sequence[Explanation], token_lookup: LookupTable, voca
 
 def _everywhere(
     explainer: str, text: str, entries: Entries, explanations: Sequence[Explanation], n_features: int
-) -> Control:
+) -> Explained:
     texts, rows = [], [EMPTY] * n_features
     for old in explanations:
         explained = old.status == "ok"
         texts.append(Explanation(old.feature, explainer, text if explained else "", old.status))
         rows[old.feature] = entries if explained else EMPTY
-    return Control(texts, from_lists(rows))
+    return Explained(texts, from_lists(rows))
 
 
 def _average(lookup: LookupTable) -> Entries:
@@ -166,6 +166,8 @@ def _average(lookup: LookupTable) -> Entries:
     heaviest = np.argsort(-value, kind="stable")[:GENERIC_TOKENS]
     heaviest = heaviest[value[heaviest] > 0]
     return Entries(
-        np.full(len(heaviest), ANY_TOKEN, dtype=np.int32), heaviest.astype(np.int32),
-        value[heaviest].astype(np.float32), probability[heaviest].astype(np.float32),
-    )  # fmt: skip
+        np.full(len(heaviest), ANY_TOKEN, dtype=np.int32),
+        heaviest.astype(np.int32),
+        value[heaviest].astype(np.float32),
+        probability[heaviest].astype(np.float32),
+    )

@@ -63,9 +63,14 @@ class _Grams:
 
     def take(self, index: Int64 | Bool) -> _Grams:
         return _Grams(
-            self.feature[index], self.previous[index], self.token[index], self.mass[index], self.n_firing[index],
-            self.n_seen[index], self.share[index],
-        )  # fmt: skip
+            self.feature[index],
+            self.previous[index],
+            self.token[index],
+            self.mass[index],
+            self.n_firing[index],
+            self.n_seen[index],
+            self.share[index],
+        )
 
 
 def token_lookup(tokens: GramTable) -> LookupTable:
@@ -97,10 +102,12 @@ def lexical_lookup(
     rest = _others(single, pair, home, tokens.mass_error, pairs.share)
     mean = rest.per_occurrence(rest.mass)
     without = np.append(mean, 0.0)[home]
-    explained = np.concatenate([
-        rest.n_seen * mean**2,
-        pair.n_seen * np.maximum(value**2, (value - without) ** 2),  # the second: it keeps an alarm down
-    ])  # fmt: skip
+    explained = np.concatenate(
+        [
+            rest.n_seen * mean**2,
+            pair.n_seen * np.maximum(value**2, (value - without) ** 2),  # the second: it keeps an alarm down
+        ]
+    )
     kept = _cover(np.concatenate([rest.feature, pair.feature]), explained, _n_features(tokens))
 
     kept_pair = kept[len(rest.token) :]
@@ -109,8 +116,10 @@ def lexical_lookup(
         _joined(rest, pair),
         np.concatenate([rest.per_occurrence(rest.mass), value]),
         np.concatenate([rest.per_occurrence(rest.n_firing), probability]),
-        explained, kept, _n_features(tokens),
-    )  # fmt: skip
+        explained,
+        kept,
+        _n_features(tokens),
+    )
 
 
 def _n_features(table: GramTable) -> int:
@@ -119,19 +128,26 @@ def _n_features(table: GramTable) -> int:
 
 def _grams(table: GramTable) -> _Grams:
     return _Grams(
-        rows_of(table.start), table.previous.astype(np.int64), table.token.astype(np.int64),
-        table.mass.astype(np.float64), table.n_firing.astype(np.float64), table.n_seen.astype(np.float64),
+        rows_of(table.start),
+        table.previous.astype(np.int64),
+        table.token.astype(np.int64),
+        table.mass.astype(np.float64),
+        table.n_firing.astype(np.float64),
+        table.n_seen.astype(np.float64),
         np.ones(len(table.token)) if table.share is None else table.share[rows_of(table.start)],
-    )  # fmt: skip
+    )
 
 
 def _joined(one: _Grams, two: _Grams) -> _Grams:
     return _Grams(
-        np.concatenate([one.feature, two.feature]), np.concatenate([one.previous, two.previous]),
-        np.concatenate([one.token, two.token]), np.concatenate([one.mass, two.mass]),
-        np.concatenate([one.n_firing, two.n_firing]), np.concatenate([one.n_seen, two.n_seen]),
+        np.concatenate([one.feature, two.feature]),
+        np.concatenate([one.previous, two.previous]),
+        np.concatenate([one.token, two.token]),
+        np.concatenate([one.mass, two.mass]),
+        np.concatenate([one.n_firing, two.n_firing]),
+        np.concatenate([one.n_seen, two.n_seen]),
         np.concatenate([one.share, two.share]),
-    )  # fmt: skip
+    )
 
 
 def _home(pair: _Grams, single: _Grams) -> Int64:
@@ -197,9 +213,12 @@ def _table(
     index = index[np.lexsort((key, -explained[index], grams.feature[index]))]
     start = np.concatenate([[0], np.cumsum(np.bincount(grams.feature[index], minlength=n_features))])
     return LookupTable(
-        start.astype(np.int64), grams.previous[index].astype(np.int32), grams.token[index].astype(np.int32),
-        values[index], shares[index],
-    )  # fmt: skip
+        start.astype(np.int64),
+        grams.previous[index].astype(np.int32),
+        grams.token[index].astype(np.int32),
+        values[index],
+        shares[index],
+    )
 
 
 # --- the explanations --------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from typing import Any
 from autointerp.errors import UserError, nearest
 from autointerp.explain.drafts import DRAFT_SCHEMA, read_draft, read_last_line, read_text
 from autointerp.explain.evidence import Draft, Evidence, Exemplar
-from autointerp.explain.forms import delimited, marked, nine_tokens, token_lines
+from autointerp.explain.exemplar_text import delimited, marked, nine_tokens, token_lines
 from autointerp.explain.marking import ANGLES, MARKS, TABS, Marks
 
 
@@ -122,14 +122,23 @@ PRESETS = {
     preset.name: preset
     for preset in (
         Preset(
-            "default", _default, marked, MARKS, "top", 3, 10, read_draft, _say_json,
-            schema=DRAFT_SCHEMA, silent=_near_misses,
+            "default",
+            _default,
+            marked,
+            MARKS,
+            "top",
+            3,
+            10,
+            read_draft,
+            _say_json,
+            schema=DRAFT_SCHEMA,
+            silent=_near_misses,
         ),
         Preset("bills", _bills, token_lines, (TABS,), "top", 3, 10, read_text, _say_text, max_tokens=200),
         Preset("bricken", _bricken, nine_tokens, MARKS, "interval", 8, 10, read_text, _say_text, max_tokens=300),
         Preset("delphi", _delphi, delimited, (ANGLES, *MARKS), "quantile_00", 3, 10, read_last_line, _say_marked),
     )
-}  # fmt: skip
+}
 
 
 def preset_named(name: str) -> Preset:

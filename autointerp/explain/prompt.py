@@ -14,7 +14,7 @@ from typing import Literal
 
 from autointerp.explain.demonstrations import demonstrations
 from autointerp.explain.evidence import Evidence, Exemplar
-from autointerp.explain.forms import NONE, listed
+from autointerp.explain.exemplar_text import NONE, listed
 from autointerp.explain.marking import Marks, choose_marks
 from autointerp.explain.presets import Preset, preset_named
 from autointerp.explain.template import Section, Template, read_template
@@ -68,9 +68,15 @@ def explain_ask(style: Style, evidence: Evidence, sample: int = 0) -> Ask:
     asked = style.template.fill("prompt", {"evidence": shown_evidence(style, evidence, marks), **marks_values(marks)})
     preset = style.preset
     return Ask(
-        "explain", system_text(style, marks), asked, preset.max_tokens, schema=preset.schema, sample=sample,
-        about={"dictionary": evidence.dictionary, "feature": evidence.feature}, parse=preset.reply,
-    )  # fmt: skip
+        "explain",
+        system_text(style, marks),
+        asked,
+        preset.max_tokens,
+        schema=preset.schema,
+        sample=sample,
+        about={"dictionary": evidence.dictionary, "feature": evidence.feature},
+        parse=preset.reply,
+    )
 
 
 def marks_for(style: Style, evidence: Evidence, more: Iterable[str] = ()) -> Marks:

@@ -1,7 +1,7 @@
 """A second question about a feature: the explainer's own answer, and where it misled a reader.
 
 The counterexamples come from the select split. Which windows of it may be shown, and which decide whether the revision
-is kept, is `score/exam.py`'s business.
+is kept, is `score/scorers/select_exam.py`'s business.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from autointerp.explain.evidence import Draft, Evidence, Exemplar
-from autointerp.explain.forms import NONE
+from autointerp.explain.exemplar_text import NONE
 from autointerp.explain.prompt import MARKED, Style, marks_for, marks_values, shown_evidence, system_text
 from autointerp.explain.template import Section, Template, read_template
 from autointerp.hashing import content_hash
@@ -66,6 +66,12 @@ def revise_ask(style: Style, evidence: Evidence, draft: Draft, wrong: Counterexa
         },
     )
     return Ask(
-        "explain", system_text(style, marks), asked, preset.max_tokens, schema=preset.schema, sample=sample,
-        about={"dictionary": evidence.dictionary, "feature": evidence.feature}, parse=preset.reply,
-    )  # fmt: skip
+        "explain",
+        system_text(style, marks),
+        asked,
+        preset.max_tokens,
+        schema=preset.schema,
+        sample=sample,
+        about={"dictionary": evidence.dictionary, "feature": evidence.feature},
+        parse=preset.reply,
+    )

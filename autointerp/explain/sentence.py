@@ -161,9 +161,14 @@ class _Pairs:
 
     def take(self, index: Int64 | Bool) -> _Pairs:
         return _Pairs(
-            self.before[index], self.unit[index], self.previous[index], self.mass[index], self.n_firing[index],
-            self.n_seen[index], self.strong[index],
-        )  # fmt: skip
+            self.before[index],
+            self.unit[index],
+            self.previous[index],
+            self.mass[index],
+            self.n_firing[index],
+            self.n_seen[index],
+            self.strong[index],
+        )
 
 
 @dataclass(frozen=True)
@@ -272,9 +277,14 @@ class Sentences:
         n_seen = np.bincount(which, n_seen).astype(np.int64)
         heaviest = token[first].astype(np.int64)
         return _Units(
-            ids[order], mass[order], n_firing[order], n_seen[order], heaviest[order], weight[first][order],
+            ids[order],
+            mass[order],
+            n_firing[order],
+            n_seen[order],
+            heaviest[order],
+            weight[first][order],
             np.bincount(which)[order],
-        )  # fmt: skip
+        )
 
     def _pairs(self, feature: int, units: _Units) -> _Pairs | None:
         if self.pairs is None or self.matters is None:

@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autointerp.config import Evidence
-from autointerp.extract.events import centred
-from autointerp.extract.keeper import Kept
-from autointerp.extract.segments import rank_in_run, sort_by
-from autointerp.extract.statistics import OCTAVES, PER_OCTAVE, octave
-from autointerp.extract.summary import EXPLAIN, Summary, random_key, window_key
+from autointerp.config.run_file import Evidence
+from autointerp.extract.summary.events import centred
+from autointerp.extract.summary.segments import rank_in_run, sort_by
+from autointerp.extract.summary.smallest_keys import Kept
+from autointerp.extract.summary.statistics import OCTAVES, PER_OCTAVE, octave
+from autointerp.extract.summary.summary import EXPLAIN, Summary, random_key, window_key
 from autointerp.hashing import hash64, stream_key
 from autointerp.records import SPLITS, Bool, GramTable, Int32, Int64, Split
 from autointerp.subject.tokens import TokenFile
@@ -114,9 +114,17 @@ def _spans(summary: Summary, tokens: TokenFile, window: Int64, peak: np.ndarray)
 
 
 def _from_kept(
-    summary: Summary, kept: Kept, shown: tuple[Int32, Int32], split: str, stratum: list[str], rank: Tensor,
-    probability: np.ndarray, u: np.ndarray, low: np.ndarray | None = None, high: np.ndarray | None = None,
-) -> Exemplars:  # fmt: skip
+    summary: Summary,
+    kept: Kept,
+    shown: tuple[Int32, Int32],
+    split: str,
+    stratum: list[str],
+    rank: Tensor,
+    probability: np.ndarray,
+    u: np.ndarray,
+    low: np.ndarray | None = None,
+    high: np.ndarray | None = None,
+) -> Exemplars:
     """`shown`: first token and number of tokens of each."""
     empty = np.full(len(kept.group), np.nan)
     return Exemplars(
@@ -187,9 +195,16 @@ def descending_free(value: Tensor) -> Tensor:
 
 
 def _smallest_in_buckets(
-    summary: Summary, tokens: TokenFile, kept: Kept, name: str, n: int, each: int, bucket: Tensor, weight: Tensor,
+    summary: Summary,
+    tokens: TokenFile,
+    kept: Kept,
+    name: str,
+    n: int,
+    each: int,
+    bucket: Tensor,
+    weight: Tensor,
     maximum: Tensor,
-) -> Exemplars:  # fmt: skip
+) -> Exemplars:
     group = kept.group.long() * n + bucket
     order = sort_by(group, kept.key)
     rank = rank_in_run(group[order])
@@ -239,9 +254,17 @@ def _pool_strata(
 
 
 def _pool_block(
-    summary: Summary, kept: Kept, start: Int64, holders: _Holders, beside: _Beside, share: float, tokens: TokenFile,
-    heavy: GramTable, evidence: Evidence, features: Int64,
-) -> Exemplars:  # fmt: skip
+    summary: Summary,
+    kept: Kept,
+    start: Int64,
+    holders: _Holders,
+    beside: _Beside,
+    share: float,
+    tokens: TokenFile,
+    heavy: GramTable,
+    evidence: Evidence,
+    features: Int64,
+) -> Exemplars:
     pool = holders.pool
     fires_near = summary.explain_pool.fires(features)
     fires = fires_near[:, beside.own]

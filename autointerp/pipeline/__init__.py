@@ -8,7 +8,7 @@ that decides them. The same command again does what is not marked yet; a killed 
 
 from __future__ import annotations
 
-from autointerp.pipeline.stages import run
-from autointerp.pipeline.work import STAGES
+from autointerp.pipeline.run_stages import run
+from autointerp.words import STAGES
 
 __all__ = ["STAGES", "run"]

@@ -13,10 +13,11 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from autointerp.config import RunConfig
-from autointerp.pipeline.prepare import Prepared, open_subject, prepare
+from autointerp.config.run_file import RunConfig
+from autointerp.pipeline.plan.prepare import Prepared, prepare
 from autointerp.subject.check import Probe, Report, check_dictionary, check_subject
 from autointerp.subject.model import Subject
+from autointerp.subject.opening import open_subject
 from autointerp.subject.tokenise import open_tokens
 
 CHECK_TOKENS = 12_000

@@ -60,9 +60,14 @@ class Estimates:
             return np.concatenate([getattr(part, name) for part in parts]).reshape(shape)
 
         return Estimates(
-            joined("value"), joined("ci_low"), joined("ci_high"), joined("se"), joined("df"),
-            joined("n").astype(np.int64), np.concatenate([part.status for part in parts]).reshape(shape),
-        )  # fmt: skip
+            joined("value"),
+            joined("ci_low"),
+            joined("ci_high"),
+            joined("se"),
+            joined("df"),
+            joined("n").astype(np.int64),
+            np.concatenate([part.status for part in parts]).reshape(shape),
+        )
 
 
 def pearson_gradient(totals: npt.ArrayLike) -> FloatArray:

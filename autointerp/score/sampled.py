@@ -176,9 +176,14 @@ def draw_windows(feature: Candidates, triggers: Entries, quotas: Sequence[int] =
     from_kept, from_pool = sample.index[fires], silent[sample.index[~fires] - n_kept]
     windows = join_windows(take(feature.kept, from_kept), take(feature.pool.windows, from_pool))
     return Drawn(
-        feature=feature.feature, windows=windows, truth=_truth(feature, from_kept, len(from_pool)),
-        classes=sample.classes, n=sample.n, sizes=sizes, available=available,
-    )  # fmt: skip
+        feature=feature.feature,
+        windows=windows,
+        truth=_truth(feature, from_kept, len(from_pool)),
+        classes=sample.classes,
+        n=sample.n,
+        sizes=sizes,
+        available=available,
+    )
 
 
 def simulate(drawn: Drawn, lookup: Entries) -> Simulated:

@@ -15,7 +15,6 @@ from rich.style import Style
 from rich.text import Text
 
 from autointerp.show.card_data import (
-    CONTROLS,
     Diagnostics,
     Exemplar,
     ExplanationLine,
@@ -31,6 +30,7 @@ from autointerp.show.layout import Column, Fitted, sheet
 from autointerp.show.plot import bars, levels
 from autointerp.show.text import running, safe, token_text, visible, wrapped
 from autointerp.store.query import Queryable
+from autointerp.words import is_control
 
 SHOWN_METRICS = {"census": ("pearson", "auprc", "f1"), "sample": ("pearson_framed",)}
 """Metrics on the card; the others with `everything`."""
@@ -56,7 +56,7 @@ def feature_card(
 
 def render_card(card: FeatureCard, *, everything: bool = False, marks: bool = False) -> RenderableType:
     """From the record to the page."""
-    lines = [line for line in card.explanations if everything or line.explainer not in CONTROLS]
+    lines = [line for line in card.explanations if everything or not is_control(line.explainer)]
     parts: list[RenderableType] = [_header(card), Text()]
     parts.append(_explanations(lines) if lines else Text("no explanations yet", style="dim"))
     if any(line.scores for line in lines):

@@ -14,12 +14,10 @@ from typing import Any
 from autointerp.errors import StoreError
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
+from autointerp.words import EMBEDDED, MEMBERS, is_control
 
 Text = Callable[[int], str]
 """Token -> its text."""
-CONTROLS = ("shuffled", "constant", "generic")
-"""Explainers that must score low; shown after the others, and only where asked for."""
-_EMBEDDED = ("lexical", "token_lookup")
 ALONE_SHOWN = 4
 """Of a feature's heaviest tokens, those shown with the activation on the token alone."""
 AROUND = 12
@@ -28,8 +26,9 @@ AROUND = 12
 
 def explainer_order(name: str) -> tuple[int, str]:
     """LLMs and people first, then the embedded explainers, then the controls."""
-    known = [*_EMBEDDED, *CONTROLS]
-    return (1 + known.index(name) if name in known else 0), name
+    known = [*EMBEDDED, *MEMBERS]
+    place = 1 + known.index(name) if name in known else len(known) + 1 if is_control(name) else 0
+    return place, name
 
 
 @dataclass(frozen=True)
@@ -359,10 +358,14 @@ def _choose(store: Queryable, key: dict[str, Any], top: int, each: int, quantile
         tokens, before, after = of["tokens"], max(first - AROUND, 0), last + AROUND
         chosen.append(
             _Chosen(
-                row, of["document_name"], tokens[before:first], tokens[first:last], of["scored"][first:last],
+                row,
+                of["document_name"],
+                tokens[before:first],
+                tokens[first:last],
+                of["scored"][first:last],
                 tokens[last:after],
             )
-        )  # fmt: skip
+        )
     return chosen
 
 
@@ -377,8 +380,16 @@ def _exemplars(chosen: list[_Chosen], text: Text) -> tuple[Exemplar, ...]:
         )
         exemplars.append(
             Exemplar(
-                row["stratum"], row["rank"], one.document, row["context"], row["window_start"], row["max_activation"],
-                row["peak"], tuple(map(text, one.before)), tokens, tuple(map(text, one.after)),
+                row["stratum"],
+                row["rank"],
+                one.document,
+                row["context"],
+                row["window_start"],
+                row["max_activation"],
+                row["peak"],
+                tuple(map(text, one.before)),
+                tokens,
+                tuple(map(text, one.after)),
             )
-        )  # fmt: skip
+        )
     return tuple(exemplars)

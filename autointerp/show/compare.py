@@ -12,13 +12,13 @@ from dataclasses import replace
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from autointerp.show.card_data import CONTROLS
-from autointerp.show.compare_data import STUDIED, Choice, ComparePage, ComparisonRow, Kind, SummaryRow, load_compare
+from autointerp.show.compare_data import Choice, ComparePage, ComparisonRow, Kind, SummaryRow, load_compare
 from autointerp.show.conclusions import conclusions, without_baselines
 from autointerp.show.fairness import render_fairness, site
 from autointerp.show.layout import Column, Fitted, Interval, Plot, packed, sheet
 from autointerp.show.text import safe
 from autointerp.store.query import Queryable
+from autointerp.words import MEMBERS, STUDIED
 
 MARK = "◆ "
 """Before a dictionary under study: neither a baseline nor planted."""
@@ -194,7 +194,7 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
     if page.summary:
         lines.append(
             f"{MARK}dictionaries under study; the others are baselines, planted ones the positive control. "
-            f"floor (┊ in the plot): the best mean of the controls {', '.join(CONTROLS[:-1])} and {CONTROLS[-1]}, "
+            f"floor (┊ in the plot): the best mean of the controls {', '.join(MEMBERS[:-1])} and {MEMBERS[-1]}, "
             "what a worthless explanation gets. scored: features with a score, of all."
         )
     if any(row.residual_alarm_rate is not None for row in page.summary):

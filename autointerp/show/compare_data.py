@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autointerp.errors import StoreError, nearest
-from autointerp.show.card_data import CONTROLS, explainer_order
+from autointerp.show.card_data import explainer_order
 from autointerp.show.fairness import Fairness, load_fairness
 from autointerp.store.query import Queryable
+from autointerp.words import STUDIED, is_control
 
 PRIMARY = {"census": "pearson", "sample": "pearson_framed"}
 """The metric of each design that is shown unless others are asked for."""
-STUDIED = ("sae", "transcoder")
-"""Kinds of dictionary that are compared with baselines; the others are baselines, or planted."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +116,16 @@ class Choice:
 
     def takes(self, about: Kind) -> bool:
         """Whether tables of this kind are shown."""
-        metric = about.metric in self.metrics if self.metrics else (
-            self.everything or about.metric == PRIMARY.get(about.design)
-        )  # fmt: skip
-        explainer = about.explainer in self.explainers if self.explainers else (
-            self.everything or about.explainer not in CONTROLS
-        )  # fmt: skip
+        metric = (
+            about.metric in self.metrics
+            if self.metrics
+            else (self.everything or about.metric == PRIMARY.get(about.design))
+        )
+        explainer = (
+            about.explainer in self.explainers
+            if self.explainers
+            else (self.everything or not is_control(about.explainer))
+        )
         return metric and explainer and (not self.designs or about.design in self.designs)
 
 

@@ -8,9 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from autointerp.store.query import Queryable
-
-STAGES = ("tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "judge", "means", "compare")
-"""In the order in which they run."""
+from autointerp.words import STAGES
 
 
 @dataclass(frozen=True)

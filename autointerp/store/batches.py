@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from autointerp.calls import Batch
+from autointerp.reply_log import Batch
 from autointerp.store.writer import StoreWriter
 
 

@@ -100,9 +100,13 @@ def read_gram_tables(store: Queryable, dictionary: str) -> tuple[GramTable, Gram
 
 
 def read_feature_windows(
-    store: Queryable, dictionary: str, features: Sequence[int], window_length: int, windows_per_context: int,
+    store: Queryable,
+    dictionary: str,
+    features: Sequence[int],
+    window_length: int,
+    windows_per_context: int,
     split: Split = "score",
-) -> Iterator[FeatureWindows]:  # fmt: skip
+) -> Iterator[FeatureWindows]:
     """The firing windows of `split` (select or score) kept for each of `features`, in the order of `features`.
 
     T first, by rank; then the reservoir, by rising u. Windows are numbered as in the token file:
@@ -201,9 +205,7 @@ ORDER BY e.feature, e.stratum, e.rank
 """
 
 
-def read_pool(
-    store: Queryable, window_length: int, windows_per_context: int, split: Split = "score"
-) -> Windows:  # fmt: skip
+def read_pool(store: Queryable, window_length: int, windows_per_context: int, split: Split = "score") -> Windows:
     """The pool: windows of a split shared by all features, in the order of their numbers in the pool.
 
     Short windows are padded with token 0, not scored.

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from autointerp.calls import Call, CallKey, Landed, LedgerRow, LoggedReply
+from autointerp.reply_log import Call, CallKey, Landed, LedgerRow, LoggedReply
 from autointerp.store.columns import warm_up
 from autointerp.store.query import Queryable
 from autointerp.store.writer import StoreWriter
@@ -53,12 +53,20 @@ class ReplyReader:
         """What was spent so far."""
         return [
             LedgerRow(
-                row["kind"], row["model"], row["channel"], row["attempts"], row["ok"], row["cost_unknown"],
-                row["input_tokens"], row["output_tokens"], row["cache_read_tokens"], row["cache_write_tokens"],
+                row["kind"],
+                row["model"],
+                row["channel"],
+                row["attempts"],
+                row["ok"],
+                row["cost_unknown"],
+                row["input_tokens"],
+                row["output_tokens"],
+                row["cache_read_tokens"],
+                row["cache_write_tokens"],
                 row["cost_usd"],
             )
             for row in self._read.rows("SELECT * FROM llm_costs")
-        ]  # fmt: skip
+        ]
 
     def tokens_per_char(self, server: str, model: str) -> float | None:
         """Prompt tokens a character over the calls that reported usage; none below ten of them."""

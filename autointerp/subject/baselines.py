@@ -34,8 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autointerp.config import BASIS_KINDS, COMPONENT_KINDS, NATURAL, RANDOM_KINDS
-from autointerp.config import Dictionary as DictionaryConfig
+from autointerp.config.run_file import Dictionary as DictionaryConfig
 from autointerp.errors import InputError
 from autointerp.hashing import hash64, rng_for, stream_key
 from autointerp.records import Float32, Int64
@@ -45,6 +44,7 @@ from autointerp.subject.dictionary import Dictionary, SparseAutoencoder, Units
 from autointerp.subject.model import Subject
 from autointerp.subject.random_init import random_init_sae
 from autointerp.subject.tokens import TokenFile
+from autointerp.words import BASIS_KINDS, COMPONENT_KINDS, NATURAL, RANDOM_KINDS
 
 SAMPLE_TOKENS = 1 << 18
 """Tokens of the pass 0 sample, at most."""
@@ -83,9 +83,14 @@ def sample_contexts(tokens: TokenFile, seed: int, n_tokens: int = SAMPLE_TOKENS)
 
 
 def take_sample(
-    subject: Subject, tokens: TokenFile, hooks: Sequence[str], seed: int, folder: Path, n_tokens: int = SAMPLE_TOKENS,
+    subject: Subject,
+    tokens: TokenFile,
+    hooks: Sequence[str],
+    seed: int,
+    folder: Path,
+    n_tokens: int = SAMPLE_TOKENS,
     progress: Callable[[int], None] = lambda _: None,
-) -> Sample:  # fmt: skip
+) -> Sample:
     """Pass 0: the sample's activations at `hooks`, in files of `folder`."""
     contexts = sample_contexts(tokens, seed, n_tokens)
     n = int(tokens.scored(contexts).sum())

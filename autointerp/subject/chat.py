@@ -56,9 +56,13 @@ def encode_chat(tokenizer: Any, messages: Sequence[Message], roles: Roles, name:
     text, spans = render(tokenizer, template, messages, name)
     kept = [span for span, message in zip(spans, messages, strict=True) if roles in ("all", message.role)]
     encoded = tokenizer(
-        text, add_special_tokens=False, split_special_tokens=False, return_offsets_mapping=True,
-        return_attention_mask=False, verbose=False,
-    )  # fmt: skip
+        text,
+        add_special_tokens=False,
+        split_special_tokens=False,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        verbose=False,
+    )
     inside = [
         any(start >= low and end <= high for low, high in kept) and end > start
         for start, end in encoded["offset_mapping"]

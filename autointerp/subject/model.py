@@ -228,9 +228,13 @@ def load_subject(
         try:
             config = AutoConfig.from_pretrained(path, revision=revision)
             hf_model, loading = AutoModelForCausalLM.from_pretrained(
-                path, revision=revision, dtype=DTYPES[dtype], attn_implementation="eager", output_loading_info=True,
+                path,
+                revision=revision,
+                dtype=DTYPES[dtype],
+                attn_implementation="eager",
+                output_loading_info=True,
                 **placement,
-            )  # fmt: skip
+            )
         except Exception as error:  # transformers raises many kinds; each means that this model cannot be had
             reason = _first(error)
             hint = "" if local else "; give a local folder, or check the name and the network"

@@ -191,9 +191,12 @@ def _write(
     table = {"name": names, "hash": hashes, "split": splits, "block": blocks.tolist()}
     (folder / "documents.json").write_text(json.dumps(table), encoding="utf-8")
     facts = {
-        "n_contexts": n_contexts, "context_length": plan.context_length, "window": plan.window,
-        "files": files, "left_out": dict(source.left_out),
-    }  # fmt: skip
+        "n_contexts": n_contexts,
+        "context_length": plan.context_length,
+        "window": plan.window,
+        "files": files,
+        "left_out": dict(source.left_out),
+    }
     (folder / "tokens.json").write_text(json.dumps(facts | {"plan": asdict(plan)}), encoding="utf-8")
     _drop_shared_windows(TokenFile(folder))
     token_file = TokenFile(folder)

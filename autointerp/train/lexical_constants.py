@@ -22,16 +22,16 @@ from pathlib import Path
 
 import numpy as np
 
-from autointerp.config import load_run
+from autointerp.config.loading import load_run
 from autointerp.explain import lexical
 from autointerp.explain.lexical import lexical_lookup, token_lookup
 from autointerp.explain.lookup import rows_of
-from autointerp.extract.events import encode_events, to_batch
-from autointerp.extract.passes import Selected
+from autointerp.extract.selected import Selected
+from autointerp.extract.summary.events import encode_events, to_batch
 from autointerp.hashing import hash64, stream_key
 from autointerp.pipeline import run
-from autointerp.pipeline.baselines import open_dictionaries
-from autointerp.pipeline.prepare import prepare
+from autointerp.pipeline.plan.prepare import prepare
+from autointerp.pipeline.stages.dictionaries import open_dictionaries
 from autointerp.records import Float64, GramTable, Int64, LookupTable, Split
 from autointerp.resources import run_path
 from autointerp.score.census_sums import CensusAccumulator, moments

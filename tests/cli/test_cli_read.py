@@ -73,10 +73,16 @@ def test_show(path: Path) -> None:
 @pytest.mark.parametrize(
     ("feature", "message"),
     [
-        ("sae", "DICT/FEATURE"), ("sae/", "DICT/FEATURE"), ("/3", "DICT/FEATURE"), ("sae/x", "DICT/FEATURE"),
-        ("sae/-1", "DICT/FEATURE"), ("sae/²", "DICT/FEATURE"), ("sae/6", "0 to 5"), ("sea/1", '"sae"'),
+        ("sae", "DICT/FEATURE"),
+        ("sae/", "DICT/FEATURE"),
+        ("/3", "DICT/FEATURE"),
+        ("sae/x", "DICT/FEATURE"),
+        ("sae/-1", "DICT/FEATURE"),
+        ("sae/²", "DICT/FEATURE"),
+        ("sae/6", "0 to 5"),
+        ("sea/1", '"sae"'),
     ],
-)  # fmt: skip
+)
 def test_show_says_what_is_wrong(path: Path, feature: str, message: str) -> None:
     caught = error("show", path, feature)
     assert isinstance(caught, UserError)
@@ -99,8 +105,12 @@ def test_pages_are_as_wide_as_asked(path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delenv("COLUMNS", raising=False)
         if columns:
             monkeypatch.setenv("COLUMNS", columns)
-        for arguments in (("compare", path), ("compare", path, "--all", "--wide"), ("show", path, "sae/1"),
-                          ("status", path)):  # fmt: skip
+        for arguments in (
+            ("compare", path),
+            ("compare", path, "--all", "--wide"),
+            ("show", path, "sae/1"),
+            ("status", path),
+        ):
             lines = ok(*arguments).splitlines()
             assert max(map(len, lines)) <= width
         assert max(map(len, ok("show", path, "sae/1").splitlines())) > width - 20  # and the width is used

@@ -26,9 +26,15 @@ def blocks_of(rng: np.random.Generator, n_features: int, correlation: float = 0.
 
 
 def slow_bootstrap(
-    a: np.ndarray, b: np.ndarray, ids_a: list[int], ids_b: list[int], counted: list[bool], floor: float | None,
-    n_draws: int, rng: np.random.Generator,
-) -> np.ndarray:  # fmt: skip
+    a: np.ndarray,
+    b: np.ndarray,
+    ids_a: list[int],
+    ids_b: list[int],
+    counted: list[bool],
+    floor: float | None,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Copies blocks and features one by one; the same random numbers as the fast one in a single chunk."""
     n_blocks = a.shape[1]
     everyone = sorted({*ids_a, *ids_b})

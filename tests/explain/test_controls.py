@@ -24,9 +24,14 @@ def world(sets: list[list[int]], masses: list[list[float]] | None = None) -> tup
     flat = [token for tokens in sets for token in tokens]
     count = np.ones(len(flat), np.int64)
     table = GramTable(
-        np.cumsum([0, *map(len, sets)]), np.full(len(flat), -1, np.int32), np.int32(flat),
-        np.asarray([mass for row in masses for mass in row], dtype=np.float64), count, count, np.zeros(len(sets)),
-    )  # fmt: skip
+        np.cumsum([0, *map(len, sets)]),
+        np.full(len(flat), -1, np.int32),
+        np.int32(flat),
+        np.asarray([mass for row in masses for mass in row], dtype=np.float64),
+        count,
+        count,
+        np.zeros(len(sets)),
+    )
     explanations = [
         Explanation(f, "lexical", f"text {f}" if tokens else "", "ok" if tokens else "dead")
         for f, tokens in enumerate(sets)

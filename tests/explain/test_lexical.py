@@ -300,8 +300,9 @@ def test_golden_one_token_carries_nearly_all() -> None:
 def test_golden_some_tokens_and_what_they_promote() -> None:
     text = said(
         [("self", 62, 30, 30), ("os", 20, 10, 11), (".", 18, 9, 900)],
-        promoted={0: [2, 3, 4, 8, 9]}, suppressed={0: [1]},
-    )  # fmt: skip
+        promoted={0: [2, 3, 4, 8, 9]},
+        suppressed={0: [1]},
+    )
     assert text == 'Fires on "self" (62 % of its activation) and "os" (20 %). Promotes "sys", "os", "mod" and "w0".'
 
 
@@ -523,8 +524,11 @@ def test_whatever_the_tokens_only_quotes_hold_them(vocab: list[str], heavy: int)
     text = said(
         [(t, mass[t], 9, 20) for t in range(6)],
         [(p, t, mass[t] * 0.45, 4, 4) for t in range(6) for p in (0, 1)],
-        vocab, promoted={0: [0, 1, 2]}, suppressed={0: [3, 4]}, name_suppressed=True,
-    )  # fmt: skip
+        vocab,
+        promoted={0: [0, 1, 2]},
+        suppressed={0: [3, 4]},
+        name_suppressed=True,
+    )
     assert text.isprintable()
     outside = re.sub(r'"(?:[^"\\]|\\.)*"', "", text)
     assert '"' not in outside
@@ -533,10 +537,21 @@ def test_whatever_the_tokens_only_quotes_hold_them(vocab: list[str], heavy: int)
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("\n    ", "line_break"), ("   ", "space"), (" 42", "number"), (" __init", "underscore"), ("('", "punctuation"),
-     ("((", "bracket"), (' "', "quote"), (" +=", "punctuation"), (" HTTP", "capitals"), ("Some", "capitalised"),
-     (" some", None), ("", None)],
-)  # fmt: skip
+    [
+        ("\n    ", "line_break"),
+        ("   ", "space"),
+        (" 42", "number"),
+        (" __init", "underscore"),
+        ("('", "punctuation"),
+        ("((", "bracket"),
+        (' "', "quote"),
+        (" +=", "punctuation"),
+        (" HTTP", "capitals"),
+        ("Some", "capitalised"),
+        (" some", None),
+        ("", None),
+    ],
+)
 def test_kinds(text: str, kind: str | None) -> None:
     assert kind_of(text) == kind
 

@@ -24,9 +24,14 @@ def test_lookups_of_the_sample_are_those_of_the_whole() -> None:
     start = np.array([0, 4, 4, 9, 12])
     n = int(start[-1])
     table = GramTable(
-        start=start, previous=np.full(n, ANY_TOKEN, np.int32), token=rng.permutation(20)[:n].astype(np.int32),
-        mass=rng.random(n), n_firing=np.ones(n, np.int64), n_seen=np.full(n, 3), mass_error=np.zeros(4),
-    )  # fmt: skip
+        start=start,
+        previous=np.full(n, ANY_TOKEN, np.int32),
+        token=rng.permutation(20)[:n].astype(np.int32),
+        mass=rng.random(n),
+        n_firing=np.ones(n, np.int64),
+        n_seen=np.full(n, 3),
+        mass_error=np.zeros(4),
+    )
     few = only(table, np.array([1, 2]))
     assert few.start.tolist() == [0, 0, 0, 5, 5]
     np.testing.assert_array_equal(few.token, table.token[4:9])

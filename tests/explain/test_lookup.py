@@ -96,8 +96,12 @@ def test_an_entry_that_predicts_nothing_is_refused(value: float, probability: fl
 
 def test_keys_sort_by_row_token_and_previous_also_for_the_largest_vocabulary() -> None:
     vocabulary = 262_144
-    grams = [(row, token, previous) for row in (0, 1, 2**26) for token in (0, 1, vocabulary - 1)
-             for previous in (-1, 0, vocabulary - 1)]  # fmt: skip
+    grams = [
+        (row, token, previous)
+        for row in (0, 1, 2**26)
+        for token in (0, 1, vocabulary - 1)
+        for previous in (-1, 0, vocabulary - 1)
+    ]
     keys = [int(entry_keys(row, previous, token, vocabulary)) for row, token, previous in grams]
     assert keys == sorted(set(keys))
     keys = [int(gram_key(previous, token)) for _, token, previous in grams[:9]]

@@ -11,7 +11,7 @@ import pytest
 
 from autointerp.errors import UserError
 from autointerp.explain.evidence import Evidence, Exemplar
-from autointerp.explain.forms import level
+from autointerp.explain.exemplar_text import level
 from autointerp.explain.marking import ANGLES, MARKS, unescape, unmark
 from autointerp.explain.presets import PRESETS
 from autointerp.explain.prompt import explain_ask, marks_for, style
@@ -178,11 +178,19 @@ def test_a_draft_is_read() -> None:
 @pytest.mark.parametrize(
     "reply",
     [
-        [], "text", None, {**GOOD, "more": 1}, {"fires": "a", "promotes": "b"}, {**GOOD, "fires": " "},
-        {**GOOD, "fires": 3}, {**GOOD, "triggers": "x"}, {**GOOD, "triggers": [1]}, {**GOOD, "triggers": ["x"] * 65},
+        [],
+        "text",
+        None,
+        {**GOOD, "more": 1},
+        {"fires": "a", "promotes": "b"},
+        {**GOOD, "fires": " "},
+        {**GOOD, "fires": 3},
+        {**GOOD, "triggers": "x"},
+        {**GOOD, "triggers": [1]},
+        {**GOOD, "triggers": ["x"] * 65},
         {**GOOD, "fires": "x" * 3000},
     ],
-)  # fmt: skip
+)
 def test_a_reply_that_is_not_what_was_asked_for_is_invalid(reply: object) -> None:
     with pytest.raises(InvalidReply) as error:
         PRESETS["default"].reply(reply)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.config import Dictionary as DictionaryConfig
-from autointerp.extract.passes import Selected
+from autointerp.config.run_file import Dictionary as DictionaryConfig
+from autointerp.extract.selected import Selected
 from autointerp.subject.baselines import count_firings, make_units, take_sample
 from autointerp.subject.formats import load_dictionary
 from autointerp.subject.tokenise import TokenPlan, open_tokens
@@ -21,9 +21,17 @@ from autointerp.subject.tokens import TokenFile
 @pytest.fixture(scope="session")
 def token_file(tiny_subject: Any, tokens_npy: Path, tmp_path_factory: pytest.TempPathFactory) -> TokenFile:
     plan = TokenPlan(
-        source=f"npy:{tokens_npy}", context_length=24, n_tokens=None, allow_fewer=False, bos=None,
-        special=tiny_subject.special, d_vocab=tiny_subject.d_vocab, window=7, shares=(0.5, 0.2, 0.3), tokenizer="",
-    )  # fmt: skip
+        source=f"npy:{tokens_npy}",
+        context_length=24,
+        n_tokens=None,
+        allow_fewer=False,
+        bos=None,
+        special=tiny_subject.special,
+        d_vocab=tiny_subject.d_vocab,
+        window=7,
+        shares=(0.5, 0.2, 0.3),
+        tokenizer="",
+    )
     return open_tokens(tmp_path_factory.mktemp("work"), plan, None, lambda _: None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autointerp.extract.clusters import density_clusters, ultralow_below
+from autointerp.extract.diagnose.clusters import density_clusters, ultralow_below
 
 N_TOKENS = 10_000_000
 

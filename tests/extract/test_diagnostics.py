@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.extract import diagnostics, neighbours, probe
-from autointerp.extract.diagnostics import diagnose
-from autointerp.extract.neighbours import nearest_features
-from autointerp.extract.passes import Selected
-from autointerp.extract.probe import Probe, nearest_mlp, take_probe
+from autointerp.extract.diagnose import diagnostics, neighbours, probe
+from autointerp.extract.diagnose.diagnostics import diagnose
+from autointerp.extract.diagnose.neighbours import nearest_features
+from autointerp.extract.diagnose.probe import Probe, nearest_mlp, take_probe
+from autointerp.extract.selected import Selected
 from autointerp.subject.baselines import sample_contexts
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.tokens import TokenFile
@@ -127,9 +127,9 @@ def test_tokens_alone(
 ) -> None:
     chosen = dictionaries[name]
     hook = chosen.dictionary.hook
-    vocabulary = np.unique(token_file.tokens[token_file.contexts_of("explain")][
-        token_file.scored(token_file.contexts_of("explain"))
-    ])  # fmt: skip
+    vocabulary = np.unique(
+        token_file.tokens[token_file.contexts_of("explain")][token_file.scored(token_file.contexts_of("explain"))]
+    )
     np.testing.assert_array_equal(taken.vocabulary, vocabulary)
     ids = torch.tensor([[0, token] for token in vocabulary.tolist()])  # 0 is BOS
     alone = encode(chosen, model(ids)[hook][:, 1])
@@ -207,12 +207,21 @@ def test_nearest_features_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("hook", "block"),
     [
-        ("hook_embed", 0), ("hook_pos_embed", 0), ("blocks.0.hook_resid_pre", 0), ("blocks.3.hook_resid_pre", 2),
-        ("blocks.3.hook_in", 2), ("blocks.3.hook_resid_mid", 3), ("blocks.3.hook_resid_post", 3),
-        ("blocks.3.attn.hook_z", 3), ("blocks.3.hook_mlp_out", 3), ("blocks.3.mlp.hook_post", 3),
-        ("blocks.3.ln1.hook_normalized", 3), ("ln_final.hook_normalized", 5), ("somewhere", None),
+        ("hook_embed", 0),
+        ("hook_pos_embed", 0),
+        ("blocks.0.hook_resid_pre", 0),
+        ("blocks.3.hook_resid_pre", 2),
+        ("blocks.3.hook_in", 2),
+        ("blocks.3.hook_resid_mid", 3),
+        ("blocks.3.hook_resid_post", 3),
+        ("blocks.3.attn.hook_z", 3),
+        ("blocks.3.hook_mlp_out", 3),
+        ("blocks.3.mlp.hook_post", 3),
+        ("blocks.3.ln1.hook_normalized", 3),
+        ("ln_final.hook_normalized", 5),
+        ("somewhere", None),
     ],
-)  # fmt: skip
+)
 def test_the_nearest_mlp(hook: str, block: int | None) -> None:
     assert nearest_mlp(hook, 6) == block
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.extract import frequent, pair_sample
-from autointerp.extract.frequent import frequent_tokens
-from autointerp.extract.grams import GramCounter, pair_table, token_table
-from autointerp.extract.pair_sample import pair_levels, place_levels
-from autointerp.extract.passes import summarise
+from autointerp.extract.engines.whole import summarise
+from autointerp.extract.summary import frequent, pair_sample
+from autointerp.extract.summary.frequent import frequent_tokens
+from autointerp.extract.summary.grams import GramCounter, pair_table, token_table
+from autointerp.extract.summary.pair_sample import pair_levels, place_levels
 from autointerp.hashing import hash64, stream_key
-from autointerp.pipeline.extract_stage import _gram_tables
+from autointerp.pipeline.rows.evidence_rows import _gram_tables
 from autointerp.subject.tokens import TokenFile
 
 SEED = 3
@@ -57,9 +57,11 @@ def test_pairs_of_dense_features_are_those_of_the_sampled_places(
     acts, ids, before = dense[name][rows], np.asarray(token_file.tokens)[rows], token_file.previous(rows)
     scored = token_file.scored(rows)
     length = token_file.context_length
-    places = place_levels(
-        SEED, torch.from_numpy(np.repeat(rows, length)), torch.arange(length).repeat(len(rows))
-    ).reshape(len(rows), length).numpy()  # fmt: skip
+    places = (
+        place_levels(SEED, torch.from_numpy(np.repeat(rows, length)), torch.arange(length).repeat(len(rows)))
+        .reshape(len(rows), length)
+        .numpy()
+    )
     n_firing = (acts > 0).sum(axis=(0, 1))
     assert (level > 0).any()
     assert not level[n_firing < 16].any(), "sparse features are exact"

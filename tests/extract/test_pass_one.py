@@ -18,16 +18,18 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.config import Evidence
-from autointerp.extract import grams, keeper, spool
+from autointerp.config.run_file import Evidence
+from autointerp.extract.engines import spool
+from autointerp.extract.engines.pass_one import PassOne, Summaries
+from autointerp.extract.engines.shards import MOST_SHARDS, Piece, Shard, cut_rounds, cut_shards
+from autointerp.extract.engines.tensor_file import DamagedFile, read_tensors, write_tensors
 from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
-from autointerp.extract.grams import token_table
-from autointerp.extract.pass_one import PassOne, Summaries
-from autointerp.extract.passes import Selected, on_device
-from autointerp.extract.shards import MOST_SHARDS, Piece, Shard, cut_rounds, cut_shards
-from autointerp.extract.state import put_back, take
-from autointerp.extract.summary import SummaryPlan
-from autointerp.extract.tensor_file import DamagedFile, read_tensors, write_tensors
+from autointerp.extract.selected import Selected, on_device
+from autointerp.extract.summary import grams
+from autointerp.extract.summary import smallest_keys as keeper
+from autointerp.extract.summary.grams import token_table
+from autointerp.extract.summary.state import put_back, take
+from autointerp.extract.summary.summary import SummaryPlan
 from autointerp.records import SPLITS
 from autointerp.subject.activations import INNER
 from autointerp.subject.tokens import TokenFile
@@ -82,12 +84,20 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
             for feature in range(piece.last - piece.first):
                 for index in range(len(SPLITS)):
                     s = summary.statistics
-                    found["statistics"].append((
-                        piece.dictionary, piece.first + feature, index, int(s.n_firing[index, feature]),
-                        int(s.n_firing_windows[index, feature]), float(s.maximum[index, feature]),
-                        float(s.total[index, feature]), float(s.total2[index, feature]),
-                        s.histogram[index, feature].numpy().tobytes(), s.positions[index, feature].numpy().tobytes(),
-                    ))  # fmt: skip
+                    found["statistics"].append(
+                        (
+                            piece.dictionary,
+                            piece.first + feature,
+                            index,
+                            int(s.n_firing[index, feature]),
+                            int(s.n_firing_windows[index, feature]),
+                            float(s.maximum[index, feature]),
+                            float(s.total[index, feature]),
+                            float(s.total2[index, feature]),
+                            s.histogram[index, feature].numpy().tobytes(),
+                            s.positions[index, feature].numpy().tobytes(),
+                        )
+                    )
             heavy = token_table(summary.tokens, summary.frequent, 256)
             for pairs, counter in ((False, summary.tokens), (True, summary.pairs)):
                 start, gram, mass, count = counter.heaviest(256, None if pairs else summary.frequent)
@@ -111,10 +121,17 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
                         getattr(part, name)[i].item()
                         for name in ("rank", "window", "start", "n_tokens", "peak", "u", "probability")
                     ]
-                    found["exemplars"].append((
-                        piece.dictionary, int(part.feature[i]), part.split, stratum, *item,
-                        part.place[inner].tobytes(), part.value[inner].tobytes(),
-                    ))  # fmt: skip
+                    found["exemplars"].append(
+                        (
+                            piece.dictionary,
+                            int(part.feature[i]),
+                            part.split,
+                            stratum,
+                            *item,
+                            part.place[inner].tobytes(),
+                            part.value[inner].tobytes(),
+                        )
+                    )
             for split, pool in (("select", summary.select_pool), ("score", summary.score_pool)):
                 for start, numbers in pool.by_feature(features):
                     found["pool"] += [
@@ -196,9 +213,13 @@ def test_whatever_the_number_of_workers(
 
 @pytest.mark.parametrize("at_once", [64, 13])
 def test_whatever_the_number_of_features_at_once(
-    at_once: int, make: Callable[..., PassOne], expected: Any, token_file: TokenFile, tmp_path: Path,
+    at_once: int,
+    make: Callable[..., PassOne],
+    expected: Any,
+    token_file: TokenFile,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(grams, "BUFFER", 100)  # filled at other times than with all features
     work = run(make(at_once=at_once, folder=tmp_path))
     assert len(work.rounds) == -(-sum(plan.n_features for plan in work.plans.values()) // at_once) > 1
@@ -209,9 +230,13 @@ def test_whatever_the_number_of_features_at_once(
 
 @pytest.mark.parametrize("at_once", [10_000, 50])
 def test_wherever_it_was_interrupted(
-    at_once: int, make: Callable[..., PassOne], expected: Any, token_file: TokenFile, tmp_path: Path,
+    at_once: int,
+    make: Callable[..., PassOne],
+    expected: Any,
+    token_file: TokenFile,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(spool, "BUFFER", 1000)  # what is behind the checkpoint is in the files, too
     work = make(at_once=at_once, folder=tmp_path)
     for n, _ in enumerate(work.run(INNER)):

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.config import Evidence, Intervals, Quantiles
-from autointerp.extract.events import centred
+from autointerp.config.run_file import Evidence, Intervals, Quantiles
+from autointerp.extract.engines.whole import summarise
 from autointerp.extract.exemplars import Exemplars, explain_exemplars, held_out_exemplars
-from autointerp.extract.grams import pair_table, token_table
-from autointerp.extract.passes import Selected, score_events, summarise
-from autointerp.extract.statistics import linear_histogram, log_histogram
-from autointerp.extract.summary import SCORE_POOL, SELECT_POOL, Summary, pool_windows, window_key
+from autointerp.extract.pass_two import score_events
+from autointerp.extract.selected import Selected
+from autointerp.extract.summary.events import centred
+from autointerp.extract.summary.grams import pair_table, token_table
+from autointerp.extract.summary.statistics import linear_histogram, log_histogram
+from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, Summary, pool_windows, window_key
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import SPLITS, Split
 from autointerp.subject.tokens import DROPPED, VALID, TokenFile
@@ -238,9 +240,15 @@ def test_other_strata(name: str, summaries: dict[str, Summary], dense: Any, toke
     [("select", 10, SELECT_WINDOWS, SELECT_POOL), ("score", 20, SCORE_WINDOWS, SCORE_POOL)],
 )
 def test_held_out_windows(
-    name: str, split: Split, n_top: int, n_firing: int, n_pool: int, summaries: dict[str, Summary], dense: Any,
+    name: str,
+    split: Split,
+    n_top: int,
+    n_firing: int,
+    n_pool: int,
+    summaries: dict[str, Summary],
+    dense: Any,
     token_file: TokenFile,
-) -> None:  # fmt: skip
+) -> None:
     acts, summary = dense[name], summaries[name]
     rows = split_rows(token_file, SPLITS.index(split))
     parts = {part.stratum[0]: part for part in held_out_exemplars(summary, token_file, split)}
@@ -386,9 +394,17 @@ def test_without_a_select_split_all_else_stays(
     from autointerp.subject.tokenise import TokenPlan, open_tokens
 
     plan = TokenPlan(
-        source=f"npy:{tokens_npy}", context_length=24, n_tokens=None, allow_fewer=False, bos=None,
-        special=tiny_subject.special, d_vocab=tiny_subject.d_vocab, window=7, shares=(0.7, 0.0, 0.3), tokenizer="",
-    )  # fmt: skip
+        source=f"npy:{tokens_npy}",
+        context_length=24,
+        n_tokens=None,
+        allow_fewer=False,
+        bos=None,
+        special=tiny_subject.special,
+        d_vocab=tiny_subject.d_vocab,
+        window=7,
+        shares=(0.7, 0.0, 0.3),
+        tokenizer="",
+    )
     tokens = open_tokens(tmp_path, plan, None, lambda _: None)
     summary = run(tiny_subject, tokens, {"topk": dictionaries["topk"]}, np.arange(tokens.n_contexts))["topk"]
     assert not list(held_out_exemplars(summary, tokens, "select"))

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from autointerp.config.llm_model import LLMModel
 from autointerp.explain.marking import MARKS, escape, unescape
 from autointerp.hashing import content_hash
 from autointerp.llm.asks import Answer, Ask, InvalidReply
-from autointerp.llm.models import LLMModel
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 

@@ -122,13 +122,25 @@ def test_saelens_before_version_6(architecture: str, agree: Agree, tmp_path: Pat
     """cfg.json as versions 3 to 5 wrote it; today's SAELens still reads it."""
     saelens_sae(architecture, **({"k": K} if architecture == "topk" else {})).save_model(tmp_path)
     old = {
-        "architecture": "standard" if architecture == "topk" else architecture, "d_in": D, "d_sae": N,
-        "activation_fn_str": "topk" if architecture == "topk" else "relu", "apply_b_dec_to_input": True,
-        "activation_fn_kwargs": {"k": K} if architecture == "topk" else {}, "finetuning_scaling_factor": False,
-        "model_name": "gpt2-small", "hook_name": HOOK, "hook_layer": 1, "hook_head_index": None, "prepend_bos": True,
-        "context_size": 128, "dataset_path": "", "normalize_activations": "layer_norm", "dtype": "float32",
-        "device": "cpu", "sae_lens_training_version": "3.20.0",
-    }  # fmt: skip
+        "architecture": "standard" if architecture == "topk" else architecture,
+        "d_in": D,
+        "d_sae": N,
+        "activation_fn_str": "topk" if architecture == "topk" else "relu",
+        "apply_b_dec_to_input": True,
+        "activation_fn_kwargs": {"k": K} if architecture == "topk" else {},
+        "finetuning_scaling_factor": False,
+        "model_name": "gpt2-small",
+        "hook_name": HOOK,
+        "hook_layer": 1,
+        "hook_head_index": None,
+        "prepend_bos": True,
+        "context_size": 128,
+        "dataset_path": "",
+        "normalize_activations": "layer_norm",
+        "dtype": "float32",
+        "device": "cpu",
+        "sae_lens_training_version": "3.20.0",
+    }
     (tmp_path / "cfg.json").write_text(json.dumps(old))
     sae, found = ours(tmp_path, inputs())
     agree("SAELens before 6.0", found, saelens_encode(tmp_path, inputs()))
@@ -215,10 +227,18 @@ def train(name: str, folder: Path, normalize: bool = False, **changed: Any) -> P
     """Some steps of the library's own training, and what it saves."""
     module, trainer = name.split(".")
     settings = {
-        "trainer": getattr(library(f"dictionary_learning.trainers.{module}"), trainer), "steps": 40,
-        "activation_dim": D, "dict_size": N, "layer": 1, "lm_name": "EleutherAI/pythia-70m", "warmup_steps": 1,
-        "device": "cpu", "lr": 1e-2, **TRAINERS.get(name, {}), **changed,
-    }  # fmt: skip
+        "trainer": getattr(library(f"dictionary_learning.trainers.{module}"), trainer),
+        "steps": 40,
+        "activation_dim": D,
+        "dict_size": N,
+        "layer": 1,
+        "lm_name": "EleutherAI/pythia-70m",
+        "warmup_steps": 1,
+        "device": "cpu",
+        "lr": 1e-2,
+        **TRAINERS.get(name, {}),
+        **changed,
+    }
     if "TopK" not in trainer:
         settings |= {"sparsity_warmup_steps": 1}
     if trainer not in ("GatedSAETrainer", "GatedAnnealTrainer"):
@@ -261,9 +281,17 @@ def test_dictionary_learning_without_unit_rows(agree: Agree, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["AutoEncoder", "AutoEncoderNew", "GatedAutoEncoder", "JumpReluAutoEncoder", "AutoEncoderTopK",
-             "BatchTopKSAE", "MatryoshkaBatchTopKSAE"],
-)  # fmt: skip
+    "name",
+    [
+        "AutoEncoder",
+        "AutoEncoderNew",
+        "GatedAutoEncoder",
+        "JumpReluAutoEncoder",
+        "AutoEncoderTopK",
+        "BatchTopKSAE",
+        "MatryoshkaBatchTopKSAE",
+    ],
+)
 def test_dictionary_learning_classes_with_random_weights(name: str, agree: Agree, tmp_path: Path) -> None:
     library("dictionary_learning")
     modules = {

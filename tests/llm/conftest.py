@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from autointerp.config.llm_model import LLMModel
 from autointerp.llm.asks import Answer, Ask, InvalidReply
-from autointerp.llm.client import Session
-from autointerp.llm.models import LLMModel
+from autointerp.llm.session.client import Session
 from autointerp.store.replies import StoreReplyLog
 from autointerp.store.writer import StoreWriter
 

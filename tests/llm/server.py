@@ -48,9 +48,21 @@ def reset_count() -> None:
     seen.clear()
     count.clear()
     count.update(
-        requests=0, billed=0, lost=0, input_tokens=0, output_tokens=0, cache_read_tokens=0, cache_write_tokens=0,
-        lost_input_tokens=0, by_request={}, faults={}, in_flight=0, most_in_flight=0, bodies=[], starts=[],
-    )  # fmt: skip
+        requests=0,
+        billed=0,
+        lost=0,
+        input_tokens=0,
+        output_tokens=0,
+        cache_read_tokens=0,
+        cache_write_tokens=0,
+        lost_input_tokens=0,
+        by_request={},
+        faults={},
+        in_flight=0,
+        most_in_flight=0,
+        bodies=[],
+        starts=[],
+    )
 
 
 def unit(*parts: Any) -> float:
@@ -68,9 +80,11 @@ def instance(schema: dict[str, Any], name: str, at: str = "") -> Any:
     if kind == "array":
         return [instance(schema["items"], name, f"{at}[{i}]") for i in range(3)]
     return {
-        "string": f"text {name[:8]}", "integer": int(10 * unit(name, at)), "number": unit(name, at),
+        "string": f"text {name[:8]}",
+        "integer": int(10 * unit(name, at)),
+        "number": unit(name, at),
         "boolean": unit(name, at) < 0.5,
-    }[kind]  # fmt: skip
+    }[kind]
 
 
 def spoilt(value: Any, fault: str) -> str:
@@ -303,13 +317,22 @@ def messages(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, t
     out = len(text) // 4 + 1
     read, write = (cached, 0) if known else (0, cached)
     usage = {
-        "input_tokens": plain, "cache_read_input_tokens": read, "cache_creation_input_tokens": write,
-        "output_tokens": out, "service_tier": "standard",
-    }  # fmt: skip
+        "input_tokens": plain,
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": write,
+        "output_tokens": out,
+        "service_tier": "standard",
+    }
     reply = {
-        "id": "msg_1", "type": "message", "role": "assistant", "model": body["model"] + "-2026", "content": content,
-        "stop_reason": stop, "stop_sequence": None, "usage": usage,
-    }  # fmt: skip
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"] + "-2026",
+        "content": content,
+        "stop_reason": stop,
+        "stop_sequence": None,
+        "usage": usage,
+    }
     return reply | extra, (plain + cached, out, read, write)
 
 
@@ -331,15 +354,23 @@ def chat(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, tuple
     total = sum(prefix_tokens(message["content"]) for message in body["messages"]) + 3
     out = len(text or "") // 4 + 1
     usage = {
-        "prompt_tokens": total, "completion_tokens": out, "total_tokens": total + out,
-        "prompt_tokens_details": {"cached_tokens": total // 2}, "completion_tokens_details": {"reasoning_tokens": 0},
-    }  # fmt: skip
+        "prompt_tokens": total,
+        "completion_tokens": out,
+        "total_tokens": total + out,
+        "prompt_tokens_details": {"cached_tokens": total // 2},
+        "completion_tokens_details": {"reasoning_tokens": 0},
+    }
     message = {"role": "assistant", "content": text, "refusal": refusal}
     choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": logprobs}
     reply = {
-        "id": "c", "object": "chat.completion", "created": 1, "model": body["model"] + "-2026", "choices": [choice],
-        "usage": usage, "service_tier": "default",
-    }  # fmt: skip
+        "id": "c",
+        "object": "chat.completion",
+        "created": 1,
+        "model": body["model"] + "-2026",
+        "choices": [choice],
+        "usage": usage,
+        "service_tier": "default",
+    }
     return reply, (total, out, total // 2, 0)
 
 
@@ -390,10 +421,12 @@ def decisions(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, 
         answers = [{"type": "refusal", "name": question.get("name")} for question in body["questions"]]
     total = prefix_tokens(body["input"]) + 3
     usage = {
-        "input_tokens": total, "output_tokens": 0, "total_tokens": total,
+        "input_tokens": total,
+        "output_tokens": 0,
+        "total_tokens": total,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens_details": {"reasoning_tokens": 0},
-    }  # fmt: skip
+    }
     return {"answers": answers, "model": body["model"], "usage": usage}, (total, 0, 0, 0)
 
 
@@ -474,10 +507,12 @@ def batch_state(batch: dict[str, Any]) -> dict[str, Any]:
         state = {"id": batch["id"], "processing_status": "ended" if over else "in_progress", "request_counts": counts}
         return state | {"created_at": batch["created_at"]}
     return {
-        "id": batch["id"], "status": "completed" if over else "in_progress", "metadata": batch["metadata"],
+        "id": batch["id"],
+        "status": "completed" if over else "in_progress",
+        "metadata": batch["metadata"],
         "output_file_id": f"{batch['id']}-out" if batch["out"] and over else None,
         "error_file_id": f"{batch['id']}-err" if batch["err"] and over else None,
-    }  # fmt: skip
+    }
 
 
 async def get_batch(request: web.Request) -> web.Response:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from autointerp.config.llm_model import Price
 from autointerp.errors import ProviderError
 from autointerp.llm.asks import Answer, Ask
-from autointerp.llm.batch import BatchCourier
-from autointerp.llm.models import Price
+from autointerp.llm.delivery.batches import BatchCourier
 from autointerp.store.batches import StoreBatches
 
 Run = Callable[..., list[Answer]]

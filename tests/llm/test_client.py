@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
+from autointerp.config.llm_model import CapabilityChanges, LLMModel, Price
 from autointerp.errors import ConfigError, ProviderError, UserError
 from autointerp.llm.asks import Answer, Ask, InvalidReply
-from autointerp.llm.client import Session
-from autointerp.llm.models import CapabilityChanges, LLMModel, Price
+from autointerp.llm.session.client import Session
 
 PROVIDERS = ("anthropic", "openai")
 Run = Callable[..., list[Answer]]
@@ -460,8 +460,8 @@ def test_two_kinds_of_calls_share_a_limiter_and_their_requests(server: Any, log:
 CACHED = """
 import asyncio, sys
 from autointerp.llm.asks import Ask
-from autointerp.llm.client import Session
-from autointerp.llm.models import LLMModel
+from autointerp.llm.session.client import Session
+from autointerp.config.llm_model import LLMModel
 from autointerp.store.replies import StoreReplyLog
 from autointerp.store.writer import StoreWriter
 
@@ -494,11 +494,36 @@ def test_mixed_faults_all_end_and_the_ledger_is_the_servers_count(
     server: Any, log: Any, ask: Run, make_asks: Make, provider: str
 ) -> None:
     faults = [
-        "429_ms", "429_seconds", "429_absent", "529", "500", "503", "reset_before", "reset_mid", "cut", "html",
-        "empty_body", "malformed", "missing_key", "extra_key", "fenced", "trailing", "wrong_leaf", "empty",
-        "refusal", "truncated", "error_in_200", "chunk_cut", "chunk_nonsense", "no_http", "gzip_broken", "no_utf8",
-        "half_character", "usage_negative", "usage_huge",
-    ]  # fmt: skip
+        "429_ms",
+        "429_seconds",
+        "429_absent",
+        "529",
+        "500",
+        "503",
+        "reset_before",
+        "reset_mid",
+        "cut",
+        "html",
+        "empty_body",
+        "malformed",
+        "missing_key",
+        "extra_key",
+        "fenced",
+        "trailing",
+        "wrong_leaf",
+        "empty",
+        "refusal",
+        "truncated",
+        "error_in_200",
+        "chunk_cut",
+        "chunk_nonsense",
+        "no_http",
+        "gzip_broken",
+        "no_utf8",
+        "half_character",
+        "usage_negative",
+        "usage_huge",
+    ]
     server.set(share=0.2, faults=faults, seed=1)
     answers = ask(make_asks(300), server.model(provider, price=Price(input=1, output=1)))
     found = statuses(answers)

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from autointerp.llm.faults import fault_of, retry_after
+from autointerp.llm.wire.faults import fault_of, retry_after
 
 
 @pytest.mark.parametrize(

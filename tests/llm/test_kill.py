@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from autointerp.llm.asks import Ask
-from autointerp.llm.capabilities import capabilities_of
-from autointerp.llm.render import render
+from autointerp.llm.wire.capabilities import capabilities_of
+from autointerp.llm.wire.render import render
 from autointerp.store.reader import open_reader
 from autointerp.store.writer import StoreWriter
 
@@ -24,8 +24,8 @@ N, AT_ONCE = 1200, 64
 RUN = """
 import sys
 from autointerp.llm.asks import Ask
-from autointerp.llm.client import Session
-from autointerp.llm.models import LLMModel
+from autointerp.llm.session.client import Session
+from autointerp.config.llm_model import LLMModel
 from autointerp.store.replies import StoreReplyLog
 from autointerp.store.writer import StoreWriter
 

@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Coroutine
 from typing import Any
 
-from autointerp.llm.budget import Budget
-from autointerp.llm.limiter import OUTAGE_AFTER, START, Limiter
+from autointerp.llm.money.budget import Budget
+from autointerp.llm.session.limiter import OUTAGE_AFTER, START, Limiter
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

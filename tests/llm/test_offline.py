@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from autointerp.config.llm_model import LLMModel
 from autointerp.errors import InputError
 from autointerp.llm.asks import Answer, Ask
-from autointerp.llm.courier import InFiles, OutFiles
-from autointerp.llm.filed import ReplyFiles, RequestFiles
-from autointerp.llm.models import LLMModel
+from autointerp.llm.delivery.batch_jsonl import ReplyFiles, RequestFiles
+from autointerp.llm.delivery.files import InFiles, OutFiles
 
 Run = Callable[..., list[Answer]]
 Make = Callable[..., list[Ask]]

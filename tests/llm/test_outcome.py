@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from autointerp.calls import LoggedReply, Usage
 from autointerp.llm.asks import Ask, InvalidReply
-from autointerp.llm.faults import fault_in_200
-from autointerp.llm.outcome import outcome_of
-from autointerp.llm.replies import BrokenBody, Reply, read_body, replay, tokens_json
+from autointerp.llm.wire.faults import fault_in_200
+from autointerp.llm.wire.outcome import outcome_of
+from autointerp.llm.wire.replies import BrokenBody, Reply, read_body, replay, tokens_json
+from autointerp.reply_log import LoggedReply, Usage
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -45,10 +45,19 @@ def status(text: str, **ask: Any) -> tuple[str, str]:
 @pytest.mark.parametrize(
     "change",
     [
-        None, [], {}, {"tokens": -1}, {"tokens": 1e30}, {"tokens": "17"}, {"tokens": 1.5}, {"tokens": True},
-        {"tokens": float("inf")}, {"tokens": float("nan")}, {"tokens": [17]},
+        None,
+        [],
+        {},
+        {"tokens": -1},
+        {"tokens": 1e30},
+        {"tokens": "17"},
+        {"tokens": 1.5},
+        {"tokens": True},
+        {"tokens": float("inf")},
+        {"tokens": float("nan")},
+        {"tokens": [17]},
     ],
-)  # fmt: skip
+)
 def test_a_usage_that_cannot_be_true_is_not_reported(change: Any) -> None:
     for provider, whole in (("anthropic", anthropic("x")), ("openai", openai("x"))):
         body = json.loads(whole)
@@ -204,9 +213,11 @@ def test_log_probabilities_come_through_the_log_unchanged() -> None:
 
 def test_an_echo_is_the_prompts_tokens_and_no_more() -> None:
     logprobs = {
-        "tokens": ["a", " b", " new"], "token_logprobs": [None, -1.0, -2.0], "text_offset": [0, 1, 3],
+        "tokens": ["a", " b", " new"],
+        "token_logprobs": [None, -1.0, -2.0],
+        "text_offset": [0, 1, 3],
         "top_logprobs": [None, {" b": -1.0}, {" new": -2.0}],
-    }  # fmt: skip
+    }
     body = {"model": "m", "choices": [{"text": "a b new", "finish_reason": "length", "logprobs": logprobs}]}
     reply = read_body(json.dumps(body), "openai", "echo", "a b")
     assert [(token.text, token.logprob) for token in reply.tokens or ()] == [("a", None), (" b", -1.0)]

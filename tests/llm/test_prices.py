@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from autointerp.calls import Usage
+from autointerp.config.llm_model import LLMModel, Price
 from autointerp.errors import ConfigError
 from autointerp.llm.asks import Ask
-from autointerp.llm.estimate import estimate
-from autointerp.llm.models import LLMModel, Price
-from autointerp.llm.prices import Prices
+from autointerp.llm.money.estimate import estimate
+from autointerp.llm.money.prices import Prices
+from autointerp.reply_log import Usage
 
 HAIKU = LLMModel(provider="anthropic", model="claude-haiku-5-5")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from autointerp.config.llm_model import LLMModel
 from autointerp.errors import ConfigError
 from autointerp.llm.asks import Ask
-from autointerp.llm.capabilities import capabilities_of
-from autointerp.llm.models import LLMModel
-from autointerp.llm.render import Request, canonical, render
+from autointerp.llm.wire.capabilities import capabilities_of
+from autointerp.llm.wire.render import Request, canonical, render
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -108,17 +108,23 @@ def test_what_is_sent_is_the_body_whatever_stands_in_the_texts(text: str) -> Non
 def test_the_hash_is_of_everything_that_is_sent_and_of_nothing_else() -> None:
     hashes = [made(ASK, CLAUDE).hash]
     for change in (
-        {"system": "x"}, {"prompt": "x"}, {"max_tokens": 51}, {"schema": None},
+        {"system": "x"},
+        {"prompt": "x"},
+        {"max_tokens": 51},
+        {"schema": None},
         {"schema": SCHEMA | {"properties": {"b": {"type": "string"}}, "required": ["b"]}},
-    ):  # fmt: skip
+    ):
         hashes.append(made(replace(ASK, **change), CLAUDE).hash)
     for model in (
         LLMModel(provider="anthropic", model="claude-opus-5-5"),
         LLMModel(provider="anthropic", model="claude-haiku-5-5", base_url="http://127.0.0.1:1"),
         LLMModel(provider="anthropic", model="claude-haiku-5-5", effort="low"),
         LLMModel(provider="anthropic", model="claude-haiku-5-5", max_tokens=900),
-        LUNA, LOCAL, LOCAL.model_copy(update={"temperature": 0.5}), LOCAL.model_copy(update={"seed": 1}),
-    ):  # fmt: skip
+        LUNA,
+        LOCAL,
+        LOCAL.model_copy(update={"temperature": 0.5}),
+        LOCAL.model_copy(update={"seed": 1}),
+    ):
         hashes.append(made(ASK, model).hash)
     assert len(set(hashes)) == len(hashes)
     same = replace(ASK, sample=3, about={"feature": 1}, parse=str)

@@ -13,7 +13,7 @@ import pytest
 import scripted
 
 from autointerp.cli import main
-from autointerp.config import load_run
+from autointerp.config.loading import load_run
 from autointerp.llm.asks import Ask
 from autointerp.pipeline import run
 from autointerp.progress import Reporter
@@ -129,8 +129,11 @@ def test_files_out_and_in_give_the_rows_of_a_live_run(make: Callable[..., Path],
     n = answer_all(folder)
     assert out == f"{n:,} requests written to {folder}: answer them, then run with --batch-in {folder}\n"
     assert count(filed, "explanations") == n_before, "what waits is no row"
-    asked = {json.loads(line)["body"]["response_format"]["json_schema"]["name"]
-             for path in folder.glob("requests-*") for line in path.open()}  # fmt: skip
+    asked = {
+        json.loads(line)["body"]["response_format"]["json_schema"]["name"]
+        for path in folder.glob("requests-*")
+        for line in path.open()
+    }
     assert asked > {"explain"}, "constant and generic are judged at once"
 
     status, out, _ = command("run", filed, "--batch-in", folder)

@@ -15,14 +15,15 @@ import scripted
 from stored import check, rows
 
 from autointerp.cli import main
-from autointerp.config import RunConfig, parse_run
+from autointerp.config.llm_model import LLMModel
+from autointerp.config.loading import parse_run
+from autointerp.config.run_file import RunConfig
 from autointerp.errors import UserError
 from autointerp.explain.evidence import Evidence, Failure
 from autointerp.llm.asks import Answer, Ask
-from autointerp.llm.models import LLMModel
 from autointerp.pipeline import run
-from autointerp.pipeline.again import Wish
-from autointerp.pipeline.plan import plan_of
+from autointerp.pipeline.dry_run.report import plan_of
+from autointerp.pipeline.plan.reask import Wish
 from autointerp.progress import Reporter
 from autointerp.records import Explanation
 
@@ -68,15 +69,20 @@ def configured(folder: Path) -> Callable[..., RunConfig]:
                 "evidence": {"score_windows": 64},
                 "explain": {
                     "explainers": [
-                        "lexical", MODEL, {**MODEL, "best_of": 2}, {"python": "my_counter:Mine", "name": "mine"},
+                        "lexical",
+                        MODEL,
+                        {**MODEL, "best_of": 2},
+                        {"python": "my_counter:Mine", "name": "mine"},
                     ]
                 },
                 "score": {
-                    "features": [*range(0, 10, 2)], "bootstrap": 100, "scorers": ["detection", "fuzzing"],
+                    "features": [*range(0, 10, 2)],
+                    "bootstrap": 100,
+                    "scorers": ["detection", "fuzzing"],
                     "judge": {**MODEL, "controls": 2},
                 },
             }
-        )  # fmt: skip
+        )
 
     return make
 
@@ -232,8 +238,10 @@ def test_failed_asks_again_only_what_failed(copy: tuple[RunConfig, Any]) -> None
     path = config.store_path
     before = rows(path, "SELECT stage, feature, explainer FROM current_failures WHERE stage IN ('explain', 'judge')")
     assert {(row["stage"], row["explainer"]) for row in before} >= {
-        ("explain", LUNA), ("judge", "mine"), ("judge", "constant"),
-    }  # fmt: skip
+        ("explain", LUNA),
+        ("judge", "mine"),
+        ("judge", "constant"),
+    }
     again(config, llm, "failed")
     check(path)
     assert not rows(
@@ -269,10 +277,13 @@ def test_failed_asks_again_only_what_failed(copy: tuple[RunConfig, Any]) -> None
     ],
 )
 def test_what_names_nothing_is_one_line_and_writes_nothing(
-    first: tuple[Path, Any], configured: Callable[..., RunConfig], features: tuple[str, ...], where: str | None,
+    first: tuple[Path, Any],
+    configured: Callable[..., RunConfig],
+    features: tuple[str, ...],
+    where: str | None,
     message: str,
-) -> None:  # fmt: skip
-    from autointerp.pipeline.again import redos_of
+) -> None:
+    from autointerp.pipeline.plan.reask import redos_of
 
     before = counted(first[0])
     with pytest.raises(UserError) as refused:

@@ -336,11 +336,17 @@ def test_dictionaries_that_are_not_there(write_run: Callable[..., Path], refused
 @pytest.mark.parametrize(
     ("choice", "shown"),
     [
-        ([0, 48], "[0, 48]"), ("0:49", "0:49"), ("48:60", "48:60"), ("9:9", "9:9"), ([], "[]"),
-        ("0:99999999999999", "0:99999999999999"), ([10**18], f"[{10**18}]"), (list(range(60)), "[... 59]"),
+        ([0, 48], "[0, 48]"),
+        ("0:49", "0:49"),
+        ("48:60", "48:60"),
+        ("9:9", "9:9"),
+        ([], "[]"),
+        ("0:99999999999999", "0:99999999999999"),
+        ([10**18], f"[{10**18}]"),
+        (list(range(60)), "[... 59]"),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_features_out_of_range(
     choice: Any, shown: str, write_run: Callable[..., Path], refused: Refused, sae_folder: Path
 ) -> None:
@@ -522,7 +528,7 @@ def test_an_unforeseen_error_is_one_line_too(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("autointerp.pipeline.stages.prepare", fail)
+    monkeypatch.setattr("autointerp.pipeline.run_stages.prepare", fail)
     assert message in refused("run", write_run(), status=1)
     with pytest.raises(type(error)):
         main(["--debug", "run", str(write_run())])

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from autointerp.config import parse_run
+from autointerp.config.loading import parse_run
 from autointerp.errors import UserError
 from autointerp.pipeline import run
 from autointerp.pipeline.check import check_run
-from autointerp.pipeline.prepare import prepare
+from autointerp.pipeline.plan.prepare import prepare
 from autointerp.progress import Reporter
 from autointerp.show.compare import compare_page
 from autointerp.show.fairness import load_fairness
@@ -29,9 +29,12 @@ SAES = ("sae", "topk")
 
 @pytest.fixture(scope="module")
 def configured(
-    tiny_model: Path, tokens_npy: Path, sae_folder: Path, write_sae: Callable[..., Path],
+    tiny_model: Path,
+    tokens_npy: Path,
+    sae_folder: Path,
+    write_sae: Callable[..., Path],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[..., Any]:  # fmt: skip
+) -> Callable[..., Any]:
     folder = tmp_path_factory.mktemp("kinds")
     topk = write_sae(folder / "topk", "topk", seed=3)
     files = [{"name": "sae", "path": str(sae_folder)}, {"name": "topk", "path": str(topk), "features": "0:12"}]
@@ -91,12 +94,18 @@ def test_the_store_is_whole(store: Path) -> None:
     kinds = {row["dictionary"]: row for row in query(store, "SELECT * FROM dictionaries")}
     facts = ("kind", "matched_to", "natural_of", "n_units")
     assert {name: tuple(row[fact] for fact in facts) for name, row in kinds.items()} == {
-        "sae": ("sae", None, None, None), "topk": ("sae", None, None, None),
-        "basis": ("residual_basis", "sae", None, 32), "basis@natural": ("residual_basis", "sae", "basis", 32),
-        "pca": ("pca", "sae", None, 20), "ica": ("ica", "sae", None, 32), "ica@natural": ("ica", "sae", "ica", 32),
-        "fresh": ("random_init_sae", None, None, None), "fresh-matched": ("random_init_sae", "sae", None, 10),
-        "components": ("pca", None, None, 32), "embedding": ("neurons", None, None, 32),
-    }  # fmt: skip
+        "sae": ("sae", None, None, None),
+        "topk": ("sae", None, None, None),
+        "basis": ("residual_basis", "sae", None, 32),
+        "basis@natural": ("residual_basis", "sae", "basis", 32),
+        "pca": ("pca", "sae", None, 20),
+        "ica": ("ica", "sae", None, 32),
+        "ica@natural": ("ica", "sae", "ica", 32),
+        "fresh": ("random_init_sae", None, None, None),
+        "fresh-matched": ("random_init_sae", "sae", None, 10),
+        "components": ("pca", None, None, 32),
+        "embedding": ("neurons", None, None, 32),
+    }
     assert '"converged"' in kinds["ica"]["config"]
     assert kinds["fresh"]["activation"].startswith("topk (k = ")
 
@@ -118,8 +127,10 @@ def test_twins_have_the_same_units_at_their_natural_density(store: Path) -> None
         assert len(found) == (40 if name == "basis" else 48)
         for row in found:
             assert (row["unit"], row["sign"], row["matched_feature"]) == (
-                row["twin_unit"], row["twin_sign"], row["twin_feature"],
-            )  # fmt: skip
+                row["twin_unit"],
+                row["twin_sign"],
+                row["twin_feature"],
+            )
             assert (row["twin_status"], row["twin_theta"]) == ("natural", 0)
         matched = [row for row in found if row["match_status"] == "matched"]
         assert len(matched) > 8
@@ -136,11 +147,18 @@ def test_twins_have_the_same_units_at_their_natural_density(store: Path) -> None
 def test_twins_are_in_no_comparison_and_another_site_is_said(store: Path) -> None:
     found = query(store, "SELECT DISTINCT a, b, paired, other_site FROM comparisons")
     assert {(row["a"], row["b"], row["paired"], row["other_site"]) for row in found} == {
-        ("sae", "topk", False, False), ("sae", "basis", True, False), ("sae", "pca", True, False),
-        ("sae", "ica", True, False), ("sae", "fresh-matched", True, False), ("sae", "fresh", False, False),
-        ("topk", "fresh", False, False), ("sae", "components", False, False), ("topk", "components", False, False),
-        ("sae", "embedding", False, True), ("topk", "embedding", False, True),
-    }  # fmt: skip
+        ("sae", "topk", False, False),
+        ("sae", "basis", True, False),
+        ("sae", "pca", True, False),
+        ("sae", "ica", True, False),
+        ("sae", "fresh-matched", True, False),
+        ("sae", "fresh", False, False),
+        ("topk", "fresh", False, False),
+        ("sae", "components", False, False),
+        ("topk", "components", False, False),
+        ("sae", "embedding", False, True),
+        ("topk", "embedding", False, True),
+    }
 
 
 # --- how fair it is: each view against the slow way ---------------------------------------------------
@@ -163,9 +181,13 @@ def test_densities_reached_on_the_score_split(store: Path) -> None:
         own = features["sae", row["matched_feature"]]["n_firing"] * tokens["score"] / tokens["explain"]
         twin = features.get((f"{name}@natural", number), {})
         expected[name, number] = (
-            row["matched_feature"], wanted, reached, abs(reached - wanted) <= max(0.1 * wanted, 3),
-            abs(own - wanted) <= max(0.1 * wanted, 3), twin.get("density"),
-        )  # fmt: skip
+            row["matched_feature"],
+            wanted,
+            reached,
+            abs(reached - wanted) <= max(0.1 * wanted, 3),
+            abs(own - wanted) <= max(0.1 * wanted, 3),
+            twin.get("density"),
+        )
     columns = ("matched_feature", "n_firing", "n_firing_baseline", "within", "own_within", "natural_density")
     found = rows_by(store, "SELECT * FROM matched_pairs WHERE dictionary = 'sae'", "baseline", "feature")
     assert {key: tuple(row[column] for column in columns) for key, row in found.items()} == expected
@@ -201,8 +223,11 @@ def test_differences_by_token_entropy(store: Path) -> None:
     assert {(row["a"], row["b"]) for row in found} >= {("sae", "basis"), ("sae", "fresh"), ("topk", "embedding")}
     paired = {row["b"] for row in query(store, "SELECT b FROM baseline_pairs WHERE paired")}
     for row in found:
-        partners = {f["matched_feature"] for (name, _), f in features.items()
-                    if name == row["b"] and f["match_status"] == "matched"}  # fmt: skip
+        partners = {
+            f["matched_feature"]
+            for (name, _), f in features.items()
+            if name == row["b"] and f["match_status"] == "matched"
+        }
         values: dict[str, list[float]] = {"a": [], "b": []}
         for score in scores:
             feature = features[score["dictionary"], score["feature"]]

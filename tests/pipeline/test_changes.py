@@ -12,16 +12,20 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from autointerp.config import RunConfig, parse_run
+from autointerp.config.loading import parse_run
+from autointerp.config.run_file import RunConfig
 from autointerp.errors import StoreError
-from autointerp.pipeline import run, stages
-from autointerp.pipeline.changes import Found
-from autointerp.pipeline.ground import lay_ground, read_corpus
-from autointerp.pipeline.plan import plan_of, render_plan
-from autointerp.pipeline.prepare import choose_scored, prepare
-from autointerp.pipeline.score_stage import score_dictionary
-from autointerp.pipeline.sides import read_sample
-from autointerp.pipeline.work import CONTROLS, works_of
+from autointerp.pipeline import run
+from autointerp.pipeline.asking.test_material import lay_ground, read_corpus
+from autointerp.pipeline.dry_run.report import plan_of, render_plan
+from autointerp.pipeline.plan.prepare import choose_scored, prepare
+from autointerp.pipeline.plan.store_diff import StoreDiff
+from autointerp.pipeline.plan.work_graph import works_of
+from autointerp.pipeline.rows.stored_scores import read_sample
+from autointerp.pipeline.stages import census as census_stage
+from autointerp.pipeline.stages import extract as extract_stage
+from autointerp.pipeline.stages import score as score_stage
+from autointerp.pipeline.stages.score import score_dictionary
 from autointerp.progress import Reporter
 from autointerp.records import N_BLOCKS
 from autointerp.score.estimator import block_moments, frame_moments
@@ -29,6 +33,7 @@ from autointerp.score.scores import residual_alarms, sample_moments
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokenise import open_tokens
+from autointerp.words import CONTROLS
 
 Rows = dict[str, list[tuple[Any, ...]]]
 QUIET = Reporter(quiet=True)
@@ -130,7 +135,7 @@ class Computed:
         self.extracted: list[str] = []
         self.counted: dict[str, list[str]] = {}
         self.scored: dict[str, list[str]] = {}
-        make_job, run_census, score = stages.make_job, stages.run_census, stages.score_dictionary
+        make_job, run_census, score = extract_stage.make_job, census_stage.run_census, score_stage.score_dictionary
 
         def job(subject: Any, tokens: Any, dictionaries: Any, *rest: Any, **more: Any) -> Any:
             self.extracted += dictionaries
@@ -144,9 +149,9 @@ class Computed:
             self.scored[ground.dictionary] = list(explainers)
             return score(store, ground, explainers, *rest)
 
-        monkeypatch.setattr(stages, "make_job", job)
-        monkeypatch.setattr(stages, "run_census", census)
-        monkeypatch.setattr(stages, "score_dictionary", scored)
+        monkeypatch.setattr(extract_stage, "make_job", job)
+        monkeypatch.setattr(census_stage, "run_census", census)
+        monkeypatch.setattr(score_stage, "score_dictionary", scored)
 
 
 @pytest.fixture
@@ -249,8 +254,9 @@ def test_a_dictionary_that_is_no_longer_in_the_run_file(copied: str, configured:
     after = views(config.store_path)
     assert after["score_table"] == before["score_table"]
     assert {(row["a"], row["b"], row["explainer"]) for row in after["comparison_table"]} == {
-        ("topk", "random", "lexical"), ("topk", "mlp", "lexical"),
-    }  # fmt: skip
+        ("topk", "random", "lexical"),
+        ("topk", "mlp", "lexical"),
+    }
 
 
 # --- what is refused ----------------------------------------------------------------------------------
@@ -346,7 +352,7 @@ def test_a_sample_read_back_is_the_one_that_was_scored(together: Path, configure
     tokens = open_tokens(prepared.work_folder, prepared.tokens, None, lambda _: None)
     sample = choose_scored(prepared.config.score.features, np.arange(48), 48, 0, "sae")
     with open_reader(together) as reader:
-        assert Found(prepared, reader).goes_on
+        assert StoreDiff(prepared, reader).goes_on
         ground = lay_ground(reader, read_corpus(reader, tokens, 0), "sae", sample, ["simulation"])
         for one in score_dictionary(reader, ground, ["lexical", "generic"], ["simulation"]):
             features, blocks, alarms = read_sample(reader, "sae", one.explainer, sample.tolist())

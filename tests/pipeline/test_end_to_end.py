@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from autointerp.cli import main
-from autointerp.config import load_run
+from autointerp.config.loading import load_run
 from autointerp.explain.lookup import entries_of
-from autointerp.extract.summary import SCORE_POOL, SELECT_POOL, pool_windows
+from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, pool_windows
 from autointerp.pipeline import STAGES, run
-from autointerp.pipeline.explain_stage import read_explanations
-from autointerp.pipeline.ground import sample_candidates
+from autointerp.pipeline.asking.test_material import sample_candidates
+from autointerp.pipeline.rows.explanation_rows import read_explanations
 from autointerp.progress import Reporter
 from autointerp.records import SPLITS, Split
 from autointerp.score.sampled import draw_windows
@@ -59,7 +59,7 @@ def configured(
     folder: Path, tiny_model: Path, tokens_npy: Path, dictionaries: list[dict[str, Any]]
 ) -> Callable[..., Any]:
     """The run of this module under a store of its own; sections can be changed."""
-    from autointerp.config import parse_run
+    from autointerp.config.loading import parse_run
 
     def make(name: str, **changed: Any) -> Any:
         data = {
@@ -107,15 +107,21 @@ def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     names = ["sae", "twin", "topk", "neurons", "random", "mlp"]
     explainers = ("controls", "lexical", "token_lookup")
     expected = [
-        ("tokens", None, None), *(("compare", None, explainer) for explainer in explainers[1:]),
+        ("tokens", None, None),
+        *(("compare", None, explainer) for explainer in explainers[1:]),
         *((stage, name, None) for stage in ("extract", "effects", "diagnostics", "census") for name in names),
         *((s, n, e) for s in ("explain", "census", "score", "means") for n in names for e in explainers),
-    ]  # fmt: skip
+    ]
     assert sorted(done, key=repr) == sorted(expected, key=repr)
     features = query(whole, "SELECT dictionary, count(*) AS n FROM features GROUP BY dictionary")
     assert {row["dictionary"]: row["n"] for row in features} == {
-        "sae": 48, "twin": 48, "topk": 48, "neurons": 48, "random": 30, "mlp": 16
-    }  # fmt: skip
+        "sae": 48,
+        "twin": 48,
+        "topk": 48,
+        "neurons": 48,
+        "random": 30,
+        "mlp": 16,
+    }
     for table in (
         "exemplars",
         "explanations",
@@ -219,10 +225,15 @@ def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
     found = query(whole, "SELECT * FROM comparisons")
     pairs = {(row["a"], row["b"], row["paired"], row["other_site"]) for row in found}
     assert pairs == {
-        ("sae", "twin", False, False), ("sae", "topk", False, False), ("twin", "topk", False, False),
-        ("sae", "neurons", True, False), ("sae", "random", True, False),
-        ("sae", "mlp", False, True), ("twin", "mlp", False, True), ("topk", "mlp", False, True),
-    }  # fmt: skip
+        ("sae", "twin", False, False),
+        ("sae", "topk", False, False),
+        ("twin", "topk", False, False),
+        ("sae", "neurons", True, False),
+        ("sae", "random", True, False),
+        ("sae", "mlp", False, True),
+        ("twin", "mlp", False, True),
+        ("topk", "mlp", False, True),
+    }
     assert len(found) == len(pairs) * 2 * 2
     for row in found:
         if row["difference"] is not None:
@@ -253,12 +264,15 @@ def test_running_again_changes_nothing_and_computes_nothing(
         raise AssertionError("computed again")
 
     for name in (
-        "autointerp.extract.passes.iterate_activations", "autointerp.subject.tokenise._write",
-        "autointerp.extract.pass_one.iterate_activations", "autointerp.pipeline.stages.make_job",
-        "autointerp.pipeline.stages.score_dictionary",
-        "autointerp.pipeline.stages.dictionary_scores", "autointerp.pipeline.stages.comparisons",
-        "autointerp.pipeline.stages.open_dictionaries",
-    ):  # fmt: skip
+        "autointerp.extract.pass_two.iterate_activations",
+        "autointerp.subject.tokenise._write",
+        "autointerp.extract.engines.pass_one.iterate_activations",
+        "autointerp.pipeline.stages.extract.make_job",
+        "autointerp.pipeline.stages.score.score_dictionary",
+        "autointerp.pipeline.stages.means.dictionary_scores",
+        "autointerp.pipeline.stages.compare.comparisons",
+        "autointerp.pipeline.stages.context.open_fitted",
+    ):
         monkeypatch.setattr(name, forbidden)
     times = query(whole, "SELECT * FROM stages ORDER BY ALL")
     run(configured("whole"), reporter=QUIET)
@@ -276,11 +290,14 @@ def threads_as_before() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("engine", "until"),
     [
-        ({"batch_size": 1}, "compare"), ({"batch_size": 7}, "census"), ({"batch_size": 64}, "census"),
-        ({"batch_size": 1000}, "census"), ({"threads": 2}, "extract"),
+        ({"batch_size": 1}, "compare"),
+        ({"batch_size": 7}, "census"),
+        ({"batch_size": 64}, "census"),
+        ({"batch_size": 1000}, "census"),
+        ({"threads": 2}, "extract"),
     ],
     ids=str,
-)  # fmt: skip
+)
 @pytest.mark.usefixtures("threads_as_before")
 def test_the_engine_changes_no_row(
     engine: dict[str, int], until: str, configured: Callable[..., Any], rows_of: Callable[[Path], Rows], rows: Rows
@@ -290,9 +307,15 @@ def test_the_engine_changes_no_row(
     found = rows_of(store)
     later = {"compare": set(), "census": {"scores", "simulations", *JUDGED, "dictionary_scores", "comparisons"}}
     later["extract"] = later["census"] | {
-        "logit_effects", "failures", "explanations", "lookups", "feature_blocks", "score_moments",
-        "feature_diagnostics", "feature_neighbours",
-    }  # fmt: skip
+        "logit_effects",
+        "failures",
+        "explanations",
+        "lookups",
+        "feature_blocks",
+        "score_moments",
+        "feature_diagnostics",
+        "feature_neighbours",
+    }
     for table in rows.keys() - later[until] - {"stages"}:
         assert found[table] == rows[table], table
     assert set(found["stages"]) <= set(rows["stages"])
@@ -330,11 +353,15 @@ def test_a_subset_of_features_has_the_rows_of_the_whole(
     part = run(configured("part", dictionary=chosen), reporter=QUIET)
     check(part)
     tables = {
-        "features": "", "feature_splits": "", "feature_tokens": "", "exemplars": "", "feature_blocks": "",
+        "features": "",
+        "feature_splits": "",
+        "feature_tokens": "",
+        "exemplars": "",
+        "feature_blocks": "",
         "score_moments": "explainer IN ('lexical', 'token_lookup') AND",
         "explanations": "explainer IN ('lexical', 'token_lookup') AND",
         "scores": "design = 'census' AND explainer IN ('lexical', 'token_lookup') AND",
-    }  # fmt: skip
+    }
     for table, where in tables.items():
         for name, features in (("sae", SOME), ("topk", SOME), ("mlp", [121, 130])):
             mine = f"{where} dictionary = $name AND list_contains($features, feature)"
@@ -356,9 +383,11 @@ def test_only_what_is_asked_for_is_scored(
     scorers: list[str], configured: Callable[..., Any], dictionaries: list[dict[str, Any]], whole: Path
 ) -> None:
     config = configured(
-        f"scorers-{'-'.join(scorers)}", dictionary=dictionaries[:1],
-        score={"features": {"sample": 12}, "bootstrap": 100, "scorers": scorers}, explain={"explainers": ["lexical"]},
-    )  # fmt: skip
+        f"scorers-{'-'.join(scorers)}",
+        dictionary=dictionaries[:1],
+        score={"features": {"sample": 12}, "bootstrap": 100, "scorers": scorers},
+        explain={"explainers": ["lexical"]},
+    )
     store = run(config, reporter=QUIET)
     check(store)
     sql = "SELECT feature, metric, design, scorer, value FROM scores WHERE dictionary = 'sae' AND explainer = 'lexical'"
@@ -429,10 +458,11 @@ def test_planted_features_score_high_and_controls_do_not(
     array = np.random.default_rng(1).choice(np.arange(2, 61), size=(400, 24), p=frequency / frequency.sum())
     np.save(folder / "planted.npy", array)
     config = configured(
-        "planted", dictionary=[{"name": "planted", "path": str(path)}],
+        "planted",
+        dictionary=[{"name": "planted", "path": str(path)}],
         tokens={"source": f"npy:{folder / 'planted.npy'}", "window": 8, "prepend_bos": False},
         score={"features": "all", "bootstrap": 100},
-    )  # fmt: skip
+    )
     store = run(config, reporter=QUIET)
     check(store)
     firing = defaultdict(set)

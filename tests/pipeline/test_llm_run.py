@@ -19,13 +19,13 @@ import scripted
 from stored import check, rows
 
 from autointerp.cli import main
-from autointerp.config import parse_run
+from autointerp.config.loading import parse_run
 from autointerp.errors import OverBudget, StoreError, UserError
 from autointerp.explain.evidence import Evidence, Failure
 from autointerp.llm.asks import Ask
 from autointerp.pipeline import run
-from autointerp.pipeline.llm_plan import TOKENS
-from autointerp.pipeline.plan import plan_of
+from autointerp.pipeline.dry_run.expected_calls import TOKENS
+from autointerp.pipeline.dry_run.report import plan_of
 from autointerp.progress import Reporter
 from autointerp.records import Explanation
 
@@ -197,8 +197,13 @@ def test_a_feature_costs_at_most_eight_calls_and_three_tenths_of_a_cent(store: P
     assert n_calls <= 8
     assert usd <= 0.003
     assert {kind for explainer, kind in calls if explainer == LUNA} == {
-        "explain", "simulate", "detect", "fuzz", "logits", "permuted",
-    }  # fmt: skip
+        "explain",
+        "simulate",
+        "detect",
+        "fuzz",
+        "logits",
+        "permuted",
+    }
 
 
 def test_failures_are_named_and_counted_and_never_scored(store: Path, configured: Callable[..., Any]) -> None:
@@ -255,8 +260,11 @@ def test_an_explainer_of_ones_own_is_judged_like_any_other(
     module = ModuleType("my_explainer")
     module.Mine = Mine  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "my_explainer", module)
-    run(parse_run(configured({"python": "my_explainer:Mine", "name": "mine"})), reporter=QUIET,
-        open_client=lambda *_: llm)  # fmt: skip
+    run(
+        parse_run(configured({"python": "my_explainer:Mine", "name": "mine"})),
+        reporter=QUIET,
+        open_client=lambda *_: llm,
+    )
     check(store)
     said = rows(store, "SELECT feature, status FROM explanations WHERE explainer = 'mine'")
     assert {row["status"] for row in said if row["feature"] % 5 == 0} <= {"tired", "dead"}

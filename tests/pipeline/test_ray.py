@@ -23,7 +23,7 @@ import pytest
 from rich.console import Console
 
 from autointerp.errors import AutointerpError
-from autointerp.extract import shards
+from autointerp.extract.engines import shards
 from autointerp.pipeline import run
 from autointerp.progress import Reporter
 
@@ -36,7 +36,7 @@ N_CONTEXTS, N_SHARDS = 480, 30
 RAY = {"kind": "ray", "workers": 2, "threads": 1}
 DRIVER = f"""
 import sys
-from autointerp.extract import shards
+from autointerp.extract.engines import shards
 shards.SHARD_TOKENS = {SHARD_TOKENS}
 from autointerp.cli import main
 main(["run", sys.argv[1], "--stage", "extract"])

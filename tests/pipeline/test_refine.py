@@ -20,15 +20,16 @@ import pytest
 import scripted
 from stored import check, rows
 
-from autointerp.config import RunConfig, parse_run
+from autointerp.config.llm_model import LLMModel
+from autointerp.config.loading import parse_run
+from autointerp.config.run_file import RunConfig
 from autointerp.errors import ConfigError, OverBudget, Waiting
 from autointerp.explain.marking import escape, unescape
 from autointerp.hashing import content_hash
 from autointerp.llm.asks import Answer, Ask
-from autointerp.llm.models import LLMModel
 from autointerp.pipeline import run
-from autointerp.pipeline.again import Wish, redos_of
-from autointerp.pipeline.travel import Travel
+from autointerp.pipeline.asking.delivery import Delivery
+from autointerp.pipeline.plan.reask import Wish, redos_of
 from autointerp.progress import Reporter
 
 QUIET = Reporter(quiet=True)
@@ -251,9 +252,10 @@ def test_choosing_flatters_the_select_split_only(copy: Callable[..., RunConfig],
     assert len(found) > 8
     assert np.mean([row["select_score"] for row in found]) > 0.6
     scores = rows(
-        path, "SELECT value FROM score_table WHERE explainer = $e AND metric = 'balanced_accuracy_matched'",
+        path,
+        "SELECT value FROM score_table WHERE explainer = $e AND metric = 'balanced_accuracy_matched'",
         e="gpt-6-luna/default/input/best8",
-    )  # fmt: skip
+    )
     values = np.array([row["value"] for row in scores if row["value"] is not None])
     assert abs(values.mean() - 0.5) < 3 * values.std() / np.sqrt(len(values))
 
@@ -348,10 +350,10 @@ def test_rounds_travel_in_files(
     answered: dict[str, Any] = {}
     for n_rounds in range(1, 9):
         with contextlib.suppress(Waiting):
-            run(config, reporter=QUIET, travel=Travel(into=tmp_path) if answered else Travel(out=tmp_path))
+            run(config, reporter=QUIET, travel=Delivery(into=tmp_path) if answered else Delivery(out=tmp_path))
             break
         with contextlib.suppress(Waiting):
-            run(config, reporter=QUIET, travel=Travel(out=tmp_path))
+            run(config, reporter=QUIET, travel=Delivery(out=tmp_path))
         lines = [json.loads(line) for path in tmp_path.glob("requests-*.jsonl") for line in path.open()]
         with (tmp_path / f"replies-{n_rounds}.jsonl").open("w") as file:
             for line in lines:
@@ -394,7 +396,7 @@ def test_what_cannot_be_refined_is_refused(explainer: dict[str, Any], change: di
 
 
 def test_names_tell_refinements_apart() -> None:
-    from autointerp.config import LLMExplainer
+    from autointerp.config.run_file import LLMExplainer
 
     names = {
         LLMExplainer(**MODEL, **more).name  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from autointerp.config import load_run
+from autointerp.config.loading import load_run
 from autointerp.pipeline import run
 from autointerp.progress import Reporter
 from autointerp.store.reader import open_reader

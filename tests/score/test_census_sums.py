@@ -39,9 +39,14 @@ class Stream:
         for part in np.array_split(order, n):
             f, i = feature[part].astype(np.int32), place[part]
             yield EventBatch(
-                f, i.astype(np.int64), i.astype(np.int32), self.activations[f, i], self.token[i].astype(np.int32),
-                self.previous[i].astype(np.int32), self.block[i].astype(np.int32),
-            )  # fmt: skip
+                f,
+                i.astype(np.int64),
+                i.astype(np.int32),
+                self.activations[f, i],
+                self.token[i].astype(np.int32),
+                self.previous[i].astype(np.int32),
+                self.block[i].astype(np.int32),
+            )
 
     def tables(self) -> tuple[GramTable, GramTable]:
         """The gram tables of this stream, read off its events."""
@@ -56,10 +61,17 @@ class Stream:
                 parts.append((keys[heavy], mass[heavy], fires[heavy], np.bincount(which)[heavy]))
                 start.append(start[-1] + len(heavy))
             key, mass, fires, seen = (np.concatenate(column) for column in zip(*parts, strict=True))
-            made.append(GramTable(
-                np.asarray(start), (key // self.V - 1).astype(np.int32), (key % self.V).astype(np.int32), mass, fires,
-                seen, np.zeros(len(self.activations)),
-            ))  # fmt: skip
+            made.append(
+                GramTable(
+                    np.asarray(start),
+                    (key // self.V - 1).astype(np.int32),
+                    (key % self.V).astype(np.int32),
+                    mass,
+                    fires,
+                    seen,
+                    np.zeros(len(self.activations)),
+                )
+            )
         return made[0], made[1]
 
 
@@ -126,8 +138,9 @@ def same(a: np.ndarray, b: np.ndarray) -> None:
 def test_sums_equal_those_of_a_dense_pass(seed: int) -> None:
     stream = random_stream(seed)
     lookups = {name: random_lookup(stream, seed + i, name != "tokens") for i, name in enumerate(("a", "tokens", "b"))}
-    lookups["constant"] = from_lists([Entries(*(np.zeros(0, d) for d in (np.int32, np.int32, np.float32, np.float32)))]
-                                     * len(stream.activations))  # fmt: skip
+    lookups["constant"] = from_lists(
+        [Entries(*(np.zeros(0, d) for d in (np.int32, np.int32, np.float32, np.float32)))] * len(stream.activations)
+    )
     truth, sums = run(stream, lookups)
     assert sums.keys() == lookups.keys()
     for name, lookup in lookups.items():

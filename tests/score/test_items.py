@@ -16,7 +16,9 @@ import pytest
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import FeatureWindows, Windows
 from autointerp.score import metrics
-from autointerp.score.items import (
+from autointerp.score.sampled import Candidates, Pool, candidates
+from autointerp.score.scorers.detection import group_rows
+from autointerp.score.scorers.items import (
     LEAST_ITEMS,
     N_ITEMS,
     Items,
@@ -26,8 +28,6 @@ from autointerp.score.items import (
     shown_length,
     token_traits,
 )
-from autointerp.score.judges import group_rows
-from autointerp.score.sampled import Candidates, Pool, candidates
 
 L, V, N, SEED = 16, 120, 2400, 5
 KINDS = ["{0}", " w{0}", " word{0}", "x{0}", "(", "\n", " longerword{0}", "_{0}"]
@@ -72,9 +72,15 @@ class World:
         rest = np.setdiff1d(firing, top)
         kept = np.concatenate([top, rest[np.argsort(u[rest])][:60]])
         record = FeatureWindows(
-            feature, N, len(firing), self.windows.window[kept],
-            np.array(["T"] * len(top) + ["F"] * (len(kept) - len(top))), maximum[kept], u[kept], truth[kept],
-        )  # fmt: skip
+            feature,
+            N,
+            len(firing),
+            self.windows.window[kept],
+            np.array(["T"] * len(top) + ["F"] * (len(kept) - len(top))),
+            maximum[kept],
+            u[kept],
+            truth[kept],
+        )
         windows = Windows(**{k: getattr(self.windows, k)[kept] for k in Windows.__dataclass_fields__})
         pools_firing = np.flatnonzero(maximum[self.pool_rows] > 0)
         limits = np.quantile(maximum[firing], [0.2, 0.4, 0.6, 0.8])
@@ -148,8 +154,10 @@ def test_a_rule_trained_on_all_of_them_scores_at_chance(asked: list[Items]) -> N
     weight = np.zeros(wide(x).shape[1])
     for _ in range(300):
         weight -= 0.3 * wide(x).T @ (1 / (1 + np.exp(-wide(x) @ weight)) - y) / len(y)
-    areas = [metrics.auroc(items.right, wide(row.astype(float)) @ weight).value
-             for items, row in zip(kept[half:], rows[half:], strict=True)]  # fmt: skip
+    areas = [
+        metrics.auroc(items.right, wide(row.astype(float)) @ weight).value
+        for items, row in zip(kept[half:], rows[half:], strict=True)
+    ]
     values = np.array(areas, dtype=float)
     assert abs(values.mean() - 0.5) < 3.5 * values.std() / np.sqrt(len(values))
 
@@ -174,8 +182,10 @@ def test_what_is_right_and_wrong_is_measured(features: list[Candidates], world: 
         truth = {int(number): one.truth[row] for number, row in row_of.items()}
         found = detection_items(one, world.silent, TRAITS, SEED)
         silent = set(one.pool.windows.window[one.silent].tolist())
-        assert all((int(w) in truth) if right else (int(w) in silent)
-                   for w, right in zip(found.windows.window, found.right, strict=True))  # fmt: skip
+        assert all(
+            (int(w) in truth) if right else (int(w) in silent)
+            for w, right in zip(found.windows.window, found.right, strict=True)
+        )
         found = fuzzing_items(one, world.silent, TRAITS, SEED)
         assert len(set(found.windows.window.tolist())) == len(found)  # no window twice
         for i, number in enumerate(found.windows.window.tolist()):

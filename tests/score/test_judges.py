@@ -13,8 +13,8 @@ from autointerp.explain.lookup import Entries
 from autointerp.explain.marking import MARKS, unmark
 from autointerp.llm.asks import Answer, Ask, InvalidReply, TokenChoice
 from autointerp.records import ANY_TOKEN, Windows
-from autointerp.score.items import Items
-from autointerp.score.judges import Judged, judge_asks, judge_scores, look_up_judgements, read_judgements
+from autointerp.score.scorers.detection import Judged, judge_asks, judge_scores, look_up_judgements, read_judgements
+from autointerp.score.scorers.items import Items
 
 VOCAB = [" the", " cat", " sat", "\n", "«", "e2: 1"]
 N, L = 12, 4
@@ -47,8 +47,9 @@ def answers_to(asks: list[Ask], values: list[int]) -> list[Answer]:
 def test_each_group_is_a_question_and_each_item_a_key(kind: Any, items: Items) -> None:
     asks = judge_asks(kind, 'cats\n"x"', items, VOCAB)
     assert [list((ask.schema or {})["properties"]) for ask in asks] == [
-        [f"e{i}" for i in range(1, 6)], [f"e{i}" for i in range(1, 8)],
-    ]  # fmt: skip
+        [f"e{i}" for i in range(1, 6)],
+        [f"e{i}" for i in range(1, 8)],
+    ]
     said = [i % 2 for i in range(N)]
     judged = read_judgements(items, answers_to(asks, said))
     assert judged.probability.tolist() == said

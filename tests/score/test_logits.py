@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autointerp.llm.asks import Answer, InvalidReply
-from autointerp.score.logits import (
+from autointerp.score.scorers.logit_effects import (
     N_SHOWN,
     Rated,
     TokenItems,
@@ -33,8 +33,11 @@ def test_asked_are_ranks_11_to_60_and_random_ones_and_no_variant_of_what_was_sho
     items = token_items(7, promoted, VOCABULARY, 0)
     yes, no = items.token[items.promoted], items.token[~items.promoted]
     assert set(items.shown.tolist()) == set(promoted[:10].tolist())
-    expected = [t for t in promoted[10:].tolist() if t != 301 and TEXTS[t].strip().lower() not in
-                {TEXTS[s].strip().lower() for s in promoted[:10]}]  # fmt: skip
+    expected = [
+        t
+        for t in promoted[10:].tolist()
+        if t != 301 and TEXTS[t].strip().lower() not in {TEXTS[s].strip().lower() for s in promoted[:10]}
+    ]
     assert sorted(yes.tolist()) == sorted(expected)
     assert len(no) == len(yes)
     variants = {TEXTS[t].strip().lower() for t in promoted}

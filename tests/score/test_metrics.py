@@ -41,9 +41,13 @@ def test_weights_are_repetitions() -> None:
     w = rng.integers(0, 4, 50)
     t_long, p_long = np.repeat(t, w), np.repeat(p, w)
     for metric in (
-        metrics.pearson_value, metrics.spearman, metrics.rsquared, metrics.absolute_dev_explained,
-        metrics.auprc, metrics.f1,
-    ):  # fmt: skip
+        metrics.pearson_value,
+        metrics.spearman,
+        metrics.rsquared,
+        metrics.absolute_dev_explained,
+        metrics.auprc,
+        metrics.f1,
+    ):
         assert metric(t, p, w).value == pytest.approx(metric(t_long, p_long).value, abs=1e-12), metric.__name__
 
 

@@ -24,10 +24,16 @@ def windows() -> dict[str, np.ndarray]:
     top[np.argsort(-maximum)[:20]] = True
     random = rng.random(W) < 0.3
     return {
-        "truth": truth, "prediction": prediction, "mask": mask, "maximum": maximum, "top": top, "random": random,
-        "u": rng.random(W), "out_of_context": (maximum == 0) & (rng.random(W) < 0.3),
+        "truth": truth,
+        "prediction": prediction,
+        "mask": mask,
+        "maximum": maximum,
+        "top": top,
+        "random": random,
+        "u": rng.random(W),
+        "out_of_context": (maximum == 0) & (rng.random(W) < 0.3),
         "interval": published.activation_interval(maximum, maximum.max()),
-    }  # fmt: skip
+    }
 
 
 def smallest(members: np.ndarray, u: np.ndarray, n: int) -> list[int]:

@@ -63,9 +63,15 @@ class World:
         kept = kept[~np.isin(kept, top)]
         self.kept_rows = np.concatenate([top, kept])
         self.firing = FeatureWindows(
-            feature, n, len(firing), number[self.kept_rows], np.repeat(["T", "F"], [len(top), len(kept)]),
-            self.maximum[self.kept_rows], self.u[self.kept_rows], self.truth[self.kept_rows],
-        )  # fmt: skip
+            feature,
+            n,
+            len(firing),
+            number[self.kept_rows],
+            np.repeat(["T", "F"], [len(top), len(kept)]),
+            self.maximum[self.kept_rows],
+            self.u[self.kept_rows],
+            self.truth[self.kept_rows],
+        )
 
     def candidates(self, pool: Pool | None = None, tokens: np.ndarray = TOP_TOKENS) -> Candidates:
         pool = pool or Pool(take(self.windows, self.pool_rows))
@@ -125,10 +131,12 @@ def test_of_each_class_come_the_windows_of_smallest_u_and_the_sizes_are_shares(n
         smallest = members[np.argsort(world.u[members])][: drawn.n[k]]
         assert set(world.row_of(drawn.windows)[drawn.classes == k]) == set(smallest)
         size = (
-            n_top if of == "T"
-            else (n_firing - n_top) * len(members) / n_reservoir if of.startswith("F")
+            n_top
+            if of == "T"
+            else (n_firing - n_top) * len(members) / n_reservoir
+            if of.startswith("F")
             else (900 - n_firing) * len(members) / len(quiet)
-        )  # fmt: skip
+        )
         assert drawn.sizes[k] == pytest.approx(size)
     assert drawn.sizes.sum() == pytest.approx(900)
     assert np.array_equal(drawn.n_class, drawn.n[drawn.classes])
@@ -150,9 +158,15 @@ def test_a_window_in_both_strata_counts_once_as_a_top_one() -> None:
     n = len(world.kept_rows)
     twice = np.concatenate([np.arange(n), [0]])
     doubled = FeatureWindows(
-        7, 900, world.firing.n_firing_windows, world.firing.window[twice], np.append(world.firing.stratum, "F"),
-        world.firing.maximum[twice], world.firing.u[twice], world.firing.truth[twice],
-    )  # fmt: skip
+        7,
+        900,
+        world.firing.n_firing_windows,
+        world.firing.window[twice],
+        np.append(world.firing.stratum, "F"),
+        world.firing.maximum[twice],
+        world.firing.u[twice],
+        world.firing.truth[twice],
+    )
     plain = world.candidates()
     feature = candidates(
         doubled, take(plain.kept, twice), plain.pool, np.flatnonzero(~plain.silent), LIMITS, TOP_TOKENS, SEED
@@ -164,8 +178,9 @@ def test_a_window_in_both_strata_counts_once_as_a_top_one() -> None:
 def test_windows_of_another_feature_are_refused() -> None:
     world = World(8)
     with pytest.raises(ValueError, match="feature 7"):
-        candidates(world.firing, take(world.windows, world.kept_rows[::-1]), Pool(world.windows), [], LIMITS,
-                   TOP_TOKENS, SEED)  # fmt: skip
+        candidates(
+            world.firing, take(world.windows, world.kept_rows[::-1]), Pool(world.windows), [], LIMITS, TOP_TOKENS, SEED
+        )
 
 
 @pytest.mark.parametrize("name", LOOKUPS)

@@ -98,8 +98,13 @@ def test_census_scores_are_those_of_all_tokens() -> None:
 
 def test_every_feature_and_metric_has_exactly_one_census_row() -> None:
     truth, sums = Tokens().sums()
-    given = [explanation(0), explanation(1, "no_disjoint_feature"), explanation(2, "dead"), explanation(3),
-             explanation(4)]  # fmt: skip
+    given = [
+        explanation(0),
+        explanation(1, "no_disjoint_feature"),
+        explanation(2, "dead"),
+        explanation(3),
+        explanation(4),
+    ]
     of = subjects(given, {0: "alive", 1: "alive", 2: "dead", 3: "alive", 4: "rare"})
     scores = census_scores(of, truth, sums)
     rows = Counter((score.feature, score.explainer, score.metric) for score in scores)
@@ -134,17 +139,24 @@ class Split:
         tokens = rng.integers(0, 30, (n, L)).astype(np.int32)
         previous = np.concatenate([np.full((n, 1), -1), tokens[:, :-1]], axis=1).astype(np.int32)
         number = np.arange(n)
-        self.windows = Windows(number, number // 4, (number % B).astype(np.int32), tokens, previous,
-                               rng.random((n, L)) < 0.9)  # fmt: skip
+        self.windows = Windows(
+            number, number // 4, (number % B).astype(np.int32), tokens, previous, rng.random((n, L)) < 0.9
+        )
         on = ((tokens == 3) | (rng.random((n, L)) < more)) & self.windows.scored
         self.truth = np.where(on, rng.exponential(1, (n, L)) + 0.05, 0).astype(np.float32)
         maximum = self.truth.max(axis=1)
         firing = np.flatnonzero(maximum > 0)
         order = firing[np.argsort(-maximum[firing])]
         kept = FeatureWindows(
-            0, n, len(firing), order, np.where(np.arange(len(order)) < 20, "T", "F"), maximum[order],
-            rng.random(len(order)), self.truth[order],
-        )  # fmt: skip
+            0,
+            n,
+            len(firing),
+            order,
+            np.where(np.arange(len(order)) < 20, "T", "F"),
+            maximum[order],
+            rng.random(len(order)),
+            self.truth[order],
+        )
         self.feature = candidates(
             kept, take(self.windows, order), Pool(self.windows), firing, np.asarray([0.5, 1, 1.5, 2]), np.int32([3]), 0
         )
@@ -222,10 +234,12 @@ def test_no_features_give_no_rows() -> None:
 def test_a_feature_that_is_silent_on_the_split_is_rare_there() -> None:
     """It fired on the explain split, so there is an explanation; there is nothing to score it on."""
     split = Split(more=0.0)
-    silent = FeatureWindows(0, 400, 0, *(np.zeros(0, d) for d in (np.int64, "U1", np.float32, np.float64)),
-                            np.zeros((0, L), np.float32))  # fmt: skip
-    feature = candidates(silent, take(split.windows, np.zeros(0, np.int64)), Pool(split.windows), [], np.zeros(4),
-                         np.int32([3]), 0)  # fmt: skip
+    silent = FeatureWindows(
+        0, 400, 0, *(np.zeros(0, d) for d in (np.int64, "U1", np.float32, np.float64)), np.zeros((0, L), np.float32)
+    )
+    feature = candidates(
+        silent, take(split.windows, np.zeros(0, np.int64)), Pool(split.windows), [], np.zeros(4), np.int32([3]), 0
+    )
     simulated = {0: simulate(draw_windows(feature, LOOKUP), LOOKUP)}
     answered = {0: answer(published_windows(feature, 5.0), LOOKUP)}
     scores = [*sample_scores(ALL_OK, simulated), *published_scores(ALL_OK, answered)]

@@ -12,8 +12,8 @@ import pytest
 
 from autointerp.explain.marking import unnumber
 from autointerp.llm.asks import Answer, Ask, InvalidReply, TokenChoice
-from autointerp.score.shown import ShownWindow, bars_for
-from autointerp.score.simulators import SIMULATORS, calibrate, chunks, simulator_named, spread
+from autointerp.score.scorers.llm_simulators import SIMULATORS, calibrate, chunks, simulator_named, spread
+from autointerp.score.scorers.shown import ShownWindow, bars_for
 
 WINDOWS = [
     ShownWindow((" the", " cat", "\n", "|", " sat"), (True, True, True, True, True), before=(" so", " that")),
@@ -83,19 +83,33 @@ def test_values_stand_at_their_tokens_and_failures_are_nan() -> None:
 @pytest.mark.parametrize(
     ("name", "reply"),
     [
-        ("sparse", []), ("sparse", {}), ("sparse", {"fires": {}}), ("sparse", {**hits(), "w4": []}),
-        ("sparse", hits((1, 6, 1))), ("sparse", hits((1, 0, 1))), ("sparse", hits((1, 1, 0))),
+        ("sparse", []),
+        ("sparse", {}),
+        ("sparse", {"fires": {}}),
+        ("sparse", {**hits(), "w4": []}),
+        ("sparse", hits((1, 6, 1))),
+        ("sparse", hits((1, 0, 1))),
+        ("sparse", hits((1, 1, 0))),
         ("sparse", hits((1, 1, 11))),
-        ("sparse", hits((4, 1, 1))), ("sparse", hits((0, 1, 1))), ("sparse", hits((2, 3, 1))),
-        ("sparse", hits((1, 1, 1), (1, 1, 2))), ("sparse", hits((1, 1, True))), ("sparse", hits((1, 1, 1.0))),
-        ("sparse", hits([1, 1, 2])), ("sparse", hits({"w": 1, "t": 1})),
+        ("sparse", hits((4, 1, 1))),
+        ("sparse", hits((0, 1, 1))),
+        ("sparse", hits((2, 3, 1))),
+        ("sparse", hits((1, 1, 1), (1, 1, 2))),
+        ("sparse", hits((1, 1, True))),
+        ("sparse", hits((1, 1, 1.0))),
+        ("sparse", hits([1, 1, 2])),
+        ("sparse", hits({"w": 1, "t": 1})),
         ("sparse", hits({"w": 1, "t": 1, "v": 1, "x": 1})),
-        ("dense", {**written("dense"), "w3": {}}), ("dense", {**written("dense"), "w3": {"t1": "0"}}),
-        ("dense", {**written("dense"), "w3": {"t1": 11}}), ("dense", {**written("dense"), "w3": {"t1": 1, "t2": 1}}),
-        ("digits", {**written("digits"), "w1": "0000"}), ("digits", {**written("digits"), "w1": "000000"}),
-        ("digits", {**written("digits"), "w1": "0000x"}), ("digits", {**written("digits"), "w1": "00٣00"}),
+        ("dense", {**written("dense"), "w3": {}}),
+        ("dense", {**written("dense"), "w3": {"t1": "0"}}),
+        ("dense", {**written("dense"), "w3": {"t1": 11}}),
+        ("dense", {**written("dense"), "w3": {"t1": 1, "t2": 1}}),
+        ("digits", {**written("digits"), "w1": "0000"}),
+        ("digits", {**written("digits"), "w1": "000000"}),
+        ("digits", {**written("digits"), "w1": "0000x"}),
+        ("digits", {**written("digits"), "w1": "00٣00"}),
     ],
-)  # fmt: skip
+)
 def test_a_reply_that_lacks_or_adds_anything_is_invalid(name: str, reply: Any) -> None:
     (ask,) = simulator_named(name).asks(EXPLANATION, WINDOWS)
     assert ask.parse is not None
@@ -206,17 +220,27 @@ def test_decisions_ask_a_question_a_token() -> None:
     simulator = simulator_named("decisions")
     (ask,) = simulator.asks(EXPLANATION, WINDOWS)
     assert [question["name"] for question in ask.questions] == [
-        "w1t1", "w1t2", "w1t3", "w1t4", "w1t5", "w2t1", "w2t2", "w3t1",
-    ]  # fmt: skip
+        "w1t1",
+        "w1t2",
+        "w1t3",
+        "w1t4",
+        "w1t5",
+        "w2t1",
+        "w2t2",
+        "w3t1",
+    ]
     assert all(question["type"] == "score" and len(question["levels"]) == 11 for question in ask.questions)
     answers = [{"type": "score", "name": q["name"], "score": i / 2} for i, q in enumerate(ask.questions)]
     replies = simulator.read([answer(ask, {"answers": answers})], WINDOWS)
     assert [reply.values for reply in replies] == [(0, 0.5, 1, 1.5, 2), (2.5, 3), (3.5,)]
     assert ask.parse is not None
     for wrong in (
-        answers[:-1], [*answers[:-1], {"type": "refusal", "name": "w3t1"}], [*answers[1:], answers[0]], "x",
+        answers[:-1],
+        [*answers[:-1], {"type": "refusal", "name": "w3t1"}],
+        [*answers[1:], answers[0]],
+        "x",
         [*answers[:-1], {"type": "score", "name": "w3t1", "score": float("nan")}],
-    ):  # fmt: skip
+    ):
         with pytest.raises(InvalidReply):
             ask.parse({"answers": wrong})
     many = [ShownWindow((" a",) * 32, (True,) * 32)] * 30

@@ -16,7 +16,6 @@ from rich.cells import cell_len
 from autointerp.errors import StoreError
 from autointerp.show.card import feature_card, render_card
 from autointerp.show.card_data import (
-    CONTROLS,
     Diagnostics,
     Exemplar,
     ExplanationLine,
@@ -31,6 +30,7 @@ from autointerp.show.card_data import (
 )
 from autointerp.show.picture import draw
 from autointerp.store.reader import StoreReader, open_reader
+from autointerp.words import MEMBERS
 
 Printed = Callable[..., str]
 
@@ -52,8 +52,10 @@ def test_the_card_holds_what_the_store_holds(opened: StoreReader, built: tuple[P
         truth = acts[exemplar.context, start : start + 8]
         assert [token.activation for token in exemplar.tokens] == truth[: len(exemplar.tokens)].tolist()
         assert exemplar.tokens[exemplar.peak].activation == exemplar.max_activation
-        document = [opened.rows("SELECT text FROM vocab WHERE token = $t", t=int(t))[0]["text"]
-                    for t in world.tokens[exemplar.context][: world.length[exemplar.context]]]  # fmt: skip
+        document = [
+            opened.rows("SELECT text FROM vocab WHERE token = $t", t=int(t))[0]["text"]
+            for t in world.tokens[exemplar.context][: world.length[exemplar.context]]
+        ]
         shown = [*exemplar.before, *(token.text for token in exemplar.tokens), *exemplar.after]
         assert shown == document[max(start - 12, 0) : start + 8 + 12]
     assert [effect.text for effect in card.promoted] == [" w10", "\x1b[31m[red]\u202e\n", " w12"]
@@ -93,8 +95,12 @@ def test_a_span_off_the_grid_is_shown_as_it_is(store: Path, builder: SimpleNames
 def test_explainers_come_in_one_order() -> None:
     names = ["generic", "lexical", "shuffled", "claude/default/both", "token_lookup", "constant", "person"]
     assert sorted(names, key=explainer_order) == [
-        "claude/default/both", "person", "lexical", "token_lookup", *CONTROLS,
-    ]  # fmt: skip
+        "claude/default/both",
+        "person",
+        "lexical",
+        "token_lookup",
+        *MEMBERS,
+    ]
 
 
 def test_a_card_shows_its_parts(opened: StoreReader, printed: Printed) -> None:
@@ -215,28 +221,49 @@ def full_card() -> FeatureCard:
     scores = tuple(
         ScoreLine("simulation", metric, design, 0.5, *((0.4, 0.6) if "pearson" in metric else (None, None)), "ok")
         for metric, design in (
-            ("pearson", "census"), ("auprc", "census"), ("f1", "census"), ("pearson_framed", "sample"),
+            ("pearson", "census"),
+            ("auprc", "census"),
+            ("f1", "census"),
+            ("pearson_framed", "sample"),
             ("spearman_intervals", "sample"),
         )
-    )  # fmt: skip
+    )
     return FeatureCard(
-        dictionary="mlp-1k", kind="sae", hook="blocks.0.mlp.hook_post", feature=7, status="alive", density=0.01,
-        max_activation=1.5, n_firing=3_000, n_tokens=300_000, token_entropy=1.2, single_token_share=0.8,
-        planted_label=None, histogram_log=(0,) * 4 + (1, 5, 9) + (0,) * 25, match=None,
+        dictionary="mlp-1k",
+        kind="sae",
+        hook="blocks.0.mlp.hook_post",
+        feature=7,
+        status="alive",
+        density=0.01,
+        max_activation=1.5,
+        n_firing=3_000,
+        n_tokens=300_000,
+        token_entropy=1.2,
+        single_token_share=0.8,
+        planted_label=None,
+        histogram_log=(0,) * 4 + (1, 5, 9) + (0,) * 25,
+        match=None,
         position_shares=(float("nan"), *(0.01 * i for i in range(15))),
         diagnostics=Diagnostics(
-            alone=tuple((f" tok{i}", 1.0) for i in range(4)), alone_correlation=0.97, alone_status="ok",
-            neuron_hook="blocks.0.mlp.hook_post", neuron=812, neuron_correlation=-0.93, neuron_status="ok",
-            n_firing=700, density_cluster="ultralow",
+            alone=tuple((f" tok{i}", 1.0) for i in range(4)),
+            alone_correlation=0.97,
+            alone_status="ok",
+            neuron_hook="blocks.0.mlp.hook_post",
+            neuron=812,
+            neuron_correlation=-0.93,
+            neuron_status="ok",
+            n_firing=700,
+            density_cluster="ultralow",
         ),
         neighbours=tuple(Neighbour(1000 + i, 0.8, None if i else 0.7) for i in range(5)),
         explanations=(
-            ExplanationLine("lexical", text, "ok", scores), ExplanationLine("token_lookup", "Other.", "ok", scores),
+            ExplanationLine("lexical", text, "ok", scores),
+            ExplanationLine("token_lookup", "Other.", "ok", scores),
         ),
         exemplars=tuple(exemplars),
         promoted=tuple(LogitEffect(f" promoted{i}", 1.0, 3.0) for i in range(10)),
         suppressed=tuple(LogitEffect("\n    ", -1.0, -3.0) for _ in range(10)),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("marks", [False, True])

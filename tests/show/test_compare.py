@@ -52,20 +52,52 @@ def summary_row(dictionary: str, number: int, design: str = "census") -> Summary
     mean = 1.0 if dictionary == "planted" else 0.4 + 0.05 * number
     framed = design == "sample"
     return SummaryRow(
-        store="demo", dictionary=dictionary, kind=KINDS[dictionary], hook="blocks.0.mlp.hook_post", explainer="lexical",
-        scorer="simulation", metric="pearson_framed" if framed else "pearson", design=design, n_features=12_048,
-        n_scored=12_043, n_failed=0, n_dead=3, n_rare=2, mean=mean, mean_all=mean - 0.01, ci_low=mean - 0.02,
-        ci_high=mean + 0.02, floor=0.05, excess=mean - 0.05, median=mean, residual_alarm_rate=0.001 if framed else None,
+        store="demo",
+        dictionary=dictionary,
+        kind=KINDS[dictionary],
+        hook="blocks.0.mlp.hook_post",
+        explainer="lexical",
+        scorer="simulation",
+        metric="pearson_framed" if framed else "pearson",
+        design=design,
+        n_features=12_048,
+        n_scored=12_043,
+        n_failed=0,
+        n_dead=3,
+        n_rare=2,
+        mean=mean,
+        mean_all=mean - 0.01,
+        ci_low=mean - 0.02,
+        ci_high=mean + 0.02,
+        floor=0.05,
+        excess=mean - 0.05,
+        median=mean,
+        residual_alarm_rate=0.001 if framed else None,
         residual_alarm_high=0.005 if framed else None,
-    )  # fmt: skip
+    )
 
 
 def comparison_row(a: str, b: str, verdict: str, design: str = "census") -> ComparisonRow:
     return ComparisonRow(
-        store="demo", a=a, b=b, baseline=b not in ("mlp-2k", "resid-1k"), explainer="lexical", scorer="simulation",
-        metric="pearson_framed" if design == "sample" else "pearson", design=design, paired=True, n_a=509, n_b=509,
-        difference=-0.123, ci_low=-0.234, ci_high=-0.012, p_holm=0.0003, detectable=0.035, margin=0.02, verdict=verdict,
-    )  # fmt: skip
+        store="demo",
+        a=a,
+        b=b,
+        baseline=b not in ("mlp-2k", "resid-1k"),
+        explainer="lexical",
+        scorer="simulation",
+        metric="pearson_framed" if design == "sample" else "pearson",
+        design=design,
+        paired=True,
+        n_a=509,
+        n_b=509,
+        difference=-0.123,
+        ci_low=-0.234,
+        ci_high=-0.012,
+        p_holm=0.0003,
+        detectable=0.035,
+        margin=0.02,
+        verdict=verdict,
+    )
 
 
 PAGE = ComparePage(
@@ -111,21 +143,35 @@ def test_dictionaries_come_best_first_and_planted_last(printed: Printed) -> None
 def test_each_kind_of_score_has_a_table_and_the_census_is_first(printed: Printed) -> None:
     titles = [line for line in printed(render_compare(PAGE), width=100).splitlines() if "lexical: " in line]
     assert titles == [
-        "pearson, census, lexical: mean over features", "pearson, census, lexical: differences",
-        "pearson_framed, sample, lexical: mean over features", "pearson_framed, sample, lexical: differences",
-    ]  # fmt: skip
+        "pearson, census, lexical: mean over features",
+        "pearson, census, lexical: differences",
+        "pearson_framed, sample, lexical: mean over features",
+        "pearson_framed, sample, lexical: differences",
+    ]
 
 
 def test_verdicts_name_the_winner_where_there_is_room(printed: Printed) -> None:
     rows = [comparison_row(a, b, verdict) for (a, b), verdict in VERDICTS.items()]
     wide = printed(render_differences(rows), width=120).splitlines()
     assert [line.split("<0.001")[1].split()[0] for line in wide[2:]] == [
-        "mlp-1k", "mlp-1k", "undecided", "activation-difference", "equivalent", "mlp-1k", "undecided",
-    ]  # fmt: skip
+        "mlp-1k",
+        "mlp-1k",
+        "undecided",
+        "activation-difference",
+        "equivalent",
+        "mlp-1k",
+        "undecided",
+    ]
     narrow = printed(render_differences(rows), width=80).splitlines()
     assert [line.split("<0.001")[1].split()[0] for line in narrow[2:]] == [
-        "A", "A", "undecided", "B", "equivalent", "A", "undecided",
-    ]  # fmt: skip
+        "A",
+        "A",
+        "undecided",
+        "B",
+        "equivalent",
+        "A",
+        "undecided",
+    ]
 
 
 def test_the_page_says_what_could_have_been_found_and_what_is_not_shown(printed: Printed) -> None:
@@ -318,12 +364,20 @@ def test_status_tells_what_is_left(opened: StoreReader, built: tuple[Path, objec
     assert page.size_bytes == built[0].stat().st_size
     assert {split.split for split in page.splits} == {"explain", "select", "score"}
     assert [(row.dictionary, row.n_features, row.n_rare, row.n_dead) for row in page.dictionaries] == [
-        ("sae", 6, 1, 1), ("random", 6, 1, 1),
-    ]  # fmt: skip
+        ("sae", 6, 1, 1),
+        ("random", 6, 1, 1),
+    ]
     assert sum(call.cost_usd for call in page.calls) == 0.25
     shown = printed(render_status(page))
-    for part in ("effects waits for sae, random", "to do", "all 2 done", "2 min 30 s", "MB", "documents",
-                 "cost so far $0.25"):  # fmt: skip
+    for part in (
+        "effects waits for sae, random",
+        "to do",
+        "all 2 done",
+        "2 min 30 s",
+        "MB",
+        "documents",
+        "cost so far $0.25",
+    ):
         assert part in shown
 
 

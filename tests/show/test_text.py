@@ -33,11 +33,20 @@ def test_nothing_that_a_terminal_obeys_is_left(text: str, printed: Callable[...,
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("\x1b[2J", "\\x1b[2J"), ("a\nb\t\r", "a⏎b⇥␍"), ("\u202eabc", "\\u202eabc"), ("\x9b31m", "\\x9b31m"),
-        ("[red]x[/red]", "[red]x[/red]"), (":smile:", ":smile:"), ("é日本", "é日本"), ("\u200b", "\\u200b"),
-        ("\ud800", "\\ud800"), ("\U000e0001", "\\U000e0001"), ("plain", "plain"), ("", ""),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("a\nb\t\r", "a⏎b⇥␍"),
+        ("\u202eabc", "\\u202eabc"),
+        ("\x9b31m", "\\x9b31m"),
+        ("[red]x[/red]", "[red]x[/red]"),
+        (":smile:", ":smile:"),
+        ("é日本", "é日本"),
+        ("\u200b", "\\u200b"),
+        ("\ud800", "\\ud800"),
+        ("\U000e0001", "\\U000e0001"),
+        ("plain", "plain"),
+        ("", ""),
     ],
-)  # fmt: skip
+)
 def test_control_characters_are_written_out(text: str, shown: str) -> None:
     assert visible(text) == shown
 

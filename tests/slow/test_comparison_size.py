@@ -222,9 +222,11 @@ def test_coverage_with_pearson_scores_of_sparse_features(effect: float) -> None:
             np.add.at(times, (rng.integers(0, N_BLOCKS, 1500), rng.integers(0, n_documents, 1500)), 1)
             a, b = (
                 (times @ pool[:, rng.integers(0, n_pool, n)].reshape(n_documents, -1))
-                .reshape(N_BLOCKS, n, 6).transpose(1, 0, 2).astype(np.float64)
+                .reshape(N_BLOCKS, n, 6)
+                .transpose(1, 0, 2)
+                .astype(np.float64)
                 for pool in pools
-            )  # fmt: skip
+            )
             got = crossed_bootstrap(a, b, n_draws=200, seed=i)
             low, high = np.quantile(got.draws[:, 0] - got.draws[:, 1], [0.025, 0.975])
             covered["mean, t"].append(got.a.low <= truth[0] <= got.a.high)

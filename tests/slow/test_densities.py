@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autointerp.config import parse_run
+from autointerp.config.loading import parse_run
 from autointerp.pipeline import run
 from autointerp.progress import Reporter
 from autointerp.store.reader import open_reader

@@ -34,11 +34,18 @@ def test_values_are_bound_by_name(opened: StoreReader) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "FROM meta", "WITH x AS (SELECT 1 AS a) SELECT * FROM x", "VALUES (1)", "DESCRIBE meta", "SHOW TABLES",
-        "SUMMARIZE features", "EXPLAIN SELECT 1", "SELECT 1; -- a comment", "TABLE meta",
+        "FROM meta",
+        "WITH x AS (SELECT 1 AS a) SELECT * FROM x",
+        "VALUES (1)",
+        "DESCRIBE meta",
+        "SHOW TABLES",
+        "SUMMARIZE features",
+        "EXPLAIN SELECT 1",
+        "SELECT 1; -- a comment",
+        "TABLE meta",
         "PIVOT (SELECT dictionary, status FROM features) ON status USING count(*)",
     ],
-)  # fmt: skip
+)
 def test_whatever_reads_is_run(opened: StoreReader, sql: str) -> None:
     assert len(opened.query(sql)) > 0
 
@@ -46,19 +53,42 @@ def test_whatever_reads_is_run(opened: StoreReader, sql: str) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "INSERT INTO meta VALUES ('a', 'b')", "DELETE FROM meta", "UPDATE meta SET value = '2'", "DROP TABLE meta",
-        "CREATE TABLE x AS SELECT 1", "CREATE TEMP TABLE x AS SELECT 1", "ALTER TABLE meta RENAME TO x",
+        "INSERT INTO meta VALUES ('a', 'b')",
+        "DELETE FROM meta",
+        "UPDATE meta SET value = '2'",
+        "DROP TABLE meta",
+        "CREATE TABLE x AS SELECT 1",
+        "CREATE TEMP TABLE x AS SELECT 1",
+        "ALTER TABLE meta RENAME TO x",
         "WITH x AS (INSERT INTO meta VALUES ('a', 'b') RETURNING *) SELECT * FROM x",
-        "EXPLAIN ANALYZE DELETE FROM meta", "CHECKPOINT", "VACUUM", "BEGIN",
-        "COPY meta TO '{folder}/out.csv'", "EXPORT DATABASE '{folder}/out'", "ATTACH '{folder}/out.duckdb'",
-        "INSTALL fts", "LOAD fts", "SET memory_limit = '1GB'", "SET enable_external_access = true", "PRAGMA version",
-        "SELECT * FROM read_text('/etc/passwd')", "SELECT * FROM '/etc/passwd'", "SELECT * FROM glob('/etc/*')",
+        "EXPLAIN ANALYZE DELETE FROM meta",
+        "CHECKPOINT",
+        "VACUUM",
+        "BEGIN",
+        "COPY meta TO '{folder}/out.csv'",
+        "EXPORT DATABASE '{folder}/out'",
+        "ATTACH '{folder}/out.duckdb'",
+        "INSTALL fts",
+        "LOAD fts",
+        "SET memory_limit = '1GB'",
+        "SET enable_external_access = true",
+        "PRAGMA version",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM glob('/etc/*')",
         "CALL enable_logging(storage := 'file', storage_path := '{folder}/log')",
         "SELECT * FROM enable_logging('QueryLog', storage := 'file', storage_path := '{folder}/log')",
-        "SELECT 1; SELECT 2", "SELECT 1; DROP TABLE meta", "", "SELEC 1", "SELECT nothing FROM meta", "FROM nowhere",
-        "SELECT $unbound", "SELECT 'x'::INTEGER", "SELECT error('two\nlines')",
+        "SELECT 1; SELECT 2",
+        "SELECT 1; DROP TABLE meta",
+        "",
+        "SELEC 1",
+        "SELECT nothing FROM meta",
+        "FROM nowhere",
+        "SELECT $unbound",
+        "SELECT 'x'::INTEGER",
+        "SELECT error('two\nlines')",
     ],
-)  # fmt: skip
+)
 def test_whatever_would_write_or_reach_out_or_is_wrong_is_one_line(
     built: tuple[Path, object], tmp_path: Path, sql: str
 ) -> None:

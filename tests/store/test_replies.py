@@ -10,18 +10,35 @@ from pathlib import Path
 
 import pytest
 
-from autointerp.calls import Call, LoggedReply, Usage
 from autointerp.errors import AutointerpError
+from autointerp.reply_log import Call, LoggedReply, Usage
 from autointerp.store.reader import open_reader
 from autointerp.store.replies import ReplyReader, StoreReplyLog
 from autointerp.store.writer import StoreWriter
 
 CALL = Call(
-    request="r", sample=0, attempt=1, kind="explain", about=None, provider="openai", server="s", model="m",
-    channel="live", status="ok", reason="", prefix="p", prompt="words", called_at=datetime(2026, 11, 20),
-    latency_ms=1.5, http_status=200, returned_model="m-1", stop_reason="stop", reply="text", usage=Usage(7, 3, 2, 1),
+    request="r",
+    sample=0,
+    attempt=1,
+    kind="explain",
+    about=None,
+    provider="openai",
+    server="s",
+    model="m",
+    channel="live",
+    status="ok",
+    reason="",
+    prefix="p",
+    prompt="words",
+    called_at=datetime(2026, 11, 20),
+    latency_ms=1.5,
+    http_status=200,
+    returned_model="m-1",
+    stop_reason="stop",
+    reply="text",
+    usage=Usage(7, 3, 2, 1),
     cost_usd=0.5,
-)  # fmt: skip
+)
 
 
 def put(log: StoreReplyLog, *calls: Call) -> None:

@@ -31,9 +31,15 @@ from autointerp.store.writer import ROW_GROUP, StoreWriter
 def failures(n: int, reason: str) -> dict[str, object]:
     """Columns of `failures`: the plainest table there is."""
     return {
-        "stage": "explain", "dictionary": None, "feature": np.arange(n), "explainer": None, "scorer": None,
-        "status": "failed", "reason": reason, "again": 0,
-    }  # fmt: skip
+        "stage": "explain",
+        "dictionary": None,
+        "feature": np.arange(n),
+        "explainer": None,
+        "scorer": None,
+        "status": "failed",
+        "reason": reason,
+        "again": 0,
+    }
 
 
 def child(code: str, *arguments: object) -> subprocess.Popen[str]:
@@ -240,16 +246,28 @@ def test_every_form_of_a_column_comes_back(tmp_path: Path) -> None:
 
 def test_nan_is_no_value_where_there_may_be_none_and_refused_elsewhere(tmp_path: Path) -> None:
     score = {
-        "run": "r", "dictionary": "d", "feature": [0, 1, 2], "explainer": "e", "scorer": "s", "metric": "m",
-        "design": "census", "value": np.array([1.0, np.nan, 0.0]), "ci_low": [0.5, float("nan"), None],
-        "ci_high": np.float64("nan"), "n": 1, "n_failed": 0, "status": "ok",
-    }  # fmt: skip
+        "run": "r",
+        "dictionary": "d",
+        "feature": [0, 1, 2],
+        "explainer": "e",
+        "scorer": "s",
+        "metric": "m",
+        "design": "census",
+        "value": np.array([1.0, np.nan, 0.0]),
+        "ci_low": [0.5, float("nan"), None],
+        "ci_high": np.float64("nan"),
+        "n": 1,
+        "n_failed": 0,
+        "status": "ok",
+    }
     with StoreWriter.open(tmp_path / "x.duckdb") as writer:
         with writer.transaction() as t:
             t.append("scores", score)
         assert writer.query("SELECT value, ci_low, ci_high FROM scores").to_pydict() == {
-            "value": [1.0, None, 0.0], "ci_low": [0.5, None, None], "ci_high": [None, None, None],
-        }  # fmt: skip
+            "value": [1.0, None, 0.0],
+            "ci_low": [0.5, None, None],
+            "ci_high": [None, None, None],
+        }
         with pytest.raises(ValueError, match=r"stages\.seconds: 1 rows have no value"), writer.transaction() as t:
             t.mark_done("score", "w", None, 0, float("nan"))
 
@@ -312,14 +330,23 @@ def test_exemplars_go_in_at_150_000_rows_a_cpu_second(tmp_path: Path) -> None:
     n = 60_000
     start = np.arange(n + 1) * 3
     columns = {
-        "dictionary": "sae", "feature": np.repeat(np.arange(n // 50), 50), "split": "explain",
-        "stratum": np.array(["top", "random"])[np.arange(n) % 2], "rank": np.arange(n) % 50,
-        "context": np.arange(n) % 999, "window_start": np.zeros(n, np.int32), "n_tokens": 32,
+        "dictionary": "sae",
+        "feature": np.repeat(np.arange(n // 50), 50),
+        "split": "explain",
+        "stratum": np.array(["top", "random"])[np.arange(n) % 2],
+        "rank": np.arange(n) % 50,
+        "context": np.arange(n) % 999,
+        "window_start": np.zeros(n, np.int32),
+        "n_tokens": 32,
         "peak": np.zeros(n, np.int32),
-        "max_activation": np.ones(n), "stratum_low": None, "stratum_high": None, "probability": 1.0, "u": 0.5,
+        "max_activation": np.ones(n),
+        "stratum_low": None,
+        "stratum_high": None,
+        "probability": 1.0,
+        "u": 0.5,
         "positions": csr_list(start, np.zeros(3 * n, np.uint8)),
         "activations": csr_list(start, np.random.default_rng(0).random(3 * n, dtype=np.float32)),
-    }  # fmt: skip
+    }
     with StoreWriter.open(tmp_path / "x.duckdb") as writer:
         before = time.process_time()
         with writer.transaction() as t:

@@ -29,9 +29,17 @@ def plan() -> Callable[..., TokenPlan]:
 
     def make(source: str | Path, **changed: Any) -> TokenPlan:
         fields: dict[str, Any] = {
-            "source": str(source), "context_length": 24, "n_tokens": None, "allow_fewer": False, "bos": 0,
-            "special": (0, 1), "d_vocab": 61, "window": 7, "shares": (0.5, 0.2, 0.3), "tokenizer": "",
-        }  # fmt: skip
+            "source": str(source),
+            "context_length": 24,
+            "n_tokens": None,
+            "allow_fewer": False,
+            "bos": 0,
+            "special": (0, 1),
+            "d_vocab": 61,
+            "window": 7,
+            "shares": (0.5, 0.2, 0.3),
+            "tokenizer": "",
+        }
         return TokenPlan(**fields | changed)
 
     return make

@@ -83,9 +83,14 @@ def body(plain: Any) -> Any:
 
 def attention(block: Any) -> tuple[Any, Any]:
     """The attention and its output projection."""
-    return (block.attention, block.attention.dense) if hasattr(block, "attention") else (
-        block.self_attn, block.self_attn.o_proj,
-    )  # fmt: skip
+    return (
+        (block.attention, block.attention.dense)
+        if hasattr(block, "attention")
+        else (
+            block.self_attn,
+            block.self_attn.o_proj,
+        )
+    )
 
 
 def down(block: Any) -> Any:
@@ -167,8 +172,16 @@ def test_logit_effects_go_through_the_models_own_modules(hook: str, family: str,
     name = f"blocks.0.{hook}"
     d = subject.width(name)
     direction = torch.from_numpy(np.random.default_rng(1).standard_normal((6, d)).astype(np.float32))
-    units = Units("random_isotropic", name, d, torch.arange(6), direction, torch.tensor([1, -1, 1, -1, 1, 1.0]),
-                  torch.zeros(6), torch.zeros(6))  # fmt: skip
+    units = Units(
+        "random_isotropic",
+        name,
+        d,
+        torch.arange(6),
+        direction,
+        torch.tensor([1, -1, 1, -1, 1, 1.0]),
+        torch.zeros(6),
+        torch.zeros(6),
+    )
     usable = np.ones(61, dtype=bool)
     usable[:3] = False
     found = logit_effects(subject, units, np.arange(6), usable)
@@ -199,8 +212,16 @@ def test_a_model_over_several_places_gives_the_same(
     """All on the CPU, and half of it on disk: what a machine without GPUs can show of a device map."""
     hooks = ["blocks.0.hook_resid_pre", "blocks.1.hook_resid_post", "blocks.1.attn.hook_z"]
     expected = subject.activations(ids, hooks)
-    units = Units("random_isotropic", hooks[2], Z[family], torch.arange(3), torch.eye(Z[family])[:3], torch.ones(3),
-                  torch.zeros(3), torch.zeros(3))  # fmt: skip
+    units = Units(
+        "random_isotropic",
+        hooks[2],
+        Z[family],
+        torch.arange(3),
+        torch.eye(Z[family])[:3],
+        torch.ones(3),
+        torch.zeros(3),
+        torch.zeros(3),
+    )
     effects = logit_effects(subject, units, np.arange(3), np.ones(61, dtype=bool))
     assert effects is not None
     for limits in ({"cpu": "1GB"}, {"cpu": "60KB"}):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy import stats
 
-from autointerp.config import Dictionary as DictionaryConfig
+from autointerp.config.run_file import Dictionary as DictionaryConfig
 from autointerp.errors import InputError
 from autointerp.hashing import hash64, stream_key
 from autointerp.subject.baselines import (
@@ -378,9 +378,18 @@ def test_activation_differences_are_differences_of_activations(cloud: torch.Tens
 
 def test_units_move_whole() -> None:
     units = Units(
-        "neurons", HOOK, 2, torch.tensor([1]), None, torch.ones(1), torch.zeros(1), torch.zeros(1), "sae",
-        torch.tensor([4]), (True,),
-    )  # fmt: skip
+        "neurons",
+        HOOK,
+        2,
+        torch.tensor([1]),
+        None,
+        torch.ones(1),
+        torch.zeros(1),
+        torch.zeros(1),
+        "sae",
+        torch.tensor([4]),
+        (True,),
+    )
     moved = units.to(torch.device("cpu"))
     assert (moved.matched_to, moved.matched) == ("sae", (True,))
     torch.testing.assert_close(moved.encode(torch.tensor([[3.0, 5.0]])), torch.tensor([[5.0]]))

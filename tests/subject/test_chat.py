@@ -173,9 +173,12 @@ def chat_tokens(tokenizer: Any, plan: Callable[..., TokenPlan], tmp_path: Path) 
             return [tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"] for text in texts]
 
         return open_tokens(
-            tmp_path / f"work-{len(list(tmp_path.iterdir()))}", plan(f"jsonl:{file}#messages", **fields), encode_texts,
-            lambda _: None, lambda *given: encode_chat(tokenizer, *given),
-        )  # fmt: skip
+            tmp_path / f"work-{len(list(tmp_path.iterdir()))}",
+            plan(f"jsonl:{file}#messages", **fields),
+            encode_texts,
+            lambda _: None,
+            lambda *given: encode_chat(tokenizer, *given),
+        )
 
     return make
 
@@ -221,8 +224,10 @@ def test_a_template_with_two_bos_is_refused(chat_tokens: Make) -> None:
 
 
 def test_roles_that_are_scored(chat_tokens: Make) -> None:
-    counts = {roles: chat_tokens(talks(9), CHATML, chat=roles).facts("explain")["n_tokens"] for roles in
-              ("all", "assistant", "user")}  # fmt: skip
+    counts = {
+        roles: chat_tokens(talks(9), CHATML, chat=roles).facts("explain")["n_tokens"]
+        for roles in ("all", "assistant", "user")
+    }
     assert min(counts["assistant"], counts["user"]) > 0
     assert counts["assistant"] + counts["user"] < counts["all"]
 

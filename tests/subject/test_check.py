@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from autointerp.cli import main
-from autointerp.config import parse_run
+from autointerp.config.loading import parse_run
 from autointerp.pipeline.check import make_probe
-from autointerp.pipeline.prepare import Prepared, prepare
+from autointerp.pipeline.plan.prepare import Prepared, prepare
 from autointerp.subject.check import Probe, Report, check_dictionary, check_subject
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats import load_dictionary
@@ -104,9 +104,14 @@ def test_weights_folded_or_raw(tiny_model: Path, tokens_npy: Path, tmp_path: Pat
     d = 32
     centring = torch.eye(d) - torch.ones(d, d) / d
     sae = SparseAutoencoder(
-        hook="blocks.0.hook_resid_post", architecture="topk", k=d, W_enc=torch.cat([centring, -centring], dim=1),
-        b_enc=torch.zeros(2 * d), W_dec=torch.cat([centring, -centring]), b_dec=torch.full((d,), 1e-6),
-    )  # fmt: skip
+        hook="blocks.0.hook_resid_post",
+        architecture="topk",
+        k=d,
+        W_enc=torch.cat([centring, -centring], dim=1),
+        b_enc=torch.zeros(2 * d),
+        W_dec=torch.cat([centring, -centring]),
+        b_dec=torch.full((d,), 1e-6),
+    )
     found = report(sae, probe)  # it reconstructs centred activations, and the subject is raw
     assert found.cause is not None
     assert found.cause.startswith('folded weights or raw: it was trained on folded ones; set processing = "folded"')

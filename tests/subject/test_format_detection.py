@@ -21,9 +21,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from autointerp.config import parse_run
+from autointerp.config.loading import parse_run
 from autointerp.errors import InputError
-from autointerp.pipeline.prepare import check_paths, prepare
+from autointerp.pipeline.plan.prepare import check_paths, prepare
 from autointerp.subject.formats import FORMATS, check_path, load_dictionary, resolve_dictionary
 from autointerp.subject.formats.common import hook_of_module
 from autointerp.subject.formats.hub import parse_hub
@@ -190,11 +190,15 @@ def test_a_module_that_is_no_layer_of_a_language_model(name: str) -> None:
 @pytest.fixture
 def run_of(tiny_model: Path, tokens_npy: Path, tmp_path: Path) -> Callable[..., Any]:
     def make(processing: str = "raw", **dictionary: Any) -> Any:
-        return parse_run({
-            "name": "tiny", "store": str(tmp_path / "tiny.duckdb"),
-            "subject": {"model": str(tiny_model), "device": "cpu", "processing": processing},
-            "tokens": {"source": f"npy:{tokens_npy}", "window": 7}, "dictionary": [{"name": "d", **dictionary}],
-        })  # fmt: skip
+        return parse_run(
+            {
+                "name": "tiny",
+                "store": str(tmp_path / "tiny.duckdb"),
+                "subject": {"model": str(tiny_model), "device": "cpu", "processing": processing},
+                "tokens": {"source": f"npy:{tokens_npy}", "window": 7},
+                "dictionary": [{"name": "d", **dictionary}],
+            }
+        )
 
     return make
 
@@ -239,12 +243,16 @@ def test_a_renamed_folder_is_other_work(run_of: Callable[..., Any], tmp_path: Pa
         ("hf://a/b/", "a/b", "", None, ("a", "b")),
         ("hf://a/b@main", "a/b", "", "main", ("a", "b")),
         ("hf://a/b/layers.6@refs/pr/1", "a/b", "layers.6", "refs/pr/1", ("a", "b", "layers.6")),
-        ("hf://google/gemma-scope-2b-pt-res/layer_12/width_16k/average_l0_22", "google/gemma-scope-2b-pt-res",
-         "layer_12/width_16k/average_l0_22", None,
-         ("google", "gemma-scope-2b-pt-res", "layer_12", "width_16k", "average_l0_22")),
+        (
+            "hf://google/gemma-scope-2b-pt-res/layer_12/width_16k/average_l0_22",
+            "google/gemma-scope-2b-pt-res",
+            "layer_12/width_16k/average_l0_22",
+            None,
+            ("google", "gemma-scope-2b-pt-res", "layer_12", "width_16k", "average_l0_22"),
+        ),
         ("hf://a/b/v5/8.pt@0a1b", "a/b", "v5/8.pt", "0a1b", ("a", "b", "v5")),
     ],
-)  # fmt: skip
+)
 def test_hub_paths(path: str, repository: str, inside: str, revision: str | None, place: tuple[str, ...]) -> None:
     hub = parse_hub(path)
     assert (hub.repository, hub.inside, hub.revision, hub.place) == (repository, inside, revision, place)
@@ -349,14 +357,24 @@ def loads(paths: list[str], address: str, cache: Path, **environment: str) -> li
         print(json.dumps(found))
     """
     environment = {
-        "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "HF_HUB_OFFLINE": "0",
-        "HF_HOME": str(cache), "HF_ENDPOINT": address, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
-        "OMP_NUM_THREADS": "1", "NO_PROXY": "*", **environment,
-    }  # fmt: skip
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(cache),
+        "HF_ENDPOINT": address,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "OMP_NUM_THREADS": "1",
+        "NO_PROXY": "*",
+        **environment,
+    }
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(check), json.dumps(paths)],
-        env=environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
@@ -371,9 +389,16 @@ def test_fetching_from_a_hub(hub: tuple[str, Path, list[str]], tmp_path: Path) -
     repository = "hf://google/gemma-scope-2b-pt-res"
     folder = f"{repository}/layer_1/width_16k/average_l0_22"
     paths = [
-        folder, f"{folder}@main", f"{repository}/v5/8.pt", f"{repository}/empty", f"{repository}/v5/9.pt",
-        f"{folder}@nightly", "hf://nobody/nothing", "hf://closed/repository", "hf://slow/repository",
-    ]  # fmt: skip
+        folder,
+        f"{folder}@main",
+        f"{repository}/v5/8.pt",
+        f"{repository}/empty",
+        f"{repository}/v5/9.pt",
+        f"{folder}@nightly",
+        "hf://nobody/nothing",
+        "hf://closed/repository",
+        "hf://slow/repository",
+    ]
     found = loads(paths, address, tmp_path / "cache")
     assert found[:3] == [f"gemma_scope blocks.1.hook_resid_post {N}"] * 2 + [f"openai h {N}"]
     assert '"google/gemma-scope-2b-pt-res" has no files of a dictionary in "empty"' in found[3]

@@ -40,8 +40,11 @@ def state_of(name: str) -> State:
         state = {"W_enc": normal(D, N), "b_enc": normal(N), "W_dec": normal(N, D), "b_dec": normal(D)}
         if name == "JumpReluAutoEncoder":
             return state | {"threshold": normal(N).abs()}
-        return state | {"k": torch.tensor(K, dtype=torch.int), "threshold": torch.tensor(0.2),
-                        "group_sizes": torch.tensor([4, 8])}  # fmt: skip
+        return state | {
+            "k": torch.tensor(K, dtype=torch.int),
+            "threshold": torch.tensor(0.2),
+            "group_sizes": torch.tensor([4, 8]),
+        }
     state = {"encoder.weight": normal(N, D), "decoder.weight": normal(D, N)}
     if name == "GatedAutoEncoder":
         return state | {"decoder_bias": normal(D), "r_mag": normal(N), "gate_bias": normal(N), "mag_bias": normal(N)}
@@ -58,11 +61,18 @@ def write(folder: Path, name: str, change: Change | None = None) -> Path:
     """What `trainSAE` leaves: config.json with the trainer's and the buffer's settings, ae.pt with the state dict."""
     config: dict[str, Any] = {
         "trainer": {
-            "dict_class": name, "trainer_class": "Trainer", "activation_dim": D, "dict_size": N, "lr": 1e-3,
-            "device": "cuda:0", "layer": 1, "lm_name": "EleutherAI/pythia-70m", "submodule_name": "resid_post_layer_1",
+            "dict_class": name,
+            "trainer_class": "Trainer",
+            "activation_dim": D,
+            "dict_size": N,
+            "lr": 1e-3,
+            "device": "cuda:0",
+            "layer": 1,
+            "lm_name": "EleutherAI/pythia-70m",
+            "submodule_name": "resid_post_layer_1",
         },
         "buffer": {"d_submodule": D, "io": "out", "n_ctxs": 3000, "ctx_len": 128, "device": "cuda:0"},
-    }  # fmt: skip
+    }
     if "TopK" in name:
         config["trainer"]["k"] = K
     state = state_of(name)
@@ -301,7 +311,7 @@ def weight(name: str, value: Any) -> Change:
         ("MatryoshkaBatchTopKSAE", weight("group_sizes", torch.tensor([4, 9])), '"group_sizes" sum to 13; the encoder'),
         ("JumpReluAutoEncoder", weight("threshold", torch.tensor(0.1)), '"threshold" has shape (); the encoder'),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_is_named(name: str, change: Change, message: str, tmp_path: Path) -> None:
     assert message in refusal(write(tmp_path, name, change))
 

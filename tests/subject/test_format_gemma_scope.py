@@ -29,9 +29,12 @@ def arrays() -> dict[str, np.ndarray]:
         return (0.3 * rng.standard_normal(shape)).astype(np.float32)
 
     return {
-        "W_enc": normal(D, N), "b_enc": normal(N), "W_dec": normal(N, D), "b_dec": normal(D),
+        "W_enc": normal(D, N),
+        "b_enc": normal(N),
+        "W_dec": normal(N, D),
+        "b_dec": normal(D),
         "threshold": abs(normal(N)),
-    }  # fmt: skip
+    }
 
 
 def write(folder: Path, **changed: Any) -> Path:

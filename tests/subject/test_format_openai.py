@@ -32,17 +32,19 @@ def state_of(activation: str) -> State:
     def normal(*shape: int, scale: float = 0.1) -> torch.Tensor:
         return scale * torch.randn(*shape, generator=generator)
 
-    return OrderedDict({
-        "pre_bias": normal(D, scale=0.5),
-        "latent_bias": normal(N),
-        "stats_last_nonzero": torch.zeros(N, dtype=torch.long),
-        "latents_activation_frequency": torch.ones(N, dtype=torch.float),
-        "latents_mean_square": torch.zeros(N),
-        "encoder.weight": normal(N, D),
-        "decoder.weight": normal(D, N),
-        "activation": activation,
-        "activation_state_dict": OrderedDict({"k": K, "postact_fn": "ReLU"} if activation == "TopK" else {}),
-    })  # fmt: skip
+    return OrderedDict(
+        {
+            "pre_bias": normal(D, scale=0.5),
+            "latent_bias": normal(N),
+            "stats_last_nonzero": torch.zeros(N, dtype=torch.long),
+            "latents_activation_frequency": torch.ones(N, dtype=torch.float),
+            "latents_mean_square": torch.zeros(N),
+            "encoder.weight": normal(N, D),
+            "decoder.weight": normal(D, N),
+            "activation": activation,
+            "activation_state_dict": OrderedDict({"k": K, "postact_fn": "ReLU"} if activation == "TopK" else {}),
+        }
+    )
 
 
 def write(file: Path, activation: str = "TopK", change: Callable[[State], Any] | None = None) -> Path:
@@ -155,7 +157,7 @@ def last(name: str, value: float) -> Callable[[State], Any]:
         ("ReLU", last("encoder.weight", math.nan), '"encoder.weight" holds NaN or infinite weights'),
         ("TopK", last("pre_bias", -math.inf), '"pre_bias" holds NaN or infinite weights'),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_is_named(
     activation: str, change: Callable[[State], Any] | None, message: str, tmp_path: Path
 ) -> None:

@@ -35,9 +35,17 @@ def write(folder: Path, change: Change | None = None, **config: Any) -> Path:
         "b_dec": 0.5 * torch.randn(D, generator=generator),
     }
     config = {
-        "activation": "topk", "expansion_factor": 2, "normalize_decoder": True, "num_latents": 0, "k": K,
-        "multi_topk": False, "skip_connection": False, "transcode": False, "d_in": D, **config,
-    }  # fmt: skip
+        "activation": "topk",
+        "expansion_factor": 2,
+        "normalize_decoder": True,
+        "num_latents": 0,
+        "k": K,
+        "multi_topk": False,
+        "skip_connection": False,
+        "transcode": False,
+        "d_in": D,
+        **config,
+    }
     if config["skip_connection"]:
         weights["W_skip"] = torch.randn(D, D, generator=generator)
     if change is not None:

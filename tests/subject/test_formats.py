@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from autointerp.errors import InputError
-from autointerp.extract.events import encode_events
+from autointerp.extract.summary.events import encode_events
 from autointerp.resources import BUNDLED
 from autointerp.subject.activations import iterate_activations
 from autointerp.subject.dictionary import checksum

@@ -274,10 +274,17 @@ def _bytes_of(piece: str) -> bytes:
 @pytest.mark.parametrize(
     ("piece", "byte_level", "text"),
     [
-        ("Ġthe", True, " the"), ("Ċ", True, "\n"), ("Ã©", True, "é"), ("Ã", True, "\\xc3"), ("Ġ", True, " "),
-        ("▁the", False, " the"), ("<0x0A>", False, "\n"), ("<0xE2>", False, "\\xe2"), ("the", False, "the"),
+        ("Ġthe", True, " the"),
+        ("Ċ", True, "\n"),
+        ("Ã©", True, "é"),
+        ("Ã", True, "\\xc3"),
+        ("Ġ", True, " "),
+        ("▁the", False, " the"),
+        ("<0x0A>", False, "\n"),
+        ("<0xE2>", False, "\\xe2"),
+        ("the", False, "the"),
     ],
-)  # fmt: skip
+)
 def test_pieces_of_both_kinds_of_tokenizer(piece: str, byte_level: bool, text: str) -> None:
     assert _text_of(piece, byte_level) == text
 

@@ -187,11 +187,17 @@ def test_npy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "array",
     [
-        np.zeros((3, 4)), np.zeros(4, int), np.zeros((2, 3, 4), int), np.zeros((0, 4), int), np.zeros((4, 1), int),
-        np.zeros((3, 4), bool), np.array([[1, None], [2, 3]]), np.array([["a", "b"]]),
+        np.zeros((3, 4)),
+        np.zeros(4, int),
+        np.zeros((2, 3, 4), int),
+        np.zeros((0, 4), int),
+        np.zeros((4, 1), int),
+        np.zeros((3, 4), bool),
+        np.array([[1, None], [2, 3]]),
+        np.array([["a", "b"]]),
     ],
     ids=["floats", "1-D", "3-D", "no rows", "one column", "bools", "pickled", "text"],
-)  # fmt: skip
+)
 def test_an_array_that_holds_no_contexts_is_refused(array: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, array, allow_pickle=True)

@@ -79,8 +79,10 @@ def test_memory_does_not_grow_with_the_source(tmp_path: Path) -> None:
     sources = [write_source(kind, tmp_path, n) for n in (500, SIZE // 8000) for kind in ("jsonl", "text", "parquet")]
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(MEASURE), str(tmp_path / "work"), *sources],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) == 3

@@ -199,17 +199,27 @@ class Hub(BaseHTTPRequestHandler):
             here = self.root / commit
             inside = sorted((here / folder).iterdir()) if (here / folder).is_dir() else []
             listing = [
-                {"type": "directory" if entry.is_dir() else "file", "path": str(entry.relative_to(here)),
-                 "size": entry.stat().st_size, "oid": "0" * 40}
+                {
+                    "type": "directory" if entry.is_dir() else "file",
+                    "path": str(entry.relative_to(here)),
+                    "size": entry.stat().st_size,
+                    "oid": "0" * 40,
+                }
                 for entry in inside
-            ]  # fmt: skip
+            ]
             self.reply(200, json.dumps(listing).encode(), Content_Type="application/json")
         elif "/resolve/" in path and (file := self.root / path.partition("/resolve/")[2]).is_file():
             data = file.read_bytes()
             first, _, last = self.headers.get("Range", f"bytes=0-{len(data) - 1}").removeprefix("bytes=").partition("-")
             part = data[int(first) : int(last) + 1]
-            self.reply(206 if "Range" in self.headers else 200, part, ETag='"x"', X_Repo_Commit="a" * 40,
-                       Content_Range=f"bytes {first}-{last}/{len(data)}", Accept_Ranges="bytes")  # fmt: skip
+            self.reply(
+                206 if "Range" in self.headers else 200,
+                part,
+                ETag='"x"',
+                X_Repo_Commit="a" * 40,
+                Content_Range=f"bytes {first}-{last}/{len(data)}",
+                Accept_Ranges="bytes",
+            )
         elif path.startswith(f"{repository}/revision/"):
             self.reply(404, b"{}", X_Error_Code="RevisionNotFound")
         elif path.startswith("/api/datasets/closed/"):
@@ -252,14 +262,23 @@ def streams(wanted: list[dict[str, Any]], address: str, cache: Path) -> list[lis
         print(json.dumps(found))
     """
     environment = {
-        "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "HF_HUB_OFFLINE": "0",
-        "HF_HOME": str(cache), "HF_ENDPOINT": address, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
-        "OMP_NUM_THREADS": "1", "NO_PROXY": "*",
-    }  # fmt: skip
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(cache),
+        "HF_ENDPOINT": address,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "OMP_NUM_THREADS": "1",
+        "NO_PROXY": "*",
+    }
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(check), json.dumps(wanted)],
-        env=environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "nobody else's notices"
     return json.loads(done.stdout)  # type: ignore[no-any-return]
@@ -273,10 +292,17 @@ def test_streaming_from_a_hub(hub: tuple[str, Path, list[str]], tmp_path: Path) 
             write_parquet(root / commit / "data" / f"train-{part:05}-of-00003.parquet", rows)
     texts = {"source": "hf:owner/texts"}
     wanted: list[dict[str, Any]] = [
-        texts, texts | {"revision": "v1"}, texts | {"revision": "b" * 40}, texts | {"commit": "b" * 40},
-        texts | {"revision": "v9"}, texts | {"subset": "en"}, {"source": "hf:owner/none"},
-        {"source": "hf:closed/texts"}, {"source": "hf:owner/texts#body"}, {"source": "hf:slow/texts"},
-    ]  # fmt: skip
+        texts,
+        texts | {"revision": "v1"},
+        texts | {"revision": "b" * 40},
+        texts | {"commit": "b" * 40},
+        texts | {"revision": "v9"},
+        texts | {"subset": "en"},
+        {"source": "hf:owner/none"},
+        {"source": "hf:closed/texts"},
+        {"source": "hf:owner/texts#body"},
+        {"source": "hf:slow/texts"},
+    ]
     found = streams(wanted, address, tmp_path / "cache")
     old = ["b" * 40, "b0 0", "b0 1", "b0 2"]
     assert found[:4] == [["a" * 40, "a0 0", "a0 1", "a0 2"], old, old, old]

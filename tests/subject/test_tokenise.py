@@ -133,9 +133,13 @@ def test_special_tokens_written_out_in_a_text_are_text(plan: Plan, tmp_path: Pat
     assert vocabulary[0] == "<|endoftext|>"
     texts = [f"before {i} <|endoftext|> after\n<|endoftext|>" for i in range(40)]
     wanted = plan(
-        write_jsonl(tmp_path / "a.jsonl", texts), special=subject.special, bos=subject.bos, d_vocab=subject.d_vocab,
-        context_length=64, window=32,
-    )  # fmt: skip
+        write_jsonl(tmp_path / "a.jsonl", texts),
+        special=subject.special,
+        bos=subject.bos,
+        d_vocab=subject.d_vocab,
+        context_length=64,
+        window=32,
+    )
     tokens = open_tokens(tmp_path / "work", wanted, subject.encode_texts, lambda _: None)
     for context, text in zip(source_order(tokens), texts, strict=True):
         valid = (tokens.marks[context] & VALID) > 0
@@ -155,9 +159,11 @@ def test_ids_out_of_range_are_named(wrong: int, tokenised: Tokenised, save_rows:
     source = write_jsonl(tmp_path / "a.jsonl", ["fine", "bad"])
     with pytest.raises(InputError, match=f"2: token id {wrong} is out of range"):
         open_tokens(
-            tmp_path / "w", TokenPlan(source, 24, None, False, 0, (0,), 61, 7, (0.5, 0.2, 0.3), ""),
-            lambda texts: [[wrong if text == "bad" else 5] for text in texts], lambda _: None,
-        )  # fmt: skip
+            tmp_path / "w",
+            TokenPlan(source, 24, None, False, 0, (0,), 61, 7, (0.5, 0.2, 0.3), ""),
+            lambda texts: [[wrong if text == "bad" else 5] for text in texts],
+            lambda _: None,
+        )
 
 
 def test_a_text_source_needs_a_tokenizer(plan: Plan, tmp_path: Path) -> None:

@@ -16,10 +16,15 @@ def test_parts_are_the_whole(n_features: int, k: int, rescale: bool, monkeypatch
     generator = torch.Generator().manual_seed(n_features)
     weight = 3 * torch.randn(6, n_features, generator=generator)
     sae = SparseAutoencoder(
-        hook="h", architecture="topk", W_enc=weight, b_enc=torch.randn(n_features, generator=generator) - 12,
-        W_dec=weight.T * torch.rand(n_features, 1, generator=generator), b_dec=torch.randn(6, generator=generator),
-        k=k, rescale_by_decoder_norm=rescale,
-    )  # fmt: skip
+        hook="h",
+        architecture="topk",
+        W_enc=weight,
+        b_enc=torch.randn(n_features, generator=generator) - 12,
+        W_dec=weight.T * torch.rand(n_features, 1, generator=generator),
+        b_dec=torch.randn(6, generator=generator),
+        k=k,
+        rescale_by_decoder_norm=rescale,
+    )
     x = torch.randn(50, 6, generator=generator)
     whole = sae.encode(x)
     assert 0 < (whole > 0).sum() < 50 * k, "some of the largest are negative"

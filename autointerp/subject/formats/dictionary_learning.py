@@ -106,21 +106,29 @@ def _linear(weights: Weights) -> tuple[int, int, Parts]:
     """`encoder` and `decoder` as torch's linear layers hold them, output first."""
     n_features, d_in = weights.shape("encoder.weight")
     weights.says = "the encoder says"
-    return d_in, n_features, {
-        "W_enc": weights.take_transposed("encoder.weight", (n_features, d_in)),
-        "W_dec": weights.take_transposed("decoder.weight", (d_in, n_features)),
-    }  # fmt: skip
+    return (
+        d_in,
+        n_features,
+        {
+            "W_enc": weights.take_transposed("encoder.weight", (n_features, d_in)),
+            "W_dec": weights.take_transposed("decoder.weight", (d_in, n_features)),
+        },
+    )
 
 
 def _matrices(weights: Weights) -> tuple[int, int, Parts]:
     d_in, n_features = weights.shape("W_enc")
     weights.says = "the encoder says"
-    return d_in, n_features, {
-        "W_enc": weights.take("W_enc", (d_in, n_features)),
-        "b_enc": weights.take("b_enc", (n_features,)),
-        "W_dec": weights.take("W_dec", (n_features, d_in)),
-        "b_dec": weights.take("b_dec", (d_in,)),
-    }  # fmt: skip
+    return (
+        d_in,
+        n_features,
+        {
+            "W_enc": weights.take("W_enc", (d_in, n_features)),
+            "b_enc": weights.take("b_enc", (n_features,)),
+            "W_dec": weights.take("W_dec", (n_features, d_in)),
+            "b_dec": weights.take("b_dec", (d_in,)),
+        },
+    )
 
 
 def _auto_encoder(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:

@@ -1,0 +1,80 @@
+"""Reading a run file: TOML in, a checked configuration or one line of what is wrong out."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import (
+    BaseModel,
+    ValidationError,
+)
+
+from autointerp.config.run_file import FEATURE_CHOICES, RunConfig
+from autointerp.errors import ConfigError, nearest
+
+
+def load_run(path: str | Path, *, store: str | Path | None = None) -> RunConfig:
+    """Reads a run file. Raises ConfigError with one line: file, key, value, what to do."""
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f'there is no run file "{path}"') from error
+    except IsADirectoryError as error:
+        raise ConfigError(f'"{path}" is a folder, not a run file') from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    if store is not None:
+        data["store"] = str(store)
+    return parse_run(data, source=str(path))
+
+
+def parse_run(data: dict[str, Any], *, source: str = "run") -> RunConfig:
+    """Checks a run given as a dictionary, as `load_run` does."""
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_one_line(error)}") from error
+
+
+def _one_line(error: ValidationError) -> str:
+    """The first error, unknown keys before all else: a misspelt key also shows as a missing one."""
+    errors = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    first = errors[0]
+    where = _where(first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f'unknown key "{where}"' + nearest(str(first["loc"][-1]), _keys_at(first["loc"][:-1]))
+    if first["type"] == "missing":
+        return f'the key "{where}" is missing'
+    message = FEATURE_CHOICES if "features" in first["loc"] else first["msg"].removeprefix("Value error, ")
+    value = first.get("input")
+    shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool) else ""
+    return f"{where}: {message}{shown}" if where else message
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    """`tokens.n_tokens`, `dictionary[0].hook`; without the names pydantic gives to union members."""
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part.isidentifier() and not part[0].isupper():
+            text += f".{part}" if text else part
+    return text
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] | None = RunConfig
+    for part in location:
+        if model is not None and part in model.model_fields:  # others: list indices, pydantic's names of union members
+            model = _section_in(model.model_fields[str(part)].annotation)
+    return list(model.model_fields) if model is not None else []
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section in `Section`, `list[Section]` or `Literal["all"] | Section`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_in(part))), None)

@@ -1,0 +1,21 @@
+"""Which engine does pass 1: what the run file asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autointerp.config.run_file import RunConfig
+from autointerp.extract.engines.job import Engine, Job
+from autointerp.extract.engines.local import LocalEngine
+from autointerp.progress import Reporter
+from autointerp.subject.model import Subject
+from autointerp.subject.tokens import TokenFile
+
+
+def make_engine(job: Job, subject: Subject, tokens: TokenFile, config: RunConfig, key: Any, report: Reporter) -> Engine:
+    """The engine that the run file asks for."""
+    if config.engine.kind == "ray":
+        from autointerp.extract.engines.ray import RayEngine
+
+        return RayEngine(job, subject, config, tokens, key, report)
+    return LocalEngine(job, subject, tokens, config.engine, key, report)

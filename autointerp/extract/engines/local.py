@@ -1,0 +1,65 @@
+"""Pass 1 in this process, with checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from autointerp.config.run_file import Engine as EngineConfig
+from autointerp.extract.engines.checkpoint import Checkpoint
+from autointerp.extract.engines.job import TITLE, Job
+from autointerp.extract.engines.pass_one import Summaries
+from autointerp.progress import Reporter
+from autointerp.records import SPLITS
+from autointerp.subject.model import Subject
+from autointerp.subject.tokens import TokenFile
+
+
+class LocalEngine:
+    """Pass 1 in this process, with checkpoints."""
+
+    def __init__(
+        self, job: Job, subject: Subject, tokens: TokenFile, engine: EngineConfig, key: Any, report: Reporter
+    ) -> None:
+        self._engine, self._report = engine, report
+        self._checkpoint = Checkpoint(tokens.folder, [key, "local", job.key()], report.say)
+        self._work = job.begin(subject, tokens, job.shards, self._checkpoint.folder)
+        self._n_tokens = sum(tokens.facts(split)["n_tokens"] for split in SPLITS)
+        self.seconds, self._done = 0.0, 0
+        self._device = subject.device
+
+    def gather(self) -> None:
+        self._resume()
+        begun = last = time.monotonic()
+        with self._report.stage(TITLE, self._n_tokens, "tokens", self._done) as advance:
+            for n in self._work.run(self._engine.batch_size):
+                self._done += n
+                advance(n)
+                if 0 < self._engine.checkpoint_seconds <= time.monotonic() - last:
+                    self._write(self.seconds + time.monotonic() - begun)
+                    last = time.monotonic()
+
+    def rounds(self) -> Iterator[Summaries]:
+        return self._work.finished()
+
+    def done(self) -> None:
+        self._checkpoint.remove()
+
+    def _resume(self) -> None:
+        saved = self._checkpoint.read(self._device)
+        if saved is not None:
+            tensors, about = saved
+            try:
+                self._work.resume(about["state"], tensors)
+                self.seconds, self._done = float(about["seconds"]), int(about["tokens"])
+                self._report.say(f"pass 1: resumed at {self._done:,} of {self._n_tokens:,} tokens")
+                return
+            except (ValueError, KeyError, TypeError) as error:
+                self._checkpoint.refuse(error)
+        self._work.begin()
+
+    def _write(self, seconds: float) -> None:
+        state, tensors = self._work.state()
+        about = {"state": state, "tokens": self._done, "of_tokens": self._n_tokens, "seconds": seconds}
+        self._checkpoint.write(tensors, about)

@@ -1,0 +1,127 @@
+"""Keeps the few windows of smallest key in each group, with their activations.
+
+Top exemplars (key: activation, falling), reservoirs (key: a hash) and everything else that must remember
+windows is this one structure. It merges by putting together and keeping the smallest again: the result
+does not depend on the order of arrival, because keys are distinct.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from autointerp.extract.summary.events import Events
+from autointerp.extract.summary.segments import gather_runs, rank_in_run, repeated, run_starts, sort_by, true_at
+
+BUFFER = 1 << 16
+NEVER = (1 << 63) - 1
+
+
+@dataclass(frozen=True)
+class Kept:
+    """K windows, sorted by (group, key); their activations stand one after the other in `offset`, `value`.
+
+    In the smallest types: they are most of what a summary holds.
+    """
+
+    group: Tensor  # [K] int32
+    key: Tensor  # [K] int64
+    window: Tensor  # [K] int64 window number
+    peak: Tensor  # [K] int32 position in the context of the token the window was chosen for
+    peak_value: Tensor  # [K] float32 activation there
+    length: Tensor  # [K] uint8 activations of the window; a window has 255 tokens at most
+    offset: Tensor  # [sum of length] int16 position, counted from the peak
+    value: Tensor  # [sum of length] float32
+
+    @property
+    def place(self) -> Tensor:
+        """[sum of length] int32 position in the context."""
+        return self.offset.int().add_(repeated(self.peak, self.length.long()))
+
+    def take(self, index: Tensor) -> Kept:
+        length = self.length.long()
+        start = torch.cumsum(length, 0) - length
+        inner = gather_runs(start.index_select(0, index), length.index_select(0, index))
+        of_item = {item.name: getattr(self, item.name).index_select(0, index) for item in fields(self)[:6]}
+        return Kept(**of_item, offset=self.offset.index_select(0, inner), value=self.value.index_select(0, inner))
+
+
+def _join(parts: list[Kept]) -> Kept:
+    return Kept(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(Kept)))
+
+
+class Keeper:
+    """The `keep` windows of smallest key in each of `n_groups` groups."""
+
+    def __init__(self, n_groups: int, keep: int, device: torch.device) -> None:
+        self.keep = keep
+        self.limit = torch.full((n_groups,), NEVER, dtype=torch.int64, device=device)
+        """Keys at or above this cannot enter the group any more."""
+        empty = torch.zeros(0, dtype=torch.int64, device=device)
+        none, few = empty.float(), empty.int()
+        self._parts = [Kept(few, empty, empty, few, none, empty.byte(), empty.short(), none)]
+        self._n_waiting = 0
+
+    def fits(self, group: Tensor, key: Tensor) -> Tensor:
+        """Indices of the candidates that can still enter: few, once the groups are full."""
+        return true_at(key < self.limit.index_select(0, group))
+
+    def add(
+        self,
+        events: Events,
+        window: Tensor,
+        group: Tensor,
+        key: Tensor,
+        event: Tensor | None = None,
+        span: tuple[int, int] | None = None,
+    ) -> None:
+        """Offers windows of `events`, [n] each; `event` is what each is chosen for, if not its largest activation.
+
+        Their activations are kept, or, with `span` (tokens before the event, tokens in all), those around the event.
+        """
+        if event is None or span is None:
+            start, length = (column.index_select(0, window) for column in (events.window_start, events.window_length))
+            inner = gather_runs(start, length)
+        if event is None:
+            ids = repeated(torch.arange(len(window), device=window.device), length)
+            largest = repeated(events.window_max.index_select(0, window), length)
+            peaks = true_at(events.value.index_select(0, inner) == largest)
+            event = inner[peaks[run_starts(ids[peaks])]]  # the first of equals
+        if span is not None:
+            start, length = events.around(event, *span)
+            inner = gather_runs(start, length)
+        peak = events.position_of(event)
+        self._parts.append(
+            Kept(
+                group=group.int(),
+                key=key,
+                window=events.rows.window.index_select(0, events.row.index_select(0, event)),
+                peak=peak,
+                peak_value=events.value.index_select(0, event),
+                length=length.byte(),
+                offset=events.position_of(inner).sub_(repeated(peak, length)).short(),
+                value=events.value.index_select(0, inner),
+            )
+        )
+        self._n_waiting += len(window)
+        if self._n_waiting > max(BUFFER, len(self._parts[0].group) // 2):
+            self.kept()
+
+    def merge(self, other: Keeper) -> None:
+        self._parts.append(other.kept())
+        self.kept()
+
+    def kept(self) -> Kept:
+        """What is kept so far."""
+        if len(self._parts) == 1:
+            return self._parts[0]
+        joined = _join(self._parts)
+        order = sort_by(joined.group, joined.key)
+        rank = rank_in_run(joined.group.index_select(0, order))
+        best = joined.take(order[true_at(rank < self.keep)])
+        last = order[true_at(rank == self.keep - 1)]
+        self.limit[joined.group[last]] = joined.key[last]
+        self._parts, self._n_waiting = [best], 0
+        return best

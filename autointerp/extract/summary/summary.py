@@ -1,0 +1,232 @@
+"""Everything kept of one dictionary during pass 1: a commutative monoid (add batches, merge summaries).
+
+    all splits      statistics
+    explain split   mass by token and by pair (dense features: on a sample of tokens); top windows, one a context;
+                    a small reservoir of firing tokens in each octave of activation; the windows of a shared random
+                    pool
+    select, score   the top windows; a reservoir of firing windows; in which pool windows a feature fires
+
+Which windows are in a pool is known from the tokens alone, before anything is run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autointerp.extract.summary.events import Events
+from autointerp.extract.summary.firing import PoolFiring
+from autointerp.extract.summary.frequent import FrequentTokens
+from autointerp.extract.summary.grams import KEEP, GramCounter, GramSorter
+from autointerp.extract.summary.segments import descending, hash64, run_ids, run_starts
+from autointerp.extract.summary.smallest_keys import Keeper
+from autointerp.extract.summary.statistics import OCTAVES, Statistics, octave
+from autointerp.hashing import hash64 as hash_array
+from autointerp.hashing import stream_key
+from autointerp.memory import give_back
+from autointerp.records import SPLITS, Int64, Split
+from autointerp.subject.tokens import TokenFile
+
+EXPLAIN, SELECT, SCORE = (SPLITS.index(split) for split in SPLITS)
+OCTAVE_RESERVOIR = 32
+"""Firing tokens kept in each octave of a feature's activations (explain split)."""
+TOP_SCORED, TOP_SELECTED = 20, 10
+"""Windows of highest maximum kept on the score and on the select split."""
+EXPLAIN_POOL, SELECT_POOL, SCORE_POOL = 2_000, 4_000, 20_000
+"""Windows in the shared pools, at most."""
+
+
+@dataclass(frozen=True)
+class SummaryPlan:
+    """What is kept, and of which features: `n_features` of them, from number `first` on."""
+
+    n_features: int
+    d_vocab: int
+    seed: int
+    top: int
+    score_windows: int
+    random: int
+    """Windows of the explain pool kept of a feature, where it fires in them: those of smallest hash."""
+    select_windows: int
+    window: int
+    """Tokens of a window, and of the span that an exemplar of the explain split shows around its peak."""
+    left: int
+    """Tokens of that span before the peak."""
+    first: int = 0
+    n_all: int = 0
+    """Features of the whole dictionary; 0: these are all."""
+    grams: int = KEEP
+    """A feature of more than twice as many tokens, or pairs, is cut to this many."""
+
+
+def pool_windows(tokens: TokenFile, split: Split, seed: int, size: int) -> Int64:
+    """The windows of a split of smallest hash(seed, window), rising by number."""
+    windows = tokens.scored_windows(split)
+    if len(windows) <= size:
+        return windows
+    u = hash_array(stream_key(seed, "pool"), windows)
+    return np.sort(windows[np.argsort(u, kind="stable")[:size]])
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The shared windows of each split, by number, rising."""
+
+    explain: Tensor
+    beside: Tensor
+    """Those of the explain split and the windows before and after them: a span around a token reaches into these."""
+    select: Tensor
+    score: Tensor
+
+    @classmethod
+    def of(cls, tokens: TokenFile, seed: int, device: torch.device) -> Pools:
+        explain = pool_windows(tokens, "explain", seed, EXPLAIN_POOL)
+        parts = (
+            explain,
+            with_neighbours(tokens, explain),
+            pool_windows(tokens, "select", seed, SELECT_POOL),
+            pool_windows(tokens, "score", seed, SCORE_POOL),
+        )
+        return cls(*(torch.from_numpy(part).to(device) for part in parts))
+
+
+def with_neighbours(tokens: TokenFile, windows: Int64) -> Int64:
+    """These windows and those before and after them in their contexts, rising."""
+    index = windows % tokens.windows_per_context
+    before, after = windows[index > 0] - 1, windows[index < tokens.windows_per_context - 1] + 1
+    return np.unique(np.concatenate([windows, before, after]))
+
+
+class Summary:
+    """The summary of one dictionary, or of a range of its features; inside, features are numbered from 0."""
+
+    def __init__(
+        self, plan: SummaryPlan, pools: Pools, frequent: Tensor, pair_level: Tensor, device: torch.device
+    ) -> None:
+        self.plan = plan
+        n = plan.n_features
+        self.statistics = Statistics.empty(n, device)
+        self.tokens = GramCounter(n, plan.d_vocab, device, plan.grams)
+        self.pairs = GramCounter(n, plan.d_vocab * (plan.d_vocab + 1), device, plan.grams)
+        self.frequent = FrequentTokens(n, frequent, plan.d_vocab)
+        self.pair_level = pair_level
+        self._grams = GramSorter(self.tokens, self.pairs, self.frequent, pair_level, plan.seed, plan.n_all or n)
+        self.top = Keeper(n, plan.top, device)
+        self.octaves = Keeper(n * OCTAVES, OCTAVE_RESERVOIR, device)
+        self.score_top = Keeper(n, TOP_SCORED, device)
+        self.score_firing = Keeper(n, plan.score_windows, device)
+        self.select_top = Keeper(n, TOP_SELECTED, device)
+        self.select_firing = Keeper(n, plan.select_windows, device)
+        self.pool = pools.explain
+        self._in_pool = torch.isin(pools.beside, pools.explain)
+        self.explain_pool, self.score_pool = PoolFiring(n, pools.beside), PoolFiring(n, pools.score)
+        self.select_pool = PoolFiring(n, pools.select)
+        self.random = Keeper(n, plan.random, device)
+
+    def add(self, events: Events, n_explain: int | None = None) -> None:
+        """Takes in the events of one inner batch; a batch may hold contexts of several splits.
+
+        Events of other features are passed over. `n_explain`: events of the whole dictionary on the explain
+        split, where `events` lacks some.
+        """
+        plan = self.plan
+        for split in range(len(SPLITS)):
+            mine = events.of_split(split)
+            if plan.n_features < plan.n_all:
+                mine = mine.of_features(plan.first, plan.first + plan.n_features)
+            if len(mine):
+                self.statistics.add(mine, split)
+                if split == EXPLAIN:
+                    self._add_explain(mine)
+                if split == SELECT:
+                    self._add_held_out(mine, self.select_top, self.select_firing, self.select_pool)
+                if split == SCORE:
+                    self._add_held_out(mine, self.score_top, self.score_firing, self.score_pool)
+        self._grams.passed(events.count(EXPLAIN) if n_explain is None else n_explain)
+
+    def _number(self, feature: Tensor) -> Tensor:
+        """The features' numbers in their dictionary: what hashes are taken of."""
+        return feature + self.plan.first if self.plan.first else feature
+
+    def _add_explain(self, events: Events) -> None:
+        rows, feature, window = events.rows, events.window_feature, events.window_number
+        self._grams.add(events)
+
+        # Top: of each context its strongest window, the first where several are equally strong.
+        key = descending(events.window_max) | window
+        fits = self.top.fits(feature, key)
+        starts = run_starts(feature[fits], rows.context[events.window_row[fits]])
+        ids = run_ids(starts, len(fits))
+        best = torch.full_like(starts, torch.iinfo(torch.int64).max).scatter_reduce_(0, ids, key[fits], "amin")
+        fits = fits[key[fits] == best[ids]]
+        span = (self.plan.left, self.plan.window)
+        self.top.add(events, fits, feature[fits], key[fits], span=span)
+
+        # Reservoir of firing tokens by octave: the smallest hashes of (feature, context, position).
+        key = hash64(stream_key(self.plan.seed, "token"), self._number(events.feature), events.context, events.position)
+        group = octave(events.value).add_(events.feature, alpha=OCTAVES)
+        event = self.octaves.fits(group, key)
+        of_event = torch.searchsorted(events.window_start, event, right=True) - 1
+        self.octaves.add(events, of_event, group[event], key[event], event, span)
+
+        # The pool: where it fires, there and beside it, and the windows of smallest hash.
+        number = self.explain_pool.numbers(rows.window).index_select(0, events.window_row)
+        near_pool = (number >= 0).nonzero().squeeze(1)
+        self.explain_pool.add(feature[near_pool], number[near_pool])
+        in_pool = near_pool[self._in_pool[number[near_pool]]]
+        key = hash64(random_key(self.plan.seed), self._number(feature[in_pool]), window[in_pool])
+        fits = self.random.fits(feature[in_pool], key)
+        self.random.add(events, in_pool[fits], feature[in_pool[fits]], key[fits])
+
+    def _add_held_out(self, events: Events, top: Keeper, firing: Keeper, pool: PoolFiring) -> None:
+        """Select and score split: the same kinds of windows, in other numbers."""
+        feature, window = events.window_feature, events.window_number
+        key = descending(events.window_max) | window
+        fits = top.fits(feature, key)
+        top.add(events, fits, feature[fits], key[fits])
+        key = hash64(window_key(self.plan.seed), self._number(feature), window)
+        fits = firing.fits(feature, key)
+        firing.add(events, fits, feature[fits], key[fits])
+        number = pool.numbers(events.rows.window).index_select(0, events.window_row)
+        in_pool = (number >= 0).nonzero().squeeze(1)
+        pool.add(feature[in_pool], number[in_pool])
+
+    def merge(self, other: Summary) -> None:
+        """Takes in the summary of other shards; of later ones, where grams were pruned (`grams.py`)."""
+        if not torch.equal(self.pair_level, other.pair_level):
+            raise ValueError("summaries whose pairs were counted on different samples of tokens cannot be merged")
+        self.end_shard()
+        other.end_shard()
+        self.statistics.merge(other.statistics)
+        for name in ("tokens", "pairs", "frequent"):
+            getattr(self, name).merge(getattr(other, name))
+        for name in ("top", "octaves", "random", "select_top", "select_firing", "score_top", "score_firing"):
+            getattr(self, name).merge(getattr(other, name))
+        for name in ("explain_pool", "select_pool", "score_pool"):
+            getattr(self, name).merge(getattr(other, name))
+
+    def release(self, *parts: str) -> None:
+        """Lets go of the memory of parts whose rows are written. Nothing can be added, merged or saved any more."""
+        self.__dict__.pop("_grams", None)  # holds the tables too
+        for part in parts:
+            delattr(self, part)
+        give_back()
+
+    def end_shard(self) -> None:
+        """The next events are of another shard, or there are none."""
+        self.statistics.end_shard()
+        self._grams.end_shard()
+        give_back()
+
+
+def random_key(seed: int) -> int:
+    """Key of the hash of (feature, window) that random windows are chosen by."""
+    return stream_key(seed, "random window")
+
+
+def window_key(seed: int) -> int:
+    """Key of `u = hash01(seed, feature, window)`, the same for all explainers (ESTIMATOR.md)."""
+    return stream_key(seed, "window")

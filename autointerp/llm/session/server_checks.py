@@ -1,0 +1,97 @@
+"""Does a server do what it is asked for? Found out once a (server, model, wish), at its first replies.
+
+A server that answers 200 without log probabilities, or ignores the schema, is the worst case: every reply would be
+paid for and useless. So until a wish has been fulfilled once, requests that have it go out one at a time; a reply
+without what was asked for ends the run with that cause. What was found is kept in the store.
+
+Prompt log probabilities get a check of their own: some servers have given them in the wrong order (vLLM PR 42245).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+
+from autointerp.llm.asks import Ask, TokenChoice
+from autointerp.llm.wire.capabilities import Capabilities
+
+Wish = tuple[str, str, str]
+"""(server, model, what)."""
+
+MISSES = 8
+"""Replies in a row that are not what the schema says, before the server is said to ignore it."""
+
+ORDER_PROMPTS = ("One two three four five six seven.", "Rivers run down to the sea, and the sea is never full.")
+ORDER_TOLERANCE = 0.05
+"""Natural logarithm: half-precision servers differ by about 0.01 with what else is in the batch."""
+
+
+def wishes_of(ask: Ask, server: str, model: str, known: Capabilities) -> list[Wish]:
+    """What has to come back beside a text."""
+    wished: list[str] = []
+    if ask.form != "chat":
+        wished.append(ask.form)
+    elif ask.schema is not None and known.structured != "prompt":
+        wished.append("schema")
+    if ask.form == "chat" and ask.logprobs:
+        wished.append("logprobs")
+    return [(server, model, what) for what in wished]
+
+
+class Probe:
+    """What is known of the servers. Belongs to one event loop."""
+
+    def __init__(self, known: Iterable[Wish]) -> None:
+        self._fulfilled = set(known)
+        self._turn: dict[Wish, asyncio.Lock] = {}
+        self._misses: Counter[Wish] = Counter()
+        self._without: Counter[Wish] = Counter()
+
+    def open(self, wishes: list[Wish]) -> list[Wish]:
+        """Those that are not known to be fulfilled."""
+        return [wish for wish in wishes if wish not in self._fulfilled]
+
+    def turn(self, wish: Wish) -> asyncio.Lock:
+        """Held by the one request that is out while the wish is open."""
+        return self._turn.setdefault(wish, asyncio.Lock())
+
+    def fulfilled(self, wishes: list[Wish]) -> None:
+        """A good reply came."""
+        self._fulfilled.update(wishes)
+
+    def give_way(self, wishes: list[Wish]) -> None:
+        """A request ended without a reply to judge by; after some of those the others need not wait in line."""
+        self._without.update(wishes)
+        self._fulfilled.update(wish for wish in wishes if self._without[wish] >= MISSES)
+
+    def missed(self, wishes: list[Wish]) -> bool:
+        """A reply came that is not what was asked for; True where that is too many in a row."""
+        self._misses.update(wishes)
+        return any(self._misses[wish] >= MISSES for wish in wishes)
+
+
+def order_asks() -> list[Ask]:
+    """Two prompts, and the same two in the other order."""
+    return [
+        Ask("probe", "", ORDER_PROMPTS[which], 1, form="echo", logprobs=1, sample=sample)
+        for which, sample in ((0, 0), (1, 0), (1, 1), (0, 1))
+    ]
+
+
+def order_fault(found: list[tuple[TokenChoice, ...] | None]) -> str | None:
+    """Why the replies to `order_asks` cannot be relied on; None where they can."""
+    if any(tokens is None for tokens in found):
+        return "the server gives no log probabilities of the prompt"
+    for first, again in ((found[0], found[3]), (found[1], found[2])):
+        if [token.text for token in first or ()] != [token.text for token in again or ()]:
+            return "the same prompt came back as other tokens when it was asked in another order"
+        for one, other in zip(first or (), again or (), strict=True):
+            if (one.logprob is None) != (other.logprob is None):
+                return "log probabilities of the prompt are missing when it is asked again (prefix caching?)"
+            if abs((one.logprob or 0.0) - (other.logprob or 0.0)) > ORDER_TOLERANCE:
+                return (
+                    f"the same prompt got other log probabilities when asked in another order "
+                    f"({one.logprob} and {other.logprob} for {one.text!r})"
+                )
+    return None

@@ -1,0 +1,411 @@
+"""Best-of-n and revision: several drafts of an explanation, the best kept (`best_of` and `revise` of an explainer).
+
+1. `best_of` drafts of each feature: the same request under as many sample numbers.
+2. The run's judge reads each draft and says of windows of the select split whether the feature fires there (one call
+   of detection a draft, the same windows for all drafts of a feature); the draft with the best balanced accuracy leads,
+   the earlier one where two are equal. A single draft that has no rival is not judged.
+3. `revise` times: the judge reads the leading draft on *other* documents of the select split
+   (`score/scorers/select_exam.py` says why others); the windows that it gets wrong there are shown to the explainer,
+   with the evidence and its own answer. The new draft is judged as in 2, and leads if it is better. A feature whose
+   leading draft gets nothing wrong is left.
+4. What leads is the explanation. Scores come from the score split, of which nothing is read here.
+
+Rounds go over the whole dictionary, so that they fit into batches; a feature whose replies are not all there yet waits,
+the others go on. Rare features have too few windows to choose by: they get one draft. Failures of drafts are values
+with their reasons: the rest compete, and a feature fails where all its drafts did. Where the judge fails, what led
+before leads on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+
+from autointerp.config.run_file import Judge, LLMExplainer
+from autointerp.explain.evidence import Draft, Exemplar
+from autointerp.explain.prompt import explain_ask
+from autointerp.explain.revise import MOST_SHOWN, Counterexamples, revise_ask, revise_version
+from autointerp.llm.asks import Answer, Ask
+from autointerp.pipeline.asking.asker import Asker, Unanswered
+from autointerp.pipeline.asking.evidence import read_evidence
+from autointerp.pipeline.asking.explaining import Asked, explanation_of, features_to_explain, style_of
+from autointerp.pipeline.asking.test_material import Corpus, each_exam
+from autointerp.pipeline.plan.reask import Redo, first_sample
+from autointerp.pipeline.rows.explanation_rows import Written
+from autointerp.records import Explanation, Int64
+from autointerp.score.scorers.detection import Judged, judge_asks, read_judgements
+from autointerp.score.scorers.items import Items
+from autointerp.score.scorers.select_exam import Exam, select_score, wrong_rows
+from autointerp.store.query import Queryable
+from autointerp.store.writer import Transaction
+
+
+@dataclass
+class Tried:
+    """A draft, and what came of it."""
+
+    feature: int
+    number: int  # among the feature's drafts, from 0
+    round: int  # 0, or of the revision
+    sample: int
+    prompt: str
+    status: str
+    reason: str
+    request: str
+    model: str
+    draft: Draft | None
+    revised: int | None = None  # the draft that it revises
+    shown: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))  # contexts of the counterexamples
+    score: float | None = None
+    score_status: str = "not_judged"
+    n_items: int = 0
+    items: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))  # contexts of the windows it was judged on
+
+
+@dataclass
+class _Feature:
+    """The drafts of one feature."""
+
+    tried: list[Tried] = field(default_factory=list)
+    waits: bool = False
+    settled: bool = False  # no revision can be asked for
+    wrong: tuple[Int64, Int64] | None = None  # items of the exam's `shown` that the leading draft gets wrong
+    trouble: tuple[str, str] | None = None  # why the judge could not choose or find counterexamples
+
+    @property
+    def good(self) -> list[Tried]:
+        """Drafts that are none of the failures, in order."""
+        return [one for one in self.tried if one.draft is not None]
+
+    @property
+    def leader(self) -> Tried | None:
+        """The best draft, the earliest of equals; one without a score only where none has any."""
+        return max(self.good, key=lambda one: -1.0 if one.score is None else one.score, default=None)
+
+
+@dataclass
+class Refined:
+    """What came of refining an explainer's drafts of one dictionary."""
+
+    asked: Asked
+    tried: list[Tried]
+    chosen: set[tuple[int, int]]  # feature and number of the drafts that are kept
+    trouble: dict[int, tuple[str, str]]
+    """Features of which the judge could not try a draft, with status and reason."""
+    unchosen: int
+    """Features that fire too seldom on the select split to choose by."""
+    unshown: int
+    """Features that fire too seldom there to be revised."""
+
+    def lines(self) -> list[str]:
+        """What is to be said of it."""
+        said = [
+            (len(self.trouble), "drafts that the judge could not try (table failures); what led without is kept"),
+            (self.unchosen, "too few firings on the select split to choose by; the first draft is kept"),
+            (self.unshown, "too few firings on its other documents to be revised"),
+        ]
+        return [f"{n:,} {'feature' if n == 1 else 'features'} with {what}" for n, what in said if n]
+
+
+def refine(
+    store: Queryable,
+    corpus: Corpus,
+    dictionary: str,
+    entry: LLMExplainer,
+    judge: Judge,
+    asker: Asker,
+    advance: Callable[[int], None],
+    redo: Redo | None = None,
+) -> Refined:
+    """All rounds, as far as the replies at hand allow."""
+    work = _Refining(store, corpus, dictionary, entry, judge, asker, advance, redo)
+    work.draft()
+    work.judge([one for feature in work.open() for one in feature.good if len(feature.good) > 1 or entry.revise])
+    for number in range(1, entry.revise + 1):
+        work.find_wrong()
+        work.judge(work.revise(number))
+    return work.result()
+
+
+class _Refining:
+    """The rounds under way."""
+
+    def __init__(
+        self,
+        store: Queryable,
+        corpus: Corpus,
+        dictionary: str,
+        entry: LLMExplainer,
+        judge: Judge,
+        asker: Asker,
+        advance: Callable[[int], None],
+        redo: Redo | None,
+    ) -> None:
+        self.store, self.corpus, self.dictionary = store, corpus, dictionary
+        self.entry, self._judge_model = entry, judge
+        self.asker, self.advance = asker, advance
+        self.style = style_of(entry)
+        self.first_sample = 0 if redo is None else first_sample(redo.number)
+        self.status = features_to_explain(store, dictionary, redo)
+        self.features = {feature: _Feature() for feature, word in self.status.items() if word != "dead"}
+        self.alive = [feature for feature in self.features if self.status[feature] == "alive"]
+        self.unanswered = Unanswered()
+        self.too_few: tuple[set[int], set[int]] = set(), set()  # features without windows to choose by, to be shown
+        self._asked: dict[tuple[int, int], Items] = {}  # what was asked of a draft and is not answered
+
+    def open(self) -> list[_Feature]:
+        """Features that can be chosen for and do not wait."""
+        return [self.features[feature] for feature in self.alive if not self.features[feature].waits]
+
+    # --- step 1
+
+    def draft(self) -> None:
+        """Asks for the first drafts."""
+
+        def asks() -> Iterator[Ask]:
+            for evidence in read_evidence(self.store, self.dictionary, list(self.features), self._texts):
+                alive = self.status[evidence.feature] == "alive"
+                for number in range(self.entry.best_of if alive else 1):
+                    ask = explain_ask(self.style, evidence, self.first_sample + number)
+                    yield self._about(ask, draft=number)
+
+        for answer in self._answers(asks(), self.entry):
+            said = self._said(answer, self.style.version)
+            self._take(Tried(**said, number=answer.ask.about["draft"], round=0))
+
+    # --- step 2
+
+    def judge(self, drafts: Sequence[Tried]) -> None:
+        """Gives each good draft its score on the windows that choose."""
+        wanted: dict[int, list[Tried]] = {}
+        for one in drafts:
+            wanted.setdefault(one.feature, []).append(one)
+
+        def asks() -> Iterator[Ask]:
+            for exam in self._exams(wanted):
+                for one in wanted[exam.feature]:
+                    one.items = exam.choosing.windows.context
+                    one.n_items = len(exam.choosing)
+                    one.score_status = "no_items"
+                    yield from self._judging(one, exam.choosing, split="select")
+                if len(exam.choosing) == 0:
+                    self.too_few[0].add(exam.feature)
+
+        for answer in self._answers(asks(), self._judge_model):
+            one, judged = self._judged(answer)
+            value = select_score(judged)
+            one.score, one.score_status = value.value, value.status
+            if value.value is None:
+                self.features[one.feature].trouble = value.status, judged.reason
+
+    # --- step 3
+
+    def find_wrong(self) -> None:
+        """Tries the leading draft of each feature on the windows that may be shown."""
+        leading: dict[int, Tried] = {}
+        for feature in self.open():
+            feature.wrong = None
+            leader = feature.leader
+            if leader is None or leader.score is None or feature.settled:
+                continue
+            leading[leader.feature] = leader
+
+        def asks() -> Iterator[Ask]:
+            for exam in self._exams(leading):
+                yield from self._judging(leading[exam.feature], exam.shown, split="select", shown=True)
+                if len(exam.shown) == 0:
+                    self.too_few[1].add(exam.feature)
+
+        for answer in self._answers(asks(), self._judge_model):
+            one, judged = self._judged(answer)
+            feature, (misses, alarms) = self.features[one.feature], wrong_rows(judged)
+            feature.wrong = misses[:MOST_SHOWN], alarms[:MOST_SHOWN]
+            feature.settled = len(misses) + len(alarms) == 0 and bool(judged.answered.all())
+            if not judged.answered.all():
+                feature.trouble = judged.status[0], judged.reason
+
+    def revise(self, number: int) -> list[Tried]:
+        """Asks again about the features whose leading draft gets something wrong, and returns what was written."""
+        fit = [f for f in self.alive if self._is_wrong(self.features[f])]
+        leading = {f: leader for f in fit if (leader := self.features[f].leader) is not None}
+        contexts: dict[int, Int64] = {}
+
+        def asks() -> Iterator[Ask]:
+            evidences = read_evidence(self.store, self.dictionary, fit, self._texts)
+            for evidence, exam in zip(evidences, self._exams(leading), strict=True):
+                feature, leader = self.features[exam.feature], leading[exam.feature]
+                assert feature.wrong is not None
+                assert leader.draft is not None
+                wrong = Counterexamples(*(self._shown(exam, rows) for rows in feature.wrong))
+                contexts[exam.feature] = exam.shown.windows.context[np.concatenate(feature.wrong)]
+                ask = revise_ask(self.style, evidence, leader.draft, wrong, self.first_sample + number - 1)
+                yield self._about(ask, draft=len(feature.tried), revised=leader.number, round=number)
+
+        made = []
+        for answer in self._answers(asks(), self.entry):
+            about = answer.ask.about
+            said = self._said(answer, revise_version(self.style))
+            tried = Tried(
+                **said,
+                number=about["draft"],
+                round=number,
+                revised=about["revised"],
+                shown=contexts.pop(about["feature"]),
+            )
+            self._take(tried)
+            made += [tried] if tried.draft is not None else []
+        return made
+
+    @staticmethod
+    def _is_wrong(feature: _Feature) -> bool:
+        return not feature.waits and feature.wrong is not None and sum(map(len, feature.wrong)) > 0
+
+    def _shown(self, exam: Exam, rows: Int64) -> list[Exemplar]:
+        """Windows as exemplars, of their scored tokens."""
+        shown = []
+        for row in rows.tolist():
+            scored = exam.shown.windows.scored[row]
+            tokens = tuple(self._texts[token] for token in exam.shown.windows.tokens[row][scored].tolist())
+            values = exam.truth[row][scored]
+            stratum = "miss" if exam.shown.right[row] else "false_alarm"
+            shown.append(Exemplar(stratum, tokens, tuple(map(float, values)), int(np.argmax(np.abs(values)))))
+        return shown
+
+    # --- step 4
+
+    def result(self) -> Refined:
+        """Explanations, where everything asked about a feature is answered."""
+        name, written, chosen, trouble = self.entry.name, [], set(), {}
+        for number, word in self.status.items():
+            feature = self.features.get(number)
+            if feature is None:
+                written.append(Written(Explanation(number, name, "", word), prompt=self.style.version))
+            elif not feature.waits and feature.tried:
+                leader = feature.leader
+                written.append(_written(name, feature.tried if leader is None else [leader]))
+                if leader is not None:
+                    chosen.add((number, leader.number))
+                if feature.trouble is not None:
+                    trouble[number] = feature.trouble
+        tried = [one for feature in self.features.values() for one in feature.tried]
+        return Refined(Asked(written, self.unanswered), tried, chosen, trouble, *map(len, self.too_few))
+
+    # --- asking
+
+    @property
+    def _texts(self) -> Sequence[str]:
+        return self.corpus.vocabulary.texts
+
+    def _exams(self, features: Iterable[int]) -> Iterator[Exam]:
+        return each_exam(self.store, self.corpus, self.dictionary, sorted(features))
+
+    def _about(self, ask: Ask, **more: Any) -> Ask:
+        return replace(ask, about={**ask.about, "dictionary": self.dictionary, "explainer": self.entry.name, **more})
+
+    def _judging(self, one: Tried, items: Items, **about: Any) -> Iterator[Ask]:
+        """One question about all items, none where there are none."""
+        assert one.draft is not None
+        form, logprobs = self._judge_model.judgements, self._judge_model.logprobs
+        for ask in judge_asks("detection", one.draft.text, items, self._texts, form=form, logprobs=logprobs):
+            self._asked[one.feature, one.number] = items
+            yield self._about(ask, feature=one.feature, draft=one.number, **about)
+
+    def _judged(self, answer: Answer) -> tuple[Tried, Judged]:
+        """The draft that an answer is about, and what it says."""
+        feature, number = answer.ask.about["feature"], answer.ask.about["draft"]
+        [one] = [one for one in self.features[feature].tried if one.number == number]
+        return one, read_judgements(self._asked.pop((feature, number)), [answer], self._judge_model.judgements)
+
+    def _answers(self, asks: Iterator[Ask], model: LLMExplainer | Judge) -> Iterator[Answer]:
+        """Those that are answers; a feature without one waits."""
+        for answer in self.asker.answers(asks, model):
+            self.advance(1)
+            self.unanswered.note(answer)
+            if answer.status in ("waiting", "over_budget"):
+                feature = answer.ask.about["feature"]
+                self.features[feature].waits = True
+                self._asked.pop((feature, answer.ask.about["draft"]), None)
+            else:
+                yield answer
+
+    def _said(self, answer: Answer, prompt: str) -> dict[str, Any]:
+        good = answer.status == "ok"
+        return {
+            "feature": answer.ask.about["feature"],
+            "sample": answer.ask.sample,
+            "prompt": prompt,
+            "status": answer.status,
+            "reason": answer.reason,
+            "request": answer.request,
+            "model": answer.model,
+            "draft": cast(Draft, answer.data) if good else None,
+        }
+
+    def _take(self, tried: Tried) -> None:
+        mine = self.features[tried.feature].tried
+        mine.append(tried)
+        mine.sort(key=lambda one: one.number)
+
+
+def _written(name: str, tried: Sequence[Tried]) -> Written:
+    """The explanation that a draft is, or the failure that all of them are."""
+    one = tried[0]
+    if one.draft is not None:
+        return Written(explanation_of(name, one.feature, one.draft), "", one.prompt, one.request, one.model or None)
+    reasons = Counter(f"{each.status}: {each.reason}" if each.reason else each.status for each in tried)
+    said = "; ".join(reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items())
+    reason = one.reason if len(tried) == 1 else f"none of {len(tried)} drafts is good: {said}"
+    return Written(Explanation(one.feature, name, "", one.status), reason, one.prompt, one.request, one.model or None)
+
+
+def write_refined(
+    transaction: Transaction, dictionary: str, explainer: str, judge: Judge, made: Refined, again: int = 0
+) -> int:
+    """Rows of `drafts`, and of `failures` where the judge could not choose."""
+    tried = made.tried
+    n = transaction.append(
+        "drafts",
+        {
+            "dictionary": dictionary,
+            "feature": [one.feature for one in tried],
+            "explainer": explainer,
+            "draft": [one.number for one in tried],
+            "round": [one.round for one in tried],
+            "revised": [one.revised for one in tried],
+            "chosen": [(one.feature, one.number) in made.chosen for one in tried],
+            "text": [None if one.draft is None else one.draft.text for one in tried],
+            "promotes": [None if one.draft is None else one.draft.promotes or None for one in tried],
+            "triggers": [None if one.draft is None else list(one.draft.triggers) for one in tried],
+            "status": [one.status for one in tried],
+            "reason": [one.reason for one in tried],
+            "select_score": [one.score for one in tried],
+            "select_status": [one.score_status for one in tried],
+            "n_select": [one.n_items for one in tried],
+            "select_contexts": [np.unique(one.items).tolist() for one in tried],
+            "shown_contexts": [np.unique(one.shown).tolist() for one in tried],
+            "prompt": [one.prompt for one in tried],
+            "request": [one.request for one in tried],
+            "sample": [one.sample for one in tried],
+            "model": [one.model or None for one in tried],
+            "again": again,
+        },
+    )
+    if reasons := list(made.trouble.values()):
+        n += transaction.append(
+            "failures",
+            {
+                "stage": "explain",
+                "dictionary": dictionary,
+                "feature": list(made.trouble),
+                "explainer": explainer,
+                "scorer": f"select:{judge.model}",
+                "status": [status for status, _ in reasons],
+                "reason": [f"a draft could not be tried on the select split: {why}" for _, why in reasons],
+                "again": again,
+            },
+        )
+    return n

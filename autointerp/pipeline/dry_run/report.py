@@ -1,0 +1,93 @@
+"""`run --dry-run`: what a run would do, and what it would cost, after everything about it was checked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from dataclasses import dataclass
+
+from autointerp.config.run_file import RunConfig
+from autointerp.llm.money.prices import Channel
+from autointerp.pipeline.asking.delivery import Delivery
+from autointerp.pipeline.dry_run.expected_calls import Weigher, expected_calls, n_scored_of, render_expected
+from autointerp.pipeline.dry_run.expected_time import render_time
+from autointerp.pipeline.dry_run.rendered_sample import Sampler
+from autointerp.pipeline.plan.prepare import Prepared, prepare
+from autointerp.pipeline.plan.reask import Wish
+from autointerp.pipeline.plan.store_diff import StoreDiff
+from autointerp.pipeline.plan.work import Work
+from autointerp.store.reader import open_reader
+from autointerp.store.replies import ReplyReader
+from autointerp.subject.tokenise import tokens_folder
+from autointerp.subject.tokens import TokenFile
+from autointerp.words import STAGES
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is left of a run."""
+
+    name: str
+    store: str
+    done: dict[str, int]  # stage -> pieces of work that are done
+    left: dict[str, int]  # stage -> pieces of work that are left
+    changes: list[str]
+    """What another configuration's store keeps, and what is new or done again; empty where nothing has changed."""
+    n_features: dict[str, int]  # dictionary -> features that are extracted
+    llm: list[str]
+    """Calls, tokens and cost of what LLMs are asked, in lines."""
+
+
+def plan_of(config: RunConfig, wish: Wish = Wish(), travel: Delivery = Delivery()) -> Plan:  # noqa: B008 - frozen
+    """Checks everything that a run checks and writes nothing. `wish` is what to ask again, `travel` how."""
+    prepared = prepare(config, wish)
+    done: Counter[str] = Counter()
+    changes: list[str] = []
+    left = list(prepared.works)
+    if prepared.store_path.exists():
+        with open_reader(prepared.store_path) as reader:
+            found = StoreDiff(prepared, reader)
+        found.refuse_mixing()
+        changes = [*prepared.redos.lines, *found.describe()]
+        done = Counter(work.stage for work in prepared.works if found.done(work))
+        left = [link for work in left for link in found.undone(work)]
+    planned = Counter(work.stage for work in prepared.works)
+    n_features = {entry.name: len(prepared.features[entry.name]) for entry in prepared.config.dictionary}
+    llm = _asked(prepared, left, n_features, travel)
+    return Plan(
+        name=config.name,
+        store=str(prepared.store_path),
+        done={stage: done[stage] for stage in STAGES},
+        left={stage: planned[stage] - done[stage] for stage in STAGES},
+        changes=changes,
+        n_features=n_features,
+        llm=llm,
+    )
+
+
+def _asked(prepared: Prepared, left: list[Work], n_features: dict[str, int], travel: Delivery) -> list[str]:
+    """What LLMs would be asked, what it costs and how long it takes, in lines."""
+    channel: Channel = "batch" if travel.batch else "live" if travel.sends else "offline"
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(open_reader(prepared.store_path)) if prepared.store_path.exists() else None
+        weigher = Weigher(channel=channel)
+        if store is not None:
+            tokens = tokens_folder(prepared.work_folder, prepared.tokens)
+            undone = {work.what for work in left}
+            sampler = Sampler(prepared, store, TokenFile(tokens) if tokens.is_dir() else None, undone)
+            weigher = Weigher(sampler, ReplyReader(store), channel, travel.refresh)
+        config = prepared.config
+        expected = expected_calls(config, left, n_features, n_scored_of(config, n_features), weigher)
+        lines = render_expected(config, expected, sum(n_features.values()), channel)
+        return lines + render_time(left, expected, store, channel)
+
+
+def render_plan(plan: Plan) -> str:
+    """The plan in plain lines."""
+    features = ", ".join(f"{name} {n:,}" for name, n in plan.n_features.items())
+    stages = ", ".join(f"{stage} {plan.done[stage]}/{plan.done[stage] + plan.left[stage]}" for stage in plan.done)
+    return (
+        f"run {plan.name} into {plan.store}: everything that it names is there and fits\n"
+        f"features: {features}\n"
+        f"done: {stages}\n" + "".join(f"{line}\n" for line in plan.changes) + "\n".join(plan.llm)
+    )

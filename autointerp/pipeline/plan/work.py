@@ -1,0 +1,44 @@
+"""A piece of work: what makes rows, under the hash of everything that decides them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from autointerp.hashing import content_hash
+from autointerp.pipeline.plan.reask import Redo
+
+BUILDS_ON = "builds_on"
+"""Key of `Work.decided_by` under which the hashes of other work stand."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A piece of work."""
+
+    stage: str
+    dictionary: str | None
+    explainer: str | None
+    decided_by: Mapping[str, Any]
+    """Keys of the run file with what they decide, as JSON has it; under BUILDS_ON the hashes of other work."""
+    earlier: Work | None = None
+    """The same, before features were asked about again: it stays, and this work adds to it."""
+    redo: Redo | None = None
+    """Which features those are."""
+
+    @cached_property
+    def key(self) -> str:
+        """Its identity: the `work` of tables `works` and `stages`."""
+        return content_hash([self.stage, self.dictionary, self.explainer, self.decided_by], tag="work")
+
+    @property
+    def links(self) -> list[Work]:
+        """The work as it was first, as it was after the first request to ask again, and so on up to itself."""
+        return [*(self.earlier.links if self.earlier is not None else []), self]
+
+    @property
+    def what(self) -> tuple[str, str | None, str | None]:
+        """What it makes, however it is made."""
+        return self.stage, self.dictionary, self.explainer

@@ -1,0 +1,415 @@
+"""Pass 1 and its rows: everything that the store holds about features before anything is explained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from autointerp.config.run_file import Evidence
+from autointerp.extract.effects import LogitEffects
+from autointerp.extract.exemplars import Exemplars, explain_exemplars, held_out_exemplars
+from autointerp.extract.selected import Selected
+from autointerp.extract.summary.grams import pair_table, token_table
+from autointerp.extract.summary.pair_sample import place_levels
+from autointerp.extract.summary.statistics import POSITION_BINS, linear_histograms, log_histogram
+from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, Summary, pool_windows
+from autointerp.hashing import hash01, stream_key
+from autointerp.records import RARE_BELOW, SPLITS, Bool, Float64, GramTable, Int64, Split
+from autointerp.store.columns import csr_list
+from autointerp.store.writer import Transaction
+from autointerp.subject.dictionary import Dictionary, SparseAutoencoder, Units, checksum
+from autointerp.subject.model import Subject
+from autointerp.subject.tokens import VALID, TokenFile
+
+TOP_GRAMS = 256
+"""Tokens, and pairs, of which a feature's activation mass is stored."""
+ROWS_AT_ONCE = 1 << 17
+"""Exemplars whose columns are made at once."""
+BELOW_ONE = 1 - 2.0**-24
+"""The largest number below 1 of 32 bits."""
+Columns = dict[str, Any]
+
+
+def subject_rows(subject: Subject) -> Columns:
+    return {
+        "subject": [subject.name],
+        "revision": [subject.revision],
+        "processing": [subject.processing],
+        "dtype": [subject.dtype],
+        "architecture": [subject.architecture],
+        "n_layers": [subject.n_layers],
+        "d_model": [subject.d_model],
+        "d_vocab": [subject.d_vocab],
+        "rerandomised": [subject.rerandomised],
+        "checksum": [subject.checksum],
+    }
+
+
+def vocab_rows(subject: Subject, tokens: TokenFile) -> Columns:
+    special = np.zeros(subject.d_vocab, dtype=bool)
+    special[list(subject.special)] = True
+    counts = {f"n_{split}": tokens.count_tokens(split, subject.d_vocab) for split in SPLITS}
+    return {
+        "token": np.arange(subject.d_vocab, dtype=np.int32),
+        "text": subject.vocabulary(),
+        "is_special": special,
+        **counts,
+    }
+
+
+def split_rows(tokens: TokenFile) -> Columns:
+    facts = [tokens.facts(split) for split in SPLITS]
+    positions = np.stack([tokens.position_counts(split, POSITION_BINS) for split in SPLITS])
+    return {"split": list(SPLITS), "position_histogram": positions} | {
+        name: [row[name] for row in facts] for name in facts[0]
+    }
+
+
+def dictionary_row(name: str, chosen: Selected) -> Columns:
+    dictionary = chosen.dictionary
+    assert isinstance(dictionary, SparseAutoencoder | Units)
+    units = dictionary if isinstance(dictionary, Units) else None
+    return {
+        "dictionary": [name],
+        "kind": [dictionary.kind],
+        "format": [dictionary.format or None],
+        "source": [dictionary.source or None],
+        "hook": [dictionary.hook],
+        "d_in": [dictionary.d_in],
+        "n_features": [dictionary.n_features],
+        "n_selected": [len(chosen.features)],
+        "activation": [dictionary.activation],
+        "matched_to": [units.matched_to if units else None],
+        "natural_of": [units.natural_of if units else None],
+        "n_units": [units.n_units if units else None],
+        "checksum": [checksum(dictionary)],
+        "config": [json.dumps(dictionary.config, sort_keys=True)],
+    }
+
+
+def write_dictionary(
+    transaction: Transaction, name: str, chosen: Selected, summary: Summary, tokens: TokenFile, evidence: Evidence
+) -> tuple[int, set[int]]:
+    """Writes all rows of the features that a summary is of; returns their number and the contexts they refer to.
+
+    The summary is used up: each part's memory is let go of as soon as its rows are written.
+    """
+    first, last = summary.plan.first, summary.plan.first + summary.plan.n_features
+    features = chosen.features[(chosen.features >= first) & (chosen.features < last)]
+    mine = features - first
+    transaction.in_bulk()
+    heavy, heavy_pairs = _gram_tables(summary, tokens)
+    summary.release("tokens", "pairs", "frequent")
+    n = transaction.append("features", _feature_rows(name, features, chosen.dictionary, summary, heavy, tokens))
+    n += transaction.append("feature_splits", _split_statistics(name, features, summary, tokens))
+    n += transaction.append("feature_tokens", _gram_rows(name, features, mine, heavy, heavy_pairs))
+    del heavy_pairs
+    seen = np.zeros(tokens.n_contexts, dtype=bool)
+    for part in _exemplars_once(summary, tokens, heavy, evidence, mine):
+        for portion in part.portions(ROWS_AT_ONCE):
+            n += transaction.append("exemplars", _exemplar_rows(name, portion, tokens))
+        seen[part.window // tokens.windows_per_context] = True
+    for split, pool in (("select", summary.select_pool), ("score", summary.score_pool)):
+        done = 0
+        for start, numbers in pool.by_feature(mine):
+            some = features[done : done + len(start) - 1].astype(np.int32)
+            done += len(some)
+            pools = csr_list(start, numbers.astype(np.uint32))
+            n += transaction.append(
+                "pool_firing", {"dictionary": name, "feature": some, "split": split, "pools": pools}
+            )
+    return n, set(np.flatnonzero(seen).tolist())
+
+
+def _exemplars_once(
+    summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: Evidence, mine: Int64
+) -> Iterator[Exemplars]:
+    """All exemplars, split by split; what the summary keeps for a split goes with its last one."""
+    yield from explain_exemplars(summary, tokens, heavy, evidence, mine)
+    summary.release("top", "octaves", "random", "explain_pool")
+    yield from held_out_exemplars(summary, tokens, "select")
+    summary.release("select_top", "select_firing")
+    yield from held_out_exemplars(summary, tokens, "score")
+    summary.release("score_top", "score_firing")
+
+
+def pool_rows(tokens: TokenFile, seed: int) -> Iterator[tuple[Columns, set[int]]]:
+    """The shared windows of the select and score split, and the contexts that they refer to."""
+    sizes: dict[Split, int] = {"select": SELECT_POOL, "score": SCORE_POOL}
+    for split, size in sizes.items():
+        pool = pool_windows(tokens, split, seed, size)
+        context, index = pool // tokens.windows_per_context, pool % tokens.windows_per_context
+        rows = {
+            "split": split,
+            "pool": np.arange(len(pool), dtype=np.int32),
+            "context": context,
+            "window_start": (index * tokens.window).astype(np.int32),
+            "u": hash01(stream_key(seed, "pool"), pool),
+        }
+        yield rows, set(np.unique(context).tolist())
+
+
+def context_rows(tokens: TokenFile, contexts: Iterable[int]) -> Columns:
+    number = np.array(sorted(contexts), dtype=np.int64)
+    marks = tokens.marks[number]
+    valid = (marks & VALID) > 0
+    start = np.concatenate([[0], np.cumsum(valid.sum(axis=1))]).astype(np.int64)
+    document = tokens.document[number]
+    return {
+        "context": number,
+        "document": document.astype(np.int64),
+        "document_name": [tokens.document_name[i] for i in document],
+        "document_hash": [tokens.document_hash[i] for i in document],
+        "document_block": tokens.block[number],
+        "split": [SPLITS[i] for i in tokens.split[number]],
+        "document_offset": tokens.offset[number],
+        "tokens": csr_list(start, tokens.tokens[number][valid], pa.int32()),
+        "scored": csr_list(start, (marks == VALID)[valid], pa.bool_()),
+    }
+
+
+def _gram_tables(summary: Summary, tokens: TokenFile) -> tuple[GramTable, GramTable]:
+    d_vocab, level = summary.plan.d_vocab, summary.pair_level.cpu().numpy()
+    heavy = token_table(summary.tokens, summary.frequent, TOP_GRAMS)
+    pairs = pair_table(summary.pairs, level, TOP_GRAMS, d_vocab)
+    pair = (pairs.previous.astype(np.int64) + 1) * d_vocab + pairs.token
+    of_entry = np.repeat(level, np.diff(pairs.start))
+    n_seen = np.zeros(len(pair), dtype=np.int64)
+    for one in np.unique(of_entry).tolist():
+        mine = of_entry == one
+
+        def sampled(contexts: Int64, one: int = one) -> Bool:
+            place = np.broadcast_to(np.arange(tokens.context_length), (len(contexts), tokens.context_length))
+            context = np.broadcast_to(contexts[:, None], place.shape)
+            columns = (torch.from_numpy(column.reshape(-1).copy()) for column in (context, place))
+            return np.asarray(place_levels(summary.plan.seed, *columns).numpy() >= one).reshape(place.shape)
+
+        n_seen[mine] = tokens.count_pairs("explain", pair[mine], d_vocab, sampled if one else None) << one
+    return (
+        replace(heavy, n_seen=tokens.count_tokens("explain", d_vocab)[heavy.token]),
+        replace(pairs, n_seen=n_seen),
+    )
+
+
+def _feature_rows(
+    name: str, features: Int64, dictionary: Dictionary, summary: Summary, heavy: GramTable, tokens: TokenFile
+) -> Columns:
+    mine = features - summary.plan.first
+    n_tokens = tokens.facts("explain")["n_tokens"]
+    statistics = summary.statistics
+    n_firing = statistics.n_firing[0].cpu().numpy()[mine]
+    total = statistics.total[0].cpu().numpy()[mine]
+    entropy, share = _token_entropy(heavy, statistics.total[0].cpu().numpy())
+    none = [None] * len(features)
+    rows: Columns = {
+        "dictionary": name,
+        "feature": features.astype(np.int32),
+        "status": ["dead" if n == 0 else "rare" if n < RARE_BELOW else "alive" for n in n_firing],
+        "density": n_firing / n_tokens,
+        "max_activation": statistics.maximum[0].cpu().numpy()[mine].astype(np.float64),
+        "n_tokens": np.full(len(features), n_tokens),
+        "n_firing": n_firing,
+        "mean": total / n_tokens,
+        "variance": _variance(statistics.total2[0].cpu().numpy()[mine], total, n_tokens),
+        "token_entropy": _or_none(entropy[mine]),
+        "single_token_share": _or_none(share[mine]),
+        "planted_label": none,
+        "encoder_bias": none,
+        "decoder_norm": none,
+        "cos_encoder_decoder": none,
+        "unit": none,
+        "matched_feature": none,
+        "match_status": none,
+        "sign": none,
+        "mu": none,
+        "theta": none,
+    }
+    return (
+        rows
+        | (_sae_facts(dictionary, features) if isinstance(dictionary, SparseAutoencoder) else {})
+        | (_unit_facts(dictionary, features) if isinstance(dictionary, Units) else {})
+    )
+
+
+def _sae_facts(sae: SparseAutoencoder, features: Int64) -> Columns:
+    index = torch.from_numpy(features)
+    encoder, decoder = sae.W_enc.T[index], sae.W_dec[index]
+    facts: Columns = {
+        "encoder_bias": (sae.b_enc if sae.b_gate is None else sae.b_gate)[index].double().numpy(),
+        "decoder_norm": decoder.norm(dim=1).double().numpy(),
+        "planted_label": [sae.labels.get(int(feature)) for feature in features],
+    }
+    if encoder.shape == decoder.shape:
+        facts["cos_encoder_decoder"] = torch.cosine_similarity(encoder, decoder, dim=1).double().numpy()
+    return facts
+
+
+def _unit_facts(units: Units, features: Int64) -> Columns:
+    index = torch.from_numpy(features)
+    theta = units.theta[index].double().numpy()
+    status = ["natural"] * len(features)
+    partner = None
+    if units.matched_feature is not None:
+        natural = units.natural_of is not None
+        status = [
+            "natural" if natural else "matched" if units.matched[feature] else "unmatched" for feature in features
+        ]
+        partner = units.matched_feature[index].numpy().astype(np.int32)
+    return {
+        "unit": units.unit[index].numpy().astype(np.int32),
+        "matched_feature": partner,
+        "match_status": status,
+        "sign": units.sign[index].numpy().astype(np.int32),
+        "mu": units.mu[index].double().numpy(),
+        "theta": _or_none(np.where(np.isfinite(theta), theta, np.nan)),
+    }
+
+
+def _or_none(values: Float64) -> pa.Array:
+    """NaN as NULL."""
+    return pa.array(values, from_pandas=True)
+
+
+def _variance(total2: Float64, total: Float64, n: int) -> Float64:
+    return np.maximum(total2 / max(n, 1) - (total / max(n, 1)) ** 2, 0.0)
+
+
+def _token_entropy(heavy: GramTable, total: Float64) -> tuple[Float64, Float64]:
+    """Entropy (nats) of the activation mass over tokens, the unlisted rest as one; share of the heaviest."""
+    n_features = len(heavy.start) - 1
+    feature = np.repeat(np.arange(n_features), np.diff(heavy.start))
+    listed = np.bincount(feature, heavy.mass, n_features)
+    whole = np.maximum(total, listed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = heavy.mass / whole[feature]
+        rest = np.maximum(whole - listed, 0.0) / whole
+        entropy = np.bincount(feature, -share * np.log(share), n_features)
+        entropy = entropy - np.where(rest > 0, rest * np.log(np.where(rest > 0, rest, 1.0)), 0.0)
+        largest = np.full(n_features, np.nan)
+        first = heavy.start[:-1][np.diff(heavy.start) > 0]
+        largest[np.diff(heavy.start) > 0] = share[first]
+    return np.where(total > 0, np.maximum(entropy, 0.0), np.nan), largest
+
+
+def _split_statistics(name: str, features: Int64, summary: Summary, tokens: TokenFile) -> Columns:
+    statistics, mine = summary.statistics, features - summary.plan.first
+    columns: dict[str, list[Any]] = {
+        column: []
+        for column in (
+            "feature",
+            "split",
+            "n_tokens",
+            "n_firing",
+            "density",
+            "max_activation",
+            "mean",
+            "variance",
+            "n_windows",
+            "n_firing_windows",
+            "histogram_upper",
+            "histogram_linear",
+            "histogram_log",
+            "position_histogram",
+        )
+    }
+    for index, split in enumerate(SPLITS):
+        facts = tokens.facts(split)
+        n = facts["n_tokens"]
+        n_firing = statistics.n_firing[index].cpu().numpy()[mine]
+        total = statistics.total[index].cpu().numpy()[mine]
+        maximum = statistics.maximum[index].cpu().numpy()[mine].astype(np.float64)
+        fine = statistics.histogram[index].cpu().numpy()[mine].astype(np.int64)
+        linear, upper = linear_histograms(fine, maximum)
+        columns["feature"].append(features.astype(np.int32))
+        columns["split"] += [split] * len(features)
+        columns["n_tokens"].append(np.full(len(features), n))
+        columns["n_firing"].append(n_firing)
+        columns["density"].append(n_firing / max(n, 1))
+        columns["max_activation"].append(maximum)
+        columns["mean"].append(total / max(n, 1))
+        columns["variance"].append(_variance(statistics.total2[index].cpu().numpy()[mine], total, n))
+        columns["n_windows"].append(np.full(len(features), facts["n_windows"]))
+        columns["n_firing_windows"].append(statistics.n_firing_windows[index].cpu().numpy()[mine])
+        columns["histogram_upper"].append(upper)
+        columns["histogram_linear"].append(linear)
+        columns["histogram_log"].append(log_histogram(fine))
+        columns["position_histogram"].append(statistics.positions[index].cpu().numpy()[mine].astype(np.int64))
+    return {"dictionary": name} | {
+        column: values if column == "split" else np.concatenate(values) for column, values in columns.items()
+    }
+
+
+def _lists(start: Int64, values: np.ndarray, features: Int64) -> pa.Array:
+    """The lists of some features from CSR over all features."""
+    lengths = np.diff(start)[features]
+    ends = np.cumsum(lengths)
+    index = np.arange(ends[-1] if len(ends) else 0) + np.repeat(start[features] - (ends - lengths), lengths)
+    return csr_list(np.concatenate([[0], ends]).astype(np.int64), values[index])
+
+
+def _gram_rows(name: str, features: Int64, mine: Int64, heavy: GramTable, pairs: GramTable) -> Columns:
+    return {
+        "dictionary": name,
+        "feature": features.astype(np.int32),
+        "tokens": _lists(heavy.start, heavy.token, mine),
+        "mass": _lists(heavy.start, heavy.mass.astype(np.float32), mine),
+        "n_firing": _lists(heavy.start, heavy.n_firing.astype(np.uint32), mine),
+        "n_seen": _lists(heavy.start, heavy.n_seen.astype(np.uint32), mine),
+        "mass_error": heavy.mass_error[mine],
+        "pair_previous": _lists(pairs.start, pairs.previous, mine),
+        "pair_tokens": _lists(pairs.start, pairs.token, mine),
+        "pair_mass": _lists(pairs.start, pairs.mass.astype(np.float32), mine),
+        "pair_n_firing": _lists(pairs.start, pairs.n_firing.astype(np.uint32), mine),
+        "pair_n_seen": _lists(pairs.start, pairs.n_seen.astype(np.uint32), mine),
+        "pair_mass_error": pairs.mass_error[mine],
+        "pair_share": np.ones(len(mine)) if pairs.share is None else pairs.share[mine],
+    }
+
+
+def _exemplar_rows(name: str, part: Exemplars, tokens: TokenFile) -> Columns:
+    ends = np.cumsum(part.length)
+    start = np.concatenate([[0], ends]).astype(np.int64)
+    offset = part.place - np.repeat(part.start, part.length)
+    maximum = np.zeros(len(part.length), dtype=np.float32)
+    fires = np.flatnonzero(part.length)
+    if len(fires):
+        maximum[fires] = np.maximum.reduceat(part.value, start[fires])
+    return {
+        "dictionary": name,
+        "feature": part.feature.astype(np.int32),
+        "split": part.split,
+        "stratum": part.stratum,
+        "rank": part.rank.astype(np.int32),
+        "context": part.window // tokens.windows_per_context,
+        "window_start": part.start,
+        "n_tokens": part.n_tokens,
+        "peak": part.peak.astype(np.int32),
+        "max_activation": maximum,
+        "stratum_low": _or_none(part.low.astype(np.float64)),
+        "stratum_high": _or_none(part.high.astype(np.float64)),
+        "probability": part.probability,
+        "u": np.minimum(part.u, BELOW_ONE).astype(np.float32),
+        "positions": csr_list(start, offset.astype(np.uint8), pa.uint8()),
+        "activations": csr_list(start, part.value, pa.float32()),
+    }
+
+
+def effect_rows(name: str, effects: LogitEffects, direction: str) -> Columns:
+    """Rows of `logit_effects` in one direction (promoted, suppressed)."""
+    token = effects.token[direction]
+    n, top = token.shape
+    return {
+        "dictionary": name,
+        "feature": np.repeat(effects.features, top).astype(np.int32),
+        "direction": direction,
+        "rank": np.tile(np.arange(1, top + 1), n).astype(np.int32),
+        "token": token.reshape(-1).astype(np.int32),
+        "effect": effects.effect[direction].reshape(-1),
+        "z": effects.z[direction].reshape(-1),
+    }

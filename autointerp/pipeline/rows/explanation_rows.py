@@ -1,0 +1,175 @@
+"""Explanations as rows of `explanations`, `lookups` and `failures`, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from autointerp.explain.controls import Explained
+from autointerp.explain.lookup import Entries, entries_hash, from_lists, to_lists
+from autointerp.records import Explanation, LookupTable
+from autointerp.store.columns import csr_list
+from autointerp.store.query import Queryable
+from autointerp.store.writer import Transaction
+
+
+@dataclass(frozen=True)
+class Written:
+    """An explanation with where it comes from."""
+
+    explanation: Explanation
+    reason: str = ""  # why there is none
+    prompt: str | None = None
+    request: str | None = None
+    model: str | None = None
+
+
+def write_written(transaction: Transaction, dictionary: str, written: Sequence[Written], again: int = 0) -> int:
+    """Rows of `explanations` and, where there is none for a reason, of `failures`."""
+    said = [one.explanation for one in written]
+    rows: dict[str, Any] = {
+        "dictionary": dictionary,
+        "feature": [one.feature for one in said],
+        "explainer": [one.explainer for one in said],
+        "text": [one.text or None for one in said],
+        "status": [one.status for one in said],
+        "lookup": None,
+        "donor": [one.donor for one in said],
+        "promotes": [one.promotes or None for one in said],
+        "triggers": [list(one.triggers) if one.status == "ok" else None for one in said],
+        "prompt": [one.prompt for one in written],
+        "request": [one.request for one in written],
+        "model": [one.model for one in written],
+        "again": again,
+    }
+    n = transaction.append("explanations", rows)
+    failed = [one for one in written if one.explanation.status not in ("ok", "dead")]
+    if failed:
+        n += transaction.append(
+            "failures",
+            {
+                "stage": "explain",
+                "dictionary": dictionary,
+                "feature": [one.explanation.feature for one in failed],
+                "explainer": [one.explanation.explainer for one in failed],
+                "scorer": None,
+                "status": [one.explanation.status for one in failed],
+                "reason": [one.reason or one.explanation.status for one in failed],
+                "again": again,
+            },
+        )
+    return n
+
+
+_EXPLANATIONS = """
+SELECT feature, explainer, text, status, lookup, donor FROM current_explanations
+WHERE dictionary = $dictionary AND explainer = $explainer ORDER BY feature
+"""
+
+
+_LOOKUPS = """
+SELECT lookup, any_value(previous) AS previous, any_value(tokens) AS tokens, any_value(value) AS value,
+       any_value(probability) AS probability
+FROM lookups SEMI JOIN (
+    SELECT lookup FROM explanations WHERE dictionary = $dictionary AND explainer = $explainer
+) USING (lookup) GROUP BY lookup
+"""
+
+
+def stored_lookups(store: Queryable) -> set[str]:
+    """The lookups that the store holds: each is there once, whoever explains by it."""
+    return {row["lookup"] for row in store.rows("SELECT lookup FROM lookups")}
+
+
+def write_explanations(transaction: Transaction, dictionary: str, made: Sequence[Explained], stored: set[str]) -> int:
+    """Rows of `explanations`, and of `lookups` those not `stored`, which are then put there."""
+    lookups: dict[str, Entries] = {}
+    n = 0
+    for control in made:
+        entries = to_lists(control.lookup)
+        hashes = [entries_hash(entries[explanation.feature]) for explanation in control.explanations]
+        of_hash = {key: entries[e.feature] for key, e in zip(hashes, control.explanations, strict=True)}
+        lookups |= {key: of_hash[key] for key in of_hash if key not in stored}
+        n += transaction.append(
+            "explanations",
+            {
+                "dictionary": dictionary,
+                "feature": [e.feature for e in control.explanations],
+                "explainer": [e.explainer for e in control.explanations],
+                "text": [e.text or None for e in control.explanations],
+                "status": [e.status for e in control.explanations],
+                "lookup": hashes,
+                "donor": [e.donor for e in control.explanations],
+                "promotes": None,
+                "triggers": None,
+                "prompt": None,
+                "request": None,
+                "model": None,
+                "again": 0,
+            },
+        )
+    stored.update(lookups)
+    table = from_lists(list(lookups.values()))
+    n += transaction.append(
+        "lookups",
+        {
+            "lookup": list(lookups),
+            "previous": csr_list(table.start, table.previous, pa.int32()),
+            "tokens": csr_list(table.start, table.token, pa.int32()),
+            "value": csr_list(table.start, table.value, pa.float32()),
+            "probability": csr_list(table.start, table.probability, pa.float32()),
+        },
+    )
+    return n
+
+
+REASONS = {"no_disjoint_feature": "no other feature has an explanation without a token of this one's"}
+"""Statuses of explanations that are failures; dead and rare features are not."""
+
+
+def write_failures(transaction: Transaction, dictionary: str, made: Sequence[Explained]) -> int:
+    """Rows of `failures`: explanations that could not be given."""
+    failed = [e for control in made for e in control.explanations if e.status in REASONS]
+    if not failed:
+        return 0
+    return transaction.append(
+        "failures",
+        {
+            "stage": "explain",
+            "dictionary": dictionary,
+            "feature": [e.feature for e in failed],
+            "explainer": [e.explainer for e in failed],
+            "scorer": None,
+            "status": [e.status for e in failed],
+            "reason": [REASONS[e.status] for e in failed],
+            "again": 0,
+        },
+    )
+
+
+def read_explanations(
+    store: Queryable, dictionary: str, explainer: str, n_features: int
+) -> tuple[list[Explanation], LookupTable]:
+    """What an explainer said, and the lookup of each feature (a row for every feature of the dictionary)."""
+    explanations, lookup_of = [], {}
+    for row in store.rows(_EXPLANATIONS, dictionary=dictionary, explainer=explainer):
+        explanations.append(
+            Explanation(row["feature"], row["explainer"], row["text"] or "", row["status"], donor=row["donor"])
+        )
+        lookup_of[row["feature"]] = row["lookup"]
+    entries = {
+        row["lookup"]: Entries(
+            np.array(row["previous"], np.int32),
+            np.array(row["tokens"], np.int32),
+            np.array(row["value"], np.float32),
+            np.array(row["probability"], np.float32),
+        )
+        for row in store.rows(_LOOKUPS, dictionary=dictionary, explainer=explainer)
+    }
+    none = Entries(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.float32))
+    table = from_lists([entries.get(lookup_of.get(feature, ""), none) for feature in range(n_features)])
+    return explanations, table

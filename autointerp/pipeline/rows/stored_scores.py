@@ -1,0 +1,155 @@
+"""One dictionary's scores by one explainer, read back: means and comparisons are functions of stored rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from autointerp.pipeline.rows.census_rows import SCORER, read_census
+from autointerp.records import N_BLOCKS, Bool, Float64, Int64, Score
+from autointerp.score import metrics
+from autointerp.score.census_sums import moments
+from autointerp.score.estimator import AlarmRate, block_moments, frame_moments, pad_windows, residual_alarm_rate
+from autointerp.score.sampling import CLASSES, NOT_SAMPLED
+from autointerp.store.columns import to_csr
+from autointerp.store.evidence import dictionary_row
+from autointerp.store.query import Queryable
+
+_SCORES = """
+SELECT feature, explainer, scorer, metric, design, value, ci_low, ci_high, n, n_failed, status FROM scores
+WHERE run = $run AND explainer = $explainer ORDER BY scorer, metric, design, feature
+"""
+_FEATURES = """
+SELECT feature, unit, matched_feature, match_status FROM features WHERE dictionary = $dictionary ORDER BY feature
+"""
+_SIMULATIONS = """
+SELECT s.feature, s.class, s.size_class, s.truth, s.prediction, s.scored, s.status = 'ok' AS answered, c.document_block
+FROM simulations s JOIN contexts c USING (context)
+WHERE s.dictionary = $dictionary AND s.explainer = $explainer AND s.scorer = $scorer
+      AND s.run IS NOT DISTINCT FROM $run
+      AND s.feature IN (SELECT unnest($features))
+ORDER BY s.feature, s.context, s.window_start
+"""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One dictionary's scores by one explainer."""
+
+    dictionary: str
+    kind: str
+    hook: str
+    matched_to: str | None
+    natural_of: str | None
+    partner: Mapping[int, int]  # feature -> the feature it is matched to; only matched ones
+    unit: Mapping[int, int]  # feature -> unit, of baselines
+    scores: Sequence[Score]
+    moments: Mapping[str, tuple[Int64, Float64]]  # metric -> (features, [features, B, 6])
+    alarms: AlarmRate
+
+    def values(self, metric: str, design: str) -> dict[int, float]:
+        """Feature -> value, of those that have one."""
+        return {
+            score.feature: score.value
+            for score in self.scores
+            if score.metric == metric and score.design == design and score.value is not None
+        }
+
+
+def read_scores(store: Queryable, run: str, explainer: str) -> list[Score]:
+    """The scores that a piece of work gave to an explainer, by scorer, metric, design and feature."""
+    return [Score(**row) for row in store.rows(_SCORES, run=run, explainer=explainer)]
+
+
+def read_side(store: Queryable, dictionary: str, explainer: str, run: str, scorer: str = SCORER) -> Side:
+    """What `run`, a piece of work of stage score or judge, made of an explainer, with what the bootstrap resamples.
+
+    The moments are those of `scorer`; of a judge's, only the scores of that scorer are taken.
+    """
+    facts = dictionary_row(store, dictionary)
+    features = store.rows(_FEATURES, dictionary=dictionary)
+    scores = read_scores(store, run, explainer)
+    found: dict[str, tuple[Int64, Float64]] = {}
+    if scorer == SCORER:
+        truth, sums = read_census(store, dictionary, explainer, facts["n_features"])
+        if len(sums.p) and sums.p.shape[1]:
+            found["pearson"] = np.arange(facts["n_features"]), moments(truth, sums)
+    else:
+        scores = [score for score in scores if score.scorer == scorer]
+    sampled = [score.feature for score in scores if (score.metric, score.scorer) == ("pearson_framed", scorer)]
+    asked_by = None if scorer == SCORER else run
+    numbers, blocks, alarms = read_sample(store, dictionary, explainer, sampled, scorer, asked_by)
+    if len(numbers):
+        found["pearson_framed"] = numbers, blocks
+    return Side(
+        dictionary=dictionary,
+        kind=facts["kind"],
+        hook=facts["hook"],
+        matched_to=facts["matched_to"],
+        natural_of=facts["natural_of"],
+        partner={row["feature"]: row["matched_feature"] for row in features if row["match_status"] == "matched"},
+        unit={row["feature"]: row["unit"] for row in features if row["unit"] is not None},
+        scores=scores,
+        moments=found,
+        alarms=alarms,
+    )
+
+
+def judged_sides(store: Queryable, dictionary: str, run: str) -> Iterator[tuple[str, Side]]:
+    """Every explainer and scorer that a piece of judging has scores of."""
+    for row in store.rows(_JUDGED, run=run):
+        yield row["explainer"], read_side(store, dictionary, row["explainer"], run, row["scorer"])
+
+
+_JUDGED = "SELECT DISTINCT explainer, scorer FROM scores WHERE run = $run ORDER BY explainer, scorer"
+
+
+def read_sample(
+    store: Queryable,
+    dictionary: str,
+    explainer: str,
+    features: Sequence[int],
+    scorer: str = SCORER,
+    run: str | None = None,
+) -> tuple[Int64, Float64, AlarmRate]:
+    """The stored simulations of those of `features` that have any: their numbers, rising; framed moments by document
+    block, [n, B, 6]; and how often the simulator fires in windows of class R, pooled.
+    """
+    none = np.zeros(0, np.int64)
+    parts = [(none, np.zeros((0, N_BLOCKS, 6)), np.zeros(0, np.bool_), none)]
+    for first in range(0, len(features), _AT_ONCE):
+        chunk = sorted(features)[first : first + _AT_ONCE]
+        about = {"dictionary": dictionary, "explainer": explainer, "scorer": scorer, "run": run}
+        rows = store.query(_SIMULATIONS, **about, features=chunk)
+        if len(rows):
+            parts.append(_sample(rows))
+    numbers, blocks, alarms, classes = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return numbers, blocks, residual_alarm_rate(alarms, classes)
+
+
+_AT_ONCE = 1024
+"""Features read at once: 60 windows each."""
+
+
+def _sample(rows: pa.Table) -> tuple[Int64, Float64, Bool, Int64]:
+    """Features and their moments by block; alarm and class of each window."""
+    feature = rows["feature"].to_numpy().astype(np.int64)
+    kinds = np.array([CLASSES.index(name) for name in rows["class"].to_pylist()], dtype=np.int64)
+    truth, prediction, scored = (
+        to_csr(rows[name])[1].reshape(len(rows), -1) for name in ("truth", "prediction", "scored")
+    )
+    answered = rows["answered"].to_numpy() & ~(np.isnan(prediction) & scored).any(axis=1)
+    values = metrics.moments(truth, prediction, scored & answered[:, None])
+    classes = np.where(answered, kinds, NOT_SAMPLED)
+    numbers, first = np.unique(feature, return_index=True)
+    place = np.searchsorted(numbers, feature)
+    sizes = np.zeros((len(numbers), len(CLASSES)))
+    sizes[place, kinds] = rows["size_class"].to_numpy()
+    padded, padded_classes = pad_windows(np.split(values, first[1:]), np.split(classes, first[1:]))
+    of_block = np.zeros(padded_classes.shape, dtype=np.int64)
+    of_block[place, np.arange(len(rows)) - first[place]] = rows["document_block"].to_numpy()
+    blocks = block_moments(frame_moments(padded, padded_classes), padded_classes, sizes, of_block, N_BLOCKS)
+    return numbers, blocks, ((prediction != 0) & scored).any(axis=1), classes

@@ -1,0 +1,162 @@
+"""A run: everything is checked, then each stage does the work that the store still lacks.
+
+RUN has one function a stage, in the file of its name under `stages/`; each is given the context and the works that are
+not done.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from autointerp.config.loading import load_run
+from autointerp.config.run_file import RunConfig
+from autointerp.llm.session.state import Progress
+from autointerp.pipeline.asking.asker import Asking, OpenClient
+from autointerp.pipeline.asking.client import RunClient
+from autointerp.pipeline.asking.delivery import Delivery
+from autointerp.pipeline.plan.prepare import check_paths, prepare
+from autointerp.pipeline.plan.reask import Wish, finished_rows
+from autointerp.pipeline.plan.store_diff import StoreDiff
+from autointerp.pipeline.plan.work import Work
+from autointerp.pipeline.stages import (
+    census,
+    compare,
+    diagnostics,
+    effects,
+    explain,
+    extract,
+    judge,
+    means,
+    score,
+    tokens,
+)
+from autointerp.pipeline.stages.context import StageContext, now
+from autointerp.progress import Reporter, stderr_reporter
+from autointerp.store.writer import StoreWriter
+from autointerp.subject.tokenise import open_tokens
+from autointerp.words import STAGES
+
+Stage = Callable[[StageContext, Sequence[Work]], None]
+RUN: Mapping[str, Stage] = {
+    "tokens": tokens.run,
+    "extract": extract.run,
+    "effects": effects.run,
+    "diagnostics": diagnostics.run,
+    "explain": explain.run,
+    "census": census.run,
+    "score": score.run,
+    "judge": judge.run,
+    "means": means.run,
+    "compare": compare.run,
+}
+
+
+def run(
+    run_file: str | Path | RunConfig,
+    *,
+    until: str = STAGES[-1],
+    reporter: Reporter | None = None,
+    open_client: OpenClient | None = None,
+    travel: Delivery = Delivery(),  # noqa: B008 - frozen
+    wish: Wish = Wish(),  # noqa: B008 - frozen
+) -> Path:
+    """Does what is missing of a run and returns the path of its store.
+
+    `open_client` makes what asks LLMs; default: the client of `autointerp.llm`, with the store as its reply log, whose
+    questions go as `travel` says. `wish` names features to be explained again (`pipeline/plan/reask.py`).
+
+    Raises UserError, before anything is written, where the run file or what it names cannot be used; Waiting, when all
+    else is done, where replies are not there yet.
+    """
+    config = run_file if isinstance(run_file, RunConfig) else load_run(run_file)
+    report = reporter or stderr_reporter()
+    path = config.store_path
+    check_paths(config)
+    travel.check(config)
+    if path.exists():  # held by another process, newer, damaged: said before the slow part
+        StoreWriter.open(path).close()
+    import torch
+
+    torch.set_float32_matmul_precision("highest")  # float32 is float32 on a GPU too, not TF32
+    if config.engine.threads is not None:
+        torch.set_num_threads(config.engine.threads)
+    with report.stage("subject and dictionaries", None, "files"):
+        prepared = prepare(config, wish)
+    for line in prepared.redos.lines:
+        report.say(line)
+    if path.exists():
+        with StoreWriter.open(path) as store:
+            StoreDiff(prepared, store).refuse_mixing()
+    with report.stage("tokens", config.tokens.n_tokens, "tokens") as advance:
+        subject = prepared.subject
+        token_file = open_tokens(
+            prepared.work_folder, prepared.tokens, subject.encode_texts, _rising(advance), subject.encode_chat
+        )
+    if token_file.left_out:
+        report.say(
+            "tokens: rows left out: " + ", ".join(f"{n:,} {why}" for why, n in sorted(token_file.left_out.items()))
+        )
+    with StoreWriter.open(path) as store:
+        found = StoreDiff(prepared, store)
+        found.refuse_mixing()
+        for line in found.describe():
+            report.say(line)
+        _sweep(prepared.work_folder, token_file.folder)
+        client = open_client or partial(RunClient, travel=travel, on_progress=_spending(report))
+        asking = Asking(store, prepared.config, report, client, travel)
+        context = StageContext(prepared, token_file, store, report, asking)
+        try:
+            _run_until(until, context)
+        finally:
+            asking.close()
+    return path
+
+
+def _spending(report: Reporter) -> Callable[[Progress], None]:
+    """Shows what LLMs have cost so far beside the stage that asks them."""
+
+    def told(progress: Progress) -> None:
+        failed = f", {progress.failed:,} failed" if progress.failed else ""
+        report.note = f"${progress.cost_usd:,.4f}{failed}"
+
+    return told
+
+
+def _rising(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """Totals to increments."""
+    last = 0
+
+    def told(total: int) -> None:
+        nonlocal last
+        advance(total - last)
+        last = total
+
+    return told
+
+
+def _sweep(work_folder: Path, tokens_folder: Path) -> None:
+    """Removes what a killed process left half-written, and the token files of earlier stores of this name."""
+    for entry in work_folder.iterdir():
+        if entry != tokens_folder:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    for part in tokens_folder.glob("*.part"):
+        part.unlink()
+
+
+def _run_until(last: str, context: StageContext) -> None:
+    for name in STAGES:
+        if context.asking.waits and STAGES.index(name) > STAGES.index("judge"):
+            break
+        works = context.missing(name)
+        if works or name == "tokens":  # a run is entered also where nothing is left to do
+            RUN[name](context, works)
+        if name == last:
+            break
+    context.asking.end()
+    redos = context.prepared.redos
+    if last == STAGES[-1] and redos.open:
+        with context.store.transaction() as transaction:
+            transaction.append("again", finished_rows(redos.open, now()))

@@ -1,0 +1,95 @@
+"""What all stages of a run share: what is missing, what is done, dictionaries that are open, what scores stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from autointerp.errors import AutointerpError
+from autointerp.extract.selected import Selected
+from autointerp.pipeline.asking.asker import Asking
+from autointerp.pipeline.asking.materials import Materials
+from autointerp.pipeline.plan.prepare import Prepared
+from autointerp.pipeline.plan.work import Work
+from autointerp.pipeline.stages.dictionaries import open_fitted
+from autointerp.progress import Reporter
+from autointerp.store.writer import StoreWriter, Transaction
+from autointerp.subject.tokens import TokenFile
+
+
+class StageContext:
+    """A prepared run under way: its tokens, its store, what asks LLMs."""
+
+    def __init__(
+        self, prepared: Prepared, tokens: TokenFile, store: StoreWriter, report: Reporter, asking: Asking
+    ) -> None:
+        self.prepared, self.tokens, self.store, self.report, self.asking = prepared, tokens, store, report, asking
+        self.config = prepared.config
+        self.names = [entry.name for entry in self.config.dictionary]
+        self._opened: dict[str, Selected] = {}
+        self.materials = Materials(prepared, tokens, store)
+
+    # --- what there is to do
+
+    def missing(self, stage: str) -> list[Work]:
+        """What is missing of a stage."""
+        return [work for work in self.prepared.works if work.stage == stage and not self.store.done(stage, work.key)]
+
+    def undone(self, work: Work) -> list[Work]:
+        """Its links that are left to do, the oldest first."""
+        return [link for link in work.links if not self.store.done(link.stage, link.key)]
+
+    def n_features(self, names: Iterable[str]) -> int:
+        """Features that are extracted."""
+        return sum(len(self.prepared.features[name]) for name in names)
+
+    def done(self, transaction: Transaction, work: Work, n_rows: int, seconds: float) -> None:
+        """Says so, with the rows."""
+        transaction.mark_done(work.stage, work.key, work.dictionary, n_rows, seconds, work.explainer)
+
+    def publish(self) -> None:
+        """Readers see the run's progress; a snapshot that cannot be made does not stop it."""
+        try:
+            self.store.publish_snapshot()
+        except AutointerpError as error:
+            self.report.say(f"no snapshot for readers: {error}")
+
+    # --- dictionaries
+
+    def open(self, names: Iterable[str]) -> dict[str, Selected]:
+        """These dictionaries, baselines fitted (pass 0 runs where they are not there yet)."""
+        names = list(names)
+        missing = [name for name in names if name not in self._opened]
+        if missing:
+            self._opened |= open_fitted(self.prepared, self.tokens, self.store, missing, self.report)
+        return {name: self._opened[name] for name in names}
+
+
+def explainers_of(works: Iterable[Work]) -> list[str]:
+    """The explainers that pieces of work are about."""
+    return [work.explainer for work in works if work.explainer is not None]
+
+
+def flat(groups: Iterable[Iterable[str]]) -> list[str]:
+    """All of all groups, in order."""
+    return [item for group in groups for item in group]
+
+
+def now() -> datetime:
+    """As the store's timestamps: UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def columns_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Rows as columns."""
+    return {column: [row[column] for row in rows] for column in rows[0]}
+
+
+def by_dictionary(works: Iterable[Work]) -> dict[str, list[Work]]:
+    """Works of a stage that is done for one dictionary after the other."""
+    found: dict[str, list[Work]] = {}
+    for work in works:
+        assert work.dictionary is not None
+        found.setdefault(work.dictionary, []).append(work)
+    return found

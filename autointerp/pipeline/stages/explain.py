@@ -1,0 +1,148 @@
+"""Stage explain: explanations of each dictionary, by embedded explainers, LLMs and the user's own; the controls too."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autointerp.config.run_file import LLMExplainer, PythonExplainer
+from autointerp.explain.embedded import EMBEDDED, EvidenceTables, controls_of
+from autointerp.pipeline.asking.drafts import Refined, refine, write_refined
+from autointerp.pipeline.asking.explaining import Asked, ask_explainer, run_explainer, shuffle
+from autointerp.pipeline.plan.reask import Redo
+from autointerp.pipeline.plan.work import Work
+from autointerp.pipeline.rows.explanation_rows import (
+    stored_lookups,
+    write_explanations,
+    write_failures,
+    write_written,
+)
+from autointerp.pipeline.stages.context import StageContext, by_dictionary
+from autointerp.store.evidence import read_gram_tables, read_vocab
+from autointerp.store.query import Queryable
+from autointerp.words import CONTROLS, shuffled_of
+
+_FEATURES = "SELECT feature, mean * n_tokens AS mass FROM features WHERE dictionary = $dictionary ORDER BY feature"
+_EFFECTS = """
+SELECT feature, list(token ORDER BY rank) AS tokens, list(z ORDER BY rank) AS z FROM logit_effects
+WHERE dictionary = $dictionary AND direction = 'promoted' AND rank <= 10 GROUP BY feature
+"""
+
+
+def run(context: StageContext, works: Sequence[Work]) -> None:
+    """Embedded explainers first: they cost nothing, and the controls are made of them."""
+    known = (CONTROLS, *context.config.explain.embedded)
+    _explain_embedded(context, [work for work in works if work.explainer in known])
+    for name, mine in by_dictionary(works).items():
+        for work in mine:
+            if work.explainer not in known:
+                _explain_asking(context, name, work)
+
+
+# --- embedded
+
+
+def _explain_embedded(context: StageContext, works: Sequence[Work]) -> None:
+    if not works:
+        return
+    missing = by_dictionary(works)
+    lookups = stored_lookups(context.store)
+    with context.report.stage("explaining", context.n_features(missing), "features") as advance:
+        for name, mine in missing.items():
+            begun = time.monotonic()
+            tables = evidence_tables(context.store, name, context.config.seed)
+            made = [
+                controls_of(tables) if work.explainer == CONTROLS else [EMBEDDED[str(work.explainer)](tables)]
+                for work in mine
+            ]
+            shared = (time.monotonic() - begun) / len(mine)
+            with context.store.transaction() as transaction:
+                for work, explained in zip(mine, made, strict=True):
+                    begun = time.monotonic()
+                    n = write_explanations(transaction, name, explained, lookups)
+                    n += write_failures(transaction, name, explained)
+                    context.done(transaction, work, n, shared + time.monotonic() - begun)
+            advance(context.n_features([name]))
+    context.publish()
+
+
+def evidence_tables(store: Queryable, dictionary: str, seed: int) -> EvidenceTables:
+    """What embedded explainers see of a dictionary. Reads evidence (explain split) only."""
+    tokens, pairs = read_gram_tables(store, dictionary)
+    rows = store.rows(_FEATURES, dictionary=dictionary)
+    features = np.array([row["feature"] for row in rows], dtype=np.int64)
+    mass = np.zeros(len(tokens.start) - 1)
+    mass[features] = [row["mass"] for row in rows]
+    effects: list[dict[str, Any]] = store.rows(_EFFECTS, dictionary=dictionary)
+    return EvidenceTables(
+        vocabulary=read_vocab(store),
+        special=[row["token"] for row in store.rows("SELECT token FROM vocab WHERE is_special")],
+        features=features,
+        tokens=tokens,
+        pairs=pairs,
+        total_mass=mass,
+        promoted={row["feature"]: row["tokens"] for row in effects},
+        promoted_z={row["feature"]: row["z"] for row in effects},
+        seed=seed,
+    )
+
+
+# --- LLMs and the user's own
+
+
+def _explain_asking(context: StageContext, name: str, work: Work) -> None:
+    """The explanations of one explainer of one dictionary, and those of it that are asked for again."""
+    for link in context.undone(work):
+        if not _explain_link(context, name, link):
+            return
+
+
+def _explain_link(context: StageContext, name: str, work: Work) -> bool:
+    begun = time.monotonic()
+    entries = {entry.name: entry for entry in context.config.explain.asking}
+    assert work.explainer is not None
+    entry = entries.get(work.explainer)
+    if entry is None:
+        of = next(name for name in entries if shuffled_of(name) == work.explainer)
+        if not context.store.done("explain", context.prepared.work("explain", name, of).links[0].key):
+            context.asking.unexplained.add((name, work.explainer))
+            return False
+        made, refined = shuffle(context.store, name, of, context.config.seed), None
+    else:
+        made, refined = _explained(context, name, entry, work.redo)
+    if not context.asking.whole(made.unanswered):
+        context.asking.unexplained.add((name, work.explainer))
+        return False
+    again = 0 if work.redo is None else work.redo.number
+    with context.store.transaction() as transaction:
+        n = write_written(transaction, name, made.written, again)
+        if refined is not None:
+            assert context.config.score.judge is not None
+            n += write_refined(transaction, name, work.explainer, context.config.score.judge, refined, again)
+        context.done(transaction, work, n, time.monotonic() - begun)
+    context.publish()
+    return True
+
+
+def _explained(
+    context: StageContext, name: str, entry: LLMExplainer | PythonExplainer, redo: Redo | None
+) -> tuple[Asked, Refined | None]:
+    title = f"explaining {name} by {entry.name}"
+    if isinstance(entry, LLMExplainer) and entry.refines:
+        judge = context.config.score.judge
+        assert judge is not None  # the run file is asked for it
+        with context.report.stage(title, None, "answers") as advance:
+            refined = refine(
+                context.store, context.materials.corpus(), name, entry, judge, context.asking.client(), advance, redo
+            )
+        for line in refined.lines() if not refined.asked.unanswered.waiting else ():
+            context.report.say(f"{title}: {line}")
+        return refined.asked, refined
+    n = context.n_features([name]) if redo is None else len(redo.explained)
+    with context.report.stage(title, n, "features") as advance:
+        if isinstance(entry, LLMExplainer):
+            return ask_explainer(context.store, name, entry, context.asking.client(), advance, redo), None
+        return run_explainer(context.store, name, entry, advance, redo), None

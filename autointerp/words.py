@@ -1,0 +1,75 @@
+"""The words that run files, tables, pages and errors share, each in one place. Imports nothing.
+
+What a word stands for lies where the registry of its kind is (`CONTRIBUTING.md` says which); a test holds each registry
+equal to its words.
+"""
+
+from __future__ import annotations
+
+STAGES = (
+    "tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "judge", "means", "compare",
+)  # fmt: skip
+"""In order; `run --stage NAME` stops after that one."""
+
+# --- explainers
+
+EMBEDDED = ("lexical", "token_lookup")
+"""Explainers that need no LLM and simulate by a lookup."""
+HUMAN = "human"
+"""The explainer of `autointerp label`."""
+PRESETS = ("default", "bills", "bricken", "delphi")
+
+CONTROLS = "controls"
+"""What the controls of a dictionary are called together, where they are made together."""
+MEMBERS = ("shuffled", "constant", "generic")
+"""The controls that are made of the `lexical` explanations."""
+JUDGED_ALWAYS = ("constant", "generic")
+"""Controls that a judge sees beside the shuffled ones."""
+COMPLETION = "completion"
+"""The floor of logit effects: a ranking without an explanation. Neither a label nor a control."""
+_SHUFFLED, _PERMUTED = "shuffled:", "permuted:"
+
+
+def shuffled_of(explainer: str) -> str:
+    """The control that gives an explainer's texts to other features."""
+    return _SHUFFLED + explainer
+
+
+def permuted_of(explainer: str) -> str:
+    """The control that shows a judge of logit effects the vocabulary in another order."""
+    return _PERMUTED + explainer
+
+
+def is_control(explainer: str) -> bool:
+    """Whether an explainer is there to score low: its texts are no labels.
+
+    The column `is_control` of table `explanations` and of the views says the same; the store's `is_control` macro is
+    held equal by a test.
+    """
+    return explainer in MEMBERS or explainer.startswith((_SHUFFLED, _PERMUTED))
+
+
+def members(explainer: str) -> tuple[str, ...]:
+    """The explainers whose rows a piece of work makes."""
+    return MEMBERS if explainer == CONTROLS else (explainer,)
+
+
+# --- scorers
+
+SCORERS = ("simulation", "detection", "fuzzing", "logits")
+LATER_SCORERS = ("discrimination", "intruder", "generation", "intervention")
+"""Planned; a run file that asks for one of them is told so."""
+
+# --- dictionaries
+
+STUDIED = ("sae", "transcoder")
+"""Kinds of dictionary that are compared with baselines; the others are baselines, or planted."""
+PLANTED = "planted"
+FORMATS = ("saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope")
+BASIS_KINDS = ("neurons", "residual_basis")
+"""Coordinates of the hook's activations."""
+COMPONENT_KINDS = ("pca", "ica")
+RANDOM_KINDS = ("random_isotropic", "random_covariance", "activation_difference")
+BASELINE_KINDS = (*BASIS_KINDS, *COMPONENT_KINDS, *RANDOM_KINDS, "random_init_sae")
+NATURAL = "@natural"
+"""Behind a matched baseline's name: the same units at their natural density."""
