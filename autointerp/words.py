@@ -7,7 +7,7 @@ equal to its words.
 from __future__ import annotations
 
 STAGES = (
-    "tokens", "extract", "effects", "diagnostics", "explain", "census", "score", "judge", "means", "compare",
+    "tokens", "extract", "effects", "diagnostics", "explain", "census", "judge", "score", "means", "compare",
 )  # fmt: skip
 """In order; `run --stage NAME` stops after that one."""
 
@@ -43,10 +43,15 @@ def permuted_of(explainer: str) -> str:
 def is_control(explainer: str) -> bool:
     """Whether an explainer is there to score low: its texts are no labels.
 
-    The column `is_control` of table `explanations` and of the views says the same; the store's `is_control` macro is
-    held equal by a test.
+    The column `is_control` of table `explanations` and of the views says the same, by the store's macro of that name; a
+    test holds the two equal.
     """
     return explainer in MEMBERS or explainer.startswith((_SHUFFLED, _PERMUTED))
+
+
+def of_permuted(explainer: str) -> str | None:
+    """The explainer whose texts this control shows with the vocabulary permuted; None: it is none such."""
+    return explainer.removeprefix(_PERMUTED) if explainer.startswith(_PERMUTED) else None
 
 
 def members(explainer: str) -> tuple[str, ...]:
@@ -59,6 +64,17 @@ def members(explainer: str) -> tuple[str, ...]:
 SCORERS = ("simulation", "detection", "fuzzing", "logits")
 LATER_SCORERS = ("discrimination", "intruder", "generation", "intervention")
 """Planned; a run file that asks for one of them is told so."""
+
+EMBEDDED_JUDGES = ("lookup", "text", "unembedding")
+"""Who judges where no LLM does: behind the scorer's name in rows."""
+
+
+def scorer_and_judge(name: str) -> tuple[str, str]:
+    """`detection:gpt-6` as its scorer and judge; no judge where it is an embedded one. `simulation:lookup@EXPLAINER` is
+    judged by `lookup@EXPLAINER`: the lookup on the windows of another explainer."""
+    scorer, _, judge = name.partition(":")
+    return scorer, "" if judge in EMBEDDED_JUDGES else judge
+
 
 # --- dictionaries
 

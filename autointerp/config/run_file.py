@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from autointerp.config.llm_model import LLMModel
+from autointerp.config.own_code import OwnCode
 from autointerp.errors import nearest
 from autointerp.words import EMBEDDED, HUMAN, LATER_SCORERS, PRESETS, RANDOM_KINDS, SCORERS
 
@@ -247,10 +248,13 @@ class LLMExplainer(LLMModel):
 
 
 class PythonExplainer(_Section):
-    """The user's own explainer: `{ python = "module:Class" }`, see `explain.evidence.Explainer`."""
+    """The user's own explainer: `{ python = "module:Class" }`, see `explain.evidence.Explainer`; or, with
+    `embedded = true`, one that explains a whole dictionary from its tables and simulates by a lookup, see
+    `explain.embedded.EmbeddedExplainer`."""
 
     python: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     given: str | None = Field(default=None, alias="name", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    embedded: bool = False
 
     @property
     def name(self) -> str:
@@ -296,7 +300,14 @@ class Explain(_Section):
     @property
     def embedded(self) -> list[str]:
         """Those that need no LLM and simulate by a lookup."""
-        return [entry for entry in self.explainers if isinstance(entry, str) and entry != HUMAN]
+        return [entry for entry in self.explainers if isinstance(entry, str) and entry != HUMAN] + [
+            entry.name for entry in self.own_embedded
+        ]
+
+    @property
+    def own_embedded(self) -> list[PythonExplainer]:
+        """Those of the embedded ones that are the user's own."""
+        return [entry for entry in self.explainers if isinstance(entry, PythonExplainer) and entry.embedded]
 
     @property
     def human(self) -> bool:
@@ -305,8 +316,12 @@ class Explain(_Section):
 
     @property
     def asking(self) -> list[LLMExplainer | PythonExplainer]:
-        """The others."""
-        return [entry for entry in self.explainers if not isinstance(entry, str)]
+        """The others: they are asked about each feature, and judged."""
+        return [
+            entry
+            for entry in self.explainers
+            if isinstance(entry, LLMExplainer) or (isinstance(entry, PythonExplainer) and not entry.embedded)
+        ]
 
 
 class Judge(LLMModel):
@@ -322,19 +337,32 @@ class Judge(LLMModel):
     embedded: bool = False  # judge the embedded explainers' texts too; always where there are no others
 
 
+def _scorer_entry(entry: Any) -> str:
+    return "Own" if isinstance(entry, dict | OwnCode) else "Built-in"
+
+
+ScorerEntry = Annotated[
+    Annotated[Literal["simulation", "detection", "fuzzing", "logits"], Tag("Built-in")]
+    | Annotated[OwnCode, Tag("Own")],
+    Discriminator(_scorer_entry),
+]
+
+
 class ScoreStage(_Section):
     """What is scored. The census always runs over all features; the sample on `features`."""
 
-    scorers: list[Literal["simulation", "detection", "fuzzing", "logits"]] = [
-        "simulation",
-        "detection",
-        "fuzzing",
-        "logits",
-    ]
+    scorers: list[ScorerEntry] = ["simulation", "detection", "fuzzing", "logits"]
+    """How explanations are tested: names, or classes of your own as { python = "module:Class", name = "mine" }."""
+    metrics: list[OwnCode] = []
+    """Metrics of your own beside the built-in ones: { python = "module:Class", name = "mine" }."""
     judge: Judge | None = None
+    """The LLM that simulates and judges; without one only the embedded simulators and judges do."""
     features: FeatureChoice = FeatureSample(sample=500)
+    """Features that the sample design is run on: the LLM is asked about these."""
     bootstrap: int = Field(default=1000, ge=100, le=100_000)
+    """Draws of the crossed bootstrap behind the intervals of means and differences."""
     margin: float = Field(default=0.02, gt=0, lt=1)
+    """Two dictionaries whose difference lies within this much of 0 are called equivalent."""
 
     @field_validator("scorers", mode="before")
     @classmethod

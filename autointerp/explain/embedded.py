@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from autointerp.explain.controls import Explained, constant, generic, shuffled
 from autointerp.explain.lexical import (
@@ -56,6 +57,15 @@ class EvidenceTables:
     def token_lookup(self) -> LookupTable:
         """Each token's mean activation."""
         return token_lookup(self.tokens)
+
+
+class EmbeddedExplainer(Protocol):
+    """An embedded explainer of the user's own: `{ python = "module:Class", embedded = true }` among
+    `explain.explainers`, made without arguments."""
+
+    def explain_all(self, tables: EvidenceTables) -> Explained:
+        """An explanation of each of `tables.features`, and the lookup that each simulates by."""
+        ...
 
 
 def _lexical(tables: EvidenceTables) -> Explained:

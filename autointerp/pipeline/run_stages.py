@@ -148,7 +148,7 @@ def _sweep(work_folder: Path, tokens_folder: Path) -> None:
 
 def _run_until(last: str, context: StageContext) -> None:
     for name in STAGES:
-        if context.asking.waits and STAGES.index(name) > STAGES.index("judge"):
+        if context.asking.waits and STAGES.index(name) > STAGES.index("score"):
             break
         works = context.missing(name)
         if works or name == "tokens":  # a run is entered also where nothing is left to do

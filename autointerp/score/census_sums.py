@@ -58,6 +58,27 @@ def moments(truth: CensusTruth, sums: CensusSums) -> Float64:
     return np.stack([n, truth.t, sums.p, truth.t2, sums.p2, sums.tp], axis=-1)
 
 
+@dataclass(frozen=True)
+class Counted:
+    """The census of one feature and explanation: what its metrics read."""
+
+    feature: int
+    moments: Float64  # [B, 6] by document block, in the order of `metrics.MOMENTS`
+    positives: Int64  # [N_BINS]
+    negatives: Int64  # [N_BINS]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the score split."""
+        return int(self.moments[:, 0].sum())
+
+
+def counted(truth: CensusTruth, sums: CensusSums, features: Int64) -> dict[int, Counted]:
+    """By feature; `features` are rows of the sums."""
+    every = moments(truth, sums)
+    return {f: Counted(f, every[f], sums.positives[f], sums.negatives[f]) for f in features.tolist()}
+
+
 class CensusAccumulator:
     """Takes the events of one dictionary, in any batches, and gives the sums of each explainer."""
 

@@ -29,6 +29,7 @@ from autointerp.explain.lookup import Entries, gram_key, match
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import ANY_TOKEN, Bool, FeatureWindows, Float32, Float64, GramTable, Int32, Int64, Windows
 from autointerp.score import published
+from autointerp.score.predictions import Drawn, Simulated
 from autointerp.score.sampling import EXPLANATION, FIRST_BIN, QUOTAS_60, TOP, class_counts, class_sizes, classify, draw
 
 TOP_TOKENS = 20
@@ -126,38 +127,6 @@ def candidates(
 # --- the sample -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """The sample of one feature and explanation: what a simulator is shown, and the truth."""
-
-    feature: int
-    windows: Windows  # [S]
-    truth: Float32  # [S, L] 0 where silent or not scored
-    classes: Int64  # [S] as numbered by `sampling.CLASSES`
-    n: Int64  # [9] windows drawn of each class
-    sizes: Float64  # [9] windows that each class stands for
-    available: Int64  # [9] candidates of each class
-
-    @property
-    def n_class(self) -> Int64:
-        """Windows drawn from each window's class, [S]."""
-        return self.n[self.classes]
-
-    @property
-    def size_class(self) -> Float64:
-        """Windows that each window's class stands for, [S]."""
-        return self.sizes[self.classes]
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """A simulator's predictions on a sample; nan at a scored token is a failure of its window."""
-
-    drawn: Drawn
-    prediction: Float32  # [S, L] 0 where not scored
-    probability: Float32  # [S, L] of firing; 0 where not scored
-
-
 def draw_windows(feature: Candidates, triggers: Entries, quotas: Sequence[int] = QUOTAS_60) -> Drawn:
     """Step 3. `triggers` are the grams on which a cheap simulator of the explanation fires: its lookup."""
     cheap_fires = feature.pool.holding(triggers.previous, triggers.token)
@@ -188,8 +157,8 @@ def draw_windows(feature: Candidates, triggers: Entries, quotas: Sequence[int] =
 
 def simulate(drawn: Drawn, lookup: Entries) -> Simulated:
     """Step 4."""
-    value, probability = look_up(lookup, drawn.windows)
-    return Simulated(drawn, value, probability)
+    value, _ = look_up(lookup, drawn.windows)
+    return Simulated(drawn, value)
 
 
 def look_up(lookup: Entries, windows: Windows) -> tuple[Float32, Float32]:
@@ -253,6 +222,11 @@ class Answered:
     prediction: Float32  # [S, L] nan at a scored token is a failure of its window
     fires: Bool  # [S] the judgement
     probability: Float64  # [S] of firing anywhere in the window
+
+    @property
+    def feature(self) -> int:
+        """The feature that it is about."""
+        return self.published.feature
 
 
 def answer(windows: PublishedWindows, lookup: Entries) -> Answered:

@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.style import Style
 from rich.text import Text
 
+from autointerp.score.metric_registry import is_primary, on_card
 from autointerp.show.card_data import (
     Diagnostics,
     Exemplar,
@@ -25,15 +26,11 @@ from autointerp.show.card_data import (
     ScoreLine,
     load_card,
 )
-from autointerp.show.compare_data import PRIMARY
 from autointerp.show.layout import Column, Fitted, sheet
 from autointerp.show.plot import bars, levels
 from autointerp.show.text import running, safe, token_text, visible, wrapped
 from autointerp.store.query import Queryable
-from autointerp.words import is_control
-
-SHOWN_METRICS = {"census": ("pearson", "auprc", "f1"), "sample": ("pearson_framed",)}
-"""Metrics on the card; the others with `everything`."""
+from autointerp.words import is_control, scorer_and_judge
 
 
 def feature_card(
@@ -183,20 +180,35 @@ def _explanations(lines: Sequence[ExplanationLine]) -> Fitted:
 
 
 def _scores(lines: Sequence[ExplanationLine], everything: bool) -> RenderableType:
-    """A row an explainer, a column a metric."""
-    kinds = dict.fromkeys((score.design, score.metric, score.scorer) for line in lines for score in line.scores)
-    if not everything:
-        kinds = dict.fromkeys(kind for kind in kinds if kind[1] in SHOWN_METRICS.get(kind[0], ()))
-    order = sorted(kinds, key=lambda kind: (kind[0], kind[1] != PRIMARY.get(kind[0]), kind))
-    styles = ["", *["dim"] * (len(lines) - 1)]
-    columns = [
-        Column("score", [safe(line.explainer, style) for line, style in zip(lines, styles, strict=True)], key=True)
-    ]
-    for kind in order:
-        of = [{(s.design, s.metric, s.scorer): s for s in line.scores}.get(kind) for line in lines]
-        cells = [_score(one, style) for one, style in zip(of, styles, strict=True)]
-        columns.append(Column(f"{kind[1]}, {kind[0]}", cells))
-    return sheet(None, columns)
+    """A row an explainer and judge, a column a scorer and metric."""
+    rows: dict[str, dict[Kind, ScoreLine]] = {}
+    judges: dict[str, None] = {}
+    for line in lines:
+        for score in line.scores:
+            if everything or on_card(score.metric, score.design):
+                scorer, judge = scorer_and_judge(score.scorer)
+                rows.setdefault(_row_name(line.explainer, judge), {})[score.design, scorer, score.metric] = score
+                judges |= {judge: None} if judge and "@" not in judge else {}
+    kinds = {kind for cells in rows.values() for kind in cells}
+    order = sorted(kinds, key=lambda kind: (kind[0], not is_primary(kind[2], kind[0]), kind))
+    styles = ["", *["dim"] * (len(rows) - 1)]
+    columns = [Column("score", [safe(name, style) for name, style in zip(rows, styles, strict=True)], key=True)]
+    for design, scorer, metric in order:
+        of = [cells.get((design, scorer, metric)) for cells in rows.values()]
+        cells = [_score(score, style) for score, style in zip(of, styles, strict=True)]
+        columns.append(Column(f"{metric}, {design if design == 'census' else scorer}", cells))
+    table = sheet(None, columns)
+    if not judges:
+        return table
+    return Group(table, safe(f"judged by {', '.join(judges)}; embedded explainers by their lookups and texts", "dim"))
+
+
+Kind = tuple[str, str, str]
+"""Design, scorer and metric."""
+
+
+def _row_name(explainer: str, judge: str) -> str:
+    return f"{explainer} on the windows of {judge.partition('@')[2]}" if "@" in judge else explainer
 
 
 def _score(score: ScoreLine | None, style: str) -> Text:

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autointerp.errors import StoreError, nearest
+from autointerp.score.metric_registry import is_primary
 from autointerp.show.card_data import explainer_order
 from autointerp.show.fairness import Fairness, load_fairness
 from autointerp.store.query import Queryable
 from autointerp.words import STUDIED, is_control
-
-PRIMARY = {"census": "pearson", "sample": "pearson_framed"}
-"""The metric of each design that is shown unless others are asked for."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,12 @@ class Kind:
 
     def order(self) -> tuple[object, ...]:
         """Census first; the primary metric first; explainers as everywhere, controls last."""
-        primary = self.metric == PRIMARY.get(self.design)
-        return self.design, not primary, self.metric, self.scorer, explainer_order(self.explainer)
+        return self.design, not self.primary, self.scorer, self.metric, explainer_order(self.explainer)
+
+    @property
+    def primary(self) -> bool:
+        """Whether it is shown unless others are asked for."""
+        return is_primary(self.metric, self.design)
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,7 @@ class Choice:
 
     def takes(self, about: Kind) -> bool:
         """Whether tables of this kind are shown."""
-        metric = (
-            about.metric in self.metrics
-            if self.metrics
-            else (self.everything or about.metric == PRIMARY.get(about.design))
-        )
+        metric = about.metric in self.metrics if self.metrics else (self.everything or about.primary)
         explainer = (
             about.explainer in self.explainers
             if self.explainers
@@ -176,15 +174,15 @@ def load_summary(store: Queryable, name: str) -> list[SummaryRow]:
 
 _SUMMARY = """
 WITH latest AS (SELECT arg_max(run, started_at) AS run FROM runs), mine AS (
-    SELECT dictionary, explainer FROM works SEMI JOIN latest USING (run) WHERE stage = 'means'
+    SELECT DISTINCT m.dictionary, m.explainer, m.scorer, m.metric, m.design FROM dictionary_scores m
+    SEMI JOIN (FROM works SEMI JOIN latest USING (run)) w ON w.stage = 'means' AND w.work = m.run
 )
 SELECT s.dictionary, s.kind, d.hook, s.explainer, s.scorer, s.metric, s.design, s.n_features, s.n_scored, s.n_failed,
        s.n_dead, s.n_rare, s.mean, s.mean_all, s.ci_low, s.ci_high, s.floor, s.excess, s.median, s.residual_alarm_rate,
        s.residual_alarm_high, d.n_units, d.natural_of,
        s.dictionary IN (SELECT b FROM baseline_pairs WHERE other_site) AS other_site
 FROM dictionary_summary s JOIN dictionaries d USING (dictionary)
-SEMI JOIN mine m ON m.dictionary = s.dictionary
-     AND m.explainer = if(s.explainer IN ('shuffled', 'constant', 'generic'), 'controls', s.explainer)
+SEMI JOIN mine m USING (dictionary, explainer, scorer, metric, design)
 ORDER BY design, scorer, metric, mean DESC NULLS LAST, dictionary, explainer
 """
 

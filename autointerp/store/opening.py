@@ -107,6 +107,11 @@ def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             f'"{path}" has schema version {version}, and this autointerp ({__version__}) reads up to {SCHEMA_VERSION}; '
             "upgrade autointerp"
         )
+    if version < SCHEMA_VERSION:
+        raise StoreError(
+            f'"{path}" has schema version {version}, of an earlier autointerp, and this one ({__version__}) reads '
+            f"{SCHEMA_VERSION}; read it with the version that wrote it, or run again into another --store"
+        )
 
 
 def _create(path: Path, say: Callable[[str], None]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SCHEMA_VERSION = 1
-"""Raised with every change of `schema.sql` that an older autointerp could not read."""
+SCHEMA_VERSION = 2
+"""Raised with every change of `schema.sql` after which stores of before, or an older autointerp, cannot be read."""
 
 STORAGE_VERSION = "v1.5.0"
 """DuckDB's file format: the oldest that is still supported, so that any current client opens the file."""

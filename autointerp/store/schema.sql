@@ -19,27 +19,33 @@ COMMENT ON COLUMN runs.config IS 'The whole run file with its defaults, as JSON.
 COMMENT ON COLUMN runs.versions IS 'Versions of autointerp, Python, torch, transformer_lens and duckdb, as JSON.';
 COMMENT ON COLUMN runs.started_at IS 'When this configuration became the one that counts, UTC.';
 
+CREATE MACRO is_control(explainer) AS (
+    explainer IN ('shuffled', 'constant', 'generic') OR starts_with(explainer, 'shuffled:') OR starts_with(explainer, 'permuted:')
+);
+
 CREATE TABLE works (
-    run VARCHAR NOT NULL, stage VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR, work VARCHAR NOT NULL,
-    decided_by VARCHAR NOT NULL
+    run VARCHAR NOT NULL, stage VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR, scorer VARCHAR,
+    work VARCHAR NOT NULL, decided_by VARCHAR NOT NULL
 );
 COMMENT ON TABLE works IS 'The pieces of work that each run consists of, done or not. Runs share a piece where all that decides it is the same.';
 COMMENT ON COLUMN works.run IS 'The run.';
 COMMENT ON COLUMN works.stage IS 'tokens, extract, effects, diagnostics, explain, census, score, judge, means or compare.';
 COMMENT ON COLUMN works.dictionary IS 'The dictionary it is about; empty where it is about all.';
 COMMENT ON COLUMN works.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together; empty where it is about none.';
+COMMENT ON COLUMN works.scorer IS 'The scorer it is about, where an LLM judges: simulation, detection, fuzzing, logits or one of the user''s own; empty where it is about none, or about all embedded ones.';
 COMMENT ON COLUMN works.work IS 'Hash of everything that decides its rows.';
 COMMENT ON COLUMN works.decided_by IS 'Everything that decides its rows, as JSON; builds_on holds the hashes of the work before it.';
 
 CREATE TABLE stages (
-    stage VARCHAR NOT NULL, work VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR, n_rows BIGINT NOT NULL,
-    seconds DOUBLE NOT NULL, finished_at TIMESTAMP NOT NULL
+    stage VARCHAR NOT NULL, work VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR, scorer VARCHAR,
+    n_rows BIGINT NOT NULL, seconds DOUBLE NOT NULL, finished_at TIMESTAMP NOT NULL
 );
 COMMENT ON TABLE stages IS 'Work that is done: a row is committed in the same transaction as the rows that the work made.';
 COMMENT ON COLUMN stages.stage IS 'tokens, extract, effects, diagnostics, explain, census, score, judge, means or compare.';
 COMMENT ON COLUMN stages.work IS 'Hash of everything that decides its rows: the work of table works.';
 COMMENT ON COLUMN stages.dictionary IS 'The dictionary it is about; empty where it is about all.';
 COMMENT ON COLUMN stages.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together.';
+COMMENT ON COLUMN stages.scorer IS 'The scorer it is about, as in works.';
 COMMENT ON COLUMN stages.n_rows IS 'Rows committed.';
 COMMENT ON COLUMN stages.seconds IS 'Wall seconds it took.';
 COMMENT ON COLUMN stages.finished_at IS 'When it was committed, UTC.';
@@ -334,7 +340,7 @@ COMMENT ON COLUMN lookups.probability IS 'Predicted share of occurrences that fi
 CREATE TABLE explanations (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, text VARCHAR,
     status VARCHAR NOT NULL, lookup VARCHAR, donor INTEGER, promotes VARCHAR, triggers VARCHAR[], prompt VARCHAR,
-    request VARCHAR, model VARCHAR, again INTEGER NOT NULL
+    request VARCHAR, model VARCHAR, again INTEGER NOT NULL, is_control BOOLEAN NOT NULL
 );
 COMMENT ON TABLE explanations IS 'All that each explainer ever said; current_explanations shows the latest. Controls (shuffled, constant, generic) are explainers too.';
 COMMENT ON COLUMN explanations.dictionary IS 'Dictionary.';
@@ -350,6 +356,7 @@ COMMENT ON COLUMN explanations.prompt IS 'LLM explainers: hash of the words, dem
 COMMENT ON COLUMN explanations.request IS 'LLM explainers: the call it comes from, in llm_calls.';
 COMMENT ON COLUMN explanations.model IS 'LLM explainers: the model that the server says answered.';
 COMMENT ON COLUMN explanations.again IS '0, or the number of the request (table again) that it was explained again for.';
+COMMENT ON COLUMN explanations.is_control IS 'Whether the explainer is there to score low (shuffled, constant, generic, shuffled:NAME): its text is no label.';
 
 CREATE TABLE drafts (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, draft INTEGER NOT NULL,
@@ -386,7 +393,7 @@ COMMENT ON COLUMN drafts.again IS 'explanations.again of what it is a draft of.'
 CREATE TABLE simulations (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     context BIGINT NOT NULL, window_start INTEGER NOT NULL, class VARCHAR NOT NULL, n_class BIGINT NOT NULL,
-    size_class DOUBLE NOT NULL, truth FLOAT[] NOT NULL, prediction FLOAT[] NOT NULL, scored BOOLEAN[] NOT NULL,
+    size_class DOUBLE NOT NULL, available_class BIGINT NOT NULL, truth FLOAT[] NOT NULL, prediction FLOAT[] NOT NULL, scored BOOLEAN[] NOT NULL,
     status VARCHAR NOT NULL
 );
 COMMENT ON TABLE simulations IS 'The sample design: the windows drawn for a feature and explanation, their truth and what the simulator predicted.';
@@ -400,6 +407,7 @@ COMMENT ON COLUMN simulations.window_start IS 'Position of the window''s first t
 COMMENT ON COLUMN simulations.class IS 'T, F1 to F5 (firing), E, M, R (silent).';
 COMMENT ON COLUMN simulations.n_class IS 'Windows drawn from the class.';
 COMMENT ON COLUMN simulations.size_class IS 'Windows that the class stands for; n_class / size_class is the inclusion probability.';
+COMMENT ON COLUMN simulations.available_class IS 'Candidates of its class that the windows were drawn from.';
 COMMENT ON COLUMN simulations.truth IS 'Activations, a value a token.';
 COMMENT ON COLUMN simulations.prediction IS 'Predictions, a value a token.';
 COMMENT ON COLUMN simulations.scored IS 'False at special tokens and padding.';
@@ -489,7 +497,7 @@ COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); underpowered (a valu
 CREATE TABLE dictionary_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     metric VARCHAR NOT NULL, design VARCHAR NOT NULL, mean DOUBLE, mean_all DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
-    floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT
+    interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT
 );
 COMMENT ON TABLE dictionary_scores IS 'Means over a dictionary with intervals of a crossed bootstrap (features and document blocks).';
 COMMENT ON COLUMN dictionary_scores.run IS 'The piece of work that computed it: `work` of stage means; current_works says which counts.';
@@ -502,6 +510,7 @@ COMMENT ON COLUMN dictionary_scores.mean IS 'Mean over the features with a value
 COMMENT ON COLUMN dictionary_scores.mean_all IS 'Mean over all features, those without a value at the floor.';
 COMMENT ON COLUMN dictionary_scores.ci_low IS 'Lower end of the 95 % interval of mean.';
 COMMENT ON COLUMN dictionary_scores.ci_high IS 'Upper end.';
+COMMENT ON COLUMN dictionary_scores.interval_over IS 'What the interval counts the spread of: features and documents (crossed bootstrap), or features alone (clustered standard error), where no moments by document are stored.';
 COMMENT ON COLUMN dictionary_scores.floor IS 'What a worthless explanation gets: the highest mean of the controls shuffled, constant and generic.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_rate IS 'pearson_framed: share of class R windows in which the simulator fired, pooled over features.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_high IS 'Its exact 97.5 % upper bound.';
@@ -511,7 +520,7 @@ CREATE TABLE comparisons (
     run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     metric VARCHAR NOT NULL, design VARCHAR NOT NULL, paired BOOLEAN NOT NULL, other_site BOOLEAN NOT NULL, n_a BIGINT NOT NULL, n_b BIGINT NOT NULL,
     difference DOUBLE, ci_low DOUBLE, ci_high DOUBLE, simultaneous_low DOUBLE, simultaneous_high DOUBLE,
-    p DOUBLE, p_holm DOUBLE, detectable DOUBLE, margin DOUBLE NOT NULL, verdict VARCHAR NOT NULL
+    interval_over VARCHAR, p DOUBLE, p_holm DOUBLE, detectable DOUBLE, margin DOUBLE NOT NULL, verdict VARCHAR NOT NULL
 );
 COMMENT ON TABLE comparisons IS 'Pairs of dictionaries: the difference of their mean scores and whether it is real.';
 COMMENT ON COLUMN comparisons.run IS 'The piece of work that computed it: `work` of stage compare; comparison_table has the latest.';
@@ -530,6 +539,7 @@ COMMENT ON COLUMN comparisons.ci_low IS 'Lower end of its 95 % interval, crossed
 COMMENT ON COLUMN comparisons.ci_high IS 'Upper end.';
 COMMENT ON COLUMN comparisons.simultaneous_low IS 'Lower end of the interval that holds for all pairs at once.';
 COMMENT ON COLUMN comparisons.simultaneous_high IS 'Upper end.';
+COMMENT ON COLUMN comparisons.interval_over IS 'As in dictionary_scores.';
 COMMENT ON COLUMN comparisons.p IS 'Permutation p: sign flips where paired, studentised where not.';
 COMMENT ON COLUMN comparisons.p_holm IS 'p after Holm over all pairs of this explainer and metric.';
 COMMENT ON COLUMN comparisons.detectable IS 'Smallest difference that this comparison finds with power 0.8.';
@@ -624,10 +634,10 @@ COMMENT ON COLUMN llm_probes.found_at IS 'When, UTC.';
 
 CREATE VIEW current_works AS
 WITH started AS (SELECT run, max(started_at) AS started_at FROM runs GROUP BY run)
-SELECT w.stage, w.dictionary, w.explainer, arg_max(w.work, r.started_at) AS work
+SELECT w.stage, w.dictionary, w.explainer, w.scorer, arg_max(w.work, r.started_at) AS work
 FROM works w JOIN started r USING (run) SEMI JOIN stages s ON s.stage = w.stage AND s.work = w.work
-GROUP BY w.stage, w.dictionary, w.explainer;
-COMMENT ON VIEW current_works IS 'The work that counts: for each stage, dictionary and explainer that of the latest run whose work is done.';
+GROUP BY w.stage, w.dictionary, w.explainer, w.scorer;
+COMMENT ON VIEW current_works IS 'The work that counts: for each stage, dictionary, explainer and scorer that of the latest run whose work is done.';
 
 CREATE VIEW current_explanations AS
 SELECT * FROM explanations
@@ -643,8 +653,9 @@ SELECT f.* FROM failures f ANTI JOIN (
 COMMENT ON VIEW current_failures IS 'The failures of which nothing was asked again since (run --features failed).';
 
 CREATE VIEW score_table AS
-SELECT s.dictionary, s.feature, s.explainer, s.scorer, s.metric, s.design, s.value, s.ci_low, s.ci_high, s.n, s.n_failed, s.status
-FROM scores s SEMI JOIN current_works c ON c.stage IN ('score', 'judge') AND c.work = s.run;
+SELECT s.dictionary, s.feature, s.explainer, is_control(s.explainer) AS is_control, s.scorer, s.metric, s.design, s.value,
+       s.ci_low, s.ci_high, s.n, s.n_failed, s.status
+FROM scores s SEMI JOIN current_works c ON c.stage = 'score' AND c.work = s.run;
 COMMENT ON VIEW score_table IS 'The latest score of each feature, explainer, scorer, metric and design.';
 
 CREATE VIEW dictionary_summary AS
@@ -657,8 +668,8 @@ WITH counted AS (
 ), means AS (
     FROM dictionary_scores m SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run
 )
-SELECT c.dictionary, d.kind, c.explainer, c.scorer, c.metric, c.design, c.n_features, c.n_scored, c.n_failed,
-       m.mean, m.mean_all, m.ci_low, m.ci_high, m.floor, m.mean - m.floor AS excess, c.median, c.n_dead, c.n_rare,
+SELECT c.dictionary, d.kind, c.explainer, is_control(c.explainer) AS is_control, c.scorer, c.metric, c.design,
+       c.n_features, c.n_scored, c.n_failed, m.mean, m.mean_all, m.ci_low, m.ci_high, m.interval_over, m.floor, m.mean - m.floor AS excess, c.median, c.n_dead, c.n_rare,
        m.residual_alarm_rate, m.residual_alarm_high, m.n_residual
 FROM counted c JOIN means m USING (dictionary, explainer, scorer, metric, design)
 JOIN dictionaries d ON d.dictionary = c.dictionary;
@@ -759,7 +770,7 @@ LEFT JOIN score_table s ON s.dictionary = f.dictionary AND s.feature = f.feature
 COMMENT ON VIEW feature_cards IS 'A feature at a glance: what it is, what it is said to do, how well that predicts it, what it promotes.';
 
 CREATE VIEW explained_features AS
-SELECT e.explainer, e.text AS explanation, e.status AS explanation_status, e.promotes, e.again, f.*,
+SELECT e.explainer, e.is_control, e.text AS explanation, e.status AS explanation_status, e.promotes, e.again, f.*,
        s.simulation, s.detection, s.fuzzing, s.logits
 FROM current_explanations e JOIN features f USING (dictionary, feature)
 LEFT JOIN (

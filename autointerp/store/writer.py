@@ -222,7 +222,14 @@ class Transaction:
             self._waiting = {}
 
     def mark_done(
-        self, stage: str, work: str, dictionary: str | None, n_rows: int, seconds: float, explainer: str | None = None
+        self,
+        stage: str,
+        work: str,
+        dictionary: str | None,
+        n_rows: int,
+        seconds: float,
+        explainer: str | None = None,
+        scorer: str | None = None,
     ) -> None:
         """Says, in this same transaction, that a piece of work is done. Raises ValueError if it was before."""
         connection = self._writer._connection
@@ -237,6 +244,7 @@ class Transaction:
             "work": work,
             "dictionary": dictionary,
             "explainer": explainer,
+            "scorer": scorer,
             "n_rows": n_rows,
             "seconds": float(seconds),
             "finished_at": now if latest is None else max(now, latest + _TICK),

@@ -16,18 +16,17 @@ import pytest
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import FeatureWindows, Windows
 from autointerp.score import metrics
+from autointerp.score.predictions import Items
 from autointerp.score.sampled import Candidates, Pool, candidates
-from autointerp.score.scorers.detection import group_rows
 from autointerp.score.scorers.items import (
-    LEAST_ITEMS,
     N_ITEMS,
-    Items,
     Silent,
     detection_items,
     fuzzing_items,
     shown_length,
     token_traits,
 )
+from autointerp.score.scorers.yes_no import group_rows
 
 L, V, N, SEED = 16, 120, 2400, 5
 KINDS = ["{0}", " w{0}", " word{0}", "x{0}", "(", "\n", " longerword{0}", "_{0}"]
@@ -203,7 +202,7 @@ def test_numbers_and_shares_vary_by_hash_and_nothing_else(
 ) -> None:
     sizes = Counter(len(items) for items in asked if len(items))
     shares = [items.right.mean() for items in asked if len(items)]
-    assert set(sizes) <= set(range(LEAST_ITEMS, N_ITEMS[1] + 1))
+    assert set(sizes) <= set(range(N_ITEMS[1] + 1))
     assert len([size for size in sizes if size >= N_ITEMS[0]]) == N_ITEMS[1] - N_ITEMS[0] + 1
     assert np.std(shares) > 0.1
     assert abs(np.mean(shares) - 0.5) < 0.05

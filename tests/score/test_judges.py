@@ -8,14 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scoring import scores_of
 
 from autointerp.explain.lookup import Entries
 from autointerp.explain.marking import MARKS, unmark
 from autointerp.llm.asks import Answer, Ask, InvalidReply, TokenChoice
 from autointerp.records import ANY_TOKEN, Windows
-from autointerp.score.scorers.detection import Judged, judge_asks, judge_scores, look_up_judgements, read_judgements
-from autointerp.score.scorers.items import Items
+from autointerp.score.predictions import Items, Judged
+from autointerp.score.scorers.detection import Detection
+from autointerp.score.scorers.fuzzing import Fuzzing
+from autointerp.score.scorers.yes_no import judge_asks, read_judgements
 
+ANY_FEATURE: Any = None
+"""The items are all that the lookup needs."""
 VOCAB = [" the", " cat", " sat", "\n", "«", "e2: 1"]
 N, L = 12, 4
 
@@ -43,7 +48,7 @@ def answers_to(asks: list[Ask], values: list[int]) -> list[Answer]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["detection", "fuzzing"])
+@pytest.mark.parametrize("kind", ["detect", "fuzz"])
 def test_each_group_is_a_question_and_each_item_a_key(kind: Any, items: Items) -> None:
     asks = judge_asks(kind, 'cats\n"x"', items, VOCAB)
     assert [list((ask.schema or {})["properties"]) for ask in asks] == [
@@ -61,20 +66,20 @@ def test_each_group_is_a_question_and_each_item_a_key(kind: Any, items: Items) -
         pieces = unmark(line, marks)
         tokens = [VOCAB[token] for token in items.windows.tokens[row][items.windows.scored[row]]]
         assert "".join(piece.text for piece in pieces) == "".join(tokens)
-        expected = [tokens[row % 3]] if kind == "fuzzing" else []
-        if kind == "fuzzing":
+        expected = [tokens[row % 3]] if kind == "fuzz" else []
+        if kind == "fuzz":
             assert [piece.text for piece in pieces if piece.marked] == expected
 
 
 def test_no_prompt_tells_what_is_right(items: Items) -> None:
     other = Items(items.feature, items.windows, ~items.right, items.marks, items.groups)
-    for kind in ("detection", "fuzzing"):
+    for kind in ("detect", "fuzz"):
         for one, two in zip(judge_asks(kind, "x", items, VOCAB), judge_asks(kind, "x", other, VOCAB), strict=True):  # type: ignore[arg-type]
             assert (one.system, one.prompt, one.schema) == (two.system, two.prompt, two.schema)
 
 
 def test_probabilities_are_read_where_there_are_any(items: Items) -> None:
-    asks = judge_asks("detection", "x", items, VOCAB, logprobs=5)
+    asks = judge_asks("detect", "x", items, VOCAB, logprobs=5)
     answers = []
     for ask in asks:
         assert ask.logprobs == 5
@@ -89,7 +94,7 @@ def test_probabilities_are_read_where_there_are_any(items: Items) -> None:
 
 
 def test_decisions_are_predicates(items: Items) -> None:
-    asks = judge_asks("fuzzing", "x", items, VOCAB, form="decisions")
+    asks = judge_asks("fuzz", "x", items, VOCAB, form="decisions")
     assert [len(ask.questions) for ask in asks] == [5, 7]
     answers = []
     for ask in asks:
@@ -105,24 +110,24 @@ def test_decisions_are_predicates(items: Items) -> None:
 
 
 def test_a_failed_group_is_counted_and_never_scored(items: Items) -> None:
-    asks = judge_asks("detection", "x", items, VOCAB)
+    asks = judge_asks("detect", "x", items, VOCAB)
     answers = answers_to(asks, [int(right) for right in items.right])
     answers[1] = Answer(asks[1], "h", "truncated", "cut at 100 tokens")
     judged = read_judgements(items, answers)
     assert judged.status == ("ok",) * 5 + ("truncated",) * 7
     assert judged.reason == "cut at 100 tokens"
-    for score in judge_scores(judged, "x", "detection:m"):
+    for score in scores_of(judged, "x", "detection:m"):
         assert (score.value, score.n, score.n_failed, score.status) == (1.0, 5, 7, "ok")
     nothing = read_judgements(items, [Answer(ask, "h", "refused", "no") for ask in asks])
-    for score in judge_scores(nothing, "x", "detection:m"):
+    for score in scores_of(nothing, "x", "detection:m"):
         assert (score.value, score.n, score.n_failed, score.status) == (None, 0, 12, "failed")
 
 
 def test_too_few_items_are_no_score(items: Items) -> None:
     none = Items(3, items.windows, items.right[:0], items.marks[:0], ())
-    assert judge_asks("detection", "x", none, VOCAB) == []
+    assert judge_asks("detect", "x", none, VOCAB) == []
     judged = Judged(none, np.zeros(0), ())
-    assert {score.status for score in judge_scores(judged, "x", "detection")} == {"no_items"}
+    assert {score.status for score in scores_of(judged, "x", "detection")} == {"no_items"}
 
 
 def test_the_lookup_judges_windows_and_marks(items: Items) -> None:
@@ -132,7 +137,7 @@ def test_the_lookup_judges_windows_and_marks(items: Items) -> None:
             for value, dtype in ((ANY_TOKEN, np.int32), (1, np.int32), (2.0, np.float32), (0.8, np.float32))
         )
     )
-    marked = look_up_judgements("fuzzing", items, cat)
+    marked = Fuzzing().look_up(ANY_FEATURE, items, "", cat)
     held = [items.windows.tokens[row][items.marks[row]].tolist() == [1] for row in range(N)]
     assert marked.probability == pytest.approx(np.where(held, 0.8, 0.0))
-    assert (look_up_judgements("detection", items, cat).probability >= 0.8 - 1e-6).all()  # each window holds a cat
+    assert (Detection().look_up(ANY_FEATURE, items, "", cat).probability >= 0.8 - 1e-6).all()  # each window holds a cat

@@ -6,21 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from scoring import scores_of
 
 from autointerp.llm.asks import Answer, InvalidReply
-from autointerp.score.scorers.logit_effects import (
-    N_SHOWN,
-    Rated,
-    TokenItems,
-    Vocabulary,
-    completion,
-    forced_accuracy,
-    logit_ask,
-    logit_scores,
-    read_ratings,
-    read_text,
-    token_items,
-)
+from autointerp.score.measures import forced_accuracy
+from autointerp.score.predictions import Rated, TokenItems
+from autointerp.score.scorers.logit_effects import N_SHOWN, completion, logit_ask, read_ratings, token_items
+from autointerp.score.scorers.text_likeness import read_text
+from autointerp.score.scorers.vocabulary import Vocabulary
 
 V = 400
 TEXTS = [f" word{i // 2}" if i % 2 else f"Word{i // 2}" for i in range(V)]  # every token has a variant beside it
@@ -93,7 +86,7 @@ def test_ratings_are_keyed_and_checked(items: TokenItems) -> None:
     names = list((ask.schema or {})["properties"])
     reply = {name: 1 + 8 * int(promoted) for name, promoted in zip(names, items.promoted, strict=True)}
     rated = read_ratings(items, Answer(ask, "h", "ok", text=json.dumps(reply), data=ask.parse(reply)))
-    assert [score.value for score in logit_scores(rated, "x", "logits:m")] == [1.0, 1.0]
+    assert [score.value for score in scores_of(rated, "x", "logits:m")] == [1.0, 1.0]
     lines = [line for line in ask.prompt.splitlines() if line.startswith("t")]
     assert lines == [f'{name}: "{TEXTS[token]}"' for name, token in zip(names, items.token, strict=True)]
     for wrong in (
@@ -109,12 +102,12 @@ def test_ratings_are_keyed_and_checked(items: TokenItems) -> None:
 
 def test_a_failure_is_no_score_and_a_constant_is_chance(items: TokenItems) -> None:
     ask = logit_ask("x", items, TEXTS)
-    failed = logit_scores(read_ratings(items, Answer(ask, "h", "empty", "nothing")), "x", "logits:m")
+    failed = scores_of(read_ratings(items, Answer(ask, "h", "empty", "nothing")), "x", "logits:m")
     assert {(score.value, score.status, score.n_failed) for score in failed} == {(None, "failed", len(items))}
-    constant = logit_scores(Rated(items, np.full(len(items), 3.0)), "x", "logits:m")
+    constant = scores_of(Rated(items, np.full(len(items), 3.0)), "x", "logits:m")
     assert {(score.value, score.status) for score in constant} == {(0.5, "ok")}
     none = TokenItems(1, np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, np.int64))
-    assert {score.status for score in logit_scores(Rated(none, np.zeros(0)), "x", "logits")} == {"no_items"}
+    assert {score.status for score in scores_of(Rated(none, np.zeros(0)), "x", "logits")} == {"no_items"}
 
 
 def test_the_floor_ranks_by_likeness_to_what_was_shown(items: TokenItems) -> None:
@@ -147,5 +140,5 @@ def test_the_embedded_judge_reads_what_the_text_quotes() -> None:
     assert forced_accuracy(items.promoted, read_text(said, items, vocabulary.texts).rating).value == 1.0
     unquoted = read_text("It promotes item numbers", items, vocabulary.texts)
     assert forced_accuracy(items.promoted, unquoted.rating).value == 1.0
-    nothing = logit_scores(read_text("", items, vocabulary.texts), "x", "logits")
+    nothing = scores_of(read_text("", items, vocabulary.texts), "x", "logits")
     assert {score.value for score in nothing} == {0.5}

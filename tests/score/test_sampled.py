@@ -19,6 +19,7 @@ from autointerp.score.sampled import (
     candidates,
     draw_windows,
     judge,
+    look_up,
     published_windows,
     simulate,
     take,
@@ -196,7 +197,8 @@ def test_predictions_are_those_of_the_lookup_and_0_where_not_scored() -> None:
     simulated = simulate(drawn, entries_of(table, 1))
     value, probability = predict(table, 1, drawn.windows.tokens, drawn.windows.previous)
     assert np.array_equal(simulated.prediction, np.where(drawn.windows.scored, value, 0))
-    assert np.array_equal(simulated.probability, np.where(drawn.windows.scored, probability, 0))
+    looked_up = look_up(entries_of(table, 1), drawn.windows)[1]
+    assert np.array_equal(looked_up, np.where(drawn.windows.scored, probability, 0))
     assert (simulated.prediction[drawn.classes >= TOKEN] == 0).all()
     assert (simulated.prediction[drawn.classes == EXPLANATION] != 0).any(axis=1).all()
 

@@ -7,24 +7,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scoring import (
+    CENSUS_METRICS,
+    PUBLISHED_METRICS,
+    SAMPLE_METRICS,
+    census_scores,
+    published_scores,
+    sample_scores,
+)
 
 from autointerp.explain.lookup import EMPTY, Entries, from_lists, predict
 from autointerp.records import Explanation, FeatureWindows, Score, Windows
 from autointerp.score import published
 from autointerp.score.census_sums import N_BINS, CensusSums, CensusTruth, moments, probability_bin
 from autointerp.score.estimator import census_pearson_interval
+from autointerp.score.sample_moments import residual_alarms, sample_moments
 from autointerp.score.sampled import Pool, answer, candidates, draw_windows, published_windows, simulate, take
-from autointerp.score.scores import (
-    CENSUS_METRICS,
-    PUBLISHED_METRICS,
-    SAMPLE_METRICS,
-    census_scores,
-    published_scores,
-    residual_alarms,
-    sample_moments,
-    sample_scores,
-    subjects,
-)
+from autointerp.score.scores import subjects
 
 B, L = 8, 8
 EVERYTHING = (1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000)

@@ -12,8 +12,9 @@ import pytest
 
 from autointerp.explain.marking import unnumber
 from autointerp.llm.asks import Answer, Ask, InvalidReply, TokenChoice
-from autointerp.score.scorers.llm_simulators import SIMULATORS, calibrate, chunks, simulator_named, spread
-from autointerp.score.scorers.shown import ShownWindow, bars_for
+from autointerp.score.scorers.prompt_windows import ShownWindow, bars_for
+from autointerp.score.scorers.simulators.choose import SIMULATORS, simulator_named
+from autointerp.score.scorers.simulators.common import calibrate, chunks, spread
 
 WINDOWS = [
     ShownWindow((" the", " cat", "\n", "|", " sat"), (True, True, True, True, True), before=(" so", " that")),

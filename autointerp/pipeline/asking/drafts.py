@@ -37,11 +37,10 @@ from autointerp.pipeline.asking.test_material import Corpus, each_exam
 from autointerp.pipeline.plan.reask import Redo, first_sample
 from autointerp.pipeline.rows.explanation_rows import Written
 from autointerp.records import Explanation, Int64
-from autointerp.score.scorers.detection import Judged, judge_asks, read_judgements
-from autointerp.score.scorers.items import Items
+from autointerp.score.predictions import Items, Judged
 from autointerp.score.scorers.select_exam import Exam, select_score, wrong_rows
+from autointerp.score.scorers.yes_no import judge_asks, read_judgements
 from autointerp.store.query import Queryable
-from autointerp.store.writer import Transaction
 
 
 @dataclass
@@ -310,7 +309,7 @@ class _Refining:
         """One question about all items, none where there are none."""
         assert one.draft is not None
         form, logprobs = self._judge_model.judgements, self._judge_model.logprobs
-        for ask in judge_asks("detection", one.draft.text, items, self._texts, form=form, logprobs=logprobs):
+        for ask in judge_asks("detect", one.draft.text, items, self._texts, form=form, logprobs=logprobs):
             self._asked[one.feature, one.number] = items
             yield self._about(ask, feature=one.feature, draft=one.number, **about)
 
@@ -360,52 +359,3 @@ def _written(name: str, tried: Sequence[Tried]) -> Written:
     said = "; ".join(reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items())
     reason = one.reason if len(tried) == 1 else f"none of {len(tried)} drafts is good: {said}"
     return Written(Explanation(one.feature, name, "", one.status), reason, one.prompt, one.request, one.model or None)
-
-
-def write_refined(
-    transaction: Transaction, dictionary: str, explainer: str, judge: Judge, made: Refined, again: int = 0
-) -> int:
-    """Rows of `drafts`, and of `failures` where the judge could not choose."""
-    tried = made.tried
-    n = transaction.append(
-        "drafts",
-        {
-            "dictionary": dictionary,
-            "feature": [one.feature for one in tried],
-            "explainer": explainer,
-            "draft": [one.number for one in tried],
-            "round": [one.round for one in tried],
-            "revised": [one.revised for one in tried],
-            "chosen": [(one.feature, one.number) in made.chosen for one in tried],
-            "text": [None if one.draft is None else one.draft.text for one in tried],
-            "promotes": [None if one.draft is None else one.draft.promotes or None for one in tried],
-            "triggers": [None if one.draft is None else list(one.draft.triggers) for one in tried],
-            "status": [one.status for one in tried],
-            "reason": [one.reason for one in tried],
-            "select_score": [one.score for one in tried],
-            "select_status": [one.score_status for one in tried],
-            "n_select": [one.n_items for one in tried],
-            "select_contexts": [np.unique(one.items).tolist() for one in tried],
-            "shown_contexts": [np.unique(one.shown).tolist() for one in tried],
-            "prompt": [one.prompt for one in tried],
-            "request": [one.request for one in tried],
-            "sample": [one.sample for one in tried],
-            "model": [one.model or None for one in tried],
-            "again": again,
-        },
-    )
-    if reasons := list(made.trouble.values()):
-        n += transaction.append(
-            "failures",
-            {
-                "stage": "explain",
-                "dictionary": dictionary,
-                "feature": list(made.trouble),
-                "explainer": explainer,
-                "scorer": f"select:{judge.model}",
-                "status": [status for status, _ in reasons],
-                "reason": [f"a draft could not be tried on the select split: {why}" for _, why in reasons],
-                "again": again,
-            },
-        )
-    return n

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from autointerp.config.run_file import LLMExplainer, PythonExplainer
-from autointerp.errors import AutointerpError, UserError
+from autointerp.errors import AutointerpError
 from autointerp.explain.controls import NO_DISJOINT, choose_donors
+from autointerp.explain.embedded import EmbeddedExplainer
 from autointerp.explain.evidence import Draft, Explainer, Failure
 from autointerp.explain.lexical import lexical_lookup
 from autointerp.explain.prompt import Style, explain_ask, style
 from autointerp.llm.asks import Answer, Ask
+from autointerp.own_code import load_own
 from autointerp.pipeline.asking.asker import Asker, Unanswered
 from autointerp.pipeline.asking.evidence import read_evidence
 from autointerp.pipeline.plan.reask import Redo, first_sample
@@ -125,16 +126,14 @@ def run_explainer(
     return Asked(sorted(written, key=lambda one: one.explanation.feature))
 
 
-def load_explainer(name: str) -> Explainer:
-    """`module:Class`, made without arguments. Raises UserError where it cannot be imported or does not explain."""
-    module, _, attribute = name.partition(":")
-    try:
-        made = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError, TypeError) as error:
-        raise UserError(f'explainer "{name}" cannot be made: {error}') from error
-    if not callable(getattr(made, "explain", None)):
-        raise UserError(f'explainer "{name}" has no method explain(evidence)')
-    return cast(Explainer, made)
+def load_explainer(python: str) -> Explainer:
+    """The user's own explainer. Raises UserError where it cannot be imported or does not explain."""
+    return cast(Explainer, load_own(python, "explainer", ("explain(evidence)",)))
+
+
+def load_embedded(python: str) -> EmbeddedExplainer:
+    """The user's own explainer of whole dictionaries. Raises UserError likewise."""
+    return cast(EmbeddedExplainer, load_own(python, "explainer", ("explain_all(tables)",)))
 
 
 def shuffle(store: Queryable, dictionary: str, explainer: str, seed: int) -> Asked:

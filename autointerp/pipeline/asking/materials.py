@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache, cached_property
 
 import numpy as np
 
-from autointerp.pipeline.asking.test_material import Corpus, Ground, lay_ground, read_corpus
+from autointerp.hashing import hash64, stream_key
+from autointerp.pipeline.asking.test_material import Corpus, TestMaterial, read_material
 from autointerp.pipeline.plan.prepare import Prepared, choose_scored
 from autointerp.records import Int64
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.subject.tokens import TokenFile
+from autointerp.words import HUMAN, is_control
 
 _PARTNERS = "SELECT feature, matched_feature FROM features WHERE dictionary = $dictionary ORDER BY feature"
+_STATUS = "SELECT feature, status FROM features WHERE dictionary = $dictionary"
+_LABELLED = """
+SELECT DISTINCT feature FROM explanations WHERE dictionary = $dictionary AND explainer = $explainer ORDER BY feature
+"""
 
 
 class Materials:
-    """Of a prepared run; what all dictionaries share is read once."""
+    """Of a prepared run; what all dictionaries share is read once, and the last dictionary's material is kept."""
 
     def __init__(self, prepared: Prepared, tokens: TokenFile, store: Queryable) -> None:
         self._prepared, self._tokens, self._store = prepared, tokens, store
-        self._corpus: Corpus | None = None
+        self._last: TestMaterial | None = None
+        # read once: no stage that tests explanations changes them
+        self.sample_of = cache(self._sample_of)
+        self.tested_of = cache(self._tested_of)
+        self.status_of = cache(self._status_of)
 
+    @cached_property
     def corpus(self) -> Corpus:
         """What all dictionaries share."""
-        if self._corpus is None:
-            self._corpus = read_corpus(self._store, self._tokens, self._prepared.config.seed)
-        return self._corpus
+        return Corpus(self._store, self._tokens, self._prepared.config.seed)
 
-    def ground(
-        self, name: str, group: int | None = None, more: Iterable[int] = (), only: Iterable[int] | None = None
-    ) -> Ground:
-        """What everybody is tested on, of the sampled features and `more`; `only` these, where it is given."""
-        sample = np.union1d(self.sample_of(name), np.array(list(more), np.int64))
-        if only is not None:
-            sample = np.intersect1d(sample, np.array(list(only), np.int64))
-        return lay_ground(self._store, self.corpus(), name, sample, self._prepared.config.score.scorers, group)
+    def of(self, name: str) -> TestMaterial:
+        """Of all features of the sample design, those that people labelled among them."""
+        if self._last is None or self._last.dictionary != name:
+            self._last = self.some(name, np.union1d(self.sample_of(name), self._labelled(name)))
+        return self._last
 
-    def sample_of(self, name: str) -> Int64:
+    def some(self, name: str, features: Iterable[int]) -> TestMaterial:
+        """Of these features only."""
+        return read_material(self._store, self.corpus, name, np.unique(np.array(list(features), np.int64)))
+
+    def _sample_of(self, name: str) -> Int64:
         """Features for the sample design; a matched baseline's are the partners of its target's."""
         config, features = self._prepared.config, self._prepared.features[name]
         facts = dictionary_row(self._store, name)
@@ -47,3 +58,25 @@ class Materials:
             partners = self._store.rows(_PARTNERS, dictionary=name)
             return np.array([row["feature"] for row in partners if row["matched_feature"] in theirs], dtype=np.int64)
         return choose_scored(config.score.features, features, facts["n_features"], config.seed, name)
+
+    def _tested_of(self, name: str, explainer: str) -> Int64:
+        """The features whose explanations by this explainer a judge is asked about: the sample; of controls a few; what
+        people labelled, sampled or not."""
+        if explainer == HUMAN:
+            return self._labelled(name)
+        sample = self.sample_of(name)
+        judge = self._prepared.config.score.judge
+        if not is_control(explainer) or judge is None:
+            return sample
+        order = np.argsort(hash64(stream_key(self._prepared.config.seed, "controls", name), sample), kind="stable")
+        return np.sort(sample[order[: judge.controls]])
+
+    def _status_of(self, name: str) -> dict[int, str]:
+        """alive, rare or dead: of every feature that was extracted."""
+        return {row["feature"]: row["status"] for row in self._store.rows(_STATUS, dictionary=name)}
+
+    def _labelled(self, name: str) -> Int64:
+        if not self._prepared.config.explain.human:
+            return np.zeros(0, np.int64)
+        rows = self._store.rows(_LABELLED, dictionary=name, explainer=HUMAN)
+        return np.array([row["feature"] for row in rows], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What everybody is tested on: of one dictionary's sampled features the windows, the items and the tokens asked about.
+"""What explanations are tested on: of one dictionary's sampled features the windows and the tokens asked about.
 
 Everything here is the same for all explainers; only which silent windows a simulator sees depends on the explanation.
 """
@@ -6,19 +6,19 @@ Everything here is the same for all explainers; only which silent windows a simu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 
 from autointerp.records import SPLITS, Int64, Split, Windows
 from autointerp.score.sampled import Candidates, Pool, candidates, top_tokens
 from autointerp.score.sampling import firing_limits
-from autointerp.score.scorers.detection import Kind
-from autointerp.score.scorers.items import Items, Silent, TokenTraits, detection_items, fuzzing_items, token_traits
-from autointerp.score.scorers.logit_effects import TokenItems, Vocabulary, token_items
+from autointerp.score.scorers.items import Silent, token_traits
+from autointerp.score.scorers.prompt_windows import ShownWindow
+from autointerp.score.scorers.protocol import TestCorpus, TestFeature
 from autointerp.score.scorers.select_exam import Exam, halves, make_exam
-from autointerp.score.scorers.shown import ShownWindow
+from autointerp.score.scorers.vocabulary import Vocabulary
 from autointerp.store.evidence import (
     read_feature_windows,
     read_gram_tables,
@@ -41,14 +41,32 @@ WHERE dictionary = $dictionary AND direction = 'promoted' AND feature IN (SELECT
 """
 
 
-@dataclass(frozen=True)
 class Corpus:
     """What all dictionaries of a store share."""
 
-    tokens: TokenFile
-    vocabulary: Vocabulary
-    traits: TokenTraits
-    seed: int
+    def __init__(self, store: Queryable, tokens: TokenFile, seed: int) -> None:
+        self.tokens, self.seed = tokens, seed
+        vocab = read_vocab(store)
+        self.vocabulary = Vocabulary(vocab, [row["usable"] for row in store.rows(_VOCAB)])
+        self.traits = token_traits(vocab)
+        self._store = store
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The windows of the score split that all features share."""
+        return read_shared_pool(self._store, self.tokens, "score")
+
+    @cached_property
+    def shared(self) -> TestCorpus:
+        """As scorers see it."""
+        silent = Silent(self.pool.windows, self.traits)
+        return TestCorpus(self.vocabulary, self.traits, silent, self.seed, partial(shown_windows, self))
+
+    @cached_property
+    def permuted(self) -> TestCorpus:
+        """The same with every token's text that of another: the control of logit effects."""
+        texts = self.vocabulary.permuted(self.seed)
+        return replace(self.shared, vocabulary=self.vocabulary.with_texts(texts))
 
     @cached_property
     def select_half(self) -> Int64:
@@ -59,79 +77,51 @@ class Corpus:
         return np.asarray(half[self.tokens.document])
 
 
-def read_corpus(store: Queryable, tokens: TokenFile, seed: int) -> Corpus:
-    """The vocabulary with what is needed of every token."""
-    vocab = read_vocab(store)
-    usable = [row["usable"] for row in store.rows(_VOCAB)]
-    return Corpus(tokens, Vocabulary(vocab, usable), token_traits(vocab), seed)
-
-
 @dataclass(frozen=True)
-class Ground:
-    """Of one dictionary."""
+class TestMaterial:
+    """What explanations of one dictionary are tested on; the same for all explainers."""
+
+    __test__ = False  # no test class
 
     corpus: Corpus
     dictionary: str
     status: dict[int, str]  # of every feature: alive, rare, dead
-    maximum: dict[int, float]  # largest activation on the explain split
     sample: Int64  # features of the sample design
-    ready: dict[int, Candidates]  # those of them that are alive
-    items: dict[Kind, dict[int, Items]]
-    tokens: dict[int, TokenItems]
-    scorers: tuple[str, ...]
+    ready: dict[int, TestFeature]  # those of them that are alive
 
 
-def lay_ground(
-    store: Queryable, corpus: Corpus, dictionary: str, sample: Int64, scorers: Sequence[str], group: int | None = None
-) -> Ground:
-    """`group` items are shown together at most; None: all of a feature."""
+def read_material(store: Queryable, corpus: Corpus, dictionary: str, sample: Int64) -> TestMaterial:
+    """Of the features `sample`."""
     rows = store.rows(_FEATURES, dictionary=dictionary)
     status = {row["feature"]: row["status"] for row in rows}
+    maximum = {row["feature"]: row["max_activation"] for row in rows}
     alive = [feature for feature in sample.tolist() if status[feature] == "alive"]
-    ready = sample_candidates(store, dictionary, alive, corpus.tokens, corpus.seed)
-    items: dict[Kind, dict[int, Items]] = {}
-    if ready and {"detection", "fuzzing"} & set(scorers):
-        pool = Silent(next(iter(ready.values())).pool.windows, corpus.traits)
-        if "detection" in scorers:
-            items["detection"] = {
-                f: detection_items(one, pool, corpus.traits, corpus.seed, group) for f, one in ready.items()
-            }
-        if "fuzzing" in scorers:
-            items["fuzzing"] = {
-                f: fuzzing_items(one, pool, corpus.traits, corpus.seed, group) for f, one in ready.items()
-            }
-    tokens: dict[int, TokenItems] = {}
-    if "logits" in scorers:
-        promoted = {
-            row["feature"]: row["tokens"] for row in store.rows(_PROMOTED, dictionary=dictionary, features=alive)
-        }
-        none = np.zeros(0, np.int64)
-        tokens = {f: token_items(f, promoted.get(f, none), corpus.vocabulary, corpus.seed) for f in alive}
-    return Ground(
-        corpus=corpus,
-        dictionary=dictionary,
-        status=status,
-        maximum={row["feature"]: row["max_activation"] for row in rows},
-        sample=sample,
-        ready=ready,
-        items=items,
-        tokens=tokens,
-        scorers=tuple(scorers),
-    )
+    promoted = {
+        row["feature"]: np.asarray(row["tokens"], dtype=np.int64)
+        for row in store.rows(_PROMOTED, dictionary=dictionary, features=alive)
+    }
+    none = np.zeros(0, np.int64)
+    ready = {
+        drawn.feature: TestFeature(
+            dictionary, drawn.feature, maximum[drawn.feature], drawn, promoted.get(drawn.feature, none), corpus.shared
+        )
+        for drawn in each_candidates(store, dictionary, alive, corpus, "score")
+    }
+    return TestMaterial(corpus, dictionary, status, sample, ready)
 
 
-def sample_candidates(
-    store: Queryable, dictionary: str, features: list[int], tokens: TokenFile, seed: int, split: Split = "score"
-) -> dict[int, Candidates]:
-    """What the samples of each of `features` are drawn from, on the split that is scored or the one to choose on."""
-    return {one.feature: one for one in each_candidates(store, dictionary, features, tokens, seed, split)}
+def read_shared_pool(store: Queryable, tokens: TokenFile, split: Split) -> Pool:
+    """The windows of a split that all features share."""
+    return Pool(read_pool(store, tokens.window, tokens.windows_per_context, split))
 
 
 def each_candidates(
-    store: Queryable, dictionary: str, features: Sequence[int], tokens: TokenFile, seed: int, split: Split
+    store: Queryable, dictionary: str, features: Sequence[int], corpus: Corpus, split: Split
 ) -> Iterator[Candidates]:
-    """The same, feature by feature: none of them is held."""
-    pool = Pool(read_pool(store, tokens.window, tokens.windows_per_context, split))
+    """What the samples of each of `features` are drawn from, on the split that is scored or the one to choose on;
+    feature by feature: none of them is held."""
+    tokens = corpus.tokens
+    pool = corpus.pool if split == "score" else read_shared_pool(store, tokens, split)
     firing_in_pool = read_pool_firing(store, dictionary, split)
     heavy, _ = read_gram_tables(store, dictionary)
     maxima = {row["feature"]: row["maxima"] for row in store.rows(_MAXIMA, dictionary=dictionary)}
@@ -144,7 +134,7 @@ def each_candidates(
             firing_in_pool.pools[firing_in_pool.start[feature] : firing_in_pool.start[feature + 1]],
             firing_limits(maxima.get(feature, [])),
             top_tokens(heavy, feature),
-            seed,
+            corpus.seed,
         )
 
 
@@ -152,7 +142,7 @@ def each_exam(store: Queryable, corpus: Corpus, dictionary: str, features: Seque
     """What drafts of each of `features` are chosen by and revised with, in their order. All of the select split."""
     silent: Silent | None = None
     tokens, half = corpus.tokens, corpus.select_half
-    for one in each_candidates(store, dictionary, features, tokens, corpus.seed, "select"):
+    for one in each_candidates(store, dictionary, features, corpus, "select"):
         silent = silent or Silent(one.pool.windows, corpus.traits)
         exam = make_exam(one, silent, half, corpus.traits, corpus.seed)
         used = [set(tokens.document[part.windows.context].tolist()) for part in (exam.choosing, exam.shown)]

@@ -1,7 +1,7 @@
 """What the LLMs of a run will be asked and what that costs, before anything is sent.
 
-Where the store has the evidence, the questions about a hash sample of features are rendered (`llm_sample`), what the
-reply log answers already is taken off, and what is left is weighed. Elsewhere counts are exact, as far as they are
+Where the store has the evidence, the questions about a hash sample of features are rendered (`rendered_sample.py`),
+what the reply log answers already is taken off, and what is left is weighed. Elsewhere counts are exact, as far as they are
 known, and tokens a call those measured on the bundled dictionaries (characters / 4; `tests/pipeline/test_llm_run.py`
 holds them); dead features then count as if they were asked about. No provider's caching is counted on.
 """
@@ -18,16 +18,13 @@ from autointerp.llm.money.prices import Channel, Prices
 from autointerp.pipeline.dry_run.rendered_sample import Sampled, Sampler
 from autointerp.pipeline.plan.servers import servers_of
 from autointerp.pipeline.plan.work import Work
-from autointerp.score.scorers.llm_simulators import GROUPS
+from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.replies import ReplyReader
 from autointerp.words import is_control
 
-TOKENS = {
-    "explain": (3000, 150), "simulate": (5500, 500), "detect": (1500, 60), "fuzz": (1600, 60), "logits": (2300, 250),
-}  # fmt: skip
-"""Tokens in and out of a call of each kind, at their defaults."""
-WINDOWS, ITEMS = 60, 20
-"""Windows simulated and items judged of a feature and explanation."""
+EXPLAIN_TOKENS, DRAFT_TOKENS = (3000, 150), (1500, 60)
+"""Tokens in and out of a call that explains, and of one that tries a draft, at their defaults; a scorer says what its
+own take (`Scorer.usual`)."""
 SAMPLE, SAMPLE_OF_LOGGED = 20, 200
 """Features rendered of a dictionary and explainer; more where replies are there already, to see how many."""
 
@@ -113,7 +110,7 @@ def _rendered(config: RunConfig, work: Work, weigher: Weigher) -> list[tuple[str
         return None
     found: list[tuple[str, str, LLMModel, Weights]] = []
     drafts = entry.best_of + entry.revise if work.stage == "explain" and isinstance(entry, LLMExplainer) else 1
-    usual = {kind: _tokens(config, kind)[1] for kind in TOKENS}
+    usual = _written(config)
     for one in estimate(
         sampled.asks,
         weigher.priced(model),
@@ -122,71 +119,57 @@ def _rendered(config: RunConfig, work: Work, weigher: Weigher) -> list[tuple[str
         usual=usual,
         replays=not sampled.new and not weigher.refresh,
     ):
-        times = sampled.each * drafts * (1 + sampled.permuted if one.kind == "logits" else 1)
+        times = sampled.each * drafts
         weights = one.calls, one.cached, one.input_tokens, one.output_tokens, one.cost_usd
         calls, cached, read, written, usd = (times * value for value in weights)
         found.append((work.stage, one.kind, model, (calls, cached, read, written, usd)))
     return found
 
 
+def _written(config: RunConfig) -> dict[str, float]:
+    """Tokens of a usual reply, by kind of question."""
+    found: dict[str, float] = {"explain": EXPLAIN_TOKENS[1], "detect": DRAFT_TOKENS[1]}
+    judge = config.score.judge
+    for scorer in scorers_of(config.score.scorers).values() if judge is not None else ():
+        assert judge is not None
+        usual = scorer.usual(judge)
+        found[usual.kind] = usual.output_tokens
+    return found
+
+
 def _usual(
     config: RunConfig, work: Work, n_features: Mapping[str, int], n_scored: Mapping[str, int], weigher: Weigher
 ) -> Iterator[tuple[str, str, LLMModel, Weights]]:
-    for stage, kind, model, calls in _calls(config, [work], n_features, n_scored):
-        read, written = _tokens(config, kind)
+    for kind, model, calls, read, written in _calls(config, work, n_features, n_scored):
         usd = 0.0 if weigher.channel == "offline" else calls * Prices(model).expected(read, written, weigher.channel)
-        yield stage, kind, model, (calls, 0, calls * read, calls * written, usd)
-
-
-def _tokens(config: RunConfig, kind: str) -> tuple[int, int]:
-    read, written = TOKENS[kind]
-    if kind == "simulate" and config.score.judge is not None:
-        share = _share_of_windows(config.score.judge.simulate, config.score.judge.windows_per_call)
-        return int(800 + (read - 800) * share), int(written * share)
-    return read, written
-
-
-def _share_of_windows(simulate: str, group: int | None) -> float:
-    return min(1.0, (group or GROUPS[simulate]) / WINDOWS)
+        yield work.stage, kind, model, (calls, 0, calls * read, calls * written, usd)
 
 
 def _calls(
-    config: RunConfig, left: list[Work], n_features: Mapping[str, int], n_scored: Mapping[str, int]
-) -> Iterator[tuple[str, str, LLMModel, int]]:
-    entries = {entry.name: entry for entry in config.explain.asking}
+    config: RunConfig, work: Work, n_features: Mapping[str, int], n_scored: Mapping[str, int]
+) -> Iterator[tuple[str, LLMModel, int, int, int]]:
+    """Kind, model, calls, and tokens in and out of one."""
     judge = config.score.judge
-    for work in left:
-        if work.dictionary is None or work.explainer is None:
-            continue
-        entry = entries.get(work.explainer)
-        if work.stage == "explain" and isinstance(entry, LLMExplainer):
-            n = n_features[work.dictionary] if work.redo is None else len(work.redo.explained)
-            yield from _drafts(entry, judge, n)
-        if work.stage != "judge" or judge is None:
-            continue
+    if work.dictionary is None or work.explainer is None:
+        return
+    entry = {entry.name: entry for entry in config.explain.asking}.get(work.explainer)
+    if work.stage == "explain" and isinstance(entry, LLMExplainer):
+        n = n_features[work.dictionary] if work.redo is None else len(work.redo.explained)
+        yield from _drafts(entry, judge, n)
+    if work.stage == "judge" and judge is not None and work.scorer is not None:
         scored = n_scored[work.dictionary]
         if work.redo is not None:  # asked again: the others are carried over
             scored = min(scored, len(work.redo.judged))
-        few = min(scored, judge.controls)
-        n = few if is_control(work.explainer) else scored
-        per_feature = {
-            "simulation": ("simulate", -(-WINDOWS // (judge.windows_per_call or GROUPS[judge.simulate]))),
-            "detection": ("detect", -(-ITEMS // (judge.items_per_call or ITEMS))),
-            "fuzzing": ("fuzz", -(-ITEMS // (judge.items_per_call or ITEMS))),
-            "logits": ("logits", 1),
-        }
-        for scorer in config.score.scorers:
-            kind, calls = per_feature[scorer]
-            yield "judge", kind, judge, n * calls
-        if "logits" in config.score.scorers and not is_control(work.explainer):
-            yield "judge", "logits", judge, few
+        n = min(scored, judge.controls) if is_control(work.explainer) else scored
+        usual = scorers_of(config.score.scorers)[work.scorer].usual(judge)
+        yield usual.kind, judge, n * usual.calls, usual.input_tokens, usual.output_tokens
 
 
-def _drafts(entry: LLMExplainer, judge: Judge | None, n: int) -> Iterator[tuple[str, str, LLMModel, int]]:
+def _drafts(entry: LLMExplainer, judge: Judge | None, n: int) -> Iterator[tuple[str, LLMModel, int, int, int]]:
     """At most, where drafts are chosen between and revised: what a draft gets right needs no revision."""
-    yield "explain", "explain", entry, n * (entry.best_of + entry.revise)
+    yield "explain", entry, n * (entry.best_of + entry.revise), *EXPLAIN_TOKENS
     if entry.refines and judge is not None:  # a call for each draft, and one for each round's counterexamples
-        yield "explain", "detect", judge, n * (entry.best_of + 2 * entry.revise)
+        yield "detect", judge, n * (entry.best_of + 2 * entry.revise), *DRAFT_TOKENS
 
 
 def n_scored_of(config: RunConfig, n_features: Mapping[str, int]) -> dict[str, int]:

@@ -20,17 +20,19 @@ from autointerp.hashing import hash64, stream_key
 from autointerp.llm.asks import Answer, Ask
 from autointerp.pipeline.asking.evidence import read_evidence
 from autointerp.pipeline.asking.explaining import style_of
-from autointerp.pipeline.asking.judging import ask_judge, control_features
+from autointerp.pipeline.asking.judging import ScorerTask, ask_judge
 from autointerp.pipeline.asking.materials import Materials
-from autointerp.pipeline.asking.shown_explanation import Told, read_told
+from autointerp.pipeline.asking.shown_explanation import read_shown
 from autointerp.pipeline.plan.prepare import Prepared
 from autointerp.pipeline.plan.reask import first_sample
-from autointerp.pipeline.plan.work import Work
+from autointerp.pipeline.plan.work import What, Work
 from autointerp.records import Explanation, Int64, LookupTable
+from autointerp.score.scorers.protocol import ShownExplanation
+from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.evidence import read_gram_tables, read_vocab
 from autointerp.store.query import Queryable
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import CONTROLS, HUMAN, MEMBERS, is_control
+from autointerp.words import CONTROLS, HUMAN, MEMBERS, of_permuted
 
 STAND_IN = "Fires on words of one kind, and on what stands next to them in texts of another kind. " * 3
 
@@ -44,8 +46,6 @@ class Sampled:
     asks: list[Ask]
     each: float
     """Features of the work that one of the sampled stands for."""
-    permuted: float = 0.0
-    """Of the questions about logit effects, how many are asked once more with the vocabulary permuted."""
     new: bool = False
     """Whether the words that they are about are not written yet: no reply can be there."""
 
@@ -66,14 +66,14 @@ class _Listener:
 
 
 class Sampler:
-    """Samples of the work of one prepared run. `undone`: stage, dictionary and explainer of what is left of it."""
+    """Samples of the work of one prepared run. `undone` is what is left of it."""
 
     def __init__(
         self,
         prepared: Prepared,
         store: Queryable,
         tokens: TokenFile | None,
-        undone: set[tuple[str, str | None, str | None]],
+        undone: set[What],
     ) -> None:
         self._prepared, self._store, self._undone = prepared, store, undone
         self._materials = None if tokens is None else Materials(prepared, tokens, store)
@@ -84,7 +84,7 @@ class Sampler:
     def of(self, work: Work, size: int) -> Sampled | None:
         """`size` features of it at most; None where the store has no evidence to render from."""
         name = work.dictionary
-        if name is None or any((stage, name, None) in self._undone for stage in ("extract", "effects")):
+        if name is None or any((stage, name, None, None) in self._undone for stage in ("extract", "effects")):
             return None
         if name not in self._status:
             self._status[name] = {row["feature"]: row["status"] for row in self._store.rows(_STATUS, dictionary=name)}
@@ -112,34 +112,29 @@ class Sampler:
 
     def _judged(self, work: Work, name: str, size: int) -> Sampled | None:
         judge = self._prepared.config.score.judge
-        if judge is None or self._materials is None:
+        if judge is None or self._materials is None or work.scorer is None:
             return None
-        assert work.explainer is not None
-        control = is_control(work.explainer)
-        population = self._materials.sample_of(name)
-        few = control_features(population, name, self._prepared.config.seed, judge.controls)
-        if control:
-            population = few
+        explainer = str(work.explainer)
+        population = self._materials.tested_of(name, explainer)
         if work.redo is not None:
             population = np.intersect1d(population, np.array(work.redo.judged, np.int64))
         chosen, each = self._some(name, population, size)
-        source = CONTROLS if work.explainer in MEMBERS else work.explainer
-        new = ("explain", name, source) in self._undone
-        told = self._told(name, work.explainer, chosen, new)
+        said = of_permuted(explainer) or explainer
+        new = ("explain", name, CONTROLS if said in MEMBERS else said, None) in self._undone
         listener = _Listener()
-        ground = self._materials.ground(name, judge.items_per_call, (), chosen.tolist())
-        ask_judge(ground, work.explainer, told, judge, ground.scorers, listener)
-        permuted = 0.0 if control else len(np.intersect1d(few, population)) / max(len(population), 1)
-        return Sampled(listener.heard, each, permuted, new)
+        task = ScorerTask(scorers_of(self._prepared.config.score.scorers)[work.scorer], frozenset(chosen.tolist()))
+        shown = self._shown(name, explainer, chosen, new)
+        ask_judge(self._materials.some(name, chosen.tolist()), explainer, shown, judge, [task], listener)
+        return Sampled(listener.heard, each, new)
 
-    def _told(self, name: str, explainer: str, chosen: Int64, new: bool) -> list[Told]:
+    def _shown(self, name: str, explainer: str, chosen: Int64, new: bool) -> list[ShownExplanation]:
         if name not in self._lexical:
             self._lexical[name] = lexical_lookup(*read_gram_tables(self._store, name))
         lexical = self._lexical[name]
         if new:
             said = Explanation(0, explainer, STAND_IN, "ok")
-            return [Told(replace(said, feature=f), entries_of(lexical, f)) for f in chosen.tolist()]
+            return [ShownExplanation(replace(said, feature=f), entries_of(lexical, f)) for f in chosen.tolist()]
         assert self._materials is not None
         wanted = set(chosen.tolist())
-        found = read_told(self._store, name, explainer, self._materials.corpus().vocabulary.texts, lexical)
-        return [one for one in found if one.explanation.feature in wanted]
+        texts = self._materials.corpus.vocabulary.texts
+        return [one for one in read_shown(self._store, name, explainer, texts, lexical) if one.feature in wanted]

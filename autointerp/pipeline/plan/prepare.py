@@ -21,7 +21,7 @@ from autointerp.hashing import content_hash, hash64, stream_key
 from autointerp.pipeline.asking.checks import check_llms
 from autointerp.pipeline.human_labels import labels_in
 from autointerp.pipeline.plan.reask import Redos, Wish, redos_of
-from autointerp.pipeline.plan.work import Work
+from autointerp.pipeline.plan.work import What, Work
 from autointerp.pipeline.plan.work_graph import works_of
 from autointerp.records import Int64
 from autointerp.subject.baselines import base_name, match_order, n_baseline_features, natural_name
@@ -68,12 +68,14 @@ class Prepared:
         """Token file and fitted baselines; can be deleted, and is made again where it is missing."""
         return work_folder(self.config)
 
-    def work(self, stage: str, dictionary: str | None = None, explainer: str | None = None) -> Work:
+    def work(
+        self, stage: str, dictionary: str | None = None, explainer: str | None = None, scorer: str | None = None
+    ) -> Work:
         """The piece of work that makes these rows."""
-        return self._by_what[stage, dictionary, explainer]
+        return self._by_what[stage, dictionary, explainer, scorer]
 
     @cached_property
-    def _by_what(self) -> dict[tuple[str, str | None, str | None], Work]:
+    def _by_what(self) -> dict[What, Work]:
         return {work.what: work for work in self.works}
 
 

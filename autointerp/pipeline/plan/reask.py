@@ -292,8 +292,11 @@ SELECT DISTINCT dictionary, feature, explainer FROM current_failures
 WHERE stage = 'explain' AND starts_with(scorer, 'select:')
 """
 _BROKEN = """
-SELECT DISTINCT s.dictionary, s.feature, c.explainer
-FROM scores s JOIN current_works c ON c.stage = 'judge' AND c.work = s.run
-JOIN current_explanations e ON e.dictionary = s.dictionary AND e.feature = s.feature AND e.explainer = c.explainer
-WHERE e.status = 'ok' AND (s.status = 'failed' OR s.n_failed > 0)
+WITH judged AS (
+    SELECT s.dictionary, s.feature, regexp_replace(s.explainer, '^permuted:', '') AS explainer FROM scores s
+    JOIN current_works c ON c.stage = 'score' AND c.scorer IS NOT NULL AND c.work = s.run
+    WHERE s.status = 'failed' OR s.n_failed > 0
+)
+SELECT DISTINCT dictionary, feature, explainer FROM judged
+SEMI JOIN (FROM current_explanations WHERE status = 'ok') e USING (dictionary, feature, explainer)
 """

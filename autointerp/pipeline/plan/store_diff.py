@@ -13,16 +13,15 @@ from typing import Any
 
 from autointerp.errors import StoreError
 from autointerp.pipeline.plan.prepare import Prepared
-from autointerp.pipeline.plan.work import BUILDS_ON, Work
+from autointerp.pipeline.plan.work import BUILDS_ON, What, Work
 from autointerp.store.query import Queryable
 
 ONCE = ("tokens", "extract", "effects", "diagnostics", "explain", "census")
 """Stages whose rows are there once: they cannot be made again in another way."""
-What = tuple[str, str | None, str | None]
 
 _DONE = "SELECT stage, work FROM stages"
 _LATEST = """
-SELECT c.stage, c.dictionary, c.explainer, any_value(w.decided_by) AS decided_by
+SELECT c.stage, c.dictionary, c.explainer, c.scorer, any_value(w.decided_by) AS decided_by
 FROM current_works c JOIN works w USING (stage, work) GROUP BY ALL
 """
 _LATEST_RUN = "SELECT run FROM runs ORDER BY started_at DESC LIMIT 1"
@@ -36,7 +35,7 @@ class StoreDiff:
         self._path = prepared.store_path
         self._done = {(row["stage"], row["work"]) for row in store.rows(_DONE)}
         self._latest: dict[What, dict[str, Any]] = {
-            (row["stage"], row["dictionary"], row["explainer"]): json.loads(row["decided_by"])
+            (row["stage"], row["dictionary"], row["explainer"], row["scorer"]): json.loads(row["decided_by"])
             for row in store.rows(_LATEST)
         }
         runs = store.rows(_LATEST_RUN)
@@ -107,7 +106,7 @@ class StoreDiff:
         lines += [f"{reason}: {_sum_up(works)}" for reason, works in reasons.items()]
         lines += [f"after that again: {_sum_up(follows)}"] if follows else []
         mine = {work.dictionary for work in self._works}
-        gone = sorted({name for _, name, _ in self._latest if name is not None and name not in mine})
+        gone = sorted({name for _, name, _, _ in self._latest if name is not None and name not in mine})
         if gone:
             lines.append(f"not in this run: {', '.join(gone)}; what the store holds of them stays")
         return lines if left or gone else [*lines, "nothing is left to do"]
@@ -118,13 +117,19 @@ class StoreDiff:
         if work.what in self._latest:
             changed = [change for change in self._changed(work) if not change.startswith("compared ")]
             return ", ".join(changed)
+        scorers = {scorer for _, _, _, scorer in self._latest}
         if work.dictionary is None:
             known = any(what[0] == work.stage for what in self._latest)
-            return f"new explainer {work.explainer}" if known else "not done yet"
-        if ("extract", work.dictionary, None) not in self._latest:
+            new = self._new(work, {what[2] for what in self._latest if what[0] == work.stage}, scorers)
+            return new if known else "not done yet"
+        if ("extract", work.dictionary, None, None) not in self._latest:
             return "new dictionaries"
-        explained = {explainer for _, _, explainer in self._latest}
-        return f"new explainer {work.explainer}" if work.explainer not in {None, *explained} else "not done yet"
+        return self._new(work, {explainer for _, _, explainer, _ in self._latest}, scorers)
+
+    def _new(self, work: Work, explained: set[str | None], scorers: set[str | None]) -> str:
+        if work.explainer not in {None, *explained}:
+            return f"new explainer {work.explainer}"
+        return f"new scorer {work.scorer}" if work.scorer not in {None, *scorers} else "not done yet"
 
 
 def _of(works: Iterable[Work]) -> str:

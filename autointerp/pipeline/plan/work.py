@@ -13,6 +13,9 @@ from autointerp.pipeline.plan.reask import Redo
 BUILDS_ON = "builds_on"
 """Key of `Work.decided_by` under which the hashes of other work stand."""
 
+What = tuple[str, str | None, str | None, str | None]
+"""Stage, dictionary, explainer and scorer."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -21,6 +24,8 @@ class Work:
     stage: str
     dictionary: str | None
     explainer: str | None
+    scorer: str | None
+    """Where an LLM judges; else all scorers of an embedded explainer are one piece of work."""
     decided_by: Mapping[str, Any]
     """Keys of the run file with what they decide, as JSON has it; under BUILDS_ON the hashes of other work."""
     earlier: Work | None = None
@@ -31,7 +36,7 @@ class Work:
     @cached_property
     def key(self) -> str:
         """Its identity: the `work` of tables `works` and `stages`."""
-        return content_hash([self.stage, self.dictionary, self.explainer, self.decided_by], tag="work")
+        return content_hash([*self.what, self.decided_by], tag="work")
 
     @property
     def links(self) -> list[Work]:
@@ -39,6 +44,6 @@ class Work:
         return [*(self.earlier.links if self.earlier is not None else []), self]
 
     @property
-    def what(self) -> tuple[str, str | None, str | None]:
+    def what(self) -> What:
         """What it makes, however it is made."""
-        return self.stage, self.dictionary, self.explainer
+        return self.stage, self.dictionary, self.explainer, self.scorer

@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from autointerp.explain.controls import Explained
 from autointerp.explain.lookup import Entries, entries_hash, from_lists, to_lists
+from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.records import Explanation, LookupTable
 from autointerp.store.columns import csr_list
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
+from autointerp.words import is_control
 
 
 @dataclass(frozen=True)
@@ -45,22 +47,24 @@ def write_written(transaction: Transaction, dictionary: str, written: Sequence[W
         "request": [one.request for one in written],
         "model": [one.model for one in written],
         "again": again,
+        "is_control": [is_control(one.explainer) for one in said],
     }
     n = transaction.append("explanations", rows)
     failed = [one for one in written if one.explanation.status not in ("ok", "dead")]
     if failed:
+        said = [one.explanation for one in failed]
         n += transaction.append(
             "failures",
-            {
-                "stage": "explain",
-                "dictionary": dictionary,
-                "feature": [one.explanation.feature for one in failed],
-                "explainer": [one.explanation.explainer for one in failed],
-                "scorer": None,
-                "status": [one.explanation.status for one in failed],
-                "reason": [one.reason or one.explanation.status for one in failed],
-                "again": again,
-            },
+            failure_rows(
+                "explain",
+                dictionary,
+                [e.feature for e in said],
+                [e.explainer for e in said],
+                None,
+                [e.status for e in said],
+                [one.reason or one.explanation.status for one in failed],
+                again,
+            ),
         )
     return n
 
@@ -110,6 +114,7 @@ def write_explanations(transaction: Transaction, dictionary: str, made: Sequence
                 "request": None,
                 "model": None,
                 "again": 0,
+                "is_control": [is_control(e.explainer) for e in control.explanations],
             },
         )
     stored.update(lookups)
@@ -136,19 +141,17 @@ def write_failures(transaction: Transaction, dictionary: str, made: Sequence[Exp
     failed = [e for control in made for e in control.explanations if e.status in REASONS]
     if not failed:
         return 0
-    return transaction.append(
-        "failures",
-        {
-            "stage": "explain",
-            "dictionary": dictionary,
-            "feature": [e.feature for e in failed],
-            "explainer": [e.explainer for e in failed],
-            "scorer": None,
-            "status": [e.status for e in failed],
-            "reason": [REASONS[e.status] for e in failed],
-            "again": 0,
-        },
+    statuses = [e.status for e in failed]
+    rows = failure_rows(
+        "explain",
+        dictionary,
+        [e.feature for e in failed],
+        [e.explainer for e in failed],
+        None,
+        statuses,
+        [REASONS[status] for status in statuses],
     )
+    return transaction.append("failures", rows)
 
 
 def read_explanations(

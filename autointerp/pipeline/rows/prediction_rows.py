@@ -1,29 +1,96 @@
-"""Predictions as rows of `scores`, `simulations`, `judgements` and `token_judgements`.
+"""Predictions as rows of `simulations`, `judgements` and `token_judgements`, and back.
 
 `run` is the work of stage judge that asked; none for the embedded simulators and judges, whose rows are there once.
+What comes back has all that metrics read, in the order in which it was asked; of windows the tokens, and of
+`TokenItems` the tokens shown to explainers, do not come back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from autointerp.records import Int64, Score, Windows
-from autointerp.score.sampled import Simulated
+from autointerp.pipeline.asking.judging import Findings
+from autointerp.pipeline.rows.failure_rows import failure_rows
+from autointerp.records import Int64, Windows
+from autointerp.score.predictions import (
+    Drawn,
+    Items,
+    Judged,
+    Prediction,
+    Rated,
+    Simulated,
+    TokenItems,
+    failure_of,
+)
 from autointerp.score.sampling import CLASSES
-from autointerp.score.scorers.detection import Judged
-from autointerp.score.scorers.logit_effects import Rated
-from autointerp.store.columns import csr_list
+from autointerp.store.columns import csr_list, to_csr
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.subject.tokens import TokenFile
 
+T = TypeVar("T", Simulated, Judged, Rated)
+
+# --- to rows
+
+
+def write_predictions(
+    transaction: Transaction,
+    run: str | None,
+    dictionary: str,
+    explainer: str,
+    scorer: str,
+    predictions: Mapping[int, Prediction],
+    tokens: TokenFile,
+) -> int:
+    """Rows of the tables of their shapes."""
+    about = (run, dictionary, explainer, scorer)
+    n = 0
+    if simulated := _of_shape(predictions, Simulated):
+        n += transaction.append("simulations", simulation_rows(*about, simulated, tokens))
+    if judged := _of_shape(predictions, Judged):
+        n += transaction.append("judgements", judgement_rows(*about, judged, tokens))
+    if rated := _of_shape(predictions, Rated):
+        n += transaction.append("token_judgements", rating_rows(*about, rated))
+    return n
+
+
+def _of_shape(predictions: Mapping[int, Prediction], shape: type[T]) -> dict[int, T]:
+    return {feature: made for feature, made in predictions.items() if isinstance(made, shape)}
+
+
+def write_findings(
+    transaction: Transaction,
+    run: str,
+    dictionary: str,
+    explainer: str,
+    scorer: str,
+    found: Findings,
+    tokens: TokenFile,
+    again: int = 0,
+) -> int:
+    """All rows of a piece of judging; `again` is the number of the request that it is done for."""
+    n = write_predictions(transaction, run, dictionary, explainer, scorer, found.predictions, tokens)
+    beside = f"simulation:lookup@{explainer}"
+    n += write_predictions(transaction, run, dictionary, "lexical", beside, found.beside, tokens)
+    failed = [(f, failure) for f, made in found.predictions.items() if (failure := failure_of(made)) is not None]
+    if failed:
+        n += transaction.append(
+            "failures",
+            failure_rows(
+                "judge", dictionary, [f for f, _ in failed], explainer, [scorer] * len(failed),
+                [status for _, (status, _) in failed], [reason for _, (_, reason) in failed], again,
+            ),
+        )  # fmt: skip
+    return n
+
+
+_TABLES = ("simulations", "judgements", "token_judgements")
 _CARRIED = {
-    "scores": "SELECT * EXCLUDE (run) FROM scores WHERE run = $run AND NOT list_contains($features, feature)",
     "simulations": "SELECT * EXCLUDE (run) FROM simulations WHERE run = $run AND NOT list_contains($features, feature)",
     "judgements": "SELECT * EXCLUDE (run) FROM judgements WHERE run = $run AND NOT list_contains($features, feature)",
     "token_judgements": (
@@ -33,7 +100,7 @@ _CARRIED = {
 
 
 def carry_over(store: Queryable, transaction: Transaction, old: str, new: str, features: Collection[int]) -> int:
-    """All that the work `old` of stage judge made, but for these features, as rows of the work `new`."""
+    """All that the work `old` of stage judge predicted, but for these features, as rows of the work `new`."""
     n = 0
     for table, sql in _CARRIED.items():
         rows = store.query(sql, run=old, features=sorted(features))
@@ -42,12 +109,17 @@ def carry_over(store: Queryable, transaction: Transaction, old: str, new: str, f
     return n
 
 
-_SCORE = ("feature", "explainer", "scorer", "metric", "design", "value", "ci_low", "ci_high", "n", "n_failed", "status")
+def failed_features(store: Queryable, run: str) -> set[int]:
+    """The features of which a piece of judging has predictions that failed."""
+    return {row["feature"] for row in store.rows(_FAILED, run=run)}
 
 
-def score_rows(run: str, dictionary: str, scores: Sequence[Score]) -> dict[str, Any]:
-    """Rows of `scores`."""
-    return {"run": run, "dictionary": dictionary} | {name: [getattr(one, name) for one in scores] for name in _SCORE}
+_FAILED = """
+SELECT DISTINCT feature FROM (
+    SELECT run, feature, status FROM simulations UNION ALL SELECT run, feature, status FROM judgements
+    UNION ALL SELECT run, feature, status FROM token_judgements
+) WHERE run = $run AND status <> 'ok'
+"""
 
 
 def window_start(windows: Windows, tokens: TokenFile) -> Int64:
@@ -67,9 +139,8 @@ def simulation_rows(
     scorer: str,
     simulated: Mapping[int, Simulated],
     tokens: TokenFile,
-    status: Mapping[int, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """Rows of `simulations`; `status` of each window by feature, where some may have failed."""
+    """Rows of `simulations`."""
     drawn = [one.drawn for one in simulated.values()]
     number, values = np.zeros(0, np.int64), np.zeros((0, tokens.window), np.float32)
     classes = joined([of.classes for of in drawn], number)
@@ -84,10 +155,11 @@ def simulation_rows(
         "class": [CLASSES[kind] for kind in classes],
         "n_class": joined([of.n_class for of in drawn], number),
         "size_class": joined([of.size_class for of in drawn], number.astype(np.float64)),
+        "available_class": joined([of.available[of.classes] for of in drawn], number),
         "truth": joined([of.truth for of in drawn], values),
         "prediction": joined([one.prediction for one in simulated.values()], values),
         "scored": joined([of.windows.scored for of in drawn], values.astype(bool)),
-        "status": "ok" if status is None else [one for feature in simulated for one in status[feature]],
+        "status": [word for one in simulated.values() for word in one.status or ("ok",) * len(one.prediction)],
     }
 
 
@@ -136,3 +208,139 @@ def rating_rows(
         "rating": pa.array(joined([one.rating for one in rated.values()], np.zeros(0)), from_pandas=True),
         "status": [one.status for one in rated.values() for _ in range(len(one.items))],
     }
+
+
+# --- and back
+
+
+def read_simulated(
+    store: Queryable, run: str | None, dictionary: str, explainer: str, scorer: str
+) -> dict[int, Simulated]:
+    """The simulations of a piece of work, by feature."""
+    rows = store.query(_SIMULATIONS, run=run, dictionary=dictionary, explainer=explainer, scorer=scorer)
+    if not len(rows):
+        return {}
+    kinds = np.array([CLASSES.index(name) for name in rows["class"].to_pylist()], dtype=np.int64)
+    truth, prediction, scored = (
+        to_csr(rows[name])[1].reshape(len(rows), -1) for name in ("truth", "prediction", "scored")
+    )
+    windows = _windows(rows, scored.astype(np.bool_))
+    n, size, available = (_numbers(rows, name) for name in ("n_class", "size_class", "available_class"))
+    status = _words(rows, "status")
+    found = {}
+    for feature, mine in _by_feature(rows):
+        of_class = kinds[mine]
+        wide = [np.zeros(len(CLASSES), dtype=values.dtype) for values in (n, size, available)]
+        for values, into in zip((n, size, available), wide, strict=True):
+            into[of_class] = values[mine]
+        drawn = Drawn(feature, _some(windows, mine), truth[mine], of_class, wide[0], wide[1], wide[2])
+        found[feature] = Simulated(drawn, prediction[mine], tuple(status[mine]))
+    return found
+
+
+def read_judged(store: Queryable, run: str | None, dictionary: str, explainer: str, scorer: str) -> dict[int, Judged]:
+    """The judgements of a piece of work, by feature."""
+    rows = store.query(_JUDGEMENTS, run=run, dictionary=dictionary, explainer=explainer, scorer=scorer)
+    if not len(rows):
+        return {}
+    marks = np.zeros((len(rows), int(_numbers(rows, "n_places").max())), dtype=np.bool_)
+    for row, places in enumerate(rows["marks"].to_pylist()):
+        marks[row, places or []] = True
+    right = rows["fires"].to_numpy(zero_copy_only=False).astype(np.bool_)
+    probability = rows["probability"].to_numpy(zero_copy_only=False).astype(np.float64)
+    windows, status = _windows(rows, np.zeros(marks.shape, dtype=np.bool_)), _words(rows, "status")
+    return {
+        feature: Judged(
+            Items(feature, _some(windows, mine), right[mine], marks[mine], (mine.stop - mine.start,)),
+            probability[mine],
+            tuple(status[mine]),
+        )
+        for feature, mine in _by_feature(rows)
+    }
+
+
+def read_rated(store: Queryable, run: str | None, dictionary: str, explainer: str, scorer: str) -> dict[int, Rated]:
+    """The ratings of a piece of work, by feature."""
+    rows = store.query(_RATINGS, run=run, dictionary=dictionary, explainer=explainer, scorer=scorer)
+    if not len(rows):
+        return {}
+    token, none = _numbers(rows, "token"), np.zeros(0, dtype=np.int64)
+    promoted = rows["promoted"].to_numpy(zero_copy_only=False).astype(np.bool_)
+    rating = rows["rating"].to_numpy(zero_copy_only=False).astype(np.float64)
+    status = _words(rows, "status")
+    return {
+        feature: Rated(TokenItems(feature, token[mine], promoted[mine], none), rating[mine], status[mine.start])
+        for feature, mine in _by_feature(rows)
+    }
+
+
+def empty_prediction(shape: str, feature: int, window: int) -> Prediction:
+    """Of a feature about which nothing was asked, for want of windows or tokens."""
+    number, truth = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+    places = np.zeros((0, window), dtype=np.bool_)
+    windows = Windows(number, number, number.astype(np.int32), places.astype(np.int32), places.astype(np.int32), places)
+    if shape == "judged":
+        return Judged(Items(feature, windows, truth, places, ()), np.zeros(0), ())
+    if shape == "rated":
+        return Rated(TokenItems(feature, number, truth, number), np.zeros(0))
+    counts = np.zeros(len(CLASSES), dtype=np.int64)
+    values = np.zeros((0, window), dtype=np.float32)
+    return Simulated(Drawn(feature, windows, values, number, counts, counts.astype(np.float64), counts), values)
+
+
+def _numbers(rows: pa.Table, name: str) -> npt.NDArray[Any]:
+    return np.asarray(rows[name].to_numpy())
+
+
+def _words(rows: pa.Table, name: str) -> list[str]:
+    return [str(word) for word in rows[name].to_pylist()]
+
+
+def _by_feature(rows: pa.Table) -> list[tuple[int, slice]]:
+    """Each feature and its rows: they come in its order."""
+    feature = _numbers(rows, "feature").astype(np.int64)
+    numbers, first = np.unique(feature, return_index=True)
+    ends = [*first[1:].tolist(), len(feature)]
+    return [(int(f), slice(int(a), int(b))) for f, a, b in zip(numbers, first, ends, strict=True)]
+
+
+def _windows(rows: pa.Table, scored: npt.NDArray[np.bool_]) -> Windows:
+    """Where the windows are; their tokens are in the token file."""
+    none = np.zeros(scored.shape, dtype=np.int32)
+    return Windows(
+        _numbers(rows, "window_start"), _numbers(rows, "context"), _numbers(rows, "document_block"), none, none, scored
+    )
+
+
+def _some(windows: Windows, mine: slice) -> Windows:
+    return Windows(
+        windows.window[mine],
+        windows.context[mine],
+        windows.block[mine],
+        windows.tokens[mine],
+        windows.previous[mine],
+        windows.scored[mine],
+    )
+
+
+_SIMULATIONS = """
+SELECT s.feature, s.context, s.window_start, s.class, s.n_class, s.size_class, s.available_class, s.truth,
+       s.prediction, s.scored, s.status, c.document_block
+FROM simulations s JOIN contexts c USING (context)
+WHERE s.dictionary = $dictionary AND s.explainer = $explainer AND s.scorer = $scorer
+      AND s.run IS NOT DISTINCT FROM $run
+ORDER BY s.feature, s.rowid
+"""
+_JUDGEMENTS = """
+SELECT j.feature, j.context, j.window_start, j.marks, j.fires, j.probability, j.status, c.document_block,
+       coalesce(list_max(j.marks)::INTEGER + 1, 0) AS n_places
+FROM judgements j JOIN contexts c USING (context)
+WHERE j.dictionary = $dictionary AND j.explainer = $explainer AND j.scorer = $scorer
+      AND j.run IS NOT DISTINCT FROM $run
+ORDER BY j.feature, j.rowid
+"""
+_RATINGS = """
+SELECT feature, token, promoted, rating, status FROM token_judgements
+WHERE dictionary = $dictionary AND explainer = $explainer AND scorer = $scorer AND run IS NOT DISTINCT FROM $run
+ORDER BY feature, rowid
+"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from autointerp.records import N_BLOCKS, Bool, Float64, Int64, Score
 from autointerp.score import metrics
 from autointerp.score.census_sums import moments
 from autointerp.score.estimator import AlarmRate, block_moments, frame_moments, pad_windows, residual_alarm_rate
+from autointerp.score.metric_registry import metric_named
 from autointerp.score.sampling import CLASSES, NOT_SAMPLED
 from autointerp.store.columns import to_csr
 from autointerp.store.evidence import dictionary_row
@@ -35,8 +36,12 @@ ORDER BY s.feature, s.context, s.window_start
 """
 
 
+About = tuple[str, str, str]
+"""Scorer, metric and design."""
+
+
 @dataclass(frozen=True)
-class Side:
+class DictionaryScores:
     """One dictionary's scores by one explainer."""
 
     dictionary: str
@@ -50,13 +55,24 @@ class Side:
     moments: Mapping[str, tuple[Int64, Float64]]  # metric -> (features, [features, B, 6])
     alarms: AlarmRate
 
-    def values(self, metric: str, design: str) -> dict[int, float]:
+    @property
+    def abouts(self) -> list[About]:
+        """Scorer, metric and design of all scores."""
+        return sorted({(score.scorer, score.metric, score.design) for score in self.scores})
+
+    def of(self, about: About) -> list[Score]:
+        """The scores of this scorer, metric and design."""
+        return [score for score in self.scores if (score.scorer, score.metric, score.design) == about]
+
+    def values(self, about: About) -> dict[int, float]:
         """Feature -> value, of those that have one."""
-        return {
-            score.feature: score.value
-            for score in self.scores
-            if score.metric == metric and score.design == design and score.value is not None
-        }
+        return {score.feature: score.value for score in self.of(about) if score.value is not None}
+
+    def blocks(self, about: About) -> tuple[Int64, Float64] | None:
+        """Features and their moments by document block, [features, B, 6]; None where none are stored."""
+        _, metric, design = about
+        known = metric_named(metric, design)
+        return self.moments.get(metric) if known is not None and known.by_document else None
 
 
 def read_scores(store: Queryable, run: str, explainer: str) -> list[Score]:
@@ -64,27 +80,34 @@ def read_scores(store: Queryable, run: str, explainer: str) -> list[Score]:
     return [Score(**row) for row in store.rows(_SCORES, run=run, explainer=explainer)]
 
 
-def read_side(store: Queryable, dictionary: str, explainer: str, run: str, scorer: str = SCORER) -> Side:
-    """What `run`, a piece of work of stage score or judge, made of an explainer, with what the bootstrap resamples.
+def explainers_in(store: Queryable, run: str) -> list[str]:
+    """The explainers that a piece of work has scores of."""
+    return [row["explainer"] for row in store.rows(_EXPLAINERS, run=run)]
 
-    The moments are those of `scorer`; of a judge's, only the scores of that scorer are taken.
-    """
+
+_EXPLAINERS = "SELECT DISTINCT explainer FROM scores WHERE run = $run ORDER BY explainer"
+
+
+def read_dictionary_scores(
+    store: Queryable, dictionary: str, explainer: str, run: str, judged: str | None = None
+) -> DictionaryScores:
+    """What `run`, a piece of work of stage score, made of an explainer, with what the bootstrap resamples; `judged` is
+    the piece of judging that it was made from, None for embedded explainers."""
     facts = dictionary_row(store, dictionary)
     features = store.rows(_FEATURES, dictionary=dictionary)
     scores = read_scores(store, run, explainer)
     found: dict[str, tuple[Int64, Float64]] = {}
-    if scorer == SCORER:
+    if judged is None:
         truth, sums = read_census(store, dictionary, explainer, facts["n_features"])
         if len(sums.p) and sums.p.shape[1]:
             found["pearson"] = np.arange(facts["n_features"]), moments(truth, sums)
-    else:
-        scores = [score for score in scores if score.scorer == scorer]
-    sampled = [score.feature for score in scores if (score.metric, score.scorer) == ("pearson_framed", scorer)]
-    asked_by = None if scorer == SCORER else run
-    numbers, blocks, alarms = read_sample(store, dictionary, explainer, sampled, scorer, asked_by)
+    framed = [score for score in scores if score.metric == "pearson_framed"]
+    scorer = framed[0].scorer if framed else SCORER
+    sampled = [score.feature for score in framed]
+    numbers, blocks, alarms = read_sample(store, dictionary, explainer, sampled, scorer, judged)
     if len(numbers):
         found["pearson_framed"] = numbers, blocks
-    return Side(
+    return DictionaryScores(
         dictionary=dictionary,
         kind=facts["kind"],
         hook=facts["hook"],
@@ -96,15 +119,6 @@ def read_side(store: Queryable, dictionary: str, explainer: str, run: str, score
         moments=found,
         alarms=alarms,
     )
-
-
-def judged_sides(store: Queryable, dictionary: str, run: str) -> Iterator[tuple[str, Side]]:
-    """Every explainer and scorer that a piece of judging has scores of."""
-    for row in store.rows(_JUDGED, run=run):
-        yield row["explainer"], read_side(store, dictionary, row["explainer"], run, row["scorer"])
-
-
-_JUDGED = "SELECT DISTINCT explainer, scorer FROM scores WHERE run = $run ORDER BY explainer, scorer"
 
 
 def read_sample(

@@ -1,21 +1,24 @@
-"""Comparing: means of each dictionary with intervals, and the pairs of dictionaries that belong together.
+"""Stage compare: the pairs of dictionaries that belong together, and whether their means differ.
 
 Pairs: every two dictionaries read from files (planted ones aside), and every baseline with the one it is
 matched to, feature by feature, or, unmatched, with those at its hook; where there is none, with all, as another
-site. `NAME@natural` is in no pair: it stands beside NAME. Holm's correction and the simultaneous intervals run over
-all pairs of one explainer and metric.
+site. `NAME@natural` is in no pair: it stands beside NAME. Every scorer and metric that all dictionaries have scores of
+is a family of its own: Holm's correction and the simultaneous intervals run over the pairs of one explainer, scorer and
+metric.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from autointerp.compare.bootstrap import Interval, crossed_bootstrap
+from autointerp.compare.over_features import difference_interval
 from autointerp.compare.statistics import (
     detectable_difference,
     holm,
@@ -25,12 +28,10 @@ from autointerp.compare.statistics import (
     verdict,
 )
 from autointerp.pipeline.plan.work import Work
-from autointerp.pipeline.plan.work_graph import JUDGED
-from autointerp.pipeline.rows.census_rows import SCORER
-from autointerp.pipeline.rows.stored_scores import Side, read_side
+from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, read_dictionary_scores
 from autointerp.pipeline.stages.context import StageContext, columns_of
+from autointerp.pipeline.stages.means import BOTH, FEATURES, trusted, zero_where_constant
 from autointerp.records import Float64, Int64
-from autointerp.score.metrics import pearson, pearson_status
 from autointerp.words import STUDIED
 
 
@@ -44,18 +45,15 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
         for work in works:
             begun = time.monotonic()
             assert work.explainer is not None
-            explainer, scorer, sides = _sides(context, work.explainer)
+            sides = [_scores_of(context, name, work) for name in context.names]
             rows = [
                 row
-                for metric, design in COMPARED
-                if all(metric in side.moments for side in sides)
+                for about in shared_abouts(sides)
                 for row in comparisons(
                     work.key,
                     sides,
-                    explainer,
-                    scorer,
-                    metric,
-                    design,
+                    work.explainer,
+                    about,
                     n_draws=config.score.bootstrap,
                     margin=config.score.margin,
                     seed=config.seed,
@@ -66,36 +64,24 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
             advance(1)
 
 
-def _sides(context: StageContext, explainer: str) -> tuple[str, str, list[Side]]:
-    """Whose scores by whom are compared: the embedded simulator's, or the judge's."""
-    store, prepared = context.store, context.prepared
-    if not explainer.startswith(JUDGED):
-        runs = {name: prepared.work("score", name, explainer).key for name in context.names}
-        return explainer, SCORER, [read_side(store, name, explainer, run) for name, run in runs.items()]
-    explainer = explainer.removeprefix(JUDGED)
-    assert context.config.score.judge is not None
-    scorer = f"{SCORER}:{context.config.score.judge.model}"
-    sides = []
-    for name in context.names:
-        run = prepared.work("judge", name, explainer).key
-        sides.append(read_side(store, name, explainer, run, scorer))
-    return explainer, scorer, sides
+def _scores_of(context: StageContext, name: str, work: Work) -> DictionaryScores:
+    explainer = str(work.explainer)
+    run = context.prepared.work("score", name, explainer, work.scorer).key
+    judged = None if work.scorer is None else context.prepared.work("judge", name, explainer, work.scorer).key
+    return read_dictionary_scores(context.store, name, explainer, run, judged)
 
 
-COMPARED = (("pearson", "census"), ("pearson_framed", "sample"))
-"""The primary metric of each design: the ones with moments by document, and so with intervals of means."""
+def shared_abouts(sides: Sequence[DictionaryScores]) -> list[About]:
+    """Scorer, metric and design of which every dictionary has scores."""
+    found = set(sides[0].abouts).intersection(*(side.abouts for side in sides[1:]))
+    return sorted(found)
 
 
-def _zero_where_constant(sums: Float64) -> Float64:
-    """Pearson, 0 where the prediction is constant in the documents drawn (as in the scores themselves)."""
-    return np.where(pearson_status(sums) == "constant", 0.0, pearson(sums))
-
-
-def is_baseline(side: Side) -> bool:
+def is_baseline(side: DictionaryScores) -> bool:
     return side.kind not in (*STUDIED, "planted")
 
 
-def pairs_of(sides: Sequence[Side]) -> list[tuple[Side, Side]]:
+def pairs_of(sides: Sequence[DictionaryScores]) -> list[tuple[DictionaryScores, DictionaryScores]]:
     """Which dictionaries are compared with which."""
     files = [side for side in sides if side.kind in STUDIED]
     baselines = [side for side in sides if is_baseline(side) and side.natural_of is None]
@@ -110,71 +96,91 @@ def pairs_of(sides: Sequence[Side]) -> list[tuple[Side, Side]]:
     return found
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """The features of two dictionaries that are compared, with their scores."""
+
+    features_a: list[int]
+    features_b: list[int]
+    values_a: Float64
+    values_b: Float64
+    clusters: Int64  # paired: of the pairs; else those of b
+
+
 def comparisons(
     run: str,
-    sides: Sequence[Side],
+    sides: Sequence[DictionaryScores],
     explainer: str,
-    scorer: str,
-    metric: str,
-    design: str,
+    about: About,
     *,
     n_draws: int,
     margin: float,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Rows of `comparisons` for one explainer and metric: the whole family of pairs."""
+    """Rows of `comparisons` for one explainer, scorer and metric: the whole family of pairs."""
+    scorer, metric, design = about
     rows: list[dict[str, Any]] = []
     intervals: list[Interval | None] = []
     for a, b in pairs_of(sides):
         name = f"{a.dictionary}/{b.dictionary}/{explainer}/{metric}"
         paired = b.matched_to == a.dictionary
-        features_a, features_b, clusters = _members(a, b, metric, design, paired)
+        pair = _pair(a, b, about, paired)
         row: dict[str, Any] = {
-            "run": run,
-            "a": a.dictionary,
-            "b": b.dictionary,
-            "explainer": explainer,
-            "scorer": scorer,
-            "metric": metric,
-            "design": design,
-            "paired": paired,
-            "other_site": is_baseline(b) and a.hook != b.hook,
-            "n_a": len(features_a),
-            "n_b": len(features_b),
-            "difference": None,
-            "ci_low": None,
-            "ci_high": None,
-            "simultaneous_low": None,
-            "simultaneous_high": None,
-            "p": None,
-            "p_holm": None,
-            "detectable": None,
-            "margin": margin,
-            "verdict": "undecided",
-        }
+            "run": run, "a": a.dictionary, "b": b.dictionary, "explainer": explainer, "scorer": scorer,
+            "metric": metric, "design": design, "paired": paired,
+            "other_site": is_baseline(b) and a.hook != b.hook, "n_a": len(pair.features_a),
+            "n_b": len(pair.features_b), "difference": None, "ci_low": None, "ci_high": None,
+            "simultaneous_low": None, "simultaneous_high": None, "interval_over": None, "p": None, "p_holm": None,
+            "detectable": None, "margin": margin, "verdict": "undecided",
+        }  # fmt: skip
         rows.append(row)
-        if min(len(features_a), len(features_b)) < 2:
-            intervals.append(None)
-            continue
-        found = crossed_bootstrap(
-            _moments(a, metric, features_a),
-            _moments(b, metric, features_b),
-            scores=_zero_where_constant,
-            clusters_a=clusters if paired else None,
-            clusters_b=clusters if paired else _units(b, features_b),
-            n_draws=n_draws,
-            seed=seed,
-            name=name,
-        ).difference
-        of_a, of_b = a.values(metric, design), b.values(metric, design)
-        values_a = np.array([of_a[feature] for feature in features_a])
-        values_b = np.array([of_b[feature] for feature in features_b])
-        if paired:
-            test = sign_flip_test(values_a - values_b, clusters, seed=seed, name=name)
-        else:
-            test = studentised_permutation_test(values_a, values_b, seed=seed, name=name)
-        row |= {"difference": found.value, "ci_low": found.low, "ci_high": found.high, "p": test.p_value}
+        found, over = _difference(a, b, about, pair, paired, n_draws, seed, name)
         intervals.append(found)
+        if found is None:
+            continue
+        if paired:
+            test = sign_flip_test(pair.values_a - pair.values_b, pair.clusters, seed=seed, name=name)
+        else:
+            test = studentised_permutation_test(pair.values_a, pair.values_b, seed=seed, name=name)
+        row |= {"difference": found.value, "ci_low": found.low, "ci_high": found.high, "p": test.p_value}
+        row["interval_over"] = over
+    _decide(rows, intervals, margin)
+    return rows
+
+
+def _difference(
+    a: DictionaryScores,
+    b: DictionaryScores,
+    about: About,
+    pair: _Pair,
+    paired: bool,
+    n_draws: int,
+    seed: int,
+    name: str,
+) -> tuple[Interval | None, str]:
+    """The difference with its interval, and what that counts: documents too where their moments are stored."""
+    if min(len(pair.features_a), len(pair.features_b)) < 2:
+        return None, ""
+    units = pair.clusters if paired else _units(b, pair.features_b)
+    if a.blocks(about) is None or b.blocks(about) is None:
+        clusters_a = pair.clusters if paired else np.array(pair.features_a, dtype=np.int64)
+        found = difference_interval(pair.values_a, pair.values_b, clusters_a, units, paired=paired)
+        return found, FEATURES
+    drawn = crossed_bootstrap(
+        _moments(a, about, pair.features_a),
+        _moments(b, about, pair.features_b),
+        scores=zero_where_constant,
+        clusters_a=pair.clusters if paired else None,
+        clusters_b=units,
+        n_draws=n_draws,
+        seed=seed,
+        name=name,
+    )
+    return drawn.difference, BOTH
+
+
+def _decide(rows: list[dict[str, Any]], intervals: Sequence[Interval | None], margin: float) -> None:
+    """Adds to the rows of a family what holds for all of its pairs at once."""
     known = [index for index, row in enumerate(rows) if row["p"] is not None]
     adjusted = holm([rows[index]["p"] for index in known])
     confidence = simultaneous_confidence(len(known))
@@ -189,25 +195,33 @@ def comparisons(
             "detectable": detectable_difference(interval.se, 1 - confidence),
             "verdict": verdict(wide.low, wide.high, float(p_holm), margin),
         }
-    return rows
 
 
-def _members(a: Side, b: Side, metric: str, design: str, paired: bool) -> tuple[list[int], list[int], Int64]:
-    """The features compared, those with a value; paired ones in the order of their pairs, with their clusters."""
-    of_a, of_b = a.values(metric, design), b.values(metric, design)
-    if not paired:
-        return sorted(of_a), sorted(of_b), np.zeros(0, np.int64)
-    pairs = [(b.partner[mine], mine) for mine in sorted(of_b) if mine in b.partner and b.partner[mine] in of_a]
-    clusters = np.array([b.unit.get(mine, mine) for _, mine in pairs], dtype=np.int64)
-    return [theirs for theirs, _ in pairs], [mine for _, mine in pairs], clusters
+def _pair(a: DictionaryScores, b: DictionaryScores, about: About, paired: bool) -> _Pair:
+    """The features with a value that counts; paired ones in the order of their pairs, with their clusters."""
+    of_a, of_b = (_values(side, about) for side in (a, b))
+    if paired:
+        pairs = [(b.partner[mine], mine) for mine in sorted(of_b) if mine in b.partner and b.partner[mine] in of_a]
+        features_a, features_b = [theirs for theirs, _ in pairs], [mine for _, mine in pairs]
+        clusters = np.array([b.unit.get(mine, mine) for mine in features_b], dtype=np.int64)
+    else:
+        features_a, features_b, clusters = sorted(of_a), sorted(of_b), np.zeros(0, np.int64)
+    values_a = np.array([of_a[feature] for feature in features_a])
+    return _Pair(features_a, features_b, values_a, np.array([of_b[f] for f in features_b]), clusters)
 
 
-def _units(side: Side, features: Sequence[int]) -> Int64:
+def _values(side: DictionaryScores, about: About) -> dict[int, float]:
+    return {s.feature: s.value for s in side.of(about) if s.value is not None and trusted(s)}
+
+
+def _units(side: DictionaryScores, features: Sequence[int]) -> Int64:
     """Cluster ids from 0 (those of the other side are negative)."""
     return np.array([side.unit.get(feature, feature) for feature in features], dtype=np.int64)
 
 
-def _moments(side: Side, metric: str, features: Sequence[int]) -> Float64:
-    known, blocks = side.moments[metric]
-    place = {int(feature): index for index, feature in enumerate(known)}
+def _moments(side: DictionaryScores, about: About, features: Sequence[int]) -> Float64:
+    known = side.blocks(about)
+    assert known is not None
+    numbers, blocks = known
+    place = {int(feature): index for index, feature in enumerate(numbers)}
     return blocks[[place[feature] for feature in features]]

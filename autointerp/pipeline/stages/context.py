@@ -17,6 +17,8 @@ from autointerp.progress import Reporter
 from autointerp.store.writer import StoreWriter, Transaction
 from autointerp.subject.tokens import TokenFile
 
+_DONE = "SELECT work FROM stages WHERE stage = $stage"
+
 
 class StageContext:
     """A prepared run under way: its tokens, its store, what asks LLMs."""
@@ -34,11 +36,17 @@ class StageContext:
 
     def missing(self, stage: str) -> list[Work]:
         """What is missing of a stage."""
-        return [work for work in self.prepared.works if work.stage == stage and not self.store.done(stage, work.key)]
+        done = self.done_of(stage)
+        return [work for work in self.prepared.works if work.stage == stage and work.key not in done]
 
     def undone(self, work: Work) -> list[Work]:
         """Its links that are left to do, the oldest first."""
-        return [link for link in work.links if not self.store.done(link.stage, link.key)]
+        done = self.done_of(work.stage)
+        return [link for link in work.links if link.key not in done]
+
+    def done_of(self, stage: str) -> set[str]:
+        """The keys of all work of a stage that is done, also of other runs."""
+        return {row["work"] for row in self.store.rows(_DONE, stage=stage)}
 
     def n_features(self, names: Iterable[str]) -> int:
         """Features that are extracted."""
@@ -46,7 +54,7 @@ class StageContext:
 
     def done(self, transaction: Transaction, work: Work, n_rows: int, seconds: float) -> None:
         """Says so, with the rows."""
-        transaction.mark_done(work.stage, work.key, work.dictionary, n_rows, seconds, work.explainer)
+        transaction.mark_done(work.stage, work.key, work.dictionary, n_rows, seconds, work.explainer, work.scorer)
 
     def publish(self) -> None:
         """Readers see the run's progress; a snapshot that cannot be made does not stop it."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from autointerp.config.run_file import LLMExplainer, PythonExplainer
+from autointerp.errors import AutointerpError
+from autointerp.explain.controls import Explained
 from autointerp.explain.embedded import EMBEDDED, EvidenceTables, controls_of
-from autointerp.pipeline.asking.drafts import Refined, refine, write_refined
-from autointerp.pipeline.asking.explaining import Asked, ask_explainer, run_explainer, shuffle
+from autointerp.pipeline.asking.drafts import Refined, refine
+from autointerp.pipeline.asking.explaining import Asked, ask_explainer, load_embedded, run_explainer, shuffle
 from autointerp.pipeline.plan.reask import Redo
 from autointerp.pipeline.plan.work import Work
+from autointerp.pipeline.rows.draft_rows import write_refined
 from autointerp.pipeline.rows.explanation_rows import (
     stored_lookups,
     write_explanations,
@@ -54,10 +58,7 @@ def _explain_embedded(context: StageContext, works: Sequence[Work]) -> None:
         for name, mine in missing.items():
             begun = time.monotonic()
             tables = evidence_tables(context.store, name, context.config.seed)
-            made = [
-                controls_of(tables) if work.explainer == CONTROLS else [EMBEDDED[str(work.explainer)](tables)]
-                for work in mine
-            ]
+            made = [_embedded(context, str(work.explainer), tables) for work in mine]
             shared = (time.monotonic() - begun) / len(mine)
             with context.store.transaction() as transaction:
                 for work, explained in zip(mine, made, strict=True):
@@ -67,6 +68,27 @@ def _explain_embedded(context: StageContext, works: Sequence[Work]) -> None:
                     context.done(transaction, work, n, shared + time.monotonic() - begun)
             advance(context.n_features([name]))
     context.publish()
+
+
+def _embedded(context: StageContext, explainer: str, tables: EvidenceTables) -> list[Explained]:
+    if explainer == CONTROLS:
+        return controls_of(tables)
+    if explainer in EMBEDDED:
+        return [EMBEDDED[explainer](tables)]
+    [entry] = [entry for entry in context.config.explain.own_embedded if entry.name == explainer]
+    try:
+        made = load_embedded(entry.python).explain_all(tables)
+    except Exception as error:  # the user's code
+        raise AutointerpError(
+            f'explainer "{entry.python}" failed on {explainer}: {type(error).__name__}: {error}'
+        ) from error
+    known, said = set(tables.features.tolist()), [one.feature for one in made.explanations]
+    if set(said) != known or len(said) != len(known) or made.lookup.n_features != len(tables.tokens.start) - 1:
+        raise AutointerpError(
+            f'explainer "{entry.python}" returned {len(said)} explanations and a lookup of {made.lookup.n_features} '
+            f"features for {len(known)} of {len(tables.tokens.start) - 1}: one explanation a feature, a row a feature"
+        )
+    return [Explained([replace(one, explainer=explainer) for one in made.explanations], made.lookup)]
 
 
 def evidence_tables(store: Queryable, dictionary: str, seed: int) -> EvidenceTables:
@@ -136,7 +158,7 @@ def _explained(
         assert judge is not None  # the run file is asked for it
         with context.report.stage(title, None, "answers") as advance:
             refined = refine(
-                context.store, context.materials.corpus(), name, entry, judge, context.asking.client(), advance, redo
+                context.store, context.materials.corpus, name, entry, judge, context.asking.client(), advance, redo
             )
         for line in refined.lines() if not refined.asked.unanswered.waiting else ():
             context.report.say(f"{title}: {line}")

@@ -1,21 +1,31 @@
-"""Stage means: the mean of each dictionary and explainer, with its interval and floor."""
+"""Stage means: the mean of each dictionary, explainer, scorer and metric, with its interval and floor."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from autointerp.compare.bootstrap import crossed_bootstrap_mean
+from autointerp.compare.over_features import mean_interval
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
-from autointerp.pipeline.plan.work_graph import JUDGED
-from autointerp.pipeline.rows.stored_scores import Side, judged_sides, read_scores, read_side
-from autointerp.pipeline.stages.compare import COMPARED, _zero_where_constant
+from autointerp.pipeline.rows.stored_scores import (
+    About,
+    DictionaryScores,
+    explainers_in,
+    read_dictionary_scores,
+    read_scores,
+)
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, columns_of
-from autointerp.records import Score
+from autointerp.records import Float64, Score
+from autointerp.score.metrics import pearson, pearson_status
 from autointerp.words import COMPLETION, CONTROLS, JUDGED_ALWAYS, members, shuffled_of
+
+BOTH, FEATURES = "features and documents", "features"
+"""What an interval counts the spread of."""
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -23,67 +33,79 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     missing = by_dictionary(works)
     with context.report.stage("means", len(missing), "dictionaries") as advance:
         for name, mine in missing.items():
+            controls = cache(partial(read_scores, context.store))  # the floors of several works are the same scores
             with context.store.transaction() as transaction:
                 for work in mine:
                     begun = time.monotonic()
-                    rows = list(_means_of(context, name, work))
+                    rows = list(_means_of(context, name, work, controls))
                     n = transaction.append("dictionary_scores", columns_of(rows)) if rows else 0
                     context.done(transaction, work, n, time.monotonic() - begun)
             advance(1)
     context.publish()
 
 
-def _means_of(context: StageContext, name: str, work: Work) -> Iterator[dict[str, Any]]:
+def _means_of(
+    context: StageContext, name: str, work: Work, scores_of: Callable[[str, str], list[Score]]
+) -> Iterator[dict[str, Any]]:
     assert work.explainer is not None
-    drawn = context.config.score.bootstrap, context.config.seed
-    if work.explainer.startswith(JUDGED):
-        run = context.prepared.work("judge", name, work.explainer.removeprefix(JUDGED)).key
-        floors = work.decided_by[BUILDS_ON]["floors"]
-        controls = [score for of, key in floors.items() for score in read_scores(context.store, key, of)]
-        for explainer, side in judged_sides(context.store, name, run):
+    store, drawn = context.store, (context.config.score.bootstrap, context.config.seed)
+    run = context.prepared.work("score", name, work.explainer, work.scorer).key
+    floors = work.decided_by[BUILDS_ON]["floors"]
+    if work.scorer is not None:
+        judged = context.prepared.work("judge", name, work.explainer, work.scorer).key
+        controls = [score for of, key in floors.items() for score in scores_of(key, of)]
+        for explainer in explainers_in(store, run):  # the lookup on the same windows among them
             # each explainer's own shuffled control, and those of all
             own = [s for s in controls if s.explainer in (*JUDGED_ALWAYS, "shuffled", shuffled_of(explainer))]
-            yield from dictionary_scores(work.key, side, explainer, own, *drawn)
+            scores = read_dictionary_scores(store, name, explainer, run, judged)
+            yield from mean_rows(work.key, scores, explainer, own, *drawn)
         return
-    floor = context.prepared.work("score", name, CONTROLS).key
-    controls = [s for one in members(CONTROLS) for s in read_scores(context.store, floor, one)]
-    run = context.prepared.work("score", name, work.explainer).key
+    controls = [s for one in members(CONTROLS) for s in scores_of(floors[CONTROLS], one)]
     more = [COMPLETION] if work.explainer == CONTROLS else []
     for one in (*members(work.explainer), *more):
-        yield from dictionary_scores(work.key, read_side(context.store, name, one, run), one, controls, *drawn)
+        yield from mean_rows(work.key, read_dictionary_scores(store, name, one, run), one, controls, *drawn)
 
 
-def dictionary_scores(
-    run: str, side: Side, explainer: str, controls: Sequence[Score], n_draws: int, seed: int
+def mean_rows(
+    run: str, of: DictionaryScores, explainer: str, controls: Sequence[Score], n_draws: int, seed: int
 ) -> list[dict[str, Any]]:
-    """Rows of `dictionary_scores` of one dictionary and explainer; `controls` are the scores of all controls."""
+    """Rows of `dictionary_scores` of one dictionary and explainer; `controls` are the scores of all controls.
+
+    A value with status `underpowered` is not to be trusted: it is in no mean.
+    """
     rows = []
-    for scorer, metric, design in sorted({(s.scorer, s.metric, s.design) for s in side.scores}):
-        about = (scorer, metric, design)
+    for about in of.abouts:
+        scorer, metric, design = about
         floor = _floor([s for s in controls if (s.scorer, s.metric, s.design) == about])
-        scores = [s for s in side.scores if (s.scorer, s.metric, s.design) == about]
-        values = [s.value for s in scores if s.value is not None]
-        low, high = _interval(side, explainer, metric, design, n_draws, seed) if values else (None, None)
+        scores = of.of(about)
+        values = {score.feature: score.value for score in scores if trusted(score)}
+        low, high, over = _interval(of, explainer, about, values, n_draws, seed)
         framed = metric == "pearson_framed"
         rows.append(
             {
                 "run": run,
-                "dictionary": side.dictionary,
+                "dictionary": of.dictionary,
                 "explainer": explainer,
                 "scorer": scorer,
                 "metric": metric,
                 "design": design,
                 "mean": _mean(scores),
-                "mean_all": _mean_all(values, len(scores), floor),
+                "mean_all": _mean_all(list(values.values()), len(scores), floor),
                 "ci_low": low,
                 "ci_high": high,
+                "interval_over": over,
                 "floor": floor,
-                "residual_alarm_rate": side.alarms.value if framed else None,
-                "residual_alarm_high": side.alarms.ci_high if framed else None,
-                "n_residual": side.alarms.n if framed else None,
+                "residual_alarm_rate": of.alarms.value if framed else None,
+                "residual_alarm_high": of.alarms.ci_high if framed else None,
+                "n_residual": of.alarms.n if framed else None,
             }
         )
     return rows
+
+
+def trusted(score: Score) -> bool:
+    """Whether a score has a value that counts."""
+    return score.value is not None and score.status != "underpowered"
 
 
 def _floor(controls: Sequence[Score]) -> float | None:
@@ -93,30 +115,44 @@ def _floor(controls: Sequence[Score]) -> float | None:
 
 
 def _mean(scores: Sequence[Score]) -> float | None:
-    values = [score.value for score in scores if score.value is not None]
+    values = [score.value for score in scores if score.value is not None and trusted(score)]
     return float(np.mean(values)) if values else None
 
 
-def _mean_all(values: Sequence[float], n: int, floor: float | None) -> float | None:
-    if n == 0 or (floor is None and len(values) < n):
+def _mean_all(values: Sequence[float | None], n: int, floor: float | None) -> float | None:
+    known = [value for value in values if value is not None]
+    if n == 0 or (floor is None and len(known) < n):
         return None
-    return float((sum(values) + (n - len(values)) * (floor or 0.0)) / n)
+    return float((sum(known) + (n - len(known)) * (floor or 0.0)) / n)
 
 
 def _interval(
-    side: Side, explainer: str, metric: str, design: str, n_draws: int, seed: int
-) -> tuple[float | None, float | None]:
-    """Crossed bootstrap of the mean; none for metrics without moments by document."""
-    if (metric, design) not in COMPARED or metric not in side.moments:
-        return None, None
-    features, blocks = side.moments[metric]
-    values = side.values(metric, design)
-    scored = np.array([int(feature) in values for feature in features])
-    if scored.sum() < 2:
-        return None, None
-    clusters = np.array([side.unit.get(int(feature), int(feature)) for feature in features])
-    name = f"{side.dictionary}/{explainer}/{metric}"
-    found = crossed_bootstrap_mean(
-        blocks[scored], scores=_zero_where_constant, clusters=clusters[scored], n_draws=n_draws, seed=seed, name=name
+    of: DictionaryScores, explainer: str, about: About, values: dict[int, float | None], n_draws: int, seed: int
+) -> tuple[float | None, float | None, str | None]:
+    """Of the mean, and what it counts: a crossed bootstrap where there are moments by document, else the clustered
+    standard error over features."""
+    known = of.blocks(about)
+    if known is None:
+        scored = [(feature, value) for feature, value in values.items() if value is not None]
+        clusters = [of.unit.get(feature, feature) for feature, _ in scored]
+        plain = mean_interval([value for _, value in scored], clusters)
+        return (None, None, None) if plain is None else (plain.low, plain.high, FEATURES)
+    features, blocks = known
+    counted = np.array([int(feature) in values for feature in features])
+    if counted.sum() < 2:
+        return None, None, None
+    units = np.array([of.unit.get(int(feature), int(feature)) for feature in features])
+    drawn = crossed_bootstrap_mean(
+        blocks[counted],
+        scores=zero_where_constant,
+        clusters=units[counted],
+        n_draws=n_draws,
+        seed=seed,
+        name=f"{of.dictionary}/{explainer}/{about[1]}",
     )
-    return max(found.low, -1.0), min(found.high, 1.0)
+    return max(drawn.low, -1.0), min(drawn.high, 1.0), BOTH
+
+
+def zero_where_constant(sums: Float64) -> Float64:
+    """Pearson, 0 where the prediction is constant in the documents drawn (as in the scores themselves)."""
+    return np.where(pearson_status(sums) == "constant", 0.0, pearson(sums))

@@ -50,6 +50,7 @@ def _work_rows(context: StageContext) -> dict[str, Any]:
         "stage": [work.stage for work in works],
         "dictionary": [work.dictionary for work in works],
         "explainer": [work.explainer for work in works],
+        "scorer": [work.scorer for work in works],
         "work": [work.key for work in works],
         "decided_by": [json.dumps(work.decided_by, sort_keys=True, default=str) for work in works],
     }

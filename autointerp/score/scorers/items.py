@@ -29,6 +29,7 @@ from autointerp.explain.marking import escape
 from autointerp.explain.sentence import kind_of
 from autointerp.hashing import hash01, hash64, stream_key
 from autointerp.records import Bool, Float64, Int64, Windows
+from autointerp.score.predictions import LEAST_ITEMS, Items
 from autointerp.score.sampled import Candidates, join_windows, take
 from autointerp.score.sampling import TOP
 
@@ -36,8 +37,6 @@ N_ITEMS = (16, 24)
 """Items of a feature, drawn by hash: 20 on average, which gives its balanced accuracy a standard error of about .11."""
 SHARE = (0.25, 0.75)
 """Share of right items, drawn by hash."""
-LEAST_ITEMS = 8
-"""With fewer there is nothing to score."""
 LENGTHS = (1, 2, 4, 7)
 """Upper limits of what counts as about the same length of a token, characters."""
 N_STRENGTHS = 10
@@ -62,20 +61,6 @@ def token_traits(vocab: Sequence[str]) -> TokenTraits:
         lengths.append(length)
         kinds.append(names.setdefault((kind, sum(length > limit for limit in LENGTHS)), len(names)))
     return TokenTraits(np.array(lengths, dtype=np.int64), np.array(kinds, dtype=np.int64))
-
-
-@dataclass(frozen=True)
-class Items:
-    """What a judge is asked about one feature, in the order it is asked."""
-
-    feature: int
-    windows: Windows  # [n]
-    right: Bool  # [n] detection: it fires; fuzzing: the marked tokens are those that fire
-    marks: Bool  # [n, L] marked tokens; none in detection
-    groups: tuple[int, ...]  # sizes of the groups that are asked together
-
-    def __len__(self) -> int:
-        return len(self.right)
 
 
 class Silent:

@@ -18,23 +18,26 @@ Letters in shapes: V vocabulary, D width, n tokens asked about.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-from autointerp.explain.marking import escape, unescape
-from autointerp.explain.sentence import kind_of
+from autointerp.config.run_file import Judge
+from autointerp.explain.lookup import Entries
+from autointerp.explain.marking import escape
 from autointerp.explain.template import Template
 from autointerp.hashing import hash64, stream_key
 from autointerp.llm.asks import Answer, Ask
-from autointerp.records import Bool, Float64, Int64, Score
-from autointerp.score import metrics
-from autointerp.score.metrics import Value
-from autointerp.score.scorers.shown import in_order, integer_schema, one_line, read_integers, template
+from autointerp.records import Float64, Int64
+from autointerp.resources import prompt_text
+from autointerp.score.predictions import Rated, TokenItems
+from autointerp.score.scorers.prompt_windows import one_line, template
+from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature, Usual
+from autointerp.score.scorers.reply_values import in_order, integer_schema, read_integers
+from autointerp.score.scorers.text_likeness import read_text
+from autointerp.score.scorers.vocabulary import Vocabulary
 
 N_SHOWN, LAST_RANK = 10, 60
 """Ranks shown to explainers, and the last rank asked about."""
@@ -42,55 +45,6 @@ LEAST_TOKENS = 10
 """With fewer promoted tokens left, or fewer random ones, there is nothing to score."""
 RATINGS = range(1, 10)
 """One digit each; with 100 tokens 900 enumerated values, and OpenAI takes 1,000 in a schema."""
-METRICS = ("logit_accuracy_direct", "logit_auprc_direct")
-COMPLETION, PERMUTED = "completion", "permuted"
-"""Explainers that are none: the floor, and the control with the vocabulary permuted."""
-
-
-@dataclass(frozen=True)
-class TokenItems:
-    """The tokens that a judge is asked about for one feature, in the order it is asked."""
-
-    feature: int
-    token: Int64  # [n]
-    promoted: Bool  # [n]
-    shown: Int64  # tokens that explainers saw
-
-    def __len__(self) -> int:
-        return len(self.token)
-
-
-@dataclass(frozen=True)
-class Rated:
-    """A judge's ratings; nan where it failed."""
-
-    items: TokenItems
-    rating: Float64  # [n]
-    status: str = "ok"
-    reason: str = ""
-
-
-class Vocabulary:
-    """Texts of tokens, and which are variants of each other."""
-
-    def __init__(self, texts: Sequence[str], usable: npt.ArrayLike) -> None:
-        self.texts = list(texts)
-        self.usable = np.flatnonzero(np.asarray(usable, dtype=np.bool_))  # stand in the corpus, are not special
-        names: dict[str, int] = {}
-        self.variant = np.array([names.setdefault(_plain(text), len(names)) for text in self.texts], dtype=np.int64)
-
-    def permuted(self, seed: int) -> list[str]:
-        """Every usable token with the text of another: the control."""
-        order = self.usable[np.argsort(hash64(stream_key(seed, "vocabulary"), self.usable), kind="stable")]
-        texts = list(self.texts)
-        for token, other in zip(order.tolist(), np.roll(order, 1).tolist(), strict=True):
-            texts[token] = self.texts[other]
-        return texts
-
-
-def _plain(text: str) -> str:
-    """Without case and space; a token of nothing but space is itself."""
-    return text.strip().casefold() or text
 
 
 def token_items(feature: int, promoted: npt.ArrayLike, vocabulary: Vocabulary, seed: int) -> TokenItems:
@@ -152,96 +106,40 @@ def completion(items: TokenItems, unembedding: npt.ArrayLike) -> Rated:
     return Rated(items, np.asarray(unit(items.token) @ unit(items.shown).mean(axis=0), dtype=np.float64))
 
 
-def read_text(explanation: str, items: TokenItems, texts: Sequence[str]) -> Rated:
-    """The embedded judge: how much a token looks like those that the text quotes (as promoted, if it says so)
-    or, where it quotes none, like its words."""
-    named = _quoted(explanation)
-    rating = np.array([_likeness(texts[token], named) for token in items.token.tolist()], dtype=np.float64)
-    return Rated(items, rating)
+class LogitEffects(Scorer):
+    """The scorer `logits`."""
 
+    name = "logits"
+    shape = "rated"
+    sentence = "rates about 100 tokens it has not seen by whether the feature promotes them"
+    settings = ("logprobs",)
+    permuted = True
+    embedded = "logits:text"
 
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_PROMOTED = re.compile(r"\bpromotes?\b:?(.*?)(?:\bsuppresses\b|$)", re.IGNORECASE | re.DOTALL)
-_WORDS = re.compile(r"\w{3,}")
-_LIKE_KIND = 0.2
-"""Likeness of two tokens of the same kind (numbers, brackets ...)."""
+    def prompts(self, judge: Judge) -> Sequence[str]:
+        """Its one prompt."""
+        return [prompt_text("score/logits.md")]
 
+    def usual(self, judge: Judge) -> Usual:
+        """Measured on the bundled dictionaries."""
+        return Usual("logits", 1, 2300, 250)
 
-def _quoted(explanation: str) -> list[str]:
-    part = _PROMOTED.search(explanation)
-    of_promoted = part[1] if part is not None else ""
-    found = _QUOTED.findall(of_promoted) or _QUOTED.findall(explanation)
-    return [unescape(text) for text in found] or _WORDS.findall(of_promoted or explanation)
+    def material(self, feature: TestFeature, group: int | None) -> TokenItems:
+        """Step 1."""
+        return token_items(feature.feature, feature.promoted, feature.corpus.vocabulary, feature.corpus.seed)
 
+    def questions(self, shown: ShownExplanation, feature: TestFeature, material: TokenItems, judge: Judge) -> Questions:
+        """Step 2; nothing is asked where too few tokens are left."""
+        if len(material) == 0:
+            return Questions([], lambda _: Rated(material, np.zeros(0)))
+        ask = logit_ask(shown.effects_text, material, feature.corpus.vocabulary.texts, judge.logprobs)
+        return Questions([ask], lambda answers: read_ratings(material, answers[0]))
 
-_kind = cache(kind_of)
+    def examples(self, judge: Judge) -> Sequence[Ask]:
+        """About one token."""
+        tokens = TokenItems(0, np.zeros(1, np.int64), np.ones(1, bool), np.zeros(0, np.int64))
+        return [logit_ask("x", tokens, ["x"], judge.logprobs)]
 
-
-def _likeness(token: str, named: Sequence[str]) -> float:
-    """The largest share of common letter pairs with a named token, and something for being of its kind."""
-    best = 0.0
-    kind, own = _kind(token), _pairs(token)
-    for other in named:
-        theirs = _pairs(other)
-        common = len(own & theirs) / len(own | theirs) if own | theirs else 0.0
-        best = max(best, common + _LIKE_KIND * (kind is not None and kind == _kind(other)))
-    return best
-
-
-@cache
-def _pairs(text: str) -> frozenset[str]:
-    plain = f"^{_plain(text)}$"
-    return frozenset(plain[i : i + 2] for i in range(len(plain) - 1))
-
-
-# --- metrics ----------------------------------------------------------------------------------------
-
-
-def forced_accuracy(promoted: npt.ArrayLike, rating: npt.ArrayLike) -> Value:
-    """Share of right answers where the n_promoted highest ratings are the yes ones; ties count by their share."""
-    truth, value = np.asarray(promoted, dtype=np.bool_), np.asarray(rating, dtype=np.float64)
-    n_yes = int(truth.sum())
-    if len(truth) == 0:
-        return Value(None, "failed")
-    if n_yes == 0:
-        return Value(None, "rare")
-    limit = np.sort(value)[::-1][n_yes - 1]
-    above, tied = value > limit, value == limit
-    hits = float(truth[above].sum()) + float(truth[tied].mean()) * (n_yes - int(above.sum()))
-    return Value((len(truth) - 2 * (n_yes - hits)) / len(truth), "ok")
-
-
-_METRICS: dict[str, Callable[[npt.ArrayLike, npt.ArrayLike], Value]] = {
-    "logit_accuracy_direct": forced_accuracy,
-    "logit_auprc_direct": metrics.auprc,
-}
-
-
-def logit_scores(rated: Rated, explainer: str, scorer: str) -> list[Score]:
-    """One row a metric; a judge that failed has no value."""
-    n = len(rated.items)
-    failed = int(np.isnan(rated.rating).sum())
-    rows = []
-    for metric, compute in _METRICS.items():
-        if n == 0:
-            value = Value(None, "no_items")
-        elif failed:
-            value = Value(None, "failed")
-        else:
-            value = compute(rated.items.promoted, rated.rating)
-        rows.append(
-            Score(
-                rated.items.feature,
-                explainer,
-                scorer,
-                metric,
-                "sample",
-                value.value,
-                None,
-                None,
-                n - failed,
-                failed,
-                value.status,
-            )
-        )
-    return rows
+    def look_up(self, feature: TestFeature, material: TokenItems, text: str, lookup: Entries) -> Rated | None:
+        """How much each token looks like those that the text names; None where there is no text."""
+        return read_text(text, material, feature.corpus.vocabulary.texts) if text else None

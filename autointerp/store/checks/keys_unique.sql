@@ -4,7 +4,7 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT key FROM meta)) AS n_keys FROM meta
     UNION ALL SELECT 'runs', count(*), (SELECT count(*) FROM (SELECT DISTINCT run, started_at FROM runs)) FROM runs
     UNION ALL SELECT 'works', count(*),
-        (SELECT count(*) FROM (SELECT DISTINCT run, stage, dictionary, explainer FROM works)) FROM works
+        (SELECT count(*) FROM (SELECT DISTINCT run, stage, dictionary, explainer, scorer FROM works)) FROM works
     UNION ALL SELECT 'stages', count(*), (SELECT count(*) FROM (SELECT DISTINCT stage, work FROM stages)) FROM stages
     UNION ALL SELECT 'subjects', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT subject, revision, processing, dtype FROM subjects)) FROM subjects

@@ -4,7 +4,7 @@ WITH claims AS (
            (stage, work) NOT IN (SELECT (stage, work) FROM works) AS wrong
     FROM stages
     UNION ALL SELECT 'works: run ' || run, run NOT IN (SELECT run FROM runs) FROM (SELECT DISTINCT run FROM works)
-    UNION ALL SELECT 'scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage IN ('score', 'judge'))
+    UNION ALL SELECT 'scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'score')
         FROM (SELECT DISTINCT run FROM scores)
     UNION ALL SELECT 'dictionary_scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'means')
         FROM (SELECT DISTINCT run FROM dictionary_scores)

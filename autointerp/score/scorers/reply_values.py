@@ -1,4 +1,4 @@
-"""What a simulator or judge sees of a window, and what its replies say with probabilities.
+"""What replies say, with probabilities.
 
 An LLM's digits carry more than the digit: where the reply comes with log probabilities, a value is the expected
 value over the alternatives at its place (`expected`), a yes is a probability.
@@ -8,60 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autointerp.explain.marking import BARS, Marks, choose_marks, escape
-from autointerp.explain.template import Section, Template, read_template
 from autointerp.llm.asks import Answer, InvalidReply, TokenChoice
-
-
-@dataclass(frozen=True)
-class ShownWindow:
-    """A window's text. The simulator is not causal: it sees all of it."""
-
-    tokens: tuple[str, ...]
-    scored: tuple[bool, ...]
-    before: tuple[str, ...] = ()
-    """Tokens in front of it; not scored."""
-
-    @property
-    def n_scored(self) -> int:
-        return sum(self.scored)
-
-    @property
-    def all_tokens(self) -> tuple[str, ...]:
-        return (*self.before, *self.tokens)
-
-    @property
-    def all_scored(self) -> tuple[bool, ...]:
-        return (*(False for _ in self.before), *self.scored)
-
-
-def bars_for(windows: Sequence[ShownWindow]) -> Marks:
-    """A mark for the numbers of tokens that stands in none of them."""
-    return choose_marks((token for window in windows for token in window.all_tokens), BARS)
-
-
-def one_line(text: str) -> str:
-    """An explanation as it is shown: quoted and on one line, so that what it says cannot pass for the prompt."""
-    return f'"{escape(text, chr(34))}"'
-
-
-def template(name: str, **sections: Mapping[str, bool]) -> Template:
-    """A template of `prompts/score/`; sections with their placeholders, True where required."""
-    wanted = {
-        section: Section(
-            frozenset(name for name, needed in holds.items() if needed),
-            frozenset(name for name, needed in holds.items() if not needed),
-        )
-        for section, holds in sections.items()
-    }
-    return read_template(f"score/{name}.md", wanted)
-
-
-# --- replies ----------------------------------------------------------------------------------------
 
 
 def read_integers(reply: Any, names: Sequence[str], allowed: range) -> list[int]:
@@ -146,7 +97,7 @@ def mean_of(token: TokenChoice, allowed: range) -> float | None:
 
 
 @dataclass(frozen=True)
-class Reply:
+class ReplyValues:
     """What one call said, or why it said nothing."""
 
     values: tuple[float, ...] | None
@@ -154,13 +105,13 @@ class Reply:
     reason: str = ""
 
 
-def in_order(answer: Answer, allowed: range) -> Reply:
+def in_order(answer: Answer, allowed: range) -> ReplyValues:
     """The values of an answer whose data is a list of integers: expected values where there are any."""
     if answer.status != "ok":
-        return Reply(None, answer.status, answer.reason)
+        return ReplyValues(None, answer.status, answer.reason)
     better = expected(answer, allowed)
     written = [float(value) for value in answer.data]
-    return Reply(tuple(better if better is not None and len(better) == len(written) else written))
+    return ReplyValues(tuple(better if better is not None and len(better) == len(written) else written))
 
 
 # --- decisions --------------------------------------------------------------------------------------

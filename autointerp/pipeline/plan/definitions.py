@@ -1,0 +1,81 @@
+"""What decides the rows of a run: the subject and tokens that a store is about, dictionaries, explainers.
+
+Named as in the run file, but what things hold counts, not where they lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from autointerp.config.run_file import Dictionary as DictionaryConfig
+from autointerp.config.run_file import Judge, LLMExplainer, PythonExplainer, RunConfig
+from autointerp.explain.prompt import style
+from autointerp.explain.revise import revise_version
+from autointerp.hashing import content_hash
+from autointerp.resources import prompt_text
+from autointerp.score.scorers.select_exam import N_CHOOSING
+from autointerp.subject.dictionary import SparseAutoencoder, checksum
+from autointerp.subject.model import Subject
+from autointerp.subject.tokenise import TokenPlan
+
+
+def about_store(config: RunConfig, subject: Subject, tokens: TokenPlan) -> dict[str, Any]:
+    """What a store is about. Named as in the run file, but what things hold counts, not where they lie."""
+    explain, select, score = tokens.shares
+    facts = asdict(tokens)
+    for name in ("allow_fewer", "bos", "shares", "content", "d_vocab"):
+        del facts[name]
+    if tokens.commit is not None:
+        del facts["revision"]
+    if tokens.content:
+        for name in ("subset", "hf_split", "revision", "commit"):
+            facts.pop(name, None)
+        facts["source"] = tokens.content
+    return {
+        "seed": config.seed,
+        "subject": {"model": subject.checksum, "processing": subject.processing, "dtype": subject.dtype},
+        "tokens": facts
+        | {
+            "prepend_bos": tokens.bos is not None,
+            "splits": {"explain": explain, "select": select, "score": score},
+        },
+    }
+
+
+def file_definition(sae: SparseAutoencoder) -> dict[str, Any]:
+    """All that decides a dictionary read from files; not where they lie."""
+    values = {item.name: getattr(sae, item.name) for item in fields(sae) if item.name != "source"}
+    plain = {name: value for name, value in values.items() if not isinstance(value, Tensor) and value is not None}
+    return plain | {"labels": content_hash(sae.labels), "weights": checksum(sae)}
+
+
+def asked_of(entry: DictionaryConfig) -> dict[str, Any]:
+    """What the run file asks of a dictionary, but for its name, where its files lie and whether it has a twin."""
+    return entry.model_dump(mode="json", exclude={"name", "path", "format", "hook", "natural"}, exclude_none=True)
+
+
+def made_of(entry: DictionaryConfig, hook: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What a dictionary is beyond what the run file asks: its files; a baseline's hook and what it is matched to."""
+    if entry.name in files:
+        return dict(files[entry.name])
+    return {"hook": hook} | ({"matched_to": content_hash(files[entry.match])} if entry.match is not None else {})
+
+
+def explainer_identity(entry: LLMExplainer | PythonExplainer, judge: Judge | None = None) -> dict[str, Any]:
+    """All that decides what an explainer writes, as far as it can be known; `judge` chooses between drafts."""
+    if isinstance(entry, PythonExplainer):
+        return {"python": entry.python}
+    words = style(entry.preset, entry.evidence, None if entry.prompt is None else Path(entry.prompt))
+    found = entry.identity() | {"preset": entry.preset, "prompt": words.version}
+    if not entry.refines:
+        return found
+    assert judge is not None  # the run file is asked for it
+    how = judge.model_dump(mode="json", include={"judgements", "logprobs"})
+    found |= {"best_of": entry.best_of, "revise": entry.revise, "n_choosing": N_CHOOSING}
+    found |= {"chosen_by": judge.identity() | how | {"prompt": content_hash(prompt_text("score/detect.md"))}}
+    return found | ({"revise_prompt": revise_version(words)} if entry.revise else {})

@@ -1,0 +1,23 @@
+"""The version of each stage: raised when this version of the code would make other rows of that stage from the same
+run file.
+
+A stage's version is in the key of its work, and so in the keys of all that builds on it. Raising that of `score` makes
+scores, means and comparisons again from stored predictions; raising that of `judge` asks the LLM again. Rows of the
+stages up to `census`, `judge` aside, are in a store once: a store with earlier ones is refused with the stage named. A
+metric has a version of its own (`score/metric_registry.py`).
+"""
+
+from __future__ import annotations
+
+VERSIONS = {
+    "tokens": 9,
+    "extract": 1,
+    "effects": 1,
+    "diagnostics": 1,
+    "explain": 1,
+    "census": 1,
+    "judge": 1,
+    "score": 1,
+    "means": 1,
+    "compare": 1,
+}

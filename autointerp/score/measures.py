@@ -1,0 +1,202 @@
+"""What the metrics of the registry compute, from a prediction to a `Measured`, shape by shape.
+
+The arithmetic stands in `metrics.py`, `estimator.py`, `census.py` and `published.py`; here predictions become its
+arguments. f1 is that of "the predicted probability is above 1/2", auprc ranks by the predicted probability in 33 bins;
+neither has an interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from autointerp.score import metrics, published
+from autointerp.score.census_sums import N_BINS, Counted
+from autointerp.score.estimator import Estimates, census_pearson_interval, pearson_framed, pearson_sample
+from autointerp.score.metric import Measured, measured
+from autointerp.score.metrics import Value
+from autointerp.score.predictions import LEAST_ITEMS, Judged, Rated, Simulated
+from autointerp.score.sample_moments import sample_moments
+from autointerp.score.sampled import Answered
+
+FIRST_FIRING_BIN = (N_BINS - 1) // 2 + 1
+"""The first bin of predicted probabilities above 1/2."""
+
+
+def _estimated(estimates: Estimates, n_failed: Sequence[int]) -> list[Measured]:
+    def at(values: npt.NDArray[np.float64], i: int) -> float | None:
+        return None if np.isnan(values[i]) else float(values[i])
+
+    return [
+        Measured(
+            at(estimates.value, i),
+            str(estimates.status[i]),
+            int(estimates.n[i]),
+            n_failed[i],
+            at(estimates.ci_low, i),
+            at(estimates.ci_high, i),
+        )
+        for i in range(len(n_failed))
+    ]
+
+
+# --- every token
+
+
+def counted_pearson(of: Sequence[Counted]) -> list[Measured]:
+    """With the interval of document blocks."""
+    if not of:
+        return []
+    return _estimated(census_pearson_interval(np.stack([one.moments for one in of])), [0] * len(of))
+
+
+def counted_auprc(of: Counted) -> Measured:
+    """By bins of the predicted probability."""
+    return measured(metrics.auprc_from_counts(of.positives, of.negatives), of.n_tokens)
+
+
+def counted_f1(of: Counted) -> Measured:
+    """Of "more likely than not"."""
+    return measured(metrics.f1_from_counts(of.positives, of.negatives, FIRST_FIRING_BIN), of.n_tokens)
+
+
+# --- sampled windows
+
+
+def simulated_framed(of: Sequence[Simulated]) -> list[Measured]:
+    """The primary metric of the sample."""
+    return _simulated(of, pearson_framed)
+
+
+def simulated_pearson(of: Sequence[Simulated]) -> list[Measured]:
+    """With status `underpowered` where the windows are too few."""
+    return _simulated(of, pearson_sample)
+
+
+def _simulated(of: Sequence[Simulated], estimate: Callable[..., Estimates]) -> list[Measured]:
+    sample = sample_moments(of)
+    return _estimated(
+        estimate(sample.moments, sample.classes, sample.sizes, sample.available), sample.n_failed.tolist()
+    )
+
+
+# --- items
+
+
+def judged_accuracy(of: Judged) -> Measured:
+    """Of "probability at least 1/2"."""
+    answered = of.answered
+    return _judged(of, lambda: metrics.balanced_accuracy(of.items.right[answered], of.probability[answered] >= 0.5))
+
+
+def judged_auroc(of: Judged) -> Measured:
+    """By the judge's probabilities."""
+    answered = of.answered
+    return _judged(of, lambda: metrics.auroc(of.items.right[answered], of.probability[answered]))
+
+
+def _judged(of: Judged, compute: Callable[[], Value]) -> Measured:
+    n = int(of.answered.sum())
+    if len(of.items) < LEAST_ITEMS:
+        value = Value(None, "no_items")
+    elif n == 0:
+        value = Value(None, "failed")
+    else:
+        value = compute()
+    return measured(value, n, len(of.items) - n)
+
+
+# --- tokens
+
+
+def rated_accuracy(of: Rated) -> Measured:
+    """A forced ranking: a bias to say yes cannot matter."""
+    return _rated(of, forced_accuracy)
+
+
+def rated_auprc(of: Rated) -> Measured:
+    """By the ratings."""
+    return _rated(of, metrics.auprc)
+
+
+def _rated(of: Rated, compute: Callable[[npt.ArrayLike, npt.ArrayLike], Value]) -> Measured:
+    n, failed = len(of.items), int(np.isnan(of.rating).sum())
+    if n == 0:
+        value = Value(None, "no_items")
+    elif failed:
+        value = Value(None, "failed")
+    else:
+        value = compute(of.items.promoted, of.rating)
+    return measured(value, n - failed, failed)
+
+
+def forced_accuracy(promoted: npt.ArrayLike, rating: npt.ArrayLike) -> Value:
+    """Share of right answers where the n_promoted highest ratings are the yes ones; ties count by their share."""
+    truth, value = np.asarray(promoted, dtype=np.bool_), np.asarray(rating, dtype=np.float64)
+    n_yes = int(truth.sum())
+    if len(truth) == 0:
+        return Value(None, "failed")
+    if n_yes == 0:
+        return Value(None, "rare")
+    limit = np.sort(value)[::-1][n_yes - 1]
+    above, tied = value > limit, value == limit
+    hits = float(truth[above].sum()) + float(truth[tied].mean()) * (n_yes - int(above.sum()))
+    return Value((len(truth) - 2 * (n_yes - hits)) / len(truth), "ok")
+
+
+# --- published protocols
+
+
+def published_top_random(of: Answered) -> Measured:
+    """Bills et al."""
+    w = of.published
+    return _published(published.pearson_top_random(w.truth, of.prediction, w.windows.scored, w.top, w.random_5, w.u))
+
+
+def published_intervals(of: Answered) -> Measured:
+    """Bricken et al."""
+    w = of.published
+    return _published(
+        published.spearman_intervals(
+            w.truth, of.prediction, w.windows.scored, w.top, w.interval, w.random_10, w.out_of_context, w.u
+        )
+    )
+
+
+def published_accuracy(of: Answered) -> Measured:
+    """delphi."""
+    w = of.published
+    return _published(published.balanced_accuracy(w.truth, of.fires, w.windows.scored, w.quantile, w.silent, w.u))
+
+
+def published_saebench(of: Answered) -> Measured:
+    """SAEBench."""
+    w = of.published
+    return _published(published.accuracy_saebench(w.truth, of.fires, w.windows.scored, w.top, w.silent, w.u, w.maximum))
+
+
+def _published(score: published.PublishedScore) -> Measured:
+    return Measured(score.value, score.status, score.n, score.n_failed)
+
+
+# --- of any shape
+
+
+def counted_of(of: Counted | Simulated | Judged | Rated | Answered) -> tuple[int, int]:
+    """How much a metric of the user's own has to stand on: tokens, windows or items; and how many of them failed."""
+    match of:
+        case Counted():
+            return of.n_tokens, 0
+        case Simulated():
+            n = int(of.predicted.sum())
+            return n, len(of.predicted) - n
+        case Judged():
+            n = int(of.answered.sum())
+            return n, len(of.items) - n
+        case Rated():
+            failed = int(np.isnan(of.rating).sum())
+            return len(of.items) - failed, failed
+        case Answered():
+            return len(of.published), 0

@@ -1,0 +1,205 @@
+"""The metrics: a row each. To add one, write a function from predictions to `Measured` and give it a row here.
+
+A new row, or a raised version, appears in stores that are there already: `autointerp run RUN.toml --stage score`
+computes it from the stored predictions. Sources of the published ones: PROTOCOLS in `docs/SCORES.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, cast
+
+from autointerp.errors import AutointerpError, UserError
+from autointerp.own_code import load_own
+from autointerp.score import measures
+from autointerp.score.metric import Measured, Metric, OwnMetric, Shape, each
+
+METRICS: tuple[Metric, ...] = (
+    # --- every token of the score split
+    Metric(
+        "pearson",
+        "counted",
+        "correlation of true and predicted activation over every token of the score split",
+        partial(measures.counted_pearson),
+        chance=0.0,
+        primary=True,
+        on_card=True,
+        by_document=True,
+        sees_broad=True,
+    ),
+    Metric(
+        "auprc",
+        "counted",
+        "area under the precision-recall curve of firing, ranked by the predicted probability",
+        each(measures.counted_auprc),
+        on_card=True,
+        sees_broad=True,
+    ),
+    Metric(
+        "f1",
+        "counted",
+        "F1 of firing, where the predicted probability is above one half",
+        each(measures.counted_f1),
+        on_card=True,
+        sees_broad=True,
+    ),
+    # --- sampled windows
+    Metric(
+        "pearson_framed",
+        "simulated",
+        "correlation over the split, estimated from windows by class; predictions in windows that nothing points to "
+        "count as 0",
+        measures.simulated_framed,
+        chance=0.0,
+        primary=True,
+        on_card=True,
+        by_document=True,
+        sees_broad=True,
+    ),
+    Metric(
+        "pearson",
+        "simulated",
+        "the same with every prediction counted; often too few windows for it",
+        measures.simulated_pearson,
+        chance=0.0,
+    ),
+    # --- items that are right or wrong
+    Metric(
+        "balanced_accuracy_matched",
+        "judged",
+        "mean of the shares of right and of wrong items that the judge tells, wrong ones made like right ones",
+        each(measures.judged_accuracy),
+        chance=0.5,
+        primary=True,
+        on_card=True,
+        sees_broad=False,
+    ),
+    Metric(
+        "auroc_matched",
+        "judged",
+        "how often the judge puts a right item above a wrong one",
+        each(measures.judged_auroc),
+        chance=0.5,
+        sees_broad=False,
+    ),
+    # --- tokens that are promoted or not
+    Metric(
+        "logit_accuracy_direct",
+        "rated",
+        "share of tokens told rightly when the highest-rated half is said to be promoted",
+        each(measures.rated_accuracy),
+        chance=0.5,
+        primary=True,
+        on_card=True,
+    ),
+    Metric(
+        "logit_auprc_direct",
+        "rated",
+        "area under the precision-recall curve of promoted tokens, by rating",
+        each(measures.rated_auprc),
+        chance=0.5,
+    ),
+    # --- published protocols, with the lookup as simulator and judge
+    Metric(
+        "pearson_top_random",
+        "published",
+        "Bills et al. 2023: correlation over 5 top and 5 random windows, unweighted",
+        each(measures.published_top_random),
+        chance=0.0,
+        scorer="simulation",
+        sees_broad=False,
+    ),
+    Metric(
+        "spearman_intervals",
+        "published",
+        "Bricken et al. 2023: rank correlation over windows from intervals of the activation",
+        each(measures.published_intervals),
+        chance=0.0,
+        scorer="simulation",
+        sees_broad=False,
+    ),
+    Metric(
+        "balanced_accuracy",
+        "published",
+        "delphi: balanced accuracy of detection over quantiles, silent windows at random",
+        each(measures.published_accuracy),
+        chance=0.5,
+        scorer="detection",
+        sees_broad=False,
+    ),
+    Metric(
+        "accuracy_saebench",
+        "published",
+        "SAEBench: accuracy of detection over top, important and silent windows",
+        each(measures.published_saebench),
+        scorer="detection",
+        sees_broad=False,
+    ),
+)
+
+
+def metrics_for(shape: Shape, scorer: str, own: Iterable[Metric] = ()) -> list[Metric]:
+    """The metrics that predictions of a shape get which a scorer made."""
+    return [one for one in (*METRICS, *own) if one.reads == shape and one.scorer in (None, scorer)]
+
+
+def metric_named(name: str, design: str) -> Metric | None:
+    """A built-in metric; None: it is a user's own."""
+    return next((one for one in METRICS if (one.name, one.design) == (name, design)), None)
+
+
+def is_primary(name: str, design: str) -> bool:
+    """Whether a page shows it unless others are asked for: the primary ones, and all of the user's own."""
+    known = metric_named(name, design)
+    return known is None or known.primary
+
+
+def on_card(name: str, design: str) -> bool:
+    """Whether a feature's card shows it: likewise."""
+    known = metric_named(name, design)
+    return known is None or known.on_card
+
+
+def own_metric(python: str, name: str | None = None) -> Metric:
+    """The row of a metric of the user's own. Raises UserError where it cannot be one."""
+    made = load_own(python, "metric", ("measure(prediction)",))
+    reads = getattr(made, "reads", None)
+    if reads not in ("counted", "simulated", "judged", "rated", "published"):
+        raise UserError(
+            f'metric "{python}": reads = {reads!r} is no shape of predictions; give counted, simulated, judged, rated '
+            "or published"
+        )
+    called = name or str(getattr(made, "name", "") or python)
+    if any((one.name, one.reads) == (called, reads) for one in METRICS):
+        raise UserError(f'metric "{python}": there is a metric "{called}" already; give it another name')
+    return Metric(
+        called,
+        reads,
+        str(getattr(made, "sentence", "") or f"the user's own: {python}"),
+        each(partial(_measure_own, cast(OwnMetric, made), python)),
+        chance=getattr(made, "chance", None),
+        scorer=getattr(made, "scorer", None),
+        on_card=True,
+        version=int(getattr(made, "version", 1)),
+    )
+
+
+def _measure_own(made: OwnMetric, python: str, prediction: Any) -> Measured:
+    n, n_failed = measures.counted_of(prediction)
+    if n == 0:
+        return Measured(None, "failed" if n_failed else "no_items", n, n_failed)
+    try:
+        value = made.measure(prediction)
+    except Exception as error:  # the user's code
+        raise AutointerpError(
+            f'metric "{python}" failed on feature {prediction.feature}: {type(error).__name__}: {error}'
+        ) from error
+    if value is None or value != value:
+        return Measured(None, "undefined", n, n_failed)
+    return Measured(float(value), "ok", n, n_failed)
+
+
+def versions_of(metrics: Sequence[Metric]) -> dict[str, int]:
+    """What of the metrics decides scores."""
+    return {one.name: one.version for one in metrics}

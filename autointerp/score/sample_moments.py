@@ -1,0 +1,61 @@
+"""The sampled windows of several features side by side: what the estimator reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autointerp.records import Float64, Int64
+from autointerp.score import metrics
+from autointerp.score.estimator import AlarmRate, pad_windows, residual_alarm_rate
+from autointerp.score.predictions import Simulated
+from autointerp.score.sampling import CLASSES, NOT_SAMPLED
+
+
+@dataclass(frozen=True)
+class SampleMoments:
+    """The samples of n features side by side, for the estimator and for the comparison of dictionaries."""
+
+    moments: Float64  # [n, W, 6]
+    classes: Int64  # [n, W] NOT_SAMPLED where there is no prediction
+    sizes: Float64  # [n, 9]
+    available: Int64  # [n, 9]
+    blocks: Int64  # [n, W] document block of each window
+    n_failed: Int64  # [n] windows without a prediction
+
+
+def sample_moments(simulated: Sequence[Simulated]) -> SampleMoments:
+    """Each window's six sums over its scored tokens."""
+    values, kinds, blocks, failed = [], [], [], []
+    for one in simulated:
+        windows = one.drawn.windows
+        usable = one.predicted
+        weight = windows.scored & usable[:, None]
+        values.append(metrics.moments(one.drawn.truth, one.prediction, weight))
+        kinds.append(np.where(usable, one.drawn.classes, NOT_SAMPLED))
+        blocks.append(windows.block)
+        failed.append(int((~usable).sum()))
+    stacked, classes = pad_windows(values, kinds)
+    of_block = np.zeros(classes.shape, dtype=np.int64)
+    for i, row in enumerate(blocks):
+        of_block[i, : len(row)] = row
+    return SampleMoments(
+        stacked,
+        classes,
+        np.asarray([one.drawn.sizes for one in simulated], dtype=np.float64).reshape(-1, len(CLASSES)),
+        np.asarray([one.drawn.available for one in simulated], dtype=np.int64).reshape(-1, len(CLASSES)),
+        of_block,
+        np.asarray(failed, dtype=np.int64),
+    )
+
+
+def residual_alarms(simulated: Iterable[Simulated]) -> AlarmRate:
+    """How often the simulator fires in R windows, pooled over the features of a dictionary."""
+    alarms, classes = [np.zeros(0, dtype=np.bool_)], [np.zeros(0, dtype=np.int64)]
+    for one in simulated:
+        fires = (one.prediction != 0) & one.drawn.windows.scored
+        alarms.append(fires.any(axis=1))
+        classes.append(np.where(one.predicted, one.drawn.classes, NOT_SAMPLED))
+    return residual_alarm_rate(np.concatenate(alarms), np.concatenate(classes))

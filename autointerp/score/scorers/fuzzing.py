@@ -1,0 +1,58 @@
+"""Fuzzing: a judge says from the explanation in which of some windows the marked tokens are those that fire.
+
+Wrong windows have tokens of the same kinds marked at the same places (`items.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autointerp.config.run_file import Judge
+from autointerp.explain.lookup import Entries
+from autointerp.llm.asks import Ask
+from autointerp.resources import prompt_text
+from autointerp.score.predictions import Items, Judged
+from autointerp.score.sampled import look_up
+from autointerp.score.scorers.items import fuzzing_items
+from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature, Usual
+from autointerp.score.scorers.yes_no import items_example, items_questions, items_usual
+
+
+class Fuzzing(Scorer):
+    """The scorer `fuzzing`."""
+
+    name = "fuzzing"
+    shape = "judged"
+    sentence = "says of about 20 windows with marked tokens whether the feature fires on these"
+    settings = ("judgements", "logprobs", "items_per_call")
+    embedded = "fuzzing:lookup"
+
+    def prompts(self, judge: Judge) -> Sequence[str]:
+        """Its one prompt."""
+        return [prompt_text("score/fuzz.md")]
+
+    def usual(self, judge: Judge) -> Usual:
+        """Measured on the bundled dictionaries."""
+        return items_usual("fuzz", judge, 1600, 60)
+
+    def material(self, feature: TestFeature, group: int | None) -> Items:
+        """Windows with their firing tokens marked, and others with as many and such tokens marked."""
+        corpus = feature.corpus
+        return fuzzing_items(feature.candidates, corpus.silent, corpus.traits, corpus.seed, group)
+
+    def questions(self, shown: ShownExplanation, feature: TestFeature, material: Items, judge: Judge) -> Questions:
+        """One question a group of items."""
+        return items_questions("fuzz", shown, feature, material, judge)
+
+    def examples(self, judge: Judge) -> Sequence[Ask]:
+        """About one item."""
+        return items_example("fuzz", judge)
+
+    def look_up(self, feature: TestFeature, material: Items, text: str, lookup: Entries) -> Judged:
+        """How likely the marked tokens all fire, by the lookup."""
+        _, of_token = look_up(lookup, material.windows)
+        n_marks = material.marks.sum(axis=1)
+        probability = (of_token * material.marks).sum(axis=1, dtype=np.float64) / np.maximum(n_marks, 1)
+        return Judged(material, probability.astype(np.float64), ("ok",) * len(material))

@@ -1,0 +1,142 @@
+"""What a scorer is: a way to test explanations. It knows no store, no model and no provider.
+
+1. `material`: what a feature is tested on, the same for every explainer.
+2. `questions`: what a judge is asked about an explanation, and how its answers become a prediction.
+3. The prediction has one of three shapes (`score/predictions.py`), and gets the metrics that read that shape
+   (`score/metric_registry.py`): a scorer computes no score.
+
+To write one, make a class like `Detection` in `detection.py`, and give it a row in `registry.py`; or name a class of
+your own in a run file: `[score] scorers = ["simulation", { python = "module:Class", name = "mine" }]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from autointerp.config.run_file import Judge
+from autointerp.explain.lookup import Entries
+from autointerp.llm.asks import Answer, Ask
+from autointerp.records import Explanation, Int64, Windows
+from autointerp.score.predictions import Prediction, Simulated
+from autointerp.score.sampled import Candidates
+from autointerp.score.scorers.items import Silent, TokenTraits
+from autointerp.score.scorers.prompt_windows import ShownWindow
+from autointerp.score.scorers.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class ShownExplanation:
+    """An explanation as a judge is shown it."""
+
+    explanation: Explanation
+    triggers: Entries
+    """Where a cheap simulator of it fires: the sample's class E."""
+
+    @property
+    def feature(self) -> int:
+        """The feature that it is about."""
+        return self.explanation.feature
+
+    @property
+    def effects_text(self) -> str:
+        """What a judge of logit effects reads: both answers."""
+        said = self.explanation
+        return f"{said.text} Promotes: {said.promotes}" if said.promotes else said.text
+
+
+@dataclass(frozen=True)
+class TestCorpus:
+    """What all features of a store share."""
+
+    __test__ = False  # no test class
+
+    vocabulary: Vocabulary
+    traits: TokenTraits
+    silent: Silent
+    """The shared windows that wrong items are taken from."""
+    seed: int
+    show: Callable[[Windows, int], list[ShownWindow]]
+    """Windows as text, with up to so many tokens of what stands in front of each."""
+
+
+@dataclass(frozen=True)
+class TestFeature:
+    """One feature, as scorers see it: alive, and of the sample design. All of it is of the score split."""
+
+    __test__ = False  # no test class
+
+    dictionary: str
+    feature: int
+    maximum: float
+    """Largest activation on the explain split."""
+    candidates: Candidates
+    """The windows that it fires in and those that it is silent in, with their truth."""
+    promoted: Int64
+    """The tokens of largest direct logit effect, the strongest first; explainers are shown the first ten."""
+    corpus: TestCorpus
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a judge is asked about one explanation, and how it is read."""
+
+    asks: list[Ask]
+    read: Callable[[list[Answer]], Prediction]
+    """Answers in the order of `asks`; a failed answer is a prediction without a value."""
+    beside: Callable[[Entries], Simulated] | None = None
+    """What a lookup predicts on the very same windows, where they depend on the explanation."""
+
+
+@dataclass(frozen=True)
+class Usual:
+    """Questions about one feature and explanation as they usually are: what `--dry-run` counts with."""
+
+    kind: str
+    """`Ask.kind`."""
+    calls: int
+    input_tokens: int
+    """Of one call."""
+    output_tokens: int
+
+
+class Scorer(Protocol):
+    """A way to test explanations. A class of your own may derive from it, to have what has a default here."""
+
+    name: str
+    """In the run file; its rows are called NAME:MODEL."""
+    shape: Literal["simulated", "judged", "rated"]
+    """Of its predictions."""
+    sentence: str
+    """What it asks, for documentation."""
+    settings: tuple[str, ...] = ()
+    """Keys of score.judge that change what is asked."""
+    permuted: bool = False
+    """Whether it has a control of its own: the same questions with the vocabulary permuted."""
+    embedded: str | None = None
+    """What the rows of its embedded judge are called; None: only an LLM can judge."""
+
+    def prompts(self, judge: Judge) -> Sequence[str]:
+        """All texts that its questions are made of: they decide what is asked again."""
+        ...
+
+    def usual(self, judge: Judge) -> Usual:
+        """What a feature and explanation costs."""
+        ...
+
+    def material(self, feature: TestFeature, group: int | None) -> Any:
+        """What the feature is tested on; at most `group` items are shown together, None: all of them."""
+        ...
+
+    def questions(self, shown: ShownExplanation, feature: TestFeature, material: Any, judge: Judge) -> Questions:
+        """What the judge is asked about an explanation."""
+        ...
+
+    def examples(self, judge: Judge) -> Sequence[Ask]:
+        """Questions of its kind about nothing: what the judge cannot do is refused before any call."""
+        return ()
+
+    def look_up(self, feature: TestFeature, material: Any, text: str, lookup: Entries) -> Prediction | None:
+        """What the embedded judge says: from an explanation's text, or the lookup behind it."""
+        return None

@@ -1,0 +1,43 @@
+"""The scorers: a row each. A run file names them, or a class of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import cast
+
+from autointerp.config.own_code import OwnCode
+from autointerp.errors import UserError
+from autointerp.own_code import load_own
+from autointerp.score.scorers.detection import Detection
+from autointerp.score.scorers.fuzzing import Fuzzing
+from autointerp.score.scorers.logit_effects import LogitEffects
+from autointerp.score.scorers.protocol import Scorer
+from autointerp.score.scorers.simulation import Simulation
+
+SCORERS: dict[str, Scorer] = {one.name: one for one in (Simulation(), Detection(), Fuzzing(), LogitEffects())}
+"""By name; `words.SCORERS` has the same."""
+
+
+def scorers_of(entries: Iterable[str | OwnCode]) -> dict[str, Scorer]:
+    """Those that a run file names, by name and in its order. Raises UserError where a class cannot be one."""
+    chosen = {}
+    for entry in entries:
+        scorer = SCORERS[entry] if isinstance(entry, str) else _own(entry.python, entry.name)
+        chosen[scorer.name] = scorer
+    return chosen
+
+
+@cache
+def _own(python: str, name: str | None) -> Scorer:
+    made = load_own(python, "scorer", ("material(feature, group)", "questions(shown, feature, material, judge)"))
+    for attribute in ("name", "shape", "prompts", "usual"):
+        if not hasattr(made, attribute):
+            raise UserError(f'scorer "{python}" has no {attribute}; derive it from autointerp.Scorer')
+    scorer = cast(Scorer, made)
+    if scorer.shape not in ("simulated", "judged", "rated"):
+        raise UserError(f'scorer "{python}": shape = {scorer.shape!r}; give simulated, judged or rated')
+    scorer.name = name or scorer.name
+    if scorer.name in SCORERS:
+        raise UserError(f'scorer "{python}": there is a scorer "{scorer.name}" already; give it another name')
+    return scorer

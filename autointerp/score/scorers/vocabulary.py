@@ -1,0 +1,40 @@
+"""Texts of tokens, and which of them are variants of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+
+import numpy as np
+import numpy.typing as npt
+
+from autointerp.hashing import hash64, stream_key
+
+
+class Vocabulary:
+    """Texts of tokens, and which are variants of each other."""
+
+    def __init__(self, texts: Sequence[str], usable: npt.ArrayLike) -> None:
+        self.texts = list(texts)
+        self.usable = np.flatnonzero(np.asarray(usable, dtype=np.bool_))  # stand in the corpus, are not special
+        names: dict[str, int] = {}
+        self.variant = np.array([names.setdefault(plain_text(text), len(names)) for text in self.texts], dtype=np.int64)
+
+    def with_texts(self, texts: Sequence[str]) -> Vocabulary:
+        """The same tokens under other texts; variants of each other are as before."""
+        other = copy(self)
+        other.texts = list(texts)
+        return other
+
+    def permuted(self, seed: int) -> list[str]:
+        """Every usable token with the text of another: the control."""
+        order = self.usable[np.argsort(hash64(stream_key(seed, "vocabulary"), self.usable), kind="stable")]
+        texts = list(self.texts)
+        for token, other in zip(order.tolist(), np.roll(order, 1).tolist(), strict=True):
+            texts[token] = self.texts[other]
+        return texts
+
+
+def plain_text(text: str) -> str:
+    """Without case and space; a token of nothing but space is itself."""
+    return text.strip().casefold() or text

@@ -1,0 +1,46 @@
+"""Scores of predictions as the stage makes them: all metrics of the registry that read their shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autointerp.records import Explanation, Score
+from autointerp.score.census_sums import CensusSums, CensusTruth, counted
+from autointerp.score.metric import Shape
+from autointerp.score.metric_registry import METRICS, metrics_for
+from autointerp.score.predictions import Judged, Rated, Simulated
+from autointerp.score.sampled import Answered
+from autointerp.score.scores import Subjects, score_rows, subjects
+
+
+def names_reading(shape: Shape) -> tuple[str, ...]:
+    return tuple(metric.name for metric in METRICS if metric.reads == shape)
+
+
+CENSUS_METRICS, SAMPLE_METRICS = names_reading("counted"), names_reading("simulated")
+PUBLISHED_METRICS = {metric.name: metric.scorer for metric in METRICS if metric.reads == "published"}
+
+
+def census_scores(of: Subjects, truth: CensusTruth, sums: CensusSums) -> list[Score]:
+    return score_rows(of, counted(truth, sums, of.features), metrics_for("counted", "simulation"), "simulation")
+
+
+def sample_scores(of: Subjects, simulated: Mapping[int, Simulated]) -> list[Score]:
+    return score_rows(of, simulated, metrics_for("simulated", "simulation"), "simulation")
+
+
+def published_scores(of: Subjects, answered: Mapping[int, Answered]) -> list[Score]:
+    return [
+        row
+        for scorer in ("simulation", "detection")
+        for row in score_rows(of, answered, metrics_for("published", scorer), scorer)
+    ]
+
+
+def scores_of(prediction: Judged | Rated, explainer: str, scorer: str) -> list[Score]:
+    """Of one prediction."""
+    few = subjects([Explanation(prediction.feature, explainer, "x", "ok")], {prediction.feature: "alive"})
+    shape: Shape = "judged" if isinstance(prediction, Judged) else "rated"
+    predictions: dict[int, Any] = {prediction.feature: prediction}
+    return score_rows(few, predictions, metrics_for(shape, scorer.split(":")[0]), scorer)
