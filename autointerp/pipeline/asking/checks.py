@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from autointerp.config.explainers import LLMExplainer, PythonExplainer
+from autointerp.config.judging import Judge
 from autointerp.config.llm_model import LLMModel
-from autointerp.config.run_file import Judge, LLMExplainer, PythonExplainer, RunConfig
+from autointerp.config.run_file import RunConfig
 from autointerp.explain.evidence import Evidence
 from autointerp.explain.prompt import explain_ask
 from autointerp.llm.asks import Ask

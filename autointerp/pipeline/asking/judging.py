@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from autointerp.config.judging import Judge
 from autointerp.config.llm_model import LLMModel
-from autointerp.config.run_file import Judge
 from autointerp.explain.lookup import Entries
 from autointerp.hashing import hash64, stream_key
 from autointerp.llm.asks import Answer, Ask

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autointerp.config.run_file import Dictionary as DictionaryConfig
-from autointerp.config.run_file import FeatureChoice, FeatureSample, RunConfig
+from autointerp.config.dictionary import Dictionary as DictionaryConfig
+from autointerp.config.dictionary import FeatureChoice, FeatureSample
+from autointerp.config.run_file import RunConfig
 from autointerp.errors import ConfigError, InputError
 from autointerp.extract.effects import RESIDUAL
 from autointerp.hashing import content_hash, hash64, stream_key

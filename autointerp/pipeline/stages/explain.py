@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.config.run_file import LLMExplainer, PythonExplainer
+from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.explain.embedded import EMBEDDED, EvidenceTables, controls_of
 from autointerp.pipeline.asking.drafts import Refined, refine, write_refined
 from autointerp.pipeline.asking.explaining import Asked, ask_explainer, run_explainer, shuffle

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 
-from autointerp.config.run_file import Judge
+from autointerp.config.judging import Judge
 from autointerp.explain.lexical import lexical_lookup
 from autointerp.explain.lookup import entries_of
 from autointerp.pipeline.asking.judging import ask_judge, control_features, findings_scores, write_findings

@@ -1,0 +1,119 @@
+"""The section `[explain]`: who writes explanations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from autointerp.config.llm_model import LLMModel
+from autointerp.config.section import Section, refuse_twice
+from autointerp.errors import nearest
+from autointerp.words import EMBEDDED, HUMAN, PRESETS
+
+
+class LLMExplainer(LLMModel):
+    """An LLM that writes explanations: `{ provider, model, preset, evidence }`.
+
+    With `best_of` or `revise` it writes several drafts of each, and the run's judge chooses between them on the select
+    split: `pipeline/asking/drafts.py`.
+    """
+
+    preset: str = "default"
+    prompt: str | None = None  # the user's own template instead of the preset's words
+    evidence: Literal["input", "output", "both"] = "both"
+    best_of: int = Field(default=1, ge=1, le=64)  # drafts, of which the best on the select split is kept
+    revise: int = Field(default=0, ge=0, le=16)  # rounds of revision with counterexamples of the select split
+
+    @property
+    def refines(self) -> bool:
+        """Whether a judge chooses between drafts."""
+        return self.best_of > 1 or self.revise > 0
+
+    @model_validator(mode="after")
+    def _sees_what_it_revises(self) -> LLMExplainer:
+        if self.revise and self.evidence == "output":
+            raise ValueError(
+                f'revise = {self.revise} shows windows of text, and evidence = "output" is to see none; give '
+                'evidence = "both" or "input", or leave revise out'
+            )
+        return self
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, preset: str) -> str:
+        if preset not in PRESETS:
+            raise ValueError(f'there is no preset "{preset}"{nearest(preset, PRESETS)}; there is {", ".join(PRESETS)}')
+        return preset
+
+    @property
+    def name(self) -> str:
+        """What its explanations are called: model/preset/evidence, with the user's own words the file's name; behind it
+        how they are refined: /best3, /revise1, /best3+revise1."""
+        words = self.preset if self.prompt is None else Path(self.prompt).stem
+        refined = [f"best{self.best_of}"] * (self.best_of > 1) + [f"revise{self.revise}"] * (self.revise > 0)
+        return "/".join([self.model, words, self.evidence, *(["+".join(refined)] if refined else [])])
+
+
+class PythonExplainer(Section):
+    """The user's own explainer: `{ python = "module:Class" }`, see `explain.evidence.Explainer`."""
+
+    python: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    given: str | None = Field(default=None, alias="name", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+
+    @property
+    def name(self) -> str:
+        return self.given or self.python
+
+
+def _form_of_explainer(entry: Any) -> str:
+    if isinstance(entry, dict):
+        return "Python" if "python" in entry else "LLM"
+    if isinstance(entry, LLMExplainer | PythonExplainer):
+        return type(entry).__name__.removesuffix("Explainer")
+    return "Human" if entry == HUMAN else "Embedded"
+
+
+ExplainerEntry = Annotated[
+    Annotated[Literal["lexical", "token_lookup"], Tag("Embedded")]
+    | Annotated[Literal["human"], Tag("Human")]
+    | Annotated[LLMExplainer, Tag("LLM")]
+    | Annotated[PythonExplainer, Tag("Python")],
+    Discriminator(_form_of_explainer),
+]
+
+
+class Explain(Section):
+    """Which explainers write explanations."""
+
+    explainers: list[ExplainerEntry] = Field(default=["lexical", "token_lookup"], min_length=1)
+
+    @model_validator(mode="after")
+    def _different(self) -> Explain:
+        refuse_twice(self.names)
+        reserved = {"shuffled", "constant", "generic", "completion", "human", *EMBEDDED}
+        for entry in self.explainers:
+            if not isinstance(entry, str) and entry.name in reserved:
+                raise ValueError(f'an explainer of your own cannot be named "{entry.name}"')
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """What each explainer's rows are called."""
+        return [entry if isinstance(entry, str) else entry.name for entry in self.explainers]
+
+    @property
+    def embedded(self) -> list[str]:
+        """Those that need no LLM and simulate by a lookup."""
+        return [entry for entry in self.explainers if isinstance(entry, str) and entry != HUMAN]
+
+    @property
+    def human(self) -> bool:
+        """Whether what people wrote with `autointerp label` is judged."""
+        return HUMAN in self.explainers
+
+    @property
+    def asking(self) -> list[LLMExplainer | PythonExplainer]:
+        """The others."""
+        return [entry for entry in self.explainers if not isinstance(entry, str)]
