@@ -19,6 +19,7 @@ class FeatureSample(Section):
     """A hash sample of features."""
 
     sample: int = Field(gt=0)
+    """How many features; the same ones on every run with the same seed."""
 
 
 FeatureChoice = (
@@ -33,15 +34,30 @@ class Dictionary(Section):
     """One set of features: files (`path`), or a baseline (`kind`)."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """What its rows are called in the store."""
     path: str | None = None
+    """A folder or file, `hf://OWNER/REPOSITORY/FOLDER@REVISION`, a release of SAELens as `sae-lens:RELEASE/ID`, or
+    `bundled:NAME`."""
     format: Literal["auto", "saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope"] = "auto"
+    """The library whose files they are; `auto` tells it from the names of the files."""
     kind: DictionaryKind = "auto"
+    """A baseline, which has no path; or `planted` for features that are known by construction. `auto`: what the files
+    are."""
     hook: str | None = None
+    """Where it reads, as TransformerLens calls it: `blocks.8.hook_resid_pre`; default: what the files say, or the hook
+    of `match`."""
     features: FeatureChoice = "all"
+    """Which features are extracted: `"all"`, `[0, 7]`, `"0:1000"` or `{ sample = 500 }`."""
     match: str | None = None
-    like: str | None = None  # random_init_sae: the dictionary whose architecture it has
-    natural: bool = False  # matched baselines: the same units at their natural density too, as NAME@natural
+    """For a baseline, the dictionary that it is matched to: the same hook, and each unit fires as often as the feature
+    that it is paired with."""
+    like: str | None = None
+    """For `random_init_sae`, the dictionary whose architecture it has."""
+    natural: bool = False
+    """For a matched baseline, adds the same units at their natural density as `NAME@natural`; they are shown and never
+    compared."""
     n_features: int | None = Field(default=None, gt=0)
+    """For a baseline, its size; default: as many as the dictionary that it is matched to."""
 
     @model_validator(mode="after")
     def _path_or_kind(self) -> Dictionary:

@@ -14,17 +14,22 @@ from autointerp.words import EMBEDDED, HUMAN, PRESETS
 
 
 class LLMExplainer(LLMModel):
-    """An LLM that writes explanations: `{ provider, model, preset, evidence }`.
+    """An LLM that writes explanations: an entry `{ provider = ..., model = ... }` of `explainers`.
 
     With `best_of` or `revise` it writes several drafts of each, and the run's judge chooses between them on the select
     split: `pipeline/asking/drafts.py`.
     """
 
     preset: str = "default"
-    prompt: str | None = None  # the user's own template instead of the preset's words
+    """Whose prompt and choice of exemplars: `default`, or the published `bills`, `bricken`, `delphi`."""
+    prompt: str | None = None
+    """The path of a prompt of your own, instead of the preset's words."""
     evidence: Literal["input", "output", "both"] = "both"
-    best_of: int = Field(default=1, ge=1, le=64)  # drafts, of which the best on the select split is kept
-    revise: int = Field(default=0, ge=0, le=16)  # rounds of revision with counterexamples of the select split
+    """What it is shown: `input`, text on which the feature fires; `output`, tokens that the feature promotes; or both."""
+    best_of: int = Field(default=1, ge=1, le=64)
+    """How many drafts it writes; the judge keeps the best on the select split."""
+    revise: int = Field(default=0, ge=0, le=16)
+    """How many times it revises, each time shown windows of the select split that the judge got wrong."""
 
     @property
     def refines(self) -> bool:
@@ -57,10 +62,15 @@ class LLMExplainer(LLMModel):
 
 
 class PythonExplainer(Section):
-    """The user's own explainer: `{ python = "module:Class" }`, see `explain.evidence.Explainer`."""
+    """An explainer of your own: an entry `{ python = "module:Class" }` of `explainers`.
+
+    Its protocol is `explain.evidence.Explainer`.
+    """
 
     python: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """The class: `module:Class`."""
     given: str | None = Field(default=None, alias="name", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    """What its rows are called; default: `module:Class`."""
 
     @property
     def name(self) -> str:
@@ -88,6 +98,8 @@ class Explain(Section):
     """Which explainers write explanations."""
 
     explainers: list[ExplainerEntry] = Field(default=["lexical", "token_lookup"], min_length=1)
+    """`lexical` and `token_lookup` need no LLM; `human` stands for what people wrote with `autointerp label`; a table is
+    an LLM or a Python class."""
 
     @model_validator(mode="after")
     def _different(self) -> Explain:

@@ -16,13 +16,24 @@ class Judge(LLMModel):
     """The LLM that simulates and judges from explanations."""
 
     simulate: Literal["sparse", "dense", "digits", "echo", "decisions", "token"] = "sparse"
+    """How it writes predicted activations: `sparse`, only the tokens that fire; `dense`, a number for every token;
+    `digits`, a digit for every token; `echo`, read from the log probabilities of the prompt; `decisions`, through the
+    Decisions API; `token`, one call for each token."""
     judgements: Literal["json", "decisions"] = "json"
-    logprobs: int = Field(default=0, ge=0, le=20)  # alternatives at each token, where the model gives them
+    """How it answers yes or no: as one JSON object, or through the Decisions API."""
+    logprobs: int = Field(default=0, ge=0, le=20)
+    """Alternatives asked for at each token, where the model gives log probabilities; 0: none."""
     windows_per_call: int | None = Field(default=None, ge=1)
-    items_per_call: int | None = Field(default=None, ge=1)  # 1: every item by itself; default: all of a feature
-    context: int = Field(default=16, ge=0, le=64)  # tokens shown in front of a simulated window
-    controls: int = Field(default=100, ge=0)  # features a dictionary on which the controls are judged
-    embedded: bool = False  # judge the embedded explainers' texts too; always where there are no others
+    """Windows in one simulation request; default: what suits `simulate`, 60 for `sparse`. Lower it for a model with a
+    short context."""
+    items_per_call: int | None = Field(default=None, ge=1)
+    """Windows in one detection or fuzzing request; default: all of a feature."""
+    context: int = Field(default=16, ge=0, le=64)
+    """Tokens shown in front of a simulated window."""
+    controls: int = Field(default=100, ge=0)
+    """Features of each dictionary on which it judges the controls."""
+    embedded: bool = False
+    """Whether it judges `lexical`'s and `token_lookup`'s texts too; it always does where there are no others."""
 
 
 class ScoreStage(Section):
@@ -31,10 +42,17 @@ class ScoreStage(Section):
     scorers: list[Literal["simulation", "detection", "fuzzing", "logits"]] = Field(
         default=["simulation", "detection", "fuzzing", "logits"]
     )
+    """What is predicted from the explanation: activations, which windows fire, which marks are right, which tokens are
+    promoted."""
     judge: Judge | None = None
+    """The LLM that predicts; without one, only explainers with a lookup are scored."""
     features: FeatureChoice = FeatureSample(sample=500)
+    """Features of each dictionary that are scored on a sample of windows: `"all"`, `[0, 7]`, `"0:1000"` or
+    `{ sample = 500 }`. Where prediction is free, all features are scored on all tokens too."""
     bootstrap: int = Field(default=1000, ge=100, le=100_000)
+    """Resamples behind an interval of a mean."""
     margin: float = Field(default=0.02, gt=0, lt=1)
+    """Two dictionaries are `equivalent` where the interval of their difference lies within plus and minus this."""
 
     @field_validator("scorers", mode="before")
     @classmethod

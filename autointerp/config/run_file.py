@@ -25,16 +25,27 @@ class RunConfig(Section):
     """A whole run file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """What the run is called."""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of every random choice."""
     store: str | None = None
+    """Where the store lies; default: `NAME.duckdb` in the working directory."""
     subject: Subject
+    """The model under study."""
     tokens: Tokens
+    """The text that it reads."""
     dictionary: list[Dictionary] = Field(min_length=1)
+    """The sets of features, one `[[dictionary]]` each; at least one."""
     evidence: Evidence = Evidence()
+    """What is kept of the text for each feature."""
     explain: Explain = Explain()
+    """Who writes explanations."""
     score: ScoreStage = ScoreStage()
+    """How explanations are scored."""
     budget: Budget = Budget()
+    """What may be spent."""
     engine: Engine = Engine()
+    """Where and in what portions it runs."""
 
     @model_validator(mode="after")
     def _labels_need_a_judge(self) -> RunConfig:

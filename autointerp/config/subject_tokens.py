@@ -13,21 +13,27 @@ class Subject(Section):
     """The subject model."""
 
     model: str
+    """A name on the Hugging Face hub, a local folder, or `bundled:subject`, the model that comes with the package."""
     revision: str | None = None
+    """A branch, tag or commit of a hub model; default: the main branch."""
     processing: Literal["raw", "folded"] = "raw"
+    """What the dictionaries were trained on: `raw`, the model as it is; `folded`, with layer norms folded into the
+    weights and writing weights centred. Where a dictionary's files say, the other one is refused."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the subject's weights and products; float32 is never TF32. Activations are handed on as float32, and
-    dictionaries work in float32, whatever this is."""
+    """Number type of the model's weights and products; float32 is never TF32. Dictionaries work in float32, whatever
+    this is."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1 ...; or "map": spread over all GPUs (then CPU and disk) by accelerate."""
+    """`auto`, `cpu`, `cuda`, `cuda:1` ...; or `map`: the package accelerate spreads the model over all GPUs, then the
+    CPU, then the disk."""
     max_memory: dict[str, str] | None = None
-    """device = "map": what may be used of each device, as { 0 = "20GiB", cpu = "60GiB" }."""
+    """For `device = "map"`: what may be used of each device, as `{ 0 = "20GiB", cpu = "60GiB" }`."""
     offload_folder: str | None = None
-    """device = "map": where weights go that fit nowhere else."""
+    """For `device = "map"`: the folder for weights that fit nowhere else."""
     rerandomise: bool | Annotated[int, Field(ge=0, lt=2**63)] = False
-    """Each weight matrix drawn again with its own mean and variance; true: seed 0."""
+    """Draws each weight matrix again with its own mean and variance, so that the model has learned nothing: a baseline.
+    `true` is seed 0; a number is the seed."""
     rerandomise_embeddings: bool = True
-    """False: the embeddings and the unembedding are kept as trained."""
+    """`false` keeps the embeddings and the unembedding as trained."""
 
     @property
     def rerandomise_seed(self) -> int | None:
@@ -51,8 +57,11 @@ class Splits(Section):
     """Shares of the documents, by document hash."""
 
     explain: float = Field(default=0.5, gt=0, lt=1)
+    """Documents that explainers may see."""
     select: float = Field(default=0.2, ge=0, lt=1)
+    """Documents on which a judge chooses between drafts; 0 where no explainer writes drafts."""
     score: float = Field(default=0.3, gt=0, lt=1)
+    """Documents that every score is computed on."""
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Splits:
@@ -66,13 +75,25 @@ class Tokens(Section):
     """Where the text comes from, and how it is cut."""
 
     source: str
-    subset: str | None = None  # hf: one of the data set's configurations
+    """`bundled:corpus`, `python-stdlib`, `text:PATH`, `jsonl:PATH#FIELD`, `parquet:GLOB#FIELD`, `hf:OWNER/NAME#FIELD`
+    or `npy:PATH` (token ids; each row is a document)."""
+    subset: str | None = None
+    """For `hf:`, the configuration of the data set."""
     hf_split: str = "train"
-    revision: str | None = None  # hf: a branch, tag or commit; default: the main branch as it is now
-    chat: Literal["all", "assistant", "user"] | None = None  # whose messages are scored; default: all
-    context_length: int | None = Field(default=None, ge=2, le=65_535)  # default 128; npy: the array's width
-    n_tokens: int | None = Field(default=None, gt=0)  # default: all there is
+    """For `hf:`, the split of the data set that is read."""
+    revision: str | None = None
+    """For `hf:`, a branch, tag or commit; default: the main branch as it is now. The commit read is stored."""
+    chat: Literal["all", "assistant", "user"] | None = None
+    """For conversations, whose messages are scored; default: all. What the chat template adds is never scored."""
+    context_length: int | None = Field(default=None, ge=2, le=65_535)
+    """Tokens in a context; default: 128, or the width of the array for `npy:`."""
+    n_tokens: int | None = Field(default=None, gt=0)
+    """Tokens to read; default: all there is."""
     allow_fewer: bool = False
-    prepend_bos: bool | None = None  # default: true; npy: false, the rows as they are
+    """`true` goes on where the source holds fewer than `n_tokens`; otherwise that is an error."""
+    prepend_bos: bool | None = None
+    """Whether each context begins with the beginning-of-sequence token; default: true, or false for `npy:`."""
     window: int = Field(default=32, ge=4, le=255)
+    """Tokens in a window, the unit in which scores are sampled."""
     splits: Splits = Splits()
+    """Shares of the documents that are explained from, chosen on and scored on."""
