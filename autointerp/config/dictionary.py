@@ -16,7 +16,7 @@ DictionaryKind = Literal[
 
 
 class FeatureSample(Section):
-    """A hash sample of features."""
+    """A sample of features, chosen by hash."""
 
     sample: int = Field(gt=0)
     """How many features; the same ones on every run with the same seed."""
@@ -34,7 +34,7 @@ class Dictionary(Section):
     """One set of features: files (`path`), or a baseline (`kind`)."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    """What its rows are called in the store."""
+    """What its rows are called in the store: letters, digits, `.`, `_` and `-`."""
     path: str | None = None
     """A folder or file, `hf://OWNER/REPOSITORY/FOLDER@REVISION`, a release of SAELens as `sae-lens:RELEASE/ID`, or
     `bundled:NAME`."""

@@ -25,7 +25,7 @@ class LLMExplainer(LLMModel):
     prompt: str | None = None
     """The path of a prompt of your own, instead of the preset's words."""
     evidence: Literal["input", "output", "both"] = "both"
-    """What it is shown: `input`, text on which the feature fires; `output`, tokens that the feature promotes; or both."""
+    """What it is shown: `input`, text on which the feature fires; `output`, tokens that it promotes; or both."""
     best_of: int = Field(default=1, ge=1, le=64)
     """How many drafts it writes; the judge keeps the best on the select split."""
     revise: int = Field(default=0, ge=0, le=16)
@@ -98,8 +98,8 @@ class Explain(Section):
     """Which explainers write explanations."""
 
     explainers: list[ExplainerEntry] = Field(default=["lexical", "token_lookup"], min_length=1)
-    """`lexical` and `token_lookup` need no LLM; `human` stands for what people wrote with `autointerp label`; a table is
-    an LLM or a Python class."""
+    """`lexical` and `token_lookup` need no LLM; `human` stands for what people wrote with `autointerp label`; a table
+    is an LLM or a Python class."""
 
     @model_validator(mode="after")
     def _different(self) -> Explain:

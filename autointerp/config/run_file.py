@@ -22,10 +22,10 @@ from autointerp.words import HUMAN
 
 
 class RunConfig(Section):
-    """A whole run file."""
+    """The keys that stand in no section, and the sections."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    """What the run is called."""
+    """What the run is called: letters, digits, `.`, `_` and `-`."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of every random choice."""
     store: str | None = None

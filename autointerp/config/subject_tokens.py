@@ -10,7 +10,7 @@ from autointerp.config.section import Section
 
 
 class Subject(Section):
-    """The subject model."""
+    """The subject model: the language model under study."""
 
     model: str
     """A name on the Hugging Face hub, a local folder, or `bundled:subject`, the model that comes with the package."""
@@ -54,7 +54,7 @@ class Subject(Section):
 
 
 class Splits(Section):
-    """Shares of the documents, by document hash."""
+    """Shares of the documents. The hash of its text decides which split a document belongs to."""
 
     explain: float = Field(default=0.5, gt=0, lt=1)
     """Documents that explainers may see."""
