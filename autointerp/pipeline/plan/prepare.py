@@ -85,7 +85,7 @@ def work_folder(config: RunConfig) -> Path:
 def check_paths(config: RunConfig) -> None:
     """What can be checked without loading anything."""
     if config.engine.kind == "ray" and importlib.util.find_spec("ray") is None:
-        raise ConfigError('engine.kind = "ray": Ray is not installed; pip install "autointerp[ray]"')
+        raise ConfigError('engine.kind = "ray": Ray is not installed; pip install "ray>=2.40,<3"')
     _source(config)
     resolve_model(config.subject.model)
     for entry in config.dictionary:
