@@ -7,7 +7,7 @@ RAY ?= .venv-ray
 DELPHI ?= .venv-delphi
 RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-interop test-ray bench bench-llm bench-delphi lint format train readme wheel clean
+.PHONY: demo test test-slow test-interop test-ray bench bench-llm bench-delphi lint format train docs wheel clean
 
 demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
@@ -33,11 +33,12 @@ bench-llm: $(VENV)/installed-dev  ## what the LLM client costs and holds, agains
 bench-delphi: $(DELPHI)/installed  ## pass 1 and its store beside delphi's cache and examples
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(DELPHI)/bin/python benchmarks/delphi.py
 
-lint: $(VENV)/installed-dev  ## style, types, and that the README's schema is the schema
+lint: $(VENV)/installed-dev  ## style, types, and that the generated pages are what the code says
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m autointerp.store.docs README.md --check
+	$(BIN)/python -m autointerp.store.docs docs/SCHEMA.md --check
+	$(BIN)/python -m autointerp.config.docs docs/RUN_FILE.md --check
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
@@ -46,8 +47,9 @@ format: $(VENV)/installed-dev
 train: $(VENV)/installed  ## corpus, subject, SAEs and planted dictionary again (about 45 minutes on one core)
 	$(BIN)/python -m autointerp.train.all
 
-readme: $(VENV)/installed-dev  ## the schema section of the README
-	$(BIN)/python -m autointerp.store.docs README.md
+docs: $(VENV)/installed-dev  ## the pages of docs/ that are made from the code
+	$(BIN)/python -m autointerp.store.docs docs/SCHEMA.md
+	$(BIN)/python -m autointerp.config.docs docs/RUN_FILE.md
 
 wheel: $(VENV)/installed-dev
 	$(BIN)/python -m build --wheel

@@ -140,7 +140,7 @@ def sql(
 ) -> None:
     """Asks the store with SQL (DuckDB's dialect, read-only). csv, json and parquet hold all rows, whole.
 
-    The tables and their columns: README.md, "The store", or `select * from duckdb_columns()`.
+    The tables and their columns: docs/SCHEMA.md in the repository, or `select * from duckdb_columns()`.
 
     \b
     Examples:

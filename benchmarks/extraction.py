@@ -231,7 +231,7 @@ def pass_one(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], N
     """Pass 1 over all tokens, with the evidence that a run keeps by default: the dictionary's summary."""
     import numpy as np
 
-    from autointerp.config.run_file import Evidence
+    from autointerp.config.evidence import Evidence
     from autointerp.extract.engines.whole import summarise
 
     evidence = Evidence()
@@ -252,7 +252,7 @@ def pass_one(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], N
 
 def write_rows(path: Path, subject: Any, tokens: Any, chosen: Any, summary: Any) -> Inserts:
     """Makes the rows of what pass 1 found and writes them to a new store."""
-    from autointerp.config.run_file import Evidence
+    from autointerp.config.evidence import Evidence
     from autointerp.pipeline.rows import evidence_rows as extract_stage
     from autointerp.store.writer import StoreWriter, Transaction
 

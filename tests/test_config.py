@@ -10,21 +10,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from autointerp.config.dictionary import Dictionary
+from autointerp.config.engine import Budget, Engine
+from autointerp.config.evidence import Evidence, Intervals, Quantiles
+from autointerp.config.explainers import Explain
+from autointerp.config.judging import ScoreStage
 from autointerp.config.loading import load_run, parse_run
-from autointerp.config.run_file import (
-    Budget,
-    Dictionary,
-    Engine,
-    Evidence,
-    Explain,
-    Intervals,
-    Quantiles,
-    RunConfig,
-    ScoreStage,
-    Splits,
-    Subject,
-    Tokens,
-)
+from autointerp.config.run_file import RunConfig
+from autointerp.config.subject_tokens import Splits, Subject, Tokens
 from autointerp.errors import ConfigError
 from autointerp.resources import folder
 

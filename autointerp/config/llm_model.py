@@ -10,8 +10,9 @@ import os
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from autointerp.config.section import Section
 from autointerp.errors import UserError
 
 Provider = Literal["anthropic", "openai"]
@@ -21,61 +22,91 @@ _KEY = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 _URL = {"anthropic": "ANTHROPIC_BASE_URL", "openai": "OPENAI_BASE_URL"}
 
 
-class Price(BaseModel):
+class Price(Section):
     """What a model costs, dollars per million tokens."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     input: float = Field(ge=0)
+    """Tokens of the prompt."""
     output: float = Field(ge=0)
-    cache_read: float | None = Field(default=None, ge=0)  # default: as input
-    cache_write: float | None = Field(default=None, ge=0)  # default: as input
-    batch: float = Field(default=1.0, ge=0, le=1)  # factor on everything in a batch
+    """Tokens written, reasoning among them."""
+    cache_read: float | None = Field(default=None, ge=0)
+    """Tokens read from the prompt cache; default: as `input`."""
+    cache_write: float | None = Field(default=None, ge=0)
+    """Tokens written to the prompt cache; default: as `input`."""
+    batch: float = Field(default=1.0, ge=0, le=1)
+    """Factor on all of these in a batch."""
 
 
-class CapabilityChanges(BaseModel):
-    """What a run file says differently from `capabilities.toml`; the meaning of each key stands in `Capabilities`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class CapabilityChanges(Section):
+    """What a server can do, where it differs from `llm/wire/capabilities.toml`; default of each: as that file says."""
 
     sampling: tuple[Literal["temperature", "top_p", "seed"], ...] | None = None
+    """Which sampling settings the model takes."""
     logprobs: int | None = Field(default=None, ge=0)
+    """Alternatives that it gives for each token of a reply; 0: no log probabilities."""
     prompt_logprobs: int | None = Field(default=None, ge=0)
+    """Alternatives that it gives for each token of a prompt; 0: none."""
     echo_max_tokens: int | None = Field(default=None, ge=0, le=1)
+    """What to ask for where a prompt is only to be read: 0 new tokens, or 1 on servers that take 0 as no limit."""
     structured: Literal["json_schema", "json_object", "prompt"] | None = None
+    """How it is asked for JSON: with a schema, as any JSON object, or by the words of the prompt alone."""
     decisions: bool | None = None
+    """Whether it has the Decisions API (`POST /v1/decisions`)."""
     batch: bool | None = None
+    """Whether it has the provider's batch API."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """What the server calls the most tokens of a reply."""
     cache: Literal["none", "blocks", "key"] | None = None
+    """How the shared beginning of a prompt is marked for caching."""
     cache_prefix: int | None = Field(default=None, ge=0)
+    """Tokens below which a beginning is not cached."""
     efforts: tuple[str, ...] | None = None
+    """The efforts of reasoning that can be asked for."""
     effort: str | None = None
+    """The effort that is sent where the run file names none."""
     free_effort: str | None = None
+    """The effort at which sampling settings and log probabilities are allowed; empty: any."""
 
 
-class LLMModel(BaseModel):
-    """One model on one server. Nothing below `capabilities` changes a reply, and so none of it a request's hash."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class LLMModel(Section):
+    """One model on one server: an explainer or the judge. Nothing below `capabilities` changes a reply."""
 
     provider: Provider
+    """Whose API the server speaks; `openai` also for vLLM, Ollama, OpenRouter and the like."""
     model: str = Field(min_length=1)
-    base_url: str | None = None  # default: the provider's own, or ANTHROPIC_BASE_URL / OPENAI_BASE_URL
-    temperature: float | None = Field(default=None, ge=0, le=2)  # default: the server's own; not every model takes one
+    """The model, as the server calls it."""
+    base_url: str | None = None
+    """The server; default: ANTHROPIC_BASE_URL or OPENAI_BASE_URL, or the provider's own."""
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    """Sampling temperature; default: the server's own. A model that takes none is an error."""
     top_p: float | None = Field(default=None, gt=0, le=1)
+    """Share of the probability that is sampled from; default: the server's own."""
     seed: int | None = None
-    effort: str | None = None  # of reasoning
-    service_tier: str | None = None  # "flex", "priority" ...: priced as such
-    max_tokens: int | None = Field(default=None, ge=1)  # instead of what the prompt's author allowed a reply
+    """Seed of the server, where it takes one."""
+    effort: str | None = None
+    """Effort of reasoning, as the provider calls it."""
+    service_tier: str | None = None
+    """`flex`, `priority` ...: asked for and priced as such."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of a reply; default: what the prompt needs."""
     capabilities: CapabilityChanges | None = None
+    """What the server can do, where the built-in table is wrong or does not know it."""
 
     price: Price | None = None
-    key_env: str | None = None  # the environment variable that holds the key
+    """What it costs, where the price is not known. An unknown price is an error, but a server on this machine costs
+    nothing unless a price stands here."""
+    key_env: str | None = None
+    """The environment variable that holds the key; default: ANTHROPIC_API_KEY or OPENAI_API_KEY."""
     concurrency: int = Field(default=64, ge=1, le=4096)
-    timeout_s: float = Field(default=120.0, gt=0)  # for one request, from sending to the last byte
-    attempts: int = Field(default=6, ge=1, le=50)  # at a request that ends in errors; waiting for a limit is none
-    replies: int = Field(default=3, ge=1, le=20)  # paid for at most, where they are not what was asked for
-    patience_s: float = Field(default=1800.0, gt=0)  # a server that answers nothing for so long ends the run
+    """Requests under way at once."""
+    timeout_s: float = Field(default=120.0, gt=0)
+    """Seconds for one request, from sending to the last byte."""
+    attempts: int = Field(default=6, ge=1, le=50)
+    """Attempts at a request that ends in errors; waiting for a rate limit is none."""
+    replies: int = Field(default=3, ge=1, le=20)
+    """Replies paid for at most, where they are not what was asked for."""
+    patience_s: float = Field(default=1800.0, gt=0)
+    """Seconds for which a server may answer nothing before the run ends."""
 
     @field_validator("base_url")
     @classmethod

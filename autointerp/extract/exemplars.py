@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autointerp.config.run_file import Evidence
+from autointerp.config.evidence import Evidence
 from autointerp.extract.summary.events import centred
 from autointerp.extract.summary.segments import rank_in_run, sort_by
 from autointerp.extract.summary.smallest_keys import Kept

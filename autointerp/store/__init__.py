@@ -8,7 +8,7 @@
     reader      StoreReader: read-only, locked down
     evidence    typed reads for the stages that follow
     verify      is what the store says true? (checks/*.sql)
-    docs        the README's schema section
+    docs        the page docs/SCHEMA.md
 
 Only this package imports duckdb; importing it does not.
 """

@@ -1,21 +1,17 @@
-"""The README's schema section, made from the database itself: what DuckDB holds is what is printed.
+"""The page `docs/SCHEMA.md`, made from the database itself: what DuckDB holds is what is printed.
 
-    python -m autointerp.store.docs README.md            replaces what stands between the marks
-    python -m autointerp.store.docs README.md --check    exit status 1 where it is out of date
-
-The section stands between `<!-- schema -->` and `<!-- /schema -->`.
+python -m autointerp.store.docs docs/SCHEMA.md            writes the page
+python -m autointerp.store.docs docs/SCHEMA.md --check    exit status 1 where it is out of date
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import duckdb
 
+from autointerp.generated import NOTE, cell, write_or_check
 from autointerp.store.schema import schema_sql
-
-BEGIN, END = "<!-- schema -->", "<!-- /schema -->"
 
 
 def schema_markdown() -> str:
@@ -27,12 +23,12 @@ def schema_markdown() -> str:
         columns.setdefault(relation, []).append((column[0], column[1], column[2]))
     parts = []
     for relation, comment, is_view in connection.execute(_RELATIONS).fetchall():
-        lines = [f"### {'View ' if is_view else ''}`{relation}`", "", _cell(comment), ""]
+        lines = [f"## {'View ' if is_view else ''}`{relation}`", "", cell(comment), ""]
         if is_view:
             lines.append(", ".join(f"`{name}`" for name, _, _ in columns[relation]))
         else:
             lines += ["| column | type | meaning |", "|---|---|---|"]
-            lines += [f"| `{name}` | {_cell(kind)} | {_cell(text)} |" for name, kind, text in columns[relation]]
+            lines += [f"| `{name}` | {cell(kind)} | {cell(text)} |" for name, kind, text in columns[relation]]
         parts.append("\n".join(lines))
     connection.close()
     return "\n\n".join(parts)
@@ -52,39 +48,20 @@ FROM duckdb_columns() WHERE NOT internal ORDER BY table_oid, column_index
 """
 
 
-def replace_section(text: str) -> str:
-    """The text with the section between the marks made anew. Raises ValueError where the marks are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the text needs the marks {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{schema_markdown()}\n\n{END}{after}"
+def schema_page(_: str = "") -> str:
+    """The whole page."""
+    return f"{NOTE.format(source='`autointerp/store/schema.sql`')}\n\n{_INTRODUCTION}\n{schema_markdown()}\n"
 
 
-def _cell(text: str) -> str:
-    """Safe inside a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ")
+_INTRODUCTION = """# The store
 
+A store is one DuckDB file. Ask it with `autointerp sql STORE "select ..."` or with any DuckDB client. Rows are
+only ever added: where something was computed twice, a view shows the latest. The tables come first, then the views. For
+most questions the views `feature_cards`, `score_table`, `dictionary_summary` and `comparison_table` are enough.
 
-def main(arguments: list[str]) -> int:
-    """The command line; returns the exit status."""
-    paths = [Path(argument) for argument in arguments if argument != "--check"]
-    if len(paths) != 1:
-        print(__doc__, file=sys.stderr)
-        return 2
-    text = paths[0].read_text(encoding="utf-8")
-    try:
-        made = replace_section(text)
-    except ValueError as error:
-        print(f"error: {paths[0]}: {error}", file=sys.stderr)
-        return 2
-    if "--check" in arguments:
-        if made != text:
-            print(f"{paths[0]}: the schema section is out of date; run `make readme`", file=sys.stderr)
-        return int(made != text)
-    paths[0].write_text(made, encoding="utf-8")
-    return 0
+Ready questions lie in `analysis/`, one SQL file each: `autointerp sql STORE --file best_explained`.
+"""
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(sys.argv[1:], schema_page, __doc__))

@@ -1,5 +1,5 @@
--- The store: one DuckDB file. This file is its only definition; the README's schema section is
--- generated from the comments below (`make readme`). Append-only, no secondary indexes.
+-- The store: one DuckDB file. This file is its only definition; `docs/SCHEMA.md` is generated from
+-- the comments below (`make docs`). Append-only, no secondary indexes.
 -- Keys that a person can type: dictionary, feature (integer), explainer, scorer, metric.
 
 CREATE TABLE meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL);

@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autointerp.config.run_file import Dictionary as DictionaryConfig
+from autointerp.config.dictionary import Dictionary as DictionaryConfig
 from autointerp.errors import InputError
 from autointerp.hashing import hash64, rng_for, stream_key
 from autointerp.records import Float32, Int64

@@ -19,7 +19,7 @@ from autointerp.subject.documents import Row, Source, choose_field
 from autointerp.subject.files import files_digest
 
 TIMEOUT_S = 10
-INSTALL = 'pip install "autointerp[datasets]"'
+INSTALL = 'pip install "datasets>=3.0"'
 
 
 class HubDataset(Source):

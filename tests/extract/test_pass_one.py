@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.config.run_file import Evidence
+from autointerp.config.evidence import Evidence
 from autointerp.extract.engines import spool
 from autointerp.extract.engines.pass_one import PassOne, Summaries
 from autointerp.extract.engines.shards import MOST_SHARDS, Piece, Shard, cut_rounds, cut_shards

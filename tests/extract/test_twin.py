@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.config.run_file import Evidence, Intervals, Quantiles
+from autointerp.config.evidence import Evidence, Intervals, Quantiles
 from autointerp.extract.engines.whole import summarise
 from autointerp.extract.exemplars import Exemplars, explain_exemplars, held_out_exemplars
 from autointerp.extract.pass_two import score_events

@@ -79,7 +79,7 @@ def test_ray_where_it_is_not_installed(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     said = refused("run", write_run(engine={"kind": "ray"}))
-    assert said == 'engine.kind = "ray": Ray is not installed; pip install "autointerp[ray]"'
+    assert said == 'engine.kind = "ray": Ray is not installed; pip install "ray>=2.40,<3"'
 
 
 def test_a_run_file_that_is_not_there_or_no_toml(write_run: Callable[..., Path], refused: Refused) -> None:

@@ -396,7 +396,7 @@ def test_what_cannot_be_refined_is_refused(explainer: dict[str, Any], change: di
 
 
 def test_names_tell_refinements_apart() -> None:
-    from autointerp.config.run_file import LLMExplainer
+    from autointerp.config.explainers import LLMExplainer
 
     names = {
         LLMExplainer(**MODEL, **more).name  # type: ignore[arg-type]

@@ -148,7 +148,7 @@ def test_a_folder_of_json_lines(tmp_path: Path) -> None:
 
 def test_the_library_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    assert 'needs the package datasets: pip install "autointerp[datasets]"' in error_of("hf:owner/texts")
+    assert 'needs the package datasets: pip install "datasets>=3.0"' in error_of("hf:owner/texts")
 
 
 @pytest.mark.parametrize("name", ["hf:a/b/c", "hf:../texts", "hf:/no/such/folder", "hf:a b"])

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from autointerp.config.run_file import Engine as EngineConfig
-from autointerp.config.run_file import Evidence
+from autointerp.config.engine import Engine as EngineConfig
+from autointerp.config.evidence import Evidence
 from autointerp.extract.engines.pass_one import PassOne, Summaries
 from autointerp.extract.engines.shards import Piece, Shard, cut_rounds, cut_shards
 from autointerp.extract.selected import Selected, on_device

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from autointerp.config.run_file import Engine as EngineConfig
+from autointerp.config.engine import Engine as EngineConfig
 from autointerp.extract.engines.checkpoint import Checkpoint
 from autointerp.extract.engines.job import TITLE, Job
 from autointerp.extract.engines.pass_one import Summaries

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.config.llm_model import LLMModel
-from autointerp.config.run_file import LLMExplainer, PythonExplainer, RunConfig
+from autointerp.config.run_file import RunConfig
 from autointerp.explain.evidence import Evidence
 from autointerp.explain.prompt import explain_ask
 from autointerp.llm.asks import Ask

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from autointerp.config.run_file import LLMExplainer, RunConfig
+from autointerp.config.explainers import LLMExplainer
+from autointerp.config.run_file import RunConfig
 from autointerp.errors import ConfigError, InputError, UserError
 from autointerp.llm.delivery.batch_jsonl import ReplyFiles
 from autointerp.llm.delivery.batches import BatchCourier

@@ -25,7 +25,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from autointerp.config.run_file import Judge, LLMExplainer
+from autointerp.config.explainers import LLMExplainer
+from autointerp.config.judging import Judge
 from autointerp.explain.evidence import Draft, Exemplar
 from autointerp.explain.prompt import explain_ask
 from autointerp.explain.revise import MOST_SHOWN, Counterexamples, revise_ask, revise_version

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from autointerp.config.run_file import LLMExplainer, PythonExplainer
+from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.errors import AutointerpError
 from autointerp.explain.controls import NO_DISJOINT, choose_donors
 from autointerp.explain.embedded import EmbeddedExplainer

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from autointerp.config.run_file import Judge
+from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
 from autointerp.llm.asks import Answer, Ask
 from autointerp.pipeline.asking.asker import Asker, Unanswered

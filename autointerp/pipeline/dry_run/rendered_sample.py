@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from autointerp.config.explainers import LLMExplainer
 from autointerp.config.llm_model import LLMModel
-from autointerp.config.run_file import LLMExplainer
 from autointerp.explain.lexical import lexical_lookup
 from autointerp.explain.lookup import entries_of
 from autointerp.explain.prompt import explain_ask

@@ -12,8 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
-from autointerp.config.run_file import Dictionary as DictionaryConfig
-from autointerp.config.run_file import Judge, LLMExplainer, PythonExplainer, RunConfig
+from autointerp.config.dictionary import Dictionary as DictionaryConfig
+from autointerp.config.explainers import LLMExplainer, PythonExplainer
+from autointerp.config.judging import Judge
+from autointerp.config.run_file import RunConfig
 from autointerp.explain.prompt import style
 from autointerp.explain.revise import revise_version
 from autointerp.hashing import content_hash

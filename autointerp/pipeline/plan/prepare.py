@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autointerp.config.run_file import Dictionary as DictionaryConfig
-from autointerp.config.run_file import FeatureChoice, FeatureSample, RunConfig
+from autointerp.config.dictionary import Dictionary as DictionaryConfig
+from autointerp.config.dictionary import FeatureChoice, FeatureSample
+from autointerp.config.run_file import RunConfig
 from autointerp.errors import ConfigError, InputError
 from autointerp.extract.effects import RESIDUAL
 from autointerp.hashing import content_hash, hash64, stream_key
@@ -86,7 +87,7 @@ def work_folder(config: RunConfig) -> Path:
 def check_paths(config: RunConfig) -> None:
     """What can be checked without loading anything."""
     if config.engine.kind == "ray" and importlib.util.find_spec("ray") is None:
-        raise ConfigError('engine.kind = "ray": Ray is not installed; pip install "autointerp[ray]"')
+        raise ConfigError('engine.kind = "ray": Ray is not installed; pip install "ray>=2.40,<3"')
     _source(config)
     resolve_model(config.subject.model)
     for entry in config.dictionary:

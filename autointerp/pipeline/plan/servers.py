@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from autointerp.config.run_file import LLMExplainer, RunConfig
+from autointerp.config.explainers import LLMExplainer
+from autointerp.config.run_file import RunConfig
 
 
 def servers_of(config: RunConfig) -> dict[str, list[str]]:

@@ -31,7 +31,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autointerp.config.run_file import Judge, RunConfig
+from autointerp.config.judging import Judge
+from autointerp.config.run_file import RunConfig
 from autointerp.hashing import content_hash
 from autointerp.pipeline.plan.definitions import about_store, asked_of, explainer_identity, file_definition, made_of
 from autointerp.pipeline.plan.reask import Redo, Redos

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autointerp.config.run_file import Judge
+from autointerp.config.judging import Judge
 from autointerp.pipeline.asking.drafts import Refined
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.store.writer import Transaction

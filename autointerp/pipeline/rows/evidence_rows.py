@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from autointerp.config.run_file import Evidence
+from autointerp.config.evidence import Evidence
 from autointerp.extract.effects import LogitEffects
 from autointerp.extract.exemplars import Exemplars, explain_exemplars, held_out_exemplars
 from autointerp.extract.selected import Selected

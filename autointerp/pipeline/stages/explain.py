@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.config.run_file import LLMExplainer, PythonExplainer
+from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.errors import AutointerpError
 from autointerp.explain.controls import Explained
 from autointerp.explain.embedded import EMBEDDED, EvidenceTables, controls_of

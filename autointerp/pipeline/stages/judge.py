@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autointerp.config.run_file import Judge
+from autointerp.config.judging import Judge
 from autointerp.explain.lexical import lexical_lookup
 from autointerp.explain.lookup import entries_of
 from autointerp.pipeline.asking.asker import Unanswered

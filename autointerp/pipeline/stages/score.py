@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from autointerp.config.run_file import Judge
+from autointerp.config.judging import Judge
 from autointerp.explain.lookup import entries_of
 from autointerp.pipeline.asking.shown_explanation import read_said
 from autointerp.pipeline.asking.test_material import TestMaterial

@@ -10,14 +10,15 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from autointerp import __version__
 from autointerp.pipeline.plan.reask import asked_rows
 from autointerp.pipeline.plan.store_diff import StoreDiff
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows import evidence_rows
 from autointerp.pipeline.stages.context import StageContext, now
 
-PACKAGES = ("autointerp", "torch", "transformer-lens", "transformers", "duckdb", "numpy", "scipy")
-"""Whose versions the manifest names."""
+PACKAGES = ("torch", "transformer-lens", "transformers", "duckdb", "numpy", "scipy")
+"""Whose versions the manifest names, beside Python's and our own."""
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -57,7 +58,8 @@ def _work_rows(context: StageContext) -> dict[str, Any]:
 
 
 def _run_row(context: StageContext) -> dict[str, Any]:
-    versions = {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+    versions = {"python": platform.python_version(), "autointerp": __version__}
+    versions |= {name: _version(name) for name in PACKAGES}
     config, tokens = context.config, context.tokens
     resolved = config.model_dump(mode="json")
     resolved["tokens"]["window"] = tokens.window

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autointerp.config.run_file import Judge
+from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
 from autointerp.llm.asks import Ask
 from autointerp.resources import prompt_text

@@ -24,7 +24,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from autointerp.config.run_file import Judge
+from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
 from autointerp.explain.marking import escape
 from autointerp.explain.template import Template

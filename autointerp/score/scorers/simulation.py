@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autointerp.config.run_file import Judge
+from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
 from autointerp.hashing import hash64, stream_key
 from autointerp.llm.asks import Answer, Ask

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autointerp.config.run_file import Judge
+from autointerp.config.judging import Judge
 from autointerp.explain.marking import MARKS, Marks, choose_marks, mark
 from autointerp.explain.template import Template
 from autointerp.llm.asks import Answer, Ask

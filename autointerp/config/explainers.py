@@ -1,0 +1,144 @@
+"""The section `[explain]`: who writes explanations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from autointerp.config.llm_model import LLMModel
+from autointerp.config.own_code import NAME, PYTHON
+from autointerp.config.section import Section, refuse_twice
+from autointerp.errors import nearest
+from autointerp.words import EMBEDDED, HUMAN, PRESETS
+
+
+class LLMExplainer(LLMModel):
+    """An LLM that writes explanations: an entry `{ provider = ..., model = ... }` of `explainers`.
+
+    With `best_of` or `revise` it writes several drafts of each, and the run's judge chooses between them on the select
+    split: `pipeline/asking/drafts.py`.
+    """
+
+    preset: str = "default"
+    """Whose prompt and choice of exemplars: `default`, or the published `bills`, `bricken`, `delphi`."""
+    prompt: str | None = None
+    """The path of a prompt of your own, instead of the preset's words."""
+    evidence: Literal["input", "output", "both"] = "both"
+    """What it is shown: `input`, text on which the feature fires; `output`, tokens that it promotes; or both."""
+    best_of: int = Field(default=1, ge=1, le=64)
+    """How many drafts it writes; the judge keeps the best on the select split."""
+    revise: int = Field(default=0, ge=0, le=16)
+    """How many times it revises, each time shown windows of the select split that the judge got wrong."""
+
+    @property
+    def refines(self) -> bool:
+        """Whether a judge chooses between drafts."""
+        return self.best_of > 1 or self.revise > 0
+
+    @model_validator(mode="after")
+    def _sees_what_it_revises(self) -> LLMExplainer:
+        if self.revise and self.evidence == "output":
+            raise ValueError(
+                f'revise = {self.revise} shows windows of text, and evidence = "output" is to see none; give '
+                'evidence = "both" or "input", or leave revise out'
+            )
+        return self
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, preset: str) -> str:
+        if preset not in PRESETS:
+            raise ValueError(f'there is no preset "{preset}"{nearest(preset, PRESETS)}; there is {", ".join(PRESETS)}')
+        return preset
+
+    @property
+    def name(self) -> str:
+        """What its explanations are called: model/preset/evidence, with the user's own words the file's name; behind it
+        how they are refined: /best3, /revise1, /best3+revise1."""
+        words = self.preset if self.prompt is None else Path(self.prompt).stem
+        refined = [f"best{self.best_of}"] * (self.best_of > 1) + [f"revise{self.revise}"] * (self.revise > 0)
+        return "/".join([self.model, words, self.evidence, *(["+".join(refined)] if refined else [])])
+
+
+class PythonExplainer(Section):
+    """An explainer of your own: an entry `{ python = "module:Class" }` of `explainers`.
+
+    Its protocol is `autointerp.Explainer`; with `embedded = true` it is `autointerp.EmbeddedExplainer`.
+    """
+
+    python: str = Field(pattern=PYTHON)
+    """The class: `module:Class`."""
+    given: str | None = Field(default=None, alias="name", pattern=NAME)
+    """What its rows are called; default: `module:Class`."""
+    embedded: bool = False
+    """Whether it explains a whole dictionary from its tables and brings a lookup to simulate by, as `lexical` does."""
+
+    @property
+    def name(self) -> str:
+        return self.given or self.python
+
+
+def _form_of_explainer(entry: Any) -> str:
+    if isinstance(entry, dict):
+        return "Python" if "python" in entry else "LLM"
+    if isinstance(entry, LLMExplainer | PythonExplainer):
+        return type(entry).__name__.removesuffix("Explainer")
+    return "Human" if entry == HUMAN else "Embedded"
+
+
+ExplainerEntry = Annotated[
+    Annotated[Literal["lexical", "token_lookup"], Tag("Embedded")]
+    | Annotated[Literal["human"], Tag("Human")]
+    | Annotated[LLMExplainer, Tag("LLM")]
+    | Annotated[PythonExplainer, Tag("Python")],
+    Discriminator(_form_of_explainer),
+]
+
+
+class Explain(Section):
+    """Which explainers write explanations."""
+
+    explainers: list[ExplainerEntry] = Field(default=["lexical", "token_lookup"], min_length=1)
+    """`lexical` and `token_lookup` need no LLM; `human` stands for what people wrote with `autointerp label`; a table
+    is an LLM or a Python class."""
+
+    @model_validator(mode="after")
+    def _different(self) -> Explain:
+        refuse_twice(self.names)
+        reserved = {"shuffled", "constant", "generic", "completion", "human", *EMBEDDED}
+        for entry in self.explainers:
+            if not isinstance(entry, str) and entry.name in reserved:
+                raise ValueError(f'an explainer of your own cannot be named "{entry.name}"')
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """What each explainer's rows are called."""
+        return [entry if isinstance(entry, str) else entry.name for entry in self.explainers]
+
+    @property
+    def embedded(self) -> list[str]:
+        """Those that need no LLM and simulate by a lookup."""
+        own = [entry.name for entry in self.own_embedded]
+        return [entry for entry in self.explainers if isinstance(entry, str) and entry != HUMAN] + own
+
+    @property
+    def own_embedded(self) -> list[PythonExplainer]:
+        """Those of the embedded ones that are the user's own."""
+        return [entry for entry in self.explainers if isinstance(entry, PythonExplainer) and entry.embedded]
+
+    @property
+    def human(self) -> bool:
+        """Whether what people wrote with `autointerp label` is judged."""
+        return HUMAN in self.explainers
+
+    @property
+    def asking(self) -> list[LLMExplainer | PythonExplainer]:
+        """The others: they are asked about each feature, and judged."""
+        return [
+            entry
+            for entry in self.explainers
+            if isinstance(entry, LLMExplainer) or (isinstance(entry, PythonExplainer) and not entry.embedded)
+        ]
