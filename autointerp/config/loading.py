@@ -11,7 +11,8 @@ from pydantic import (
     ValidationError,
 )
 
-from autointerp.config.run_file import FEATURE_CHOICES, RunConfig
+from autointerp.config.features import FEATURE_CHOICES
+from autointerp.config.run_file import RunConfig
 from autointerp.errors import ConfigError, nearest
 
 

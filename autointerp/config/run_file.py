@@ -19,14 +19,12 @@ from pydantic import (
     model_validator,
 )
 
+from autointerp.config.dictionary_entry import DictionaryEntry
+from autointerp.config.features import FeatureChoice, FeatureSample
 from autointerp.config.llm_model import LLMModel
+from autointerp.config.own_code import NAME, PYTHON
 from autointerp.errors import nearest
-from autointerp.words import EMBEDDED, HUMAN, LATER_SCORERS, PRESETS, RANDOM_KINDS, SCORERS
-
-DictionaryKind = Literal[
-    "auto", "planted", "neurons", "residual_basis", "pca", "ica",
-    "random_isotropic", "random_covariance", "activation_difference", "random_init_sae",
-]  # fmt: skip
+from autointerp.words import EMBEDDED, HUMAN, LATER_SCORERS, PRESETS, SCORERS
 
 
 class _Section(BaseModel):
@@ -105,64 +103,6 @@ class Tokens(_Section):
     prepend_bos: bool | None = None  # default: true; npy: false, the rows as they are
     window: int = Field(default=32, ge=4, le=255)
     splits: Splits = Splits()
-
-
-class FeatureSample(_Section):
-    """A hash sample of features."""
-
-    sample: int = Field(gt=0)
-
-
-FeatureChoice = (
-    Literal["all"] | FeatureSample | list[Annotated[int, Field(ge=0)]] | Annotated[str, Field(pattern=r"^\d+:\d+$")]
-)
-
-
-FEATURE_CHOICES = 'give "all", numbers from 0 up [0, 7], a range "0:1000" or { sample = 500 }'
-
-
-class Dictionary(_Section):
-    """One set of features: files (`path`), or a baseline (`kind`)."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    path: str | None = None
-    format: Literal["auto", "saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope"] = "auto"
-    kind: DictionaryKind = "auto"
-    hook: str | None = None
-    features: FeatureChoice = "all"
-    match: str | None = None
-    like: str | None = None  # random_init_sae: the dictionary whose architecture it has
-    natural: bool = False  # matched baselines: the same units at their natural density too, as NAME@natural
-    n_features: int | None = Field(default=None, gt=0)
-
-    @model_validator(mode="after")
-    def _path_or_kind(self) -> Dictionary:
-        from_files = self.kind in ("auto", "planted")
-        if from_files and self.path is None:
-            raise ValueError(f'dictionary "{self.name}" needs a path, or a kind such as "neurons"')
-        if not from_files and self.path is not None:
-            raise ValueError(f'dictionary "{self.name}" has both a path and kind = "{self.kind}"')
-        fresh = self.kind == "random_init_sae"
-        if fresh and (self.like is None) == (self.match is None):
-            raise ValueError(
-                f'dictionary "{self.name}" needs like = "a dictionary" (its architecture, at its natural density) or '
-                'match = "a dictionary" (its densities)'
-            )
-        if self.like is not None and not fresh:
-            raise ValueError(f'dictionary "{self.name}": only kind = "random_init_sae" is like another')
-        if self.like is not None and self.n_features is not None:
-            raise ValueError(
-                f'dictionary "{self.name}" has the width of "{self.like}": choose with features = ..., not n_features'
-            )
-        if self.natural and self.match is None:
-            raise ValueError(f'dictionary "{self.name}": natural = true is for matched baselines; this one is natural')
-        if not from_files and not fresh and self.hook is None and self.match is None:
-            raise ValueError(f'dictionary "{self.name}" (kind = "{self.kind}") needs a hook')
-        if from_files and self.match is not None:
-            raise ValueError(f'dictionary "{self.name}" is read from files: only baselines are matched')
-        if self.kind in RANDOM_KINDS and self.match is None and self.n_features is None:
-            raise ValueError(f'dictionary "{self.name}" needs n_features, or match = "a dictionary"')
-        return self
 
 
 def _refuse_twice(names: list[Any]) -> None:
@@ -249,8 +189,8 @@ class LLMExplainer(LLMModel):
 class PythonExplainer(_Section):
     """The user's own explainer: `{ python = "module:Class" }`, see `explain.evidence.Explainer`."""
 
-    python: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-    given: str | None = Field(default=None, alias="name", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    python: str = Field(pattern=PYTHON)
+    given: str | None = Field(default=None, alias="name", pattern=NAME)
 
     @property
     def name(self) -> str:
@@ -382,7 +322,7 @@ class RunConfig(_Section):
     store: str | None = None
     subject: Subject
     tokens: Tokens
-    dictionary: list[Dictionary] = Field(min_length=1)
+    dictionary: list[DictionaryEntry] = Field(min_length=1)
     evidence: Evidence = Evidence()
     explain: Explain = Explain()
     score: ScoreStage = ScoreStage()

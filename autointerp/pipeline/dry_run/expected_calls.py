@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from autointerp.config.features import FeatureSample
 from autointerp.config.llm_model import LLMModel, Price
-from autointerp.config.run_file import FeatureSample, Judge, LLMExplainer, RunConfig
+from autointerp.config.run_file import Judge, LLMExplainer, RunConfig
 from autointerp.llm.money.estimate import estimate
 from autointerp.llm.money.prices import Channel, Prices
 from autointerp.pipeline.dry_run.rendered_sample import Sampled, Sampler

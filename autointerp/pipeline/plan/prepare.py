@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autointerp.config.run_file import Dictionary as DictionaryConfig
-from autointerp.config.run_file import FeatureChoice, FeatureSample, RunConfig
+from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
+from autointerp.config.features import FeatureChoice, FeatureSample
+from autointerp.config.run_file import RunConfig
 from autointerp.errors import ConfigError, InputError
 from autointerp.extract.effects import RESIDUAL
 from autointerp.hashing import content_hash, hash64, stream_key
@@ -104,7 +105,7 @@ def prepare(config: RunConfig, wish: Wish = Wish()) -> Prepared:  # noqa: B008 -
     config = with_natural_twins(config)
     subject = open_subject(config)
     files = {
-        entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind, format=entry.format)
+        entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind_name, format=entry.format)
         for entry in config.dictionary
         if entry.path is not None
     }

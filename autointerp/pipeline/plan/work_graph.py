@@ -30,8 +30,8 @@ from typing import Any
 
 from torch import Tensor
 
+from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
 from autointerp.config.llm_model import LLMModel
-from autointerp.config.run_file import Dictionary as DictionaryConfig
 from autointerp.config.run_file import Judge, LLMExplainer, PythonExplainer, RunConfig
 from autointerp.explain.prompt import style
 from autointerp.explain.revise import revise_version
