@@ -79,13 +79,9 @@ def scorer_and_judge(name: str) -> tuple[str, str]:
 # --- dictionaries
 
 STUDIED = ("sae", "transcoder")
-"""Kinds of dictionary that are compared with baselines; the others are baselines, or planted."""
+"""Kinds of dictionary that are compared with baselines; the others are baselines (`config/baseline_kinds.py` lists
+them), or planted."""
 PLANTED = "planted"
 FORMATS = ("saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope")
-BASIS_KINDS = ("neurons", "residual_basis")
-"""Coordinates of the hook's activations."""
-COMPONENT_KINDS = ("pca", "ica")
-RANDOM_KINDS = ("random_isotropic", "random_covariance", "activation_difference")
-BASELINE_KINDS = (*BASIS_KINDS, *COMPONENT_KINDS, *RANDOM_KINDS, "random_init_sae")
 NATURAL = "@natural"
 """Behind a matched baseline's name: the same units at their natural density."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from autointerp.config.dictionary import Dictionary
+from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.engine import Budget, Engine
 from autointerp.config.evidence import Evidence, Intervals, Quantiles
 from autointerp.config.explainers import Explain
@@ -230,7 +230,7 @@ def test_missing_keys_inside() -> None:
 
 
 SECTIONS: dict[str, type[BaseModel]] = {
-    "": RunConfig, "subject": Subject, "tokens": Tokens, "tokens.splits": Splits, "dictionary[0]": Dictionary,
+    "": RunConfig, "subject": Subject, "tokens": Tokens, "tokens.splits": Splits, "dictionary[0]": DictionaryEntry,
     "evidence": Evidence, "evidence.quantiles": Quantiles, "evidence.intervals": Intervals, "explain": Explain,
     "score": ScoreStage, "budget": Budget, "engine": Engine,
 }  # fmt: skip
@@ -276,7 +276,7 @@ def test_defaults() -> None:
     assert config.evidence == Evidence(
         top=20, quantiles=Quantiles(n=10, each=4), intervals=Intervals(n=12, each=2), random=20, near_miss=10
     )
-    assert config.dictionary == [Dictionary(name="sae", path="saes", format="auto", kind="auto", features="all")]
+    assert config.dictionary == [DictionaryEntry(name="sae", path="saes", format="auto", kind="auto", features="all")]
     assert config.explain.explainers == ["lexical", "token_lookup"]
     assert config.score.scorers == ["simulation", "detection", "fuzzing", "logits"]
     assert config.score.model_dump()["features"] == {"sample": 500}

@@ -21,8 +21,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from autointerp.config.dictionary import FeatureSample
 from autointerp.config.explainers import LLMExplainer, PythonExplainer
+from autointerp.config.features import FeatureSample
 from autointerp.config.judging import Judge
 from autointerp.config.llm_model import CapabilityChanges, LLMModel, Price
 from autointerp.config.run_file import RunConfig

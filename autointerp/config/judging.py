@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from autointerp.config.dictionary import FeatureChoice, FeatureSample
+from autointerp.config.features import FeatureChoice, FeatureSample
 from autointerp.config.llm_model import LLMModel
 from autointerp.config.own_code import OwnCode
 from autointerp.config.section import Section, refuse_later, refuse_twice

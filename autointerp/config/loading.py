@@ -11,7 +11,7 @@ from pydantic import (
     ValidationError,
 )
 
-from autointerp.config.dictionary import FEATURE_CHOICES
+from autointerp.config.features import FEATURE_CHOICES
 from autointerp.config.run_file import RunConfig
 from autointerp.errors import ConfigError, nearest
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from autointerp.config.dictionary import Dictionary
+from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.engine import Budget, Engine
 from autointerp.config.evidence import Evidence
 from autointerp.config.explainers import Explain, LLMExplainer
@@ -34,7 +34,7 @@ class RunConfig(Section):
     """The model under study."""
     tokens: Tokens
     """The text that it reads."""
-    dictionary: list[Dictionary] = Field(min_length=1)
+    dictionary: list[DictionaryEntry] = Field(min_length=1)
     """The sets of features, one `[[dictionary]]` each; at least one."""
     evidence: Evidence = Evidence()
     """What is kept of the text for each feature."""

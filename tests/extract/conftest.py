@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.config.dictionary import Dictionary as DictionaryConfig
+from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
 from autointerp.extract.selected import Selected
 from autointerp.subject.baselines import count_firings, make_units, take_sample
 from autointerp.subject.formats import load_dictionary

@@ -19,7 +19,7 @@ import torch
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats import load_dictionary
-from autointerp.subject.formats.registry import FORMATS, look_up
+from autointerp.subject.formats.sae_lens_releases import FORMATS, look_up
 
 pytestmark = pytest.mark.interop
 Agree = Callable[[str, torch.Tensor, torch.Tensor], None]

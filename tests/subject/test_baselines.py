@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy import stats
 
-from autointerp.config.dictionary import Dictionary as DictionaryConfig
+from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
 from autointerp.errors import InputError
 from autointerp.hashing import hash64, stream_key
 from autointerp.subject.baselines import (

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from autointerp.config.dictionary import FeatureSample
 from autointerp.config.explainers import LLMExplainer
+from autointerp.config.features import FeatureSample
 from autointerp.config.judging import Judge
 from autointerp.config.llm_model import LLMModel, Price
 from autointerp.config.run_file import RunConfig

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from autointerp.config.dictionary import Dictionary as DictionaryConfig
+from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
 from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.config.judging import Judge
 from autointerp.config.run_file import RunConfig

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from autointerp.config.dictionary import Dictionary as DictionaryConfig
-from autointerp.config.dictionary import FeatureChoice, FeatureSample
+from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
+from autointerp.config.features import FeatureChoice, FeatureSample
 from autointerp.config.run_file import RunConfig
 from autointerp.errors import ConfigError, InputError
 from autointerp.extract.effects import RESIDUAL
@@ -107,7 +107,7 @@ def prepare(config: RunConfig, wish: Wish = Wish()) -> Prepared:  # noqa: B008 -
     config = with_natural_twins(config)
     subject = open_subject(config)
     files = {
-        entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind, format=entry.format)
+        entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind_name, format=entry.format)
         for entry in config.dictionary
         if entry.path is not None
     }

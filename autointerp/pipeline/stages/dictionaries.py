@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from autointerp.config.dictionary import Dictionary as DictionaryConfig
+from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
 from autointerp.errors import StoreError
 from autointerp.extract.selected import Selected
 from autointerp.pipeline.plan.prepare import Prepared

@@ -1,12 +1,6 @@
 """dictionary_learning's format: ae.pt, a state dict, and config.json with the trainer's settings.
 
-    AutoEncoder            relu((x - bias) W_enc + b_enc)
-    AutoEncoderNew         relu(x W_enc + b_enc)
-    GatedAutoEncoder       with x - decoder_bias: 1[x W_enc + gate_bias > 0] relu(x W_enc e^r_mag + mag_bias)
-    AutoEncoderTopK        the k largest of relu((x - b_dec) W_enc + b_enc); its `threshold` is not used
-    BatchTopKSAE,          relu((x - b_dec) W_enc + b_enc), kept where it is above one learned threshold
-    MatryoshkaBatchTopKSAE
-    JumpReluAutoEncoder    relu(x W_enc + b_enc), kept where x W_enc + b_enc is above a feature's threshold
+What its classes compute is in `CLASSES`.
 
 The activations are in the file's own scale. The library's `AutoEncoder.from_pretrained` rescales a decoder
 that does not have unit rows; its activations are ours times the row's norm. Training on normalised
@@ -20,11 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from autointerp.errors import InputError, nearest
+from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats.common import (
     GIVE_A_HOOK,
@@ -37,9 +33,20 @@ from autointerp.subject.formats.common import (
     load_torch,
     read_config,
 )
+from autointerp.subject.formats.row import Choice, Format, Refusal
 
 FILE = "ae.pt"
 Parts = dict[str, Any]
+NO_THRESHOLD = Refusal(
+    "a BatchTopK whose weights hold no `threshold`",
+    "what it fires on depends on the batch",
+    'a BatchTopK without "threshold": {reason}, so it is not read',
+)
+NEGATIVE_THRESHOLD = Refusal(
+    "a BatchTopK whose `threshold` is negative",
+    "it was saved before training set one, and would fire as a plain ReLU",
+    "its threshold is {value:g}: {reason}; not read",
+)
 
 
 def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
@@ -48,7 +55,7 @@ def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
     trainer, buffer = _settings(source)
     weights = Weights(load_torch(file, path), path)
     name = _class_of(trainer, weights, path)
-    parts = CLASSES[name](weights, trainer, path)
+    parts = CLASSES[name].parts(weights, trainer, path)
     weights.finish()
     d_in, n_features = parts["W_enc"].shape
     for key, size in (("activation_dim", d_in), ("dict_size", n_features)):
@@ -87,8 +94,7 @@ def _class_of(trainer: dict[str, Any], weights: Weights, path: str) -> str:
     """The class that the config names; where it names none, the one that the weights allow."""
     named = trainer.get("dict_class")
     if named is not None:
-        if str(named) not in CLASSES:
-            raise InputError(f'"{path}": dict_class "{named}" is not read{nearest(str(named), CLASSES)}')
+        FORMAT.architectures.check(str(named), path)
         return str(named)
     for key, name in KEYS_OF_ONE_CLASS.items():
         if key in weights:
@@ -189,14 +195,30 @@ def _jump_relu(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:
     return parts | {"architecture": "jumprelu", "threshold": threshold, "subtract_b_dec": False}
 
 
-CLASSES: dict[str, Callable[[Weights, dict[str, Any], str], Parts]] = {
-    "AutoEncoder": _auto_encoder,
-    "AutoEncoderNew": _auto_encoder_new,
-    "GatedAutoEncoder": _gated,
-    "AutoEncoderTopK": _top_k,
-    "BatchTopKSAE": _batch_top_k,
-    "MatryoshkaBatchTopKSAE": _matryoshka,
-    "JumpReluAutoEncoder": _jump_relu,
+@dataclass(frozen=True)
+class DictClass:
+    """A class of the library."""
+
+    computes: str
+    parts: Callable[[Weights, dict[str, Any], str], Parts]
+    """Takes its weights; also given the trainer's settings and the path that messages name."""
+
+
+_BY_THRESHOLD = "relu((x - b_dec) W_enc + b_enc), kept where it is above one learned threshold"
+CLASSES = {
+    "AutoEncoder": DictClass("relu((x - bias) W_enc + b_enc)", _auto_encoder),
+    "AutoEncoderNew": DictClass("relu(x W_enc + b_enc)", _auto_encoder_new),
+    "GatedAutoEncoder": DictClass(
+        "1[z + gate_bias > 0] relu(z e^r_mag + mag_bias), where z = (x - decoder_bias) W_enc", _gated
+    ),
+    "AutoEncoderTopK": DictClass(
+        "the k largest of relu((x - b_dec) W_enc + b_enc); its `threshold` is not used", _top_k
+    ),
+    "BatchTopKSAE": DictClass(_BY_THRESHOLD, _batch_top_k),
+    "MatryoshkaBatchTopKSAE": DictClass(_BY_THRESHOLD, _matryoshka),
+    "JumpReluAutoEncoder": DictClass(
+        "relu(x W_enc + b_enc), kept where x W_enc + b_enc is above the feature's threshold", _jump_relu
+    ),
 }
 KEYS_OF_ONE_CLASS = {
     "gate_bias": "GatedAutoEncoder",
@@ -217,15 +239,10 @@ def _k(weights: Weights, trainer: dict[str, Any], path: str) -> int | None:
 def _one_threshold(weights: Weights, trainer: dict[str, Any], n_features: int, path: str) -> torch.Tensor:
     _k(weights, trainer, path)
     if "threshold" not in weights:
-        raise InputError(
-            f'"{path}": a BatchTopK without "threshold": what it fires on depends on the batch, so it is not read'
-        )
+        raise NO_THRESHOLD.error(path)
     threshold = weights.take("threshold", ())
     if threshold < 0:
-        raise InputError(
-            f'"{path}": its threshold is {float(threshold):g}: it was saved before training set one, '
-            "and would fire as a plain ReLU; not read"
-        )
+        raise NEGATIVE_THRESHOLD.error(path, float(threshold))
     return threshold.expand(n_features).contiguous()
 
 
@@ -257,3 +274,32 @@ def _hook_at(name: str, side: str, layer: int | None) -> str | None:
     if hook is None and side == "out":
         hook = hook_of_site(name, layer)
     return hook
+
+
+def _is_likely(file: Path) -> bool:
+    """Whether a file is named as the library's checkpoints are, or has a config beside it."""
+    return bool(re.fullmatch(r"ae(_\w+)?\.pt", file.name)) or (file.parent / "config.json").is_file()
+
+
+FORMAT = Format(
+    name="dictionary_learning",
+    title="dictionary_learning",
+    sentence="A folder that the library dictionary_learning writes: a state dict and the trainer's settings. "
+    "The settings may be missing where the weights fit one class only.",
+    documented="https://github.com/saprmarks/dictionary_learning",
+    hook="`submodule_name` and `layer` of `config.json`; without them, a folder's name such as `mlp_out_layer3`.",
+    input="the activation, in the file's own scale",
+    architectures=Choice(
+        "dict_class",
+        {name: item.computes for name, item in CLASSES.items()},
+        {"CrossCoder": "it reads several hook points at once"},
+        '{key} "{value}" is not read',
+    ),
+    read=read,
+    config="config.json",
+    weights=FILE,
+    suffixes=(".pt", ".pth"),
+    likely=_is_likely,
+    refusals=(NO_THRESHOLD, NEGATIVE_THRESHOLD),
+    sae_lens_loaders=("dictionary_learning_1",),
+)

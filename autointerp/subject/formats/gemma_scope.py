@@ -20,6 +20,7 @@ import re
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats.common import GIVE_A_HOOK, Source, Weights, load_npz
+from autointerp.subject.formats.row import Choice, Format
 
 FILE = "params.npz"
 SITES = {
@@ -72,3 +73,22 @@ def _names(place: tuple[str, ...]) -> tuple[str | None, int | None]:
         if found := re.fullmatch(r"layer_(\d+)", name):
             layer = int(found[1])
     return site, layer
+
+
+FORMAT = Format(
+    name="gemma_scope",
+    title="Gemma Scope",
+    sentence="The arrays that Google published for Gemma 2; the files name no architecture, there is one.",
+    documented="https://huggingface.co/google/gemma-scope",
+    hook="The folders' names: the layer from `layer_12`, the site from `gemma-scope-2b-pt-res`, `mlp`, `att` or "
+    "`transcoders`.",
+    input="the activation; `b_dec` is not subtracted",
+    architectures=Choice(
+        "architecture",
+        {"jumprelu": "relu(x W_enc + b_enc), kept where x W_enc + b_enc is above the feature's threshold"},
+    ),
+    read=read,
+    weights=FILE,
+    suffixes=(".npz",),
+    sae_lens_loaders=("gemma_2", "gemma_2_transcoder"),
+)

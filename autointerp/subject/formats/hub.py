@@ -15,13 +15,9 @@ from pathlib import Path, PurePosixPath
 
 from autointerp.errors import InputError
 from autointerp.subject.formats.common import first_line
+from autointerp.subject.formats.registry import config_names, file_names, suffixes
 
 TIMEOUT_S = 10
-NAMES = (
-    "cfg.json", "config.json", "labels.json", "sae_weights.safetensors", "sae.safetensors", "ae.pt", "params.npz",
-)  # fmt: skip
-"""Files of a dictionary, of whatever format."""
-SUFFIXES = (".pt", ".pth", ".npz", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -41,14 +37,16 @@ class HubPath:
 
     @property
     def is_file(self) -> bool:
-        return self.inside.endswith(SUFFIXES)
+        return self.inside.endswith(suffixes())
 
     def patterns(self) -> list[str]:
         """What to fetch: the dictionary's files, and the settings of its run one folder up. Some folders end in .pt."""
         inside = PurePosixPath(self.inside)
         folder = inside.parent if self.is_file else inside
-        wanted = [folder / name for name in (NAMES[:2] if self.is_file else NAMES)] + [folder.parent / "config.json"]
-        wanted += [inside / name for name in NAMES] if self.is_file else []
+        names = file_names()
+        wanted = [folder / name for name in (config_names() if self.is_file else names)]
+        wanted.append(folder.parent / "config.json")
+        wanted += [inside / name for name in names] if self.is_file else []
         return [glob.escape(str(item)) for item in ([inside] if self.is_file else []) + wanted]
 
 
@@ -95,7 +93,7 @@ def fetch(path: str) -> Path:
         reason = f"{why} and it is not in the cache" if why else f"it cannot be fetched ({first_line(error)})"
         raise InputError(f'"{path}": {reason}; download the folder and give its path') from error
     found = Path(root) / hub.inside
-    if not (found.is_file() or any((found / name).is_file() for name in NAMES)):
+    if not (found.is_file() or any((found / name).is_file() for name in file_names())):
         what = f'no file "{hub.inside}"' if hub.is_file else f'no files of a dictionary in "{hub.inside or "/"}"'
         where = f'"{hub.repository}"' + (" in the cache" if why else "")
         raise InputError(f'"{path}": {where} has {what}')

@@ -1,11 +1,7 @@
 """OpenAI sparse_autoencoder's format: one .pt, the state dict of its `Autoencoder`.
 
-    x         the activation; for TopK each token is centred and divided by its standard deviation + 1e-5 before
-    ReLU      relu((x - pre_bias) W_enc + latent_bias)
-    TopK      the k largest of (x - pre_bias) W_enc + latent_bias, then relu
-
-The file says TopK or ReLU and nothing of the input's normalisation: their loader takes TopK to mean it, and
-so do we. It names no hook either.
+What its dictionaries compute is in `FORMAT`. The file says TopK or ReLU and nothing of the input's normalisation:
+their loader takes TopK to mean it, and so do we. It names no hook either.
 """
 
 from __future__ import annotations
@@ -16,6 +12,7 @@ from typing import Any
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats.common import GIVE_A_HOOK, Source, Weights, checked_k, load_torch
+from autointerp.subject.formats.row import Choice, Format
 
 SUFFIXES = (".pt", ".pth")
 STATISTICS = ("stats_last_nonzero", "latents_activation_frequency", "latents_mean_square")
@@ -63,13 +60,34 @@ def _file(source: Source) -> Path:
 
 def _k(activation: Any, settings: Any, n_features: int, path: str) -> int | None:
     """None for ReLU. Other activations go below zero, or are unknown."""
+    FORMAT.architectures.check(activation, path)
     if activation == "ReLU":
         return None
-    if activation != "TopK":
-        raise InputError(f'"{path}": activation = {activation!r} is not read; ReLU and TopK are')
     k, after = (settings.get("k"), settings.get("postact_fn", "ReLU")) if isinstance(settings, dict) else (None, None)
     if not isinstance(k, int) or isinstance(k, bool):
         raise InputError(f'"{path}": activation_state_dict has k = {k!r}; it must be an integer')
-    if after != "ReLU":
-        raise InputError(f'"{path}": postact_fn = {after!r} is not read; ReLU is')
+    AFTER.check(after, path)
     return checked_k(k, n_features, path)
+
+
+AFTER = Choice("postact_fn", {"ReLU": "relu"}, line="{key} = {value!r} is not read", lists=True)
+FORMAT = Format(
+    name="openai",
+    title="OpenAI sparse_autoencoder",
+    sentence="One file: the state dict of the class `Autoencoder` of OpenAI's sparse_autoencoder.",
+    documented="https://github.com/openai/sparse_autoencoder",
+    hook="The file names none: the run file must give `hook`.",
+    input="the activation; for TopK each token's is first centred and divided by its standard deviation + 1e-5",
+    architectures=Choice(
+        "activation",
+        {
+            "ReLU": "relu((x - pre_bias) W_enc + latent_bias)",
+            "TopK": "the k largest of (x - pre_bias) W_enc + latent_bias, then relu",
+        },
+        line="{key} = {value!r} is not read",
+        lists=True,
+    ),
+    read=read,
+    suffixes=SUFFIXES,
+    settings=(AFTER,),
+)

@@ -1,12 +1,7 @@
 """SAELens's format: a folder with cfg.json and sae_weights.safetensors.
 
-    standard    relu(x W_enc + b_enc)                            x minus b_dec where the config says so
-    jumprelu    the same, kept where it is above `threshold`     (BatchTopK and Matryoshka are saved so)
-    topk        the k largest of x W_enc + b_enc, then relu
-    gated       1[x W_enc + b_gate > 0] relu(x W_enc e^r_mag + b_mag)
-    transcoders the same with hook_out, and b_dec never subtracted
-
-Files older than version 6 put the metadata at the top level and TopK into `activation_fn`. A planted
+What its dictionaries compute is in `COMPUTES`. Transcoders compute the same for `hook_name_out`, and b_dec is never
+subtracted. Files older than version 6 put the metadata at the top level and TopK into `activation_fn`. A planted
 dictionary is this format with a `labels.json`.
 
 SAELens loads its subjects with `from_pretrained_no_processing` and `model_from_pretrained_kwargs` on top:
@@ -20,7 +15,7 @@ from typing import Any
 
 import torch
 
-from autointerp.errors import InputError, nearest
+from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats.common import (
     GIVE_A_HOOK,
@@ -32,8 +27,16 @@ from autointerp.subject.formats.common import (
     read_config,
     read_json,
 )
+from autointerp.subject.formats.row import Choice, Format, Refusal
 
 FILE = "sae_weights.safetensors"
+COMPUTES = {
+    "standard": "relu(x W_enc + b_enc)",
+    "jumprelu": "relu(x W_enc + b_enc), kept where x W_enc + b_enc is above the feature's threshold; BatchTopK and "
+    "Matryoshka dictionaries are saved so",
+    "topk": "the k largest of x W_enc + b_enc, then relu",
+    "gated": "1[x W_enc + b_gate > 0] relu(x W_enc e^r_mag + b_mag)",
+}
 ARCHITECTURES = {
     "standard": "standard",
     "jumprelu": "jumprelu",
@@ -44,12 +47,18 @@ ARCHITECTURES = {
     "jumprelu_transcoder": "jumprelu",
     "jumprelu_skip_transcoder": "jumprelu",
 }
+"""Its names of architectures, and ours of what they compute."""
 NORMALIZATIONS = {
     "none": "none",
     "expected_average_only_in": "none",  # identity at run time: the factor is folded into the weights
     "layer_norm": "layer_norm",
     "constant_norm_rescale": "constant_norm_rescale",
 }
+ONE_HEAD = Refusal(
+    "`hook_head_index` is set",
+    "it was trained on one attention head",
+    "{reason} (hook_head_index = {value}); not read",
+)
 
 
 def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
@@ -63,8 +72,7 @@ def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
     declared = str(config.get("architecture") or "standard")
     if "activation_fn_str" in config or "activation_fn" in config:  # before version 6
         declared = _old_architecture(declared, config, path)
-    if declared not in ARCHITECTURES:
-        raise InputError(f'"{path}": architecture "{declared}" is not read{nearest(declared, ARCHITECTURES)}')
+    FORMAT.architectures.check(declared, path)
     architecture = ARCHITECTURES[declared]
     normalize = _normalization(config, path)
     named = metadata.get("hook_name") or metadata.get("hook_point")
@@ -72,7 +80,7 @@ def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
         raise InputError(f'"{path}": its config names no hook; {GIVE_A_HOOK}')
     head = metadata.get("hook_head_index", metadata.get("hook_point_head_index"))
     if head is not None:
-        raise InputError(f'"{path}": it was trained on one attention head (hook_head_index = {head!r}); not read')
+        raise ONE_HEAD.error(path, head)
     weights = Weights(load_safetensors(source.named(FILE), path), path)
     d_in, d_sae = integer(config, "d_in", path), integer(config, "d_sae", path)
     W_enc = weights.take("W_enc", (d_in, d_sae))
@@ -127,8 +135,8 @@ def _old_architecture(declared: str, config: dict[str, Any], path: str) -> str:
     activation = str(config.get("activation_fn_str") or config.get("activation_fn") or "relu")
     if activation == "topk":
         return "topk"
-    if activation != "relu" and declared in ("standard", "gated"):
-        raise InputError(f'"{path}": activation_fn = "{activation}" is not read; relu and topk are')
+    if declared in ("standard", "gated"):
+        ACTIVATION.check(activation, path)
     return declared
 
 
@@ -137,9 +145,7 @@ def _normalization(config: dict[str, Any], path: str) -> str:
     if isinstance(value, bool):  # the oldest files
         value = "expected_average_only_in" if value else "none"
     normalize = str(value or "none")
-    if normalize not in NORMALIZATIONS:
-        near = nearest(normalize, NORMALIZATIONS)
-        raise InputError(f'"{path}": normalize_activations = "{normalize}" is not read{near}')
+    NORMALIZATION.check(normalize, path)
     return NORMALIZATIONS[normalize]
 
 
@@ -162,3 +168,45 @@ def _read_labels(folder: Path, path: str) -> dict[int, str]:
         return {int(entry["feature"]): str(entry["label"]) for entry in read_json(folder / "labels.json", path)}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f'"{path}": labels.json is not a list of {{"feature": 0, "label": "..."}}') from error
+
+
+ACTIVATION = Choice("activation_fn", {"relu": "relu", "topk": "the k largest"}, lists=True)
+NORMALIZATION = Choice(
+    "normalize_activations",
+    {
+        "none": "x is the activation",
+        "expected_average_only_in": "x is the activation: the factor is folded into the weights",
+        "layer_norm": "each token's activation is centred and divided by its standard deviation + 1e-5",
+        "constant_norm_rescale": "each token's activation is scaled to norm sqrt(d)",
+    },
+)
+FORMAT = Format(
+    name="saelens",
+    title="SAELens",
+    sentence="A folder that SAELens writes, of version 6 or older; the bundled dictionaries are in this format.",
+    documented="https://github.com/decoderesearch/SAELens",
+    hook="`cfg.json` names it: `hook_name`, or `hook_point` in older files.",
+    input="the activation at the hook, minus `b_dec` where `apply_b_dec_to_input` says so (transcoders: never)",
+    architectures=Choice(
+        "architecture",
+        {
+            name: COMPUTES[ours] if name == ours else f"as {ours}, from `hook_name` to `hook_name_out`"
+            for name, ours in ARCHITECTURES.items()
+        },
+        {
+            "abstopk": "its features fire below zero too",
+            "matching_pursuit": "it picks features one after another, from what the earlier ones leave",
+            "temporal": "its features depend on the earlier tokens of a text, not on one activation",
+            "crosscoder": "it reads several hook points at once",
+        },
+        '{key} "{value}" is not read',
+    ),
+    read=read,
+    config="cfg.json",
+    needs_config=True,
+    weights=FILE,
+    beside=("labels.json",),
+    settings=(ACTIVATION, NORMALIZATION),
+    refusals=(ONE_HEAD,),
+    sae_lens_loaders=(None, "sae_lens"),
+)

@@ -1,12 +1,9 @@
 """EleutherAI sparsify's format: cfg.json and sae.safetensors.
 
-    topk      the k largest of relu(x W_enc + b_enc)
-    groupmax  the largest of each of k groups of neighbours, of relu(x W_enc + b_enc)
-
-x is the activation minus b_dec, unless `transcode` is set. (Before February 2025 transcoders subtracted it
-as well, and their cfg.json had no `transcode`.) `W_dec` is (n_features, d_in), as we hold it. The hook
-point is the folder's name, a module of Hugging Face's model whose output it was trained on: `layers.6`,
-`h.3.mlp`. Transcoders read that module's input.
+What its dictionaries compute is in `FORMAT`. x is the activation minus b_dec, unless `transcode` is set. (Before
+February 2025 transcoders subtracted it as well, and their cfg.json had no `transcode`.) `W_dec` is (n_features, d_in),
+as we hold it. The hook point is the folder's name, a module of Hugging Face's model whose output it was trained on:
+`layers.6`, `h.3.mlp`. Transcoders read that module's input.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from autointerp.errors import InputError, nearest
+from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats.common import (
     GIVE_A_HOOK,
@@ -26,19 +23,19 @@ from autointerp.subject.formats.common import (
     load_safetensors,
     read_config,
 )
+from autointerp.subject.formats.row import Choice, Format, Refusal
 
 FILE = "sae.safetensors"
-ACTIVATIONS = ("topk", "groupmax")
+SIGNED = Refusal("`signed` is true", "its features fire below zero too", "signed = true: {reason}; not read")
 
 
 def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
     path = source.path
     config = read_config(source.folder / "cfg.json", path, ": not a dictionary in sparsify's format")
     activation = str(config.get("activation") or "topk")
-    if activation not in ACTIVATIONS:
-        raise InputError(f'"{path}": activation = "{activation}" is not read{nearest(activation, ACTIVATIONS)}')
+    FORMAT.architectures.check(activation, path)
     if config.get("signed"):
-        raise InputError(f'"{path}": signed = true: its features fire below zero too; not read')
+        raise SIGNED.error(path)
     d_in = integer(config, "d_in", path)
     n_features = _n_features(config, d_in, path)
     k = checked_k(integer(config, "k", path), n_features, path)
@@ -93,3 +90,25 @@ def _trained_as_transcoder(source: Source) -> bool:
     file = source.folder.parent / "config.json"
     config = read_config(file, source.path) if file.is_file() else {}
     return bool(config.get("transcode"))
+
+
+FORMAT = Format(
+    name="sparsify",
+    title="EleutherAI sparsify",
+    sentence="A folder that EleutherAI's sparsify writes for one hook point.",
+    documented="https://github.com/EleutherAI/sparsify",
+    hook="The folder's name, a module of Hugging Face's model: `layers.6`, `h.3.mlp`. Transcoders read its input.",
+    input="the activation minus `b_dec`, unless `transcode` is set",
+    architectures=Choice(
+        "activation",
+        {
+            "topk": "the k largest of relu(x W_enc + b_enc)",
+            "groupmax": "of relu(x W_enc + b_enc) the largest of each of k groups of neighbours",
+        },
+    ),
+    read=read,
+    config="cfg.json",
+    needs_config=True,
+    weights=FILE,
+    refusals=(SIGNED,),
+)

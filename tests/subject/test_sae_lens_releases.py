@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from autointerp.errors import InputError
-from autointerp.subject import formats
 from autointerp.subject.formats import check_path, load_dictionary
-from autointerp.subject.formats.registry import look_up
+from autointerp.subject.formats import loading as formats
+from autointerp.subject.formats.sae_lens_releases import look_up
 
 HOOK = "blocks.1.hook_resid_post"
 REGISTRY = """

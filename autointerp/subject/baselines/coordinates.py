@@ -1,0 +1,15 @@
+"""The hook's coordinates as units: neurons, and the basis of the residual stream."""
+
+from __future__ import annotations
+
+from autointerp.config.baseline_kinds import FACTS
+from autointerp.subject.baselines.kind import Kind, Lines, LinesWanted
+
+
+def coordinates(wanted: LinesWanted) -> Lines:
+    """All of them, whatever number is wanted: which are taken is drawn where they are matched."""
+    return Lines(int(wanted.x.shape[1]), None)
+
+
+NEURONS = Kind(FACTS["neurons"], coordinates)
+RESIDUAL_BASIS = Kind(FACTS["residual_basis"], coordinates)

@@ -1,0 +1,44 @@
+"""What baselines are matched to: how often each feature of a dictionary fires on the sample, and in which order the
+features are paired with units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from autointerp.hashing import hash64, stream_key
+from autointerp.records import Bool, Int64
+from autointerp.subject.dictionary import Dictionary
+
+MATCH_AT_LEAST = 100
+"""Firings on the explain split below which a feature is not matched."""
+PLACE_AT_LEAST = 10
+"""Firings in the sample below which theta cannot be placed."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The dictionary that baselines are matched to."""
+
+    features: Int64  # those selected, rising
+    n_firing: Int64  # firings of each in the sample
+
+
+def match_order(features: Int64, seed: int, dictionary: str) -> Int64:
+    """Features of a dictionary in the order in which baselines are paired with them, whatever the baseline."""
+    return features[np.argsort(hash64(stream_key(seed, "match", dictionary), features), kind="stable")]
+
+
+def count_firings(dictionary: Dictionary, x: Tensor, features: Int64) -> Target:
+    """Rows of x on which each of `features` fires."""
+    counts = np.zeros(dictionary.n_features, dtype=np.int64)
+    for first in range(0, len(x), 4096):
+        counts += (dictionary.encode(x[first : first + 4096]) > 0).sum(dim=0).numpy()
+    return Target(features, counts[features])
+
+
+def enough_firings(n_firing: Int64, share: float) -> Bool:
+    """Which features fire often enough to be matched, by their firings in a sample of this share of the split."""
+    return np.asarray((n_firing / max(share, 1e-12) >= MATCH_AT_LEAST) & (n_firing >= PLACE_AT_LEAST))

@@ -1,0 +1,65 @@
+"""Which format files are in: told by their names, from the rows of the registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autointerp.errors import InputError, nearest
+from autointerp.subject.formats.common import Source
+from autointerp.subject.formats.registry import BY_NAME
+from autointerp.subject.formats.row import Format
+
+
+def format_of(source: Source, asked: str) -> Format:
+    """The format that the run file asks for, else the one whose files are there. Raises InputError."""
+    if asked not in (*BY_NAME, "auto"):
+        raise InputError(f'there is no format "{asked}"{nearest(asked, BY_NAME)}')
+    there = _formats_of_file(source.file) if source.file else _formats_of_folder(source.folder)
+    if asked != "auto":
+        if there and asked not in [row.name for row in there]:
+            files = BY_NAME[asked].files
+            what = f'format = "{asked}" means {files}; what is there is in the format "{there[0].name}"'
+            raise InputError(f'"{source.path}": {what}')
+        return BY_NAME[asked]
+    if len(there) > 1 and source.file is None:
+        names = [row.name for row in there]
+        raise InputError(
+            f'"{source.path}" has files of the formats {" and ".join(names)}; say which: format = "{names[0]}"'
+        )
+    if there:
+        return there[0]
+    if source.file is None:
+        return _without_weights(source)
+    raise InputError(f'"{source.path}": its name does not tell the format; give format = "saelens" or another')
+
+
+def _without_weights(source: Source) -> Format:
+    """A folder with settings that a format must have has lost its weights: its reader says so."""
+    for row in BY_NAME.values():
+        if row.needs_config and _has(source.folder, row.config):
+            return row
+    settings = dict.fromkeys(row.config for row in BY_NAME.values() if row.needs_config and row.config)
+    weights = ", ".join(row.weights for row in BY_NAME.values() if row.weights)
+    raise InputError(f'"{source.path}" has no {" or ".join(settings)}, and none of {weights}: not a dictionary')
+
+
+def _formats_of_folder(folder: Path) -> list[Format]:
+    """Those whose weights are there by name. Where there are none, and no settings, any file of weights tells."""
+    named = [row for row in BY_NAME.values() if _has(folder, row.weights)]
+    if named or any(row.needs_config and _has(folder, row.config) for row in BY_NAME.values()):
+        return named
+    ends = {file.suffix for file in folder.iterdir()}
+    return [row for row in BY_NAME.values() if row.weights is None and ends & set(row.suffixes)]
+
+
+def _formats_of_file(file: Path) -> list[Format]:
+    """By its name; where only its ending tells, the likelier format first."""
+    for row in BY_NAME.values():
+        if file.name == row.weights:
+            return [row]
+    fits = [row for row in BY_NAME.values() if file.suffix in row.suffixes]
+    return sorted(fits, key=lambda row: 0 if row.likely(file) else 1 if row.weights is None else 2)
+
+
+def _has(folder: Path, name: str | None) -> bool:
+    return name is not None and (folder / name).is_file()

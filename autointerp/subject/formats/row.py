@@ -1,0 +1,103 @@
+"""What a format says of itself: one row, in the module that reads it.
+
+Detection, error lines, the files fetched from the hub and `docs/FORMATS.md` all derive from these rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autointerp.errors import InputError, nearest
+from autointerp.subject.dictionary import SparseAutoencoder
+from autointerp.subject.formats.common import Source
+
+Reader = Callable[[Source, str | None, str], SparseAutoencoder]
+"""Reads the files of `source`. The hook is None where the run file names none; the kind is "auto" or "planted"."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A setting in a format's files: the values that are read, and those that are refused by name."""
+
+    key: str
+    reads: Mapping[str, str]
+    """Each value that is read, and what it means."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Each value that is known and not read, and the reason."""
+    line: str = '{key} = "{value}" is not read'
+    lists: bool = False
+    """Whether the line of another value lists what is read; otherwise it names the nearest."""
+
+    def check(self, value: object, path: str) -> None:
+        """Raises InputError where the value is not read."""
+        if isinstance(value, str) and value in self.reads:
+            return
+        said = self.line.format(key=self.key, value=value)
+        if isinstance(value, str) and value in self.refused:
+            said += f": {self.refused[value]}"
+        elif self.lists:
+            said += f"; {' and '.join(self.reads)} {'is' if len(self.reads) == 1 else 'are'}"
+        else:
+            said += nearest(str(value), self.reads)
+        raise InputError(f'"{path}": {said}')
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Something that a format's files may be, which is not read."""
+
+    when: str
+    reason: str
+    line: str
+    """The error line, with {reason} and, where it shows one, {value}."""
+
+    def error(self, path: str, value: object = "") -> InputError:
+        return InputError(f'"{path}": {self.line.format(reason=self.reason, value=value)}')
+
+
+def _never(_file: Path) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of dictionaries on disk."""
+
+    name: str
+    """Its word in a run file: `format = "..."`."""
+    title: str
+    sentence: str
+    """What writes it, in one sentence."""
+    documented: str
+    """Where the format is defined."""
+    hook: str
+    """Where its hook point comes from, in one sentence."""
+    input: str
+    """What x is in the formulas of `architectures`."""
+    architectures: Choice
+    """What its dictionaries may compute, by the name that the files give it."""
+    read: Reader
+    config: str | None = None
+    """The name of the file of settings."""
+    needs_config: bool = False
+    weights: str | None = None
+    """The name of the file of weights, which tells the format. None: a file of any name that ends in `suffixes`."""
+    suffixes: tuple[str, ...] = ()
+    """How files of weights may end that have another name."""
+    likely: Callable[[Path], bool] = _never
+    """Whether a file that ends so is rather of this format than of one that has no name for its weights."""
+    beside: tuple[str, ...] = ()
+    """Names of further files that are read where they are there."""
+    settings: tuple[Choice, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    sae_lens_loaders: tuple[str | None, ...] = ()
+    """What SAELens's registry of releases calls the loader of such files; None: it names none."""
+
+    @property
+    def files(self) -> str:
+        """The files that tell it, as messages name them."""
+        if self.weights is None:
+            return f"one {self.suffixes[0]} file"
+        return self.weights if self.config is None else f"{self.config} and {self.weights}"
