@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Coroutine
 from typing import Any
 
-from autointerp.llm.money.budget import Budget
+from autointerp.llm.money.budget import SpendingLimit
 from autointerp.llm.session.limiter import OUTAGE_AFTER, START, Limiter
 
 
@@ -111,7 +111,7 @@ def test_a_cancelled_waiter_gives_its_leave_away() -> None:
 
 def test_the_budget_counts_what_is_out_at_its_worst() -> None:
     async def work() -> None:
-        budget = Budget(1.0, spent_usd=0.25)
+        budget = SpendingLimit(1.0, spent_usd=0.25)
         assert await budget.set_aside(0.5)
         waiting = asyncio.create_task(budget.set_aside(0.5))
         await asyncio.sleep(0)

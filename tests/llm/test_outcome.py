@@ -10,7 +10,7 @@ import pytest
 from autointerp.llm.asks import Ask, InvalidReply
 from autointerp.llm.wire.faults import fault_in_200
 from autointerp.llm.wire.outcome import outcome_of
-from autointerp.llm.wire.replies import BrokenBody, Reply, read_body, replay, tokens_json
+from autointerp.llm.wire.replies import BrokenBody, ProviderReply, read_body, replay, tokens_json
 from autointerp.reply_log import LoggedReply, Usage
 
 SCHEMA: dict[str, Any] = {
@@ -38,7 +38,7 @@ def openai(text: str | None, finish: str | None = "stop", **message: Any) -> str
 
 def status(text: str, **ask: Any) -> tuple[str, str]:
     fields: dict[str, Any] = {"kind": "detect", "system": "", "prompt": "p", "max_tokens": 9, "schema": SCHEMA}
-    outcome = outcome_of(Ask(**fields | ask), Reply(text, "stop", "m", None))
+    outcome = outcome_of(Ask(**fields | ask), ProviderReply(text, "stop", "m", None))
     return outcome.status, outcome.reason
 
 
