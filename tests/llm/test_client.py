@@ -31,7 +31,7 @@ Make = Callable[..., list[Ask]]
 
 
 def rows(log: Any, sql: str = "SELECT * FROM llm_calls ORDER BY request, sample, attempt") -> list[dict[str, Any]]:
-    return list(log._read.rows(sql))
+    return list(log.store.rows(sql))
 
 
 def statuses(answers: list[Answer]) -> Counter[str]:
@@ -117,7 +117,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_errors_are_tried_again_up_to_a_bound(server: Any, log: Any, ask: Run, make_asks: Make, provider: str) -> None:
+def test_errors_are_tried_again_up_to_a_bound(server: Any, log: Any, make_asks: Make, provider: str) -> None:
     for fault, status, cost in BROKEN:
         timeout = 0.4 if fault == "slow" else 10.0
         model = server.model(provider, attempts=2, price=Price(input=1, output=1), timeout_s=timeout)
@@ -263,7 +263,7 @@ def test_a_server_that_answers_without_what_was_asked_for_is_found_out_at_once(
     assert same.tokens == answers[0].tokens
 
 
-def test_prompt_log_probabilities_are_checked_in_another_order(server: Any, log: Any, ask: Run) -> None:
+def test_prompt_log_probabilities_are_checked_in_another_order(server: Any, ask: Run) -> None:
     asks = [Ask("simulate", "Read. ", f"window {n} of the text", 1, form="echo", logprobs=1) for n in range(5)]
     model = LLMModel(provider="openai", model="local", base_url=server.url + "/v1")
     server.set(shuffle_echo=True)
@@ -319,7 +319,7 @@ def test_a_reader_that_has_become_stricter_asks_again(server: Any, ask: Run, mak
     assert statuses(ask(make_asks(3, parse=none_of_it), server.model("openai"))) == {"invalid": 3}
 
 
-def test_a_mistake_in_a_reader_loses_no_reply(server: Any, log: Any, ask: Run, make_asks: Make) -> None:
+def test_a_mistake_in_a_reader_loses_no_reply(server: Any, ask: Run, make_asks: Make) -> None:
     def wrong(value: Any) -> Any:
         return value["no such key"]
 
@@ -356,7 +356,7 @@ def test_max_usd_is_never_passed_and_everything_is_kept(
     assert sum(answer.cached for answer in more) == found["ok"]
 
 
-def test_memory_holds_what_is_out_and_no_more(server: Any, log: Any, make_asks: Make) -> None:
+def test_memory_holds_what_is_out_and_no_more(server: Any, log: Any) -> None:
     """20,000 asks from a generator, of which the consumer takes few: no more are read than may be on their way."""
     taken = 0
 
@@ -481,7 +481,7 @@ def test_a_fully_cached_run_needs_no_key_no_network_and_no_sdk(server: Any, tmp_
     asks = [Ask("explain", "s", f"feature {n}", 10) for n in range(20)]
     ask(asks, server.model("anthropic"))
     log.close()
-    log._store.close()
+    log.store.close()
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     server.set(always="500")
     arguments = [sys.executable, "-c", CACHED, str(tmp_path / "calls.duckdb"), server.url]
