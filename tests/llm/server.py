@@ -430,17 +430,17 @@ def decisions(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, 
     for number, question in enumerate(body["questions"]):
         chance = unit(name, number)
         kind = question["type"]
-        one: dict[str, Any] = {"type": kind, "name": question.get("name")}
+        reply: dict[str, Any] = {"type": kind, "name": question.get("name")}
         if kind == "predicate":
-            one["probability"] = chance
+            reply["probability"] = chance
         else:
             options = [
                 option.get("label", option.get("value")) for option in question.get("levels") or question["choices"]
             ]
             each = [{"probability": 1 / len(options), "value": i, "label": option} for i, option in enumerate(options)]
-            one |= {"probabilities": each, "confidence": 1 / len(options)}
-            one |= {"score": chance * (len(options) - 1)} if kind == "score" else {"choice": options[0]}
-        answers.append(one)
+            reply |= {"probabilities": each, "confidence": 1 / len(options)}
+            reply |= {"score": chance * (len(options) - 1)} if kind == "score" else {"choice": options[0]}
+        answers.append(reply)
     if fault == "missing_key":
         answers = answers[1:]
     if fault == "refusal":

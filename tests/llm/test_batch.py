@@ -66,13 +66,13 @@ def test_batches_that_are_out_count_towards_the_ceiling_until_they_are_collected
     out = book.out_usd()
     assert out > 0
     [_] = ask(make_asks(1, system="one costs"), model, max_usd=1.0)
-    one = log.ledger()[-1].cost_usd
-    answers = ask(other, model, max_usd=out + 2 * one, spent_usd=one, out_usd=out)
+    cost_usd = log.ledger()[-1].cost_usd
+    answers = ask(other, model, max_usd=out + 2 * cost_usd, spent_usd=cost_usd, out_usd=out)
     assert Counter(answer.status for answer in answers) == {"over_budget": 5}
     assert "are out in batches" in answers[0].reason
-    assert batch(other, model, max_usd=out + 2 * one, spent_usd=one, out_usd=out) == {"over_budget": 5}
+    assert batch(other, model, max_usd=out + 2 * cost_usd, spent_usd=cost_usd, out_usd=out) == {"over_budget": 5}
     server.change(batches_end=True)
-    assert batch(make_asks(20), model, max_usd=out + 2 * one, spent_usd=one, out_usd=out) == {"ok": 20}
+    assert batch(make_asks(20), model, max_usd=out + 2 * cost_usd, spent_usd=cost_usd, out_usd=out) == {"ok": 20}
     assert book.out_usd() == 0
     paid = sum(row.cost_usd for row in log.ledger())
     assert paid < out
@@ -103,17 +103,17 @@ def test_lines_that_failed_are_filed_again(
     server.set(share=0.5, faults=["expired", "canceled", "errored", "malformed", "refusal"], seed=3)
     asks = make_asks(40)
     assert batch(asks, server.model(provider)) == {"waiting": 40}
-    found: Counter[str] = Counter()
+    ended: Counter[str] = Counter()
     for _ in range(8):
-        found = batch(asks, server.model(provider))
-        if not found["waiting"]:
+        ended = batch(asks, server.model(provider))
+        if not ended["waiting"]:
             break
-    assert found["waiting"] == 0
+    assert ended["waiting"] == 0
     n_batches = server.count()["batches"]
-    assert batch(asks, server.model(provider)) == found, "what ended stands, answered or not"
+    assert batch(asks, server.model(provider)) == ended, "what ended stands, answered or not"
     assert server.count()["batches"] == n_batches
-    assert found["ok"] >= 25
-    assert set(found) <= {"ok", "refused", "unparseable", "api_error"}
+    assert ended["ok"] >= 25
+    assert set(ended) <= {"ok", "refused", "unparseable", "api_error"}
     count = server.count()
     [ledger] = log.ledger()
     assert (ledger.input_tokens, ledger.output_tokens) == (count["input_tokens"], count["output_tokens"])

@@ -86,8 +86,8 @@ def test_a_reply_that_is_no_answer_has_a_status_and_is_asked_again_next_time(
     model = server.model(provider, price=Price(input=1, output=1))
     for fault, status, attempts in NO_ANSWER:
         server.set(always=fault)
-        one = make_asks(1, prompt=fault, parse=below_eleven)
-        [answer] = ask(one, model)
+        asks = make_asks(1, prompt=fault, parse=below_eleven)
+        [answer] = ask(asks, model)
         assert (answer.status, answer.data) == (status, None), fault
         assert answer.reason
         kept = [row for row in rows(log) if row["prompt"] == fault]
@@ -96,7 +96,7 @@ def test_a_reply_that_is_no_answer_has_a_status_and_is_asked_again_next_time(
         paid = sum(row["input_tokens"] for row in kept)
         assert paid == server.count()["input_tokens"], "what is no answer was paid for all the same"
         server.set()
-        [answer] = ask(one, model)
+        [answer] = ask(asks, model)
         assert (answer.status, answer.cached) == ("ok", False)
 
 
@@ -347,13 +347,13 @@ def test_max_usd_is_never_passed_and_everything_is_kept(
     answers = ask(make_asks(60), model, max_usd=0.5 * whole)
     spent = sum(answer.cost_usd for answer in answers)
     assert 0 < spent <= 0.5 * whole
-    found = statuses(answers)
-    assert found["over_budget"] > 0
-    assert found["ok"] + found["over_budget"] == 60
+    counts = statuses(answers)
+    assert counts["over_budget"] > 0
+    assert counts["ok"] + counts["over_budget"] == 60
     assert sum(row["cost_usd"] for row in rows(log)) == pytest.approx(spent + whole / 12, rel=0.2)
     more = ask(make_asks(60), model, max_usd=2 * whole, spent_usd=spent)
     assert statuses(more) == {"ok": 60}
-    assert sum(answer.cached for answer in more) == found["ok"]
+    assert sum(answer.cached for answer in more) == counts["ok"]
 
 
 def test_memory_holds_what_is_out_and_no_more(server: Any, log: Any) -> None:

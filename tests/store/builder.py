@@ -378,17 +378,17 @@ def _write_exemplars(t: Transaction, world: World, name: str, f: int) -> int:
     acts = world.truth[name][f]
 
     def firing(split: str) -> list[tuple[int, int]]:
-        found = [(c, s) for c, s in world.windows(split) if acts[c, s : s + WINDOW].any()]
-        return sorted(found, key=lambda w: (-acts[w[0], w[1] : w[1] + WINDOW].max(), w))
+        firing_windows = [(c, s) for c, s in world.windows(split) if acts[c, s : s + WINDOW].any()]
+        return sorted(firing_windows, key=lambda w: (-acts[w[0], w[1] : w[1] + WINDOW].max(), w))
 
     rows: list[tuple[str, str, int, tuple[int, int]]] = []
     rows += [("explain", "top", i, w) for i, w in enumerate(firing("explain")[:5])]
     rows += [("explain", "interval_01", i, w) for i, w in enumerate(firing("explain")[-2:])]
     rows += [("explain", "random", i, w) for i, w in enumerate(world.windows("explain")[f : f + 3])]
     for split, n_top, n_firing in (("select", 2, 4), ("score", 3, 6)):
-        found = firing(split)
-        rows += [(split, "T", i, w) for i, w in enumerate(found[:n_top])]
-        rows += [(split, "F", i, w) for i, w in enumerate(found[n_top : n_top + n_firing])]
+        firing_windows = firing(split)
+        rows += [(split, "T", i, w) for i, w in enumerate(firing_windows[:n_top])]
+        rows += [(split, "F", i, w) for i, w in enumerate(firing_windows[n_top : n_top + n_firing])]
     windows = [acts[c, s : s + WINDOW] for *_, (c, s) in rows]
     inner = np.array([stratum == "interval_01" for _, stratum, *_ in rows])
     if rows:

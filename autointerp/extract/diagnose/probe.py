@@ -96,7 +96,7 @@ def take_probe(
 def _alone(
     subject: Subject, vocabulary: Int64, hooks: Sequence[str], folder: Path, progress: Callable[[int], None]
 ) -> dict[str, Tensor]:
-    found = {hook: array_on_disk(folder, (len(vocabulary), subject.width(hook))) for hook in hooks}
+    rows = {hook: array_on_disk(folder, (len(vocabulary), subject.width(hook))) for hook in hooks}
     padded = np.resize(vocabulary, -(-len(vocabulary) // ALONE_AT_ONCE) * ALONE_AT_ONCE)  # batches of one shape
     for first in range(0, len(vocabulary), ALONE_AT_ONCE):
         ids = torch.from_numpy(padded[first : first + ALONE_AT_ONCE]).to(subject.device)[:, None]
@@ -104,6 +104,6 @@ def _alone(
             ids = torch.cat([torch.full_like(ids, subject.bos), ids], dim=1)
         n = min(ALONE_AT_ONCE, len(vocabulary) - first)
         for hook, activation in subject.activations(ids, sorted(set(hooks))).items():
-            found[hook][first : first + n] = activation[:n, -1].cpu()
+            rows[hook][first : first + n] = activation[:n, -1].cpu()
         progress(n)
-    return found
+    return rows

@@ -142,16 +142,16 @@ class BatchCourier:
     async def _find_or_send(self, batch: Batch, route: Route, known: set[str]) -> None:
         """A batch that we may have sent before we were killed."""
         connection = route.connect()
-        found = None
+        sent_before = None
         if batch.provider == "openai":
             listed = (await self._insist(lambda: connection.get("/batches?limit=100", 60.0)))["data"]
-            found = next((one for one in listed if (one.get("metadata") or {}).get(_LABEL) == batch.file), None)
+            sent_before = next((one for one in listed if (one.get("metadata") or {}).get(_LABEL) == batch.file), None)
         else:
             listed = (await self._insist(lambda: connection.get("/v1/messages/batches?limit=100", 60.0)))["data"]
             alike = [one for one in listed if one["id"] not in known and _alike(one, batch)]
-            found = alike[0] if len(alike) == 1 else None
-        if found is not None:
-            self._book.enter(replace(batch, status="submitted", batch=str(found["id"])))
+            sent_before = alike[0] if len(alike) == 1 else None
+        if sent_before is not None:
+            self._book.enter(replace(batch, status="submitted", batch=str(sent_before["id"])))
         elif self._request_file(batch).exists():
             await self._send(batch, connection)
         else:

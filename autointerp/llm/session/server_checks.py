@@ -79,19 +79,19 @@ def order_asks() -> list[Ask]:
     ]
 
 
-def order_fault(found: list[tuple[TokenChoice, ...] | None]) -> str | None:
+def order_fault(replies: list[tuple[TokenChoice, ...] | None]) -> str | None:
     """Why the replies to `order_asks` cannot be relied on; None where they can."""
-    if any(tokens is None for tokens in found):
+    if any(tokens is None for tokens in replies):
         return "the server gives no log probabilities of the prompt"
-    for first, again in ((found[0], found[3]), (found[1], found[2])):
+    for first, again in ((replies[0], replies[3]), (replies[1], replies[2])):
         if [token.text for token in first or ()] != [token.text for token in again or ()]:
             return "the same prompt came back as other tokens when it was asked in another order"
-        for one, other in zip(first or (), again or (), strict=True):
-            if (one.logprob is None) != (other.logprob is None):
+        for earlier, later in zip(first or (), again or (), strict=True):
+            if (earlier.logprob is None) != (later.logprob is None):
                 return "log probabilities of the prompt are missing when it is asked again (prefix caching?)"
-            if abs((one.logprob or 0.0) - (other.logprob or 0.0)) > ORDER_TOLERANCE:
+            if abs((earlier.logprob or 0.0) - (later.logprob or 0.0)) > ORDER_TOLERANCE:
                 return (
                     f"the same prompt got other log probabilities when asked in another order "
-                    f"({one.logprob} and {other.logprob} for {one.text!r})"
+                    f"({earlier.logprob} and {later.logprob} for {earlier.text!r})"
                 )
     return None

@@ -155,26 +155,31 @@ class Stream:
                 mine.append((ask, request))
         logged = await asyncio.to_thread(shared.log.look_up, [(request.hash, ask.sample) for ask, request in mine])
         for ask, request in mine:
-            found = logged.get((request.hash, ask.sample))
-            errand = Errand(ask, request, found.attempts if found else 0, found.filed if found else 0)
+            before = logged.get((request.hash, ask.sample))
+            errand = Errand(ask, request, before.attempts if before else 0, before.filed if before else 0)
             anew = shared.refresh and errand.key not in shared.refreshed
-            if found is not None and found.good and not anew and not (shared.courier and shared.courier.holds(errand)):
-                reply = replay(found)
+            if (
+                before is not None
+                and before.good
+                and not anew
+                and not (shared.courier and shared.courier.holds(errand))
+            ):
+                reply = replay(before)
                 outcome = outcome_of(ask, reply)
                 if outcome.status == "ok":  # else what is asked of a reply has changed: it is asked again
                     self._replay(errand, outcome, reply)
                     continue
-            if found is not None and not shared.refresh and (ended := self._over(errand, found)):
+            if before is not None and not shared.refresh and (ended := self._over(errand, before)):
                 self._replay(errand, ended, None)
             elif shared.courier is None:
                 await self._errands.put(errand)
             else:
                 self._by_courier(shared.courier, errand)
 
-    def _over(self, errand: Errand, found: LoggedReply) -> Outcome | None:
+    def _over(self, errand: Errand, before: LoggedReply) -> Outcome | None:
         """A failure that stands. Batches are collected over several runs of one command: what ended in one of them
         without an answer is not filed, and paid, again by the next. (A live run asks it again; so does --refresh.)"""
-        channel, status, reason = found.last
+        channel, status, reason = before.last
         if self._shared.courier is None or self._shared.courier.channel != "batch" or channel != "batch":
             return None
         if status == "ok" or _again(status, errand.filed, self.route.model):
@@ -260,7 +265,7 @@ class Stream:
             )
 
     async def _check_order(self) -> None:
-        found = []
+        replies = []
         for ask in order_asks():
             request = render(ask, self.route.model, self.route.known)
             logged = await asyncio.to_thread(self._shared.log.look_up, [(request.hash, ask.sample)])
@@ -269,8 +274,8 @@ class Stream:
             ended = await call(errand, self.route, self._log, self._has_stopped, self._sends)
             if ended.call is not None:
                 self._log(errand, ended.call)
-            found.append(ended.reply.tokens if ended.reply and ended.outcome.status == "ok" else None)
-        if fault := order_fault(found):
+            replies.append(ended.reply.tokens if ended.reply and ended.outcome.status == "ok" else None)
+        if fault := order_fault(replies):
             model = self.route.model
             raise ProviderError(f'{model.server}, "{model.model}": {fault}; its prompt log probabilities are not used')
 

@@ -181,14 +181,14 @@ def _usage(usage: Any, provider: str) -> Usage | None:
         names = ("prompt", "completion") if "prompt_tokens" in usage else ("input", "output")
         inside = usage.get(f"{names[0]}_tokens_details") or {}
         outside = usage.get(f"{names[1]}_tokens_details") or {}
-        found = Usage(
+        counted = Usage(
             _n(usage[f"{names[0]}_tokens"]),
             _n(usage.get(f"{names[1]}_tokens")),
             _n(inside.get("cached_tokens")),
             _n(inside.get("cache_write_tokens")),
             _n(outside.get("reasoning_tokens")),
         )
-        return found if found.cache_read_tokens + found.cache_write_tokens <= found.input_tokens else None
+        return counted if counted.cache_read_tokens + counted.cache_write_tokens <= counted.input_tokens else None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 

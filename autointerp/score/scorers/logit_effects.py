@@ -27,8 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from autointerp.explain.marking import escape, unescape
-from autointerp.explain.sentence import kind_of
 from autointerp.explain.template import Template
+from autointerp.explain.token_text import kind_of
 from autointerp.hashing import hash64, stream_key
 from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Bool, Float64, Int64, Score
