@@ -13,7 +13,7 @@ import torch
 from autointerp.extract.diagnose import diagnostics, neighbours, probe
 from autointerp.extract.diagnose.diagnostics import diagnose
 from autointerp.extract.diagnose.neighbours import nearest_features
-from autointerp.extract.diagnose.probe import Probe, nearest_mlp, take_probe
+from autointerp.extract.diagnose.probe import DiagnosticSample, nearest_mlp, take_probe
 from autointerp.extract.selected import Selected
 from autointerp.subject.baselines import sample_contexts
 from autointerp.subject.dictionary import SparseAutoencoder
@@ -30,7 +30,7 @@ def taken(
     token_file: TokenFile,
     dictionaries: dict[str, Selected],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Probe:
+) -> DiagnosticSample:
     hooks = sorted({chosen.dictionary.hook for chosen in dictionaries.values()})
     return take_probe(tiny_subject, token_file, hooks, SEED, tmp_path_factory.mktemp("probe"), lambda _: None)
 
@@ -76,7 +76,7 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
     return float("nan") if np.ptp(x) == 0 or np.ptp(y) == 0 else float(np.corrcoef(x, y)[0, 1])
 
 
-def find(chosen: Selected, taken: Probe, pairs: tuple[np.ndarray, np.ndarray] | None = None) -> Any:
+def find(chosen: Selected, taken: DiagnosticSample, pairs: tuple[np.ndarray, np.ndarray] | None = None) -> Any:
     none = np.zeros(0, np.int64)
     return diagnose(chosen.dictionary, chosen.features, taken, pairs or (none, none), CPU, lambda _: None)
 
@@ -84,7 +84,12 @@ def find(chosen: Selected, taken: Probe, pairs: tuple[np.ndarray, np.ndarray] | 
 @pytest.mark.parametrize("small", [False, True], ids=["at once", "in portions"])
 @pytest.mark.parametrize("name", NAMES)
 def test_neurons(
-    name: str, small: bool, dictionaries: dict[str, Selected], taken: Probe, rows: Any, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    small: bool,
+    dictionaries: dict[str, Selected],
+    taken: DiagnosticSample,
+    rows: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if small:  # several ranges of features, each with portions of a few rows
         monkeypatch.setattr(diagnostics, "NEURON_SUMS", 11 * 128)
@@ -111,7 +116,7 @@ def test_neurons(
         assert diagnosed.neuron_correlation[i] == pytest.approx(truth[diagnosed.neuron[i]], abs=1e-5)
 
 
-def test_a_neuron_is_a_neuron(dictionaries: dict[str, Selected], taken: Probe) -> None:
+def test_a_neuron_is_a_neuron(dictionaries: dict[str, Selected], taken: DiagnosticSample) -> None:
     """A unit that is a neuron's negative part or positive part correlates with it more than with any other."""
     found = find(dictionaries["neurons"], taken)
     fires = found.n_firing > 50
@@ -123,7 +128,7 @@ def test_a_neuron_is_a_neuron(dictionaries: dict[str, Selected], taken: Probe) -
 
 @pytest.mark.parametrize("name", ["standard", "topk", "subset", "neurons"])
 def test_tokens_alone(
-    name: str, dictionaries: dict[str, Selected], taken: Probe, rows: Any, model: Any, token_file: TokenFile
+    name: str, dictionaries: dict[str, Selected], taken: DiagnosticSample, rows: Any, model: Any, token_file: TokenFile
 ) -> None:
     chosen = dictionaries[name]
     hook = chosen.dictionary.hook
@@ -170,7 +175,7 @@ def test_what_is_a_function_of_the_token_can_be_read_off_it(
 
 
 @pytest.mark.parametrize("name", ["standard", "topk", "subset", "random"])
-def test_neighbours(name: str, dictionaries: dict[str, Selected], taken: Probe, rows: Any) -> None:
+def test_neighbours(name: str, dictionaries: dict[str, Selected], taken: DiagnosticSample, rows: Any) -> None:
     chosen = dictionaries[name]
     diagnosed = find(chosen, taken)
     acts = encode(chosen, rows[chosen.dictionary.hook])
@@ -227,7 +232,7 @@ def test_the_nearest_mlp(hook: str, block: int | None) -> None:
 
 
 def test_a_subject_without_such_neurons(
-    dictionaries: dict[str, Selected], taken: Probe, monkeypatch: pytest.MonkeyPatch, tiny_subject: Any
+    dictionaries: dict[str, Selected], taken: DiagnosticSample, monkeypatch: pytest.MonkeyPatch, tiny_subject: Any
 ) -> None:
     hook = dictionaries["standard"].dictionary.hook
     found = find(dictionaries["standard"], replace(taken, neurons=taken.neurons | {hook: None}))

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from autointerp.config.run_file import Evidence, Intervals, Quantiles
-from autointerp.extract.engines.whole import summarise
-from autointerp.extract.exemplars import Exemplars, explain_exemplars, held_out_exemplars
+from autointerp.extract.engines.whole import KeptPerFeature, summarise
+from autointerp.extract.exemplar_rows import Exemplars
+from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
 from autointerp.extract.pass_two import score_events
 from autointerp.extract.selected import Selected
 from autointerp.extract.summary.events import centred
@@ -34,10 +35,7 @@ def run(subject: Any, tokens: TokenFile, dictionaries: dict[str, Selected], cont
         dictionaries,
         contexts,
         seed=SEED,
-        top=TOP,
-        score_windows=SCORE_WINDOWS,
-        select_windows=SELECT_WINDOWS,
-        left=LEFT,
+        kept=KeptPerFeature(top=TOP, score_windows=SCORE_WINDOWS, select_windows=SELECT_WINDOWS, left=LEFT),
         progress=lambda _: None,
     )
 

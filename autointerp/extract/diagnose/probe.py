@@ -32,7 +32,7 @@ ALONE_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Probe:
+class DiagnosticSample:
     """N tokens of the sample, V different tokens alone."""
 
     by_hook: dict[str, Tensor]
@@ -77,14 +77,14 @@ def neurons_of(subject: Subject, hook: str) -> str | None:
 
 def take_probe(
     subject: Subject, tokens: TokenFile, hooks: Sequence[str], seed: int, folder: Path, progress: Callable[[int], None]
-) -> Probe:
+) -> DiagnosticSample:
     """The probe of dictionaries at these hooks. `progress` is told of tokens."""
     neurons = {hook: neurons_of(subject, hook) for hook in hooks}
     wanted = sorted({*hooks, *(name for name in neurons.values() if name is not None)})
     contexts = sample_contexts(tokens, seed, PROBE_TOKENS)
     sample = take_sample(subject, tokens, wanted, seed, folder, PROBE_TOKENS, progress)
     vocabulary = np.flatnonzero(tokens.count_tokens("explain", subject.d_vocab))
-    return Probe(
+    return DiagnosticSample(
         by_hook=sample.by_hook,
         token=np.searchsorted(vocabulary, tokens.tokens[contexts][tokens.scored(contexts)]),
         vocabulary=vocabulary,

@@ -71,7 +71,7 @@ class Statistics:
 
     def end_shard(self) -> None:
         for whole, shard in ((self.total, self.shard_total), (self.total2, self.shard_total2)):
-            whole += shard
+            whole.add_(shard)
             shard.zero_()
 
     def merge(self, other: Statistics) -> None:
