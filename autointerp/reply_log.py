@@ -126,7 +126,7 @@ class BatchBook(Protocol):
         """Batches that have ended and whose replies are all in the reply log."""
 
 
-class ReplyReader(Protocol):
+class ReplyLookup(Protocol):
     """The reply log, to be read: `store/replies.py` reads one on disk."""
 
     def look_up(self, keys: Sequence[CallKey]) -> dict[CallKey, LoggedReply]:
@@ -145,7 +145,7 @@ class ReplyReader(Protocol):
         """(server, model, wish) that a server is known to fulfil."""
 
 
-class ReplyLog(ReplyReader, Protocol):
+class ReplyLog(ReplyLookup, Protocol):
     """The reply log as the client needs it."""
 
     def append(self, call: Call, prefix_text: str, landed: Landed | None = None) -> None:

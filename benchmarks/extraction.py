@@ -147,7 +147,7 @@ def measure(
     import numpy as np
     import torch
 
-    from autointerp.extract.engines.whole import summarise
+    from autointerp.extract.engines.whole import KeptPerFeature, summarise
     from autointerp.extract.selected import Selected
     from autointerp.records import SPLITS
     from autointerp.show.card_data import load_card
@@ -166,8 +166,7 @@ def measure(
             {"sae": chosen},
             np.arange(min(32, tokens.n_contexts)),
             seed=0,
-            top=2,
-            score_windows=2,
+            kept=KeptPerFeature(top=2, score_windows=2),
             progress=lambda _: None,
         )
         gc.collect()
@@ -232,7 +231,7 @@ def pass_one(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], N
     import numpy as np
 
     from autointerp.config.evidence import Evidence
-    from autointerp.extract.engines.whole import summarise
+    from autointerp.extract.engines.whole import KeptPerFeature, summarise
 
     evidence = Evidence()
     return summarise(
@@ -241,11 +240,13 @@ def pass_one(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], N
         {"sae": chosen},
         np.arange(tokens.n_contexts),
         seed=0,
-        top=evidence.top,
-        score_windows=evidence.score_windows,
-        random=evidence.random,
-        select_windows=evidence.select_windows,
-        left=evidence.left_of(tokens.window),
+        kept=KeptPerFeature(
+            top=evidence.top,
+            score_windows=evidence.score_windows,
+            random=evidence.random,
+            select_windows=evidence.select_windows,
+            left=evidence.left_of(tokens.window),
+        ),
         progress=progress,
     )["sae"]
 

@@ -57,8 +57,8 @@ class DictionaryEntry(Section):
     """A folder or file, `hf://OWNER/REPOSITORY/FOLDER@REVISION`, a release of SAELens as `sae-lens:RELEASE/ID`, or
     `bundled:NAME`."""
     format: FormatChoice = AUTO
-    """The library whose files they are; `auto` tells it from the names of the files; or `{ python = "module:Class" }`, a
-    reader of your own."""
+    """The library whose files they are; `auto` tells it from the names of the files; or `{ python = "module:Class" }`,
+    a reader of your own."""
     kind: KindChoice = AUTO
     """A baseline, which has no path; or `planted` for features that are known by construction. `auto`: what the files
     are. `{ python = "module:Class" }` is a kind of your own."""

@@ -21,8 +21,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autointerp.explain.clauses import Clauses, join
 from autointerp.explain.lookup import EMPTY, Entries, entries_of, from_lists, rows_of
-from autointerp.explain.sentence import Words, join, named_tokens, quote
+from autointerp.explain.sentence_facts import named_tokens
+from autointerp.explain.token_text import quote
 from autointerp.hashing import hash64, stream_key
 from autointerp.records import ANY_TOKEN, Bool, Explanation, GramTable, Int32, Int64, LookupTable
 
@@ -77,9 +79,9 @@ def choose_donors(
 
 def _first_disjoint(wanting: Sequence[int], circle: Int64, sets: Mapping[int, Int32]) -> dict[int, int]:
     """For each feature the first of the circle, after itself, that shares no token with it; none where all do."""
-    found: dict[int, int] = {}
+    donors: dict[int, int] = {}
     if not wanting or len(circle) == 0:
-        return found
+        return donors
     place = {feature: i for i, feature in enumerate(circle.tolist())}
     n_blocks = -(-len(circle) // CIRCLE_AT_ONCE)
     left: list[list[int]] = [[] for _ in range(n_blocks)]  # by the block that the search begins in
@@ -91,7 +93,7 @@ def _first_disjoint(wanting: Sequence[int], circle: Int64, sets: Mapping[int, In
                 continue
             first = (begun + turn) % n_blocks * CIRCLE_AT_ONCE
             block = circle[first : first + CIRCLE_AT_ONCE]
-            holders = _Holders([sets[feature] for feature in block.tolist()])
+            holders = _TokenSets([sets[feature] for feature in block.tolist()])
             unfound = []
             for feature in left[begun]:
                 free = np.flatnonzero(~holders.of_any(sets[feature])) + first
@@ -101,14 +103,14 @@ def _first_disjoint(wanting: Sequence[int], circle: Int64, sets: Mapping[int, In
                 elif turn == n_blocks:
                     free = free[free < own]
                 if len(free):
-                    found[feature] = int(circle[free[0]])
+                    donors[feature] = int(circle[free[0]])
                 else:
                     unfound.append(feature)
             left[begun] = unfound
-    return found
+    return donors
 
 
-class _Holders:
+class _TokenSets:
     """Which sets hold a token, a bit a set: 8,000 features of 500 tokens are compared in a second."""
 
     def __init__(self, sets: Sequence[Int32]) -> None:
@@ -130,14 +132,14 @@ class _Holders:
 
 def constant(explanations: Sequence[Explanation], n_features: int) -> Explained:
     """The same for every feature that has an explanation; the others keep their status."""
-    return _everywhere("constant", Words()("constant"), EMPTY, explanations, n_features)
+    return _everywhere("constant", Clauses()("constant"), EMPTY, explanations, n_features)
 
 
 def generic(explanations: Sequence[Explanation], token_lookup: LookupTable, vocab: Sequence[str]) -> Explained:
     """What fires the dictionary's features on average, for every feature that has an explanation."""
     entries = _average(token_lookup)
     listed = join([quote(vocab[token]) for token in entries.token[:GENERIC_NAMED].tolist()])
-    return _everywhere("generic", Words()("generic", tokens=listed), entries, explanations, token_lookup.n_features)
+    return _everywhere("generic", Clauses()("generic", tokens=listed), entries, explanations, token_lookup.n_features)
 
 
 def _everywhere(

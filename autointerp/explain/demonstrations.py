@@ -34,7 +34,7 @@ _WRITTEN = Marks("«", "»", "·")
 @cache
 def demonstrations(stratum: str) -> tuple[Demonstration, ...]:
     """All of them, with their exemplars in one stratum (`interval`: each in its own)."""
-    found: list[Demonstration] = []
+    made: list[Demonstration] = []
     for entry in json.loads(prompt_text("explain/demonstrations.json")):
         firing = [_written(text)[:2] for text in entry["exemplars"]]
         largest = max(max(values) for _, values in firing)
@@ -47,9 +47,9 @@ def demonstrations(stratum: str) -> tuple[Demonstration, ...]:
             tokens, values, marked = _written(text)
             exemplars.append(Exemplar("near_miss", tokens, values, marked[0]))
         promoted, suppressed = (tuple(map(unescape, entry[name])) for name in ("promoted", "suppressed"))
-        evidence = Evidence("demonstration", len(found), largest, 0.0, tuple(exemplars), promoted, suppressed)
-        found.append(Demonstration(evidence, {name: entry[name] for name in ("fires", "promotes", "triggers")}))
-    return tuple(found)
+        evidence = Evidence("demonstration", len(made), largest, 0.0, tuple(exemplars), promoted, suppressed)
+        made.append(Demonstration(evidence, {name: entry[name] for name in ("fires", "promotes", "triggers")}))
+    return tuple(made)
 
 
 def _written(text: str) -> tuple[tuple[str, ...], tuple[float, ...], list[int]]:

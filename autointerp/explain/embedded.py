@@ -19,6 +19,7 @@ from autointerp.explain.lexical import (
     token_lookup,
     token_lookup_explanations,
 )
+from autointerp.explain.sentence import EffectsToName
 from autointerp.records import Float64, GramTable, Int64, LookupTable
 
 
@@ -47,8 +48,7 @@ class EvidenceTables:
             self.vocabulary,
             self.features,
             total_mass=self.total_mass,
-            promoted=self.promoted,
-            promoted_z=self.promoted_z,
+            effects=EffectsToName(self.promoted, promoted_z=self.promoted_z),
             special=self.special,
         )
         return Explained(texts, lookup)

@@ -55,14 +55,14 @@ def token_lines(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> 
 
 def nine_tokens(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> str:
     lines = []
-    for one in exemplars:
-        tokens = [*one.before[-4:], *one.tokens, *one.after[:4]]
-        values = [0.0] * len(one.before[-4:]) + [*one.activations] + [0.0] * len(one.after[:4])
-        peak = one.peak + len(one.before[-4:])
+    for exemplar in exemplars:
+        tokens = [*exemplar.before[-4:], *exemplar.tokens, *exemplar.after[:4]]
+        values = [0.0] * len(exemplar.before[-4:]) + [*exemplar.activations] + [0.0] * len(exemplar.after[:4])
+        peak = exemplar.peak + len(exemplar.before[-4:])
         cut = slice(max(0, peak - 4), peak + 5)
         kept = [max(1, level(abs(v), maximum, 9)) if v != 0 else 0 for v in values[cut]]
         text = mark(tokens[cut], [value != 0 for value in values[cut]], marks, kept)
-        lines.append(f"{_whence(one.stratum)}: {text}")
+        lines.append(f"{_whence(exemplar.stratum)}: {text}")
     return "\n".join(lines) or NONE
 
 

@@ -23,14 +23,14 @@ table and the choice. The score split, where scores are measured, had no part in
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from autointerp.explain.lookup import find_keys, gram_key, rows_of
-from autointerp.explain.sentence import Sentences, strong_effects
+from autointerp.explain.sentence import NO_EFFECTS, EffectsToName, Sentences
 from autointerp.records import ANY_TOKEN, Bool, Explanation, Float64, GramTable, Int64, LookupTable
 
 COVER = 0.995
@@ -138,15 +138,15 @@ def _grams(table: GramTable) -> _Grams:
     )
 
 
-def _joined(one: _Grams, two: _Grams) -> _Grams:
+def _joined(first: _Grams, second: _Grams) -> _Grams:
     return _Grams(
-        np.concatenate([one.feature, two.feature]),
-        np.concatenate([one.previous, two.previous]),
-        np.concatenate([one.token, two.token]),
-        np.concatenate([one.mass, two.mass]),
-        np.concatenate([one.n_firing, two.n_firing]),
-        np.concatenate([one.n_seen, two.n_seen]),
-        np.concatenate([one.share, two.share]),
+        np.concatenate([first.feature, second.feature]),
+        np.concatenate([first.previous, second.previous]),
+        np.concatenate([first.token, second.token]),
+        np.concatenate([first.mass, second.mass]),
+        np.concatenate([first.n_firing, second.n_firing]),
+        np.concatenate([first.n_seen, second.n_seen]),
+        np.concatenate([first.share, second.share]),
     )
 
 
@@ -232,24 +232,16 @@ def lexical_explanations(
     features: npt.ArrayLike,
     *,
     total_mass: Float64 | None = None,
-    promoted: Mapping[int, Sequence[int]] | None = None,
-    suppressed: Mapping[int, Sequence[int]] | None = None,
-    promoted_z: Mapping[int, Sequence[float]] | None = None,
-    suppressed_z: Mapping[int, Sequence[float]] | None = None,
-    name_suppressed: bool = False,
+    effects: EffectsToName = NO_EFFECTS,
     special: Collection[int] | None = None,
 ) -> list[Explanation]:
     """A sentence for each of `features`, which are rows of the tables.
 
     `total_mass` [F] is the whole activation mass of each feature on the explain split (without it, shares are of the
-    listed tokens' mass). `promoted` and `suppressed` are token ids by feature, strongest first; where their z values
-    are given, only strong effects are named, and suppressed tokens are named only where `name_suppressed` asks for
-    them. `special` are the ids of special tokens: what follows one stands at the start of a context (default: tokens
-    whose text is of the form <|...|>).
+    listed tokens' mass). `special` are the ids of special tokens: what follows one stands at the start of a context
+    (default: tokens whose text is of the form <|...|>).
     """
-    up = strong_effects(promoted or {}, promoted_z)
-    down = strong_effects(suppressed or {}, suppressed_z) if name_suppressed else {}
-    sentences = Sentences(vocab, tokens, pairs, lookup, total_mass, up, down, special)
+    sentences = Sentences(vocab, tokens, pairs, lookup, total_mass, effects, special)
     return _explanations("lexical", sentences, features)
 
 
@@ -257,7 +249,7 @@ def token_lookup_explanations(
     tokens: GramTable, vocab: Sequence[str], features: npt.ArrayLike, *, total_mass: Float64 | None = None
 ) -> list[Explanation]:
     """The same without contexts and effects."""
-    return _explanations("token_lookup", Sentences(vocab, tokens, None, None, total_mass, {}, {}), features)
+    return _explanations("token_lookup", Sentences(vocab, tokens, None, None, total_mass), features)
 
 
 def _explanations(explainer: str, sentences: Sentences, features: npt.ArrayLike) -> list[Explanation]:

@@ -81,7 +81,7 @@ def choose_marks(tokens: Iterable[str], sets: Sequence[Marks] = MARKS) -> Marks:
 
 
 @dataclass(frozen=True)
-class Piece:
+class MarkedPiece:
     """A stretch of text: unmarked, or one marked token with its value."""
 
     text: str
@@ -101,16 +101,16 @@ def mark(tokens: Sequence[str], marked: Sequence[bool], marks: Marks, values: Se
     return "".join(parts)
 
 
-def unmark(line: str, marks: Marks) -> list[Piece]:
+def unmark(line: str, marks: Marks) -> list[MarkedPiece]:
     """The inverse of `mark`: unmarked stretches joined, every marked token by itself."""
     pieces = []
     for i, part in enumerate(line.split(marks.open)):
         inside, closed, rest = part.partition(marks.close) if i else ("", "", part)
         if closed:
             token, valued, value = inside.partition(marks.separator)
-            pieces.append(Piece(unescape(token), True, int(value) if valued else None))
+            pieces.append(MarkedPiece(unescape(token), True, int(value) if valued else None))
         if rest:
-            pieces.append(Piece(unescape(rest)))
+            pieces.append(MarkedPiece(unescape(rest)))
     return pieces
 
 

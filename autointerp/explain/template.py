@@ -99,7 +99,7 @@ def parse_template(name: str, text: str, wanted: Mapping[str, Section]) -> Templ
 
 
 def _placeholders(name: str, section: str, text: str) -> frozenset[str]:
-    found = set()
+    names = set()
     try:
         for _, field, form, conversion in string.Formatter().parse(text):
             if field is None:
@@ -109,9 +109,9 @@ def _placeholders(name: str, section: str, text: str) -> frozenset[str]:
                     f'prompt {name}: section "## {section}" has {{{field}}}, which is no placeholder; '
                     "write {{ and }} for braces"
                 )
-            found.add(field)
+            names.add(field)
     except ValueError as error:
         raise UserError(
             f'prompt {name}: section "## {section}" has a brace by itself ({error}); write {{{{ and }}}} for braces'
         ) from error
-    return frozenset(found)
+    return frozenset(names)

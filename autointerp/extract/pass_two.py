@@ -16,7 +16,7 @@ from autointerp.subject.activations import INNER, iterate_activations
 from autointerp.subject.model import Subject
 from autointerp.subject.tokens import TokenFile
 
-Progress = Callable[[int], None]
+TokensDone = Callable[[int], None]
 """Told how many scored tokens have been added."""
 
 
@@ -24,7 +24,7 @@ def score_events(
     subject: Subject,
     tokens: TokenFile,
     dictionaries: Mapping[str, Selected],
-    progress: Progress,
+    progress: TokensDone,
     batch_size: int = INNER,
 ) -> Iterator[tuple[str, EventBatch]]:
     """Pass 2: every activation of every dictionary on the score split, one inner batch after the other."""

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from autointerp.score import metrics, published
+from autointerp.score.census import census_pearson_interval
 from autointerp.score.census_sums import N_BINS, Counted
-from autointerp.score.estimator import Estimates, census_pearson_interval, pearson_framed, pearson_sample
+from autointerp.score.estimates import Estimates
+from autointerp.score.estimator import pearson_framed, pearson_sample
 from autointerp.score.metric import Measured, measured
 from autointerp.score.metrics import Value
 from autointerp.score.predictions import LEAST_ITEMS, Judged, Rated, Simulated

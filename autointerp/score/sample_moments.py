@@ -9,9 +9,9 @@ import numpy as np
 
 from autointerp.records import Float64, Int64
 from autointerp.score import metrics
-from autointerp.score.estimator import AlarmRate, pad_windows, residual_alarm_rate
+from autointerp.score.estimator import AlarmRate, residual_alarm_rate
 from autointerp.score.predictions import Simulated
-from autointerp.score.sampling import CLASSES, NOT_SAMPLED
+from autointerp.score.sampling import CLASSES, NOT_SAMPLED, pad_windows
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of a table as the schema defines it."""
 
     name: str
@@ -61,7 +61,7 @@ def to_csr(column: pa.ChunkedArray | pa.Array) -> tuple[Int64, Array]:
     return start, whole.flatten().to_numpy(zero_copy_only=False)
 
 
-def to_table(table: str, schema: tuple[Column, ...], given: Mapping[str, Any]) -> pa.Table:
+def to_table(table: str, schema: tuple[TableColumn, ...], given: Mapping[str, Any]) -> pa.Table:
     """The given columns as an Arrow table, in the schema's order and types.
 
     Raises ValueError, naming table and column, where a column is unknown, missing, of another length, or
@@ -83,7 +83,7 @@ def _is_one_value(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float | bool | np.generic | datetime.datetime)
 
 
-def _column(table: str, column: Column, value: Any, n_rows: int) -> pa.Array:
+def _column(table: str, column: TableColumn, value: Any, n_rows: int) -> pa.Array:
     try:
         array = _array(column, value, n_rows)
     except (pa.ArrowException, TypeError, OverflowError) as error:
@@ -93,7 +93,7 @@ def _column(table: str, column: Column, value: Any, n_rows: int) -> pa.Array:
     return array
 
 
-def _array(column: Column, value: Any, n_rows: int) -> pa.Array | pa.ChunkedArray:
+def _array(column: TableColumn, value: Any, n_rows: int) -> pa.Array | pa.ChunkedArray:
     if _is_one_value(value):
         value = value.item() if isinstance(value, np.generic) else value
         return pa.repeat(pa.scalar(value, type=column.type, from_pandas=True), n_rows)

@@ -122,14 +122,14 @@ def read_feature_windows(
         maximum = _numpy(rows, "max_activation").astype(np.float32)
         u = _numpy(rows, "u").astype(np.float64)
         truth = _dense(to_csr(rows["positions"]), to_csr(rows["activations"])[1], window_length)
-        for one in chunk:
-            if one not in totals:
-                raise StoreError(f'the store has no {split} split of feature {one} of "{dictionary}"')
-            mine = slice(*np.searchsorted(feature, [one, one + 1]))
+        for wanted in chunk:
+            if wanted not in totals:
+                raise StoreError(f'the store has no {split} split of feature {wanted} of "{dictionary}"')
+            mine = slice(*np.searchsorted(feature, [wanted, wanted + 1]))
             yield FeatureWindows(
-                feature=one,
-                n_windows=totals[one]["n_windows"],
-                n_firing_windows=totals[one]["n_firing_windows"],
+                feature=wanted,
+                n_windows=totals[wanted]["n_windows"],
+                n_firing_windows=totals[wanted]["n_firing_windows"],
                 window=number[mine],
                 stratum=stratum[mine],
                 maximum=maximum[mine],
@@ -148,14 +148,14 @@ def read_exemplars(
     """
     for first in range(0, len(features), _AT_ONCE):
         chunk = [int(feature) for feature in features[first : first + _AT_ONCE]]
-        found: dict[int, list[ShownExemplar]] = {feature: [] for feature in chunk}
+        exemplars: dict[int, list[ShownExemplar]] = {feature: [] for feature in chunk}
         for row in store.rows(_EXEMPLARS, dictionary=dictionary, split=split, features=chunk, left=left):
             scored = np.array(row["scored"], np.bool_)
             before = np.array(row["before"], np.int32)
             hidden = np.flatnonzero(row["before_hidden"])
             activations = np.zeros(len(scored), np.float32)
             activations[row["positions"]] = row["activations"]
-            found[row["feature"]].append(
+            exemplars[row["feature"]].append(
                 ShownExemplar(
                     feature=row["feature"],
                     split=split,
@@ -173,7 +173,7 @@ def read_exemplars(
                     activations=activations,
                 )
             )
-        yield from (found[feature] for feature in chunk)
+        yield from (exemplars[feature] for feature in chunk)
 
 
 _AT_ONCE = 512

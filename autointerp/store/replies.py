@@ -94,11 +94,11 @@ class ReplyReader:
 
 
 class StoreReplyLog(ReplyReader):
-    """`calls.ReplyLog` over a store that is open for writing. Close it before the store."""
+    """`reply_log.ReplyLog` over a store that is open for writing. Close it before the store."""
 
     def __init__(self, store: StoreWriter) -> None:
         super().__init__(store)
-        self._store = store
+        self.store = store
         self._todo: deque[tuple[Call, str, Landed | None] | threading.Event] = deque()
         self._some, self._hurry = threading.Event(), threading.Event()
         self._closing = False
@@ -147,7 +147,7 @@ class StoreReplyLog(ReplyReader):
     def keep_probe(self, server: str, model: str, wish: str) -> None:
         """Remembers it."""
         now = datetime.now(UTC).replace(tzinfo=None)
-        with self._store.transaction() as transaction:
+        with self.store.transaction() as transaction:
             transaction.append("llm_probes", {"server": server, "model": model, "wish": wish, "found_at": now})
 
     def _write(self) -> None:
@@ -186,11 +186,11 @@ class StoreReplyLog(ReplyReader):
             begun = time.perf_counter()
             columns = _columns([call for call, _, _ in rows])
             if new:
-                with self._store.transaction() as transaction:
+                with self.store.transaction() as transaction:
                     transaction.append("llm_prefixes", {"prefix": list(new), "text": list(new.values())})
                     transaction.append("llm_calls", columns)
             else:
-                self._store.append("llm_calls", columns)
+                self.store.append("llm_calls", columns)
             self.commit_s.append(time.perf_counter() - begun)
         except Exception as error:  # whatever it is: those who wait must hear of it, and nothing more may be sent
             self._died = error

@@ -23,7 +23,7 @@ def copy_to_snapshot(path: Path) -> Path:
     part = target.with_name(f"{target.name}.part-{os.getpid()}")
     try:
         arguments = [sys.executable, "-I", "-S", "-c", _COPY, os.fspath(path), os.fspath(part)]
-        copy = subprocess.run(arguments, capture_output=True, text=True)  # noqa: S603 - our own interpreter and code
+        copy = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter and code
         if copy.returncode:
             why = copy.stderr.strip().splitlines() or [f"exit status {copy.returncode}"]
             raise AutointerpError(f'the snapshot "{target}" could not be written: {why[-1]}')

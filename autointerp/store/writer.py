@@ -13,6 +13,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from autointerp.errors import AutointerpError
-from autointerp.store.columns import Column, to_table
+from autointerp.store.columns import TableColumn, to_table
 from autointerp.store.opening import open_for_writing
 from autointerp.store.query import one_line, run_query
 from autointerp.store.snapshot import copy_to_snapshot, remove_snapshot
@@ -79,9 +80,9 @@ class StoreWriter:
                 self._connection.execute("BEGIN TRANSACTION")
             self._in_transaction = True
             try:
-                transaction = Transaction(self)
+                transaction = self._new_transaction()
                 yield transaction
-                transaction._insert_waiting()
+                transaction.insert_waiting()
                 with self._explained():
                     self._connection.execute("COMMIT")
             except BaseException:
@@ -95,7 +96,7 @@ class StoreWriter:
     def append(self, table: str, columns: Mapping[str, Any]) -> int:
         """Appends rows to one table and commits them: a transaction of one statement takes half as long."""
         with self._between_transactions():
-            return Transaction(self).append(table, columns)
+            return self._new_transaction().append(table, columns)
 
     def done(self, stage: str, work: str) -> bool:
         """Whether this piece of work has been committed."""
@@ -144,6 +145,9 @@ class StoreWriter:
                 raise RuntimeError("a transaction is open: commit it first, by leaving its `with` block")
             yield
 
+    def _new_transaction(self) -> Transaction:
+        return Transaction(self._connection, self._schema, self._explained, self._limit_memory)
+
     def _limit_memory(self, limit: str) -> None:
         if limit != self._limited_to:
             with contextlib.suppress(duckdb.Error):  # more is held, and cannot be let go of now
@@ -161,8 +165,16 @@ class StoreWriter:
 class Transaction:
     """Rows on their way in. Made by `StoreWriter.transaction`."""
 
-    def __init__(self, writer: StoreWriter) -> None:
-        self._writer = writer
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        schema: Mapping[str, tuple[TableColumn, ...]],
+        explained: Callable[[], AbstractContextManager[None]],
+        limit_memory: Callable[[str], None],
+    ) -> None:
+        """`explained` makes DuckDB's errors ours; `limit_memory` says what it may hold until the transaction ends."""
+        self._connection, self._schema = connection, schema
+        self._explained, self._limit_memory = explained, limit_memory
         self._waiting: dict[str, list[pa.Table]] | None = None  # in bulk: the rows short of a row group, by table
 
     def append(self, table: str, columns: Mapping[str, Any]) -> int:
@@ -178,10 +190,9 @@ class Transaction:
         return int(rows.num_rows)
 
     def _rows(self, table: str, columns: Mapping[str, Any]) -> pa.Table:
-        schema = self._writer._schema
-        if table not in schema:
-            raise ValueError(f"the schema has no table {table!r}; it has {', '.join(schema)}")
-        return to_table(table, schema[table], columns)
+        if table not in self._schema:
+            raise ValueError(f"the schema has no table {table!r}; it has {', '.join(self._schema)}")
+        return to_table(table, self._schema[table], columns)
 
     def _gather(self, table: str, rows: pa.Table) -> None:
         assert self._waiting is not None
@@ -201,15 +212,16 @@ class Transaction:
         if waiting:
             self._waiting[table] = waiting
 
-    def _insert_waiting(self) -> None:
+    def insert_waiting(self) -> None:
+        """Inserts the rows that wait. Called before the commit."""
         for table, rows in (self._waiting or {}).items():
             self._insert(table, pa.concat_tables(rows))
         self._waiting = None
 
     def _insert(self, table: str, rows: pa.Table) -> None:
-        with self._writer._explained():
+        with self._explained():
             # Not by `register`: the dropped view, and with it the rows, would live on until the commit.
-            self._writer._connection.from_arrow(rows).insert_into(table)
+            self._connection.from_arrow(rows).insert_into(table)
 
     def in_bulk(self) -> None:
         """To the end of the transaction, rows wait until they fill a row group, and DuckDB lets go of what is on disk.
@@ -217,7 +229,7 @@ class Transaction:
         (Row groups that are not whole are written a second time at the next checkpoint.) What a read holds in memory
         is limited by it too: no queries over many rows until then.
         """
-        self._writer._limit_memory(BULK_MEMORY)
+        self._limit_memory(BULK_MEMORY)
         if self._waiting is None:
             self._waiting = {}
 
@@ -232,7 +244,7 @@ class Transaction:
         scorer: str | None = None,
     ) -> None:
         """Says, in this same transaction, that a piece of work is done. Raises ValueError if it was before."""
-        connection = self._writer._connection
+        connection = self._connection
         sql = "SELECT count(*) FILTER (WHERE stage = $stage AND work = $work), max(finished_at) FROM stages"
         [(already, latest)] = connection.execute(sql, {"stage": stage, "work": work}).fetchall()
         if already:
@@ -255,7 +267,7 @@ class Transaction:
 _TICK = datetime.resolution
 
 
-def _read_schema(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[Column, ...]]:
+def _read_schema(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[TableColumn, ...]]:
     """Columns of each table, in order, from the file itself."""
     sql = """
         SELECT table_name, column_name, is_nullable FROM duckdb_columns()
@@ -263,8 +275,8 @@ def _read_schema(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[Colum
         ORDER BY table_oid, column_index
     """
     nullable = {(table, column): null for table, column, null in connection.execute(sql).fetchall()}
-    schema: dict[str, tuple[Column, ...]] = {}
+    schema: dict[str, tuple[TableColumn, ...]] = {}
     for table in dict.fromkeys(table for table, _ in nullable):
         types = connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema  # noqa: S608 - ours
-        schema[table] = tuple(Column(field.name, field.type, nullable[table, field.name]) for field in types)
+        schema[table] = tuple(TableColumn(field.name, field.type, nullable[table, field.name]) for field in types)
     return schema

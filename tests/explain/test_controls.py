@@ -48,13 +48,13 @@ def slow_donors(sets: list[list[int]], seed: int) -> dict[int, int]:
     """Walk the circle."""
     explained = np.asarray([f for f, tokens in enumerate(sets) if tokens])
     circle = explained[np.argsort(hash64(stream_key(seed, "shuffled"), explained), kind="stable")].tolist()
-    found = {}
+    donors = {}
     for place, feature in enumerate(circle):
         for donor in circle[place + 1 :] + circle[:place]:
             if not set(sets[donor]) & set(sets[feature]):
-                found[feature] = donor
+                donors[feature] = donor
                 break
-    return found
+    return donors
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -81,15 +81,15 @@ def test_a_shuffled_explanation_is_its_donors() -> None:
     explanations, lookup, tokens = world(sets)
     control = shuffled(explanations, lookup, tokens, 0)
     assert control.lookup.n_features == lookup.n_features
-    for feature, one in enumerate(control.explanations):
-        assert (one.feature, one.explainer) == (feature, "shuffled")
+    for feature, explanation in enumerate(control.explanations):
+        assert (explanation.feature, explanation.explainer) == (feature, "shuffled")
         if not sets[feature]:
-            assert (one.status, one.text, one.donor) == ("dead", "", None)
+            assert (explanation.status, explanation.text, explanation.donor) == ("dead", "", None)
             assert len(entries_of(control.lookup, feature)) == 0
             continue
-        assert one.donor is not None
-        assert one.text == f"text {one.donor}"
-        mine, given = entries_of(control.lookup, feature), entries_of(lookup, one.donor)
+        assert explanation.donor is not None
+        assert explanation.text == f"text {explanation.donor}"
+        mine, given = entries_of(control.lookup, feature), entries_of(lookup, explanation.donor)
         assert np.array_equal(mine.token, given.token)
         assert np.array_equal(mine.value, given.value)
         assert not set(sets[feature]) & set(mine.token.tolist())

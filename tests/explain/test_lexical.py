@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autointerp.errors import UserError
+from autointerp.explain.clauses import Clauses, template_hash
 from autointerp.explain.lexical import (
     COVER,
     PAIR_GAIN,
@@ -23,7 +25,9 @@ from autointerp.explain.lexical import (
     token_lookup_explanations,
 )
 from autointerp.explain.lookup import entries_of, entry_keys, rows_of
-from autointerp.explain.sentence import Words, kind_of, named_tokens, quote, template_hash
+from autointerp.explain.sentence import EffectsToName
+from autointerp.explain.sentence_facts import named_tokens
+from autointerp.explain.token_text import kind_of, quote
 from autointerp.records import ANY_TOKEN, Bool, Float32, GramTable, Int32, LookupTable
 from autointerp.resources import prompt_text
 
@@ -48,7 +52,7 @@ class Corpus:
         single: list[list[tuple]] = []
         pairs: list[list[tuple]] = []
         for a in self.activations.astype(np.float64):
-            for rows, grams in ((single, {(-1, t) for t in range(self.V)}), (pairs, self._grams())):
+            for rows, grams in ((single, {(-1, t) for t in range(self.V)}), (pairs, self.grams())):
                 found = []
                 for previous, token in sorted(grams):
                     here = self.occurrences(None if rows is single else previous, token)
@@ -57,7 +61,7 @@ class Corpus:
                 rows.append(sorted(found, key=lambda row: -row[2])[:keep])
         return table(single), table(pairs)
 
-    def _grams(self) -> set[tuple[int, int]]:
+    def grams(self) -> set[tuple[int, int]]:
         return set(zip(self.previous.tolist(), self.token.tolist(), strict=True))
 
 
@@ -129,7 +133,7 @@ def slow_lexical(
     tokens = [t for t in range(corpus.V) if a[corpus.occurrences(None, t)].any()]
     n_explained = sum(corpus.occurrences(None, t).sum() * a[corpus.occurrences(None, t)].mean() ** 2 for t in tokens)
     pairs = {}
-    for previous, token in corpus._grams():
+    for previous, token in corpus.grams():
         here, all_of = corpus.occurrences(previous, token), corpus.occurrences(None, token)
         if previous < 0 or not a[here].any() or here.sum() < seen:
             continue
@@ -272,7 +276,12 @@ def ids(rows: list[tuple], vocab: list[str]) -> list[tuple]:
 
 
 def said(
-    tokens: list[tuple], pairs: list[tuple] = (), vocab: list[str] = WORDS, total: float | None = None, **effects: dict
+    tokens: list[tuple],
+    pairs: list[tuple] = (),
+    vocab: list[str] = WORDS,
+    total: float | None = None,
+    special: list[int] | None = None,
+    **effects: Any,
 ) -> str:
     """The text of one feature; all of its pairs are entries of the lookup."""
     single = one_feature(ids(tokens, vocab))
@@ -280,7 +289,10 @@ def said(
     none = np.zeros(len(double.token), np.float32)
     lookup = LookupTable(double.start, double.previous, double.token, none, none)
     mass = None if total is None else np.asarray([total])
-    return lexical_explanations(single, double, lookup, vocab, [0], total_mass=mass, **effects)[0].text
+    named = EffectsToName(**effects)
+    return lexical_explanations(single, double, lookup, vocab, [0], total_mass=mass, effects=named, special=special)[
+        0
+    ].text
 
 
 def evenly(n: int, mass: float = 1.0) -> list[tuple]:
@@ -444,41 +456,41 @@ def test_every_number_is_the_share_of_raw_activations() -> None:
         corpus = random_corpus(seed)
         tokens, pairs = corpus.tables(keep=256 if seed % 2 else 40)
         vocab = [f"w{i}" for i in range(V)]
-        for one in lexical_explanations(tokens, pairs, lexical_lookup(tokens, pairs), vocab, range(3)):
-            a = corpus.activations[one.feature].astype(np.float64)
-            first, _, rest = one.text.partition(". ")
+        for explanation in lexical_explanations(tokens, pairs, lexical_lookup(tokens, pairs), vocab, range(3)):
+            a = corpus.activations[explanation.feature].astype(np.float64)
+            first, _, rest = explanation.text.partition(". ")
             label = f"{first}."
             named = np.zeros(len(a), dtype=bool)
-            for found in _PLACE.finditer(label):
-                here = corpus.occurrences(None, int(found["token"]))
-                before = [int(p) for p in re.findall(r"\d+", found["before"] or "")]
+            for place in _PLACE.finditer(label):
+                here = corpus.occurrences(None, int(place["token"]))
+                before = [int(p) for p in re.findall(r"\d+", place["before"] or "")]
                 if "right after" in label:
                     before = [int(x) for x in re.findall(r'right after "w(\d+)"', label)]
                 there = here & np.isin(corpus.previous, before) if before else here
-                assert shown(a[there].sum() / a.sum()) == found["percent"], one.text
-                if found["rest"]:
-                    assert shown(a[here & ~there].sum() / a.sum()) == found["rest"], one.text
+                assert shown(a[there].sum() / a.sum()) == place["percent"], explanation.text
+                if place["rest"]:
+                    assert shown(a[here & ~there].sum() / a.sum()) == place["rest"], explanation.text
                 if before and "right after" not in label:
-                    assert a[there].mean() > a[here].mean(), one.text
-                named |= here if found["rest"] else there
+                    assert a[there].mean() > a[here].mean(), explanation.text
+                named |= here if place["rest"] else there
                 n_contexts += bool(before)
                 n_plain += not before
             for right, least, percent in _RIGHT_AFTER.findall(label):
                 share = a[corpus.previous == int(right)].sum() / a.sum()
-                assert share >= int(percent) / 100 - 0.005 if least else shown(share) == percent, one.text
+                assert share >= int(percent) / 100 - 0.005 if least else shown(share) == percent, explanation.text
                 n_right_after += 1
             for least, percent, right in _WHATEVER.findall(rest):
                 share = a[corpus.previous == int(right)].sum() / a.sum()
-                assert share >= int(percent) / 100 - 0.005 if least else shown(share) == percent, one.text
+                assert share >= int(percent) / 100 - 0.005 if least else shown(share) == percent, explanation.text
                 n_right_after += 1
             for token, after, percent in _STRONGER.findall(rest):
                 here = corpus.occurrences(None, int(token or re.findall(r'"w(\d+)"', label)[0]))
                 there = here & np.isin(corpus.previous, [int(p) for p in re.findall(r"\d+", after)])
-                assert shown(a[there].sum() / a.sum()) == percent, one.text
-                assert a[there].mean() > a[here].mean(), one.text
+                assert shown(a[there].sum() / a.sum()) == percent, explanation.text
+                assert a[there].mean() > a[here].mean(), explanation.text
                 n_stronger += 1
             for rate in _RATE.findall(rest):
-                assert shown((a[named] != 0).mean()) == rate, one.text
+                assert shown((a[named] != 0).mean()) == rate, explanation.text
     assert n_contexts > 5
     assert n_plain > 50
     assert n_right_after > 5
@@ -563,9 +575,9 @@ def test_named_tokens_carry_four_fifths() -> None:
 
 def test_the_template_is_strict() -> None:
     template = prompt_text("lexical.md")
-    Words(template)
+    Clauses(template)
     with pytest.raises(UserError, match="too many or missing"):
-        Words(template.replace("## spread\n", "## spraed\n"))
+        Clauses(template.replace("## spread\n", "## spraed\n"))
     with pytest.raises(UserError, match='"fires" must hold'):
-        Words(template.replace("Fires on {tokens}.", "Fires on {token}."))
+        Clauses(template.replace("Fires on {tokens}.", "Fires on {token}."))
     assert len(template_hash()) == 32

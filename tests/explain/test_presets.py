@@ -33,14 +33,14 @@ def exemplar(
 
 @pytest.fixture
 def evidence() -> Evidence:
-    found = [exemplar("top", n, {5: 10.0 - n / 10, 6: 1.0}) for n in range(20)]
+    exemplars = [exemplar("top", n, {5: 10.0 - n / 10, 6: 1.0}) for n in range(20)]
     for part in range(10):
-        found += [exemplar(f"quantile_{part:02d}", n, {7: part + 0.5}) for n in range(4)]
+        exemplars += [exemplar(f"quantile_{part:02d}", n, {7: part + 0.5}) for n in range(4)]
     for part in range(12):
-        found += [exemplar(f"interval_{part:02d}", n, {0: part + 0.5}) for n in range(2)]
-    found += [exemplar("random", n, {}) for n in range(20)] + [exemplar("near_miss", n, {}) for n in range(10)]
+        exemplars += [exemplar(f"interval_{part:02d}", n, {0: part + 0.5}) for n in range(2)]
+    exemplars += [exemplar("random", n, {}) for n in range(20)] + [exemplar("near_miss", n, {}) for n in range(10)]
     tokens = {name: tuple(f" {name}{n}" for n in range(60)) for name in ("up", "down")}
-    return Evidence("d", 3, 10.0, 0.01, tuple(found), tokens["up"], tokens["down"])
+    return Evidence("d", 3, 10.0, 0.01, tuple(exemplars), tokens["up"], tokens["down"])
 
 
 def test_default_shows_all_strengths_and_near_misses(evidence: Evidence) -> None:

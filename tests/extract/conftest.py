@@ -40,23 +40,23 @@ def dictionaries(
     tiny_subject: Any, token_file: TokenFile, write_sae: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Selected]:
     folder = tmp_path_factory.mktemp("dictionaries")
-    found: dict[str, Selected] = {}
+    chosen: dict[str, Selected] = {}
     for index, architecture in enumerate(("standard", "jumprelu", "topk", "gated")):
         sae = load_dictionary(str(write_sae(folder / architecture, architecture, seed=index)))
-        found[architecture] = Selected(sae, np.arange(sae.n_features))
+        chosen[architecture] = Selected(sae, np.arange(sae.n_features))
     some = np.array([3, 4, 11, 40])
-    found["subset"] = Selected(found["topk"].dictionary, some)
+    chosen["subset"] = Selected(chosen["topk"].dictionary, some)
     hook = "blocks.2.mlp.hook_post"  # in the last block: the unembedding must not be needed
     neurons = DictionaryConfig(name="neurons", kind="neurons", hook=hook)
     sample = take_sample(tiny_subject, token_file, [hook, "blocks.1.hook_resid_post"], 0, folder)
     units = make_units(neurons, hook, sample, 0, None)
-    found["neurons"] = Selected(units, np.arange(units.n_features))
+    chosen["neurons"] = Selected(units, np.arange(units.n_features))
     matched = DictionaryConfig(name="random", kind="random_covariance", match="standard")
-    sae = found["standard"].dictionary
-    target = count_firings(sae, sample.by_hook[sae.hook], found["standard"].features)
+    sae = chosen["standard"].dictionary
+    target = count_firings(sae, sample.by_hook[sae.hook], chosen["standard"].features)
     units = make_units(matched, sae.hook, sample, 0, target)
-    found["random"] = Selected(units, np.arange(units.n_features))
-    return found
+    chosen["random"] = Selected(units, np.arange(units.n_features))
+    return chosen
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +69,7 @@ def dense(plain_model: Any, token_file: TokenFile, dictionaries: dict[str, Selec
     with torch.no_grad():
         hidden = model(ids, output_hidden_states=True).hidden_states[2]
     handle.remove()
-    found = {}
+    activations = {}
     for name, chosen in dictionaries.items():
         x = neurons[2] if "mlp" in chosen.dictionary.hook else hidden
         with torch.no_grad():
@@ -77,5 +77,5 @@ def dense(plain_model: Any, token_file: TokenFile, dictionaries: dict[str, Selec
         acts = acts * token_file.scored(np.arange(token_file.n_contexts))[:, :, None]
         keep = np.zeros(acts.shape[-1], dtype=bool)
         keep[chosen.features] = True
-        found[name] = acts * keep
-    return found
+        activations[name] = acts * keep
+    return activations

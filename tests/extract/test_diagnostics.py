@@ -13,7 +13,7 @@ import torch
 from autointerp.extract.diagnose import diagnostics, neighbours, probe
 from autointerp.extract.diagnose.diagnostics import diagnose
 from autointerp.extract.diagnose.neighbours import nearest_features
-from autointerp.extract.diagnose.probe import Probe, nearest_mlp, take_probe
+from autointerp.extract.diagnose.probe import DiagnosticSample, nearest_mlp, take_probe
 from autointerp.extract.selected import Selected
 from autointerp.subject.baselines import sample_contexts
 from autointerp.subject.dictionary import SparseAutoencoder
@@ -30,7 +30,7 @@ def taken(
     token_file: TokenFile,
     dictionaries: dict[str, Selected],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Probe:
+) -> DiagnosticSample:
     hooks = sorted({chosen.dictionary.hook for chosen in dictionaries.values()})
     return take_probe(tiny_subject, token_file, hooks, SEED, tmp_path_factory.mktemp("probe"), lambda _: None)
 
@@ -76,7 +76,7 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
     return float("nan") if np.ptp(x) == 0 or np.ptp(y) == 0 else float(np.corrcoef(x, y)[0, 1])
 
 
-def find(chosen: Selected, taken: Probe, pairs: tuple[np.ndarray, np.ndarray] | None = None) -> Any:
+def find(chosen: Selected, taken: DiagnosticSample, pairs: tuple[np.ndarray, np.ndarray] | None = None) -> Any:
     none = np.zeros(0, np.int64)
     return diagnose(chosen.dictionary, chosen.features, taken, pairs or (none, none), CPU, lambda _: None)
 
@@ -84,7 +84,12 @@ def find(chosen: Selected, taken: Probe, pairs: tuple[np.ndarray, np.ndarray] | 
 @pytest.mark.parametrize("small", [False, True], ids=["at once", "in portions"])
 @pytest.mark.parametrize("name", NAMES)
 def test_neurons(
-    name: str, small: bool, dictionaries: dict[str, Selected], taken: Probe, rows: Any, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    small: bool,
+    dictionaries: dict[str, Selected],
+    taken: DiagnosticSample,
+    rows: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if small:  # several ranges of features, each with portions of a few rows
         monkeypatch.setattr(diagnostics, "NEURON_SUMS", 11 * 128)
@@ -94,24 +99,24 @@ def test_neurons(
     hook = chosen.dictionary.hook
     neurons = hook if "mlp" in hook else "blocks.1.mlp.hook_post"
     assert taken.neurons[hook] == neurons
-    found = find(chosen, taken)
+    diagnosed = find(chosen, taken)
     acts, y = encode(chosen, rows[hook]), rows[neurons].astype(np.float64)
-    assert found.n_tokens == len(y) == len(taken.token)
+    assert diagnosed.n_tokens == len(y) == len(taken.token)
     for i, feature in list(enumerate(chosen.features))[:: 1 + len(chosen.features) // 48]:
         t = acts[:, feature]
-        assert found.n_firing[i] == (t > 0).sum()
+        assert diagnosed.n_firing[i] == (t > 0).sum()
         if not (t > 0).any():
-            assert (found.neuron[i], found.neuron_status[i]) == (-1, "silent")
-            assert np.isnan(found.neuron_correlation[i])
+            assert (diagnosed.neuron[i], diagnosed.neuron_status[i]) == (-1, "silent")
+            assert np.isnan(diagnosed.neuron_correlation[i])
             continue
         with np.errstate(invalid="ignore"):  # of a neuron that never changes there is none
             truth = np.corrcoef(t, y.T)[0, 1:]
-        assert found.neuron_status[i] == "ok"
-        assert abs(found.neuron_correlation[i]) == pytest.approx(np.nanmax(np.abs(truth)), abs=1e-5)
-        assert found.neuron_correlation[i] == pytest.approx(truth[found.neuron[i]], abs=1e-5)
+        assert diagnosed.neuron_status[i] == "ok"
+        assert abs(diagnosed.neuron_correlation[i]) == pytest.approx(np.nanmax(np.abs(truth)), abs=1e-5)
+        assert diagnosed.neuron_correlation[i] == pytest.approx(truth[diagnosed.neuron[i]], abs=1e-5)
 
 
-def test_a_neuron_is_a_neuron(dictionaries: dict[str, Selected], taken: Probe) -> None:
+def test_a_neuron_is_a_neuron(dictionaries: dict[str, Selected], taken: DiagnosticSample) -> None:
     """A unit that is a neuron's negative part or positive part correlates with it more than with any other."""
     found = find(dictionaries["neurons"], taken)
     fires = found.n_firing > 50
@@ -123,7 +128,7 @@ def test_a_neuron_is_a_neuron(dictionaries: dict[str, Selected], taken: Probe) -
 
 @pytest.mark.parametrize("name", ["standard", "topk", "subset", "neurons"])
 def test_tokens_alone(
-    name: str, dictionaries: dict[str, Selected], taken: Probe, rows: Any, model: Any, token_file: TokenFile
+    name: str, dictionaries: dict[str, Selected], taken: DiagnosticSample, rows: Any, model: Any, token_file: TokenFile
 ) -> None:
     chosen = dictionaries[name]
     hook = chosen.dictionary.hook
@@ -134,23 +139,23 @@ def test_tokens_alone(
     ids = torch.tensor([[0, token] for token in vocabulary.tolist()])  # 0 is BOS
     alone = encode(chosen, model(ids)[hook][:, 1])
     pairs = (np.repeat(chosen.features, 3), np.tile(vocabulary[[5, 0, 17]], len(chosen.features)).astype(np.int64))
-    found = find(chosen, taken, pairs)
+    diagnosed = find(chosen, taken, pairs)
     wanted = [alone[np.searchsorted(vocabulary, token), feature] for feature, token in zip(*pairs, strict=True)]
-    np.testing.assert_allclose(found.alone, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(diagnosed.alone, wanted, rtol=1e-4, atol=1e-5)
     acts = encode(chosen, rows[hook])
     seen = set()
     for i, feature in enumerate(chosen.features):
         t, p = acts[:, feature], alone[np.searchsorted(vocabulary, rows["token"]), feature]
-        status = found.alone_status[i]
+        status = diagnosed.alone_status[i]
         seen.add(status)
         if not t.any():
             assert status == "silent"
-            assert np.isnan(found.alone_correlation[i])
+            assert np.isnan(diagnosed.alone_correlation[i])
         elif not p.any():
-            assert (status, found.alone_correlation[i]) == ("constant", 0)
+            assert (status, diagnosed.alone_correlation[i]) == ("constant", 0)
         else:
             assert status == "ok"
-            assert found.alone_correlation[i] == pytest.approx(pearson(t, p), abs=1e-5)
+            assert diagnosed.alone_correlation[i] == pytest.approx(pearson(t, p), abs=1e-5)
     assert "ok" in seen
 
 
@@ -170,9 +175,9 @@ def test_what_is_a_function_of_the_token_can_be_read_off_it(
 
 
 @pytest.mark.parametrize("name", ["standard", "topk", "subset", "random"])
-def test_neighbours(name: str, dictionaries: dict[str, Selected], taken: Probe, rows: Any) -> None:
+def test_neighbours(name: str, dictionaries: dict[str, Selected], taken: DiagnosticSample, rows: Any) -> None:
     chosen = dictionaries[name]
-    found = find(chosen, taken)
+    diagnosed = find(chosen, taken)
     acts = encode(chosen, rows[chosen.dictionary.hook])
     unit = chosen.dictionary.directions.numpy().astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
@@ -180,12 +185,12 @@ def test_neighbours(name: str, dictionaries: dict[str, Selected], taken: Probe, 
         cosine = unit @ unit[feature]
         cosine[feature] = -2
         nearest = np.argsort(-cosine)[:5]
-        np.testing.assert_array_equal(found.neighbour[i], np.where(cosine[nearest] > 0, nearest, -1))
+        np.testing.assert_array_equal(diagnosed.neighbour[i], np.where(cosine[nearest] > 0, nearest, -1))
         for rank, other in enumerate(nearest):
             if cosine[other] > 0:
-                assert found.cosine[i, rank] == pytest.approx(cosine[other], abs=1e-6)
+                assert diagnosed.cosine[i, rank] == pytest.approx(cosine[other], abs=1e-6)
                 truth = pearson(acts[:, feature], acts[:, other])
-                assert found.correlation[i, rank] == pytest.approx(truth, abs=1e-6, nan_ok=True)
+                assert diagnosed.correlation[i, rank] == pytest.approx(truth, abs=1e-6, nan_ok=True)
 
 
 def test_nearest_features_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +232,7 @@ def test_the_nearest_mlp(hook: str, block: int | None) -> None:
 
 
 def test_a_subject_without_such_neurons(
-    dictionaries: dict[str, Selected], taken: Probe, monkeypatch: pytest.MonkeyPatch, tiny_subject: Any
+    dictionaries: dict[str, Selected], taken: DiagnosticSample, monkeypatch: pytest.MonkeyPatch, tiny_subject: Any
 ) -> None:
     hook = dictionaries["standard"].dictionary.hook
     found = find(dictionaries["standard"], replace(taken, neurons=taken.neurons | {hook: None}))

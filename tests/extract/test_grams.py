@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.extract.engines.whole import summarise
+from autointerp.extract.engines.whole import KeptPerFeature, summarise
 from autointerp.extract.summary import frequent, pair_sample
 from autointerp.extract.summary.frequent import frequent_tokens
 from autointerp.extract.summary.grams import GramCounter, pair_table, token_table
@@ -23,7 +23,13 @@ SEED = 3
 
 def run(subject: Any, tokens: TokenFile, dictionaries: Any, contexts: np.ndarray) -> Any:
     return summarise(
-        subject, tokens, dictionaries, contexts, seed=SEED, top=2, score_windows=2, progress=lambda _: None
+        subject,
+        tokens,
+        dictionaries,
+        contexts,
+        seed=SEED,
+        kept=KeptPerFeature(top=2, score_windows=2),
+        progress=lambda _: None,
     )
 
 

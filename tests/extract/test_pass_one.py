@@ -78,13 +78,13 @@ def run(work: PassOne, batch_size: int = INNER) -> PassOne:
 
 def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
     """Everything that a store would hold, feature by feature."""
-    found: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    listed: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for summaries in rounds:
         for piece, summary in summaries.items():
             for feature in range(piece.last - piece.first):
                 for index in range(len(SPLITS)):
                     s = summary.statistics
-                    found["statistics"].append(
+                    listed["statistics"].append(
                         (
                             piece.dictionary,
                             piece.first + feature,
@@ -104,9 +104,9 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
                 feature = np.repeat(np.arange(len(start) - 1), np.diff(start)) + piece.first
                 rank = np.arange(len(gram)) - np.repeat(start[:-1], np.diff(start))
                 columns = (x.tolist() for x in (feature, rank, gram, mass, count))
-                found["grams"] += [(piece.dictionary, pairs, *row) for row in zip(*columns, strict=True)]
+                listed["grams"] += [(piece.dictionary, pairs, *row) for row in zip(*columns, strict=True)]
                 error = counter.error.tolist()
-                found["error"] += [(piece.dictionary, pairs, piece.first + i, one) for i, one in enumerate(error)]
+                listed["error"] += [(piece.dictionary, pairs, piece.first + i, one) for i, one in enumerate(error)]
             features = np.arange(piece.last - piece.first)
             parts = [
                 *explain_exemplars(summary, tokens, heavy, EVIDENCE, features),
@@ -121,7 +121,7 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
                         getattr(part, name)[i].item()
                         for name in ("rank", "window", "start", "n_tokens", "peak", "u", "probability")
                     ]
-                    found["exemplars"].append(
+                    listed["exemplars"].append(
                         (
                             piece.dictionary,
                             int(part.feature[i]),
@@ -134,19 +134,19 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
                     )
             for split, pool in (("select", summary.select_pool), ("score", summary.score_pool)):
                 for start, numbers in pool.by_feature(features):
-                    found["pool"] += [
+                    listed["pool"] += [
                         (piece.dictionary, piece.first + i, split, numbers[start[i] : start[i + 1]].tobytes())
                         for i in features
                     ]
-    return {name: sorted(rows) for name, rows in found.items()}
+    return {name: sorted(rows) for name, rows in listed.items()}
 
 
 def same(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
     """Bit for bit; sums of doubles to 1e-9."""
     assert mine.keys() == theirs.keys()
-    for name in mine:
-        assert len(mine[name]) == len(theirs[name]), name
-        for one, other in zip(mine[name], theirs[name], strict=True):
+    for name, rows in mine.items():
+        assert len(rows) == len(theirs[name]), name
+        for one, other in zip(rows, theirs[name], strict=True):
             for a, b in zip(one, other, strict=True):
                 assert a == b or (isinstance(a, float) and a == pytest.approx(b, rel=1e-9, abs=0)), (name, one, other)
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from autointerp.config.evidence import Evidence, Intervals, Quantiles
-from autointerp.extract.engines.whole import summarise
-from autointerp.extract.exemplars import Exemplars, explain_exemplars, held_out_exemplars
+from autointerp.extract.engines.whole import KeptPerFeature, summarise
+from autointerp.extract.exemplar_rows import Exemplars
+from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
 from autointerp.extract.pass_two import score_events
 from autointerp.extract.selected import Selected
 from autointerp.extract.summary.events import centred
@@ -34,10 +35,7 @@ def run(subject: Any, tokens: TokenFile, dictionaries: dict[str, Selected], cont
         dictionaries,
         contexts,
         seed=SEED,
-        top=TOP,
-        score_windows=SCORE_WINDOWS,
-        select_windows=SELECT_WINDOWS,
-        left=LEFT,
+        kept=KeptPerFeature(top=TOP, score_windows=SCORE_WINDOWS, select_windows=SELECT_WINDOWS, left=LEFT),
         progress=lambda _: None,
     )
 
@@ -122,16 +120,16 @@ def test_mass_by_token_and_pair(name: str, summaries: dict[str, Summary], dense:
             truth[key].append(float(acts[context, place, feature]))
         start = table.start
         assert not table.mass_error.any()
-        found = {}
+        entries = {}
         for feature in range(len(start) - 1):
             mine = slice(start[feature], start[feature + 1])
             assert (np.diff(table.mass[mine]) <= 0).all()
             for i in range(mine.start, mine.stop):
-                found[(feature, table.previous[i], table.token[i])] = (table.mass[i], table.n_firing[i])
-        assert found.keys() == truth.keys()
+                entries[(feature, table.previous[i], table.token[i])] = (table.mass[i], table.n_firing[i])
+        assert entries.keys() == truth.keys()
         for key, values in truth.items():
-            assert found[key][1] == len(values)
-            assert found[key][0] == pytest.approx(sum(values), rel=1e-4, abs=1e-6)
+            assert entries[key][1] == len(values)
+            assert entries[key][0] == pytest.approx(sum(values), rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -336,15 +334,15 @@ def test_same_rows_whatever_the_shards_and_their_order(
 def test_pass_2_yields_every_activation(
     tiny_subject: Any, token_file: TokenFile, dictionaries: Any, dense: Any
 ) -> None:
-    found = {name: np.zeros_like(acts) for name, acts in dense.items()}
+    gathered = {name: np.zeros_like(acts) for name, acts in dense.items()}
     for name, batch in score_events(tiny_subject, token_file, dictionaries, lambda _: None):
-        assert not found[name][batch.context, batch.position, batch.feature].any(), "each once"
-        found[name][batch.context, batch.position, batch.feature] = batch.value
+        assert not gathered[name][batch.context, batch.position, batch.feature].any(), "each once"
+        gathered[name][batch.context, batch.position, batch.feature] = batch.value
         np.testing.assert_array_equal(batch.token, token_file.tokens[batch.context, batch.position])
     for name, acts in dense.items():
         rows = split_rows(token_file, 2)
-        np.testing.assert_allclose(found[name][rows], acts[rows], rtol=1e-4, atol=1e-6)
-        assert not found[name][np.setdiff1d(np.arange(len(acts)), rows)].any()
+        np.testing.assert_allclose(gathered[name][rows], acts[rows], rtol=1e-4, atol=1e-6)
+        assert not gathered[name][np.setdiff1d(np.arange(len(acts)), rows)].any()
 
 
 def test_near_misses_are_all_the_silent_spans_around_heavy_tokens(
@@ -355,11 +353,11 @@ def test_near_misses_are_all_the_silent_spans_around_heavy_tokens(
     per_context = token_file.windows_per_context
     pool = pool_windows(token_file, "explain", SEED, 2_000)
     features = np.unique(np.nonzero(acts)[2])
-    found: dict[int, set[tuple[int, int]]] = defaultdict(set)
+    shown: dict[int, set[tuple[int, int]]] = defaultdict(set)
     for part in explain_exemplars(summary, token_file, heavy, Evidence(top=TOP, near_miss=1000), features):
         for i, stratum in enumerate(part.stratum):
             if stratum == "near_miss":
-                found[int(part.feature[i])].add((int(part.window[i]), int(part.peak[i])))
+                shown[int(part.feature[i])].add((int(part.window[i]), int(part.peak[i])))
     crossing = 0
     for feature in features:
         listed = heavy.token[heavy.start[feature] : heavy.start[feature + 1]][:20].tolist()
@@ -379,7 +377,7 @@ def test_near_misses_are_all_the_silent_spans_around_heavy_tokens(
                 crossing += not silent
                 if silent:
                     expected.add((window, peak))
-        assert found[int(feature)] == expected
+        assert shown[int(feature)] == expected
     assert crossing, "spans that reach into a window where the feature fires must occur"
 
 

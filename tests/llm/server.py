@@ -22,6 +22,7 @@ from typing import Any
 
 from aiohttp import web
 
+MESSAGES = "/v1/messages"
 WAITS = ("429_ms", "429_seconds", "429_date", "429_absent", "429_absurd", "429_nonsense", "529")
 ERRORS = ("425", "500", "502", "503", "reset_before", "reset_mid", "cut", "html", "empty_body", "error_in_200")
 WIRE = ("chunk_cut", "chunk_nonsense", "no_http", "gzip_broken", "no_utf8")
@@ -193,21 +194,12 @@ async def handle(request: web.Request) -> web.StreamResponse:
 async def answer(request: web.Request) -> web.StreamResponse:
     raw = await request.read()
     body = json.loads(raw)
-    anthropic = request.path == "/v1/messages"
     request_hash = hashlib.blake2b(request.path.encode() + raw, digest_size=16).hexdigest()
     nth = seen[request_hash]
     seen[request_hash] += 1
-    count["requests"] += 1
-    if len(count["bodies"]) < 50:
-        count["bodies"].append({"path": request.path, "body": body})
-    if len(count["starts"]) < 5000:
-        count["starts"].append(time.monotonic())
-    if settings["key"] and key_of(request) != settings["key"]:
-        return error(401, "authentication_error", f"Incorrect API key provided: {key_of(request)}.", anthropic)
-    if settings["rpm"] and not take_token():
-        return error(429, "rate_limit_error", "over the rate", anthropic, {"retry-after-ms": "50"})
-    if settings["credit"] is not None and count["billed"] >= settings["credit"]:
-        return error(402, "billing_error", "no credit left", anthropic)
+    take_down(request, body)
+    if (refused := refusal(request)) is not None:
+        return refused
     fault = fault_for(request_hash, nth)
     if fault:
         count["faults"][fault] = count["faults"].get(fault, 0) + 1
@@ -215,26 +207,8 @@ async def answer(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(settings["latency_s"])
     if fault == "slow":
         await asyncio.sleep(settings["slow_s"])
-    if fault in WAITS:
-        return turn_away(fault, anthropic)
-    if fault in ("400", "401", "402", "403", "404", "413"):
-        return error(int(fault), "some_error", f"refused with {fault}; your key is {key_of(request)}", anthropic)
-    if fault == "insufficient_quota":
-        return error(429, "insufficient_quota", "You exceeded your current quota", anthropic, {"retry-after": "1"})
-    if fault == "spend_limit":
-        return error(429, "enforced_spend_limit_reached_error", "spend limit reached", anthropic)
-    if fault == "context_length":
-        return error(400, "context_length_exceeded", "This model's maximum context length is 8192 tokens", anthropic)
-    if fault == "invalid_prompt":
-        return error(400, "invalid_prompt", "flagged by our usage policy", anthropic)
-    if fault == "error_in_200":
-        return web.json_response({"error": {"message": "upstream is down", "code": 502}})
-    if fault in ("425", "500", "502", "503"):
-        return error(int(fault), "api_error", "internal", anthropic, {"retry-after": "0"} if fault == "503" else None)
-    if fault == "html":
-        return web.Response(text="<html><body>Welcome to our proxy</body></html>", content_type="text/html")
-    if fault == "empty_body":
-        return web.Response(body=b"", content_type="application/json")
+    if fault and (instead := no_reply(request, fault)) is not None:
+        return instead
     reply, usage = ROUTES[request.path](body, fault, request_hash + (f"/{nth}" if body.get("temperature") else ""))
     lost = fault in ("reset_before", "reset_mid", "cut", "slow", *WIRE, *NO_USAGE)
     bill(request_hash, usage, lost)
@@ -244,6 +218,58 @@ async def answer(request: web.Request) -> web.StreamResponse:
     if fault in ("reset_before", "reset_mid", "cut", *WIRE):
         return await broken(request, fault, whole)
     return web.Response(body=whole, content_type="application/json")
+
+
+def take_down(request: web.Request, body: Any) -> None:
+    """Counts a request, and keeps the first bodies and times."""
+    count["requests"] += 1
+    if len(count["bodies"]) < 50:
+        count["bodies"].append({"path": request.path, "body": body})
+    if len(count["starts"]) < 5000:
+        count["starts"].append(time.monotonic())
+
+
+def refusal(request: web.Request) -> web.Response | None:
+    """What the settings turn away, whatever is asked."""
+    anthropic = request.path == MESSAGES
+    if settings["key"] and key_of(request) != settings["key"]:
+        return error(401, "authentication_error", f"Incorrect API key provided: {key_of(request)}.", anthropic)
+    if settings["rpm"] and not take_token():
+        return error(429, "rate_limit_error", "over the rate", anthropic, {"retry-after-ms": "50"})
+    if settings["credit"] is not None and count["billed"] >= settings["credit"]:
+        return error(402, "billing_error", "no credit left", anthropic)
+    return None
+
+
+PLAIN_ERRORS: dict[str, tuple[int, str, str, dict[str, str] | None]] = {
+    "insufficient_quota": (429, "insufficient_quota", "You exceeded your current quota", {"retry-after": "1"}),
+    "spend_limit": (429, "enforced_spend_limit_reached_error", "spend limit reached", None),
+    "context_length": (400, "context_length_exceeded", "This model's maximum context length is 8192 tokens", None),
+    "invalid_prompt": (400, "invalid_prompt", "flagged by our usage policy", None),
+    "425": (425, "api_error", "internal", None),
+    "500": (500, "api_error", "internal", None),
+    "502": (502, "api_error", "internal", None),
+    "503": (503, "api_error", "internal", {"retry-after": "0"}),
+}
+
+
+def no_reply(request: web.Request, fault: str) -> web.Response | None:
+    """The answer to a fault that is no reply of a model; None where a model replies all the same."""
+    anthropic = request.path == MESSAGES
+    if fault in WAITS:
+        return turn_away(fault, anthropic)
+    if fault in ("400", "401", "402", "403", "404", "413"):
+        return error(int(fault), "some_error", f"refused with {fault}; your key is {key_of(request)}", anthropic)
+    if fault in PLAIN_ERRORS:
+        status, code, message, headers = PLAIN_ERRORS[fault]
+        return error(status, code, message, anthropic, headers)
+    if fault == "error_in_200":
+        return web.json_response({"error": {"message": "upstream is down", "code": 502}})
+    if fault == "html":
+        return web.Response(text="<html><body>Welcome to our proxy</body></html>", content_type="text/html")
+    if fault == "empty_body":
+        return web.Response(body=b"", content_type="application/json")
+    return None
 
 
 def without_usage(usage: dict[str, Any], fault: str) -> Any:
@@ -381,7 +407,7 @@ def chat_token(token: str, i: int, body: dict[str, Any], name: str) -> dict[str,
     return {"token": token, "logprob": value, "bytes": None, "top_logprobs": top}
 
 
-def completions(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, tuple[int, int, int, int]]:
+def completions(body: dict[str, Any], _fault: str | None, _name: str) -> tuple[Any, tuple[int, int, int, int]]:
     prompt = body["prompt"]
     tokens = split_tokens(prompt)
     salt = seen.total() if settings["shuffle_echo"] else 0
@@ -404,17 +430,17 @@ def decisions(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, 
     for number, question in enumerate(body["questions"]):
         chance = unit(name, number)
         kind = question["type"]
-        one: dict[str, Any] = {"type": kind, "name": question.get("name")}
+        reply: dict[str, Any] = {"type": kind, "name": question.get("name")}
         if kind == "predicate":
-            one["probability"] = chance
+            reply["probability"] = chance
         else:
             options = [
                 option.get("label", option.get("value")) for option in question.get("levels") or question["choices"]
             ]
             each = [{"probability": 1 / len(options), "value": i, "label": option} for i, option in enumerate(options)]
-            one |= {"probabilities": each, "confidence": 1 / len(options)}
-            one |= {"score": chance * (len(options) - 1)} if kind == "score" else {"choice": options[0]}
-        answers.append(one)
+            reply |= {"probabilities": each, "confidence": 1 / len(options)}
+            reply |= {"score": chance * (len(options) - 1)} if kind == "score" else {"choice": options[0]}
+        answers.append(reply)
     if fault == "missing_key":
         answers = answers[1:]
     if fault == "refusal":
@@ -431,7 +457,7 @@ def decisions(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, 
 
 
 ROUTES = {
-    "/v1/messages": messages, "/v1/chat/completions": chat, "/v1/completions": completions, "/v1/decisions": decisions,
+    MESSAGES: messages, "/v1/chat/completions": chat, "/v1/completions": completions, "/v1/decisions": decisions,
 }  # fmt: skip
 
 
@@ -584,8 +610,7 @@ def main() -> None:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        assert site._server is not None
-        print(site._server.sockets[0].getsockname()[1], flush=True)  # type: ignore[attr-defined]
+        print(runner.addresses[0][1], flush=True)
         await asyncio.Event().wait()
 
     asyncio.run(serve())

@@ -26,7 +26,7 @@ def batch(log: Any, ask: Run, tmp_path: Path) -> Callable[..., Counter[str]]:
 
     def run(asks: list[Ask], model: Any, most: int = 20_000, **session: Any) -> Counter[str]:
         limits = dict.fromkeys(PROVIDERS, (most, 10**8))
-        courier = BatchCourier(StoreBatches(log._store), tmp_path / "spool", limits=limits, pause_s=0.01)
+        courier = BatchCourier(StoreBatches(log.store), tmp_path / "spool", limits=limits, pause_s=0.01)
         answers = ask(asks, model, courier=courier, **session)
         assert len(answers) == len(asks)
         return Counter(answer.status for answer in answers)
@@ -44,7 +44,7 @@ def test_submit_now_collect_tomorrow(
     assert batch(asks, model, most=10) == {"waiting": 25}
     assert server.count()["batches"] == 3
     assert batch(asks, model) == {"waiting": 25}, "what is out is not sent again"
-    assert [one.status for one in StoreBatches(log._store).batches()] == ["submitted"] * 3
+    assert [one.status for one in StoreBatches(log.store).batches()] == ["submitted"] * 3
     # not `set`: that would forget the batches
     server.change(batches_end=True)
     assert batch(asks, model) == {"ok": 25}
@@ -61,18 +61,18 @@ def test_batches_that_are_out_count_towards_the_ceiling_until_they_are_collected
 ) -> None:
     server.set(batches_end=False)
     model = server.model("openai", price=Price(input=1, output=10, batch=0.5))
-    book, other = StoreBatches(log._store), make_asks(5, system="Others.")
+    book, other = StoreBatches(log.store), make_asks(5, system="Others.")
     assert batch(make_asks(20), model) == {"waiting": 20}
     out = book.out_usd()
     assert out > 0
     [_] = ask(make_asks(1, system="one costs"), model, max_usd=1.0)
-    one = log.ledger()[-1].cost_usd
-    answers = ask(other, model, max_usd=out + 2 * one, spent_usd=one, out_usd=out)
+    cost_usd = log.ledger()[-1].cost_usd
+    answers = ask(other, model, max_usd=out + 2 * cost_usd, spent_usd=cost_usd, out_usd=out)
     assert Counter(answer.status for answer in answers) == {"over_budget": 5}
     assert "are out in batches" in answers[0].reason
-    assert batch(other, model, max_usd=out + 2 * one, spent_usd=one, out_usd=out) == {"over_budget": 5}
+    assert batch(other, model, max_usd=out + 2 * cost_usd, spent_usd=cost_usd, out_usd=out) == {"over_budget": 5}
     server.change(batches_end=True)
-    assert batch(make_asks(20), model, max_usd=out + 2 * one, spent_usd=one, out_usd=out) == {"ok": 20}
+    assert batch(make_asks(20), model, max_usd=out + 2 * cost_usd, spent_usd=cost_usd, out_usd=out) == {"ok": 20}
     assert book.out_usd() == 0
     paid = sum(row.cost_usd for row in log.ledger())
     assert paid < out
@@ -82,7 +82,7 @@ def test_a_download_is_deleted_when_all_of_it_is_in_the_log(
     server: Any, log: Any, batch: Callable[..., Counter[str]], make_asks: Make, tmp_path: Path
 ) -> None:
     server.set()
-    spool, courier = tmp_path / "spool", BatchCourier(StoreBatches(log._store), tmp_path / "spool")
+    spool, courier = tmp_path / "spool", BatchCourier(StoreBatches(log.store), tmp_path / "spool")
     asks = make_asks(20)
     assert batch(asks, server.model("openai")) == {"waiting": 20}
     assert batch(asks[:12], server.model("openai")) == {"ok": 12}
@@ -103,17 +103,17 @@ def test_lines_that_failed_are_filed_again(
     server.set(share=0.5, faults=["expired", "canceled", "errored", "malformed", "refusal"], seed=3)
     asks = make_asks(40)
     assert batch(asks, server.model(provider)) == {"waiting": 40}
-    found: Counter[str] = Counter()
+    ended: Counter[str] = Counter()
     for _ in range(8):
-        found = batch(asks, server.model(provider))
-        if not found["waiting"]:
+        ended = batch(asks, server.model(provider))
+        if not ended["waiting"]:
             break
-    assert found["waiting"] == 0
+    assert ended["waiting"] == 0
     n_batches = server.count()["batches"]
-    assert batch(asks, server.model(provider)) == found, "what ended stands, answered or not"
+    assert batch(asks, server.model(provider)) == ended, "what ended stands, answered or not"
     assert server.count()["batches"] == n_batches
-    assert found["ok"] >= 25
-    assert set(found) <= {"ok", "refused", "unparseable", "api_error"}
+    assert ended["ok"] >= 25
+    assert set(ended) <= {"ok", "refused", "unparseable", "api_error"}
     count = server.count()
     [ledger] = log.ledger()
     assert (ledger.input_tokens, ledger.output_tokens) == (count["input_tokens"], count["output_tokens"])
@@ -126,7 +126,7 @@ def test_a_batch_that_was_out_when_we_died_is_found_again(
     server.set(always="cut_submit")
     with pytest.raises(ProviderError, match="looked for first"):
         batch(make_asks(10), server.model(provider))
-    assert [one.status for one in StoreBatches(log._store).batches()] == ["submitting"]
+    assert [one.status for one in StoreBatches(log.store).batches()] == ["submitting"]
     server.change(always=None)
     assert batch(make_asks(10), server.model(provider)) == {"ok": 10}
     assert server.count()["batches"] == 1

@@ -31,7 +31,7 @@ Make = Callable[..., list[Ask]]
 
 
 def rows(log: Any, sql: str = "SELECT * FROM llm_calls ORDER BY request, sample, attempt") -> list[dict[str, Any]]:
-    return list(log._read.rows(sql))
+    return list(log.store.rows(sql))
 
 
 def statuses(answers: list[Answer]) -> Counter[str]:
@@ -86,8 +86,8 @@ def test_a_reply_that_is_no_answer_has_a_status_and_is_asked_again_next_time(
     model = server.model(provider, price=Price(input=1, output=1))
     for fault, status, attempts in NO_ANSWER:
         server.set(always=fault)
-        one = make_asks(1, prompt=fault, parse=below_eleven)
-        [answer] = ask(one, model)
+        asks = make_asks(1, prompt=fault, parse=below_eleven)
+        [answer] = ask(asks, model)
         assert (answer.status, answer.data) == (status, None), fault
         assert answer.reason
         kept = [row for row in rows(log) if row["prompt"] == fault]
@@ -96,7 +96,7 @@ def test_a_reply_that_is_no_answer_has_a_status_and_is_asked_again_next_time(
         paid = sum(row["input_tokens"] for row in kept)
         assert paid == server.count()["input_tokens"], "what is no answer was paid for all the same"
         server.set()
-        [answer] = ask(one, model)
+        [answer] = ask(asks, model)
         assert (answer.status, answer.cached) == ("ok", False)
 
 
@@ -117,7 +117,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_errors_are_tried_again_up_to_a_bound(server: Any, log: Any, ask: Run, make_asks: Make, provider: str) -> None:
+def test_errors_are_tried_again_up_to_a_bound(server: Any, log: Any, make_asks: Make, provider: str) -> None:
     for fault, status, cost in BROKEN:
         timeout = 0.4 if fault == "slow" else 10.0
         model = server.model(provider, attempts=2, price=Price(input=1, output=1), timeout_s=timeout)
@@ -263,7 +263,7 @@ def test_a_server_that_answers_without_what_was_asked_for_is_found_out_at_once(
     assert same.tokens == answers[0].tokens
 
 
-def test_prompt_log_probabilities_are_checked_in_another_order(server: Any, log: Any, ask: Run) -> None:
+def test_prompt_log_probabilities_are_checked_in_another_order(server: Any, ask: Run) -> None:
     asks = [Ask("simulate", "Read. ", f"window {n} of the text", 1, form="echo", logprobs=1) for n in range(5)]
     model = LLMModel(provider="openai", model="local", base_url=server.url + "/v1")
     server.set(shuffle_echo=True)
@@ -319,7 +319,7 @@ def test_a_reader_that_has_become_stricter_asks_again(server: Any, ask: Run, mak
     assert statuses(ask(make_asks(3, parse=none_of_it), server.model("openai"))) == {"invalid": 3}
 
 
-def test_a_mistake_in_a_reader_loses_no_reply(server: Any, log: Any, ask: Run, make_asks: Make) -> None:
+def test_a_mistake_in_a_reader_loses_no_reply(server: Any, ask: Run, make_asks: Make) -> None:
     def wrong(value: Any) -> Any:
         return value["no such key"]
 
@@ -347,16 +347,16 @@ def test_max_usd_is_never_passed_and_everything_is_kept(
     answers = ask(make_asks(60), model, max_usd=0.5 * whole)
     spent = sum(answer.cost_usd for answer in answers)
     assert 0 < spent <= 0.5 * whole
-    found = statuses(answers)
-    assert found["over_budget"] > 0
-    assert found["ok"] + found["over_budget"] == 60
+    counts = statuses(answers)
+    assert counts["over_budget"] > 0
+    assert counts["ok"] + counts["over_budget"] == 60
     assert sum(row["cost_usd"] for row in rows(log)) == pytest.approx(spent + whole / 12, rel=0.2)
     more = ask(make_asks(60), model, max_usd=2 * whole, spent_usd=spent)
     assert statuses(more) == {"ok": 60}
-    assert sum(answer.cached for answer in more) == found["ok"]
+    assert sum(answer.cached for answer in more) == counts["ok"]
 
 
-def test_memory_holds_what_is_out_and_no_more(server: Any, log: Any, make_asks: Make) -> None:
+def test_memory_holds_what_is_out_and_no_more(server: Any, log: Any) -> None:
     """20,000 asks from a generator, of which the consumer takes few: no more are read than may be on their way."""
     taken = 0
 
@@ -481,7 +481,7 @@ def test_a_fully_cached_run_needs_no_key_no_network_and_no_sdk(server: Any, tmp_
     asks = [Ask("explain", "s", f"feature {n}", 10) for n in range(20)]
     ask(asks, server.model("anthropic"))
     log.close()
-    log._store.close()
+    log.store.close()
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     server.set(always="500")
     arguments = [sys.executable, "-c", CACHED, str(tmp_path / "calls.duckdb"), server.url]

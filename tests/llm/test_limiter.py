@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Coroutine
 from typing import Any
 
-from autointerp.llm.money.budget import Budget
+from autointerp.llm.money.budget import SpendingLimit
 from autointerp.llm.session.limiter import OUTAGE_AFTER, START, Limiter
 
 
@@ -70,14 +70,13 @@ def test_waits_that_are_not_stated_grow_and_start_again_after_a_reply() -> None:
         for _ in range(4):
             now = loop.time()
             limiter.throttled(now + 1e-6, None)
-            waits.append(limiter._until - now)
-            limiter._until = limiter._cut_at = 0.0
+            waits.append(limiter.latest_wait_s)
         assert all(1.5 < b / a < 2.5 for a, b in itertools.pairwise(waits)), waits
         assert limiter.silent_for() > 0
         limiter.ok(0.0)
         assert limiter.silent_for() == 0
         limiter.throttled(loop.time() + 1e-6, None)
-        assert limiter._until - loop.time() < 0.3
+        assert limiter.latest_wait_s < 0.3
 
     run(work())
 
@@ -90,7 +89,7 @@ def test_an_outage_is_asked_about_by_one_at_a_time() -> None:
             limiter.release()
             limiter.failed(at)
         assert limiter.limit == 1
-        assert limiter._until > asyncio.get_running_loop().time()
+        assert (limiter.cool_downs, limiter.latest_wait_s > 0) == (1, True)
 
     run(work())
 
@@ -111,7 +110,7 @@ def test_a_cancelled_waiter_gives_its_leave_away() -> None:
 
 def test_the_budget_counts_what_is_out_at_its_worst() -> None:
     async def work() -> None:
-        budget = Budget(1.0, spent_usd=0.25)
+        budget = SpendingLimit(1.0, spent_usd=0.25)
         assert await budget.set_aside(0.5)
         waiting = asyncio.create_task(budget.set_aside(0.5))
         await asyncio.sleep(0)

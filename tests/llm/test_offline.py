@@ -78,8 +78,8 @@ def test_out_and_in(server: Any, log: Any, ask: Run, make_asks: Make, tmp_path: 
     assert ReplyFiles(folder).unreadable == 1
 
     back = ask(asks, model, courier=InFiles(folder))
-    found = statuses(back)
-    assert found["ok"] + found["unparseable"] + found["api_error"] == 35
+    counts = statuses(back)
+    assert counts["ok"] + counts["unparseable"] + counts["api_error"] == 35
     by_id = {f"{answer.request}-{answer.ask.sample}-1": answer for answer in back}
     assert by_id[lines[0]["custom_id"]].status == "unparseable"
     assert by_id[lines[1]["custom_id"]].status == "api_error"
@@ -89,12 +89,12 @@ def test_out_and_in(server: Any, log: Any, ask: Run, make_asks: Make, tmp_path: 
     assert ledger.input_tokens > 0
 
     again = ask(asks, model, courier=OutFiles(tmp_path / "second"))
-    assert statuses(again)["ok"] == found["ok"]
+    assert statuses(again)["ok"] == counts["ok"]
     assert len(requests_in(tmp_path / "second")) == 2, "what was no answer can be filed again, under a new id"
     assert {line["custom_id"][-2:] for line in requests_in(tmp_path / "second")} == {"-2"}
 
 
-def test_one_model_and_endpoint_a_file_under_the_limits(log: Any, ask: Run, make_asks: Make, tmp_path: Path) -> None:
+def test_one_model_and_endpoint_a_file_under_the_limits(ask: Run, make_asks: Make, tmp_path: Path) -> None:
     model = HOSTED["openai"]
     courier = OutFiles(tmp_path / "b")
     courier.files = RequestFiles(tmp_path / "b", limits={"openai": (7, 10**9)})
@@ -112,9 +112,7 @@ def test_a_folder_that_is_not_there_is_named() -> None:
         InFiles(Path("nowhere"))
 
 
-def test_a_request_asked_twice_is_written_once_however_far_apart(
-    log: Any, ask: Run, make_asks: Make, tmp_path: Path
-) -> None:
+def test_a_request_asked_twice_is_written_once_however_far_apart(ask: Run, make_asks: Make, tmp_path: Path) -> None:
     asks = [*make_asks(300), *make_asks(300)]  # further apart than asks are looked up at a time
     courier = OutFiles(tmp_path / "b")
     assert statuses(ask(asks, HOSTED["openai"], courier=courier)) == {"waiting": 600}

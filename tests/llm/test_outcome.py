@@ -10,7 +10,7 @@ import pytest
 from autointerp.llm.asks import Ask, InvalidReply
 from autointerp.llm.wire.faults import fault_in_200
 from autointerp.llm.wire.outcome import outcome_of
-from autointerp.llm.wire.replies import BrokenBody, Reply, read_body, replay, tokens_json
+from autointerp.llm.wire.replies import BrokenBody, ProviderReply, read_body, replay, tokens_json
 from autointerp.reply_log import LoggedReply, Usage
 
 SCHEMA: dict[str, Any] = {
@@ -38,7 +38,7 @@ def openai(text: str | None, finish: str | None = "stop", **message: Any) -> str
 
 def status(text: str, **ask: Any) -> tuple[str, str]:
     fields: dict[str, Any] = {"kind": "detect", "system": "", "prompt": "p", "max_tokens": 9, "schema": SCHEMA}
-    outcome = outcome_of(Ask(**fields | ask), Reply(text, "stop", "m", None))
+    outcome = outcome_of(Ask(**fields | ask), ProviderReply(text, "stop", "m", None))
     return outcome.status, outcome.reason
 
 
@@ -234,15 +234,15 @@ def test_decisions_are_checked_question_by_question() -> None:
         {"type": "score", "name": "two", "instructions": "?", "levels": []},
     )
     ask = Ask("detect", "", "p", 1, form="decisions", questions=questions)
-    one = {"type": "predicate", "name": "one", "probability": 0.25}
-    two = {"type": "score", "name": "two", "score": 1.5, "confidence": 1, "probabilities": [{"probability": 1.0}]}
+    yes = {"type": "predicate", "name": "one", "probability": 0.25}
+    level = {"type": "score", "name": "two", "score": 1.5, "confidence": 1, "probabilities": [{"probability": 1.0}]}
 
     def of(*answers: Any) -> str:
         body = {"model": "m", "answers": answers, "usage": {"input_tokens": 5, "output_tokens": 0}}
         return outcome_of(ask, read_body(json.dumps(body), "openai", "decisions", "p")).status
 
-    assert of(one, two) == "ok"
-    assert of({"type": "refusal", "name": "one"}, two) == "ok", "one refusal is that question's alone"
+    assert of(yes, level) == "ok"
+    assert of({"type": "refusal", "name": "one"}, level) == "ok", "one refusal is that question's alone"
     assert of({"type": "refusal", "name": "one"}, {"type": "refusal", "name": "two"}) == "refused"
-    for wrong in ([one], [two, one], [one | {"probability": 1.5}, two], [one, two | {"score": None}], [one, 3]):
+    for wrong in ([yes], [level, yes], [yes | {"probability": 1.5}, level], [yes, level | {"score": None}], [yes, 3]):
         assert of(*wrong) == "invalid", wrong

@@ -107,15 +107,14 @@ def test_what_is_sent_is_the_body_whatever_stands_in_the_texts(text: str) -> Non
 
 def test_the_hash_is_of_everything_that_is_sent_and_of_nothing_else() -> None:
     hashes = [made(ASK, CLAUDE).hash]
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         {"system": "x"},
         {"prompt": "x"},
         {"max_tokens": 51},
         {"schema": None},
         {"schema": SCHEMA | {"properties": {"b": {"type": "string"}}, "required": ["b"]}},
-    ):
-        hashes.append(made(replace(ASK, **change), CLAUDE).hash)
-    for model in (
+    )
+    models = (
         LLMModel(provider="anthropic", model="claude-opus-5-5"),
         LLMModel(provider="anthropic", model="claude-haiku-5-5", base_url="http://127.0.0.1:1"),
         LLMModel(provider="anthropic", model="claude-haiku-5-5", effort="low"),
@@ -124,8 +123,9 @@ def test_the_hash_is_of_everything_that_is_sent_and_of_nothing_else() -> None:
         LOCAL,
         LOCAL.model_copy(update={"temperature": 0.5}),
         LOCAL.model_copy(update={"seed": 1}),
-    ):
-        hashes.append(made(ASK, model).hash)
+    )
+    hashes += [made(replace(ASK, **change), CLAUDE).hash for change in changes]
+    hashes += [made(ASK, model).hash for model in models]
     assert len(set(hashes)) == len(hashes)
     same = replace(ASK, sample=3, about={"feature": 1}, parse=str)
     busy = CLAUDE.model_copy(update={"concurrency": 7, "timeout_s": 3.0})

@@ -29,7 +29,7 @@ from autointerp.pipeline.stages.score import score_dictionary
 from autointerp.progress import Reporter
 from autointerp.records import N_BLOCKS
 from autointerp.score.estimator import block_moments, frame_moments
-from autointerp.score.scores import residual_alarms, sample_moments
+from autointerp.score.sample_moments import residual_alarms, sample_moments
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokenise import open_tokens

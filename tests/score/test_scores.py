@@ -19,8 +19,8 @@ from scoring import (
 from autointerp.explain.lookup import EMPTY, Entries, from_lists, predict
 from autointerp.records import Explanation, FeatureWindows, Score, Windows
 from autointerp.score import published
+from autointerp.score.census import census_pearson_interval
 from autointerp.score.census_sums import N_BINS, CensusSums, CensusTruth, moments, probability_bin
-from autointerp.score.estimator import census_pearson_interval
 from autointerp.score.sample_moments import residual_alarms, sample_moments
 from autointerp.score.sampled import Pool, answer, candidates, draw_windows, published_windows, simulate, take
 from autointerp.score.scores import subjects

@@ -78,11 +78,11 @@ def build_store(path: Path) -> World:
     with StoreWriter.open(path) as writer:
         with writer.transaction() as t:
             _write_works(t, world)
-            _write_tokens(t, world)
+            write_tokens(t, world)
             t.mark_done("tokens", "tokens-1", None, N_CONTEXTS, 0.5)
         for name in world.truth:
             with writer.transaction() as t:
-                _write_dictionary(t, name)
+                write_dictionary(t, name)
                 n_rows = _write_extraction(t, world, name)
                 t.mark_done("extract", f"extract-{name}", name, n_rows, 2.5)
         for name in world.truth:
@@ -90,7 +90,7 @@ def build_store(path: Path) -> World:
                 lookups = _write_explanations(t, world, name)
                 t.mark_done("explain", f"explain-{name}", name, len(lookups), 0.2)
             with writer.transaction() as t:
-                _write_scores(t, world, name, lookups)
+                _write_scores(t, world, name)
                 t.mark_done("score", f"score-{name}", name, 1, 75.0)
                 t.mark_done("means", f"means-{name}", name, 1, 75.0)
         with writer.transaction() as t:
@@ -118,7 +118,7 @@ def _write_works(t: Transaction, world: World) -> None:
     )
 
 
-def _write_tokens(t: Transaction, world: World) -> None:
+def write_tokens(t: Transaction, world: World) -> None:
     config = {"name": "test", "tokens": {"window": WINDOW}, "dictionary": [{"name": "sae"}, {"name": "random"}]}
     t.append(
         "runs",
@@ -213,7 +213,7 @@ def _pools(world: World) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def _write_dictionary(t: Transaction, name: str) -> None:
+def write_dictionary(t: Transaction, name: str) -> None:
     t.append(
         "dictionaries",
         {
@@ -378,17 +378,17 @@ def _write_exemplars(t: Transaction, world: World, name: str, f: int) -> int:
     acts = world.truth[name][f]
 
     def firing(split: str) -> list[tuple[int, int]]:
-        found = [(c, s) for c, s in world.windows(split) if acts[c, s : s + WINDOW].any()]
-        return sorted(found, key=lambda w: (-acts[w[0], w[1] : w[1] + WINDOW].max(), w))
+        firing_windows = [(c, s) for c, s in world.windows(split) if acts[c, s : s + WINDOW].any()]
+        return sorted(firing_windows, key=lambda w: (-acts[w[0], w[1] : w[1] + WINDOW].max(), w))
 
     rows: list[tuple[str, str, int, tuple[int, int]]] = []
     rows += [("explain", "top", i, w) for i, w in enumerate(firing("explain")[:5])]
     rows += [("explain", "interval_01", i, w) for i, w in enumerate(firing("explain")[-2:])]
     rows += [("explain", "random", i, w) for i, w in enumerate(world.windows("explain")[f : f + 3])]
     for split, n_top, n_firing in (("select", 2, 4), ("score", 3, 6)):
-        found = firing(split)
-        rows += [(split, "T", i, w) for i, w in enumerate(found[:n_top])]
-        rows += [(split, "F", i, w) for i, w in enumerate(found[n_top : n_top + n_firing])]
+        firing_windows = firing(split)
+        rows += [(split, "T", i, w) for i, w in enumerate(firing_windows[:n_top])]
+        rows += [(split, "F", i, w) for i, w in enumerate(firing_windows[n_top : n_top + n_firing])]
     windows = [acts[c, s : s + WINDOW] for *_, (c, s) in rows]
     inner = np.array([stratum == "interval_01" for _, stratum, *_ in rows])
     if rows:
@@ -525,7 +525,7 @@ def _pearson(n: float, t: float, t2: float, p: float, p2: float, tp: float) -> f
     return float((n * tp - t * p) / np.sqrt((n * t2 - t * t) * (n * p2 - p * p)))
 
 
-def _write_scores(t: Transaction, world: World, name: str, lookups: list[str]) -> None:
+def _write_scores(t: Transaction, world: World, name: str) -> None:
     truth, run = world.truth[name], f"score-{name}"
     mine = world.split == "score"
     of = [mine & (world.block == b) for b in range(BLOCKS)]

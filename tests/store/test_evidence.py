@@ -80,23 +80,23 @@ def test_gram_tables_are_what_the_activations_sum_to(opened: StoreReader, world:
 @pytest.mark.parametrize("split", ["select", "score"])
 def test_feature_windows_hold_the_truth(opened: StoreReader, world: SimpleNamespace, split: Split) -> None:
     asked = [3, 0, 4]
-    found = list(read_feature_windows(opened, "sae", asked, WINDOW, PER_CONTEXT, split))
-    assert sum(len(one.window) for one in found) > 5
-    assert [one.feature for one in found] == asked
-    for one in found:
-        acts = world.truth["sae"][one.feature]
+    kept = list(read_feature_windows(opened, "sae", asked, WINDOW, PER_CONTEXT, split))
+    assert sum(len(one.window) for one in kept) > 5
+    assert [one.feature for one in kept] == asked
+    for windows_of in kept:
+        acts = world.truth["sae"][windows_of.feature]
         windows = world.windows(split)
-        assert one.n_windows == len(windows)
-        assert one.n_firing_windows == sum(acts[c, s : s + WINDOW].any() for c, s in windows)
-        for number, maximum, truth in zip(one.window, one.maximum, one.truth, strict=True):
+        assert windows_of.n_windows == len(windows)
+        assert windows_of.n_firing_windows == sum(acts[c, s : s + WINDOW].any() for c, s in windows)
+        for number, maximum, truth in zip(windows_of.window, windows_of.maximum, windows_of.truth, strict=True):
             context, start = number // PER_CONTEXT, number % PER_CONTEXT * WINDOW
             assert truth.tolist() == acts[context, start : start + WINDOW].tolist()
             assert maximum == truth.max()
-        n_top = int((one.stratum == "T").sum())
-        assert one.stratum.tolist() == ["T"] * n_top + ["F"] * (len(one.stratum) - n_top)
-        assert one.u[n_top:].tolist() == sorted(one.u[n_top:])
-        assert one.truth.dtype == np.float32
-    dead = found[-1]
+        n_top = int((windows_of.stratum == "T").sum())
+        assert windows_of.stratum.tolist() == ["T"] * n_top + ["F"] * (len(windows_of.stratum) - n_top)
+        assert windows_of.u[n_top:].tolist() == sorted(windows_of.u[n_top:])
+        assert windows_of.truth.dtype == np.float32
+    dead = kept[-1]
     assert dead.truth.shape == (0, WINDOW)
     assert dead.n_firing_windows == 0
 
@@ -131,7 +131,7 @@ def test_the_pool_comes_with_its_tokens(opened: StoreReader, world: SimpleNamesp
     assert (pool.tokens[~pool.scored & (pool.tokens != 0)] == 0).all()
 
 
-def test_a_short_window_is_padded(store: Path, builder: SimpleNamespace) -> None:
+def test_a_short_window_is_padded(store: Path) -> None:
     with duckdb.connect(str(store)) as connection:
         connection.execute("UPDATE contexts SET tokens = tokens[:12], scored = scored[:12]")
     with open_reader(store) as reader:
@@ -170,15 +170,15 @@ def test_exemplars_come_with_left_context(opened: StoreReader, world: SimpleName
         assert [(e.stratum, e.rank, e.context, e.start) for e in exemplars] == [
             (row["stratum"], row["rank"], row["context"], row["window_start"]) for row in rows
         ]
-        for one, row in zip(exemplars, rows, strict=True):
-            places = slice(one.start, min(one.start + WINDOW, int(world.length[one.context])))
-            assert one.tokens.tolist() == world.tokens[one.context, places].tolist()
-            assert one.scored.tolist() == world.scored[one.context, places].tolist()
-            assert one.activations.tolist() == world.truth["sae"][feature, one.context, places].tolist()
-            assert one.activations.max() == row["max_activation"]
-            assert one.start + one.peak == row["peak"]
-            before = world.tokens[one.context, max(one.start - left, 0) : one.start]
-            assert one.before.tolist() == before.tolist()
+        for exemplar, row in zip(exemplars, rows, strict=True):
+            places = slice(exemplar.start, min(exemplar.start + WINDOW, int(world.length[exemplar.context])))
+            assert exemplar.tokens.tolist() == world.tokens[exemplar.context, places].tolist()
+            assert exemplar.scored.tolist() == world.scored[exemplar.context, places].tolist()
+            assert exemplar.activations.tolist() == world.truth["sae"][feature, exemplar.context, places].tolist()
+            assert exemplar.activations.max() == row["max_activation"]
+            assert exemplar.start + exemplar.peak == row["peak"]
+            before = world.tokens[exemplar.context, max(exemplar.start - left, 0) : exemplar.start]
+            assert exemplar.before.tolist() == before.tolist()
 
 
 def test_left_context_ends_where_a_dropped_window_does(store: Path, world: SimpleNamespace) -> None:

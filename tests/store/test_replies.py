@@ -12,6 +12,7 @@ import pytest
 
 from autointerp.errors import AutointerpError
 from autointerp.reply_log import Call, LoggedReply, Usage
+from autointerp.store.opening import open_for_writing
 from autointerp.store.reader import open_reader
 from autointerp.store.replies import ReplyReader, StoreReplyLog
 from autointerp.store.writer import StoreWriter
@@ -119,9 +120,11 @@ def test_many_writers_at_once_and_stages_between(tmp_path: Path) -> None:
 
 def test_a_log_that_cannot_be_written_says_so_to_everybody(tmp_path: Path) -> None:
     errors: list[Exception | None] = []
-    with StoreWriter.open(tmp_path / "s.duckdb") as store, StoreReplyLog(store) as log:
+    path = tmp_path / "s.duckdb"
+    connection = open_for_writing(path, print)
+    with StoreWriter(path, connection) as store, StoreReplyLog(store) as log:
         put(log, CALL)
-        store._connection.execute("DROP TABLE llm_calls")
+        connection.execute("DROP TABLE llm_calls")
         log.append(replace(CALL, attempt=2), "x", errors.append)
         with pytest.raises(AutointerpError, match="could not be written"):
             log.flush()

@@ -37,8 +37,8 @@ def test_an_empty_store_has_nothing_wrong(tmp_path: Path) -> None:
 def test_a_store_cut_short_has_nothing_wrong(tmp_path: Path, builder: SimpleNamespace) -> None:
     world = builder.make_world()
     with StoreWriter.open(tmp_path / "x.duckdb") as writer, writer.transaction() as t:
-        builder._write_tokens(t, world)
-        builder._write_dictionary(t, "sae")
+        builder.write_tokens(t, world)
+        builder.write_dictionary(t, "sae")
     assert all(check.ok for check in checks_of(tmp_path / "x.duckdb").values())
 
 

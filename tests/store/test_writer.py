@@ -12,6 +12,7 @@ import threading
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -21,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autointerp.errors import StoreError
-from autointerp.store.columns import Column, csr_list, to_csr, to_table
-from autointerp.store.opening import StoreHeld
+from autointerp.store.columns import TableColumn, csr_list, to_csr, to_table
+from autointerp.store.opening import StoreHeld, open_for_writing
 from autointerp.store.reader import open_reader
 from autointerp.store.schema import SCHEMA_VERSION
 from autointerp.store.writer import ROW_GROUP, StoreWriter
@@ -272,7 +273,7 @@ def test_nan_is_no_value_where_there_may_be_none_and_refused_elsewhere(tmp_path:
             t.mark_done("score", "w", None, 0, float("nan"))
 
 
-SCHEMA = (Column("number", pa.int32(), False), Column("share", pa.float64(), True))
+SCHEMA = (TableColumn("number", pa.int32(), False), TableColumn("share", pa.float64(), True))
 
 
 @pytest.mark.parametrize(
@@ -558,11 +559,11 @@ def test_the_log_of_a_store_that_is_gone_is_set_aside(killed: Path, tmp_path: Pa
     assert len(said) == 1
 
 
-def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     from autointerp.errors import AutointerpError
 
-    writer = StoreWriter.open(tmp_path / "x.duckdb")
-    real = writer._connection
+    path = tmp_path / "x.duckdb"
+    real = open_for_writing(path, print)
 
     class Full:
         def __getattr__(self, name: str) -> object:
@@ -573,7 +574,8 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
                 raise duckdb.IOException("IO Error: No space left on device")
             return real.execute(sql, *arguments)
 
-    monkeypatch.setattr(writer, "_connection", Full())
+    full: Any = Full()
+    writer = StoreWriter(path, full)
     with pytest.raises(AutointerpError, match=r"could not be written: .*No space") as caught, writer.transaction() as t:
         t.mark_done("explain", "w", None, 0, 0.0)
     assert caught.value.exit_status == 1

@@ -3,7 +3,7 @@
 The rows of the sample are taken token by token, in portions that fit in the cache. Pearson correlations over all N
 rows, firing or not, from sums:
 
-    alone       with the feature's activation on the row's token alone (`Probe`)
+    alone       with the feature's activation on the row's token alone (`DiagnosticSample`)
     neuron      with each neuron of the nearest MLP: the largest in absolute value, with its sign. Neurons are centred,
                 so the sum over the firings is the covariance. Features x neurons sums are kept at once, up to
                 NEURON_SUMS; where there are more, the sample is encoded again for each range of features.
@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from autointerp.extract.diagnose.neighbours import nearest_features
-from autointerp.extract.diagnose.probe import Probe
+from autointerp.extract.diagnose.probe import DiagnosticSample
 from autointerp.extract.summary.segments import run_starts
 from autointerp.records import Float32, Float64, Int64
 from autointerp.subject.dictionary import Dictionary
@@ -60,7 +60,7 @@ class Diagnostics:
 def diagnose(
     dictionary: Dictionary,
     features: Int64,
-    probe: Probe,
+    probe: DiagnosticSample,
     pairs: tuple[Int64, Int64],
     device: torch.device,
     progress: Callable[[int], None],
@@ -123,7 +123,7 @@ class _Portion:
     opens: bool  # the first portion with these tokens
 
 
-def _portions(dictionary: Dictionary, probe: Probe, device: torch.device) -> Iterator[_Portion]:
+def _portions(dictionary: Dictionary, probe: DiagnosticSample, device: torch.device) -> Iterator[_Portion]:
     """The whole sample, sorted by token."""
     x, x_alone = probe.by_hook[dictionary.hook], probe.alone[dictionary.hook]
     order = np.argsort(probe.token, kind="stable")
@@ -154,7 +154,7 @@ class _Sums:
         features: Int64,
         near: Int64,
         pairs: tuple[Int64, Int64],
-        probe: Probe,
+        probe: DiagnosticSample,
         device: torch.device,
     ) -> None:
         self.n = len(probe.token)

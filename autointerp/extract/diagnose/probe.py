@@ -32,7 +32,7 @@ ALONE_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Probe:
+class DiagnosticSample:
     """N tokens of the sample, V different tokens alone."""
 
     by_hook: dict[str, Tensor]
@@ -77,14 +77,14 @@ def neurons_of(subject: Subject, hook: str) -> str | None:
 
 def take_probe(
     subject: Subject, tokens: TokenFile, hooks: Sequence[str], seed: int, folder: Path, progress: Callable[[int], None]
-) -> Probe:
+) -> DiagnosticSample:
     """The probe of dictionaries at these hooks. `progress` is told of tokens."""
     neurons = {hook: neurons_of(subject, hook) for hook in hooks}
     wanted = sorted({*hooks, *(name for name in neurons.values() if name is not None)})
     contexts = sample_contexts(tokens, seed, PROBE_TOKENS)
     sample = take_sample(subject, tokens, wanted, seed, folder, PROBE_TOKENS, progress)
     vocabulary = np.flatnonzero(tokens.count_tokens("explain", subject.d_vocab))
-    return Probe(
+    return DiagnosticSample(
         by_hook=sample.by_hook,
         token=np.searchsorted(vocabulary, tokens.tokens[contexts][tokens.scored(contexts)]),
         vocabulary=vocabulary,
@@ -96,7 +96,7 @@ def take_probe(
 def _alone(
     subject: Subject, vocabulary: Int64, hooks: Sequence[str], folder: Path, progress: Callable[[int], None]
 ) -> dict[str, Tensor]:
-    found = {hook: array_on_disk(folder, (len(vocabulary), subject.width(hook))) for hook in hooks}
+    rows = {hook: array_on_disk(folder, (len(vocabulary), subject.width(hook))) for hook in hooks}
     padded = np.resize(vocabulary, -(-len(vocabulary) // ALONE_AT_ONCE) * ALONE_AT_ONCE)  # batches of one shape
     for first in range(0, len(vocabulary), ALONE_AT_ONCE):
         ids = torch.from_numpy(padded[first : first + ALONE_AT_ONCE]).to(subject.device)[:, None]
@@ -104,6 +104,6 @@ def _alone(
             ids = torch.cat([torch.full_like(ids, subject.bos), ids], dim=1)
         n = min(ALONE_AT_ONCE, len(vocabulary) - first)
         for hook, activation in subject.activations(ids, sorted(set(hooks))).items():
-            found[hook][first : first + n] = activation[:n, -1].cpu()
+            rows[hook][first : first + n] = activation[:n, -1].cpu()
         progress(n)
-    return found
+    return rows

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from autointerp.config.run_file import RunConfig
-from autointerp.extract.engines.job import Engine, Job
+from autointerp.extract.engines.job import Job, PassOneEngine
 from autointerp.extract.engines.local import LocalEngine
 from autointerp.progress import Reporter
 from autointerp.subject.model import Subject
 from autointerp.subject.tokens import TokenFile
 
 
-def make_engine(job: Job, subject: Subject, tokens: TokenFile, config: RunConfig, key: Any, report: Reporter) -> Engine:
+def make_engine(
+    job: Job, subject: Subject, tokens: TokenFile, config: RunConfig, key: Any, report: Reporter
+) -> PassOneEngine:
     """The engine that the run file asks for."""
     if config.engine.kind == "ray":
         from autointerp.extract.engines.ray import RayEngine

@@ -72,7 +72,7 @@ def make_job(
 
 
 @runtime_checkable
-class Engine(Protocol):
+class PassOneEngine(Protocol):
     """Does all shards of a job; what was done before it was killed is not done again."""
 
     seconds: float

@@ -176,7 +176,7 @@ def _by_feature(sae: SparseAutoencoder, x: Tensor, silent: Tensor, selected: Ten
     order = torch.sort(rows.split, stable=True).indices  # the rows of a split side by side
     x, silent = x[order], true_at(silent[order])
     ends = torch.searchsorted(rows.split[order], torch.arange(len(SPLITS) + 1)).tolist()
-    found: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in SPLITS]
+    parts_by_split: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in SPLITS]
     portion = max(1, COLUMN_VALUES // len(x))
     for first in range(0, sae.n_features, portion):
         dense = sae.encode_columns(x, first, min(first + portion, sae.n_features))
@@ -192,9 +192,9 @@ def _by_feature(sae: SparseAutoencoder, x: Tensor, silent: Tensor, selected: Ten
             column = flat - feature * (end - begin) + begin
             value = np.take(dense.numpy(), feature * len(x) + column)
             row = order.index_select(0, torch.from_numpy(column))
-            found[split].append((torch.from_numpy(feature + first), row, torch.from_numpy(value)))
-    bounds = np.cumsum([0, *(sum(len(part[0]) for part in parts) for parts in found)]).tolist()
-    feature, row, value = (torch.cat(column) for column in zip(*chain(*found), strict=True))
+            parts_by_split[split].append((torch.from_numpy(feature + first), row, torch.from_numpy(value)))
+    bounds = np.cumsum([0, *(sum(len(part[0]) for part in parts) for parts in parts_by_split)]).tolist()
+    feature, row, value = (torch.cat(column) for column in zip(*chain(*parts_by_split), strict=True))
     return _with_windows(rows, feature, row, value, bounds)
 
 

@@ -14,7 +14,7 @@ AT_ONCE = 1 << 24
 """Bits that are unpacked at once."""
 
 
-class PoolFiring:
+class FiringBits:
     """`pool` are window numbers, rising."""
 
     def __init__(self, n_features: int, pool: Tensor) -> None:
@@ -33,7 +33,7 @@ class PoolFiring:
         bit = torch.bitwise_left_shift(torch.ones_like(number), number & 7).to(torch.uint8)
         self._bits.view(-1).index_add_(0, (number >> 3).add_(feature, alpha=self._bits.shape[1]), bit)
 
-    def merge(self, other: PoolFiring) -> None:
+    def merge(self, other: FiringBits) -> None:
         self._bits |= other._bits
 
     def fires(self, features: Int64) -> Bool:

@@ -71,7 +71,7 @@ class Statistics:
 
     def end_shard(self) -> None:
         for whole, shard in ((self.total, self.shard_total), (self.total2, self.shard_total2)):
-            whole += shard
+            whole.add_(shard)
             shard.zero_()
 
     def merge(self, other: Statistics) -> None:
@@ -112,14 +112,14 @@ def linear_histograms(fine: Int64, maximum: Float64) -> tuple[Int64, Float64]:
     fires = maximum > 0
     top = np.clip(np.floor(np.log2(np.where(fires, maximum, 1.0))), LOWEST, LOWEST + OCTAVES - 1)
     upper = np.where(fires, 2.0 ** (top + 1), 0.0)
-    found = np.zeros((len(fine), LINEAR_BINS), dtype=np.int64)
+    histograms = np.zeros((len(fine), LINEAR_BINS), dtype=np.int64)
     for scale in np.unique(upper[fires]):  # few: one an octave
         bins = np.minimum((fine_bin_low() / scale * LINEAR_BINS).astype(np.int64), LINEAR_BINS - 1)
         first = np.searchsorted(bins, np.arange(LINEAR_BINS + 1))
         mine = upper == scale
         below = np.pad(np.cumsum(fine[mine], axis=1), ((0, 0), (1, 0)))
-        found[mine] = np.diff(below[:, first], axis=1)
-    return found, upper
+        histograms[mine] = np.diff(below[:, first], axis=1)
+    return histograms, upper
 
 
 def fine_bin_low() -> Float64:

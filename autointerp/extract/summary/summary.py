@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.summary.events import Events
-from autointerp.extract.summary.firing import PoolFiring
+from autointerp.extract.summary.firing import FiringBits
 from autointerp.extract.summary.frequent import FrequentTokens
 from autointerp.extract.summary.grams import KEEP, GramCounter, GramSorter
 from autointerp.extract.summary.segments import descending, hash64, run_ids, run_starts
@@ -122,8 +122,8 @@ class Summary:
         self.select_firing = Keeper(n, plan.select_windows, device)
         self.pool = pools.explain
         self._in_pool = torch.isin(pools.beside, pools.explain)
-        self.explain_pool, self.score_pool = PoolFiring(n, pools.beside), PoolFiring(n, pools.score)
-        self.select_pool = PoolFiring(n, pools.select)
+        self.explain_pool, self.score_pool = FiringBits(n, pools.beside), FiringBits(n, pools.score)
+        self.select_pool = FiringBits(n, pools.select)
         self.random = Keeper(n, plan.random, device)
 
     def add(self, events: Events, n_explain: int | None = None) -> None:
@@ -181,7 +181,7 @@ class Summary:
         fits = self.random.fits(feature[in_pool], key)
         self.random.add(events, in_pool[fits], feature[in_pool[fits]], key[fits])
 
-    def _add_held_out(self, events: Events, top: Keeper, firing: Keeper, pool: PoolFiring) -> None:
+    def _add_held_out(self, events: Events, top: Keeper, firing: Keeper, pool: FiringBits) -> None:
         """Select and score split: the same kinds of windows, in other numbers."""
         feature, window = events.window_feature, events.window_number
         key = descending(events.window_max) | window

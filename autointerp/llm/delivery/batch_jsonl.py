@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.errors import InputError
-from autointerp.llm.session.attempt import Job
+from autointerp.llm.session.attempt import Errand
 from autointerp.llm.wire.connection import Sent
 from autointerp.llm.wire.faults import Fault, fault_of
 from autointerp.llm.wire.render import canonical
@@ -34,12 +34,12 @@ def custom_id(key: CallKey, n: int) -> str:
     return f"{key[0]}-{key[1]}-{n}"
 
 
-def request_line(job: Job) -> str:
+def request_line(errand: Errand) -> str:
     """One request in its provider's format."""
-    named = {"custom_id": custom_id(job.key, job.filed + 1)}
-    if job.request.provider == "anthropic":
-        return canonical(named | {"params": job.request.body})
-    return canonical(named | {"method": "POST", "url": f"/v1{job.request.path}", "body": job.request.body})
+    named = {"custom_id": custom_id(errand.key, errand.filed + 1)}
+    if errand.request.provider == "anthropic":
+        return canonical(named | {"params": errand.request.body})
+    return canonical(named | {"method": "POST", "url": f"/v1{errand.request.path}", "body": errand.request.body})
 
 
 class RequestFiles:
@@ -54,18 +54,18 @@ class RequestFiles:
         folder.mkdir(parents=True, exist_ok=True)
         self._there = {line["custom_id"] for line, _, _ in _lines(folder) if _is_request(line)}
 
-    def add(self, job: Job) -> None:
+    def add(self, errand: Errand) -> None:
         """Writes one, unless it stands in the folder already."""
-        named = custom_id(job.key, job.filed + 1)
+        named = custom_id(errand.key, errand.filed + 1)
         if named in self._there:
             return
         self._there.add(named)
-        name = "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in job.request.body["model"])
-        name = f"{job.request.provider}-{name}{job.request.path.replace('/', '-')}"
-        line = request_line(job).encode() + b"\n"
+        name = "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in errand.request.body["model"])
+        name = f"{errand.request.provider}-{name}{errand.request.path.replace('/', '-')}"
+        line = request_line(errand).encode() + b"\n"
         if name in self._open:
             n, size = self._open[name][2]
-            most, most_bytes = self._limits[job.request.provider]
+            most, most_bytes = self._limits[errand.request.provider]
             if n >= most or size + len(line) > 0.9 * most_bytes:
                 self._close(name)
         if name not in self._open:

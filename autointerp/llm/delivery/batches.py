@@ -7,7 +7,7 @@
 
 Killed between the second and the third, a batch is out whose id is not known: it is looked for among the provider's
 batches (OpenAI's by a label; Anthropic's by time and number of requests) before anything is sent again. A line that
-expired, was cancelled or failed on their side is filed again, a bounded number of times (`client._by_courier`).
+expired, was cancelled or failed on their side is filed again, a bounded number of times (`session/stream.py`).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from typing import Any
 from autointerp.errors import ProviderError
 from autointerp.hashing import bytes_hash
 from autointerp.llm.delivery.batch_jsonl import ReplyFiles, RequestFiles, custom_id
-from autointerp.llm.session.attempt import Job, Line
+from autointerp.llm.session.attempt import Errand, Route
 from autointerp.llm.wire.connection import Connection, Sent
 from autointerp.llm.wire.render import canonical
 from autointerp.reply_log import Batch, BatchBook
 
 BATCH_LIMITS = {"anthropic": (20_000, 90_000_000), "openai": (20_000, 90_000_000)}
-"""Well under the providers' own (filed.LIMITS): a download is held in memory once."""
+"""Well under the providers' own (`batch_jsonl.LIMITS`): a download is held in memory once."""
 _OVER = ("completed", "expired", "cancelled", "failed")
 _TRIES = 5
 _TRANSFER_S = 900.0
@@ -56,16 +56,16 @@ class BatchCourier:
         self._worst: dict[str, float] = {}  # dollars at most, of what was taken
         spool.mkdir(parents=True, exist_ok=True)
 
-    async def begin(self, line: Line) -> None:
+    async def begin(self, route: Route) -> None:
         """Asks about every batch of this server and downloads what has ended. Raises ProviderError where it cannot."""
         known = self._book.batches()
-        mine = [one for one in known if (one.provider, one.server) == (line.model.provider, line.model.server)]
+        mine = [one for one in known if (one.provider, one.server) == (route.model.provider, route.model.server)]
         for batch in mine:
             if batch.status == "submitting":
-                await self._find_or_send(batch, line, {one.batch for one in known})
+                await self._find_or_send(batch, route, {one.batch for one in known})
         for batch in self._book.batches():
-            if batch.status == "submitted" and batch.server == line.model.server:
-                await self._collect(batch, line)
+            if batch.status == "submitted" and batch.server == route.model.server:
+                await self._collect(batch, route)
         self._replies = ReplyFiles(self._spool)
         self._out = self._book.custom_ids([one.file for one in self._book.batches() if one.status == "submitted"])
         left = self._spool / "requests"
@@ -73,27 +73,27 @@ class BatchCourier:
             path.unlink()
         self._files = RequestFiles(left, limits=self._limits)
 
-    def reply(self, job: Job) -> Sent | None:
+    def reply(self, errand: Errand) -> Sent | None:
         """What was downloaded."""
         assert self._replies is not None
-        return self._replies.get(job.key, job.filed + 1, job.request.provider)
+        return self._replies.get(errand.key, errand.filed + 1, errand.request.provider)
 
-    def holds(self, job: Job) -> bool:
+    def holds(self, errand: Errand) -> bool:
         """Whether it is in a batch, or came with one and was not read yet."""
-        return custom_id(job.key, job.filed + 1) in self._out or self.reply(job) is not None
+        return custom_id(errand.key, errand.filed + 1) in self._out or self.reply(errand) is not None
 
-    def take(self, job: Job, line: Line) -> str | None:
+    def take(self, errand: Errand, route: Route) -> str | None:
         """Into the next batch, unless it is in one; None where that could pass the budget."""
         assert self._files is not None
-        if custom_id(job.key, job.filed + 1) in self._out:
+        if custom_id(errand.key, errand.filed + 1) in self._out:
             return _COLLECT
-        if not line.budget.take(line.worst(job.request, "batch")):
+        if not route.budget.take(route.worst(errand.request, "batch")):
             return None
-        self._worst[custom_id(job.key, job.filed + 1)] = line.at_most(job.request, "batch")
-        self._files.add(job)
+        self._worst[custom_id(errand.key, errand.filed + 1)] = route.at_most(errand.request, "batch")
+        self._files.add(errand)
         return _COLLECT
 
-    async def end(self, line: Line) -> None:
+    async def end(self, route: Route) -> None:
         """Sends what was taken. Raises ProviderError where a batch is refused."""
         assert self._files is not None
         files, self._files = self._files.close(), None
@@ -101,9 +101,9 @@ class BatchCourier:
             content = await asyncio.to_thread(path.read_bytes)
             ids = [json.loads(row)["custom_id"] for row in content.splitlines()]
             url = (
-                "/v1/messages" if line.model.provider == "anthropic" else json.loads(content.split(b"\n", 1)[0])["url"]
+                "/v1/messages" if route.model.provider == "anthropic" else json.loads(content.split(b"\n", 1)[0])["url"]
             )
-            model = line.model
+            model = route.model
             batch = Batch(
                 bytes_hash(content),
                 model.provider,
@@ -116,7 +116,7 @@ class BatchCourier:
             )
             path.rename(self._request_file(batch))
             self._book.enter(batch, ids)
-            await self._send(batch, line.connect())
+            await self._send(batch, route.connect())
 
     def _request_file(self, batch: Batch) -> Path:
         return self._spool / "requests" / f"{batch.file}.batch"
@@ -139,19 +139,19 @@ class BatchCourier:
         self._book.enter(replace(batch, status="submitted", batch=str(made["id"])))
         path.unlink(missing_ok=True)
 
-    async def _find_or_send(self, batch: Batch, line: Line, known: set[str]) -> None:
+    async def _find_or_send(self, batch: Batch, route: Route, known: set[str]) -> None:
         """A batch that we may have sent before we were killed."""
-        connection = line.connect()
-        found = None
+        connection = route.connect()
+        sent_before = None
         if batch.provider == "openai":
             listed = (await self._insist(lambda: connection.get("/batches?limit=100", 60.0)))["data"]
-            found = next((one for one in listed if (one.get("metadata") or {}).get(_LABEL) == batch.file), None)
+            sent_before = next((one for one in listed if (one.get("metadata") or {}).get(_LABEL) == batch.file), None)
         else:
             listed = (await self._insist(lambda: connection.get("/v1/messages/batches?limit=100", 60.0)))["data"]
             alike = [one for one in listed if one["id"] not in known and _alike(one, batch)]
-            found = alike[0] if len(alike) == 1 else None
-        if found is not None:
-            self._book.enter(replace(batch, status="submitted", batch=str(found["id"])))
+            sent_before = alike[0] if len(alike) == 1 else None
+        if sent_before is not None:
+            self._book.enter(replace(batch, status="submitted", batch=str(sent_before["id"])))
         elif self._request_file(batch).exists():
             await self._send(batch, connection)
         else:
@@ -163,9 +163,9 @@ class BatchCourier:
             for file in self._book.read_through():
                 (self._spool / f"replies-{file}.jsonl").unlink(missing_ok=True)
 
-    async def _collect(self, batch: Batch, line: Line) -> None:
+    async def _collect(self, batch: Batch, route: Route) -> None:
         """Downloads the replies of a batch that has ended; a download that was cut begins again."""
-        connection = line.connect()
+        connection = route.connect()
         if batch.provider == "anthropic":
             state = await self._insist(lambda: connection.get(f"/v1/messages/batches/{batch.batch}", 60.0))
             if state["processing_status"] != "ended":
@@ -193,7 +193,7 @@ class BatchCourier:
         )
         part.rename(self._spool / f"replies-{batch.file}.jsonl")
         self._book.enter(replace(batch, status="ended"))
-        line.budget.collected(batch.worst_usd)
+        route.budget.collected(batch.worst_usd)
 
     async def _once(self, send: Callable[[], Awaitable[Sent]], batch: Batch) -> Any:
         """Creates a batch; where it may have been created unseen, it is looked for in the next run, not sent twice."""

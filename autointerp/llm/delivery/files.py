@@ -1,7 +1,6 @@
-"""Other ways for requests to travel than one by one: files that are answered elsewhere (and batch APIs, `batch.py`).
+"""`--batch-out` and `--batch-in`: requests are written to files, somebody answers them elsewhere, replies are read.
 
-A courier hands out replies that have come and takes requests along; what it took has status `waiting` until, in a later
-run of the same command, its reply is there.
+A request that was written has status `waiting` until a later run of the same command finds its reply.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from autointerp.llm.delivery.batch_jsonl import ReplyFiles, RequestFiles
-from autointerp.llm.session.attempt import Job, Line
+from autointerp.llm.session.attempt import Errand, Route
 from autointerp.llm.wire.connection import Sent
 
 
@@ -22,23 +21,23 @@ class OutFiles:
         self.folder = folder
         self.files = RequestFiles(folder)
 
-    async def begin(self, line: Line) -> None:
+    async def begin(self, _route: Route) -> None:
         """Nothing to fetch."""
 
-    def reply(self, job: Job) -> Sent | None:
+    def reply(self, _errand: Errand) -> Sent | None:
         """None has come."""
         return None
 
-    def holds(self, job: Job) -> bool:
+    def holds(self, _errand: Errand) -> bool:
         """Nothing comes back here."""
         return False
 
-    def take(self, job: Job, line: Line) -> str | None:
+    def take(self, errand: Errand, _route: Route) -> str | None:
         """Writes it."""
-        self.files.add(job)
+        self.files.add(errand)
         return f"written to {self.folder}: answer them, then run with --batch-in {self.folder}"
 
-    async def end(self, line: Line) -> None:
+    async def end(self, _route: Route) -> None:
         """Gives the files their names."""
         self.files.close()
 
@@ -52,20 +51,20 @@ class InFiles:
         self.folder = folder
         self.replies = ReplyFiles(folder)
 
-    async def begin(self, line: Line) -> None:
+    async def begin(self, _route: Route) -> None:
         """They are there."""
 
-    def reply(self, job: Job) -> Sent | None:
+    def reply(self, errand: Errand) -> Sent | None:
         """The reply in the files."""
-        return self.replies.get(job.key, job.filed + 1, job.request.provider)
+        return self.replies.get(errand.key, errand.filed + 1, errand.request.provider)
 
-    def holds(self, job: Job) -> bool:
+    def holds(self, errand: Errand) -> bool:
         """Whether the files have a reply that was not read yet."""
-        return self.reply(job) is not None
+        return self.reply(errand) is not None
 
-    def take(self, job: Job, line: Line) -> str | None:
+    def take(self, _errand: Errand, _route: Route) -> str | None:
         """Nothing is sent."""
         return f"without a reply in {self.folder}: write them with --batch-out"
 
-    async def end(self, line: Line) -> None:
+    async def end(self, _route: Route) -> None:
         """Nothing to send."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Budget:
+class SpendingLimit:
     """A ceiling in dollars; none: no ceiling. Belongs to one event loop."""
 
     def __init__(self, max_usd: float | None, spent_usd: float = 0.0, out_usd: float = 0.0) -> None:

@@ -15,7 +15,7 @@ from autointerp.llm.asks import Ask
 from autointerp.llm.money.prices import Channel, Prices
 from autointerp.llm.wire.capabilities import capabilities_of
 from autointerp.llm.wire.render import CHARS_PER_TOKEN, Request, render
-from autointerp.reply_log import ReplyReader
+from autointerp.reply_log import ReplyLookup
 
 _CHUNK = 1024
 
@@ -37,7 +37,7 @@ class Estimate:
 def estimate(
     asks: Iterable[Ask],
     model: LLMModel,
-    log: ReplyReader | None = None,
+    log: ReplyLookup | None = None,
     *,
     channel: Channel = "live",
     usual: Mapping[str, float] | None = None,

@@ -51,13 +51,13 @@ class Prices:
         context = {} if tier in (None, "standard", "default", "auto", "standard_only") else {"service_tier": tier}
         if channel == "batch":
             context = {"processing": "batch"}
-        found = _look_up(self._model.provider, self._model.model, tuple(sorted(context.items())), self._model.hosted)
-        if found is None:
+        price = _look_up(self._model.provider, self._model.model, tuple(sorted(context.items())), self._model.hosted)
+        if price is None:
             raise ConfigError(
                 f'the price of {self._model.provider} "{self._model.model}" is not known; state it, in dollars per '
                 "million tokens: price = { input = 0.10, output = 0.50 }"
             )
-        return found
+        return price
 
 
 def _stated_cost(price: Price, usage: Usage, channel: Channel) -> float:

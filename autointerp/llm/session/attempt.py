@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 
 from autointerp.config.llm_model import LLMModel
 from autointerp.errors import ProviderError
-from autointerp.llm.asks import Ask, Status
-from autointerp.llm.money.budget import Budget
+from autointerp.llm.asks import Ask
+from autointerp.llm.money.budget import SpendingLimit
 from autointerp.llm.money.prices import Channel, Prices
 from autointerp.llm.session.limiter import Limiter
 from autointerp.llm.wire.capabilities import Capabilities
@@ -28,7 +28,7 @@ from autointerp.llm.wire.connection import Connection, Sent
 from autointerp.llm.wire.faults import Fault, fault_in_200
 from autointerp.llm.wire.outcome import Outcome, outcome_of
 from autointerp.llm.wire.render import Request
-from autointerp.llm.wire.replies import BrokenBody, Reply, read_body, tokens_json
+from autointerp.llm.wire.replies import BrokenBody, ProviderReply, read_body, tokens_json
 from autointerp.reply_log import Call, CallKey, Usage
 
 MOST_THROTTLES = 100
@@ -38,8 +38,8 @@ _LONGEST_PAUSE_S = 8.0
 
 
 @dataclass(frozen=True)
-class Job:
-    """An ask on its way."""
+class Errand:
+    """An ask on its way: its request, and how often that was tried before."""
 
     ask: Ask
     request: Request
@@ -57,19 +57,19 @@ class Ended:
     """How an ask ended. `call` is the row of its last attempt, which must land before anybody is told."""
 
     outcome: Outcome
-    reply: Reply | None = None
+    reply: ProviderReply | None = None
     cost_usd: float = 0.0
     call: Call | None = None
 
 
 @dataclass(frozen=True)
-class Line:
-    """All that a request goes through on its way to one model."""
+class Route:
+    """What a request needs on its way to one model."""
 
     model: LLMModel
     known: Capabilities
     limiter: Limiter
-    budget: Budget
+    budget: SpendingLimit
     prices: Prices
     connect: Callable[[], Connection]
     tokens_per_char: Callable[[], float | None]
@@ -98,89 +98,126 @@ class Stopped(Exception):
 
 
 async def call(
-    job: Job, line: Line, log: Callable[[Job, Call], None], stopped: Callable[[], bool], sending: Callable[[bool], None]
+    errand: Errand,
+    route: Route,
+    log: Callable[[Errand, Call], None],
+    stopped: Callable[[], bool],
+    sending: Callable[[bool], None],
 ) -> Ended:
     """Asks until it ends. All attempts but the last are given to `log` at once, the last is in the result.
 
     Raises ProviderError where the run must stop, Stopped where it has.
     """
-    model, limiter = line.model, line.limiter
-    failures = throttles = replies = 0
-    attempt, spent = job.attempts, 0.0
+    tally = _Tally()
+    number, spent = errand.attempts, 0.0
     while True:
-        worst = line.worst(job.request)
-        if not await line.budget.set_aside(worst):
-            return Ended(Outcome("over_budget", line.budget.line()), None, spent)
-        cost: float | None = 0.0
-        try:
-            sent_at = await limiter.acquire()
-            try:
-                if stopped():
-                    raise Stopped
-                connection = line.connect()
-                attempt += 1
-                called_at, begun = datetime.now(UTC).replace(tzinfo=None), time.perf_counter()
-                sending(True)
-                cost = None  # not known from here until the reply is read
-                sent = await connection.post(job.request.path, job.request.content, model.timeout_s)
-                latency_ms = 1000 * (time.perf_counter() - begun)
-                read = _read(job, line, sent)
-                cost = read.cost_usd
-                _tell(limiter, read.fault, sent_at)
-            finally:
-                limiter.release()
-        finally:
-            line.budget.settle(worst, worst if cost is None else cost)
-        spent += cost or 0.0
-        row = _row(job, model, attempt, read, called_at, latency_ms)
-        if read.mistake is not None:
-            log(job, row)
-            raise read.mistake
-
-        fault = read.fault
-        if fault is None:
-            again = read.outcome.status in ("empty", "unparseable", "invalid")
-            replies += again
-            if not again or replies >= model.replies:
-                return Ended(read.outcome, read.reply, spent, row)
-        elif fault.meaning == "give_up":
-            status: Status = "refused" if fault.status == "refused" else "api_error"
-            return Ended(Outcome(status, fault.reason), None, spent, row)
-        elif fault.meaning == "stop":
-            log(job, row)
-            hint = _FORM_HINT if any(word in fault.reason for word in ("response_format", "json_schema")) else ""
-            raise ProviderError(f'{model.provider} "{model.model}" stopped the run: {fault.reason}{hint}')
-        elif fault.meaning == "wait":
-            throttles += 1
-            if throttles >= MOST_THROTTLES:
-                return Ended(Outcome("api_error", f"turned away {throttles} times: {fault.reason}"), None, spent, row)
-        else:
-            failures += 1
-            if failures >= model.attempts:
-                if not limiter.answered:
-                    log(job, row)
-                    raise ProviderError(_never_answered(model, failures, fault, job.ask.schema is not None))
-                return Ended(
-                    Outcome("api_error", f"{failures} attempts failed; the last: {fault.reason}"), None, spent, row
-                )
-        log(job, row)
+        worst = route.worst(errand.request)
+        if not await route.budget.set_aside(worst):
+            return Ended(Outcome("over_budget", route.budget.line()), None, spent)
+        number += 1
+        attempt = await _attempt(errand, route, number, worst, stopped, sending)
+        read = attempt.read
+        spent += read.cost_usd or 0.0
+        row = _row(errand, route.model, attempt)
+        verdict = read.mistake or _verdict(errand, route, read, tally)
+        if isinstance(verdict, Outcome):
+            return Ended(verdict, read.reply, spent, row)
+        log(errand, row)
+        if verdict is not None:
+            raise verdict
         if stopped():
             raise Stopped
         sending(False)
-        if limiter.silent_for() > model.patience_s and fault is not None:
-            silent = f"has answered nothing for {limiter.silent_for():.0f} s"
-            raise ProviderError(f'{model.provider} "{model.model}" {silent}: {fault.reason}; run again later')
-        if fault is not None and fault.meaning == "again":
-            pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (failures - 1))
-            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - timing only
+        if read.fault is not None:
+            await _pause(route, read.fault, tally.failures)
 
 
-def filed(job: Job, line: Line, sent: Sent, channel: Channel) -> Ended:
+async def _attempt(
+    errand: Errand,
+    route: Route,
+    number: int,
+    worst_usd: float,
+    stopped: Callable[[], bool],
+    sending: Callable[[bool], None],
+) -> _Attempt:
+    """Sends the request once, as soon as the limiter lets it. `worst_usd`, set aside before, is settled in any case."""
+    cost: float | None = 0.0
+    try:
+        sent_at = await route.limiter.acquire()
+        try:
+            if stopped():
+                raise Stopped
+            connection = route.connect()
+            called_at, begun = _now(), time.perf_counter()
+            sending(True)
+            cost = None  # not known from here until the reply is read
+            sent = await connection.post(errand.request.path, errand.request.content, route.model.timeout_s)
+            latency_ms = 1000 * (time.perf_counter() - begun)
+            read = _read(errand, route, sent)
+            cost = read.cost_usd
+            _tell(route.limiter, read.fault, sent_at)
+        finally:
+            route.limiter.release()
+    finally:
+        route.budget.settle(worst_usd, worst_usd if cost is None else cost)
+    return _Attempt(number, read, called_at, latency_ms)
+
+
+@dataclass
+class _Tally:
+    """What an errand met with in this run; each kind has its own bound."""
+
+    failures: int = 0
+    throttles: int = 0
+    replies: int = 0  # that were no answer
+
+
+def _verdict(errand: Errand, route: Route, read: _Read, tally: _Tally) -> Outcome | ProviderError | None:
+    """How an attempt ends its errand; an error where it ends the run; None where the errand is tried again."""
+    model, fault = route.model, read.fault
+    if fault is None:
+        useless = read.outcome.status in ("empty", "unparseable", "invalid")
+        tally.replies += useless
+        return None if useless and tally.replies < model.replies else read.outcome
+    if fault.meaning == "give_up":
+        return Outcome("refused" if fault.status == "refused" else "api_error", fault.reason)
+    if fault.meaning == "stop":
+        hint = _FORM_HINT if any(word in fault.reason for word in ("response_format", "json_schema")) else ""
+        return ProviderError(f'{model.provider} "{model.model}" stopped the run: {fault.reason}{hint}')
+    if fault.meaning == "wait":
+        tally.throttles += 1
+        if tally.throttles < MOST_THROTTLES:
+            return None
+        return Outcome("api_error", f"turned away {tally.throttles} times: {fault.reason}")
+    tally.failures += 1
+    if tally.failures < model.attempts:
+        return None
+    if not route.limiter.answered:
+        return ProviderError(_never_answered(model, tally.failures, fault, errand.ask.schema is not None))
+    return Outcome("api_error", f"{tally.failures} attempts failed; the last: {fault.reason}")
+
+
+async def _pause(route: Route, fault: Fault, failures: int) -> None:
+    """Waits before the next attempt. Raises ProviderError where the server has been silent for too long."""
+    model, silent_s = route.model, route.limiter.silent_for()
+    if silent_s > model.patience_s:
+        silent = f"has answered nothing for {silent_s:.0f} s"
+        raise ProviderError(f'{model.provider} "{model.model}" {silent}: {fault.reason}; run again later')
+    if fault.meaning == "again":
+        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (failures - 1))
+        await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - timing only
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def filed(errand: Errand, route: Route, sent: Sent, channel: Channel) -> Ended:
     """What a reply out of a batch or a file comes to: the same as over the wire, but nothing is tried again here."""
-    read = _read(job, line, sent, channel)
+    read = _read(errand, route, sent, channel)
     if read.mistake is not None:
         raise read.mistake  # the file keeps the reply
-    row = _row(job, line.model, job.attempts + 1, read, datetime.now(UTC).replace(tzinfo=None), 0.0, channel)
+    row = _row(errand, route.model, _Attempt(errand.attempts + 1, read, _now(), 0.0, channel))
     outcome = read.outcome if read.fault is None else Outcome("api_error", read.fault.reason)
     return Ended(outcome, read.reply, read.cost_usd or 0.0, row)
 
@@ -201,7 +238,7 @@ class _Read:
 
     outcome: Outcome
     fault: Fault | None
-    reply: Reply | None
+    reply: ProviderReply | None
     body: str
     usage: Usage | None
     cost_usd: float | None
@@ -209,14 +246,14 @@ class _Read:
     """What `ask.parse` died of: a mistake in it. The reply is kept as good, and read again when it is mended."""
 
 
-def _read(job: Job, line: Line, sent: Sent, channel: Channel = "live") -> _Read:
+def _read(errand: Errand, route: Route, sent: Sent, channel: Channel = "live") -> _Read:
     fault, reply, usage, mistake = sent.fault, None, None, None
     outcome = Outcome("api_error")
     if fault is None:
         try:
-            reply = read_body(sent.body, job.request.provider, job.ask.form, job.request.prompt)
+            reply = read_body(sent.body, errand.request.provider, errand.ask.form, errand.request.prompt)
             usage = reply.usage
-            outcome = outcome_of(job.ask, reply)
+            outcome = outcome_of(errand.ask, reply)
         except BrokenBody as error:
             usage = error.usage
             fault = Fault("again", "broken_body", str(error), 200, maybe_paid=usage is None)
@@ -225,10 +262,10 @@ def _read(job: Job, line: Line, sent: Sent, channel: Channel = "live") -> _Read:
         except Exception as error:  # not the model's fault, and its reply is paid for
             outcome, mistake = Outcome("ok"), error
     if usage is not None:
-        cost: float | None = line.prices.cost(usage, channel, reply.service_tier if reply else None)
+        cost: float | None = route.prices.cost(usage, channel, reply.service_tier if reply else None)
     else:
         unknown = reply is not None or (fault is not None and fault.maybe_paid)
-        cost = None if unknown and not line.prices.free else 0.0
+        cost = None if unknown and not route.prices.free else 0.0
     if channel == "offline":
         cost = 0.0  # whoever answered it has paid
     return _Read(outcome, fault, reply, sent.body, usage, cost, mistake)
@@ -243,33 +280,39 @@ def _tell(limiter: Limiter, fault: Fault | None, sent_at: float) -> None:
         limiter.failed(sent_at, fault.wait_s)
 
 
-def _row(
-    job: Job,
-    model: LLMModel,
-    attempt: int,
-    read: _Read,
-    called_at: datetime,
-    latency_ms: float,
-    channel: Channel = "live",
-) -> Call:
-    fault, reply, request = read.fault, read.reply, job.request
+@dataclass(frozen=True)
+class _Attempt:
+    """One attempt, as the reply log keeps it."""
+
+    number: int  # of this draw, over all runs
+    read: _Read
+    called_at: datetime
+    latency_ms: float
+    channel: Channel = "live"
+
+
+def _row(errand: Errand, model: LLMModel, attempt: _Attempt) -> Call:
+    read, request = attempt.read, errand.request
+    fault, reply = read.fault, read.reply
     unanswered = fault is not None and fault.status in ("rate_limited", "server_error", "no_connection", "timeout")
     return Call(
         request=request.hash,
-        sample=job.ask.sample,
-        attempt=attempt,
-        kind=job.ask.kind,
-        about=json.dumps(job.ask.about, sort_keys=True, ensure_ascii=False, default=str) if job.ask.about else None,
+        sample=errand.ask.sample,
+        attempt=attempt.number,
+        kind=errand.ask.kind,
+        about=json.dumps(errand.ask.about, sort_keys=True, ensure_ascii=False, default=str)
+        if errand.ask.about
+        else None,
         provider=request.provider,
         server=request.server,
         model=model.model,
-        channel=channel,
+        channel=attempt.channel,
         status=fault.status if fault else read.outcome.status,
         reason=fault.reason if fault else read.outcome.reason,
         prefix=request.prefix,
         prompt=None if unanswered else request.prompt,
-        called_at=called_at,
-        latency_ms=latency_ms,
+        called_at=attempt.called_at,
+        latency_ms=attempt.latency_ms,
         http_status=fault.http_status if fault else 200,
         returned_model=reply.model if reply else None,
         stop_reason=reply.stop_reason if reply else None,

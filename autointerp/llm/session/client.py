@@ -16,9 +16,9 @@ from typing import Any, Self
 
 from autointerp.config.llm_model import LLMModel, Price
 from autointerp.llm.asks import Answer, Ask
-from autointerp.llm.money.budget import Budget
+from autointerp.llm.money.budget import SpendingLimit
 from autointerp.llm.money.prices import Prices
-from autointerp.llm.session.attempt import Line
+from autointerp.llm.session.attempt import Route
 from autointerp.llm.session.courier import Courier
 from autointerp.llm.session.limiter import Limiter
 from autointerp.llm.session.loop_thread import LoopThread
@@ -52,7 +52,7 @@ class Session:
         With a `courier` nothing is sent one by one: requests travel in batches or files.
         """
         self.log = log
-        self.budget = Budget(max_usd, spent_usd, out_usd)
+        self.budget = SpendingLimit(max_usd, spent_usd, out_usd)
         self._shared = Shared(log, self.budget, refresh, courier, on_progress)
         self._limiters: dict[tuple[str, str], Limiter] = {}
         self._connections: dict[tuple[Any, ...], Connection] = {}
@@ -135,8 +135,8 @@ class Session:
         limiter = self._limiters.setdefault((model.provider, model.server), Limiter(model.concurrency))
         limiter.most = max(limiter.most, model.concurrency)
         per_char = await asyncio.to_thread(self._shared.calibration.of, model.server, model.model)
-        line = Line(model, known, limiter, self.budget, prices, lambda: self._connection(model), per_char)
-        stream = Stream(self._shared, asks, line)
+        route = Route(model, known, limiter, self.budget, prices, lambda: self._connection(model), per_char)
+        stream = Stream(self._shared, asks, route)
         self._shared.streams.add(stream)
         try:
             stream.begin()

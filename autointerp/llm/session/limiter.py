@@ -31,6 +31,8 @@ class Limiter:
         self.limit = float(min(START, most))
         self.in_flight = 0
         self.cool_downs = 0
+        self.latest_wait_s = 0.0
+        """Seconds that the latest cool-down lasts."""
         self._opening = True
         self._until = 0.0
         self._spread = 0.0
@@ -114,7 +116,8 @@ class Limiter:
             self._level += 1
         self.cool_downs += 1
         self._cut_at = now
-        self._until = max(self._until, now + wait_s * (1 + 0.1 * random.random()))  # noqa: S311 - timing only
+        self.latest_wait_s = wait_s * (1 + 0.1 * random.random())  # noqa: S311 - timing only
+        self._until = max(self._until, now + self.latest_wait_s)
         self._spread = min(1.0, 0.25 * wait_s)
 
     def _wake(self) -> None:

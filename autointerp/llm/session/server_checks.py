@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from autointerp.llm.asks import Ask, TokenChoice
 from autointerp.llm.wire.capabilities import Capabilities
 
-Wish = tuple[str, str, str]
-"""(server, model, what)."""
+ServerWish = tuple[str, str, str]
+"""(server, model, what that server must do)."""
 
 MISSES = 8
 """Replies in a row that are not what the schema says, before the server is said to ignore it."""
@@ -27,7 +27,7 @@ ORDER_TOLERANCE = 0.05
 """Natural logarithm: half-precision servers differ by about 0.01 with what else is in the batch."""
 
 
-def wishes_of(ask: Ask, server: str, model: str, known: Capabilities) -> list[Wish]:
+def wishes_of(ask: Ask, server: str, model: str, known: Capabilities) -> list[ServerWish]:
     """What has to come back beside a text."""
     wished: list[str] = []
     if ask.form != "chat":
@@ -39,33 +39,33 @@ def wishes_of(ask: Ask, server: str, model: str, known: Capabilities) -> list[Wi
     return [(server, model, what) for what in wished]
 
 
-class Probe:
+class ServerChecks:
     """What is known of the servers. Belongs to one event loop."""
 
-    def __init__(self, known: Iterable[Wish]) -> None:
+    def __init__(self, known: Iterable[ServerWish]) -> None:
         self._fulfilled = set(known)
-        self._turn: dict[Wish, asyncio.Lock] = {}
-        self._misses: Counter[Wish] = Counter()
-        self._without: Counter[Wish] = Counter()
+        self._turn: dict[ServerWish, asyncio.Lock] = {}
+        self._misses: Counter[ServerWish] = Counter()
+        self._without: Counter[ServerWish] = Counter()
 
-    def open(self, wishes: list[Wish]) -> list[Wish]:
+    def open(self, wishes: list[ServerWish]) -> list[ServerWish]:
         """Those that are not known to be fulfilled."""
         return [wish for wish in wishes if wish not in self._fulfilled]
 
-    def turn(self, wish: Wish) -> asyncio.Lock:
+    def turn(self, wish: ServerWish) -> asyncio.Lock:
         """Held by the one request that is out while the wish is open."""
         return self._turn.setdefault(wish, asyncio.Lock())
 
-    def fulfilled(self, wishes: list[Wish]) -> None:
+    def fulfilled(self, wishes: list[ServerWish]) -> None:
         """A good reply came."""
         self._fulfilled.update(wishes)
 
-    def give_way(self, wishes: list[Wish]) -> None:
+    def give_way(self, wishes: list[ServerWish]) -> None:
         """A request ended without a reply to judge by; after some of those the others need not wait in line."""
         self._without.update(wishes)
         self._fulfilled.update(wish for wish in wishes if self._without[wish] >= MISSES)
 
-    def missed(self, wishes: list[Wish]) -> bool:
+    def missed(self, wishes: list[ServerWish]) -> bool:
         """A reply came that is not what was asked for; True where that is too many in a row."""
         self._misses.update(wishes)
         return any(self._misses[wish] >= MISSES for wish in wishes)
@@ -79,19 +79,19 @@ def order_asks() -> list[Ask]:
     ]
 
 
-def order_fault(found: list[tuple[TokenChoice, ...] | None]) -> str | None:
+def order_fault(replies: list[tuple[TokenChoice, ...] | None]) -> str | None:
     """Why the replies to `order_asks` cannot be relied on; None where they can."""
-    if any(tokens is None for tokens in found):
+    if any(tokens is None for tokens in replies):
         return "the server gives no log probabilities of the prompt"
-    for first, again in ((found[0], found[3]), (found[1], found[2])):
+    for first, again in ((replies[0], replies[3]), (replies[1], replies[2])):
         if [token.text for token in first or ()] != [token.text for token in again or ()]:
             return "the same prompt came back as other tokens when it was asked in another order"
-        for one, other in zip(first or (), again or (), strict=True):
-            if (one.logprob is None) != (other.logprob is None):
+        for earlier, later in zip(first or (), again or (), strict=True):
+            if (earlier.logprob is None) != (later.logprob is None):
                 return "log probabilities of the prompt are missing when it is asked again (prefix caching?)"
-            if abs((one.logprob or 0.0) - (other.logprob or 0.0)) > ORDER_TOLERANCE:
+            if abs((earlier.logprob or 0.0) - (later.logprob or 0.0)) > ORDER_TOLERANCE:
                 return (
                     f"the same prompt got other log probabilities when asked in another order "
-                    f"({one.logprob} and {other.logprob} for {one.text!r})"
+                    f"({earlier.logprob} and {later.logprob} for {earlier.text!r})"
                 )
     return None

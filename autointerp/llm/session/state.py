@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from autointerp.llm.asks import Answer, Ask
-from autointerp.llm.money.budget import Budget
+from autointerp.llm.money.budget import SpendingLimit
 from autointerp.llm.money.calibration import Calibration
-from autointerp.llm.session.attempt import Ended, Job, Line
+from autointerp.llm.session.attempt import Ended, Errand, Route
 from autointerp.llm.session.courier import Courier
-from autointerp.llm.session.server_checks import Probe
+from autointerp.llm.session.server_checks import ServerChecks
 from autointerp.llm.wire.outcome import Outcome, outcome_of
-from autointerp.llm.wire.replies import Reply
+from autointerp.llm.wire.replies import ProviderReply
 from autointerp.reply_log import CallKey, ReplyLog
 
 
@@ -29,10 +29,10 @@ class Progress:
     cost_usd: float = 0.0  # of this session
 
 
-class Asker(Protocol):
-    """A stream, as another sees it."""
+class Recipient(Protocol):
+    """Who gets answers: a stream, as the others of its session see it."""
 
-    line: Line
+    route: Route
 
     def deliver(self, answer: Answer) -> None:
         """Hands out one answer."""
@@ -45,12 +45,12 @@ class Asker(Protocol):
 
 
 class Shared:
-    """Belongs to one event loop."""
+    """What all streams of a session have in common. Belongs to one event loop."""
 
     def __init__(
         self,
         log: ReplyLog,
-        budget: Budget,
+        budget: SpendingLimit,
         refresh: bool,
         courier: Courier | None,
         on_progress: Callable[[Progress], None] | None,
@@ -60,13 +60,13 @@ class Shared:
         self.refresh = refresh
         self.courier = courier
         self.progress = Progress()
-        self.probe = Probe(log.probed())
+        self.checks = ServerChecks(log.probed())
         self.calibration = Calibration(log.tokens_per_char)
         self.refreshed: set[CallKey] = set()
         """What `refresh` has asked anew already."""
-        self.pending: dict[CallKey, list[tuple[Asker, Ask]]] = {}
+        self.pending: dict[CallKey, list[tuple[Recipient, Ask]]] = {}
         """Who waits for which request; the first sends it."""
-        self.streams: set[Asker] = set()
+        self.streams: set[Recipient] = set()
         self.stopped: BaseException | None = None
         self._on_progress = on_progress
 
@@ -77,16 +77,16 @@ class Shared:
             for stream in self.streams:
                 stream.raise_in_consumer(error)
 
-    def ended(self, job: Job, ended: Ended) -> None:
+    def ended(self, errand: Errand, ended: Ended) -> None:
         """Tells everybody who asked this request; the first of them has paid."""
         if self.refresh:
-            self.refreshed.add(job.key)
-        for number, (stream, ask) in enumerate(self.pending.pop(job.key, [])):
+            self.refreshed.add(errand.key)
+        for number, (stream, ask) in enumerate(self.pending.pop(errand.key, [])):
             outcome = ended.outcome
             if number and ended.reply is not None:
                 outcome = outcome_of(ask, ended.reply)  # what is read out of a reply is each asker's own
             stream.deliver(
-                answer_of(ask, job.key[0], outcome, ended.reply, bool(number), 0.0 if number else ended.cost_usd)
+                answer_of(ask, errand.key[0], outcome, ended.reply, bool(number), 0.0 if number else ended.cost_usd)
             )
 
     def delivered(self, answer: Answer) -> None:
@@ -99,7 +99,9 @@ class Shared:
             self._on_progress(self.progress)
 
 
-def answer_of(ask: Ask, request: str, outcome: Outcome, reply: Reply | None, cached: bool, cost_usd: float) -> Answer:
+def answer_of(
+    ask: Ask, request: str, outcome: Outcome, reply: ProviderReply | None, cached: bool, cost_usd: float
+) -> Answer:
     return Answer(
         ask=ask,
         request=request,

@@ -13,13 +13,13 @@ from typing import Any, cast, get_args
 from autointerp.config.llm_model import LLMModel
 from autointerp.errors import ProviderError
 from autointerp.llm.asks import Answer, Ask, Status
-from autointerp.llm.session.attempt import Ended, Job, Line, Stopped, call, filed
+from autointerp.llm.session.attempt import Ended, Errand, Route, Stopped, call, filed
 from autointerp.llm.session.courier import Courier
-from autointerp.llm.session.server_checks import Wish, order_asks, order_fault, wishes_of
+from autointerp.llm.session.server_checks import ServerWish, order_asks, order_fault, wishes_of
 from autointerp.llm.session.state import Shared, answer_of
 from autointerp.llm.wire.outcome import Outcome, outcome_of
 from autointerp.llm.wire.render import render
-from autointerp.llm.wire.replies import Reply, replay
+from autointerp.llm.wire.replies import ProviderReply, replay
 from autointerp.reply_log import Call, LoggedReply
 
 CHUNK = 256
@@ -40,12 +40,12 @@ def _again(status: str, filed: int, model: LLMModel) -> bool:
 class Stream:
     """One `ask_all`: a feeder reads asks and looks them up, workers send them, the consumer takes what landed."""
 
-    def __init__(self, shared: Shared, asks: Iterable[Ask], line: Line) -> None:
-        self._shared, self.line = shared, line
+    def __init__(self, shared: Shared, asks: Iterable[Ask], route: Route) -> None:
+        self._shared, self.route = shared, route
         self._asks = iter(asks)
-        self._jobs: asyncio.Queue[Job] = asyncio.Queue(line.model.concurrency)
+        self._errands: asyncio.Queue[Errand] = asyncio.Queue(route.model.concurrency)
         self._out: asyncio.Queue[Answer | BaseException | None] = asyncio.Queue()
-        self._room = asyncio.Semaphore(max(4 * CHUNK, 8 * line.model.concurrency))  # asks taken, answers not
+        self._room = asyncio.Semaphore(max(4 * CHUNK, 8 * route.model.concurrency))  # asks taken, answers not
         self._n_asked: int | None = None  # known when there are no more
         self._n_delivered = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,7 +56,7 @@ class Stream:
 
     def begin(self) -> None:
         self._start(self._feed())
-        for _ in range(self.line.model.concurrency if self._shared.courier is None else 0):
+        for _ in range(self.route.model.concurrency if self._shared.courier is None else 0):
             self._start(self._work())
 
     async def next_batch(self) -> list[Answer]:
@@ -98,7 +98,7 @@ class Stream:
 
     def inherit(self, ask: Ask) -> None:
         """Sends a request that its first asker has left behind."""
-        self._start(self._jobs.put(Job(ask, render(ask, self.line.model, self.line.known), 0)))
+        self._start(self._errands.put(Errand(ask, render(ask, self.route.model, self.route.known), 0)))
 
     def raise_in_consumer(self, error: BaseException) -> None:
         self._out.put_nowait(error)
@@ -127,7 +127,7 @@ class Stream:
         taken = 0
         courier = self._shared.courier
         if courier is not None:
-            await courier.begin(self.line)
+            await courier.begin(self.route)
         while chunk := await asyncio.to_thread(lambda: list(itertools.islice(self._asks, CHUNK))):
             for ask in chunk:
                 if not isinstance(ask, Ask):
@@ -137,112 +137,117 @@ class Stream:
             self._shared.progress.asked += len(chunk)
             await self._feed_chunk(chunk)
         if courier is not None:
-            await courier.end(self.line)
+            await courier.end(self.route)
         self._n_asked = taken
         self._end_if_all()
 
     async def _feed_chunk(self, chunk: list[Ask]) -> None:
         """Renders; joins asks to requests that are out; replays what the log has; queues the rest."""
-        shared, model = self._shared, self.line.model
+        shared, model = self._shared, self.route.model
         mine: list[tuple[Ask, Any]] = []
         for number, ask in enumerate(chunk):
             if number % AT_A_TIME == AT_A_TIME - 1:
                 await asyncio.sleep(0)  # replies do not wait for the whole chunk
-            request = render(ask, model, self.line.known)
+            request = render(ask, model, self.route.known)
             askers = shared.pending.setdefault((request.hash, ask.sample), [])
             askers.append((self, ask))
             if len(askers) == 1:
                 mine.append((ask, request))
         logged = await asyncio.to_thread(shared.log.look_up, [(request.hash, ask.sample) for ask, request in mine])
         for ask, request in mine:
-            found = logged.get((request.hash, ask.sample))
-            job = Job(ask, request, found.attempts if found else 0, found.filed if found else 0)
-            anew = shared.refresh and job.key not in shared.refreshed
-            if found is not None and found.good and not anew and not (shared.courier and shared.courier.holds(job)):
-                reply = replay(found)
+            before = logged.get((request.hash, ask.sample))
+            errand = Errand(ask, request, before.attempts if before else 0, before.filed if before else 0)
+            anew = shared.refresh and errand.key not in shared.refreshed
+            if (
+                before is not None
+                and before.good
+                and not anew
+                and not (shared.courier and shared.courier.holds(errand))
+            ):
+                reply = replay(before)
                 outcome = outcome_of(ask, reply)
                 if outcome.status == "ok":  # else what is asked of a reply has changed: it is asked again
-                    self._replay(job, outcome, reply)
+                    self._replay(errand, outcome, reply)
                     continue
-            if found is not None and not shared.refresh and (ended := self._over(job, found)):
-                self._replay(job, ended, None)
+            if before is not None and not shared.refresh and (ended := self._over(errand, before)):
+                self._replay(errand, ended, None)
             elif shared.courier is None:
-                await self._jobs.put(job)
+                await self._errands.put(errand)
             else:
-                self._by_courier(shared.courier, job)
+                self._by_courier(shared.courier, errand)
 
-    def _over(self, job: Job, found: LoggedReply) -> Outcome | None:
+    def _over(self, errand: Errand, before: LoggedReply) -> Outcome | None:
         """A failure that stands. Batches are collected over several runs of one command: what ended in one of them
         without an answer is not filed, and paid, again by the next. (A live run asks it again; so does --refresh.)"""
-        channel, status, reason = found.last
+        channel, status, reason = before.last
         if self._shared.courier is None or self._shared.courier.channel != "batch" or channel != "batch":
             return None
-        if status == "ok" or _again(status, job.filed, self.line.model):
+        if status == "ok" or _again(status, errand.filed, self.route.model):
             return None
         known = status if status in get_args(Status) else "api_error"
         return Outcome(cast(Status, known), reason)
 
-    def _by_courier(self, courier: Courier, job: Job) -> None:
+    def _by_courier(self, courier: Courier, errand: Errand) -> None:
         """The reply, where one has come; else the request is taken along, again where the reply was none."""
-        line = self.line
-        sent = courier.reply(job)
+        route = self.route
+        sent = courier.reply(errand)
         if sent is not None:
-            ended = filed(job, line, sent, courier.channel)
+            ended = filed(errand, route, sent, courier.channel)
             assert ended.call is not None
-            line.budget.spent_usd += ended.cost_usd
-            if courier.channel == "offline" or not _again(ended.call.status, job.filed + 1, line.model):
-                self._log(job, ended.call, lambda: self._shared.ended(job, replace(ended, call=None)))
+            route.budget.spent_usd += ended.cost_usd
+            if courier.channel == "offline" or not _again(ended.call.status, errand.filed + 1, route.model):
+                self._log(errand, ended.call, lambda: self._shared.ended(errand, replace(ended, call=None)))
                 return
-            self._log(job, ended.call)
-            job = replace(job, attempts=job.attempts + 1, filed=job.filed + 1)
-        where = courier.take(job, line)
-        outcome = Outcome("over_budget", line.budget.line()) if where is None else Outcome("waiting", where)
-        self._shared.ended(job, Ended(outcome))
+            self._log(errand, ended.call)
+            errand = replace(errand, attempts=errand.attempts + 1, filed=errand.filed + 1)
+        where = courier.take(errand, route)
+        outcome = Outcome("over_budget", route.budget.line()) if where is None else Outcome("waiting", where)
+        self._shared.ended(errand, Ended(outcome))
 
-    def _replay(self, job: Job, outcome: Outcome, reply: Reply | None) -> None:
-        for number, (stream, ask) in enumerate(self._shared.pending.pop(job.key, [])):
+    def _replay(self, errand: Errand, outcome: Outcome, reply: ProviderReply | None) -> None:
+        for number, (stream, ask) in enumerate(self._shared.pending.pop(errand.key, [])):
             own = outcome_of(ask, reply) if number and reply else outcome
-            stream.deliver(answer_of(ask, job.key[0], own, reply, True, 0.0))
+            stream.deliver(answer_of(ask, errand.key[0], own, reply, True, 0.0))
 
     async def _work(self) -> None:
         while not self._has_stopped():
-            job = await self._jobs.get()
+            errand = await self._errands.get()
             try:
-                await self._probed(job)
+                await self._checked(errand)
             except Exception as error:
                 if not isinstance(error, Stopped):
                     self._shared.stop(error)  # now: who waits for a turn must not send any more
                 raise
             self._sends(False)
 
-    async def _probed(self, job: Job) -> None:
-        """Sends the job; alone, while it is not known that the server does what the job asks for, or while the prefix
-        that it shares is not in the provider's cache: sixty-four at once would all pay for writing it."""
-        probe, model = self._shared.probe, self.line.model
-        wishes = wishes_of(job.ask, model.server, model.model, self.line.known)
-        warm = [(model.server, model.model, f"warm {job.request.prefix}")] if job.request.caches else []
-        if not probe.open(wishes + warm):
-            await self._call(job)
+    async def _checked(self, errand: Errand) -> None:
+        """Sends the errand: alone, while it is not known that the server does what is asked for, or while the prefix
+        that it shares is not in the provider's cache (sixty-four at once would all pay for writing it)."""
+        checks, model = self._shared.checks, self.route.model
+        wishes = wishes_of(errand.ask, model.server, model.model, self.route.known)
+        warm = [(model.server, model.model, f"warm {errand.request.prefix}")] if errand.request.caches else []
+        if not checks.open(wishes + warm):
+            await self._call(errand)
             return
         async with contextlib.AsyncExitStack() as turns:
-            for wish in sorted(probe.open(wishes + warm)):
-                await turns.enter_async_context(probe.turn(wish))
-            still_open = probe.open(wishes)
-            if still_open or probe.open(warm):
+            for wish in sorted(checks.open(wishes + warm)):
+                await turns.enter_async_context(checks.turn(wish))
+            still_open = checks.open(wishes)
+            if still_open or checks.open(warm):
                 if any(what == "echo" for _, _, what in still_open):
                     await self._check_order()
-                await self._first(job, still_open)
-                probe.fulfilled(warm)
+                await self._first(errand, still_open)
+                checks.fulfilled(warm)
                 return
-        await self._call(job)
+        await self._call(errand)
 
-    async def _first(self, job: Job, wishes: list[Wish]) -> None:
-        probe, model = self._shared.probe, self.line.model
-        ended = await self._call(job)
+    async def _first(self, errand: Errand, wishes: list[ServerWish]) -> None:
+        checks, model = self._shared.checks, self.route.model
+        ended = await self._call(errand)
         if not wishes:
             return
         if ended.outcome.status == "ok":
-            probe.fulfilled(wishes)
+            checks.fulfilled(wishes)
             for wish in wishes:
                 await asyncio.to_thread(self._shared.log.keep_probe, *wish)
         elif ended.outcome.status == "unsupported":
@@ -251,8 +256,8 @@ class Stream:
                 "use another server, or say in its capabilities that it has none"
             )
         elif ended.outcome.status in ("refused", "api_error", "over_budget"):
-            probe.give_way(wishes)
-        elif probe.missed(wishes):
+            checks.give_way(wishes)
+        elif checks.missed(wishes):
             raise ProviderError(
                 f'{model.server} with "{model.model}" has not once answered in the form asked for (the last: '
                 f"{ended.outcome.status}: {ended.outcome.reason}); it may ignore schemas, the model may not follow "
@@ -260,33 +265,33 @@ class Stream:
             )
 
     async def _check_order(self) -> None:
-        found = []
+        replies = []
         for ask in order_asks():
-            request = render(ask, self.line.model, self.line.known)
+            request = render(ask, self.route.model, self.route.known)
             logged = await asyncio.to_thread(self._shared.log.look_up, [(request.hash, ask.sample)])
             before = logged.get((request.hash, ask.sample))
-            job = Job(ask, request, before.attempts if before else 0)
-            ended = await call(job, self.line, self._log, self._has_stopped, self._sends)
+            errand = Errand(ask, request, before.attempts if before else 0)
+            ended = await call(errand, self.route, self._log, self._has_stopped, self._sends)
             if ended.call is not None:
-                self._log(job, ended.call)
-            found.append(ended.reply.tokens if ended.reply and ended.outcome.status == "ok" else None)
-        if fault := order_fault(found):
-            model = self.line.model
+                self._log(errand, ended.call)
+            replies.append(ended.reply.tokens if ended.reply and ended.outcome.status == "ok" else None)
+        if fault := order_fault(replies):
+            model = self.route.model
             raise ProviderError(f'{model.server}, "{model.model}": {fault}; its prompt log probabilities are not used')
 
-    async def _call(self, job: Job) -> Ended:
+    async def _call(self, errand: Errand) -> Ended:
         shared = self._shared
-        ended = await call(job, self.line, self._log, self._has_stopped, self._sends)
+        ended = await call(errand, self.route, self._log, self._has_stopped, self._sends)
         row = ended.call
         if row is None:
-            shared.ended(job, ended)
+            shared.ended(errand, ended)
             return ended
-        self._log(job, row, lambda: shared.ended(job, replace(ended, call=None)))
+        self._log(errand, row, lambda: shared.ended(errand, replace(ended, call=None)))
         return ended
 
-    def _log(self, job: Job, row: Call, then: Callable[[], None] | None = None) -> None:
+    def _log(self, errand: Errand, row: Call, then: Callable[[], None] | None = None) -> None:
         if row.usage is not None:
-            self._shared.calibration.saw(row.server, row.model, row.usage.input_tokens, job.request.chars)
+            self._shared.calibration.saw(row.server, row.model, row.usage.input_tokens, errand.request.chars)
 
         def landed(error: Exception | None) -> None:
             self._landed.append((error, then))
@@ -294,7 +299,7 @@ class Stream:
                 with contextlib.suppress(RuntimeError):  # the loop is gone: the row is there all the same
                     self._loop.call_soon_threadsafe(self._tell)
 
-        self._shared.log.append(row, job.request.prefix_text, landed)
+        self._shared.log.append(row, errand.request.prefix_text, landed)
 
     def _tell(self) -> None:
         """What has landed since the last time: a commit's rows together, not a wake-up each."""

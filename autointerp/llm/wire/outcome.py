@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from autointerp.llm.asks import Ask, InvalidReply, Status
-from autointerp.llm.wire.replies import Reply
+from autointerp.llm.asks import Ask, Form, InvalidReply, Status
+from autointerp.llm.wire.replies import ProviderReply
 from autointerp.llm.wire.structured import check_value, read_json
 
 
@@ -20,7 +21,7 @@ class Outcome:
     data: Any = None
 
 
-def outcome_of(ask: Ask, reply: Reply) -> Outcome:
+def outcome_of(ask: Ask, reply: ProviderReply) -> Outcome:
     """Judges one reply. Only `ask.parse` may raise, and only by a mistake in it."""
     if reply.refused:
         return Outcome("refused", reply.refused)
@@ -28,10 +29,10 @@ def outcome_of(ask: Ask, reply: Reply) -> Outcome:
         return Outcome("unsupported", "the server answered without the log probabilities that were asked for")
     if reply.truncated:
         return Outcome("truncated", f"cut after {reply.usage.output_tokens if reply.usage else '?'} tokens")
-    if ask.form == "echo":
-        return _echo(ask, reply)
-    if ask.form == "decisions":
-        return _decisions(ask, reply)
+    return _BY_FORM[ask.form](ask, reply)
+
+
+def _chat(ask: Ask, reply: ProviderReply) -> Outcome:
     if reply.unfinished and not (reply.stop_reason == "" and ask.schema is not None):  # a schema shows a cut itself
         return Outcome("invalid", f"no finished answer (stop reason {reply.stop_reason[:80] or 'none'})")
     if not reply.text.strip():
@@ -48,7 +49,7 @@ def outcome_of(ask: Ask, reply: Reply) -> Outcome:
     return _parsed(ask, value)
 
 
-def _echo(ask: Ask, reply: Reply) -> Outcome:
+def _echo(ask: Ask, reply: ProviderReply) -> Outcome:
     tokens = reply.tokens
     if not tokens or all(token.logprob is None for token in tokens):
         return Outcome("unsupported", "the server answered without the prompt's log probabilities")
@@ -64,14 +65,14 @@ def _parsed(ask: Ask, value: Any) -> Outcome:
         return Outcome("invalid", str(error)[:300])
 
 
-def _nearly(ask: Ask, reply: Reply) -> bool:
+def _nearly(ask: Ask, reply: ProviderReply) -> bool:
     """Tokens with half a character each, or a leading begin-of-text token, do not join to the prompt exactly."""
     prompt = ask.system + ask.prompt
     found = {token.text.strip() for token in reply.tokens or () if token.text.strip().isascii()}
     return sum(text in prompt for text in found) >= 0.9 * len(found)
 
 
-def _decisions(ask: Ask, reply: Reply) -> Outcome:
+def _decisions(ask: Ask, reply: ProviderReply) -> Outcome:
     """One answer a question, of its type, with probabilities that are some. A question may be refused on its own."""
     answers = read_json(reply.text)
     if len(answers) != len(ask.questions):
@@ -96,3 +97,10 @@ def _decisions(ask: Ask, reply: Reply) -> Outcome:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_BY_FORM: dict[Form, Callable[[Ask, ProviderReply], Outcome]] = {
+    "chat": _chat,
+    "echo": _echo,
+    "decisions": _decisions,
+}

@@ -24,7 +24,7 @@ class BrokenBody(ValueError):
 
 
 @dataclass(frozen=True)
-class Reply:
+class ProviderReply:
     """One reply, the same for both providers."""
 
     text: str
@@ -46,7 +46,7 @@ class Reply:
 _UNFINISHED = {"", "tool_calls", "function_call", "tool_use", "pause_turn", "error", "abort"}
 
 
-def read_body(text: str, provider: str, form: Form, prompt: str) -> Reply:
+def read_body(text: str, provider: str, form: Form, prompt: str) -> ProviderReply:
     """Reads a 200's body. Raises BrokenBody where it is HTML, cut, or of another shape."""
     try:
         body = json.loads(text)
@@ -61,10 +61,10 @@ def read_body(text: str, provider: str, form: Form, prompt: str) -> Reply:
         raise BrokenBody(reason, _usage(told.get("usage"), provider), error=bool(told.get("error"))) from error
 
 
-def _anthropic_chat(body: dict[str, Any], _: str) -> Reply:
+def _anthropic_chat(body: dict[str, Any], _: str) -> ProviderReply:
     stop = _str(body["stop_reason"] or "")
     details = body.get("stop_details") or {}
-    return Reply(
+    return ProviderReply(
         text="".join(_str(block["text"]) for block in body["content"] if block["type"] == "text"),
         stop_reason=stop,
         model=_str(body.get("model") or ""),
@@ -76,13 +76,13 @@ def _anthropic_chat(body: dict[str, Any], _: str) -> Reply:
     )
 
 
-def _openai_chat(body: dict[str, Any], _: str) -> Reply:
+def _openai_chat(body: dict[str, Any], _: str) -> ProviderReply:
     choice = body["choices"][0]
     message = choice["message"]
     stop = _str(choice["finish_reason"] or "")
     refusal = message.get("refusal") or ("content filter" if stop == "content_filter" else "")
     content = (choice.get("logprobs") or {}).get("content")
-    return Reply(
+    return ProviderReply(
         text=_str(message.get("content") or ""),
         stop_reason=stop,
         model=_str(body.get("model") or ""),
@@ -100,7 +100,7 @@ def _chat_token(token: dict[str, Any]) -> TokenChoice:
     return TokenChoice(_str(token["token"]), _logprob(token["logprob"]), top)
 
 
-def _openai_echo(body: dict[str, Any], prompt: str) -> Reply:
+def _openai_echo(body: dict[str, Any], prompt: str) -> ProviderReply:
     """The prompt's tokens; what a server wrote beyond the prompt (where max_tokens had to be 1) is dropped."""
     choice = body["choices"][0]
     logprobs = choice.get("logprobs") or {}
@@ -123,15 +123,15 @@ def _openai_echo(body: dict[str, Any], prompt: str) -> Reply:
             for text, value, top in zip(texts[:n], values[:n], tops[:n], strict=True)
         )
     stop = _str(choice.get("finish_reason") or "")
-    return Reply("", stop, _str(body.get("model") or ""), _usage(body.get("usage"), "openai"), tokens=tokens)
+    return ProviderReply("", stop, _str(body.get("model") or ""), _usage(body.get("usage"), "openai"), tokens=tokens)
 
 
-def _openai_decisions(body: dict[str, Any], _: str) -> Reply:
+def _openai_decisions(body: dict[str, Any], _: str) -> ProviderReply:
     answers = body["answers"]
     if not isinstance(answers, list):
         raise TypeError("answers is no list")
     text = whole_characters(canonical(answers))
-    return Reply(text, "stop", _str(body.get("model") or ""), _usage(body.get("usage"), "openai"))
+    return ProviderReply(text, "stop", _str(body.get("model") or ""), _usage(body.get("usage"), "openai"))
 
 
 _READERS = {
@@ -181,14 +181,14 @@ def _usage(usage: Any, provider: str) -> Usage | None:
         names = ("prompt", "completion") if "prompt_tokens" in usage else ("input", "output")
         inside = usage.get(f"{names[0]}_tokens_details") or {}
         outside = usage.get(f"{names[1]}_tokens_details") or {}
-        found = Usage(
+        counted = Usage(
             _n(usage[f"{names[0]}_tokens"]),
             _n(usage.get(f"{names[1]}_tokens")),
             _n(inside.get("cached_tokens")),
             _n(inside.get("cache_write_tokens")),
             _n(outside.get("reasoning_tokens")),
         )
-        return found if found.cache_read_tokens + found.cache_write_tokens <= found.input_tokens else None
+        return counted if counted.cache_read_tokens + counted.cache_write_tokens <= counted.input_tokens else None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
@@ -228,7 +228,7 @@ def tokens_json(tokens: tuple[TokenChoice, ...] | None) -> str | None:
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
 
 
-def replay(logged: LoggedReply) -> Reply:
+def replay(logged: LoggedReply) -> ProviderReply:
     """A reply of the log as it was."""
     tokens = None
     if logged.tokens is not None:
@@ -237,4 +237,6 @@ def replay(logged: LoggedReply) -> Reply:
             for text, logprob, top in json.loads(logged.tokens)
         )
     stop = logged.stop_reason
-    return Reply(logged.reply or "", stop, logged.returned_model, None, unfinished=stop in _UNFINISHED, tokens=tokens)
+    return ProviderReply(
+        logged.reply or "", stop, logged.returned_model, None, unfinished=stop in _UNFINISHED, tokens=tokens
+    )

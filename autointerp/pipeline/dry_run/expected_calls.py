@@ -1,8 +1,8 @@
 """What the LLMs of a run will be asked and what that costs, before anything is sent.
 
 Where the store has the evidence, the questions about a hash sample of features are rendered (`rendered_sample.py`),
-what the reply log answers already is taken off, and what is left is weighed. Elsewhere counts are exact, as far as they are
-known, and tokens a call those measured on the bundled dictionaries (characters / 4; `tests/pipeline/test_llm_run.py`
+what the reply log answers already is taken off, and what is left is weighed. Elsewhere counts are exact, as far as they
+are known, and tokens a call those measured on the bundled dictionaries (characters / 4; `tests/pipeline/test_llm_run.py`
 holds them); dead features then count as if they were asked about. No provider's caching is counted on.
 """
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from autointerp.extract.diagnose.clusters import density_clusters, ultralow_below
 from autointerp.extract.diagnose.diagnostics import Diagnostics, diagnose
-from autointerp.extract.diagnose.probe import Probe
+from autointerp.extract.diagnose.probe import DiagnosticSample as Probe
 from autointerp.extract.selected import Selected
 from autointerp.records import GramTable, Int64
 from autointerp.store.columns import csr_list

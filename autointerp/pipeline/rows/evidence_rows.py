@@ -13,7 +13,8 @@ import torch
 
 from autointerp.config.evidence import Evidence
 from autointerp.extract.effects import LogitEffects
-from autointerp.extract.exemplars import Exemplars, explain_exemplars, held_out_exemplars
+from autointerp.extract.exemplar_rows import Exemplars
+from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
 from autointerp.extract.selected import Selected
 from autointerp.extract.summary.grams import pair_table, token_table
 from autointerp.extract.summary.pair_sample import place_levels

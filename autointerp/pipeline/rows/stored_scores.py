@@ -12,9 +12,9 @@ from autointerp.pipeline.rows.census_rows import SCORER, read_census
 from autointerp.records import N_BLOCKS, Bool, Float64, Int64, Score
 from autointerp.score import metrics
 from autointerp.score.census_sums import moments
-from autointerp.score.estimator import AlarmRate, block_moments, frame_moments, pad_windows, residual_alarm_rate
+from autointerp.score.estimator import AlarmRate, block_moments, frame_moments, residual_alarm_rate
 from autointerp.score.metric_registry import metric_named
-from autointerp.score.sampling import CLASSES, NOT_SAMPLED
+from autointerp.score.sampling import CLASSES, NOT_SAMPLED, pad_windows
 from autointerp.store.columns import to_csr
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable

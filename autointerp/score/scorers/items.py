@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autointerp.explain.marking import escape
-from autointerp.explain.sentence import kind_of
+from autointerp.explain.token_text import kind_of
 from autointerp.hashing import hash01, hash64, stream_key
 from autointerp.records import Bool, Float64, Int64, Windows
 from autointerp.score.predictions import LEAST_ITEMS, Items

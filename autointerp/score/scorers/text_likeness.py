@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from autointerp.explain.marking import unescape
-from autointerp.explain.sentence import kind_of
+from autointerp.explain.token_text import kind_of
 from autointerp.score.predictions import Rated, TokenItems
 from autointerp.score.scorers.vocabulary import plain_text
 
