@@ -52,9 +52,10 @@ def dictionaries(
     units = make_units(neurons, hook, sample, 0, None)
     found["neurons"] = Selected(units, np.arange(units.n_features))
     matched = DictionaryConfig(name="random", kind="random_covariance", match="standard")
-    sae = found["standard"].dictionary
-    target = count_firings(sae, sample.by_hook[sae.hook], found["standard"].features)
-    units = make_units(matched, sae.hook, sample, 0, target)
+    standard = found["standard"]
+    hook = standard.dictionary.hook
+    target = count_firings(standard.dictionary, sample.by_hook[hook], standard.features)
+    units = make_units(matched, hook, sample, 0, target)
     found["random"] = Selected(units, np.arange(units.n_features))
     return found
 

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -101,7 +102,10 @@ def build_store(path: Path) -> World:
 def _write_works(t: Transaction, world: World) -> None:
     """What the run consists of; effects, diagnostics and census are never done."""
     per_dictionary = ("extract", "effects", "explain", "census", "score")
-    works = [("tokens", None, None, "tokens-1"), ("compare", None, None, "compare-1")]
+    works: list[tuple[str, str | None, str | None, str]] = [
+        ("tokens", None, None, "tokens-1"),
+        ("compare", None, None, "compare-1"),
+    ]
     works += [(s, name, None, f"{s}-{name}") for s in per_dictionary for name in world.truth]
     shown = ("lexical", "token_lookup", "controls")
     works += [("means", name, explainer, f"means-{name}") for name in world.truth for explainer in shown]
@@ -471,10 +475,21 @@ def _write_explanations(t: Transaction, world: World, name: str) -> list[str]:
             },
         )
     if name == "sae":
-        asked = {"said": "--features 2", "dictionary": name, "explainer": "token_lookup", "judged": [[]]}
+        asked: dict[str, Any] = {
+            "said": "--features 2",
+            "dictionary": name,
+            "explainer": "token_lookup",
+            "judged": [[]],
+        }
         asked |= {"explained": [[2]], "happened_at": datetime(2026, 1, 2)}
         t.append("again", {"number": [1], "event": "asked", **asked})
-        said = {"dictionary": name, "feature": [2], "explainer": "token_lookup", "text": "again", "status": "ok"}
+        said: dict[str, Any] = {
+            "dictionary": name,
+            "feature": [2],
+            "explainer": "token_lookup",
+            "text": "again",
+            "status": "ok",
+        }
         said |= dict.fromkeys(("lookup", "donor", "promotes", "triggers", "prompt", "request", "model"))
         t.append("explanations", {**said, "again": 1})
     mine = np.flatnonzero(world.split == "select")
@@ -656,7 +671,7 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
             "status": "ok",
         },
     )
-    score = {"run": f"score-{name}", "dictionary": name, "explainer": "lexical", "scorer": "simulation"}
+    score: dict[str, Any] = {"run": f"score-{name}", "dictionary": name, "explainer": "lexical", "scorer": "simulation"}
     score |= {"metric": "pearson_framed", "design": "sample", "ci_low": 0.3, "ci_high": 0.7}
     t.append("scores", {**score, "feature": 0, "value": 0.5, "n": 8, "n_failed": 0, "status": "ok"})
     t.append(
@@ -675,12 +690,15 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
 
 
 def _write_comparisons(t: Transaction) -> None:
+
+    def beside(difference: float | None, step: float) -> float | None:
+        return None if difference is None else difference + step
+
     for explainer, verdict, difference in (
         ("lexical", "A", 0.3),
         ("token_lookup", "equivalent", 0.001),
         ("constant", "undecided", None),
     ):
-        known = difference is not None
         t.append(
             "comparisons",
             {
@@ -696,10 +714,10 @@ def _write_comparisons(t: Transaction) -> None:
                 "n_a": 4,
                 "n_b": 4,
                 "difference": difference,
-                "ci_low": difference - 0.01 if known else None,
-                "ci_high": difference + 0.01 if known else None,
-                "simultaneous_low": difference - 0.02 if known else None,
-                "simultaneous_high": difference + 0.02 if known else None,
+                "ci_low": beside(difference, -0.01),
+                "ci_high": beside(difference, 0.01),
+                "simultaneous_low": beside(difference, -0.02),
+                "simultaneous_high": beside(difference, 0.02),
                 "p": 0.0001,
                 "p_holm": 0.0003,
                 "detectable": 0.035,

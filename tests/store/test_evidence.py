@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,7 +30,7 @@ WINDOW, PER_CONTEXT = 8, 2
 
 
 @pytest.fixture
-def opened(built: tuple[Path, object]):
+def opened(built: tuple[Path, object]) -> Iterator[StoreReader]:
     with open_reader(built[0]) as reader:
         yield reader
 
@@ -235,8 +236,8 @@ def test_the_writer_reads_the_same(built: tuple[Path, object], tmp_path: Path) -
         ),
     ],
 )
-def test_what_is_not_whole_is_said(store: Path, damage: str, read: object) -> None:
+def test_what_is_not_whole_is_said(store: Path, damage: str, read: Callable[[StoreReader], object]) -> None:
     with duckdb.connect(str(store)) as connection:
         connection.execute(damage)
     with open_reader(store) as reader, pytest.raises(StoreError):
-        read(reader)  # type: ignore[operator]
+        read(reader)

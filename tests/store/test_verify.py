@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -211,7 +212,9 @@ class Corrupted:
 
 
 @pytest.fixture(scope="module")
-def connection(built: tuple[Path, object], tmp_path_factory: pytest.TempPathFactory):
+def connection(
+    built: tuple[Path, object], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
     path = shutil.copy(built[0], tmp_path_factory.mktemp("corrupted") / "x.duckdb")
     with duckdb.connect(str(path)) as connection:
         yield connection

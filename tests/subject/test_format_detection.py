@@ -56,7 +56,7 @@ def write(folder: Path, format: str) -> Path:
         torch.save(state, folder / "8.pt")
     else:
         arrays = {"W_enc": W_enc, "W_dec": W_dec, "b_enc": b_enc, "b_dec": b_dec, "threshold": torch.zeros(N)}
-        np.savez(folder / "params.npz", **{name: value.numpy() for name, value in arrays.items()})
+        np.savez(folder / "params.npz", allow_pickle=False, **{name: value.numpy() for name, value in arrays.items()})
     return folder
 
 
