@@ -241,7 +241,7 @@ def test_studentised_permutation_against_scipy() -> None:
 
 
 def test_holm_golden_values() -> None:
-    # R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
+    # What R gives for p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm").
     np.testing.assert_allclose(statistics.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     assert statistics.holm([]).size == 0
 

@@ -144,9 +144,9 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
 def same(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
     """Bit for bit; sums of doubles to 1e-9."""
     assert mine.keys() == theirs.keys()
-    for name in mine:
-        assert len(mine[name]) == len(theirs[name]), name
-        for one, other in zip(mine[name], theirs[name], strict=True):
+    for name, rows in mine.items():
+        assert len(rows) == len(theirs[name]), name
+        for one, other in zip(rows, theirs[name], strict=True):
             for a, b in zip(one, other, strict=True):
                 assert a == b or (isinstance(a, float) and a == pytest.approx(b, rel=1e-9, abs=0)), (name, one, other)
 

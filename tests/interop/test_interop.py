@@ -185,7 +185,7 @@ def test_gemma_scope(site: str, hook: str, agree: Agree, tmp_path: Path, monkeyp
     arrays["threshold"] = np.abs(arrays["threshold"])
     np.savez(folder / "params.npz", allow_pickle=False, **arrays)
     loaders = library("sae_lens.loading.pretrained_sae_loaders")
-    monkeypatch.setattr(loaders, "hf_hub_download", lambda *a, **k: str(folder / "params.npz"))
+    monkeypatch.setattr(loaders, "hf_hub_download", lambda *_, **__: str(folder / "params.npz"))
     config, state, _ = loaders.gemma_2_sae_huggingface_loader(
         repository, name, "cpu", cfg_overrides={"d_in": D, "d_sae": N, "reshape_activations": "none"}
     )

@@ -91,7 +91,7 @@ def build_store(path: Path) -> World:
                 lookups = _write_explanations(t, world, name)
                 t.mark_done("explain", f"explain-{name}", name, len(lookups), 0.2)
             with writer.transaction() as t:
-                _write_scores(t, world, name, lookups)
+                _write_scores(t, world, name)
                 t.mark_done("score", f"score-{name}", name, 1, 75.0)
                 t.mark_done("means", f"means-{name}", name, 1, 75.0)
         with writer.transaction() as t:
@@ -540,7 +540,7 @@ def _pearson(n: float, t: float, t2: float, p: float, p2: float, tp: float) -> f
     return float((n * tp - t * p) / np.sqrt((n * t2 - t * t) * (n * p2 - p * p)))
 
 
-def _write_scores(t: Transaction, world: World, name: str, lookups: list[str]) -> None:
+def _write_scores(t: Transaction, world: World, name: str) -> None:
     truth, run = world.truth[name], f"score-{name}"
     mine = world.split == "score"
     of = [mine & (world.block == b) for b in range(BLOCKS)]

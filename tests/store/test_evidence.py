@@ -132,7 +132,7 @@ def test_the_pool_comes_with_its_tokens(opened: StoreReader, world: SimpleNamesp
     assert (pool.tokens[~pool.scored & (pool.tokens != 0)] == 0).all()
 
 
-def test_a_short_window_is_padded(store: Path, builder: SimpleNamespace) -> None:
+def test_a_short_window_is_padded(store: Path) -> None:
     with duckdb.connect(str(store)) as connection:
         connection.execute("UPDATE contexts SET tokens = tokens[:12], scored = scored[:12]")
     with open_reader(store) as reader:

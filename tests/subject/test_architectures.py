@@ -59,7 +59,7 @@ def folder(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plain(family: str, folder: Path) -> Any:
+def plain(folder: Path) -> Any:
     """Hugging Face's own model, loaded anew."""
     from transformers import AutoModelForCausalLM
 

@@ -165,7 +165,7 @@ def test_the_hook_of_a_module_is_what_goes_in_and_out_of_it(
         return
     seen = {}
 
-    def keep(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    def keep(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         seen["in"] = args[0] if args else kwargs["hidden_states"]
         seen["out"] = out[0] if isinstance(out, tuple) else out
 
@@ -374,6 +374,7 @@ def loads(paths: list[str], address: str, cache: Path, **environment: str) -> li
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ import torch
 
 from autointerp.errors import InputError
 from autointerp.subject.activations import INNER, iterate_activations
-from autointerp.subject.model import Subject, _text_of, load_subject
+from autointerp.subject.model import Subject, load_subject, piece_text
 from autointerp.subject.plain import share_weights
 from autointerp.subject.tokens import TokenFile
 
@@ -294,7 +294,7 @@ def _bytes_of(piece: str) -> bytes:
     ],
 )
 def test_pieces_of_both_kinds_of_tokenizer(piece: str, byte_level: bool, text: str) -> None:
-    assert _text_of(piece, byte_level) == text
+    assert piece_text(piece, byte_level) == text
 
 
 def test_without_a_tokenizer_tokens_are_numbers(tiny_subject: Subject) -> None:
