@@ -209,9 +209,11 @@ TRAINERS: dict[str, dict[str, Any]] = {
     "top_k.TopKTrainer": {"k": K, "threshold_start_step": 0},
     "batch_top_k.BatchTopKTrainer": {"k": K, "threshold_start_step": 0},
     "matryoshka_batch_top_k.MatryoshkaBatchTopKTrainer": {
-        "k": K, "threshold_start_step": 0, "group_fractions": [0.25, 0.75],
+        "k": K,
+        "threshold_start_step": 0,
+        "group_fractions": [0.25, 0.75],
     },
-}  # fmt: skip
+}
 
 
 class Activations:

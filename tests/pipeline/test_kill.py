@@ -145,9 +145,13 @@ def finish(runs: Runs, file: Path, expected: dict[str, list[Any]], rows_of: Call
 
 
 MOMENTS = [
-    ("subject and dictionaries", 0.0), ("baselines: fitting", 0.01), ("pass 1: activations", 0.02),
-    ("logit effects", 0.05), ("diagnostics", 0.05), ("pass 2: census", 0.05),
-]  # fmt: skip
+    ("subject and dictionaries", 0.0),
+    ("baselines: fitting", 0.01),
+    ("pass 1: activations", 0.02),
+    ("logit effects", 0.05),
+    ("diagnostics", 0.05),
+    ("pass 2: census", 0.05),
+]
 
 
 def test_killed_after_each_stage_in_turn(

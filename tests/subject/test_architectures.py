@@ -21,9 +21,15 @@ from autointerp.subject.model import Subject, load_subject
 from autointerp.subject.rerandomise import rerandomise
 
 SHAPE = {
-    "vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
-    "max_position_embeddings": 24, "bos_token_id": 0, "eos_token_id": 1,
-}  # fmt: skip
+    "vocab_size": 61,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 24,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+}
 SOFT = {"attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0, "query_pre_attn_scalar": 16}
 FAMILIES: dict[str, dict[str, Any]] = {
     "GPTNeoX": {"rotary_pct": 0.5},

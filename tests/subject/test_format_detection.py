@@ -61,9 +61,12 @@ def write(folder: Path, format: str) -> Path:
 
 
 WEIGHTS = {
-    "saelens": "sae_weights.safetensors", "dictionary_learning": "ae.pt", "sparsify": "sae.safetensors",
-    "openai": "8.pt", "gemma_scope": "params.npz",
-}  # fmt: skip
+    "saelens": "sae_weights.safetensors",
+    "dictionary_learning": "ae.pt",
+    "sparsify": "sae.safetensors",
+    "openai": "8.pt",
+    "gemma_scope": "params.npz",
+}
 
 
 def refusal(call: Callable[[], Any]) -> str:

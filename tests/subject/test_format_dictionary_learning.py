@@ -18,9 +18,14 @@ from autointerp.subject.formats import load_dictionary
 
 D, N, K = 8, 12, 3
 CLASSES = (
-    "AutoEncoder", "AutoEncoderNew", "GatedAutoEncoder", "AutoEncoderTopK", "BatchTopKSAE", "MatryoshkaBatchTopKSAE",
+    "AutoEncoder",
+    "AutoEncoderNew",
+    "GatedAutoEncoder",
+    "AutoEncoderTopK",
+    "BatchTopKSAE",
+    "MatryoshkaBatchTopKSAE",
     "JumpReluAutoEncoder",
-)  # fmt: skip
+)
 State = dict[str, Any]
 Change = Callable[[dict[str, Any], State], None]
 
