@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import built_store
 import duckdb
 import numpy as np
 import pytest
@@ -40,11 +41,11 @@ def world(built: tuple[Path, SimpleNamespace]) -> SimpleNamespace:
     return built[1]
 
 
-def test_the_vocabulary_comes_by_id(opened: StoreReader, builder: SimpleNamespace) -> None:
+def test_the_vocabulary_comes_by_id(opened: StoreReader) -> None:
     vocab = read_vocab(opened)
     assert vocab[0] == "<bos>"
     assert vocab[7] == " w7"
-    assert vocab[39] == builder.HOSTILE
+    assert vocab[39] == built_store.HOSTILE
     assert len(vocab) == 40
 
 
