@@ -114,7 +114,7 @@ class _Note(ProgressColumn):
         super().__init__()
         self._reporter = reporter
 
-    def render(self, task: Task) -> Text:
+    def render(self, _task: Task) -> Text:
         return Text(self._reporter.note, style="yellow")
 
 

@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import extraction as bench
+from benchmarks import extraction as bench
 
 # This file's folder comes first on the path: `delphi` would be this file.
 sys.path.remove(str(Path(__file__).resolve().parent))
@@ -109,8 +109,8 @@ def delphi(n_tokens: int, min_examples: int) -> dict[str, float]:
         loaded = bench.resident_mb()
 
         def encode(x: torch.Tensor) -> torch.Tensor:
-            parts = [dictionary.encode(part) for part in x.flatten(0, 1).split(PORTION)]
-            return torch.cat(parts).unflatten(0, x.shape[:2])
+            parts = [dictionary.encode(part) for part in torch.split(x.flatten(0, 1), PORTION)]
+            return torch.cat(parts).view(*x.shape[:2], -1)
 
         def fill() -> None:
             cache = LatentCache(model, {"h.2": encode}, batch_size=CONTEXTS)

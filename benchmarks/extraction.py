@@ -412,17 +412,19 @@ def run_row(tokens: Any) -> dict[str, Any]:
 
 def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, int]:
     """Pass 2 for the embedded explainers and the controls: CPU seconds and tokens."""
-    from autointerp.pipeline.run_stages import explain as explain_stage
+    from autointerp.explain.embedded import EMBEDDED, controls_of
+    from autointerp.pipeline.rows.explanation_rows import stored_lookups, write_explanations
     from autointerp.pipeline.stages.census import run_census
+    from autointerp.pipeline.stages.explain import evidence_tables
     from autointerp.store.writer import StoreWriter
     from autointerp.words import CONTROLS, members
 
     with StoreWriter.open(path) as store:
-        made = explain_stage.explain(store, "sae", ["lexical", "token_lookup", CONTROLS], 0)
+        tables = evidence_tables(store, "sae", 0)
+        explained = [*(explain(tables) for explain in EMBEDDED.values()), *controls_of(tables)]
         with store.transaction() as transaction:
-            everything = [one for controls in made.values() for one in controls]
-            explain_stage.write_explanations(transaction, "sae", everything, explain_stage.stored_lookups(store))
-        explainers = {"sae": ["lexical", "token_lookup", *members(CONTROLS)]}
+            write_explanations(transaction, "sae", explained, stored_lookups(store))
+        explainers = {"sae": [*EMBEDDED, *members(CONTROLS)]}
         seconds, _ = cpu(
             lambda: run_census(store, subject, tokens, {"sae": chosen}, explainers, lambda _: None, batch_size=32)
         )

@@ -22,8 +22,9 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from autointerp.config.llm_model import LLMModel, Price
 from autointerp.llm.asks import Ask, InvalidReply
@@ -41,6 +42,8 @@ SCHEMA = {
 }
 SYSTEM = "You are told what a feature of a language model fires on, and predict how strongly. " * 18
 PROMPT = "the quick brown fox jumps over the lazy dog and runs on " * 36
+Provider = Literal["anthropic", "openai"]
+PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic")
 CHECKED_FAULTS = (
     "429_ms", "429_seconds", "429_date", "429_absent", "429_absurd", "429_nonsense", "529", "500", "502", "503",
     "reset_before", "reset_mid", "cut", "html", "empty_body", "malformed", "missing_key", "extra_key", "fenced",
@@ -70,7 +73,7 @@ class Server:
         self.process.wait()
 
 
-def model(server: Server, provider: str, **more: Any) -> LLMModel:
+def model(server: Server, provider: Provider, **more: Any) -> LLMModel:
     name, base = ("claude-haiku-5-5", "") if provider == "anthropic" else ("gpt-6-luna", "/v1")
     price = Price(input=0.1, output=0.5)
     return LLMModel(provider=provider, model=name, base_url=server.url + base, price=price, **more)
@@ -97,19 +100,34 @@ async def ask(log: StoreReplyLog, what: LLMModel, n: int) -> tuple[Counter[str],
         return statuses, time.perf_counter() - wall, time.process_time() - cpu
 
 
-def run(what: LLMModel, n: int, warm_up: int = 0) -> tuple[Counter[str], float, float, StoreReplyLog]:
+@dataclass(frozen=True)
+class Measured:
+    """What some requests cost, and what the store's ledger says of them."""
+
+    statuses: Counter[str]
+    wall_s: float
+    cpu_s: float
+    commit_s: list[float]
+    """The duration of each commit of the log."""
+    ledger: dict[str, Any]
+
+
+LEDGER = """
+SELECT count(*) AS attempts, coalesce(sum(input_tokens), 0)::BIGINT AS input_tokens,
+       coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens, count(input_tokens) AS reported,
+       count(*) FILTER (WHERE cost_usd IS NULL) AS unknown, sum(cost_usd) AS cost_usd FROM llm_calls
+"""
+
+
+def run(what: LLMModel, n: int, warm_up: int = 0) -> Measured:
     with tempfile.TemporaryDirectory() as folder, StoreWriter.open(Path(folder) / "bench.duckdb") as store:
         with StoreReplyLog(store) as log:
             if warm_up:
                 asyncio.run(ask(log, what.model_copy(update={"max_tokens": 7}), warm_up))
                 log.commit_s.clear()
             statuses, wall, cpu = asyncio.run(ask(log, what, n))
-        [log.totals] = store.rows("""
-            SELECT count(*) AS attempts, coalesce(sum(input_tokens), 0)::BIGINT AS input_tokens,
-                   coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens, count(input_tokens) AS reported,
-                   count(*) FILTER (WHERE cost_usd IS NULL) AS unknown, sum(cost_usd) AS cost_usd FROM llm_calls
-        """)  # type: ignore[attr-defined]
-        return statuses, wall, cpu, log
+        [ledger] = store.rows(LEDGER)
+        return Measured(statuses, wall, cpu, list(log.commit_s), ledger)
 
 
 async def bare_sdk(what: LLMModel, n: int, at_once: int) -> float:
@@ -121,14 +139,17 @@ async def bare_sdk(what: LLMModel, n: int, at_once: int) -> float:
     if what.provider == "anthropic":
         import anthropic
 
-        options = {"api_key": "none", "base_url": what.server, "max_retries": 0}
-        client: Any = anthropic.AsyncAnthropic(http_client=anthropic.DefaultAioHttpClient(), **options)
+        transport = anthropic.DefaultAioHttpClient()
+        client: Any = anthropic.AsyncAnthropic(
+            api_key="none", base_url=what.server, max_retries=0, http_client=transport
+        )
         create = client.messages.create
     else:
         import openai
 
-        options = {"api_key": "none", "base_url": what.server, "max_retries": 0}
-        client = openai.AsyncOpenAI(http_client=openai.DefaultAioHttpClient(), **options)
+        client = openai.AsyncOpenAI(
+            api_key="none", base_url=what.server, max_retries=0, http_client=openai.DefaultAioHttpClient()
+        )
         create = client.chat.completions.create
 
     async def work() -> None:
@@ -143,8 +164,8 @@ async def bare_sdk(what: LLMModel, n: int, at_once: int) -> float:
     return used
 
 
-def shown_commits(log: StoreReplyLog) -> str:
-    times = sorted(log.commit_s)
+def shown_commits(measured: Measured) -> str:
+    times = sorted(measured.commit_s)
 
     def at(share: float) -> str:
         return f"{1000 * times[min(len(times) - 1, int(share * len(times)))]:.1f}"
@@ -153,50 +174,53 @@ def shown_commits(log: StoreReplyLog) -> str:
 
 
 def instant(n: int) -> None:
-    for provider in ("openai", "anthropic"):
+    for provider in PROVIDERS:
         with Server() as server:
             what = model(server, provider)
-            statuses, wall, cpu, log = run(what, n, warm_up=200)
+            measured = run(what, n, warm_up=200)
             bare = asyncio.run(bare_sdk(what, n, 64))
         print(
-            f"instant, {provider}: {n / cpu:.0f} requests/s a core ({1e6 * cpu / n:.0f} us CPU a request, "
-            f"bare SDK {1e6 * bare / n:.0f} us), {n / wall:.0f}/s wall, {dict(statuses)}; {shown_commits(log)}"
+            f"instant, {provider}: {n / measured.cpu_s:.0f} requests/s a core "
+            f"({1e6 * measured.cpu_s / n:.0f} us CPU a request, bare SDK {1e6 * bare / n:.0f} us), "
+            f"{n / measured.wall_s:.0f}/s wall, {dict(measured.statuses)}; {shown_commits(measured)}"
         )
 
 
 def latency(n: int) -> None:
-    for provider in ("openai", "anthropic"):
+    for provider in PROVIDERS:
         with Server(latency_s=0.1) as server:
-            statuses, wall, cpu, log = run(model(server, provider), n, warm_up=200)
+            measured = run(model(server, provider), n, warm_up=200)
+        rate = n / measured.wall_s
         print(
-            f"100 ms, 64 at once, {provider}: {n / wall:.0f}/s, {100 * n / wall / 640:.0f} % of 640/s, "
-            f"{1e6 * cpu / n:.0f} us CPU a request, {dict(statuses)}; {shown_commits(log)}"
+            f"100 ms, 64 at once, {provider}: {rate:.0f}/s, {100 * rate / 640:.0f} % of 640/s, "
+            f"{1e6 * measured.cpu_s / n:.0f} us CPU a request, {dict(measured.statuses)}; {shown_commits(measured)}"
         )
 
 
 def faults(n: int) -> None:
-    for provider in ("openai", "anthropic"):
+    for provider in PROVIDERS:
         with Server(share=0.2, faults=CHECKED_FAULTS, latency_s=0.01) as server:
-            statuses, wall, _, log = run(model(server, provider, timeout_s=20), n)
+            measured = run(model(server, provider, timeout_s=20), n)
             count = server.count()
-        totals = log.totals  # type: ignore[attr-defined]
-        equal = all(totals[name] == count[name] for name in ("input_tokens", "output_tokens"))
-        equal = equal and totals["attempts"] == count["requests"]
-        equal = equal and totals["reported"] == count["billed"] - count["lost"]
+        ledger = measured.ledger
+        equal = all(ledger[name] == count[name] for name in ("input_tokens", "output_tokens"))
+        equal = equal and ledger["attempts"] == count["requests"]
+        equal = equal and ledger["reported"] == count["billed"] - count["lost"]
         print(
-            f"faults 20 %, {provider}: {n} requests in {wall:.0f} s, {dict(statuses)}; the ledger "
+            f"faults 20 %, {provider}: {n} requests in {measured.wall_s:.0f} s, {dict(measured.statuses)}; the ledger "
             f"{'equals' if equal else 'DIFFERS FROM'} the server's count ({count['requests']} attempts, "
-            f"{count['billed']} billed, {count['lost']} of them lost on the way; cost unknown {totals['unknown']}); "
-            f"{sum(count['faults'].values())} faults; {shown_commits(log)}"
+            f"{count['billed']} billed, {count['lost']} of them lost on the way; cost unknown {ledger['unknown']}); "
+            f"{sum(count['faults'].values())} faults; {shown_commits(measured)}"
         )
-        if sum(statuses.values()) != n or not equal:
+        if sum(measured.statuses.values()) != n or not equal:
             sys.exit(1)
 
 
 def healthy(_: int) -> None:
     with Server() as server:
-        statuses, wall, _, log = run(model(server, "openai"), 20_000)
-    print(f"healthy: 20,000 calls in {wall:.0f} s, {20_000 - statuses['ok']} unresolved; {shown_commits(log)}")
+        measured = run(model(server, "openai"), 20_000)
+    unresolved = 20_000 - measured.statuses["ok"]
+    print(f"healthy: 20,000 calls in {measured.wall_s:.0f} s, {unresolved} unresolved; {shown_commits(measured)}")
 
 
 def main() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import built_store
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
@@ -138,15 +138,15 @@ def write_sae() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def builder() -> SimpleNamespace:
-    """The names of tests/store/builder.py."""
-    return SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "store" / "builder.py")))
+    """The names of tests/helpers/built_store."""
+    return SimpleNamespace(**vars(built_store))
 
 
 @pytest.fixture(scope="session")
-def built(builder: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, object]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, object]:
     """The path of a complete store that no test may change, and the world it was written from."""
     path = tmp_path_factory.mktemp("store") / "demo.duckdb"
-    return path, builder.build_store(path)
+    return path, built_store.build_store(path)
 
 
 @pytest.fixture

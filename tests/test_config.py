@@ -241,7 +241,8 @@ def test_a_misspelt_key_names_the_nearest(section: str) -> None:
     for key in SECTIONS[section].model_fields:
         wrong = f"{key[:-1]}{key[-1]}{key[-1]}"
         where = [*section.replace("[0]", ".0").split("."), wrong] if section else [wrong]
-        data = run_of(**{"__".join(where): 1})
+        changes: dict[str, Any] = {"__".join(where): 1}
+        data = run_of(**changes)
         message = error_of(data)
         whole = f"{section}.{wrong}" if section else wrong
         assert message == f'unknown key "{whole}"; the nearest is "{key}"'
@@ -250,7 +251,8 @@ def test_a_misspelt_key_names_the_nearest(section: str) -> None:
 @pytest.mark.parametrize("where", ["dictionary__0__features", "score__features"])
 def test_a_misspelt_key_of_a_choice(where: str) -> None:
     shown = where.replace("__0__", "[0].").replace("__", ".")
-    assert error_of(run_of(**{where: {"smaple": 5}})) == f'unknown key "{shown}.smaple"; the nearest is "sample"'
+    changes: dict[str, Any] = {where: {"smaple": 5}}
+    assert error_of(run_of(**changes)) == f'unknown key "{shown}.smaple"; the nearest is "sample"'
 
 
 def test_a_misspelt_key_is_said_before_what_it_leaves_missing() -> None:
@@ -299,7 +301,7 @@ def test_formats(format_: Any) -> None:
 def test_a_configuration_cannot_be_changed() -> None:
     config = parse_run(run_of())
     with pytest.raises(ValueError, match="frozen"):
-        config.seed = 1  # type: ignore[misc]
+        config.seed = 1
 
 
 def test_reading_a_file(tmp_path: Path) -> None:

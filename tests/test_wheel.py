@@ -26,6 +26,7 @@ def test_it_holds_everything(wheel: Path) -> None:
         ("analysis", "*.sql"),
         ("autointerp", "**/*.py"),
         ("autointerp", "**/*.sql"),
+        ("autointerp", "py.typed"),
         ("autointerp/bundled", "**/*.*"),
     ):
         files = [path for path in (ROOT / folder).glob(pattern) if "__pycache__" not in path.parts]

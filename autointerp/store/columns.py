@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ import pyarrow as pa
 from autointerp.records import Int64
 
 Array = npt.NDArray[Any]
+ArrowColumn: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
 
 
 @dataclass(frozen=True)
@@ -40,22 +41,25 @@ def warm_up() -> None:
     pa.array([0])
 
 
-def csr_list(start: Int64, values: Array, type: pa.DataType | None = None) -> pa.LargeListArray:
+def csr_list(start: Int64, values: Array, type: pa.DataType | None = None) -> pa.LargeListArray[Any]:
     """A list column from CSR form, row i being `values[start[i] : start[i + 1]]`. Copies nothing.
 
     (A LargeListArray, because its offsets are the 64-bit `start` itself.)
     """
     if len(start) == 0 or start[0] < 0 or start[-1] > len(values) or bool((np.diff(start) < 0).any()):
         raise ValueError(f"start must rise from 0 to at most {len(values)}, the number of values")
-    offsets = pa.array(np.ascontiguousarray(start, dtype=np.int64))
-    return pa.LargeListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(values), type=type))
+    offsets = pa.array(np.ascontiguousarray(start, dtype=np.int64), type=pa.int64())
+    items: pa.Array[Any] = pa.array(np.ascontiguousarray(values), type=type)
+    return pa.LargeListArray.from_arrays(offsets, items)
 
 
-def to_csr(column: pa.ChunkedArray | pa.Array) -> tuple[Int64, Array]:
+def to_csr(column: ArrowColumn) -> tuple[Int64, Array]:
     """The inverse of `csr_list`: (start, values) of a list column."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(whole, pa.ChunkedArray):
         whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], type=whole.type)
+    if not isinstance(whole, pa.ListArray | pa.LargeListArray):
+        raise TypeError(f"this reads a column of lists, not one of {whole.type}")
     lengths = whole.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     start = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
     return start, whole.flatten().to_numpy(zero_copy_only=False)
@@ -83,7 +87,7 @@ def _is_one_value(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float | bool | np.generic | datetime.datetime)
 
 
-def _column(table: str, column: TableColumn, value: Any, n_rows: int) -> pa.Array:
+def _column(table: str, column: TableColumn, value: Any, n_rows: int) -> ArrowColumn:
     try:
         array = _array(column, value, n_rows)
     except (pa.ArrowException, TypeError, OverflowError) as error:
@@ -93,10 +97,13 @@ def _column(table: str, column: TableColumn, value: Any, n_rows: int) -> pa.Arra
     return array
 
 
-def _array(column: TableColumn, value: Any, n_rows: int) -> pa.Array | pa.ChunkedArray:
+def _array(column: TableColumn, value: Any, n_rows: int) -> ArrowColumn:
     if _is_one_value(value):
         value = value.item() if isinstance(value, np.generic) else value
-        return pa.repeat(pa.scalar(value, type=column.type, from_pandas=True), n_rows)
+        # Any, because pyarrow-stubs lists each kind of scalar that `repeat` takes, and not their common base.
+        scalar: Any = pa.scalar(value, type=column.type, from_pandas=True)
+        repeated: pa.Array[Any] = pa.repeat(scalar, n_rows)
+        return repeated
     if isinstance(value, np.ndarray) and value.ndim == 2 and pa.types.is_list(column.type):
         start = np.arange(len(value) + 1, dtype=np.int64) * value.shape[1]
         value = csr_list(start, value.reshape(-1))
@@ -108,7 +115,7 @@ def _array(column: TableColumn, value: Any, n_rows: int) -> pa.Array | pa.Chunke
     return pa.array(value, type=column.type, from_pandas=pa.types.is_floating(column.type))
 
 
-def _cast(type: pa.DataType, value: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+def _cast(type: pa.DataType, value: ArrowColumn) -> ArrowColumn:
     """Casts, safely, what is not of the type already; keeps 64-bit offsets, which DuckDB reads as well."""
     if value.type == type:
         return value

@@ -56,7 +56,7 @@ def read_vocab(store: Queryable) -> list[str]:
     rows = store.query("SELECT token, text FROM vocab ORDER BY token")
     if rows["token"].to_pylist() != list(range(len(rows))):
         raise StoreError("the store's vocab has gaps; it was not written whole")
-    return list(rows["text"].to_pylist())
+    return [str(text) for text in rows["text"].to_pylist()]
 
 
 def read_gram_tables(store: Queryable, dictionary: str) -> tuple[GramTable, GramTable]:

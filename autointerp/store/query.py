@@ -33,7 +33,8 @@ def run_query(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mappi
         kind = statements[0].type.name
         if kind not in _READING:
             raise StoreError(f"{kind} is not run here: the store is only read (SELECT, FROM, WITH, PIVOT, EXPLAIN ...)")
-        return connection.sql(sql, params=dict(parameters) or None).to_arrow_table()
+        answer: pa.Table = connection.sql(sql, params=dict(parameters) or None).to_arrow_table()
+        return answer
     except duckdb.Error as error:
         raise StoreError(f"SQL: {one_line(error)}") from error
 

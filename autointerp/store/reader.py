@@ -65,7 +65,8 @@ class StoreReader:
             kind = str(relation.project(condition).types[0])
             if kind != "BOOLEAN":
                 raise StoreError(f"{called} {condition}: this is a {kind}, and a condition is true or false")
-            return found.to_arrow_table()
+            rows: pa.Table = found.to_arrow_table()
+            return rows
         except duckdb.Error as error:
             raise StoreError(
                 f"{called} {condition}: {one_line(error)}; columns: {', '.join(relation.columns)}"

@@ -248,7 +248,7 @@ def _loss(probe: Probe, change: tuple[str, Callable[[Tensor], Tensor]] | None) -
     for first in range(0, len(probe.tokens), 32):
         tokens, scored = probe.tokens[first : first + 32], probe.scored[first : first + 32]
 
-        def edit(value: Tensor, hook: object, scored: Tensor = scored) -> Tensor:
+        def edit(value: Tensor, scored: Tensor = scored, **_: object) -> Tensor:  # the hook point comes by name
             assert change is not None
             flags = scored.reshape(*scored.shape, *[1] * (value.ndim - 2)).to(value.device)
             return torch.where(flags, change[1](value), value)

@@ -154,7 +154,7 @@ class Subject:
         pieces = self.tokenizer.convert_ids_to_tokens(list(range(min(self.d_vocab, len(self.tokenizer)))))
         special, byte_level = set(self.special), self._is_byte_level()
         texts = [
-            f"<{token}>" if piece is None else piece if token in special else _text_of(piece, byte_level)
+            f"<{token}>" if piece is None else piece if token in special else piece_text(piece, byte_level)
             for token, piece in enumerate(pieces)
         ]
         return texts + [f"<{token}>" for token in range(len(texts), self.d_vocab)]
@@ -164,7 +164,8 @@ class Subject:
         return backend is not None and "ByteLevel" in json.dumps(json.loads(backend.to_str()).get("decoder"))
 
 
-def _text_of(piece: str, byte_level: bool) -> str:
+def piece_text(piece: str, byte_level: bool) -> str:
+    """The text of a vocabulary's piece, whose tokenizer writes bytes as characters (`byte_level`) or as <0x0A>."""
     if byte_level:
         table = _byte_of_character()
         data = b"".join(bytes([table[c]]) if c in table else c.encode() for c in piece)

@@ -92,7 +92,7 @@ def summed_loss(logits: Tensor, tokens: Tensor, real: Tensor) -> float:
 def replaced(bridge: TransformerBridge, hook: str, tokens: Tensor, real: Tensor, value: Tensor) -> float:
     """Summed loss with the activation at real tokens replaced by `value`."""
 
-    def put(activation: Tensor, hook: object) -> Tensor:
+    def put(activation: Tensor, **_: object) -> Tensor:  # the hook point comes by name
         activation = activation.clone()
         activation[real] = value
         return activation

@@ -345,7 +345,7 @@ def test_the_snapshot_is_read_while_a_run_holds_the_store(store: Path) -> None:
 
 
 def test_help_loads_no_database() -> None:
-    code = f"{MAIN.split('try:')[0]}\nassert not {{'duckdb', 'pyarrow', 'torch'}} & set(sys.modules), sys.modules"
+    code = f"{MAIN.partition('try:')[0]}\nassert not {{'duckdb', 'pyarrow', 'torch'}} & set(sys.modules), sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -10,6 +10,7 @@ from scipy import stats
 
 from autointerp.compare import bootstrap, statistics
 from autointerp.hashing import rng_for
+from autointerp.records import Float64
 from autointerp.score.metrics import pearson
 
 
@@ -76,8 +77,10 @@ def test_draws_equal_the_slow_twin(floor: float | None, clusters: str) -> None:
         "units": ([0, 0, 1, 2, 3, 3, 4], [9, 8, 8, 7, 7, 6]),
         "pairs": ([0, 1, 2, 3, 4, 5, 6], [0, 1, 1, 3, 4, 5]),
     }[clusters]
-    given_ids = {} if clusters == "none" else {"clusters_a": ids_a, "clusters_b": ids_b}
-    got = bootstrap.crossed_bootstrap(a, b, scored_a=scored_a, floor=floor, n_draws=40, seed=3, name="x", **given_ids)
+    given_a, given_b = (None, None) if clusters == "none" else (ids_a, ids_b)
+    got = bootstrap.crossed_bootstrap(
+        a, b, scored_a=scored_a, floor=floor, clusters_a=given_a, clusters_b=given_b, n_draws=40, seed=3, name="x"
+    )
     counted = [*scored_a.tolist(), *[True] * 6]
     expected = slow_bootstrap(a, b, ids_a, ids_b, counted, floor, 40, rng_for(3, "crossed_bootstrap", "x"))
     np.testing.assert_allclose(got.draws, expected, atol=1e-12)
@@ -107,8 +110,9 @@ def test_any_score_of_sums_can_be_resampled() -> None:
     rng = np.random.default_rng(6)
     counts = rng.integers(1, 50, (20, 8, 2)).astype(float)  # hits, trials
 
-    def share(sums: np.ndarray) -> np.ndarray:
-        return sums[..., 0] / sums[..., 1]
+    def share(sums: Float64) -> Float64:
+        ratio: Float64 = sums[..., 0] / sums[..., 1]
+        return ratio
 
     got = bootstrap.crossed_bootstrap_mean(counts, scores=share, n_draws=50)
     assert got.value == pytest.approx(share(counts.sum(axis=1)).mean())
@@ -174,11 +178,19 @@ def test_memory_is_bounded_by_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- tests ------------------------------------------------------------------------------------------
 
 
+ENOUGH = 10_000
+"""More resamples than there are permutations in these tests: scipy then takes each once, and is exact."""
+
+
 def test_sign_flip_is_exact_with_few_pairs() -> None:
     differences = np.random.default_rng(0).normal(0.4, 1.0, 10)
     got = statistics.sign_flip_test(differences)
+
+    def mean_difference(x: Float64, y: Float64) -> np.float64:
+        return np.float64(np.mean(x - y))
+
     authority = stats.permutation_test(
-        (differences, np.zeros(10)), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=np.inf
+        (differences, np.zeros(10)), mean_difference, permutation_type="samples", n_resamples=ENOUGH
     )
     assert got.p_value == pytest.approx(authority.pvalue)
     assert got.statistic == pytest.approx(stats.ttest_1samp(differences, 0).statistic)
@@ -189,7 +201,7 @@ def test_sign_flip_with_many_pairs_is_near_the_t_test() -> None:
     differences = np.random.default_rng(1).normal(0.05, 0.5, 800)
     got = statistics.sign_flip_test(np.append(differences, np.nan), n_draws=20_000)
     p = stats.ttest_1samp(differences, 0).pvalue
-    assert got.p_value == pytest.approx(p, abs=4 * np.sqrt(p * (1 - p) / 20_000) + 1e-3)
+    assert got.p_value == pytest.approx(p, abs=4 * float(np.sqrt(p * (1 - p) / 20_000)) + 1e-3)
     assert got.n == 800
 
 
@@ -218,17 +230,18 @@ def test_studentised_permutation_against_scipy() -> None:
     assert got.p_value == pytest.approx(welch.pvalue, abs=0.01)
     assert got.n == 100
 
-    def distance(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-        return np.abs(stats.ttest_ind(x, y, equal_var=False, axis=axis).statistic)
+    def distance(x: Float64, y: Float64, *, axis: int) -> Float64:
+        t: Float64 = np.asarray(stats.ttest_ind(x, y, equal_var=False, axis=axis).statistic)
+        return np.abs(t)
 
     small_a, small_b = a[:6], b[:5]
-    exact = stats.permutation_test((small_a, small_b), distance, n_resamples=np.inf, alternative="greater").pvalue
+    exact = stats.permutation_test((small_a, small_b), distance, n_resamples=ENOUGH, alternative="greater").pvalue
     ours = statistics.studentised_permutation_test(small_a, small_b, n_draws=20_000).p_value
     assert ours == pytest.approx(exact, abs=4 * np.sqrt(0.25 / 20_000))
 
 
 def test_holm_golden_values() -> None:
-    # R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
+    # What R gives for p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm").
     np.testing.assert_allclose(statistics.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     assert statistics.holm([]).size == 0
 

@@ -13,20 +13,23 @@ from autointerp.records import ANY_TOKEN, Explanation, GramTable, LookupTable
 VOCAB = [f"w{i}" for i in range(64)]
 
 
-def world(sets: list[list[int]], masses: list[list[float]] | None = None) -> tuple[list, LookupTable, GramTable]:
+def world(
+    sets: list[list[int]], masses: list[list[float]] | None = None
+) -> tuple[list[Explanation], LookupTable, GramTable]:
     """Features whose lookups and gram tables hold these tokens; an empty one is dead."""
     masses = masses or [[1.0] * len(tokens) for tokens in sets]
     rows = []
     for tokens in sets:
         n = len(tokens)
         previous = np.where(np.arange(n) % 3 == 2, 7, ANY_TOKEN).astype(np.int32)
-        rows.append(Entries(previous, np.int32(tokens), np.float32(np.arange(n) + 1), np.full(n, 0.5, np.float32)))
+        value, share = np.arange(1, n + 1, dtype=np.float32), np.full(n, 0.5, np.float32)
+        rows.append(Entries(previous, np.asarray(tokens, np.int32), value, share))
     flat = [token for tokens in sets for token in tokens]
     count = np.ones(len(flat), np.int64)
     table = GramTable(
         np.cumsum([0, *map(len, sets)]),
         np.full(len(flat), -1, np.int32),
-        np.int32(flat),
+        np.asarray(flat, np.int32),
         np.asarray([mass for row in masses for mass in row], dtype=np.float64),
         count,
         count,
@@ -143,7 +146,8 @@ def test_generic_is_the_mean_of_the_normalised_lookups() -> None:
 
 def test_generic_keeps_256_tokens() -> None:
     tokens = list(range(0, 600))
-    rows = [Entries(np.full(600, -1, np.int32), np.int32(tokens), np.float32(tokens) + 1, np.ones(600, np.float32))]
+    token, value = np.asarray(tokens, np.int32), np.asarray(tokens, np.float32) + 1
+    rows = [Entries(np.full(600, -1, np.int32), token, value, np.ones(600, np.float32))]
     explanations = [Explanation(0, "lexical", "x", "ok")]
     control = generic(explanations, from_lists(rows), [f"w{i}" for i in tokens])
     assert entries_of(control.lookup, 0).token.tolist() == tokens[:-257:-1]

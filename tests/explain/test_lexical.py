@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +33,9 @@ from autointerp.records import ANY_TOKEN, Bool, Float32, GramTable, Int32, Looku
 from autointerp.resources import prompt_text
 
 V = 12
+Gram: TypeAlias = tuple[int, int]
+GramRow: TypeAlias = tuple[Any, ...]
+"""Previous token (where the table is one of pairs), token, mass, firings, occurrences."""
 
 
 class Corpus:
@@ -44,13 +48,13 @@ class Corpus:
         self.activations = activations  # [F, n]
 
     def occurrences(self, previous: int | None, token: int) -> Bool:
-        here = self.token == token
+        here: Bool = self.token == token
         return here if previous is None else here & (self.previous == previous)
 
     def tables(self, keep: int = 256) -> tuple[GramTable, GramTable]:
         """What extraction stores, by plain loops."""
-        single: list[list[tuple]] = []
-        pairs: list[list[tuple]] = []
+        single: list[list[GramRow]] = []
+        pairs: list[list[GramRow]] = []
         for a in self.activations.astype(np.float64):
             for rows, grams in ((single, {(-1, t) for t in range(self.V)}), (pairs, self.grams())):
                 found = []
@@ -65,7 +69,7 @@ class Corpus:
         return set(zip(self.previous.tolist(), self.token.tolist(), strict=True))
 
 
-def table(rows: list[list[tuple]], error: float = 0.0) -> GramTable:
+def table(rows: list[list[GramRow]], error: float = 0.0) -> GramTable:
     flat = np.asarray([row for feature in rows for row in feature], dtype=np.float64).reshape(-1, 5)
     return GramTable(
         start=np.cumsum([0, *map(len, rows)]).astype(np.int64),
@@ -103,7 +107,7 @@ def as_dict(lookup: LookupTable, feature: int) -> dict[tuple[int, int], tuple[fl
 # --- the numbers ------------------------------------------------------------------------------------
 
 
-def cover(explained: dict) -> set:
+def cover(explained: dict[Gram, float]) -> set[Gram]:
     """The fewest entries that cover COVER of the whole, read off one by one."""
     kept, held, total = set(), 0.0, sum(explained.values())
     for gram, part in sorted(explained.items(), key=lambda item: (-item[1], item[0])):
@@ -113,7 +117,7 @@ def cover(explained: dict) -> set:
     return kept
 
 
-def slow_token_lookup(corpus: Corpus, feature: int) -> dict:
+def slow_token_lookup(corpus: Corpus, feature: int) -> dict[Gram, tuple[float, float]]:
     a = corpus.activations[feature].astype(np.float64)
     value, share, explained = {}, {}, {}
     for token in range(corpus.V):
@@ -127,7 +131,7 @@ def slow_token_lookup(corpus: Corpus, feature: int) -> dict:
 
 def slow_lexical(
     corpus: Corpus, feature: int, seen: int = PAIR_SEEN, prior: float = PAIR_PRIOR, least: float = PAIR_GAIN
-) -> dict:
+) -> dict[Gram, tuple[float, float]]:
     """The docstring of `lexical.py`, step by step, from raw activations."""
     a = corpus.activations[feature].astype(np.float64)
     tokens = [t for t in range(corpus.V) if a[corpus.occurrences(None, t)].any()]
@@ -144,12 +148,13 @@ def slow_lexical(
         if gain > 0 and gain >= least * n_explained:
             pairs[previous, token] = (value, share)
 
-    def others(token: int, listed: set) -> np.ndarray:
+    def others(token: int, listed: set[Gram]) -> Float64:
         here = corpus.occurrences(None, token)
         for previous, of in listed:
             if of == token:
                 here = here & (corpus.previous != previous)
-        return a[here]
+        values: Float64 = a[here]
+        return values
 
     explained = {}
     for token in tokens:
@@ -270,7 +275,7 @@ WORDS = ["self", ".", "sys", "os", "mod", "\n    ", "\n        ", "<|endoftext|>
 DIGITS = [str(i) for i in range(10)]
 
 
-def ids(rows: list[tuple], vocab: list[str]) -> list[tuple]:
+def ids(rows: Sequence[GramRow], vocab: list[str]) -> list[GramRow]:
     """Rows by id: ("sys", ".", ...) or (".", ...)."""
     return [tuple(vocab.index(x) if isinstance(x, str) else x for x in row) for row in rows]
 
@@ -285,7 +290,7 @@ def said(
 ) -> str:
     """The text of one feature; all of its pairs are entries of the lookup."""
     single = one_feature(ids(tokens, vocab))
-    double = table([sorted(ids(list(pairs), vocab), key=lambda row: -row[2])])
+    double = table([sorted(ids(pairs, vocab), key=lambda row: -row[2])])
     none = np.zeros(len(double.token), np.float32)
     lookup = LookupTable(double.start, double.previous, double.token, none, none)
     mass = None if total is None else np.asarray([total])
@@ -295,7 +300,7 @@ def said(
     ].text
 
 
-def evenly(n: int, mass: float = 1.0) -> list[tuple]:
+def evenly(n: int, mass: float = 1.0) -> list[GramRow]:
     return [(f"w{i}", mass, 50, 50) for i in range(n)]
 
 
@@ -423,8 +428,8 @@ def test_no_clause_without_a_share_that_supports_it() -> None:
 
 def test_effects_are_named_where_strong_and_suppressed_ones_where_asked() -> None:
     tokens = [("self", 9.0, 99, 99)]
-    both = {"promoted": {0: [2, 3]}, "suppressed": {0: [4, 8]}}
-    strong = {"promoted_z": {0: [5.0, 3.9]}, "suppressed_z": {0: [-6.0, -1.0]}}
+    both: dict[str, Any] = {"promoted": {0: [2, 3]}, "suppressed": {0: [4, 8]}}
+    strong: dict[str, Any] = {"promoted_z": {0: [5.0, 3.9]}, "suppressed_z": {0: [-6.0, -1.0]}}
     assert said(tokens, **both).endswith('Promotes "sys" and "os".')
     assert said(tokens, **both, **strong).endswith('Promotes "sys".')
     assert said(tokens, **both, name_suppressed=True).endswith('Promotes "sys" and "os". Suppresses "mod" and "w0".')

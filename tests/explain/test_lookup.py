@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_predict_and_triggers_follow_the_definition(rows: list[Entries], seed: i
         fires = triggers(table, feature, tokens, previous)
         for w, i in np.ndindex(tokens.shape):
             expected = slow_predict(own, int(tokens[w, i]), int(previous[w, i]))
-            assert (value[w, i], share[w, i]) == expected
+            assert (float(value[w, i]), float(share[w, i])) == expected
             assert fires[w, i] == (expected[0] != 0)
 
 
@@ -68,7 +69,7 @@ def test_lists_round_trip(rows: list[Entries]) -> None:
 
 
 @given(entries(), st.randoms())
-def test_the_hash_is_that_of_the_content(own: Entries, random) -> None:
+def test_the_hash_is_that_of_the_content(own: Entries, random: Random) -> None:
     order = list(range(len(own)))
     random.shuffle(order)
     shuffled = Entries(own.previous[order], own.token[order], own.value[order], own.probability[order])
@@ -80,18 +81,17 @@ def test_the_hash_is_that_of_the_content(own: Entries, random) -> None:
 
 
 def test_the_start_of_a_context_matches_any_token_only() -> None:
-    table = from_lists(
-        [Entries(*(np.asarray(x, np.int32) for x in ([-1, 2], [5, 5])), np.float32([1, 9]), np.float32([0.5, 1]))]
-    )
+    previous, token = np.asarray([-1, 2], np.int32), np.asarray([5, 5], np.int32)
+    table = from_lists([Entries(previous, token, np.asarray([1, 9], np.float32), np.asarray([0.5, 1], np.float32))])
     value, _ = predict(table, 0, [[5, 5, 5]], [[-1, 2, 3]])
     assert value.tolist() == [[1, 9, 1]]
 
 
 @pytest.mark.parametrize(("value", "probability"), [(0.0, 0.5), (1.0, 0.0)])
 def test_an_entry_that_predicts_nothing_is_refused(value: float, probability: float) -> None:
-    one = np.zeros(1, np.int32)
+    zero = np.zeros(1, np.int32)
     with pytest.raises(ValueError, match="predicts nothing"):
-        from_lists([Entries(one, one, np.float32([value]), np.float32([probability]))])
+        from_lists([Entries(zero, zero, np.asarray([value], np.float32), np.asarray([probability], np.float32))])
 
 
 def test_keys_sort_by_row_token_and_previous_also_for_the_largest_vocabulary() -> None:

@@ -146,7 +146,7 @@ def test_the_shared_text_is_the_same_for_all_features(evidence: Evidence) -> Non
 def test_the_version_changes_with_words_and_kind(tmp_path: Path) -> None:
     mine = tmp_path / "mine.md"
     mine.write_text("## system\nName it.\n\n## prompt\n{evidence}\n")
-    versions = {style(preset, kind).version for preset in PRESETS for kind in ("input", "both")}  # type: ignore[arg-type]
+    versions = {style(preset, kind).version for preset in PRESETS for kind in ("input", "both")}
     assert len(versions | {style("default", "both", mine).version}) == 9
 
 

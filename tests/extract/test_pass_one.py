@@ -297,10 +297,13 @@ def test_what_cannot_be_described_is_named(make: Callable[..., PassOne]) -> None
 
 
 TENSORS = {
-    "a/b": torch.arange(6).view(2, 3), "empty": torch.zeros(0, 3), "scalar": torch.tensor(2.5, dtype=torch.float64),
-    "turned": torch.arange(12, dtype=torch.int32).view(3, 4).T, "bits": torch.tensor([True, False, True]),
+    "a/b": torch.arange(6).view(2, 3),
+    "empty": torch.zeros(0, 3),
+    "scalar": torch.tensor(2.5, dtype=torch.float64),
+    "turned": torch.arange(12, dtype=torch.int32).view(3, 4).T,
+    "bits": torch.tensor([True, False, True]),
     "bytes": torch.arange(5, dtype=torch.uint8)[1:4],
-}  # fmt: skip
+}
 
 
 def test_tensor_file_is_safetensors(tmp_path: Path) -> None:

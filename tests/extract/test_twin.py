@@ -327,8 +327,8 @@ def test_same_rows_whatever_the_shards_and_their_order(
                 np.testing.assert_array_equal(getattr(mine, column), getattr(theirs, column))
             np.testing.assert_allclose(mine.probability, theirs.probability, rtol=1e-9)
         for split in ("select", "score"):
-            for mine, theirs in zip(pool_firing(summary, split), pool_firing(whole, split), strict=True):
-                np.testing.assert_array_equal(mine, theirs)
+            for one_side, other in zip(pool_firing(summary, split), pool_firing(whole, split), strict=True):
+                np.testing.assert_array_equal(one_side, other)
 
 
 def test_pass_2_yields_every_activation(
@@ -427,8 +427,8 @@ def test_spans_stop_at_dropped_windows_and_at_the_contexts_ends(token_file: Toke
     cut_short = 0
     for context in range(3):
         for place in range(24):
-            ends = (torch.tensor([side[context, place]]) for side in (first, stop))
-            start, end = (int(side) for side in centred(torch.tensor([place]), *ends, LEFT, 7))
+            here, low, high = (torch.tensor([value]) for value in (place, first[context, place], stop[context, place]))
+            start, end = (int(side) for side in centred(here, low, high, LEFT, 7))
             if tokens.marks[context, place] & VALID and not (context == 1 and 7 <= place < 14):
                 assert (start, end - start) == span(tokens, context, place)
                 cut_short += end - start < 7

@@ -23,7 +23,7 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 class ScriptedLLM:
     """`fail` may name a status for an ask; replies are kept as a reply log keeps them."""
 
-    def __init__(self, fail: Callable[[Ask], str | None] = lambda ask: None) -> None:
+    def __init__(self, fail: Callable[[Ask], str | None] = lambda _ask: None) -> None:
         self.fail = fail
         self.sent: list[Ask] = []
         self.kept: dict[tuple[str, int], str] = {}

@@ -120,7 +120,8 @@ def test_saelens_as_training_saves_them(architecture: str, agree: Agree, tmp_pat
 @pytest.mark.parametrize("architecture", ["standard", "gated", "topk", "jumprelu"])
 def test_saelens_before_version_6(architecture: str, agree: Agree, tmp_path: Path) -> None:
     """cfg.json as versions 3 to 5 wrote it; today's SAELens still reads it."""
-    saelens_sae(architecture, **({"k": K} if architecture == "topk" else {})).save_model(tmp_path)
+    config: dict[str, Any] = {"k": K} if architecture == "topk" else {}
+    saelens_sae(architecture, **config).save_model(tmp_path)
     old = {
         "architecture": "standard" if architecture == "topk" else architecture,
         "d_in": D,
@@ -181,9 +182,10 @@ def test_gemma_scope(site: str, hook: str, agree: Agree, tmp_path: Path, monkeyp
     rng = np.random.default_rng(1)
     shapes = {"W_enc": (D, N), "b_enc": (N,), "W_dec": (N, D), "b_dec": (D,), "threshold": (N,)}
     arrays = {key: (0.3 * rng.standard_normal(shape)).astype(np.float32) for key, shape in shapes.items()}
-    np.savez(folder / "params.npz", **arrays | {"threshold": abs(arrays["threshold"])})
+    arrays["threshold"] = np.abs(arrays["threshold"])
+    np.savez(folder / "params.npz", allow_pickle=False, **arrays)
     loaders = library("sae_lens.loading.pretrained_sae_loaders")
-    monkeypatch.setattr(loaders, "hf_hub_download", lambda *a, **k: str(folder / "params.npz"))
+    monkeypatch.setattr(loaders, "hf_hub_download", lambda *_, **__: str(folder / "params.npz"))
     config, state, _ = loaders.gemma_2_sae_huggingface_loader(
         repository, name, "cpu", cfg_overrides={"d_in": D, "d_sae": N, "reshape_activations": "none"}
     )
@@ -207,9 +209,11 @@ TRAINERS: dict[str, dict[str, Any]] = {
     "top_k.TopKTrainer": {"k": K, "threshold_start_step": 0},
     "batch_top_k.BatchTopKTrainer": {"k": K, "threshold_start_step": 0},
     "matryoshka_batch_top_k.MatryoshkaBatchTopKTrainer": {
-        "k": K, "threshold_start_step": 0, "group_fractions": [0.25, 0.75],
+        "k": K,
+        "threshold_start_step": 0,
+        "group_fractions": [0.25, 0.75],
     },
-}  # fmt: skip
+}
 
 
 class Activations:

@@ -61,7 +61,12 @@ class Server:
 
     def model(self, provider: str, **more: Any) -> LLMModel:
         name, base = ("claude-haiku-5-5", "") if provider == "anthropic" else ("gpt-6-luna", "/v1")
-        settings = {"provider": provider, "model": name, "base_url": self.url + base, "timeout_s": 10.0}
+        settings: dict[str, Any] = {
+            "provider": provider,
+            "model": name,
+            "base_url": self.url + base,
+            "timeout_s": 10.0,
+        }
         return LLMModel(**settings | more)
 
 

@@ -125,8 +125,8 @@ def logprob_of(*parts: Any) -> float:
 
 def fault_for(request_hash: str, nth: int) -> str | None:
     if settings["always"]:
-        return settings["always"]
-    kinds = settings["faults"]
+        return str(settings["always"])
+    kinds: list[str] = settings["faults"]
     if kinds and unit(settings["seed"], request_hash, nth, "fault") < settings["share"]:
         return kinds[int(unit(settings["seed"], request_hash, nth, "kind") * len(kinds))]
     return None
@@ -163,7 +163,8 @@ async def broken(request: web.Request, fault: str, whole: bytes) -> web.StreamRe
         start = (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" if fault == "chunk_nonsense" else b"\0?\r\n"
         )
-        request.transport.write(start + whole)  # type: ignore[attr-defined]
+        assert request.transport is not None
+        request.transport.write(start + whole)
         request.transport.close()
         return web.Response()
     if fault == "cut":  # a body that says it is whole, and is not
@@ -305,7 +306,7 @@ def bill(request_hash: str, usage: tuple[int, int, int, int], lost: bool) -> Non
 
 def written(schema: dict[str, Any] | None, fault: str | None, name: str) -> str:
     if settings["answer"] is not None:
-        return settings["answer"]
+        return str(settings["answer"])
     if schema is None or not settings["schema"]:
         text = f"some words about {name[:8]} " + "x" * settings["extra_text"]
         return text if fault not in USELESS else ("" if fault == "empty" else text)
@@ -368,12 +369,12 @@ warm: set[Any] = set()
 def chat(body: dict[str, Any], fault: str | None, name: str) -> tuple[Any, tuple[int, int, int, int]]:
     wanted = body.get("response_format") or {}
     schema = wanted.get("json_schema", {}).get("schema") or wanted.get("schema")
-    text = written(schema, fault, asked(body, name))
+    text: str | None = written(schema, fault, asked(body, name))
     finish, refusal = "stop", None
     if fault == "refusal":
         refusal, text = "I cannot help with that.", None
     if fault == "truncated":
-        finish, text = "length", text[: len(text) // 2]
+        finish, text = "length", text[: len(text) // 2] if text else text
     logprobs = None
     if body.get("logprobs") and settings["logprobs"]:
         logprobs = {"content": [chat_token(token, i, body, name) for i, token in enumerate(split_tokens(text or ""))]}
@@ -416,9 +417,9 @@ def completions(body: dict[str, Any], _fault: str | None, _name: str) -> tuple[A
     if body["max_tokens"]:
         tokens, values, offsets = [*tokens, " new"], [*values, -1.0], [*offsets, len(prompt)]
     top = [None if value is None else {token: value} for token, value in zip(tokens, values, strict=True)]
-    logprobs = {"tokens": tokens, "token_logprobs": values, "top_logprobs": top, "text_offset": offsets}
-    if not (body.get("echo") and settings["logprobs"]):
-        logprobs = None
+    logprobs: dict[str, Any] | None = None
+    if body.get("echo") and settings["logprobs"]:
+        logprobs = {"tokens": tokens, "token_logprobs": values, "top_logprobs": top, "text_offset": offsets}
     usage = {"prompt_tokens": len(tokens), "completion_tokens": 0, "total_tokens": len(tokens)}
     choice = {"index": 0, "text": prompt, "finish_reason": "length", "logprobs": logprobs}
     reply = {"id": "c", "object": "text_completion", "created": 1, "model": body["model"], "choices": [choice]}

@@ -47,7 +47,7 @@ def rows_of() -> Callable[[Path], dict[str, list[tuple[Any, ...]]]]:
 def sae_folder(write_sae: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A standard SAE of 48 features at HOOK; feature 5 hardly ever fires, feature 6 never."""
 
-    def quieten(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def quieten(_cfg: dict[str, Any], weights: dict[str, Any]) -> None:
         weights["b_enc"][5] = -1.0
         weights["b_enc"][6] = -1e4
 

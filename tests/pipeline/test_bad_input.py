@@ -176,9 +176,7 @@ def test_sources_that_are_not_there(
     assert message in refused("run", write_run(tokens={"source": source}))
 
 
-def test_sources_that_do_not_go_with_the_subject(
-    write_run: Callable[..., Path], refused: Refused, tokens_npy: Path, tmp_path: Path
-) -> None:
+def test_sources_that_do_not_go_with_the_subject(write_run: Callable[..., Path], refused: Refused) -> None:
     assert "has no tokenizer" in refused("run", write_run(tokens={"source": "python-stdlib"}))
     assert "but the rows of" in refused("run", write_run(tokens={"context_length": 12}))
     assert "rows of 24 tokens and a BOS are longer" in refused("run", write_run(tokens={"prepend_bos": True}))

@@ -439,7 +439,7 @@ def planted(tiny_subject: Any, write_sae: Callable[..., Path], tmp_path_factory:
             encoder.append(direction)
             bias.append(-float(pre[~inside].max()) - gap / 2)
 
-    def plant(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def plant(_cfg: dict[str, Any], weights: dict[str, Any]) -> None:
         weights["W_enc"] = torch.stack(encoder, dim=1)
         weights["b_enc"] = torch.tensor(bias)
         weights["b_dec"] = torch.zeros(32)

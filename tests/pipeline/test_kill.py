@@ -135,8 +135,8 @@ def finish(runs: Runs, file: Path, expected: dict[str, list[Any]], rows_of: Call
     store = file.with_suffix(".duckdb")
     check(store)
     found = rows_of(store)
-    for table in expected:
-        assert found[table] == expected[table], table
+    for table, rows in expected.items():
+        assert found[table] == rows, table
     beside = {path.name for path in file.parent.glob(f"*{store.name}*")}
     assert beside == {store.name, f"{store.name}.work"}
     work = store.with_name(f"{store.name}.work")
@@ -145,9 +145,13 @@ def finish(runs: Runs, file: Path, expected: dict[str, list[Any]], rows_of: Call
 
 
 MOMENTS = [
-    ("subject and dictionaries", 0.0), ("baselines: fitting", 0.01), ("pass 1: activations", 0.02),
-    ("logit effects", 0.05), ("diagnostics", 0.05), ("pass 2: census", 0.05),
-]  # fmt: skip
+    ("subject and dictionaries", 0.0),
+    ("baselines: fitting", 0.01),
+    ("pass 1: activations", 0.02),
+    ("logit effects", 0.05),
+    ("diagnostics", 0.05),
+    ("pass 2: census", 0.05),
+]
 
 
 def test_killed_after_each_stage_in_turn(
@@ -165,8 +169,9 @@ MORE = """
 """
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_killed_while_a_second_configuration_is_added(
-    runs: Runs, prepared: Callable[..., Path], undisturbed: Any, rows_of: Callable[[Path], Any]
+    runs: Runs, prepared: Callable[..., Path], rows_of: Callable[[Path], Any]
 ) -> None:
     files = []
     for name in ("second", "second-killed"):

@@ -69,7 +69,7 @@ def nested(rng: np.random.Generator, a: np.ndarray, b: np.ndarray, n_draws: int 
 @pytest.mark.parametrize("effect", [0.0, 0.09, 0.18])
 def test_size_of_the_crossed_bootstrap(effect: float) -> None:
     rng = np.random.default_rng(int(effect * 100))
-    wrong = {"crossed": [], "crossed percentile": [], "features only": [], "nested": []}
+    wrong: dict[str, list[bool]] = {"crossed": [], "crossed percentile": [], "features only": [], "nested": []}
     for i in range(N_EXPERIMENTS):
         a, b = dictionary(rng, 120, 0.5, effect), dictionary(rng, 120, 0.5, effect)
         got = crossed_bootstrap(a, b, n_draws=300, seed=i)
@@ -115,10 +115,10 @@ def verdicts(
     errors = []
     for i in range(n_experiments):
         levels = rng.normal(0.5, SPREAD, n) if pairs else None
-        ids = {"clusters_a": np.arange(n), "clusters_b": np.arange(n)} if pairs else {}
+        ids = np.arange(n) if pairs else None
         a = dictionary(rng, n, 0.5 + difference, effect, None if levels is None else levels + difference)
         b = dictionary(rng, n, 0.5, effect, levels)
-        got = crossed_bootstrap(a, b, n_draws=300, seed=i, **ids).difference
+        got = crossed_bootstrap(a, b, n_draws=300, seed=i, clusters_a=ids, clusters_b=ids).difference
         if pairs:
             p = sign_flip_test(scores(a) - scores(b), n_draws=500, seed=i).p_value
         else:
@@ -216,7 +216,7 @@ def test_coverage_with_pearson_scores_of_sparse_features(effect: float) -> None:
     truth = [float(pearson(pool.sum(axis=0, dtype=np.float64)).mean()) for pool in pools]
     rng = np.random.default_rng(12)
     for n in (30, 120):
-        covered = {"mean, t": [], "difference, t": [], "difference, percentile": []}
+        covered: dict[str, list[bool]] = {"mean, t": [], "difference, t": [], "difference, percentile": []}
         for i in range(n_experiments):
             times = np.zeros((N_BLOCKS, n_documents), np.float32)
             np.add.at(times, (rng.integers(0, N_BLOCKS, 1500), rng.integers(0, n_documents, 1500)), 1)

@@ -113,7 +113,9 @@ def make_world(
     return World(sums, est.classify(maximum, is_top, cheap_window, has_token, edges), maximum)
 
 
-def draw_many(world: World, quotas: tuple[int, ...], n_draws: int, seed: int) -> tuple[np.ndarray, ...]:
+def draw_many(
+    world: World, quotas: tuple[int, ...], n_draws: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Samples of one feature as a run takes them, each from a reservoir and a pool of its own."""
     rng = np.random.default_rng([seed, 7])
     firing = world.classes < 6
@@ -280,6 +282,8 @@ def test_residual_alarm_rate_covers() -> None:
         covered = []
         for _ in range(400):
             got = est.residual_alarm_rate(rng.random(classes.shape) < rate, classes)
+            assert got.ci_low is not None
+            assert got.ci_high is not None
             covered.append(got.ci_low <= rate <= got.ci_high)
         print(f"residual alarms {rate}: coverage {np.mean(covered):.3f}")
         assert np.mean(covered) >= 0.95 - 3 * 0.011

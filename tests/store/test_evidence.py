@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import built_store
 import duckdb
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ WINDOW, PER_CONTEXT = 8, 2
 
 
 @pytest.fixture
-def opened(built: tuple[Path, object]):
+def opened(built: tuple[Path, object]) -> Iterator[StoreReader]:
     with open_reader(built[0]) as reader:
         yield reader
 
@@ -39,11 +41,11 @@ def world(built: tuple[Path, SimpleNamespace]) -> SimpleNamespace:
     return built[1]
 
 
-def test_the_vocabulary_comes_by_id(opened: StoreReader, builder: SimpleNamespace) -> None:
+def test_the_vocabulary_comes_by_id(opened: StoreReader) -> None:
     vocab = read_vocab(opened)
     assert vocab[0] == "<bos>"
     assert vocab[7] == " w7"
-    assert vocab[39] == builder.HOSTILE
+    assert vocab[39] == built_store.HOSTILE
     assert len(vocab) == 40
 
 
@@ -235,8 +237,8 @@ def test_the_writer_reads_the_same(built: tuple[Path, object], tmp_path: Path) -
         ),
     ],
 )
-def test_what_is_not_whole_is_said(store: Path, damage: str, read: object) -> None:
+def test_what_is_not_whole_is_said(store: Path, damage: str, read: Callable[[StoreReader], object]) -> None:
     with duckdb.connect(str(store)) as connection:
         connection.execute(damage)
     with open_reader(store) as reader, pytest.raises(StoreError):
-        read(reader)  # type: ignore[operator]
+        read(reader)

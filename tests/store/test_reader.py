@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -18,7 +19,7 @@ from autointerp.store.writer import StoreWriter
 
 
 @pytest.fixture
-def opened(built: tuple[Path, object]):
+def opened(built: tuple[Path, object]) -> Iterator[StoreReader]:
     with open_reader(built[0]) as reader:
         yield reader
 
@@ -130,8 +131,8 @@ def test_an_empty_folder_says_how_to_make_one(tmp_path: Path) -> None:
         (lambda path: duckdb.connect(str(path)).close(), "not an autointerp store"),
     ],
 )
-def test_what_is_no_store_is_refused(tmp_path: Path, make: object, message: str) -> None:
-    make(tmp_path / "x.duckdb")  # type: ignore[operator]
+def test_what_is_no_store_is_refused(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
+    make(tmp_path / "x.duckdb")
     with pytest.raises(StoreError, match=message):
         open_reader(tmp_path / "x.duckdb")
 

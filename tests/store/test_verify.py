@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import built_store
 import duckdb
 import pytest
 
@@ -34,11 +35,11 @@ def test_an_empty_store_has_nothing_wrong(tmp_path: Path) -> None:
     assert "(nothing to check yet)" in checks["exemplars_in_their_split"].detail
 
 
-def test_a_store_cut_short_has_nothing_wrong(tmp_path: Path, builder: SimpleNamespace) -> None:
-    world = builder.make_world()
+def test_a_store_cut_short_has_nothing_wrong(tmp_path: Path) -> None:
+    world = built_store.make_world()
     with StoreWriter.open(tmp_path / "x.duckdb") as writer, writer.transaction() as t:
-        builder.write_tokens(t, world)
-        builder.write_dictionary(t, "sae")
+        built_store.write_tokens(t, world)
+        built_store.write_dictionary(t, "sae")
     assert all(check.ok for check in checks_of(tmp_path / "x.duckdb").values())
 
 
@@ -211,7 +212,9 @@ class Corrupted:
 
 
 @pytest.fixture(scope="module")
-def connection(built: tuple[Path, object], tmp_path_factory: pytest.TempPathFactory):
+def connection(
+    built: tuple[Path, object], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
     path = shutil.copy(built[0], tmp_path_factory.mktemp("corrupted") / "x.duckdb")
     with duckdb.connect(str(path)) as connection:
         yield connection

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,9 @@ def test_opening_again_keeps_what_was_there(tmp_path: Path) -> None:
         (lambda path: duckdb.connect(str(path)).close(), "not an autointerp store"),
     ],
 )
-def test_what_is_no_store_is_refused_in_one_line(tmp_path: Path, make: object, message: str) -> None:
+def test_what_is_no_store_is_refused_in_one_line(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
     path = tmp_path / "x.duckdb"
-    make(path)  # type: ignore[operator]
+    make(path)
     with pytest.raises(StoreError, match=message) as caught:
         StoreWriter.open(path)
     assert str(path) in str(caught.value)
@@ -174,7 +175,7 @@ def test_the_latest_is_the_last_finished_whatever_the_clock_says(tmp_path: Path)
     tomorrow = datetime.now() + timedelta(days=1)
     with StoreWriter.open(tmp_path / "x.duckdb") as writer:
         with writer.transaction() as t:
-            stage = {"stage": "score", "work": "old", "dictionary": "sae", "explainer": None}
+            stage: dict[str, Any] = {"stage": "score", "work": "old", "dictionary": "sae", "explainer": None}
             stage |= {"n_rows": 0, "seconds": 0.0}
             t.append("stages", stage | {"finished_at": tomorrow})
         with writer.transaction() as t:
@@ -309,7 +310,7 @@ def test_csr_survives_the_way_there_and_back(lists: list[list[int]]) -> None:
     start = np.cumsum([0, *map(len, lists)])
     values = np.array([value for one in lists for value in one], dtype=np.uint8)
     column = csr_list(start, values)
-    assert column.to_pylist() == lists
+    assert [item.as_py() for item in column] == lists
     back, flat = to_csr(pa.chunked_array([column[:3], column[3:]]))
     assert back.tolist() == start.tolist()
     assert flat.tolist() == values.tolist()
@@ -318,7 +319,9 @@ def test_csr_survives_the_way_there_and_back(lists: list[list[int]]) -> None:
 def test_csr_copies_nothing() -> None:
     values = np.arange(1000, dtype=np.float32)
     column = csr_list(np.array([0, 1000]), values)
-    assert column.values.buffers()[1].address == values.ctypes.data
+    held = column.values.buffers()[1]
+    assert held is not None
+    assert held.address == values.ctypes.data
 
 
 @pytest.mark.parametrize("start", [[0, 5], [2, 1], [-1, 2], []])
@@ -515,10 +518,10 @@ def test_the_log_of_a_killed_writer_is_replayed(killed: Path, tmp_path: Path) ->
     ],
     ids=["refused", "passed over"],
 )
-def test_a_damaged_log_is_set_aside_and_said_so(killed: Path, tmp_path: Path, damage: object) -> None:
+def test_a_damaged_log_is_set_aside_and_said_so(killed: Path, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     path = copy_of(killed, tmp_path)
     log = tmp_path / "x.duckdb.wal"
-    damaged = damage(log.read_bytes())  # type: ignore[operator]
+    damaged = damage(log.read_bytes())
     (tmp_path / "x.duckdb.wal.damaged-1").write_bytes(b"an older one")
     log.write_bytes(damaged)
     said: list[str] = []

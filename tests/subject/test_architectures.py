@@ -6,6 +6,7 @@ scaled, norm weights stored minus 1) and Gemma 2 (norms after each half of a blo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,15 @@ from autointerp.subject.model import Subject, load_subject
 from autointerp.subject.rerandomise import rerandomise
 
 SHAPE = {
-    "vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
-    "max_position_embeddings": 24, "bos_token_id": 0, "eos_token_id": 1,
-}  # fmt: skip
+    "vocab_size": 61,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 24,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+}
 SOFT = {"attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0, "query_pre_attn_scalar": 16}
 FAMILIES: dict[str, dict[str, Any]] = {
     "GPTNeoX": {"rotary_pct": 0.5},
@@ -58,7 +65,7 @@ def folder(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plain(family: str, folder: Path) -> Any:
+def plain(folder: Path) -> Any:
     """Hugging Face's own model, loaded anew."""
     from transformers import AutoModelForCausalLM
 
@@ -132,6 +139,11 @@ def reference(family: str, plain: Any, ids: torch.Tensor) -> tuple[dict[str, tor
     return found, logits
 
 
+def about(name: str) -> Callable[[str], str]:
+    """Puts a name before what a failed comparison says."""
+    return lambda text: f"{name}: {text}"
+
+
 def test_activations_and_logits_are_those_of_hugging_face(
     family: str, subject: Subject, ids: torch.Tensor, reference: tuple[dict[str, torch.Tensor], torch.Tensor]
 ) -> None:
@@ -139,7 +151,7 @@ def test_activations_and_logits_are_those_of_hugging_face(
     assert len(expected) == 2 * (6 if family == "GPTNeoX" else 7)
     for name, value in expected.items():
         [(_, found)] = subject.activations(ids, [name]).items()
-        torch.testing.assert_close(found, value, rtol=1e-4, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(found, value, rtol=1e-4, atol=1e-4, msg=about(name))
         assert subject.width(name) == value.shape[-1]
     assert subject.width("blocks.0.attn.hook_z") == Z[family]  # the heads side by side
     with torch.no_grad():
@@ -160,11 +172,11 @@ def without_division(norm: Any, written: torch.Tensor) -> torch.Tensor:
     """A norm's own forward, its division undone and its bias taken off."""
     with torch.no_grad():
         bias = getattr(norm, "bias", None)
-        out = norm(written) - (0 if bias is None else bias)
+        out: torch.Tensor = norm(written) - (0 if bias is None else bias)
         if isinstance(norm, torch.nn.LayerNorm):
-            return out * (written.var(dim=-1, keepdim=True, correction=0) + norm.eps).sqrt()
+            return out * torch.sqrt(written.var(dim=-1, keepdim=True, correction=0) + norm.eps)
         eps = getattr(norm, "variance_epsilon", getattr(norm, "eps", 0.0))
-        return out * (written.square().mean(dim=-1, keepdim=True) + eps).sqrt()
+        return out * torch.sqrt(written.square().mean(dim=-1, keepdim=True) + eps)
 
 
 @pytest.mark.parametrize("hook", ["hook_resid_pre", "hook_attn_out", "hook_mlp_out", "mlp.hook_post", "attn.hook_z"])

@@ -55,7 +55,7 @@ def x(sample: Sample) -> torch.Tensor:
 def sae(write_sae: WriteSae, tmp_path_factory: pytest.TempPathFactory) -> SparseAutoencoder:
     """48 features of very different densities, some below 100 firings."""
 
-    def spread(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def spread(_cfg: dict[str, Any], weights: dict[str, Any]) -> None:
         weights["b_enc"] = torch.linspace(-9, 1, 48)
 
     return load_dictionary(str(write_sae(tmp_path_factory.mktemp("sae"), seed=2, change=spread)))

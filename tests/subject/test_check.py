@@ -73,9 +73,16 @@ def faults(saes: dict[str, SparseAutoencoder]) -> dict[str, tuple[SparseAutoenco
 
 
 FAULTS = (
-    "topk read as relu", "threshold lost", "k halved", "k doubled", "no encoder bias", "no decoder bias", "wrong layer",
-    "wrong layer, neurons", "b_dec not subtracted",
-)  # fmt: skip
+    "topk read as relu",
+    "threshold lost",
+    "k halved",
+    "k doubled",
+    "no encoder bias",
+    "no decoder bias",
+    "wrong layer",
+    "wrong layer, neurons",
+    "b_dec not subtracted",
+)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import linalg, stats
+from sklearn.decomposition import FastICA
 
 from autointerp.subject.components import fast_ica, independent_components, principal_components
 
@@ -41,7 +42,7 @@ def x(sources: np.ndarray, mixing: np.ndarray) -> torch.Tensor:
 
 def plain_ica(z: np.ndarray, start: np.ndarray, steps: int) -> np.ndarray:
     """FastICA word by word, in float64: one expectation after the other."""
-    turn = np.real(linalg.inv(linalg.sqrtm(start @ start.T))) @ start
+    turn: np.ndarray = np.real(linalg.inv(linalg.sqrtm(start @ start.T))) @ start
     for _ in range(steps):
         new = np.empty_like(turn)
         for i, row in enumerate(turn):
@@ -119,8 +120,7 @@ def test_the_same_name_and_seed_give_the_same_components(x: torch.Tensor) -> Non
 
 
 def test_scikit_learn_finds_the_same(x: torch.Tensor) -> None:
-    decomposition = pytest.importorskip("sklearn.decomposition")
-    twin = decomposition.FastICA(D, whiten="unit-variance", random_state=0, max_iter=200).fit(x.double().numpy())
+    twin = FastICA(D, whiten="unit-variance", random_state=0, max_iter=200).fit(x.double().numpy())
     found = independent_components(x, None, 0, "ica").reads.double().numpy()
     theirs = twin.components_ / np.linalg.norm(twin.components_, axis=1, keepdims=True)
     np.testing.assert_allclose(np.abs(found @ theirs.T).max(axis=1), 1, atol=1e-3)

@@ -56,14 +56,17 @@ def write(folder: Path, format: str) -> Path:
         torch.save(state, folder / "8.pt")
     else:
         arrays = {"W_enc": W_enc, "W_dec": W_dec, "b_enc": b_enc, "b_dec": b_dec, "threshold": torch.zeros(N)}
-        np.savez(folder / "params.npz", **{name: value.numpy() for name, value in arrays.items()})
+        np.savez(folder / "params.npz", allow_pickle=False, **{name: value.numpy() for name, value in arrays.items()})
     return folder
 
 
 WEIGHTS = {
-    "saelens": "sae_weights.safetensors", "dictionary_learning": "ae.pt", "sparsify": "sae.safetensors",
-    "openai": "8.pt", "gemma_scope": "params.npz",
-}  # fmt: skip
+    "saelens": "sae_weights.safetensors",
+    "dictionary_learning": "ae.pt",
+    "sparsify": "sae.safetensors",
+    "openai": "8.pt",
+    "gemma_scope": "params.npz",
+}
 
 
 def refusal(call: Callable[[], Any]) -> str:
@@ -165,7 +168,7 @@ def test_the_hook_of_a_module_is_what_goes_in_and_out_of_it(
         return
     seen = {}
 
-    def keep(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    def keep(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         seen["in"] = args[0] if args else kwargs["hidden_states"]
         seen["out"] = out[0] if isinstance(out, tuple) else out
 
@@ -374,6 +377,7 @@ def loads(paths: list[str], address: str, cache: Path, **environment: str) -> li
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)  # type: ignore[no-any-return]

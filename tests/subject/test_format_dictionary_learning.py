@@ -18,9 +18,14 @@ from autointerp.subject.formats import load_dictionary
 
 D, N, K = 8, 12, 3
 CLASSES = (
-    "AutoEncoder", "AutoEncoderNew", "GatedAutoEncoder", "AutoEncoderTopK", "BatchTopKSAE", "MatryoshkaBatchTopKSAE",
+    "AutoEncoder",
+    "AutoEncoderNew",
+    "GatedAutoEncoder",
+    "AutoEncoderTopK",
+    "BatchTopKSAE",
+    "MatryoshkaBatchTopKSAE",
     "JumpReluAutoEncoder",
-)  # fmt: skip
+)
 State = dict[str, Any]
 Change = Callable[[dict[str, Any], State], None]
 
@@ -131,7 +136,7 @@ def test_encode_is_the_definition(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_half_precision_is_read_as_it_is(name: str, tmp_path: Path) -> None:
-    def halve(config: dict[str, Any], state: State) -> None:
+    def halve(_config: dict[str, Any], state: State) -> None:
         for key, value in state.items():
             state[key] = value.to(torch.bfloat16) if value.is_floating_point() and value.ndim else value
 
@@ -142,7 +147,7 @@ def test_half_precision_is_read_as_it_is(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["AutoEncoder", "AutoEncoderNew", "GatedAutoEncoder", "MatryoshkaBatchTopKSAE"])
 def test_a_class_that_only_its_weights_tell(name: str, tmp_path: Path) -> None:
-    folder = write(tmp_path, name, lambda config, state: config["trainer"].pop("dict_class") and None)
+    folder = write(tmp_path, name, lambda config, _state: config["trainer"].pop("dict_class") and None)
     check(load_dictionary(str(folder)), slow_encode(name, state_of(name), inputs()))
     (folder / "config.json").unlink()
     sae = load_dictionary(str(folder / "ae.pt"), hook="blocks.0.hook_resid_post")
@@ -162,7 +167,7 @@ def test_a_checkpoint_of_a_training_run(tmp_path: Path) -> None:
 def test_a_top_k_from_before_the_buffers(tmp_path: Path) -> None:
     """The first versions kept neither k nor a threshold among the weights."""
 
-    def age(config: dict[str, Any], state: State) -> None:
+    def age(_config: dict[str, Any], state: State) -> None:
         del state["k"], state["threshold"]
 
     sae = load_dictionary(str(write(tmp_path, "AutoEncoderTopK", age)))
@@ -175,7 +180,7 @@ def test_a_top_k_from_before_the_buffers(tmp_path: Path) -> None:
 def trained_at(**trainer: Any) -> Change:
     io = trainer.pop("io", "out")
 
-    def change(config: dict[str, Any], state: State) -> None:
+    def change(config: dict[str, Any], _state: State) -> None:
         config["trainer"] |= trainer
         config["buffer"]["io"] = io
 
@@ -244,7 +249,7 @@ def test_a_hook_that_is_not_told_must_be_given(
 def test_what_the_library_s_own_buffer_says_of_the_subject(tmp_path: Path) -> None:
     sae = load_dictionary(str(write(tmp_path, "AutoEncoder")))
     assert (sae.processing, sae.config["processing"]) == ("raw", "raw")
-    sae = load_dictionary(str(write(tmp_path, "AutoEncoder", lambda config, state: config.pop("buffer") and None)))
+    sae = load_dictionary(str(write(tmp_path, "AutoEncoder", lambda config, _state: config.pop("buffer") and None)))
     assert sae.processing is None
     assert "processing" not in sae.config
 
@@ -262,11 +267,11 @@ def refusal(folder: Path, **given: Any) -> str:
 
 
 def trainer(**values: Any) -> Change:
-    return lambda config, state: config["trainer"].update(values)
+    return lambda config, _state: config["trainer"].update(values)
 
 
 def weight(name: str, value: Any) -> Change:
-    def change(config: dict[str, Any], state: State) -> None:
+    def change(_config: dict[str, Any], state: State) -> None:
         if value is None:
             del state[name]
         elif isinstance(value, float):
@@ -285,7 +290,7 @@ def weight(name: str, value: Any) -> Change:
         ("AutoEncoder", trainer(dict_class="GatedAutoEncoder"), 'have no "decoder_bias"; there are bias, decoder.weig'),
         ("AutoEncoder", trainer(activation_dim=9), "config.json has activation_dim = 9, but the weights say 8"),
         ("AutoEncoder", trainer(dict_size=13), "config.json has dict_size = 13, but the weights say 12"),
-        ("AutoEncoder", lambda config, state: config.pop("trainer") and None, "config.json has no trainer"),
+        ("AutoEncoder", lambda config, _state: config.pop("trainer") and None, "config.json has no trainer"),
         ("AutoEncoder", weight("bias", None), 'no "bias"; there are decoder.weight, encoder.bias, encoder.weight'),
         ("AutoEncoder", weight("encoder.weight", None), 'have no "encoder.weight"'),
         ("AutoEncoder", weight("scale", torch.ones(N)), 'the weights hold "scale", of which this format knows nothing'),

@@ -61,11 +61,11 @@ def slow_encode(activation: str, x: torch.Tensor) -> np.ndarray:
     w = {key: value.double().numpy() for key, value in state_of(activation).items() if isinstance(value, torch.Tensor)}
     found = np.zeros((len(x), N))
     for row, token in enumerate(x.double().tolist()):
+        mean, scale = 0.0, 1.0
         if activation == "TopK":
             mean = sum(token) / D
-            deviation = math.sqrt(sum((value - mean) ** 2 for value in token) / (D - 1))
-            token = [(value - mean) / (deviation + 1e-5) for value in token]
-        v = [value - w["pre_bias"][i] for i, value in enumerate(token)]
+            scale = math.sqrt(sum((value - mean) ** 2 for value in token) / (D - 1)) + 1e-5
+        v = [(value - mean) / scale - w["pre_bias"][i] for i, value in enumerate(token)]
         pre = [sum(v[i] * w["encoder.weight"][f, i] for i in range(D)) + w["latent_bias"][f] for f in range(N)]
         kept = sorted(range(N), key=lambda f: -pre[f])[:K] if activation == "TopK" else range(N)
         for f in kept:

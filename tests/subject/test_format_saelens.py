@@ -35,7 +35,7 @@ def refusal(folder: Path, **given: Any) -> str:
 def test_a_weight_that_nobody_asked_for_is_refused(
     architecture: str, name: str, write_sae: WriteSae, tmp_path: Path
 ) -> None:
-    def add(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def add(_cfg: dict[str, Any], weights: dict[str, Any]) -> None:
         weights[name] = torch.full((D_IN, D_IN) if name == "W_skip" else (D_SAE,), 2.0)
 
     folder = written(write_sae, tmp_path, architecture, add)
@@ -46,7 +46,7 @@ def test_a_weight_that_nobody_asked_for_is_refused(
 
 
 def test_a_scaling_factor_of_ones_does_nothing(write_sae: WriteSae, tmp_path: Path) -> None:
-    def add(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def add(_cfg: dict[str, Any], weights: dict[str, Any]) -> None:
         weights["scaling_factor"] = torch.ones(D_SAE)
 
     x = torch.randn(20, D_IN)
@@ -56,7 +56,7 @@ def test_a_scaling_factor_of_ones_does_nothing(write_sae: WriteSae, tmp_path: Pa
 
 @pytest.mark.parametrize("architecture", ["skip_transcoder", "jumprelu_skip_transcoder"])
 def test_the_skip_connection_is_kept(architecture: str, write_sae: WriteSae, tmp_path: Path) -> None:
-    def widen(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def widen(_cfg: dict[str, Any], weights: dict[str, Any]) -> None:
         weights["W_dec"], weights["b_dec"] = torch.randn(D_SAE, 13), torch.randn(13)
         weights["W_skip"] = torch.arange(13.0 * D_IN).reshape(13, D_IN)
 
@@ -72,7 +72,7 @@ def test_the_skip_connection_is_kept(architecture: str, write_sae: WriteSae, tmp
 
 
 def test_an_sae_writes_where_it_reads(write_sae: WriteSae, tmp_path: Path) -> None:
-    def widen(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def widen(_cfg: dict[str, Any], weights: dict[str, Any]) -> None:
         weights["W_dec"], weights["b_dec"] = torch.randn(D_SAE, 13), torch.randn(13)
 
     assert '"W_dec" has shape (11, 13); the config says 11 x 8' in refusal(written(write_sae, tmp_path, change=widen))
@@ -82,7 +82,7 @@ def test_an_sae_writes_where_it_reads(write_sae: WriteSae, tmp_path: Path) -> No
 def test_the_oldest_files_say_yes_or_no_to_normalisation(
     value: bool | None, mode: str, write_sae: WriteSae, tmp_path: Path
 ) -> None:
-    def age(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def age(cfg: dict[str, Any], _weights: dict[str, Any]) -> None:
         cfg["normalize_activations"] = value
 
     assert load_dictionary(str(written(write_sae, tmp_path, change=age))).normalize == mode
@@ -91,7 +91,7 @@ def test_the_oldest_files_say_yes_or_no_to_normalisation(
 @pytest.mark.parametrize("key", ["hook_head_index", "hook_point_head_index"])
 def test_one_head_is_refused(key: str, write_sae: WriteSae, tmp_path: Path) -> None:
     def one(value: int | None) -> Change:
-        def change(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+        def change(cfg: dict[str, Any], _weights: dict[str, Any]) -> None:
             cfg["metadata"][key] = value
 
         return change
@@ -123,14 +123,14 @@ def test_one_head_is_refused(key: str, write_sae: WriteSae, tmp_path: Path) -> N
 def test_what_it_was_trained_on(
     metadata: dict[str, Any], processing: str | None, write_sae: WriteSae, tmp_path: Path
 ) -> None:
-    def change(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def change(cfg: dict[str, Any], _weights: dict[str, Any]) -> None:
         cfg["metadata"] |= metadata
 
     sae = load_dictionary(str(written(write_sae, tmp_path, change=change)))
     assert sae.processing == processing
     assert sae.config.get("processing") == processing
 
-    def age(cfg: dict[str, Any], weights: dict[str, Any]) -> None:  # before version 6: at the top level
+    def age(cfg: dict[str, Any], _weights: dict[str, Any]) -> None:  # before version 6: at the top level
         cfg |= cfg.pop("metadata") | metadata | {"activation_fn_str": "relu"}
 
     assert load_dictionary(str(written(write_sae, tmp_path, change=age))).processing == processing

@@ -122,7 +122,7 @@ def test_groups_of_every_size(groups: int, tmp_path: Path) -> None:
 def test_files_of_the_first_versions(tmp_path: Path) -> None:
     """cfg.json of EleutherAI/sae-pythia-70m-32k and sae-llama-3-8b-32x, but for the sizes."""
 
-    def age(config: dict[str, Any], weights: dict[str, Any]) -> None:
+    def age(config: dict[str, Any], _weights: dict[str, Any]) -> None:
         config.clear()
         config |= {"expansion_factor": 2, "normalize_decoder": True, "k": K, "signed": False, "d_in": D}
 
@@ -154,7 +154,7 @@ def test_files_of_the_first_versions(tmp_path: Path) -> None:
 def test_the_hook_is_the_folder_s_name(folder: str, hook: str, tmp_path: Path) -> None:
     sae = check(write(tmp_path / folder))
     assert (sae.hook, sae.hook_out, sae.kind) == (hook, None, "sae")
-    assert sae.config["hookpoint"] == folder.split("/")[0]
+    assert sae.config["hookpoint"] == folder.partition("/")[0]
     assert load_dictionary(str(tmp_path / folder / "sae.safetensors")).hook == hook
     assert check(tmp_path / folder, hook="blocks.1.hook_mlp_out").hook == "blocks.1.hook_mlp_out"
 
@@ -203,7 +203,7 @@ def refusal(folder: Path, **given: Any) -> str:
 
 
 def weight(name: str, value: Any) -> Change:
-    def change(config: dict[str, Any], weights: dict[str, Any]) -> None:
+    def change(_config: dict[str, Any], weights: dict[str, Any]) -> None:
         if value is None:
             del weights[name]
         elif isinstance(value, float):

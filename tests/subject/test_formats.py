@@ -97,7 +97,7 @@ def test_encode_is_the_formula(
 
 
 def test_a_negative_threshold_lets_no_negative_activation_through(write_sae: WriteSae, tmp_path: Path) -> None:
-    def lower(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def lower(_cfg: dict[str, Any], weights: dict[str, Any]) -> None:
         weights["threshold"] -= 2
 
     check_encoding(written(write_sae, tmp_path, "jumprelu", change=lower))
@@ -143,7 +143,7 @@ def test_transcoders(architecture: str, write_sae: WriteSae, tmp_path: Path) -> 
 def test_configs_from_before_version_6(architecture: str, hook_key: str, write_sae: WriteSae, tmp_path: Path) -> None:
     modern = written(write_sae, tmp_path / "modern", architecture)
 
-    def age(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def age(cfg: dict[str, Any], _weights: dict[str, Any]) -> None:
         del cfg["metadata"]
         cfg |= {hook_key: "blocks.1.hook_resid_post", "model_name": "tiny", "activation_fn_str": "relu"}
         if architecture == "topk":
@@ -166,9 +166,8 @@ def test_a_hook_in_the_run_file_wins(write_sae: WriteSae, tmp_path: Path) -> Non
 
 
 def test_weights_of_half_precision_are_read_as_they_are(write_sae: WriteSae, tmp_path: Path) -> None:
-    def halve(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
-        for name in weights:
-            weights[name] = weights[name].to(torch.bfloat16)
+    def halve(_cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+        weights.update({name: weight.to(torch.bfloat16) for name, weight in weights.items()})
 
     folder = written(write_sae, tmp_path, "standard", change=halve)
     sae = load_dictionary(str(folder))
@@ -218,7 +217,7 @@ def test_checksum_sees_every_weight(write_sae: WriteSae, tmp_path: Path) -> None
     names = ["none", *load_file(written(write_sae, tmp_path / "first", "gated") / "sae_weights.safetensors")]
     for name in names:
 
-        def change(cfg: dict[str, Any], weights: dict[str, Any], name: str = name) -> None:
+        def change(_cfg: dict[str, Any], weights: dict[str, Any], name: str = name) -> None:
             if name != "none":
                 weights[name].view(-1)[-1] += 1e-3
 
@@ -232,7 +231,7 @@ def test_checksum_sees_every_weight(write_sae: WriteSae, tmp_path: Path) -> None
 
 
 def set_config(**values: Any) -> Callable[[dict[str, Any], dict[str, Any]], None]:
-    def change(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def change(cfg: dict[str, Any], _weights: dict[str, Any]) -> None:
         for key, value in values.items():
             if value is None:
                 cfg.pop(key)
@@ -243,7 +242,7 @@ def set_config(**values: Any) -> Callable[[dict[str, Any], dict[str, Any]], None
 
 
 def set_weight(name: str, value: Any) -> Callable[[dict[str, Any], dict[str, Any]], None]:
-    def change(cfg: dict[str, Any], weights: dict[str, Any]) -> None:
+    def change(_cfg: dict[str, Any], weights: dict[str, Any]) -> None:
         if value is None:
             del weights[name]
         elif isinstance(value, float):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,16 @@ import torch
 
 from autointerp.errors import InputError
 from autointerp.subject.activations import INNER, iterate_activations
-from autointerp.subject.model import Subject, _text_of, load_subject
+from autointerp.subject.model import Subject, load_subject, piece_text
 from autointerp.subject.plain import share_weights
 from autointerp.subject.tokens import TokenFile
 
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+RTOL, ATOL = 1e-4, 1e-5
+
+
+def about(name: str) -> Callable[[str], str]:
+    """Puts a name before what a failed comparison says."""
+    return lambda text: f"{name}: {text}"
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +66,12 @@ def test_activations_are_those_of_hugging_face(
     assert len(reference) == 7 * 3 + 1
     for name, expected in reference.items():
         [(_, found)] = tiny_subject.activations(ids, [name]).items()
-        torch.testing.assert_close(found, expected, **TOLERANCE, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(found, expected, rtol=RTOL, atol=ATOL, msg=about(name))
         assert tiny_subject.width(name) == expected.shape[-1]
     together = tiny_subject.activations(ids, list(reference))
     assert together.keys() == reference.keys()
     for name, expected in reference.items():
-        torch.testing.assert_close(together[name], expected, **TOLERANCE)
+        torch.testing.assert_close(together[name], expected, rtol=RTOL, atol=ATOL)
 
 
 def test_the_plain_model_shares_its_weights_and_agrees(
@@ -83,12 +89,12 @@ def test_the_plain_model_shares_its_weights_and_agrees(
     assert torch.equal(alone, mixed[hooks[1]]), "to the bit, whatever is read with it"
     for found in (plain.activations(ids, hooks), plain.activations(ids, hooks[2:3])):
         for name, activation in found.items():
-            torch.testing.assert_close(activation, reference[name], **TOLERANCE)
+            torch.testing.assert_close(activation, reference[name], rtol=RTOL, atol=ATOL)
 
 
 def test_a_model_that_disagrees_is_not_used(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def spoilt(model: torch.nn.Module) -> torch.nn.Module:
-        twin = share_weights(model)
+    def spoilt(model: torch.nn.Module) -> Any:
+        twin: Any = share_weights(model)
         twin.transformer.h[1].attn.scale_attn_weights = False
         twin.transformer.h[1].attn.scaling = 3.0
         return twin
@@ -103,8 +109,8 @@ def test_one_hook_point_by_two_names(
     names = ["blocks.1.hook_resid_post", "blocks.1.hook_out", "embed.hook_out", "hook_embed"]
     found = tiny_subject.activations(ids, names)
     assert sorted(found) == sorted(names)
-    torch.testing.assert_close(found["blocks.1.hook_out"], reference["blocks.1.hook_resid_post"], **TOLERANCE)
-    torch.testing.assert_close(found["embed.hook_out"], reference["hook_embed"], **TOLERANCE)
+    torch.testing.assert_close(found["blocks.1.hook_out"], reference["blocks.1.hook_resid_post"], rtol=RTOL, atol=ATOL)
+    torch.testing.assert_close(found["embed.hook_out"], reference["hook_embed"], rtol=RTOL, atol=ATOL)
 
 
 @pytest.fixture
@@ -113,7 +119,8 @@ def calls(tiny_subject: Subject) -> Iterator[Counter[str]]:
     counts: Counter[str] = Counter()
     assert tiny_subject.plain is not None
     parts: list[tuple[str, torch.nn.Module]] = []
-    for model in (tiny_subject.bridge.original_model, tiny_subject.plain.model):
+    models: list[Any] = [tiny_subject.bridge.original_model, tiny_subject.plain.model]
+    for model in models:
         parts += [("unembedding", model.lm_head), ("final norm", model.transformer.ln_f)]
         for layer, block in enumerate(model.transformer.h):
             parts += [(f"attention {layer}", block.attn.c_proj), (f"mlp {layer}", block.mlp.c_proj)]
@@ -246,6 +253,7 @@ def bundled() -> Subject:
 
 def test_vocabulary_is_what_the_tokens_say(bundled: Subject) -> None:
     vocabulary = bundled.vocabulary()
+    assert bundled.tokenizer is not None
     assert len(vocabulary) == bundled.d_vocab == 4096
     for token in range(1, 4096):
         decoded = bundled.tokenizer.decode([token])
@@ -286,7 +294,7 @@ def _bytes_of(piece: str) -> bytes:
     ],
 )
 def test_pieces_of_both_kinds_of_tokenizer(piece: str, byte_level: bool, text: str) -> None:
-    assert _text_of(piece, byte_level) == text
+    assert piece_text(piece, byte_level) == text
 
 
 def test_without_a_tokenizer_tokens_are_numbers(tiny_subject: Subject) -> None:

@@ -59,9 +59,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def hub(
-    installed: Path, tmp_path: Path, write_sae: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> dict[str, Path]:
+def hub(tmp_path: Path, write_sae: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Hub paths to local folders, in place of the hub."""
 
     def scaled(config: dict[str, Any], _weights: dict[str, Any]) -> None:
@@ -75,7 +73,8 @@ def hub(
     return held
 
 
-def test_a_name_says_where_the_files_are_and_who_reads_them(installed: Path) -> None:
+@pytest.mark.usefixtures("installed")
+def test_a_name_says_where_the_files_are_and_who_reads_them() -> None:
     found = look_up("sae-lens:tiny-res-jb/a/b")
     assert (found.hub, found.format, found.scaling_factor) == ("hf://owner/saes/2", "saelens", 0.25)
     scope = look_up("sae-lens:scope/layer_1/width_16k/average_l0_9")
@@ -85,6 +84,7 @@ def test_a_name_says_where_the_files_are_and_who_reads_them(installed: Path) -> 
     assert "sae_lens" not in sys.modules
 
 
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(
     ("path", "message"),
     [
@@ -97,7 +97,7 @@ def test_a_name_says_where_the_files_are_and_who_reads_them(installed: Path) -> 
         ("sae-lens:tiny-scaled", "is sae-lens:RELEASE/ID"),
     ],
 )
-def test_what_is_not_there_or_not_read_is_said(path: str, message: str, installed: Path) -> None:
+def test_what_is_not_there_or_not_read_is_said(path: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         check_path(path)
     assert message in str(caught.value)
@@ -110,6 +110,7 @@ def test_without_the_registry_it_is_said_how_to_have_it(monkeypatch: pytest.Monk
         look_up("sae-lens:tiny-scaled/one")
 
 
+@pytest.mark.usefixtures("installed")
 def test_the_registry_overrides_the_files(hub: dict[str, Path]) -> None:
     sae = load_dictionary("sae-lens:tiny-res-jb/blocks.1.hook_resid_post")
     plain = load_dictionary(str(hub["hf://owner/saes/layer_1"]))
@@ -119,6 +120,7 @@ def test_the_registry_overrides_the_files(hub: dict[str, Path]) -> None:
     assert sae.hook == HOOK
 
 
+@pytest.mark.usefixtures("installed")
 def test_the_scaling_factor_is_folded_and_recorded(hub: dict[str, Path]) -> None:
     """As in SAELens: the dictionary of scaled activations, run on activations as they are."""
     plain = load_dictionary(str(hub["hf://owner/saes/layer_1"]))

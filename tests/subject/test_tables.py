@@ -278,6 +278,7 @@ def streams(wanted: list[dict[str, Any]], address: str, cache: Path) -> list[lis
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "nobody else's notices"

@@ -372,7 +372,7 @@ def test_facts_and_scored_windows(tokens: TokenFile) -> None:
 # --- on disk ----------------------------------------------------------------------------------------
 
 
-def no_encoding(texts: list[str]) -> list[list[int]]:
+def no_encoding(_texts: list[str]) -> list[list[int]]:
     raise AssertionError("tokenised again")
 
 

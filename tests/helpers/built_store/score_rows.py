@@ -1,0 +1,202 @@
+"""Scores of the census and of samples, means over the features, comparisons of the dictionaries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autointerp.store.writer import Transaction
+from built_store.world import BLOCKS, DEAD, EXPLAINERS, N_FEATURES, RARE, WINDOW, World, prediction_of
+
+
+def _pearson(n: float, t: float, t2: float, p: float, p2: float, tp: float) -> float:
+    return float((n * tp - t * p) / np.sqrt((n * t2 - t * t) * (n * p2 - p * p)))
+
+
+def write_scores(t: Transaction, world: World, name: str) -> None:
+    truth, run = world.truth[name], f"score-{name}"
+    mine = world.split == "score"
+    of = [mine & (world.block == b) for b in range(BLOCKS)]
+    n = int(world.scored[mine].sum())
+    for explainer in EXPLAINERS:
+        values: list[float | None] = []
+        statuses: list[str] = []
+        for f in range(N_FEATURES):
+            p = prediction_of(world, f, explainer, name)
+            parts = {
+                "p": [p[m].sum() for m in of],
+                "p2": [(p[m] ** 2).sum() for m in of],
+                "tp": [(p[m] * truth[f][m]).sum(dtype=np.float64) for m in of],
+            }
+            t.append(
+                "score_moments",
+                {
+                    "dictionary": name,
+                    "feature": f,
+                    "explainer": explainer,
+                    "scorer": "simulation",
+                    **{key: [value] for key, value in parts.items()},
+                    "positives": [[0] * 33],
+                    "negatives": [[0] * 33],
+                },
+            )
+            t1, t2 = truth[f][mine].sum(dtype=np.float64), (truth[f][mine].astype(np.float64) ** 2).sum()
+            status = {DEAD: "dead", RARE: "rare"}.get(f, "constant" if explainer == "constant" else "ok")
+            statuses.append(status)
+            sums = [sum(parts[key]) for key in ("p", "p2", "tp")]
+            values.append(_pearson(n, t1, t2, *sums) if status == "ok" else 0.0 if status == "constant" else None)
+        scored = [v for v in values if v is not None]
+        mean = float(np.mean(scored))
+        t.append(
+            "scores",
+            {
+                "run": run,
+                "dictionary": name,
+                "feature": np.arange(N_FEATURES),
+                "explainer": explainer,
+                "scorer": "simulation",
+                "metric": "pearson",
+                "design": "census",
+                "value": values,
+                "ci_low": [None if v is None else v - 0.05 for v in values],
+                "ci_high": [None if v is None else v + 0.04 for v in values],
+                "n": n,
+                "n_failed": 0,
+                "status": statuses,
+            },
+        )
+        t.append(
+            "dictionary_scores",
+            {
+                "run": f"means-{name}",
+                "dictionary": name,
+                "explainer": explainer,
+                "scorer": "simulation",
+                "metric": "pearson",
+                "design": "census",
+                "mean": mean,
+                "mean_all": mean * len(scored) / N_FEATURES,
+                "ci_low": mean - 0.1,
+                "ci_high": mean + 0.1,
+                "floor": 0.05,
+                "residual_alarm_rate": None,
+                "residual_alarm_high": None,
+                "n_residual": None,
+            },
+        )
+    _write_sample(t, world, name)
+
+
+def _write_sample(t: Transaction, world: World, name: str) -> None:
+    """The sample design of `lexical` on feature 0: all of T, two of F1, three of R."""
+    acts, prediction = world.truth[name][0], prediction_of(world, 0, "lexical", name)
+    windows = world.windows("score")
+    firing = [w for w in windows if acts[w[0], w[1] : w[1] + WINDOW].any()]
+    silent = [w for w in windows if w not in firing]
+    classes = {"T": (firing[:3], 3), "F1": (firing[3:5], len(firing) - 3), "R": (silent[:3], len(silent))}
+    for label, (drawn, size) in classes.items():
+        shown = {
+            "dictionary": name,
+            "feature": 0,
+            "explainer": "lexical",
+            "context": [c for c, _ in drawn],
+            "window_start": [s for _, s in drawn],
+            "status": "ok",
+        }
+        t.append(
+            "simulations",
+            {
+                **shown,
+                "run": None,
+                "scorer": "simulation",
+                "class": label,
+                "n_class": len(drawn),
+                "size_class": float(size),
+                "truth": np.array([acts[c, s : s + WINDOW] for c, s in drawn]),
+                "prediction": np.array([prediction[c, s : s + WINDOW] for c, s in drawn], dtype=np.float32),
+                "scored": [world.scored[c, s : s + WINDOW] for c, s in drawn],
+            },
+        )
+        t.append(
+            "judgements",
+            {
+                **shown,
+                "run": None,
+                "scorer": "detection",
+                "stratum": label,
+                "marks": None,
+                "fires": label != "R",
+                "judged": label != "R",
+                "probability": 0.9,
+            },
+        )
+    t.append(
+        "token_judgements",
+        {
+            "run": None,
+            "dictionary": name,
+            "feature": 0,
+            "explainer": "lexical",
+            "scorer": "logits:text",
+            "token": np.arange(4, dtype=np.int32),
+            "promoted": [True, False, True, False],
+            "rating": np.linspace(0.0, 1.0, 4),
+            "status": "ok",
+        },
+    )
+    score: dict[str, Any] = {"run": f"score-{name}", "dictionary": name, "explainer": "lexical", "scorer": "simulation"}
+    score |= {"metric": "pearson_framed", "design": "sample", "ci_low": 0.3, "ci_high": 0.7}
+    t.append("scores", {**score, "feature": 0, "value": 0.5, "n": 8, "n_failed": 0, "status": "ok"})
+    t.append(
+        "dictionary_scores",
+        {
+            **score,
+            "run": f"means-{name}",
+            "mean": 0.5,
+            "mean_all": 0.4,
+            "floor": 0.1,
+            "residual_alarm_rate": 0.01,
+            "residual_alarm_high": 0.02,
+            "n_residual": 3,
+        },
+    )
+
+
+def write_comparisons(t: Transaction) -> None:
+    """One of each verdict."""
+
+    def beside(difference: float | None, step: float) -> float | None:
+        return None if difference is None else difference + step
+
+    for explainer, verdict, difference in (
+        ("lexical", "A", 0.3),
+        ("token_lookup", "equivalent", 0.001),
+        ("constant", "undecided", None),
+    ):
+        t.append(
+            "comparisons",
+            {
+                "run": "compare-1",
+                "a": "sae",
+                "b": "random",
+                "explainer": explainer,
+                "scorer": "simulation",
+                "metric": "pearson",
+                "design": "census",
+                "paired": True,
+                "other_site": False,
+                "n_a": 4,
+                "n_b": 4,
+                "difference": difference,
+                "ci_low": beside(difference, -0.01),
+                "ci_high": beside(difference, 0.01),
+                "simultaneous_low": beside(difference, -0.02),
+                "simultaneous_high": beside(difference, 0.02),
+                "p": 0.0001,
+                "p_holm": 0.0003,
+                "detectable": 0.035,
+                "margin": 0.02,
+                "verdict": verdict,
+            },
+        )
