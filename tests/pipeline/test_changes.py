@@ -16,7 +16,7 @@ from autointerp.config.loading import parse_run
 from autointerp.config.run_file import RunConfig
 from autointerp.errors import StoreError
 from autointerp.pipeline import run
-from autointerp.pipeline.asking.test_material import lay_ground, read_corpus
+from autointerp.pipeline.asking.test_material import Corpus, read_material
 from autointerp.pipeline.dry_run.report import plan_of, render_plan
 from autointerp.pipeline.plan.prepare import choose_scored, prepare
 from autointerp.pipeline.plan.store_diff import StoreDiff
@@ -29,7 +29,9 @@ from autointerp.pipeline.stages.score import score_dictionary
 from autointerp.progress import Reporter
 from autointerp.records import N_BLOCKS
 from autointerp.score.estimator import block_moments, frame_moments
+from autointerp.score.predictions import Simulated
 from autointerp.score.sample_moments import residual_alarms, sample_moments
+from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokenise import open_tokens
@@ -145,9 +147,9 @@ class Computed:
             self.counted |= {name: list(explainers[name]) for name in dictionaries}
             return run_census(store, subject, tokens, dictionaries, explainers, *rest)
 
-        def scored(store: Any, ground: Any, explainers: Any, *rest: Any) -> Any:
-            self.scored[ground.dictionary] = list(explainers)
-            return score(store, ground, explainers, *rest)
+        def scored(store: Any, material: Any, explainers: Any, *rest: Any) -> Any:
+            self.scored[material.dictionary] = list(explainers)
+            return score(store, material, explainers, *rest)
 
         monkeypatch.setattr(extract_stage, "make_job", job)
         monkeypatch.setattr(census_stage, "run_census", census)
@@ -353,14 +355,16 @@ def test_a_sample_read_back_is_the_one_that_was_scored(together: Path, configure
     sample = choose_scored(prepared.config.score.features, np.arange(48), 48, 0, "sae")
     with open_reader(together) as reader:
         assert StoreDiff(prepared, reader).goes_on
-        ground = lay_ground(reader, read_corpus(reader, tokens, 0), "sae", sample, ["simulation"])
-        for one in score_dictionary(reader, ground, ["lexical", "generic"], ["simulation"]):
-            features, blocks, alarms = read_sample(reader, "sae", one.explainer, sample.tolist())
-            made = sample_moments(list(one.simulated.values()))
+        material, scorers = read_material(reader, Corpus(reader, tokens, 0), "sae", sample), scorers_of(["simulation"])
+        scored = score_dictionary(reader, material, ["lexical", "generic"], scorers, [], set(sample.tolist()))
+        for explainer, one in scored.items():
+            simulated = {f: made for f, made in one.predictions["simulation"].items() if isinstance(made, Simulated)}
+            features, blocks, alarms = read_sample(reader, "sae", explainer, sample.tolist())
+            made = sample_moments(list(simulated.values()))
             framed = frame_moments(made.moments, made.classes)
             expected = block_moments(framed, made.classes, made.sizes, made.blocks, N_BLOCKS)
-            assert features.tolist() == list(one.simulated)
+            assert features.tolist() == list(simulated)
             np.testing.assert_allclose(blocks, expected, rtol=1e-12, atol=1e-12)
             assert blocks.any()
-            assert alarms == residual_alarms(one.simulated.values())
+            assert alarms == residual_alarms(simulated.values())
     assert CONTROLS not in prepared.config.explain.explainers

@@ -17,7 +17,7 @@ from autointerp.config.loading import load_run
 from autointerp.explain.lookup import entries_of
 from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, pool_windows
 from autointerp.pipeline import STAGES, run
-from autointerp.pipeline.asking.test_material import sample_candidates
+from autointerp.pipeline.asking.test_material import Corpus, each_candidates
 from autointerp.pipeline.rows.explanation_rows import read_explanations
 from autointerp.progress import Reporter
 from autointerp.records import SPLITS, Split
@@ -182,7 +182,8 @@ def test_a_sample_can_be_drawn_from_either_split(whole: Path, split: Split) -> N
             "SELECT feature FROM features WHERE dictionary = 'sae' AND status = 'alive' ORDER BY feature LIMIT 8"
         )
         features = [row["feature"] for row in alive]
-        ready = sample_candidates(store, "sae", features, tokens, 0, split)
+        corpus = Corpus(store, tokens, 0)
+        ready = {one.feature: one for one in each_candidates(store, "sae", features, corpus, split)}
         _, lookup = read_explanations(store, "sae", "lexical", 48)
     shared = set()
     for feature in features:

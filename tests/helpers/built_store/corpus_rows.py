@@ -29,6 +29,7 @@ def write_works(t: Transaction, world: World) -> None:
             "stage": [stage for stage, _, _, _ in works],
             "dictionary": [name for _, name, _, _ in works],
             "explainer": [explainer for _, _, explainer, _ in works],
+            "scorer": None,
             "work": [work for _, _, _, work in works],
             "decided_by": "{}",
         },

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from autointerp.store.writer import Transaction
+from autointerp.words import is_control
 from built_store.world import DEAD, EXPLAINERS, N_FEATURES, World
 
 
@@ -29,6 +30,7 @@ def write_explanations(t: Transaction, world: World, name: str) -> list[str]:
         t.append(
             "explanations",
             {
+                "is_control": is_control(explainer),
                 "dictionary": name,
                 "feature": np.arange(N_FEATURES),
                 "explainer": explainer,
@@ -61,7 +63,7 @@ def write_explanations(t: Transaction, world: World, name: str) -> list[str]:
             "status": "ok",
         }
         said |= dict.fromkeys(("lookup", "donor", "promotes", "triggers", "prompt", "request", "model"))
-        t.append("explanations", {**said, "again": 1})
+        t.append("explanations", {**said, "again": 1, "is_control": False})
     mine = np.flatnonzero(world.split == "select")
     t.append(
         "drafts",  # the second of two is better, and a third is none
