@@ -26,7 +26,8 @@ class BaselineKind(Protocol):
         """Directions that the units read, [at most n, d], from activations `x` [N, d], which are not to be written to.
 
         Each is scaled to norm 1. Where there are fewer than `n`, matched units use them again, and unmatched features
-        past the last never fire. The same `seed` and `name` (the baseline's in the run file) must give the same rows.
+        past the last never fire. The same `x`, `seed` and `name` (the baseline's in the run file) must give the same
+        rows.
         """
         ...
 

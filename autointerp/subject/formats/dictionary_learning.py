@@ -137,19 +137,19 @@ def _matrices(weights: Weights) -> tuple[int, int, Parts]:
     )
 
 
-def _auto_encoder(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:
+def _auto_encoder(weights: Weights, _trainer: dict[str, Any], _path: str) -> Parts:
     d_in, n_features, parts = _linear(weights)
     b_enc, b_dec = weights.take("encoder.bias", (n_features,)), weights.take("bias", (d_in,))
     return parts | {"architecture": "standard", "b_enc": b_enc, "b_dec": b_dec}
 
 
-def _auto_encoder_new(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:
+def _auto_encoder_new(weights: Weights, _trainer: dict[str, Any], _path: str) -> Parts:
     d_in, n_features, parts = _linear(weights)
     b_enc, b_dec = weights.take("encoder.bias", (n_features,)), weights.take("decoder.bias", (d_in,))
     return parts | {"architecture": "standard", "b_enc": b_enc, "b_dec": b_dec, "subtract_b_dec": False}
 
 
-def _gated(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:
+def _gated(weights: Weights, _trainer: dict[str, Any], _path: str) -> Parts:
     d_in, n_features, parts = _linear(weights)
     return parts | {
         "architecture": "gated",
@@ -189,7 +189,7 @@ def _matryoshka(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:
     return parts | {"architecture": "jumprelu", "threshold": threshold}
 
 
-def _jump_relu(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:
+def _jump_relu(weights: Weights, _trainer: dict[str, Any], _path: str) -> Parts:
     _, n_features, parts = _matrices(weights)
     threshold = weights.take("threshold", (n_features,))
     return parts | {"architecture": "jumprelu", "threshold": threshold, "subtract_b_dec": False}

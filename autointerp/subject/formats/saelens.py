@@ -170,7 +170,9 @@ def _read_labels(folder: Path, path: str) -> dict[int, str]:
         raise InputError(f'"{path}": labels.json is not a list of {{"feature": 0, "label": "..."}}') from error
 
 
-ACTIVATION = Choice("activation_fn", {"relu": "relu", "topk": "the k largest"}, lists=True)
+ACTIVATION = Choice(
+    "activation_fn", {"relu": "relu; in older files only", "topk": "the k largest; in older files only"}, lists=True
+)
 NORMALIZATION = Choice(
     "normalize_activations",
     {
