@@ -15,10 +15,10 @@ import torch
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats import docs, load_dictionary
-from autointerp.subject.formats.common import Source
+from autointerp.subject.formats.common import DictionarySource
 from autointerp.subject.formats.hub import parse_hub
 from autointerp.subject.formats.registry import BY_NAME, FORMATS, ROWS, file_names, suffixes
-from autointerp.subject.formats.row import Choice, Format
+from autointerp.subject.formats.row import Format, Setting
 from autointerp.words import FORMATS as WORDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "FORMATS.md"
@@ -37,8 +37,8 @@ def test_a_row_says_what_a_user_needs(row: Format) -> None:
     assert row.sentence.endswith(".")
     assert row.hook.endswith(".")
     assert row.architectures.reads
-    for choice in (row.architectures, *row.settings):
-        assert not set(choice.reads) & set(choice.refused)
+    for setting in (row.architectures, *row.settings):
+        assert not set(setting.reads) & set(setting.refused)
 
 
 def test_the_files_of_all_formats_are_fetched() -> None:
@@ -51,7 +51,7 @@ def test_the_files_of_all_formats_are_fetched() -> None:
 # --- a new format -----------------------------------------------------------------------------------
 
 
-def _read_ours(source: Source, hook: str | None, _kind: str) -> SparseAutoencoder:
+def _read_ours(source: DictionarySource, hook: str | None, _kind: str) -> SparseAutoencoder:
     with np.load(source.named("ours.npy.npz")) as arrays:
         weights: dict[str, Any] = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     return SparseAutoencoder(hook=hook or "hook_embed", architecture="standard", format="ours", **weights)
@@ -64,7 +64,7 @@ OURS = Format(
     documented="https://example.org",
     hook="None is named.",
     input="the activation",
-    architectures=Choice("form", {"plain": "relu(x W_enc + b_enc)"}, {"odd": "it is odd"}),
+    architectures=Setting("form", {"plain": "relu(x W_enc + b_enc)"}, {"odd": "it is odd"}),
     read=_read_ours,
     config="ours.json",
     needs_config=True,
@@ -118,14 +118,14 @@ def test_an_architecture_refused_by_name_says_why(value: str, write_sae: WriteSa
         ([1], 'key = "[1]" is not read; the nearest is "b"'),
     ],
 )
-def test_a_choice(value: object, said: str) -> None:
-    choice = Choice("key", {"a": "first", "b": "second"}, {"c": "it is the third"})
-    choice.check("a", "p")
+def test_a_setting(value: object, said: str) -> None:
+    setting = Setting("key", {"a": "first", "b": "second"}, {"c": "it is the third"})
+    setting.check("a", "p")
     with pytest.raises(InputError) as caught:
-        choice.check(value, "p")
+        setting.check(value, "p")
     assert str(caught.value) == f'"p": {said}'
     with pytest.raises(InputError, match=r"is not read; a and b are$"):
-        replace(choice, lists=True).check("z", "p")
+        replace(setting, lists=True).check("z", "p")
 
 
 # --- the page ---------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from autointerp.config.baseline_kinds import facts_of
 from autointerp.config.own_code import OwnCode
 from autointerp.errors import InputError
 from autointerp.own_code import load_own, one_line
-from autointerp.subject.baselines.kind import Kind, Lines, LinesWanted
+from autointerp.subject.baselines.kind import KindRow, Lines, LinesWanted
 
 
 class BaselineKind(Protocol):
@@ -32,7 +32,7 @@ class BaselineKind(Protocol):
         ...
 
 
-def own_kind(spec: OwnCode) -> Kind:
+def own_kind(spec: OwnCode) -> KindRow:
     """A kind of the user's own. Raises UserError where the class cannot be made."""
     made = cast(BaselineKind, load_own(spec.python, "baseline kind", ("directions(x, n, seed, name)",)))
 
@@ -46,7 +46,7 @@ def own_kind(spec: OwnCode) -> Kind:
 
     facts = facts_of(spec)
     assert facts is not None
-    return Kind(facts, lines)
+    return KindRow(facts, lines)
 
 
 def _unit_vectors(given: object, wanted: LinesWanted, spec: OwnCode) -> Tensor:

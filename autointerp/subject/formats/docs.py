@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from autointerp.generated import NOTE, cell, write_or_check
 from autointerp.subject.baselines.docs import baselines_markdown
 from autointerp.subject.formats.registry import BY_NAME
-from autointerp.subject.formats.row import Choice, Format
+from autointerp.subject.formats.row import Format, Setting
 
 EXAMPLE = '''
 import numpy as np
@@ -74,7 +74,7 @@ def _section(row: Format) -> str:
         f"- **x** in the formulas: {row.input}.",
         f"- **Defined by**: <{row.documented}>",
     ]
-    parts = [f"## {row.name}", row.sentence, "\n".join(facts), *map(_choice, (row.architectures, *row.settings))]
+    parts = [f"## {row.name}", row.sentence, "\n".join(facts), *map(_setting, (row.architectures, *row.settings))]
     refused = [f"| {when} | {reason} |" for when, reason in _refusals(row)]
     if refused:
         parts.append("\n".join(["| not read | because |", "|---|---|", *refused]))
@@ -94,15 +94,15 @@ def _listed(names: tuple[str, ...]) -> str:
     return " or ".join(f"`{name}`" for name in names)
 
 
-def _choice(choice: Choice) -> str:
-    rows = [f"| `{value}` | {cell(meaning)} |" for value, meaning in choice.reads.items()]
-    return "\n".join([f"| `{choice.key}` | what it means |", "|---|---|", *rows])
+def _setting(setting: Setting) -> str:
+    rows = [f"| `{value}` | {cell(meaning)} |" for value, meaning in setting.reads.items()]
+    return "\n".join([f"| `{setting.key}` | what it means |", "|---|---|", *rows])
 
 
 def _refusals(row: Format) -> Iterator[tuple[str, str]]:
-    for choice in (row.architectures, *row.settings):
-        for value, reason in choice.refused.items():
-            yield f'`{choice.key}` is "{value}"', cell(reason)
+    for setting in (row.architectures, *row.settings):
+        for value, reason in setting.refused.items():
+            yield f'`{setting.key}` is "{value}"', cell(reason)
     for refusal in row.refusals:
         yield cell(refusal.when), cell(refusal.reason)
 
