@@ -39,6 +39,7 @@ lint: $(VENV)/installed-dev  ## style, types, and that the generated pages are w
 	$(BIN)/mypy
 	$(BIN)/python -m autointerp.store.docs docs/SCHEMA.md --check
 	$(BIN)/python -m autointerp.config.docs docs/RUN_FILE.md --check
+	$(BIN)/python -m autointerp.subject.formats.docs docs/FORMATS.md --check
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
@@ -50,6 +51,7 @@ train: $(VENV)/installed  ## corpus, subject, SAEs and planted dictionary again 
 docs: $(VENV)/installed-dev  ## the pages of docs/ that are made from the code
 	$(BIN)/python -m autointerp.store.docs docs/SCHEMA.md
 	$(BIN)/python -m autointerp.config.docs docs/RUN_FILE.md
+	$(BIN)/python -m autointerp.subject.formats.docs docs/FORMATS.md
 
 wheel: $(VENV)/installed-dev
 	$(BIN)/python -m build --wheel

@@ -17,7 +17,7 @@ from autointerp.config.explainers import Explain
 from autointerp.config.judging import ScoreStage
 from autointerp.config.loading import load_run, parse_run
 from autointerp.config.run_file import RunConfig
-from autointerp.config.subject_tokens import Splits, Subject, Tokens
+from autointerp.config.subject_tokens import Splits, SubjectSection, Tokens
 from autointerp.errors import ConfigError
 from autointerp.resources import folder
 
@@ -230,7 +230,8 @@ def test_missing_keys_inside() -> None:
 
 
 SECTIONS: dict[str, type[BaseModel]] = {
-    "": RunConfig, "subject": Subject, "tokens": Tokens, "tokens.splits": Splits, "dictionary[0]": DictionaryEntry,
+    "": RunConfig, "subject": SubjectSection, "tokens": Tokens, "tokens.splits": Splits,
+    "dictionary[0]": DictionaryEntry,
     "evidence": Evidence, "evidence.quantiles": Quantiles, "evidence.intervals": Intervals, "explain": Explain,
     "score": ScoreStage, "budget": Budget, "engine": Engine,
 }  # fmt: skip
@@ -265,7 +266,9 @@ def test_defaults() -> None:
     config = parse_run(run_of())
     assert config.store_path == Path("tiny.duckdb")
     assert config.seed == 0
-    assert config.subject == Subject(model="gpt2", revision=None, processing="raw", dtype="float32", device="auto")
+    assert config.subject == SubjectSection(
+        model="gpt2", revision=None, processing="raw", dtype="float32", device="auto"
+    )
     assert config.tokens == Tokens(
         source="python-stdlib",
         context_length=None,

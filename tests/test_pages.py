@@ -14,10 +14,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-COMING = {"FORMATS.md", "docs/FORMATS.md"}
-"""Made from the registry of formats, which is on its way."""
-
-
 def test_the_readme_is_for_a_user() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 250
@@ -28,7 +24,7 @@ def test_the_readme_is_for_a_user() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
         path, _, _ = link.partition("#")
-        assert link in COMING or link.startswith("https://") or (page.parent / path).exists(), f"{page.name}: {link}"
+        assert link.startswith("https://") or (page.parent / path).exists(), f"{page.name}: {link}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

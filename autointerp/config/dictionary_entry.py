@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
@@ -11,25 +10,15 @@ from autointerp.config.baseline_kinds import FACTS, KindFacts, facts_of
 from autointerp.config.features import FeatureChoice
 from autointerp.config.own_code import OwnCode
 from autointerp.config.section import Section
-from autointerp.errors import nearest
 from autointerp.words import FORMATS, PLANTED, STUDIED
 
 AUTO = "auto"
-
-
-def _one_of(value: str, known: Sequence[str]) -> str:
-    if value not in known:
-        words = [f"'{word}'" for word in known]
-        raise ValueError(f"Input should be {', '.join(words[:-1])} or {words[-1]}{nearest(value, known)}")
-    return value
-
-
-def _known_format(value: str) -> str:
-    return _one_of(value, (AUTO, *FORMATS))
-
-
-def _known_kind(value: str) -> str:
-    return _one_of(value, (AUTO, PLANTED, *FACTS))
+if TYPE_CHECKING:  # what is listed in a table cannot be a type for mypy
+    FormatWord = str
+    KindWord = str
+else:
+    FormatWord = Literal[(AUTO, *FORMATS)]
+    KindWord = Literal[(AUTO, PLANTED, *FACTS)]
 
 
 def _not_a_word_of_ours(spec: OwnCode) -> OwnCode:
@@ -44,8 +33,8 @@ def _form(value: Any) -> str:
 
 
 Own = Annotated[OwnCode, AfterValidator(_not_a_word_of_ours), Tag("Own")]
-FormatChoice = Annotated[Annotated[str, AfterValidator(_known_format), Tag("Word")] | Own, Discriminator(_form)]
-KindChoice = Annotated[Annotated[str, AfterValidator(_known_kind), Tag("Word")] | Own, Discriminator(_form)]
+FormatChoice = Annotated[Annotated[FormatWord, Tag("Word")] | Own, Discriminator(_form)]
+KindChoice = Annotated[Annotated[KindWord, Tag("Word")] | Own, Discriminator(_form)]
 
 
 class DictionaryEntry(Section):

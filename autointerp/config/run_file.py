@@ -16,7 +16,7 @@ from autointerp.config.evidence import Evidence
 from autointerp.config.explainers import Explain, LLMExplainer
 from autointerp.config.judging import ScoreStage
 from autointerp.config.section import Section
-from autointerp.config.subject_tokens import Subject, Tokens
+from autointerp.config.subject_tokens import SubjectSection, Tokens
 from autointerp.errors import nearest
 from autointerp.words import HUMAN
 
@@ -30,7 +30,7 @@ class RunConfig(Section):
     """Seed of every random choice."""
     store: str | None = None
     """Where the store lies; default: `NAME.duckdb` in the working directory."""
-    subject: Subject
+    subject: SubjectSection
     """The model under study."""
     tokens: Tokens
     """The text that it reads."""

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from autointerp.config.section import Section
 
 
-class Subject(Section):
+class SubjectSection(Section):
     """The subject model: the language model under study."""
 
     model: str
@@ -41,7 +41,7 @@ class Subject(Section):
         return None if self.rerandomise is False else int(self.rerandomise) if self.rerandomise is not True else 0
 
     @model_validator(mode="after")
-    def _fits(self) -> Subject:
+    def _fits(self) -> SubjectSection:
         mapped = self.device == "map"
         for key in ("max_memory", "offload_folder"):
             if getattr(self, key) is not None and not mapped:

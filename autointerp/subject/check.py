@@ -44,7 +44,7 @@ CHUNK = 2048
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredFit:
     """What a dictionary does to the activations at a hook."""
 
     l0: float
@@ -58,7 +58,7 @@ class Report:
 
     dictionary: str
     hook: str
-    measured: Measured
+    measured: MeasuredFit
     loss: float  # nats per token
     loss_recovered: float | None  # None: replacing is not defined (a transcoder reads and writes at two places)
     n_tokens: int
@@ -91,7 +91,7 @@ def activations(subject: Subject, probe: Probe, hook: str) -> Tensor:
 
 
 @torch.inference_mode()
-def measure(sae: SparseAutoencoder, x: Tensor, target: Tensor | None = None) -> Measured:
+def measure(sae: SparseAutoencoder, x: Tensor, target: Tensor | None = None) -> MeasuredFit:
     """`target` [N, d_out]: what is reconstructed, where it is not the input (transcoders)."""
     target = x if target is None else target
     residual = torch.zeros((), dtype=torch.float64)
@@ -102,7 +102,7 @@ def measure(sae: SparseAutoencoder, x: Tensor, target: Tensor | None = None) -> 
         fires += (acts != 0).sum(dim=0)
         residual += (target[rows] - decode(sae, acts, x[rows])).double().square().sum()
     total = (target.double() - target.double().mean(dim=0)).square().sum()
-    return Measured(
+    return MeasuredFit(
         l0=float(fires.sum()) / len(x),
         variance_explained=float(1 - residual / total.clamp(min=1e-30)),
         dead_share=float((fires == 0).double().mean()),
@@ -134,7 +134,7 @@ def check_dictionary(name: str, sae: SparseAutoencoder, probe: Probe) -> Report:
 
 
 def find_cause(
-    sae: SparseAutoencoder, probe: Probe, x: Tensor, target: Tensor | None, measured: Measured
+    sae: SparseAutoencoder, probe: Probe, x: Tensor, target: Tensor | None, measured: MeasuredFit
 ) -> str | None:
     """The named cause of a worse reconstruction than the dictionary can give; None where there is none."""
     state = f"variance explained {measured.variance_explained:.2f}, L0 {measured.l0:.0f} of {sae.n_features}"

@@ -42,7 +42,7 @@ PROBE_LENGTH = 13
 """Tokens of the pass that tells a hook's width: as long as no model has heads."""
 
 
-class _Stop(Exception):
+class _AllHooksSeen(Exception):
     """Ends a forward pass; no error."""
 
 
@@ -116,9 +116,9 @@ class Subject:
                 )
             found.update(dict.fromkeys(same, activation.reshape(*tokens.shape, -1).float().to(self.device)))
             if len(found) == len(set(hooks)):
-                raise _Stop
+                raise _AllHooksSeen
 
-        with contextlib.suppress(_Stop):
+        with contextlib.suppress(_AllHooksSeen):
             self.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=[(same[0], keep) for same in names.values()])
         return found
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 
-class _Stop(Exception):
+class _AllSitesSeen(Exception):
     """Ends a forward pass; no error."""
 
 
@@ -64,7 +64,7 @@ class PlainModel:
         def keep(hook: str, activation: Any) -> None:
             found[hook] = (activation[0] if isinstance(activation, tuple) else activation).float()
             if len(found) == len(set(hooks)):
-                raise _Stop
+                raise _AllSitesSeen
 
         for hook in set(hooks):
             module, side = self.sites[hook]
@@ -73,7 +73,7 @@ class PlainModel:
             else:
                 handles.append(module.register_forward_hook(lambda _m, _i, output, hook=hook: keep(hook, output)))
         try:
-            with contextlib.suppress(_Stop):
+            with contextlib.suppress(_AllSitesSeen):
                 self.model(tokens, use_cache=False)
         finally:
             for handle in handles:

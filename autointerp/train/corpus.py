@@ -44,7 +44,7 @@ LONG_WORD = re.compile(r"[A-Za-z0-9+/]{70,}")
 
 
 @dataclass(frozen=True)
-class Document:
+class CorpusDocument:
     id: str
     kind: str
     """`code` or `prose`."""
@@ -115,23 +115,23 @@ def find_docs() -> Path:
     )
 
 
-def collect(stdlib: Path, docs: Path) -> Iterator[Document]:
+def collect(stdlib: Path, docs: Path) -> Iterator[CorpusDocument]:
     """Documentation first, so that what repeats it (docstrings, topics) is what goes as the duplicate."""
     for path in sorted(docs.rglob("*")):
         if path.is_file() and path.name.endswith((".rst", ".txt")):
             name = "Doc/" + path.relative_to(docs).as_posix().removesuffix(".txt").removesuffix(".rst") + ".rst"
             text = read_text(path)
             if text is not None and not is_data(text):
-                yield Document(name, "prose", text)
+                yield CorpusDocument(name, "prose", text)
     for path in sorted(stdlib.rglob("*.py")):
         name = "Lib/" + path.relative_to(stdlib).as_posix()
         if not SKIPPED.search(name):
             text = read_text(path)
             if text is not None and not is_data(text):
-                yield Document(name, "code", text)
+                yield CorpusDocument(name, "code", text)
 
 
-def without_near_duplicates(documents: Iterator[Document]) -> list[tuple[Document, frozenset[int]]]:
+def without_near_duplicates(documents: Iterator[CorpusDocument]) -> list[tuple[CorpusDocument, frozenset[int]]]:
     seen: set[int] = set()
     kept = []
     for document in documents:
@@ -142,7 +142,7 @@ def without_near_duplicates(documents: Iterator[Document]) -> list[tuple[Documen
     return kept
 
 
-def split(kept: list[tuple[Document, frozenset[int]]]) -> tuple[list[Document], list[Document]]:
+def split(kept: list[tuple[CorpusDocument, frozenset[int]]]) -> tuple[list[CorpusDocument], list[CorpusDocument]]:
     """(training, held out)"""
     in_documents = Counter(shingle for _, own in kept for shingle in own)
     held_out: set[str] = set()
@@ -157,7 +157,7 @@ def split(kept: list[tuple[Document, frozenset[int]]]) -> tuple[list[Document], 
     return [d for d in documents if d.id not in held_out], [d for d in documents if d.id in held_out]
 
 
-def as_lines(documents: list[Document]) -> bytes:
+def as_lines(documents: list[CorpusDocument]) -> bytes:
     return b"".join(json.dumps({"id": d.id, "text": d.text}).encode() + b"\n" for d in documents)
 
 

@@ -18,7 +18,7 @@ from autointerp.train.subject import CONTEXT
 
 
 @dataclass(frozen=True)
-class Dictionary:
+class DictionaryOnDisk:
     architecture: str
     """`standard`, `jumprelu` or `topk`"""
     hook: str
@@ -49,7 +49,7 @@ class Dictionary:
         return acts @ self.w_dec + self.b_dec
 
 
-def save(dictionary: Dictionary, folder: Path, dtype: torch.dtype) -> None:
+def save(dictionary: DictionaryOnDisk, folder: Path, dtype: torch.dtype) -> None:
     """Weights stored in `dtype`; computed in float32 once loaded, as cfg.json says."""
     d_in, d_sae = dictionary.w_enc.shape
     weights = {
@@ -87,10 +87,10 @@ def save(dictionary: Dictionary, folder: Path, dtype: torch.dtype) -> None:
     (folder / "cfg.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def load(folder: Path) -> Dictionary:
+def load(folder: Path) -> DictionaryOnDisk:
     config = json.loads((folder / "cfg.json").read_text())
     weights = {name: w.float() for name, w in load_file(folder / "sae_weights.safetensors").items()}
-    return Dictionary(
+    return DictionaryOnDisk(
         architecture=config["architecture"],
         hook=config["metadata"]["hook_name"],
         w_enc=weights["W_enc"],

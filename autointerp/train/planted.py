@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerFast
 
 from autointerp.train.concepts import CONCEPTS
 from autointerp.train.corpus import read_pinned
-from autointerp.train.on_disk import Dictionary, save
+from autointerp.train.on_disk import DictionaryOnDisk, save
 from autointerp.train.paths import parser
 from autointerp.train.saes import load_subject
 from autointerp.train.subject import load_tokenizer
@@ -129,7 +129,7 @@ def build(out: Path) -> None:
     centred = embedding - embedding.mean(0)
     directions = torch.stack([centred[fitted.tokens].mean(0) for fitted in kept])
     folder = out / "dictionaries" / "planted"
-    dictionary = Dictionary(
+    dictionary = DictionaryOnDisk(
         architecture="standard",
         hook="hook_embed",
         w_enc=torch.stack([fitted.weight for fitted in kept], dim=1),

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 
-from autointerp.train.on_disk import Dictionary, save
+from autointerp.train.on_disk import DictionaryOnDisk, save
 from autointerp.train.paths import SEED, parser
 from autointerp.train.subject import Contexts
 
@@ -110,7 +110,7 @@ def restart(parameters: dict[str, nn.Parameter], optimizer: torch.optim.Adam, de
             optimizer.state[parameters[name]][moment][part] = 0.0
 
 
-def train(recipe: Recipe, stream: Iterator[Tensor]) -> Dictionary:
+def train(recipe: Recipe, stream: Iterator[Tensor]) -> DictionaryOnDisk:
     torch.manual_seed(SEED)
     first = next(stream)
     d_in = first.shape[1]
@@ -174,7 +174,7 @@ def train(recipe: Recipe, stream: Iterator[Tensor]) -> Dictionary:
                 flush=True,
             )
     done = {name: parameter.detach() for name, parameter in parameters.items()}
-    dictionary = Dictionary(
+    dictionary = DictionaryOnDisk(
         architecture={"batchtopk": "jumprelu"}.get(recipe.kind, recipe.kind),
         hook=recipe.hook,
         w_enc=done["w_enc"],

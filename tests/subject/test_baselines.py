@@ -15,7 +15,7 @@ from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConf
 from autointerp.errors import InputError
 from autointerp.hashing import hash64, stream_key
 from autointerp.subject.baselines import (
-    Sample,
+    ActivationSample,
     Target,
     count_firings,
     directions,
@@ -38,16 +38,16 @@ WriteSae = Callable[..., Path]
 
 
 def config(kind: str, match: str | None = "sae", n: int | None = None, name: str = "base") -> DictionaryConfig:
-    return DictionaryConfig(name=name, kind=kind, hook=HOOK, match=match, n_features=n)  # type: ignore[arg-type]
+    return DictionaryConfig(name=name, kind=kind, hook=HOOK, match=match, n_features=n)
 
 
 @pytest.fixture(scope="module")
-def sample(tiny_subject: Any, npy_tokens: TokenFile, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+def sample(tiny_subject: Any, npy_tokens: TokenFile, tmp_path_factory: pytest.TempPathFactory) -> ActivationSample:
     return take_sample(tiny_subject, npy_tokens, [HOOK], 0, tmp_path_factory.mktemp("pass0"))
 
 
 @pytest.fixture(scope="module")
-def x(sample: Sample) -> torch.Tensor:
+def x(sample: ActivationSample) -> torch.Tensor:
     return sample.by_hook[HOOK]
 
 
@@ -83,7 +83,7 @@ def test_the_sample_is_of_smallest_hash(npy_tokens: TokenFile) -> None:
 
 
 def test_the_sample_holds_the_activations_at_scored_tokens(
-    sample: Sample, npy_tokens: TokenFile, plain_model: Any
+    sample: ActivationSample, npy_tokens: TokenFile, plain_model: Any
 ) -> None:
     rows = np.flatnonzero(npy_tokens.split == 0)
     with torch.no_grad():
@@ -107,7 +107,7 @@ def test_the_sample_leaves_no_file(tiny_subject: Any, npy_tokens: TokenFile, tmp
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n", [None, 20])
 def test_matched_units_fire_as_often_as_their_features(
-    kind: str, n: int | None, sample: Sample, x: torch.Tensor, target: Target
+    kind: str, n: int | None, sample: ActivationSample, x: torch.Tensor, target: Target
 ) -> None:
     units = make_units(config(kind, n=n), HOOK, sample, 0, target)
     assert units.n_features == (n or 48)
@@ -131,7 +131,9 @@ def test_matched_units_fire_as_often_as_their_features(
     assert not fires[~matched].any()
 
 
-def test_a_unit_below_100_firings_stays_and_never_fires(sample: Sample, x: torch.Tensor, target: Target) -> None:
+def test_a_unit_below_100_firings_stays_and_never_fires(
+    sample: ActivationSample, x: torch.Tensor, target: Target
+) -> None:
     n_firing = target.n_firing.copy()
     n_firing[:4] = (99, 100, 0, 3)
     units = make_units(config("random_isotropic"), HOOK, sample, 0, Target(target.features, n_firing))
@@ -147,14 +149,16 @@ def test_a_unit_below_100_firings_stays_and_never_fires(sample: Sample, x: torch
 
 
 def test_a_sample_of_a_share_of_the_split_counts_for_the_whole(x: torch.Tensor, target: Target) -> None:
-    units = make_units(config("random_isotropic"), HOOK, Sample({HOOK: x}, share=0.1), 0, target)
+    units = make_units(config("random_isotropic"), HOOK, ActivationSample({HOOK: x}, share=0.1), 0, target)
     assert units.matched_feature is not None
     wanted = target.n_firing[units.matched_feature.numpy()]
     np.testing.assert_array_equal(np.array(units.matched), wanted >= 10)
     assert ((wanted >= 10) & (wanted < 100)).any()
 
 
-def test_pairs_are_drawn_without_replacement_and_alike_for_all_baselines(sample: Sample, target: Target) -> None:
+def test_pairs_are_drawn_without_replacement_and_alike_for_all_baselines(
+    sample: ActivationSample, target: Target
+) -> None:
     chosen = Target(np.arange(5, 45, 2), target.n_firing[5:45:2])
     made = [make_units(config(kind, n=n, name=kind), HOOK, sample, 0, chosen) for kind in KINDS for n in (20, 12)]
     pairs = [units.matched_feature.tolist() for units in made if units.matched_feature is not None]
@@ -169,7 +173,7 @@ def test_pairs_are_drawn_without_replacement_and_alike_for_all_baselines(sample:
     assert other.tolist() != pairs[0]
 
 
-def test_reuse_of_neurons_is_counted(sample: Sample, target: Target) -> None:
+def test_reuse_of_neurons_is_counted(sample: ActivationSample, target: Target) -> None:
     units = make_units(config("neurons"), HOOK, sample, 0, target)
     uses = np.bincount(units.unit.numpy(), minlength=32)
     assert sorted(uses.tolist()) == [1] * 16 + [2] * 16  # 48 features, 32 neurons: no third use before all had two
@@ -185,7 +189,7 @@ def test_reuse_of_neurons_is_counted(sample: Sample, target: Target) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sign_and_mean(kind: str, sample: Sample, x: torch.Tensor, target: Target) -> None:
+def test_sign_and_mean(kind: str, sample: ActivationSample, x: torch.Tensor, target: Target) -> None:
     units = make_units(config(kind), HOOK, sample, 0, target)
     lines = torch.eye(32)[units.unit] if units.direction is None else units.direction
     projected = (x.double() @ lines.double().T).numpy()
@@ -236,7 +240,7 @@ def test_threshold(n_above: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["neurons", "residual_basis"])
-def test_unmatched_coordinates_stand_in_both_signs(kind: str, sample: Sample, x: torch.Tensor) -> None:
+def test_unmatched_coordinates_stand_in_both_signs(kind: str, sample: ActivationSample, x: torch.Tensor) -> None:
     units = make_units(config(kind, match=None), HOOK, sample, 0, None)
     assert (units.n_features, units.n_units) == (64, 32)
     acts = units.encode(x.clone())
@@ -247,7 +251,9 @@ def test_unmatched_coordinates_stand_in_both_signs(kind: str, sample: Sample, x:
 
 
 @pytest.mark.parametrize("kind", [*RANDOM, "pca", "ica"])
-def test_unmatched_directions_are_centred_at_their_natural_density(kind: str, sample: Sample, x: torch.Tensor) -> None:
+def test_unmatched_directions_are_centred_at_their_natural_density(
+    kind: str, sample: ActivationSample, x: torch.Tensor
+) -> None:
     units = make_units(config(kind, match=None, n=30), HOOK, sample, 0, None)
     assert units.direction is not None
     projected = x.double() @ units.direction.double().T
@@ -260,7 +266,7 @@ def test_unmatched_directions_are_centred_at_their_natural_density(kind: str, sa
 @pytest.mark.parametrize("kind", ["pca", "ica"])
 def test_components_past_the_rank_never_fire(kind: str, x: torch.Tensor) -> None:
     flat = x - x.mean(dim=1, keepdim=True)  # as folded processing leaves it: rank 31 of 32
-    units = make_units(config(kind, match=None), HOOK, Sample({HOOK: flat}, share=1.0), 0, None)
+    units = make_units(config(kind, match=None), HOOK, ActivationSample({HOOK: flat}, share=1.0), 0, None)
     assert units.n_features == 32
     assert units.config["rank"] == 31
     fires = (units.encode(flat.clone()) > 0).sum(dim=0)
@@ -271,7 +277,9 @@ def test_components_past_the_rank_never_fire(kind: str, x: torch.Tensor) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_natural_twin_has_the_same_units(kind: str, sample: Sample, x: torch.Tensor, target: Target) -> None:
+def test_the_natural_twin_has_the_same_units(
+    kind: str, sample: ActivationSample, x: torch.Tensor, target: Target
+) -> None:
     units = make_units(config(kind), HOOK, sample, 0, target)
     twin = natural_twin("base", units)
     assert (twin.natural_of, twin.matched_to) == ("base", "sae")
@@ -289,7 +297,7 @@ def test_the_natural_twin_has_the_same_units(kind: str, sample: Sample, x: torch
 
 @pytest.mark.parametrize("architecture", ["standard", "topk", "jumprelu", "gated"])
 def test_a_fresh_sae_has_the_architecture_of_its_model(
-    architecture: str, write_sae: WriteSae, tmp_path: Path, sample: Sample, x: torch.Tensor, target: Target
+    architecture: str, write_sae: WriteSae, tmp_path: Path, sample: ActivationSample, x: torch.Tensor, target: Target
 ) -> None:
     like = load_dictionary(str(write_sae(tmp_path, architecture)))
     fresh = random_init_sae(like, "fresh", 3, "like")

@@ -3,7 +3,7 @@
 A baseline unit is `relu(s (x.d - mu) - theta)`:
 
 1. A hash sample of the explain split's contexts (pass 0) gives activations at the hook: sample.py.
-2. Directions. Each kind makes its own, in a module with a row, `Kind`, that registry.py lists: coordinates.py,
+2. Directions. Each kind makes its own, in a module with a row, `KindRow`, that registry.py lists: coordinates.py,
    components.py, random_directions.py, fresh_sae.py; own.py for the user's own.
 3. mu is the mean of x.d; s the sign of its skewness: fit.py.
 4. theta is put where the unit fires as often, on the same sample, as the feature it is paired with: matching.py.
@@ -23,12 +23,12 @@ from autointerp.subject.baselines.making import make_units
 from autointerp.subject.baselines.matching import Target, count_firings, match_order
 from autointerp.subject.baselines.own import BaselineKind
 from autointerp.subject.baselines.random_directions import directions
-from autointerp.subject.baselines.sample import Sample, array_on_disk, sample_contexts, take_sample
+from autointerp.subject.baselines.sample import ActivationSample, array_on_disk, sample_contexts, take_sample
 from autointerp.subject.baselines.twins import base_name, natural_name, natural_twin
 
 __all__ = [
+    "ActivationSample",
     "BaselineKind",
-    "Sample",
     "Target",
     "array_on_disk",
     "base_name",

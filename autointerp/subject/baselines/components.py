@@ -6,7 +6,7 @@ Where fewer are wanted than there are, they are the first: of largest variance, 
 from __future__ import annotations
 
 from autointerp.config.baseline_kinds import FACTS
-from autointerp.subject.baselines.kind import Kind, Lines, LinesWanted
+from autointerp.subject.baselines.kind import KindRow, Lines, LinesWanted
 from autointerp.subject.components import independent_components, principal_components
 
 
@@ -20,5 +20,5 @@ def _independent(wanted: LinesWanted) -> Lines:
     return Lines(len(sources.reads), sources.reads, sources.writes, sources.facts)
 
 
-PCA = Kind(FACTS["pca"], _principal)
-ICA = Kind(FACTS["ica"], _independent)
+PCA = KindRow(FACTS["pca"], _principal)
+ICA = KindRow(FACTS["ica"], _independent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autointerp.config.baseline_kinds import FACTS
-from autointerp.subject.baselines.kind import Kind, Lines, LinesWanted
+from autointerp.subject.baselines.kind import KindRow, Lines, LinesWanted
 
 
 def coordinates(wanted: LinesWanted) -> Lines:
@@ -11,5 +11,5 @@ def coordinates(wanted: LinesWanted) -> Lines:
     return Lines(int(wanted.x.shape[1]), None)
 
 
-NEURONS = Kind(FACTS["neurons"], coordinates)
-RESIDUAL_BASIS = Kind(FACTS["residual_basis"], coordinates)
+NEURONS = KindRow(FACTS["neurons"], coordinates)
+RESIDUAL_BASIS = KindRow(FACTS["residual_basis"], coordinates)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autointerp.config.baseline_kinds import FACTS
-from autointerp.subject.baselines.kind import Kind, Lines, LinesWanted
+from autointerp.subject.baselines.kind import KindRow, Lines, LinesWanted
 from autointerp.subject.random_init import random_init_sae
 
 
@@ -13,4 +13,4 @@ def _encoder(wanted: LinesWanted) -> Lines:
     return Lines(wanted.n, fresh.W_enc.T[: wanted.n].contiguous(), None, fresh.config)
 
 
-RANDOM_INIT_SAE = Kind(FACTS["random_init_sae"], _encoder)
+RANDOM_INIT_SAE = KindRow(FACTS["random_init_sae"], _encoder)

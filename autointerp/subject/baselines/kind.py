@@ -40,7 +40,7 @@ class Lines:
 
 
 @dataclass(frozen=True)
-class Kind:
+class KindRow:
     """A kind of baseline."""
 
     facts: KindFacts

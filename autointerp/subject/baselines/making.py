@@ -14,14 +14,14 @@ from autointerp.subject.baselines.fit import fit
 from autointerp.subject.baselines.kind import Lines, LinesWanted
 from autointerp.subject.baselines.matching import Target, enough_firings, match_order
 from autointerp.subject.baselines.registry import kind_of
-from autointerp.subject.baselines.sample import Sample
+from autointerp.subject.baselines.sample import ActivationSample
 from autointerp.subject.dictionary import SparseAutoencoder, Units
 
 
 def make_units(
     config: DictionaryEntry,
     hook: str,
-    sample: Sample,
+    sample: ActivationSample,
     seed: int,
     target: Target | None,
     like: SparseAutoencoder | None = None,
@@ -40,7 +40,14 @@ def make_units(
 
 
 def _matched(
-    config: DictionaryEntry, kind: str, hook: str, sample: Sample, seed: int, target: Target, n: int, lines: Lines
+    config: DictionaryEntry,
+    kind: str,
+    hook: str,
+    sample: ActivationSample,
+    seed: int,
+    target: Target,
+    n: int,
+    lines: Lines,
 ) -> Units:
     x = sample.by_hook[hook]
     d_in = int(x.shape[1])

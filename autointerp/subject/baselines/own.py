@@ -12,7 +12,7 @@ from autointerp.config.baseline_kinds import facts_of
 from autointerp.config.own_code import OwnCode
 from autointerp.errors import InputError
 from autointerp.own_code import load_own, one_line
-from autointerp.subject.baselines.kind import Kind, Lines, LinesWanted
+from autointerp.subject.baselines.kind import KindRow, Lines, LinesWanted
 
 
 class BaselineKind(Protocol):
@@ -26,12 +26,13 @@ class BaselineKind(Protocol):
         """Directions that the units read, [at most n, d], from activations `x` [N, d], which are not to be written to.
 
         Each is scaled to norm 1. Where there are fewer than `n`, matched units use them again, and unmatched features
-        past the last never fire. The same `seed` and `name` (the baseline's in the run file) must give the same rows.
+        past the last never fire. The same `x`, `seed` and `name` (the baseline's in the run file) must give the same
+        rows.
         """
         ...
 
 
-def own_kind(spec: OwnCode) -> Kind:
+def own_kind(spec: OwnCode) -> KindRow:
     """A kind of the user's own. Raises UserError where the class cannot be made."""
     made = cast(BaselineKind, load_own(spec.python, "baseline kind", ("directions(x, n, seed, name)",)))
 
@@ -45,7 +46,7 @@ def own_kind(spec: OwnCode) -> Kind:
 
     facts = facts_of(spec)
     assert facts is not None
-    return Kind(facts, lines)
+    return KindRow(facts, lines)
 
 
 def _unit_vectors(given: object, wanted: LinesWanted, spec: OwnCode) -> Tensor:

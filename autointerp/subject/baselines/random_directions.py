@@ -20,7 +20,7 @@ from torch import Tensor
 from autointerp.config.baseline_kinds import FACTS
 from autointerp.hashing import rng_for
 from autointerp.records import Float64
-from autointerp.subject.baselines.kind import Kind, Lines, LinesWanted
+from autointerp.subject.baselines.kind import KindRow, Lines, LinesWanted
 from autointerp.subject.components import covariance
 
 Draw = Callable[[np.random.Generator], Float64]
@@ -78,5 +78,5 @@ def _lines(kind: str, wanted: LinesWanted) -> Lines:
 
 
 RANDOM_ISOTROPIC, RANDOM_COVARIANCE, ACTIVATION_DIFFERENCE = (
-    Kind(FACTS[kind], partial(_lines, kind)) for kind in FAMILIES
+    KindRow(FACTS[kind], partial(_lines, kind)) for kind in FAMILIES
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from autointerp.config.own_code import OwnCode
 from autointerp.subject.baselines import components, coordinates, fresh_sae, random_directions
-from autointerp.subject.baselines.kind import Kind
+from autointerp.subject.baselines.kind import KindRow
 from autointerp.subject.baselines.own import own_kind
 
-ROWS: tuple[Kind, ...] = (
+ROWS: tuple[KindRow, ...] = (
     coordinates.NEURONS,
     coordinates.RESIDUAL_BASIS,
     components.PCA,
@@ -18,9 +18,9 @@ ROWS: tuple[Kind, ...] = (
     random_directions.ACTIVATION_DIFFERENCE,
     fresh_sae.RANDOM_INIT_SAE,
 )
-BY_NAME: dict[str, Kind] = {row.name: row for row in ROWS}
+BY_NAME: dict[str, KindRow] = {row.name: row for row in ROWS}
 
 
-def kind_of(kind: str | OwnCode) -> Kind:
+def kind_of(kind: str | OwnCode) -> KindRow:
     """The kind that a run file names, built in or the user's own. Raises UserError where the user's cannot be made."""
     return own_kind(kind) if isinstance(kind, OwnCode) else BY_NAME[kind]

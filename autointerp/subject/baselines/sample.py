@@ -22,7 +22,7 @@ SAMPLE_TOKENS = 1 << 18
 
 
 @dataclass(frozen=True)
-class Sample:
+class ActivationSample:
     """Activations of pass 0, on disk: hook -> [N, d] float32, rows in the order of the token file."""
 
     by_hook: dict[str, Tensor]
@@ -46,7 +46,7 @@ def take_sample(
     folder: Path,
     n_tokens: int = SAMPLE_TOKENS,
     progress: Callable[[int], None] = lambda _: None,
-) -> Sample:
+) -> ActivationSample:
     """Pass 0: the sample's activations at `hooks`, in files of `folder`."""
     contexts = sample_contexts(tokens, seed, n_tokens)
     n = int(tokens.scored(contexts).sum())
@@ -59,7 +59,7 @@ def take_sample(
         filled += rows
         progress(rows)
     assert filled == n
-    return Sample(by_hook, share=n / max(1, int(tokens.scored(tokens.contexts_of("explain")).sum())))
+    return ActivationSample(by_hook, share=n / max(1, int(tokens.scored(tokens.contexts_of("explain")).sum())))
 
 
 def array_on_disk(folder: Path, shape: tuple[int, int]) -> Tensor:

@@ -6,9 +6,9 @@ Each format is a module of its name with a row, `FORMAT`, that says what tells i
 
 from __future__ import annotations
 
-from autointerp.subject.formats.common import Source
+from autointerp.subject.formats.common import DictionarySource
 from autointerp.subject.formats.loading import check_path, load_dictionary, resolve_dictionary
 from autointerp.subject.formats.own import DictionaryFormat
 from autointerp.subject.formats.registry import FORMATS
 
-__all__ = ["FORMATS", "DictionaryFormat", "Source", "check_path", "load_dictionary", "resolve_dictionary"]
+__all__ = ["FORMATS", "DictionaryFormat", "DictionarySource", "check_path", "load_dictionary", "resolve_dictionary"]

@@ -27,7 +27,7 @@ GIVE_A_HOOK = 'give hook = "blocks...." in the run file'
 
 
 @dataclass(frozen=True)
-class Source:
+class DictionarySource:
     """A dictionary's files."""
 
     path: str

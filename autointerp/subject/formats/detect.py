@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from autointerp.errors import InputError, nearest
-from autointerp.subject.formats.common import Source
+from autointerp.subject.formats.common import DictionarySource
 from autointerp.subject.formats.registry import BY_NAME
 from autointerp.subject.formats.row import Format
 
 
-def format_of(source: Source, asked: str) -> Format:
+def format_of(source: DictionarySource, asked: str) -> Format:
     """The format that the run file asks for, else the one whose files are there. Raises InputError."""
     if asked not in (*BY_NAME, "auto"):
         raise InputError(f'there is no format "{asked}"{nearest(asked, BY_NAME)}')
@@ -33,7 +33,7 @@ def format_of(source: Source, asked: str) -> Format:
     raise InputError(f'"{source.path}": its name does not tell the format; give format = "saelens" or another')
 
 
-def _without_weights(source: Source) -> Format:
+def _without_weights(source: DictionarySource) -> Format:
     """A folder with settings that a format must have has lost its weights: its reader says so."""
     for row in BY_NAME.values():
         if row.needs_config and _has(source.folder, row.config):

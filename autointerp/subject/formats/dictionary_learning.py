@@ -24,7 +24,7 @@ from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats.common import (
     GIVE_A_HOOK,
-    Source,
+    DictionarySource,
     Weights,
     checked_k,
     hook_of_module,
@@ -33,7 +33,7 @@ from autointerp.subject.formats.common import (
     load_torch,
     read_config,
 )
-from autointerp.subject.formats.row import Choice, Format, Refusal
+from autointerp.subject.formats.row import Format, Refusal, Setting
 
 FILE = "ae.pt"
 Parts = dict[str, Any]
@@ -49,7 +49,7 @@ NEGATIVE_THRESHOLD = Refusal(
 )
 
 
-def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
+def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoencoder:
     path = source.path
     file = source.named(FILE)
     trainer, buffer = _settings(source)
@@ -77,7 +77,7 @@ def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
     )
 
 
-def _settings(source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
+def _settings(source: DictionarySource) -> tuple[dict[str, Any], dict[str, Any]]:
     """The trainer's and the buffer's settings. Checkpoints lie in a folder below the config; it can be missing."""
     folders = [source.folder, source.folder.parent] if source.folder.name == "checkpoints" else [source.folder]
     found = [folder / "config.json" for folder in folders if (folder / "config.json").is_file()]
@@ -137,19 +137,19 @@ def _matrices(weights: Weights) -> tuple[int, int, Parts]:
     )
 
 
-def _auto_encoder(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:
+def _auto_encoder(weights: Weights, _trainer: dict[str, Any], _path: str) -> Parts:
     d_in, n_features, parts = _linear(weights)
     b_enc, b_dec = weights.take("encoder.bias", (n_features,)), weights.take("bias", (d_in,))
     return parts | {"architecture": "standard", "b_enc": b_enc, "b_dec": b_dec}
 
 
-def _auto_encoder_new(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:
+def _auto_encoder_new(weights: Weights, _trainer: dict[str, Any], _path: str) -> Parts:
     d_in, n_features, parts = _linear(weights)
     b_enc, b_dec = weights.take("encoder.bias", (n_features,)), weights.take("decoder.bias", (d_in,))
     return parts | {"architecture": "standard", "b_enc": b_enc, "b_dec": b_dec, "subtract_b_dec": False}
 
 
-def _gated(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:
+def _gated(weights: Weights, _trainer: dict[str, Any], _path: str) -> Parts:
     d_in, n_features, parts = _linear(weights)
     return parts | {
         "architecture": "gated",
@@ -189,7 +189,7 @@ def _matryoshka(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:
     return parts | {"architecture": "jumprelu", "threshold": threshold}
 
 
-def _jump_relu(weights: Weights, trainer: dict[str, Any], path: str) -> Parts:
+def _jump_relu(weights: Weights, _trainer: dict[str, Any], _path: str) -> Parts:
     _, n_features, parts = _matrices(weights)
     threshold = weights.take("threshold", (n_features,))
     return parts | {"architecture": "jumprelu", "threshold": threshold, "subtract_b_dec": False}
@@ -289,7 +289,7 @@ FORMAT = Format(
     documented="https://github.com/saprmarks/dictionary_learning",
     hook="`submodule_name` and `layer` of `config.json`; without them, a folder's name such as `mlp_out_layer3`.",
     input="the activation, in the file's own scale",
-    architectures=Choice(
+    architectures=Setting(
         "dict_class",
         {name: item.computes for name, item in CLASSES.items()},
         {"CrossCoder": "it reads several hook points at once"},

@@ -19,8 +19,8 @@ import re
 
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
-from autointerp.subject.formats.common import GIVE_A_HOOK, Source, Weights, load_npz
-from autointerp.subject.formats.row import Choice, Format
+from autointerp.subject.formats.common import GIVE_A_HOOK, DictionarySource, Weights, load_npz
+from autointerp.subject.formats.row import Format, Setting
 
 FILE = "params.npz"
 SITES = {
@@ -31,7 +31,7 @@ SITES = {
 }
 
 
-def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
+def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoencoder:
     path = source.path
     held = load_npz(source.named(FILE), path)
     weights = Weights({re.sub(r"^w_", "W_", name): value for name, value in held.items()}, path)
@@ -83,7 +83,7 @@ FORMAT = Format(
     hook="The folders' names: the layer from `layer_12`, the site from `gemma-scope-2b-pt-res`, `mlp`, `att` or "
     "`transcoders`.",
     input="the activation; `b_dec` is not subtracted",
-    architectures=Choice(
+    architectures=Setting(
         "architecture",
         {"jumprelu": "relu(x W_enc + b_enc), kept where x W_enc + b_enc is above the feature's threshold"},
     ),

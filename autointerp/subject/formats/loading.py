@@ -10,7 +10,7 @@ from autointerp.errors import InputError, nearest
 from autointerp.resources import BUNDLED
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats import sae_lens_releases
-from autointerp.subject.formats.common import Source
+from autointerp.subject.formats.common import DictionarySource
 from autointerp.subject.formats.detect import format_of
 from autointerp.subject.formats.hub import fetch, parse_hub
 from autointerp.subject.formats.own import own_reader
@@ -75,11 +75,11 @@ def _scaled(sae: SparseAutoencoder, factor: float) -> SparseAutoencoder:
     )
 
 
-def _source(shown: str, path: str) -> Source:
+def _source(shown: str, path: str) -> DictionarySource:
     """The files at `path`; `shown` is what the run file calls it."""
     found = resolve_dictionary(path)
     if found.suffix == ".json" and found.is_file():
         found = found.parent
     folder = found.parent if found.is_file() else found
     place = parse_hub(path).place if path.startswith("hf://") else folder.absolute().parts
-    return Source(shown, folder, found if found.is_file() else None, place)
+    return DictionarySource(shown, folder, found if found.is_file() else None, place)

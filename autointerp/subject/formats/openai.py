@@ -11,14 +11,14 @@ from typing import Any
 
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
-from autointerp.subject.formats.common import GIVE_A_HOOK, Source, Weights, checked_k, load_torch
-from autointerp.subject.formats.row import Choice, Format
+from autointerp.subject.formats.common import GIVE_A_HOOK, DictionarySource, Weights, checked_k, load_torch
+from autointerp.subject.formats.row import Format, Setting
 
 SUFFIXES = (".pt", ".pth")
 STATISTICS = ("stats_last_nonzero", "latents_activation_frequency", "latents_mean_square")
 
 
-def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
+def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoencoder:
     path = source.path
     if hook is None:
         raise InputError(f'"{path}": a file of this format names no hook; {GIVE_A_HOOK}')
@@ -48,7 +48,7 @@ def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
     return sae
 
 
-def _file(source: Source) -> Path:
+def _file(source: DictionarySource) -> Path:
     if source.file is not None:
         return source.file
     there = sorted(file for file in source.folder.iterdir() if file.suffix in SUFFIXES)
@@ -70,7 +70,7 @@ def _k(activation: Any, settings: Any, n_features: int, path: str) -> int | None
     return checked_k(k, n_features, path)
 
 
-AFTER = Choice("postact_fn", {"ReLU": "relu"}, line="{key} = {value!r} is not read", lists=True)
+AFTER = Setting("postact_fn", {"ReLU": "relu"}, line="{key} = {value!r} is not read", lists=True)
 FORMAT = Format(
     name="openai",
     title="OpenAI sparse_autoencoder",
@@ -78,7 +78,7 @@ FORMAT = Format(
     documented="https://github.com/openai/sparse_autoencoder",
     hook="The file names none: the run file must give `hook`.",
     input="the activation; for TopK each token's is first centred and divided by its standard deviation + 1e-5",
-    architectures=Choice(
+    architectures=Setting(
         "activation",
         {
             "ReLU": "relu((x - pre_bias) W_enc + latent_bias)",

@@ -12,7 +12,7 @@ from autointerp.config.own_code import OwnCode
 from autointerp.errors import InputError
 from autointerp.own_code import load_own, one_line
 from autointerp.subject.dictionary import SparseAutoencoder
-from autointerp.subject.formats.common import Source
+from autointerp.subject.formats.common import DictionarySource
 from autointerp.subject.formats.row import Reader
 from autointerp.words import PLANTED, STUDIED
 
@@ -24,7 +24,7 @@ class DictionaryFormat(Protocol):
     is the run file's hook point, or None. `kind` is "auto", or "planted" where the run file says so.
     """
 
-    def read(self, source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
+    def read(self, source: DictionarySource, hook: str | None, kind: str) -> SparseAutoencoder:
         """The dictionary in these files. Raise `autointerp.errors.InputError` for what you do not read."""
         ...
 
@@ -33,7 +33,7 @@ def own_reader(spec: OwnCode) -> Reader:
     """A reader of the user's own. Raises UserError where the class cannot be made."""
     made = cast(DictionaryFormat, load_own(spec.python, "format", ("read(source, hook, kind)",)))
 
-    def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
+    def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoencoder:
         try:
             sae: object = made.read(source, hook, kind)
         except InputError:

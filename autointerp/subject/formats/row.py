@@ -11,14 +11,14 @@ from pathlib import Path
 
 from autointerp.errors import InputError, nearest
 from autointerp.subject.dictionary import SparseAutoencoder
-from autointerp.subject.formats.common import Source
+from autointerp.subject.formats.common import DictionarySource
 
-Reader = Callable[[Source, str | None, str], SparseAutoencoder]
+Reader = Callable[[DictionarySource, str | None, str], SparseAutoencoder]
 """Reads the files of `source`. The hook is None where the run file names none; the kind is "auto" or "planted"."""
 
 
 @dataclass(frozen=True)
-class Choice:
+class Setting:
     """A setting in a format's files: the values that are read, and those that are refused by name."""
 
     key: str
@@ -76,7 +76,7 @@ class Format:
     """Where its hook point comes from, in one sentence."""
     input: str
     """What x is in the formulas of `architectures`."""
-    architectures: Choice
+    architectures: Setting
     """What its dictionaries may compute, by the name that the files give it."""
     read: Reader
     config: str | None = None
@@ -90,7 +90,7 @@ class Format:
     """Whether a file that ends so is rather of this format than of one that has no name for its weights."""
     beside: tuple[str, ...] = ()
     """Names of further files that are read where they are there."""
-    settings: tuple[Choice, ...] = ()
+    settings: tuple[Setting, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     sae_lens_loaders: tuple[str | None, ...] = ()
     """What SAELens's registry of releases calls the loader of such files; None: it names none."""

@@ -19,7 +19,7 @@ from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats.common import (
     GIVE_A_HOOK,
-    Source,
+    DictionarySource,
     Weights,
     checked_k,
     integer,
@@ -27,7 +27,7 @@ from autointerp.subject.formats.common import (
     read_config,
     read_json,
 )
-from autointerp.subject.formats.row import Choice, Format, Refusal
+from autointerp.subject.formats.row import Format, Refusal, Setting
 
 FILE = "sae_weights.safetensors"
 COMPUTES = {
@@ -61,7 +61,7 @@ ONE_HEAD = Refusal(
 )
 
 
-def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
+def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoencoder:
     path = source.path
     config = read_config(source.folder / "cfg.json", path, ": not a dictionary in SAELens's format")
     nested = config.get("metadata") or {}
@@ -170,8 +170,10 @@ def _read_labels(folder: Path, path: str) -> dict[int, str]:
         raise InputError(f'"{path}": labels.json is not a list of {{"feature": 0, "label": "..."}}') from error
 
 
-ACTIVATION = Choice("activation_fn", {"relu": "relu", "topk": "the k largest"}, lists=True)
-NORMALIZATION = Choice(
+ACTIVATION = Setting(
+    "activation_fn", {"relu": "relu; in older files only", "topk": "the k largest; in older files only"}, lists=True
+)
+NORMALIZATION = Setting(
     "normalize_activations",
     {
         "none": "x is the activation",
@@ -187,7 +189,7 @@ FORMAT = Format(
     documented="https://github.com/decoderesearch/SAELens",
     hook="`cfg.json` names it: `hook_name`, or `hook_point` in older files.",
     input="the activation at the hook, minus `b_dec` where `apply_b_dec_to_input` says so (transcoders: never)",
-    architectures=Choice(
+    architectures=Setting(
         "architecture",
         {
             name: COMPUTES[ours] if name == ours else f"as {ours}, from `hook_name` to `hook_name_out`"

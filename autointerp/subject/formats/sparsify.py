@@ -15,7 +15,7 @@ from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats.common import (
     GIVE_A_HOOK,
-    Source,
+    DictionarySource,
     Weights,
     checked_k,
     hook_of_module,
@@ -23,13 +23,13 @@ from autointerp.subject.formats.common import (
     load_safetensors,
     read_config,
 )
-from autointerp.subject.formats.row import Choice, Format, Refusal
+from autointerp.subject.formats.row import Format, Refusal, Setting
 
 FILE = "sae.safetensors"
 SIGNED = Refusal("`signed` is true", "its features fire below zero too", "signed = true: {reason}; not read")
 
 
-def read(source: Source, hook: str | None, kind: str) -> SparseAutoencoder:
+def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoencoder:
     path = source.path
     config = read_config(source.folder / "cfg.json", path, ": not a dictionary in sparsify's format")
     activation = str(config.get("activation") or "topk")
@@ -85,7 +85,7 @@ def _hookpoint(place: tuple[str, ...]) -> str:
     return place[-2] if len(place) > 1 and re.fullmatch(r"seed\d+", place[-1]) else place[-1]
 
 
-def _trained_as_transcoder(source: Source) -> bool:
+def _trained_as_transcoder(source: DictionarySource) -> bool:
     """Whether the settings of the whole run, one folder up, say so: in older files nothing else does."""
     file = source.folder.parent / "config.json"
     config = read_config(file, source.path) if file.is_file() else {}
@@ -99,7 +99,7 @@ FORMAT = Format(
     documented="https://github.com/EleutherAI/sparsify",
     hook="The folder's name, a module of Hugging Face's model: `layers.6`, `h.3.mlp`. Transcoders read its input.",
     input="the activation minus `b_dec`, unless `transcode` is set",
-    architectures=Choice(
+    architectures=Setting(
         "activation",
         {
             "topk": "the k largest of relu(x W_enc + b_enc)",
