@@ -1,0 +1,82 @@
+"""Names in the package: one class a name, and what begins with an underscore stays in its file."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import autointerp
+
+PACKAGE = Path(autointerp.__file__).parent
+TESTS = Path(__file__).parent
+
+SECTION = "a section of the run file is called as in the run file, and the thing that it describes has the same name"
+PAGE = "a page shows it in a shape of its own, under the same name"
+EXCEPTIONS: dict[str, str] = {
+    "Diagnostics": PAGE,
+    "Dictionary": f"{SECTION}; a trained one on disk is called so too",
+    "Document": "a text of a corpus, for training and for runs",
+    "Evidence": SECTION,
+    "Exemplar": PAGE,
+    "Fitted": "a dictionary fitted to planted features, and cells fitted to the width of a page",
+    "Interval": PAGE,
+    "Sample": "the sample that baselines are fitted on, and the windows that scores are measured on",
+    "Source": "where documents come from, and where a dictionary comes from",
+    "Subject": SECTION,
+    "_Stop": "ends a forward pass early, once in each of the two readers of a model",
+}
+"""Classes of one name that stand in more than one file, each with the reason; only ever shorter."""
+
+TAKEN: dict[str, str] = {
+    "autointerp.pipeline.stages.compare._zero_where_constant": "two stages share it; it belongs to the statistics",
+    "autointerp.pipeline.rows.evidence_rows._gram_tables": "arithmetic of `extract` that still stands among the rows",
+    "autointerp.subject.model._text_of": "a test of how a tokenizer's tokens are read",
+}
+"""Private names that another file imports all the same, each with the reason; only ever shorter."""
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def classes() -> dict[str, set[str]]:
+    """The files of each class name."""
+    files: dict[str, set[str]] = defaultdict(set)
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                files[node.name].add(path.relative_to(PACKAGE).as_posix())
+    return files
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def private_imports(path: Path) -> list[str]:
+    """Names with an underscore that a file takes from a module of the package."""
+    return [
+        f"{node.module}.{name.name}"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "autointerp"
+        for name in node.names
+        if is_private(name.name)
+    ]
+
+
+def test_no_two_classes_have_one_name() -> None:
+    twice = {name: sorted(files) for name, files in classes().items() if len(files) > 1 and name not in EXCEPTIONS}
+    assert not twice
+
+
+@pytest.mark.parametrize("name", EXCEPTIONS)
+def test_each_exception_is_still_one(name: str) -> None:
+    assert len(classes()[name]) > 1, "take it off the list"
+
+
+def test_nobody_imports_a_private_name() -> None:
+    taken = {name for folder in (PACKAGE, TESTS) for path in folder.rglob("*.py") for name in private_imports(path)}
+    assert taken == set(TAKEN)
