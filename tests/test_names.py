@@ -34,9 +34,8 @@ EXCEPTIONS: dict[str, str] = {
 """Classes of one name that stand in more than one file, each with the reason; only ever shorter."""
 
 TAKEN: dict[str, str] = {
-    "autointerp.score.sampled._all_strata": "a simulation of the estimator's coverage names the strata",
+    "autointerp.score.sampled._all_strata": "a test holds it against the published windows",
     "autointerp.pipeline.rows.evidence_rows._gram_tables": "arithmetic of `extract` that still stands among the rows",
-    "autointerp.subject.model._text_of": "a test of how a tokenizer's tokens are read",
 }
 """Private names that another file imports all the same, each with the reason; only ever shorter."""
 
