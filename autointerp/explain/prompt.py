@@ -17,7 +17,7 @@ from autointerp.explain.evidence import Evidence, Exemplar
 from autointerp.explain.exemplar_text import NONE, listed
 from autointerp.explain.marking import Marks, choose_marks
 from autointerp.explain.presets import Preset, preset_named
-from autointerp.explain.template import Section, Template, read_template
+from autointerp.explain.template import PromptSection, Template, read_template
 from autointerp.hashing import content_hash
 from autointerp.llm.asks import Ask
 from autointerp.resources import prompt_text
@@ -28,10 +28,12 @@ EVIDENCE_KINDS: tuple[EvidenceKind, ...] = ("input", "output", "both")
 MARKED = frozenset({"open", "close", "separator"})
 """Placeholders of the marks."""
 SECTIONS = {
-    "system": Section(optional=frozenset({"demonstrations", *MARKED})),
-    "prompt": Section(required=frozenset({"evidence"}), optional=MARKED),
-    "exemplars": Section(required=frozenset({"exemplars"}), optional=frozenset({"silent"}) | MARKED, needed=False),
-    "effects": Section(required=frozenset({"promoted"}), optional=frozenset({"suppressed"}), needed=False),
+    "system": PromptSection(optional=frozenset({"demonstrations", *MARKED})),
+    "prompt": PromptSection(required=frozenset({"evidence"}), optional=MARKED),
+    "exemplars": PromptSection(
+        required=frozenset({"exemplars"}), optional=frozenset({"silent"}) | MARKED, needed=False
+    ),
+    "effects": PromptSection(required=frozenset({"promoted"}), optional=frozenset({"suppressed"}), needed=False),
 }
 """What a template of an explainer may and must hold; a user's own takes `default`'s for the last two."""
 

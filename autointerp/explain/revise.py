@@ -13,13 +13,13 @@ from functools import cache
 from autointerp.explain.evidence import Draft, Evidence, Exemplar
 from autointerp.explain.exemplar_text import NONE
 from autointerp.explain.prompt import MARKED, Style, marks_for, marks_values, shown_evidence, system_text
-from autointerp.explain.template import Section, Template, read_template
+from autointerp.explain.template import PromptSection, Template, read_template
 from autointerp.hashing import content_hash
 from autointerp.llm.asks import Ask
 
 MOST_SHOWN = 6
 """Counterexamples of each kind that are shown."""
-_SECTIONS = {"prompt": Section(frozenset({"evidence", "answer", "misses", "false_alarms"}), MARKED)}
+_SECTIONS = {"prompt": PromptSection(frozenset({"evidence", "answer", "misses", "false_alarms"}), MARKED)}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ _HEADING = re.compile(r"^## (\w+)[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Section:
+class PromptSection:
     """What a section of a template may and must hold."""
 
     required: frozenset[str] = frozenset()
@@ -56,7 +56,7 @@ class Template:
         return self.sections[section].format(**{name: values[name] for name in self.placeholders(section)})
 
 
-def read_template(name: str, wanted: Mapping[str, Section], path: Path | None = None) -> Template:
+def read_template(name: str, wanted: Mapping[str, PromptSection], path: Path | None = None) -> Template:
     """A template of ours by its name in `prompts/` (`explain/default.md`), or a user's at `path`.
 
     Raises UserError naming the file and the section or placeholder that is missing or unknown.
@@ -73,7 +73,7 @@ def read_template(name: str, wanted: Mapping[str, Section], path: Path | None = 
     return parse_template(name, text, wanted)
 
 
-def parse_template(name: str, text: str, wanted: Mapping[str, Section]) -> Template:
+def parse_template(name: str, text: str, wanted: Mapping[str, PromptSection]) -> Template:
     """As `read_template`, from the text itself."""
     _, *parts = _HEADING.split(text)
     titles = parts[::2]

@@ -36,7 +36,7 @@ HEADS = re.compile(r"blocks\.(\d+)\.attn\.hook_z")
 
 
 @dataclass(frozen=True)
-class LogitEffects:
+class StrongestEffects:
     """The strongest effects of each feature, [F, TOP[direction]] each, strongest first."""
 
     features: Int64
@@ -46,7 +46,9 @@ class LogitEffects:
 
 
 @torch.inference_mode()
-def logit_effects(subject: Subject, dictionary: Dictionary, features: Int64, usable: np.ndarray) -> LogitEffects | None:
+def logit_effects(
+    subject: Subject, dictionary: Dictionary, features: Int64, usable: np.ndarray
+) -> StrongestEffects | None:
     """Effects of `features`; `usable` [V] says which tokens stand in the corpus. None: no direct path."""
     to_residual = _path_to_residual(subject, dictionary)
     if to_residual is None:
@@ -70,7 +72,7 @@ def logit_effects(subject: Subject, dictionary: Dictionary, features: Int64, usa
     def column(name: str, index: int) -> np.ndarray:
         return torch.cat([part[index] for part in parts[name]]).cpu().numpy()
 
-    return LogitEffects(
+    return StrongestEffects(
         features=features,
         token={name: column(name, 0) for name in parts},
         effect={name: column(name, 1).astype(np.float64) for name in parts},

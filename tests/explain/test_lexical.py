@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ from autointerp.explain.lookup import entries_of, entry_keys, rows_of
 from autointerp.explain.sentence import EffectsToName
 from autointerp.explain.sentence_facts import named_tokens
 from autointerp.explain.token_text import kind_of, quote
-from autointerp.records import ANY_TOKEN, Bool, Float32, GramTable, Int32, LookupTable
+from autointerp.records import ANY_TOKEN, Bool, Float32, Float64, GramTable, Int32, LookupTable
 from autointerp.resources import prompt_text
 
 V = 12
@@ -281,8 +281,8 @@ def ids(rows: Sequence[GramRow], vocab: list[str]) -> list[GramRow]:
 
 
 def said(
-    tokens: list[tuple],
-    pairs: list[tuple] = (),
+    tokens: Sequence[GramRow],
+    pairs: Sequence[GramRow] = (),
     vocab: list[str] = WORDS,
     total: float | None = None,
     special: list[int] | None = None,
@@ -295,9 +295,10 @@ def said(
     lookup = LookupTable(double.start, double.previous, double.token, none, none)
     mass = None if total is None else np.asarray([total])
     named = EffectsToName(**effects)
-    return lexical_explanations(single, double, lookup, vocab, [0], total_mass=mass, effects=named, special=special)[
-        0
-    ].text
+    [explanation] = lexical_explanations(
+        single, double, lookup, vocab, [0], total_mass=mass, effects=named, special=special
+    )
+    return explanation.text
 
 
 def evenly(n: int, mass: float = 1.0) -> list[GramRow]:

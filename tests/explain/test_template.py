@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from autointerp.errors import UserError
-from autointerp.explain.template import Section, parse_template, read_template
+from autointerp.explain.template import PromptSection, parse_template, read_template
 
 WANTED = {
-    "system": Section(optional=frozenset({"open"})),
-    "prompt": Section(required=frozenset({"evidence"})),
-    "extra": Section(needed=False),
+    "system": PromptSection(optional=frozenset({"open"})),
+    "prompt": PromptSection(required=frozenset({"evidence"})),
+    "extra": PromptSection(needed=False),
 }
 GOOD = 'A note {not read}.\n\n## system\nMarks: {open}.\n\n## prompt\nSee: {evidence} {{"a": 1}}\n'
 

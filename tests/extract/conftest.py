@@ -52,9 +52,10 @@ def dictionaries(
     units = make_units(neurons, hook, sample, 0, None)
     chosen["neurons"] = Selected(units, np.arange(units.n_features))
     matched = DictionaryConfig(name="random", kind="random_covariance", match="standard")
-    sae = chosen["standard"].dictionary
-    target = count_firings(sae, sample.by_hook[sae.hook], chosen["standard"].features)
-    units = make_units(matched, sae.hook, sample, 0, target)
+    standard = chosen["standard"]
+    hook = standard.dictionary.hook
+    target = count_firings(standard.dictionary, sample.by_hook[hook], standard.features)
+    units = make_units(matched, hook, sample, 0, target)
     chosen["random"] = Selected(units, np.arange(units.n_features))
     return chosen
 

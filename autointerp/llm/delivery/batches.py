@@ -202,7 +202,7 @@ class BatchCourier:
             fault = sent.fault
             if fault is None:
                 return json.loads(sent.body)
-            if fault.meaning == "stop" or fault.meaning == "give_up":
+            if fault.meaning in ("stop", "give_up"):
                 self._book.enter(replace(batch, status="failed"))
                 raise ProviderError(f"the batch was refused: {fault.reason}")
             if fault.maybe_paid:

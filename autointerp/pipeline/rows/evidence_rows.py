@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 
 from autointerp.config.evidence import Evidence
-from autointerp.extract.effects import LogitEffects
+from autointerp.extract.effects import StrongestEffects as LogitEffects
 from autointerp.extract.exemplar_rows import Exemplars
 from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
 from autointerp.extract.selected import Selected

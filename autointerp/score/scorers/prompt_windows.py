@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autointerp.explain.marking import BARS, Marks, choose_marks, escape
-from autointerp.explain.template import Section, Template, read_template
+from autointerp.explain.template import PromptSection as Section
+from autointerp.explain.template import Template, read_template
 
 
 @dataclass(frozen=True)
