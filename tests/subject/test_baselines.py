@@ -38,7 +38,7 @@ WriteSae = Callable[..., Path]
 
 
 def config(kind: str, match: str | None = "sae", n: int | None = None, name: str = "base") -> DictionaryConfig:
-    return DictionaryConfig(name=name, kind=kind, hook=HOOK, match=match, n_features=n)  # type: ignore[arg-type]
+    return DictionaryConfig(name=name, kind=kind, hook=HOOK, match=match, n_features=n)
 
 
 @pytest.fixture(scope="module")
