@@ -2,7 +2,8 @@
 
     python -m llm_server [SETTINGS AS JSON]        in tests/helpers: prints its port, serves until killed
 
-POST /v1/messages, /v1/chat/completions, /v1/completions (echo), /v1/decisions; GET /count, POST /settings, POST /change.
+POST /v1/messages, /v1/chat/completions, /v1/completions (echo), /v1/decisions, and files and batches of both APIs;
+GET /count, POST /settings, POST /change.
 
 An answer is a function of the request; whether a request meets a fault is a function of (seed, request, how many times
 it was seen). Everything that was generated is counted as billed under the request's hash; where the reply never
