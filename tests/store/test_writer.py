@@ -143,7 +143,13 @@ def test_the_latest_is_the_last_finished_whatever_the_clock_says(tmp_path: Path)
     tomorrow = datetime.now() + timedelta(days=1)
     with StoreWriter.open(tmp_path / "x.duckdb") as writer:
         with writer.transaction() as t:
-            stage: dict[str, Any] = {"stage": "score", "work": "old", "dictionary": "sae", "explainer": None}
+            stage: dict[str, Any] = {
+                "stage": "score",
+                "work": "old",
+                "dictionary": "sae",
+                "explainer": None,
+                "scorer": None,
+            }
             stage |= {"n_rows": 0, "seconds": 0.0}
             t.append("stages", stage | {"finished_at": tomorrow})
         with writer.transaction() as t:
