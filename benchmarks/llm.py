@@ -1,4 +1,4 @@
-"""What the LLM client costs and holds, against a local server in another process (tests/llm/server.py).
+"""What the LLM client costs and holds, against a local server in another process (tests/helpers/llm_server).
 
     python benchmarks/llm.py [instant] [latency] [faults] [healthy] [--n 10000]
 
@@ -32,7 +32,7 @@ from autointerp.llm.session.client import Session
 from autointerp.store.replies import StoreReplyLog
 from autointerp.store.writer import StoreWriter
 
-SERVER = Path(__file__).parents[1] / "tests" / "llm" / "server.py"
+HELPERS = Path(__file__).parents[1] / "tests" / "helpers"
 KEYS = [f"t{number}" for number in range(8)]
 SCHEMA = {
     "type": "object",
@@ -56,8 +56,8 @@ class Server:
     """The test server in a process of its own."""
 
     def __init__(self, **settings: Any) -> None:
-        arguments = [sys.executable, str(SERVER), json.dumps(settings)]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        arguments = [sys.executable, "-m", "llm_server", json.dumps(settings)]
+        self.process = subprocess.Popen(arguments, cwd=HELPERS, stdout=subprocess.PIPE, text=True)  # noqa: S603
         assert self.process.stdout is not None
         self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
 

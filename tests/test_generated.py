@@ -12,7 +12,7 @@ from autointerp.generated import cell, replace_region, write_or_check
 def test_a_page_is_written_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "PAGE.md"
 
-    def make(text: str) -> str:
+    def make(_text: str) -> str:
         return "as the code says\n"
 
     assert write_or_check([str(page), "--check"], make, "usage") == 1

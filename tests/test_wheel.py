@@ -49,11 +49,11 @@ def test_it_works_from_another_folder(wheel: Path, tmp_path: Path) -> None:
         "assert 'select' in analysis_path('best_explained').read_text().lower(); "
         "from autointerp.store.schema import schema_sql; assert 'CREATE TABLE' in schema_sql(); "
         "from autointerp.subject.sources import open_source; next(open_source('bundled:corpus').documents()); "
-        "from autointerp.subject.formats import load_dictionary; load_dictionary('bundled:planted')"
+        "from autointerp.subject.formats import load_dictionary; load_dictionary('bundled:planted'); "
+        "from autointerp.cli import main; main(['run', 'demo', '--dry-run'])"
     )
     environment = {"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"}
-    subprocess.run([sys.executable, "-c", check], cwd=tmp_path, env=environment, check=True)
-    dry = [sys.executable, "-m", "autointerp.cli", "run", "demo", "--dry-run"]
-    done = subprocess.run(dry, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    command = [sys.executable, "-c", check]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
     assert "mlp-1k 1,024" in done.stdout
     assert not list(tmp_path.glob("*.duckdb*")), "a dry run writes nothing"

@@ -43,4 +43,4 @@ def scores_of(prediction: Judged | Rated, explainer: str, scorer: str) -> list[S
     few = subjects([Explanation(prediction.feature, explainer, "x", "ok")], {prediction.feature: "alive"})
     shape: Shape = "judged" if isinstance(prediction, Judged) else "rated"
     predictions: dict[int, Any] = {prediction.feature: prediction}
-    return score_rows(few, predictions, metrics_for(shape, scorer.split(":")[0]), scorer)
+    return score_rows(few, predictions, metrics_for(shape, scorer.split(":", maxsplit=1)[0]), scorer)

@@ -20,6 +20,7 @@ from autointerp.llm.session.client import Session
 from autointerp.store.replies import StoreReplyLog
 from autointerp.store.writer import StoreWriter
 
+HELPERS = Path(__file__).parents[1] / "helpers"
 KEYS = [f"t{number}" for number in range(4)]
 SCHEMA = {
     "type": "object",
@@ -35,11 +36,11 @@ DEFAULTS: dict[str, Any] = {
 
 
 class Server:
-    """tests/llm/server.py, running."""
+    """tests/helpers/llm_server, running."""
 
     def __init__(self) -> None:
-        path = Path(__file__).with_name("server.py")
-        self.process = subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "llm_server"]
+        self.process = subprocess.Popen(command, cwd=HELPERS, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from bad_input import Refused, contents
+
+from autointerp.cli import main
 
 TIMES = {"seconds", "finished_at", "started_at"}
 """Columns that may differ between two runs of one configuration."""
@@ -79,3 +83,31 @@ def write_run(tiny_model: Path, tokens_npy: Path, sae_folder: Path, tmp_path: Pa
         return file
 
     return write
+
+
+@pytest.fixture
+def sae(sae_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the SAE, to be damaged."""
+    return Path(shutil.copytree(sae_folder, tmp_path / "sae"))
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Refused:
+    """Runs a command that must fail; returns the one line that it says."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, status: int = 2) -> str:
+        before = contents(tmp_path)
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert caught.value.code == status, err
+        assert out == ""
+        assert "Traceback" not in err
+        *progress, last = err.splitlines()
+        assert last.startswith("error: "), err
+        assert not [line for line in progress if "rror" in line]
+        assert contents(tmp_path) == before, "nothing may be written"
+        return last.removeprefix("error: ")
+
+    return run

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
-import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -19,42 +16,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from written import child, failures, says
 
 from autointerp.errors import StoreError
-from autointerp.store.columns import TableColumn, csr_list, to_csr, to_table
+from autointerp.store.columns import csr_list
 from autointerp.store.opening import StoreHeld, open_for_writing
-from autointerp.store.reader import open_reader
 from autointerp.store.schema import SCHEMA_VERSION
 from autointerp.store.writer import ROW_GROUP, StoreWriter
-
-
-def failures(n: int, reason: str) -> dict[str, object]:
-    """Columns of `failures`: the plainest table there is."""
-    return {
-        "stage": "explain",
-        "dictionary": None,
-        "feature": np.arange(n),
-        "explainer": None,
-        "scorer": None,
-        "status": "failed",
-        "reason": reason,
-        "again": 0,
-    }
-
-
-def child(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """Another process; its code finds the arguments in `sys.argv`."""
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)], stdout=subprocess.PIPE, text=True
-    )
-
-
-def says(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
 
 HOLD = """
 import sys
@@ -230,112 +198,6 @@ def test_rows_are_let_go_of_before_the_commit(tmp_path: Path) -> None:
         assert writer.rows("SELECT count(*) AS n FROM failures") == [{"n": 4 << 15}]
 
 
-# --- columns
-
-
-def test_every_form_of_a_column_comes_back(tmp_path: Path) -> None:
-    start, values = np.array([0, 2, 2, 3]), np.array([4, 5, 6], np.uint32)
-    with StoreWriter.open(tmp_path / "x.duckdb") as writer:
-        with writer.transaction() as t:
-            for pools in (csr_list(start, values), [[4, 5], [], [6]], [np.array([4, 5]), np.array([]), [6]]):
-                n = t.append(
-                    "pool_firing", {"dictionary": "sae", "feature": np.arange(3), "split": "score", "pools": pools}
-                )
-                assert n == 3
-            two = {"dictionary": "two", "feature": pa.array([0, 1]), "split": "score"}
-            t.append("pool_firing", two | {"pools": np.eye(2, dtype=int)})
-        rows = writer.rows("SELECT feature, pools FROM pool_firing WHERE dictionary = 'sae' ORDER BY feature")
-        assert [row["pools"] for row in rows] == [[4, 5]] * 3 + [[]] * 3 + [[6]] * 3
-        assert writer.rows("SELECT pools FROM pool_firing WHERE dictionary = 'two'") == [
-            {"pools": [1, 0]},
-            {"pools": [0, 1]},
-        ]
-
-
-def test_nan_is_no_value_where_there_may_be_none_and_refused_elsewhere(tmp_path: Path) -> None:
-    score = {
-        "run": "r",
-        "dictionary": "d",
-        "feature": [0, 1, 2],
-        "explainer": "e",
-        "scorer": "s",
-        "metric": "m",
-        "design": "census",
-        "value": np.array([1.0, np.nan, 0.0]),
-        "ci_low": [0.5, float("nan"), None],
-        "ci_high": np.float64("nan"),
-        "n": 1,
-        "n_failed": 0,
-        "status": "ok",
-    }
-    with StoreWriter.open(tmp_path / "x.duckdb") as writer:
-        with writer.transaction() as t:
-            t.append("scores", score)
-        assert writer.query("SELECT value, ci_low, ci_high FROM scores").to_pydict() == {
-            "value": [1.0, None, 0.0],
-            "ci_low": [0.5, None, None],
-            "ci_high": [None, None, None],
-        }
-        with pytest.raises(ValueError, match=r"stages\.seconds: 1 rows have no value"), writer.transaction() as t:
-            t.mark_done("score", "w", None, 0, float("nan"))
-
-
-SCHEMA = (TableColumn("number", pa.int32(), False), TableColumn("share", pa.float64(), True))
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        (
-            {"number": [1], "shrae": [1.0]},
-            r"t: columns that it does not have: \['shrae'\]; columns not given: \['share'\]",
-        ),
-        ({"number": [1, 2], "share": [1.0]}, "different lengths"),
-        ({"number": np.array([1.5]), "share": None}, r"t\.number"),
-        ({"number": np.array([2**40]), "share": None}, r"t\.number"),
-        ({"number": ["a"], "share": None}, r"t\.number"),
-        ({"number": [None], "share": None}, r"t\.number: 1 rows have no value"),
-    ],
-)
-def test_wrong_columns_are_named(columns: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        to_table("t", SCHEMA, columns)
-
-
-def test_an_unknown_table_is_named(tmp_path: Path) -> None:
-    with (
-        StoreWriter.open(tmp_path / "x.duckdb") as writer,
-        pytest.raises(ValueError, match=r"no table 'scoers'.*scores"),
-        writer.transaction() as t,
-    ):
-        t.append("scoers", {})
-
-
-@given(st.lists(st.lists(st.integers(0, 255), max_size=4), max_size=20))
-def test_csr_survives_the_way_there_and_back(lists: list[list[int]]) -> None:
-    start = np.cumsum([0, *map(len, lists)])
-    values = np.array([value for one in lists for value in one], dtype=np.uint8)
-    column = csr_list(start, values)
-    assert [item.as_py() for item in column] == lists
-    back, flat = to_csr(pa.chunked_array([column[:3], column[3:]]))
-    assert back.tolist() == start.tolist()
-    assert flat.tolist() == values.tolist()
-
-
-def test_csr_copies_nothing() -> None:
-    values = np.arange(1000, dtype=np.float32)
-    column = csr_list(np.array([0, 1000]), values)
-    held = column.values.buffers()[1]
-    assert held is not None
-    assert held.address == values.ctypes.data
-
-
-@pytest.mark.parametrize("start", [[0, 5], [2, 1], [-1, 2], []])
-def test_csr_checks_its_starts(start: list[int]) -> None:
-    with pytest.raises(ValueError, match="start must rise"):
-        csr_list(np.array(start, dtype=np.int64), np.arange(3))
-
-
 def test_exemplars_go_in_at_150_000_rows_a_cpu_second(tmp_path: Path) -> None:
     n = 60_000
     start = np.arange(n + 1) * 3
@@ -406,166 +268,6 @@ def test_publishing_does_not_let_a_second_writer_in(tmp_path: Path) -> None:
         )
         assert f"PID {os.getpid()}" in says(other)
         other.communicate()
-
-
-# --- kills and damage
-
-COMMIT = """
-import itertools, sys
-import numpy as np
-from autointerp.store.writer import StoreWriter
-writer = StoreWriter.open(sys.argv[1])
-first = writer.rows("SELECT count(*) AS n FROM stages")[0]["n"]
-for number in itertools.count(first):
-    rows = 200 + number % 5
-    with writer.transaction() as t:
-        for half in (0, 1):
-            t.append("failures", {"stage": f"work-{number}", "dictionary": None, "feature": np.arange(rows),
-                "explainer": None, "scorer": None, "status": "failed", "reason": "x" * 50, "again": 0})
-        t.mark_done("explain", f"work-{number}", None, 2 * rows, 0.0)
-    if number % 7 == 3:
-        writer.checkpoint()
-    if number % 11 == 5:
-        writer.publish_snapshot()
-    print(number, flush=True)
-"""
-
-
-def test_a_kill_at_any_moment_leaves_whole_stages_only(tmp_path: Path) -> None:
-    path = tmp_path / "x.duckdb"
-    moments = random.Random(0)
-    for _ in range(4):
-        process = child(COMMIT, path)
-        reported = [says(process)]  # the first commit takes long; the kill comes among the later ones
-        time.sleep(moments.uniform(0.0, 0.4))
-        process.kill()
-        reported += (process.communicate()[0] or "").split()
-        with StoreWriter.open(path) as writer:
-            stages = {row["work"]: row["n_rows"] for row in writer.rows("SELECT work, n_rows FROM stages")}
-            counted = {
-                row["stage"]: row["n"] for row in writer.rows("SELECT stage, count(*) AS n FROM failures GROUP BY ALL")
-            }
-        assert counted == stages
-        assert {f"work-{number}" for number in reported if number} <= set(stages)
-    assert len(stages) > 8
-
-
-def test_a_kill_while_creating_leaves_no_half_made_store(tmp_path: Path) -> None:
-    moments = random.Random(1)
-    create = """
-        import sys
-        from autointerp.store.writer import StoreWriter
-        print("ready", flush=True)
-        StoreWriter.open(sys.argv[1])
-        print("open", flush=True)
-        sys.stdin.read()
-    """
-    for number in range(4):
-        path = tmp_path / f"x{number}.duckdb"
-        process = child(create, path)
-        assert says(process) == "ready"
-        time.sleep(moments.uniform(0.0, 0.15))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        existed = path.exists()
-        if existed:
-            with duckdb.connect(str(path), read_only=True) as connection:
-                assert connection.execute("SELECT count(*) FROM meta").fetchall() == [(2,)]
-        StoreWriter.open(path).close()
-        assert path.exists()
-    assert all(".new-" not in file.name or file.name.startswith(".x") for file in tmp_path.iterdir())
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a store with one checkpointed stage, and one in the log of a killed writer."""
-    folder = tmp_path_factory.mktemp("killed")
-    process = child(
-        """
-        import os, sys
-        import numpy as np
-        from autointerp.store.writer import StoreWriter
-        writer = StoreWriter.open(sys.argv[1])
-        for number in (0, 1):
-            with writer.transaction() as t:
-                t.append("failures", {"stage": "s", "dictionary": None, "feature": np.arange(500), "explainer": None,
-                    "scorer": None, "status": "failed", "reason": "x" * 50, "again": 0})
-                t.mark_done("explain", f"work-{number}", None, 500, 0.0)
-            if number == 0:
-                writer.checkpoint()
-        os.kill(os.getpid(), 9)
-        """,
-        folder / "x.duckdb",
-    )
-    process.communicate()
-    assert (folder / "x.duckdb.wal").stat().st_size > 10_000
-    return folder
-
-
-def copy_of(folder: Path, to: Path) -> Path:
-    for file in folder.iterdir():
-        (to / file.name).write_bytes(file.read_bytes())
-    return to / "x.duckdb"
-
-
-def test_the_log_of_a_killed_writer_is_replayed(killed: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    with StoreWriter.open(copy_of(killed, tmp_path), say=said.append) as writer:
-        assert writer.done("explain", "work-0")
-        assert writer.done("explain", "work-1")
-    assert said == []
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda log: log[:-300] + bytes(255 - byte for byte in log[-300:]),  # DuckDB refuses it
-        lambda log: bytes(255 - byte for byte in log),  # DuckDB passes over it, and overwrites it
-    ],
-    ids=["refused", "passed over"],
-)
-def test_a_damaged_log_is_set_aside_and_said_so(killed: Path, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    path = copy_of(killed, tmp_path)
-    log = tmp_path / "x.duckdb.wal"
-    damaged = damage(log.read_bytes())
-    (tmp_path / "x.duckdb.wal.damaged-1").write_bytes(b"an older one")
-    log.write_bytes(damaged)
-    said: list[str] = []
-    with StoreWriter.open(path, say=said.append) as writer:
-        assert writer.done("explain", "work-0")
-        assert not writer.done("explain", "work-1")
-        with writer.transaction() as t:
-            t.mark_done("explain", "work-1", None, 0, 0.0)
-    assert (tmp_path / "x.duckdb.wal.damaged-2").read_bytes() == damaged
-    assert (tmp_path / "x.duckdb.wal.damaged-1").read_bytes() == b"an older one"
-    assert len(said) == 1
-    assert "x.duckdb.wal.damaged-2" in said[0]
-
-
-def test_a_reader_replays_the_log_too_and_touches_nothing(killed: Path, tmp_path: Path) -> None:
-    path = copy_of(killed, tmp_path)
-    log = tmp_path / "x.duckdb.wal"
-    before = log.read_bytes()
-    with open_reader(path) as reader:
-        assert len(reader.query("SELECT * FROM stages")) == 2
-    assert log.read_bytes() == before
-    log.write_bytes(before[:-300] + bytes(300))
-    with pytest.raises(StoreError, match="cannot be replayed; `autointerp run` sets it aside") as caught:
-        open_reader(path)
-    assert "\n" not in str(caught.value)
-    assert log.read_bytes() == before[:-300] + bytes(300)
-
-
-def test_the_log_of_a_store_that_is_gone_is_set_aside(killed: Path, tmp_path: Path) -> None:
-    path = copy_of(killed, tmp_path)
-    (tmp_path / "x.duckdb.snapshot").write_bytes(b"of the store that is gone")
-    path.unlink()
-    said: list[str] = []
-    with StoreWriter.open(path, say=said.append) as writer:
-        assert not writer.done("explain", "work-0")
-        assert not (tmp_path / "x.duckdb.snapshot").exists()
-    assert (tmp_path / "x.duckdb.wal.damaged-1").exists()
-    assert len(said) == 1
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:

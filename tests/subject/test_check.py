@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from autointerp.pipeline.plan.prepare import Prepared, prepare
 from autointerp.subject.check import Probe, Report, check_dictionary, check_subject
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats import load_dictionary
+from autointerp.subject.sources import open_source
 
 NAMES = ("mlp-1k", "mlp-2k", "resid-1k", "planted")
 
@@ -36,7 +39,7 @@ def prepared() -> Prepared:
 
 @pytest.fixture(scope="module")
 def probe(prepared: Prepared) -> Probe:
-    return make_probe(prepared, n_tokens=4_000)
+    return make_probe(prepared, n_tokens=2_000)
 
 
 def report(sae: SparseAutoencoder, probe: Probe) -> Report:
@@ -138,8 +141,6 @@ def test_the_wrong_subject(prepared: Prepared, probe: Probe) -> None:
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    import json
-
     from safetensors.torch import save_file
 
     monkeypatch.chdir(tmp_path)
@@ -147,10 +148,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     config: dict[str, Any] = {**sae.config, "architecture": "standard"}
     (tmp_path / "sae").mkdir()
     (tmp_path / "sae" / "cfg.json").write_text(json.dumps({k: v for k, v in config.items() if k != "k"}))
+    some = itertools.islice(open_source("bundled:corpus").documents(), 2)
+    (tmp_path / "some.jsonl").write_text("".join(json.dumps({"text": document.text}) + "\n" for document in some))
     names = ("W_enc", "b_enc", "W_dec", "b_dec")
     save_file({name: getattr(sae, name) for name in names}, tmp_path / "sae" / "sae_weights.safetensors")
     (tmp_path / "run.toml").write_text(
-        'name = "x"\n[subject]\nmodel = "bundled:subject"\n[tokens]\nsource = "bundled:corpus"\n'
+        'name = "x"\n[subject]\nmodel = "bundled:subject"\n[tokens]\nsource = "jsonl:some.jsonl#text"\n'
         '[[dictionary]]\nname = "good"\npath = "bundled:mlp-1k"\n[[dictionary]]\nname = "bad"\npath = "sae"\n'
     )
     with pytest.raises(SystemExit) as stop:
@@ -160,4 +163,4 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert "bad: a TopK read as ReLU" in shown.err
     assert "good:" not in shown.err
     assert "good" in shown.out
-    assert {path.name for path in tmp_path.iterdir()} == {"sae", "run.toml"}, "a check writes nothing"
+    assert {path.name for path in tmp_path.iterdir()} == {"sae", "run.toml", "some.jsonl"}, "a check writes nothing"
