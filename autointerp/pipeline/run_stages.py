@@ -60,8 +60,8 @@ def run(
     until: str = STAGES[-1],
     reporter: Reporter | None = None,
     open_client: OpenClient | None = None,
-    travel: Delivery = Delivery(),  # noqa: B008 - frozen
-    wish: Wish = Wish(),  # noqa: B008 - frozen
+    travel: Delivery = Delivery(),
+    wish: Wish = Wish(),
 ) -> Path:
     """Does what is missing of a run and returns the path of its store.
 

@@ -20,6 +20,7 @@ from autointerp.pipeline.asking.test_material import Corpus, read_material
 from autointerp.pipeline.dry_run.report import plan_of, render_plan
 from autointerp.pipeline.plan.prepare import choose_scored, prepare
 from autointerp.pipeline.plan.store_diff import StoreDiff
+from autointerp.pipeline.plan.work import What
 from autointerp.pipeline.plan.work_graph import works_of
 from autointerp.pipeline.rows.stored_scores import read_sample
 from autointerp.pipeline.stages import census as census_stage
@@ -312,7 +313,7 @@ def test_each_key_of_the_run_file_decides_its_own_work(
         found = works_of(config, prepared.subject, prepared.tokens, prepared.files, prepared.hooks, {})
         return {work.what: work.key for work in found}
 
-    def changed(**change: Any) -> set[tuple[str, str | None, str | None]]:
+    def changed(**change: Any) -> set[What]:
         before, after = works(configured("keys")), works(configured("keys", **change))
         return {what for what in before if before[what] != after.get(what)}
 
@@ -320,16 +321,16 @@ def test_each_key_of_the_run_file_decides_its_own_work(
     assert len(set(works(configured("keys")).values())) == len(everything)
     assert changed(name="another", engine={"batch_size": 2, "threads": 1}, budget={"max_usd": 2.0}) == set()
     assert changed(seed=1) == everything
-    assert changed(evidence={"top": 3}) == everything - {("tokens", None, None)}
-    assert {stage for stage, _, _ in changed(score={"scorers": ["simulation"]})} == {"score", "means", "compare"}
-    assert {stage for stage, _, _ in changed(score={"bootstrap": 300})} == {"means", "compare"}
-    assert {stage for stage, _, _ in changed(score={"margin": 0.3})} == {"compare"}
+    assert changed(evidence={"top": 3}) == everything - {("tokens", None, None, None)}
+    assert {stage for stage, _, _, _ in changed(score={"scorers": ["simulation"]})} == {"score", "means", "compare"}
+    assert {stage for stage, _, _, _ in changed(score={"bootstrap": 300})} == {"means", "compare"}
+    assert {stage for stage, _, _, _ in changed(score={"margin": 0.3})} == {"compare"}
     assert changed(score={"scorers": ["logits", "fuzzing", "detection", "simulation"]}) == set()
     entries = [entry | ({"features": "0:40"} if name == "random" else {}) for name, entry in dictionaries.items()]
-    assert {name for _, name, _ in changed(dictionary=entries)} == {"random", None}
+    assert {name for _, name, _, _ in changed(dictionary=entries)} == {"random", None}
     assert changed(explainers="token_lookup lexical") == set()
     dropped = changed(explainers="lexical")
-    assert {explainer for _, _, explainer in dropped} == {"token_lookup"}
+    assert {explainer for _, _, explainer, _ in dropped} == {"token_lookup"}
 
 
 # --- the scored sample, and what is read back ---------------------------------------------------------

@@ -1,14 +1,10 @@
-"""The positive control on the bundled model: labels of planted features must predict them, others must not.
-
-`test_end_to_end.py` asserts the same of features planted in the tiny model, in the fast tests.
-"""
+"""The positive control: labels of planted features must predict them, labels of other features must not."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from autointerp.config.loading import parse_run
 from autointerp.pipeline import run
@@ -17,7 +13,6 @@ from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 
 
-@pytest.mark.slow
 def test_planted_features_on_the_bundled_model(tmp_path: Path) -> None:
     config = parse_run(
         {

@@ -23,7 +23,7 @@ class RunClient:
         self,
         store: StoreWriter,
         config: RunConfig,
-        travel: Delivery = Delivery(),  # noqa: B008 - frozen
+        travel: Delivery = Delivery(),
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self._courier = courier = travel.courier(store, config)

@@ -38,7 +38,7 @@ class Plan:
     """Calls, tokens and cost of what LLMs are asked, in lines."""
 
 
-def plan_of(config: RunConfig, wish: Wish = Wish(), travel: Delivery = Delivery()) -> Plan:  # noqa: B008 - frozen
+def plan_of(config: RunConfig, wish: Wish = Wish(), travel: Delivery = Delivery()) -> Plan:
     """Checks everything that a run checks and writes nothing. `wish` is what to ask again, `travel` how."""
     prepared = prepare(config, wish)
     done: Counter[str] = Counter()

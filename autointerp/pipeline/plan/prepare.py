@@ -52,7 +52,7 @@ class Prepared:
     features: dict[str, Int64]  # features of every dictionary that are extracted, by name
     works: tuple[Work, ...]
     """All work of the run, in order."""
-    redos: Redos = Redos()  # noqa: RUF009 - frozen
+    redos: Redos = Redos()
     """What is asked again."""
 
     @cached_property
@@ -99,7 +99,7 @@ def check_paths(config: RunConfig) -> None:
     check_llms(config)
 
 
-def prepare(config: RunConfig, wish: Wish = Wish()) -> Prepared:  # noqa: B008 - frozen
+def prepare(config: RunConfig, wish: Wish = Wish()) -> Prepared:
     """Loads and checks the subject and the dictionaries. Raises UserError, and writes nothing. `wish` is what to ask
     again."""
     check_paths(config)

@@ -65,7 +65,7 @@ def works_of(
     files: Mapping[str, SparseAutoencoder],
     hooks: Mapping[str, str],
     labels: Mapping[str, str],
-    redos: Redos = Redos(),  # noqa: B008 - frozen
+    redos: Redos = Redos(),
 ) -> tuple[Work, ...]:
     """All work of a run, in the order of STAGES and, within, of the run file; `labels` is the hash of what people
     wrote, by dictionary; `redos` what is asked again: of work with such links the last one stands for all."""

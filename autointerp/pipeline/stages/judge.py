@@ -23,6 +23,7 @@ from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.records import LookupTable
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.evidence import read_gram_tables
+from autointerp.words import of_permuted
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -33,7 +34,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     for name, mine in by_dictionary(works).items():
         lexical = lexical_lookup(*read_gram_tables(context.store, name))
         for explainer in dict.fromkeys(str(work.explainer) for work in mine):
-            if (name, explainer) not in context.asking.unexplained:
+            if (name, of_permuted(explainer) or explainer) not in context.asking.unexplained:
                 links = [_Link(context, work, done) for work in mine if work.explainer == explainer]
                 _judge(context, judge, lexical, name, explainer, links)
 

@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from autointerp.config.judging import Judge
 from autointerp.explain.lookup import entries_of
 from autointerp.pipeline.asking.shown_explanation import read_said
@@ -160,7 +162,8 @@ def _completion_floor(
     if any(len(items) for items in missing.values()):
         unembedding = context.prepared.subject.unembedding()
         rated |= {f: completion(items, unembedding) for f, items in missing.items()}
-    predictions: dict[int, Rated] = {f: rated[f] if f in rated else completion(tests[f], [[0.0]]) for f in ready}
+    # about a feature with too few tokens nothing is asked, and no row is kept
+    predictions = {f: rated.get(f, Rated(tests[f], np.zeros(0))) for f in ready}
     said = [Explanation(f, COMPLETION, "", "ok") for f in sorted(ready)]
     scores = score_rows(
         subjects(said, material.status), predictions, metrics_for("rated", scorer.name, own), UNEMBEDDING
