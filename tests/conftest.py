@@ -153,3 +153,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, object]:
 def store(built: tuple[Path, object], tmp_path: Path) -> Path:
     """A copy of the complete store."""
     return Path(shutil.copy(built[0], tmp_path / "demo.duckdb"))
+
+
+@pytest.fixture(scope="session")
+def judged_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that a run made, with a judge, failures and two dictionaries (`helpers/judged.py`); no test may change
+    it."""
+    from judged import make_judged_store
+
+    path = tmp_path_factory.mktemp("judged") / "judged.duckdb"
+    make_judged_store(path)
+    return path

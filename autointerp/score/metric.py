@@ -46,6 +46,8 @@ class Metric:
     """Predictions of the shape that it reads -> their measurements, in order."""
     chance: float | None = None
     """What a prediction without knowledge gets; None: that depends on the feature."""
+    bounds: tuple[float, float] = (0.0, 1.0)
+    """Its least and its largest value: no interval reaches further."""
     scorer: str | None = None
     """The only scorer whose predictions it is computed for; None: every scorer of that shape."""
     primary: bool = False

@@ -6,6 +6,7 @@ computes it from the stored predictions. Sources of the published ones: PROTOCOL
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -23,6 +24,7 @@ METRICS: tuple[Metric, ...] = (
         "correlation of true and predicted activation over every token of the score split",
         partial(measures.counted_pearson),
         chance=0.0,
+        bounds=(-1.0, 1.0),
         primary=True,
         on_card=True,
         by_document=True,
@@ -52,6 +54,7 @@ METRICS: tuple[Metric, ...] = (
         "count as 0",
         measures.simulated_framed,
         chance=0.0,
+        bounds=(-1.0, 1.0),
         primary=True,
         on_card=True,
         by_document=True,
@@ -63,6 +66,7 @@ METRICS: tuple[Metric, ...] = (
         "the same with every prediction counted; often too few windows for it",
         measures.simulated_pearson,
         chance=0.0,
+        bounds=(-1.0, 1.0),
     ),
     # --- items that are right or wrong
     Metric(
@@ -107,6 +111,7 @@ METRICS: tuple[Metric, ...] = (
         "Bills et al. 2023: correlation over 5 top and 5 random windows, unweighted",
         each(measures.published_top_random),
         chance=0.0,
+        bounds=(-1.0, 1.0),
         scorer="simulation",
         sees_broad=False,
     ),
@@ -116,6 +121,7 @@ METRICS: tuple[Metric, ...] = (
         "Bricken et al. 2023: rank correlation over windows from intervals of the activation",
         each(measures.published_intervals),
         chance=0.0,
+        bounds=(-1.0, 1.0),
         scorer="simulation",
         sees_broad=False,
     ),
@@ -149,6 +155,12 @@ def metric_named(name: str, design: str) -> Metric | None:
     return next((one for one in METRICS if (one.name, one.design) == (name, design)), None)
 
 
+def bounds_of(name: str, design: str) -> tuple[float, float]:
+    """The least and the largest value of a metric; no bounds are known of the user's own."""
+    known = metric_named(name, design)
+    return (-math.inf, math.inf) if known is None else known.bounds
+
+
 def is_primary(name: str, design: str) -> bool:
     """Whether a page shows it unless others are asked for: the primary ones, and all of the user's own."""
     known = metric_named(name, design)
@@ -179,6 +191,7 @@ def own_metric(python: str, name: str | None = None) -> Metric:
         str(getattr(made, "sentence", "") or f"the user's own: {python}"),
         each(partial(_measure_own, cast(OwnMetric, made), python)),
         chance=getattr(made, "chance", None),
+        bounds=(-math.inf, math.inf),
         scorer=getattr(made, "scorer", None),
         on_card=True,
         version=int(getattr(made, "version", 1)),
@@ -195,7 +208,7 @@ def _measure_own(made: OwnMetric, python: str, prediction: Any) -> Measured:
         raise AutointerpError(
             f'metric "{python}" failed on feature {prediction.feature}: {type(error).__name__}: {error}'
         ) from error
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return Measured(None, "undefined", n, n_failed)
     return Measured(float(value), "ok", n, n_failed)
 

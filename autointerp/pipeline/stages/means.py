@@ -21,6 +21,7 @@ from autointerp.pipeline.rows.stored_scores import (
 )
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, columns_of
 from autointerp.records import Float64, Score
+from autointerp.score.metric_registry import bounds_of
 from autointerp.score.metrics import pearson, pearson_status
 from autointerp.words import COMPLETION, CONTROLS, JUDGED_ALWAYS, members, shuffled_of
 
@@ -131,12 +132,12 @@ def _interval(
 ) -> tuple[float | None, float | None, str | None]:
     """Of the mean, and what it counts: a crossed bootstrap where there are moments by document, else the clustered
     standard error over features."""
-    known = of.blocks(about)
+    known, (least, most) = of.blocks(about), bounds_of(about[1], about[2])
     if known is None:
         scored = [(feature, value) for feature, value in values.items() if value is not None]
         clusters = [of.unit.get(feature, feature) for feature, _ in scored]
         plain = mean_interval([value for _, value in scored], clusters)
-        return (None, None, None) if plain is None else (plain.low, plain.high, FEATURES)
+        return (None, None, None) if plain is None else (max(plain.low, least), min(plain.high, most), FEATURES)
     features, blocks = known
     counted = np.array([int(feature) in values for feature in features])
     if counted.sum() < 2:
@@ -150,7 +151,7 @@ def _interval(
         seed=seed,
         name=f"{of.dictionary}/{explainer}/{about[1]}",
     )
-    return max(drawn.low, -1.0), min(drawn.high, 1.0), BOTH
+    return max(drawn.low, least), min(drawn.high, most), BOTH
 
 
 def zero_where_constant(sums: Float64) -> Float64:

@@ -1,0 +1,245 @@
+"""Every page and every question of ours, on a store that a run made: a judge, drafts, what was asked again, failures.
+
+What an LLM, a class of the user's own or a person said stands on each page with its scores, for every scorer; a control
+never stands there as a label.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import judged
+import pytest
+from judged import JUDGE, LUNA, MINE, REFINED
+from rich.console import Console
+from stored import check, rows
+
+from autointerp.cli import main
+from autointerp.resources import folder
+from autointerp.score.metric_registry import METRICS, is_primary
+from autointerp.show.card import feature_card
+from autointerp.show.card_data import load_card
+from autointerp.show.compare_data import Choice, load_compare
+from autointerp.store.reader import StoreReader, open_reader
+from autointerp.words import HUMAN, SCORERS, STAGES, is_control
+
+PRIMARY = {
+    "simulation": "pearson_framed",
+    "detection": "balanced_accuracy_matched",
+    "fuzzing": "balanced_accuracy_matched",
+    "logits": "logit_accuracy_direct",
+}
+QUESTIONS = sorted(path.stem for path in folder("analysis").glob("*.sql"))
+
+
+@pytest.fixture(scope="module")
+def path(judged_store: Path) -> Path:
+    return judged_store
+
+
+@pytest.fixture
+def opened(path: Path) -> Iterator[StoreReader]:
+    with open_reader(path) as reader:
+        yield reader
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    capsys.readouterr()
+    main(list(map(str, arguments)))
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    monkeypatch.setenv("COLUMNS", "400")
+    return lambda *arguments: said(capsys, *arguments)
+
+
+def test_the_store_is_what_the_pages_need(path: Path) -> None:
+    check(path)
+    found = rows(path, "SELECT stage, explainer, status, count(*) AS n FROM failures GROUP BY ALL")
+    assert {(row["stage"], row["explainer"]) for row in found} >= {
+        ("explain", LUNA), ("explain", MINE), ("judge", LUNA),
+    }  # fmt: skip
+    assert rows(path, "SELECT 1 FROM drafts WHERE round = 1")
+    assert rows(path, "SELECT 1 FROM explanations WHERE again > 0")
+    assert rows(path, "SELECT 1 FROM current_failures")
+
+
+# --- compare
+
+
+@pytest.mark.parametrize("explainer", [LUNA, REFINED, MINE])
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_means_intervals_floors_and_verdicts_of_judged_explainers(
+    opened: StoreReader, explainer: str, scorer: str
+) -> None:
+    page = load_compare([("judged", opened)], Choice())
+    name = f"{scorer}:{JUDGE}"
+    means = [row for row in page.summary if (row.explainer, row.scorer) == (explainer, name)]
+    assert {row.dictionary for row in means} == {"mlp-1k", "neurons", "neurons@natural", "resid-1k"}
+    assert {row.metric for row in means} == {PRIMARY[scorer]}
+    for row in means:
+        assert row.mean is not None
+        assert row.floor is not None
+        assert row.ci_low is not None
+        assert row.ci_high is not None
+        assert row.ci_low <= row.mean <= row.ci_high
+    pairs = [row for row in page.comparisons if (row.explainer, row.scorer) == (explainer, name)]
+    assert {(row.a, row.b) for row in pairs} >= {("mlp-1k", "neurons"), ("mlp-1k", "resid-1k")}
+    assert {row.metric for row in pairs} == {PRIMARY[scorer]}
+    for pair in pairs:
+        assert pair.verdict in ("A", "B", "equivalent", "undecided")
+        assert (pair.difference is None) == (pair.ci_low is None)
+    assert any(pair.difference is not None for pair in pairs)
+
+
+def test_a_persons_label_has_its_mean_for_every_scorer(opened: StoreReader) -> None:
+    page = load_compare([("judged", opened)], Choice(explainers=[HUMAN]))
+    assert {(row.dictionary, row.scorer) for row in page.summary} == {
+        ("mlp-1k", f"{scorer}:{JUDGE}") for scorer in SCORERS
+    }
+    for row in page.summary:  # one label has no spread
+        assert (row.n_features, row.ci_low) == (1, None)
+    assert page.comparisons == []
+
+
+def test_the_lookup_on_the_same_windows_and_the_completion_floor_are_shown(opened: StoreReader) -> None:
+    page = load_compare([("judged", opened)], Choice())
+    shown = {(row.explainer, row.scorer) for row in page.summary}
+    assert ("lexical", f"simulation:lookup@{LUNA}") in shown
+    assert ("completion", "logits:unembedding") in shown
+
+
+def test_no_control_stands_on_the_page_unless_asked_for(opened: StoreReader) -> None:
+    default = load_compare([("judged", opened)], Choice())
+    assert not [row for row in (*default.summary, *default.comparisons) if is_control(row.explainer)]
+    everything = load_compare([("judged", opened)], Choice(everything=True))
+    controls = {row.explainer for row in everything.summary if is_control(row.explainer)}
+    assert controls >= {
+        "shuffled", "constant", "generic", f"shuffled:{LUNA}", f"permuted:{LUNA}", f"shuffled:{MINE}",
+    }  # fmt: skip
+    assert not [row for row in everything.comparisons if is_control(row.explainer)]
+
+
+def test_what_is_hidden_is_every_metric_that_is_not_primary(opened: StoreReader) -> None:
+    page = load_compare([("judged", opened)], Choice())
+    assert all(is_primary(kind.metric, kind.design) for kind in page.kinds)
+    hidden = {kind.metric for kind in page.hidden if not is_control(kind.explainer)}
+    assert hidden == {metric.name for metric in METRICS if not metric.primary}
+
+
+CHOICES = [(), ("--wide",), ("--all",), ("--metric", "auroc_matched"), ("--design", "sample")]
+
+
+@pytest.mark.parametrize("options", CHOICES)
+def test_the_compare_command_prints_every_choice(path: Path, command: Callable[..., str], options: Any) -> None:
+    page = command("compare", path, *options)
+    for explainer in (LUNA, REFINED, MINE):
+        assert explainer in page
+    assert f"shuffled:{LUNA}" in page if "--all" in options else f"shuffled:{LUNA}" not in page.split("Not shown:")[0]
+    one = command("compare", path, "--explainer", LUNA)
+    for scorer, metric in PRIMARY.items():
+        assert f"{metric}, sample, {LUNA}, {scorer}:{JUDGE}" in one
+    assert "undecided" in one
+
+
+def test_underpowered_values_are_in_no_mean(path: Path) -> None:
+    sql = """
+        SELECT s.mean, avg(t.value) FILTER (t.status <> 'underpowered') AS trusted, avg(t.value) AS every
+        FROM dictionary_summary s JOIN score_table t USING (dictionary, explainer, scorer, metric, design)
+        WHERE s.metric = 'pearson' AND s.design = 'sample' GROUP BY s.dictionary, s.explainer, s.scorer, s.mean
+    """
+    found = rows(path, sql)
+    assert any(row["trusted"] != pytest.approx(row["every"]) for row in found if row["trusted"] is not None)
+    for row in found:
+        assert row["mean"] == (None if row["trusted"] is None else pytest.approx(row["trusted"]))
+
+
+# --- cards
+
+
+def test_every_card_opens_and_shows_no_control_as_a_label(opened: StoreReader) -> None:
+    features = opened.rows("SELECT dictionary, feature FROM features ORDER BY ALL")
+    assert len(features) > 40
+    for row in features:
+        card = load_card(opened, row["dictionary"], row["feature"])
+        shown = printed(feature_card(opened, row["dictionary"], row["feature"]))
+        for line in card.explanations:
+            if is_control(line.explainer):
+                assert not re.search(rf"^{re.escape(line.explainer)}( |$)", shown, re.MULTILINE)
+        labels = [line.explainer for line in card.explanations if not is_control(line.explainer)]
+        assert {LUNA, REFINED, MINE, "lexical", "token_lookup"} <= set(labels)
+        assert all(label in shown for label in labels)
+        everything = printed(feature_card(opened, row["dictionary"], row["feature"], everything=True))
+        assert f"shuffled:{LUNA}" in everything
+
+
+def test_a_card_has_the_scores_of_every_scorer(path: Path, opened: StoreReader) -> None:
+    sql = """
+        SELECT feature FROM score_table WHERE dictionary = 'mlp-1k' AND explainer = $e AND design = 'sample'
+        GROUP BY feature HAVING bool_and(value IS NOT NULL) ORDER BY feature LIMIT 1
+    """
+    [found] = rows(path, sql, e=LUNA)
+    card = printed(feature_card(opened, "mlp-1k", found["feature"]))
+    head = next(line for line in card.splitlines() if "pearson_framed" in line)
+    for column in ("pearson, census", *(f"{metric}, {scorer}" for scorer, metric in PRIMARY.items())):
+        assert column in head
+    mine = next(line for line in card.splitlines() if line.startswith(LUNA) and re.search(r"\d\.\d{3}", line))
+    assert len(re.findall(r"-?\d\.\d{3}", mine)) >= 4
+    assert f"judged by {JUDGE}" in card
+    assert f"lexical on the windows of {LUNA}" in card
+
+
+def test_a_refused_explanation_says_so_on_the_card(path: Path, command: Callable[..., str]) -> None:
+    assert "none: truncated" in command("show", path, f"mlp-1k/{judged.REFUSED[0]}")
+    assert "Fires on" in command("show", path, f"mlp-1k/{judged.LABELLED}", "--all")
+
+
+# --- status, sql, verify
+
+
+def test_status_counts_what_failed_and_what_it_cost(path: Path, command: Callable[..., str]) -> None:
+    page = command("status", path)
+    stages = [line.split()[0] for line in page.splitlines() if re.match(r"\w+\s+(done|all \d+ done)", line)]
+    assert stages == list(STAGES)
+    assert "waits" not in page
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_every_question_of_ours_is_answered_and_no_control_is_a_label(
+    path: Path, command: Callable[..., str], question: str
+) -> None:
+    text = (folder("analysis") / f"{question}.sql").read_text(encoding="utf-8").replace("LIMIT 25", "")
+    found = rows(path, text)
+    named = {row["explainer"] for row in found if "explainer" in row}
+    if question not in ("sample_against_census", "token_entropy"):  # about controls too, and says so
+        assert not [name for name in named if is_control(name)]
+    if question in ("sae_against_baselines", "best_explained", "worst_explained"):
+        assert {LUNA, "lexical"} <= named
+    assert command("sql", path, "--file", question)
+
+
+def test_the_store_says_which_explainer_is_a_control(path: Path) -> None:
+    for view in ("explanations", "current_explanations", "score_table", "dictionary_summary", "explained_features"):
+        found = rows(path, f"SELECT DISTINCT explainer, is_control FROM {view}")
+        assert found
+        for row in found:
+            assert row["is_control"] == is_control(row["explainer"]), (view, row)
+    names = ["shuffled", "constant", "generic", "shuffled:x", "permuted:x", "lexical", LUNA, "completion", "constantly"]
+    for name in names:
+        assert rows(path, "SELECT is_control($name) AS control", name=name) == [{"control": is_control(name)}]
+
+
+def test_verify_finds_nothing(path: Path, command: Callable[..., str]) -> None:
+    assert "given to score low is marked as a control" in command("verify", path)
+
+
+def printed(page: Any) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=300, force_terminal=False).print(page)
+    return stream.getvalue()
