@@ -6,6 +6,18 @@ The surface for Python users; importing it loads neither torch nor an LLM client
     autointerp.run("RUN.toml")                         # all stages; call again to resume
     with autointerp.open_store("demo.duckdb") as store:
         store.query("select * from dictionary_summary")
+
+The other names are for classes of your own, which a run file names as { python = "module:Class" }:
+
+    an explainer         Explainer: Evidence -> Explanation or Failure
+                         EmbeddedExplainer: EvidenceTables -> Explained, with a lookup (LookupTable) to simulate by
+    a scorer             Scorer: TestFeature and ShownExplanation -> Questions (Ask, Answer) -> a prediction,
+                         which is Simulated, Judged (Items) or Rated (TokenItems)
+    a metric             OwnMetric: a prediction -> a number
+    a dictionary format  DictionaryFormat: DictionarySource -> SparseAutoencoder
+    a baseline kind      BaselineKind: activations -> directions
+
+`CONTRIBUTING.md` has an example of each.
 """
 
 from __future__ import annotations
@@ -13,20 +25,82 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autointerp.config.judging import Judge
     from autointerp.config.loading import load_run
     from autointerp.config.run_file import RunConfig
+    from autointerp.explain.controls import Explained
+    from autointerp.explain.embedded import EmbeddedExplainer, EvidenceTables
+    from autointerp.explain.evidence import Evidence, Exemplar, Explainer, Failure
+    from autointerp.llm.asks import Answer, Ask, InvalidReply
     from autointerp.pipeline import run
+    from autointerp.records import Explanation, LookupTable
+    from autointerp.score.metric import OwnMetric
+    from autointerp.score.predictions import Items, Judged, Rated, Simulated, TokenItems
+    from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature, Usual
     from autointerp.store.reader import open_reader as open_store
+    from autointerp.subject.baselines.own import BaselineKind
+    from autointerp.subject.dictionary import SparseAutoencoder
+    from autointerp.subject.formats.common import DictionarySource
+    from autointerp.subject.formats.own import DictionaryFormat
 
 __version__ = "0.1.0"
-__all__ = ["RunConfig", "__version__", "load_run", "open_store", "run"]
-
-_LAZY = {
-    "RunConfig": ("autointerp.config.run_file", "RunConfig"),
-    "load_run": ("autointerp.config.loading", "load_run"),
-    "run": ("autointerp.pipeline", "run"),
-    "open_store": ("autointerp.store.reader", "open_reader"),
+_WHERE = {
+    "autointerp.config.judging": ("Judge",),
+    "autointerp.config.loading": ("load_run",),
+    "autointerp.config.run_file": ("RunConfig",),
+    "autointerp.explain.controls": ("Explained",),
+    "autointerp.explain.embedded": ("EmbeddedExplainer", "EvidenceTables"),
+    "autointerp.explain.evidence": ("Evidence", "Exemplar", "Explainer", "Failure"),
+    "autointerp.llm.asks": ("Answer", "Ask", "InvalidReply"),
+    "autointerp.pipeline": ("run",),
+    "autointerp.records": ("Explanation", "LookupTable"),
+    "autointerp.score.metric": ("OwnMetric",),
+    "autointerp.score.predictions": ("Items", "Judged", "Rated", "Simulated", "TokenItems"),
+    "autointerp.score.scorers.protocol": ("Questions", "Scorer", "ShownExplanation", "TestFeature", "Usual"),
+    "autointerp.store.reader": ("open_reader",),
+    "autointerp.subject.baselines.own": ("BaselineKind",),
+    "autointerp.subject.dictionary": ("SparseAutoencoder",),
+    "autointerp.subject.formats.common": ("DictionarySource",),
+    "autointerp.subject.formats.own": ("DictionaryFormat",),
 }
+_LAZY = {name: (module, name) for module, names in _WHERE.items() for name in names}
+_LAZY["open_store"] = _LAZY.pop("open_reader")
+
+__all__ = [
+    "Answer",
+    "Ask",
+    "BaselineKind",
+    "DictionaryFormat",
+    "DictionarySource",
+    "EmbeddedExplainer",
+    "Evidence",
+    "EvidenceTables",
+    "Exemplar",
+    "Explained",
+    "Explainer",
+    "Explanation",
+    "Failure",
+    "InvalidReply",
+    "Items",
+    "Judge",
+    "Judged",
+    "LookupTable",
+    "OwnMetric",
+    "Questions",
+    "Rated",
+    "RunConfig",
+    "Scorer",
+    "ShownExplanation",
+    "Simulated",
+    "SparseAutoencoder",
+    "TestFeature",
+    "TokenItems",
+    "Usual",
+    "__version__",
+    "load_run",
+    "open_store",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:
