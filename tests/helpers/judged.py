@@ -29,6 +29,7 @@ from autointerp.records import Explanation
 
 MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.0.1:9/v1"}
 JUDGE = "gpt-6-luna"
+JUDGED = {**MODEL, "controls": 4}
 LUNA, REFINED, MINE = f"{JUDGE}/default/both", f"{JUDGE}/default/both/best2+revise1", "mine"
 LABELLED = 2
 """The feature of mlp-1k that a person labels."""
@@ -67,11 +68,11 @@ class NumberedLLM(scripted.ScriptedLLM):
         return {**said, "fires": f"{said['fires']} Draw {ask.sample}."} if ask.kind == "explain" else said
 
 
-def judged_config(store: Path, *explainers: Any, judge: bool = True, **score: Any) -> RunConfig:
-    """The run file, or one with other explainers or another [score]."""
+def judged_config(store: Path, *explainers: Any, judge: Any = JUDGED, **score: Any) -> RunConfig:
+    """The run file, or one with other explainers, another judge or another [score]."""
     usual = ["lexical", "token_lookup", MODEL, {**MODEL, "best_of": 2, "revise": 1},
              {"python": f"{MODULE}:Mine", "name": MINE}, "human"]  # fmt: skip
-    judged = {"judge": {**MODEL, "controls": 4}} if judge else {}
+    judged = {"judge": judge} if judge else {}
     return parse_run(
         {
             "name": "judged",

@@ -1,0 +1,221 @@
+"""Scores are functions of stored rows: they are made again without a call, and what is asked is keyed by its scorer."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import duckdb
+import pytest
+from judged import JUDGE, JUDGED, LUNA, MODEL, QUIET, NumberedLLM, judged_config
+from stored import check, rows
+
+from autointerp.config.run_file import RunConfig
+from autointerp.pipeline import run
+from autointerp.pipeline.plan import versions
+from autointerp.pipeline.plan.prepare import prepare
+from autointerp.pipeline.plan.work import What
+from autointerp.score.predictions import Judged
+from autointerp.score.scorers import simulation
+from autointerp.words import is_control
+
+SCORES = """
+SELECT dictionary, feature, explainer, scorer, metric, design, value, ci_low, ci_high, n, n_failed, status
+FROM score_table ORDER BY ALL
+"""
+PAGES = ("dictionary_summary", "comparison_table")
+PREDICTIONS = ("simulations", "judgements", "token_judgements", "score_moments", "feature_blocks", "explanations")
+
+
+@pytest.fixture
+def store(judged_store: Path, tmp_path: Path) -> Path:
+    """A copy, with its token file beside it."""
+    path = tmp_path / judged_store.name
+    shutil.copy(judged_store, path)
+    shutil.copytree(f"{judged_store}.work", f"{path}.work")
+    return path
+
+
+@pytest.fixture
+def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model and no LLM."""
+
+    def forbidden(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a model ran")
+
+    for name in (
+        "autointerp.extract.engines.pass_one.iterate_activations",
+        "autointerp.extract.pass_two.iterate_activations",
+        "autointerp.subject.model.Subject.unembedding",
+        "autointerp.pipeline.stages.context.open_fitted",
+    ):
+        monkeypatch.setattr(name, forbidden)
+
+
+def refuse(*_: Any) -> Any:
+    raise AssertionError("a client was opened")
+
+
+def again(config: RunConfig, until: str = "compare") -> Path:
+    return run(config, until=until, reporter=QUIET, open_client=refuse)
+
+
+def forget(path: Path, *stages: str) -> None:
+    """As if these stages had never been done."""
+    with duckdb.connect(str(path)) as connection:
+        for table, stage in (("scores", "score"), ("dictionary_scores", "means"), ("comparisons", "compare")):
+            if stage in stages:
+                connection.execute(f"DELETE FROM {table}")
+                connection.execute("DELETE FROM stages WHERE stage = $stage", {"stage": stage})
+
+
+def counts(path: Path) -> dict[str, int]:
+    return {table: rows(path, f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in (*PREDICTIONS, "llm_calls")}
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_every_score_of_every_scorer_is_made_again_from_stored_rows(store: Path) -> None:
+    scores = rows(store, SCORES)
+    pages = {view: rows(store, f"SELECT * FROM {view} ORDER BY ALL") for view in PAGES}
+    assert {row["scorer"].split(":")[0] for row in scores if row["scorer"].endswith(f":{JUDGE}")} == {
+        "simulation", "detection", "fuzzing", "logits",
+    }  # fmt: skip
+    before = counts(store)
+    forget(store, "score", "means", "compare")
+    assert rows(store, SCORES) == []
+    again(judged_config(store), until="score")
+    assert rows(store, SCORES) == scores
+    assert rows(store, "SELECT 1 FROM dictionary_scores") == []
+    again(judged_config(store))
+    assert {view: rows(store, f"SELECT * FROM {view} ORDER BY ALL") for view in PAGES} == pages
+    assert counts(store) == before
+    check(store)
+
+
+class Misses:
+    """A metric of the user's own: right items that the judge did not find."""
+
+    name = "misses"
+    reads = "judged"
+
+    def measure(self, prediction: Judged) -> float:
+        right = prediction.items.right & prediction.answered
+        return float((prediction.probability[right] < 0.5).sum())
+
+
+@pytest.fixture
+def own_metric(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    module = ModuleType("rescoring_metric")
+    module.Misses = Misses  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "rescoring_metric", module)
+    return {"python": "rescoring_metric:Misses"}
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_a_new_metric_appears_in_a_store_that_is_there(store: Path, own_metric: dict[str, str]) -> None:
+    scores, before = rows(store, SCORES), counts(store)
+    again(judged_config(store, metrics=[own_metric]), until="score")
+    with_it = rows(store, SCORES)
+    assert [row for row in with_it if row["metric"] != "misses"] == scores
+    new = [row for row in with_it if row["metric"] == "misses"]
+    assert {row["scorer"] for row in new} == {
+        f"{scorer}:{judge}" for scorer in ("detection", "fuzzing") for judge in (JUDGE, "lookup")
+    }
+    missed = rows(
+        store,
+        "SELECT feature, count(*) FILTER (fires AND NOT judged) AS n FROM judgements j JOIN current_works c "
+        "ON c.work = j.run WHERE j.dictionary = 'mlp-1k' AND j.explainer = $e AND j.scorer = $s GROUP BY feature",
+        e=LUNA, s=f"detection:{JUDGE}",
+    )  # fmt: skip
+    mine = {
+        row["feature"]: row["value"]
+        for row in new
+        if (row["dictionary"], row["explainer"], row["scorer"]) == ("mlp-1k", LUNA, f"detection:{JUDGE}")
+        and row["value"] is not None
+    }
+    assert mine == {row["feature"]: row["n"] for row in missed}
+    assert counts(store) == before
+    check(store)
+
+
+@pytest.fixture
+def keys(store: Path) -> Callable[..., dict[What, str]]:
+    def read(*explainers: Any, **score: Any) -> dict[What, str]:
+        return {work.what: work.key for work in prepare(judged_config(store, *explainers, **score)).works}
+
+    return read
+
+
+def changed(before: dict[What, str], after: dict[What, str]) -> set[What]:
+    return {what for what, key in before.items() if after.get(what) != key}
+
+
+def test_a_prompt_redoes_the_scorer_that_uses_it_and_nothing_else(
+    keys: Callable[..., dict[What, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, read = keys(), simulation.prompt_text
+
+    def edited(name: str) -> Callable[[str], str]:
+        return lambda asked: read(asked) + (" edited" if asked == f"score/{name}.md" else "")
+
+    monkeypatch.setattr(simulation, "prompt_text", edited("simulate_echo"))
+    assert changed(before, keys()) == set()
+    monkeypatch.setattr(simulation, "prompt_text", edited("simulate"))
+    touched = changed(before, keys())
+    assert {stage for stage, _, _, _ in touched} == {"judge", "score", "means", "compare"}
+    assert {scorer for _, _, _, scorer in touched} == {"simulation"}
+
+
+def test_a_setting_of_the_judge_redoes_the_scorers_that_use_it(keys: Callable[..., dict[What, str]]) -> None:
+    before = keys()
+    after = keys(judge={**JUDGED, "items_per_call": 5})
+    assert {scorer for _, _, _, scorer in changed(before, after)} == {"detection", "fuzzing"}
+    assert {what[2] for what in changed(before, keys(judge={**JUDGED, "controls": 3})) if what[0] == "judge"} == {
+        explainer for stage, _, explainer, _ in before if stage == "judge" and is_control(str(explainer))
+    }
+
+
+def test_versions_are_of_a_stage(keys: Callable[..., dict[What, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys()
+    for stage, redone in (
+        ("score", {"score", "means", "compare"}),
+        ("compare", {"compare"}),
+        ("judge", {"judge", "score", "means", "compare"}),
+    ):
+        monkeypatch.setitem(versions.VERSIONS, stage, versions.VERSIONS[stage] + 1)
+        assert {what[0] for what in changed(before, keys())} == redone
+        monkeypatch.undo()
+
+
+@pytest.fixture
+def without_fuzzing(tmp_path: Path) -> Iterator[tuple[Path, NumberedLLM]]:
+    path, llm = tmp_path / "few.duckdb", NumberedLLM()
+    run(
+        judged_config(path, "lexical", MODEL, scorers=["simulation", "detection", "logits"], features={"sample": 4}),
+        reporter=QUIET,
+        open_client=lambda *_: llm,
+    )
+    yield path, llm
+
+
+def test_adding_a_scorer_asks_only_for_it(without_fuzzing: tuple[Path, NumberedLLM]) -> None:
+    path, llm = without_fuzzing
+    sent, before = len(llm.sent), counts(path)
+    judgements = Counter(row["scorer"] for row in rows(path, "SELECT scorer FROM judgements"))
+    config = judged_config(path, "lexical", MODEL, features={"sample": 4})
+    run(config, reporter=QUIET, open_client=lambda *_: llm)
+    new = llm.sent[sent:]
+    assert new
+    assert {ask.kind for ask in new} == {"fuzz"}
+    assert {ask.about["scorer"] for ask in new} == {"fuzzing"}
+    after = Counter(row["scorer"] for row in rows(path, "SELECT scorer FROM judgements"))
+    assert {scorer for scorer in after if after[scorer] != judgements[scorer]} == {
+        f"fuzzing:{JUDGE}", "fuzzing:lookup",
+    }  # fmt: skip
+    assert {table for table, n in counts(path).items() if n != before[table]} == {"judgements"}
+    check(path)
