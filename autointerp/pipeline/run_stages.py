@@ -47,8 +47,8 @@ RUN: Mapping[str, Stage] = {
     "diagnostics": diagnostics.run,
     "explain": explain.run,
     "census": census.run,
-    "score": score.run,
     "judge": judge.run,
+    "score": score.run,
     "means": means.run,
     "compare": compare.run,
 }
