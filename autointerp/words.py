@@ -62,6 +62,8 @@ def members(explainer: str) -> tuple[str, ...]:
 # --- scorers
 
 SCORERS = ("simulation", "detection", "fuzzing", "logits")
+USUAL_SCORERS = ("simulation", "detection", "fuzzing", "logits")
+"""Those of a run file that names none."""
 LATER_SCORERS = ("discrimination", "intruder", "generation", "intervention")
 """Planned; a run file that asks for one of them is told so."""
 

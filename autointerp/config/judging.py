@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
@@ -10,7 +10,7 @@ from autointerp.config.features import FeatureChoice, FeatureSample
 from autointerp.config.llm_model import LLMModel
 from autointerp.config.own_code import OwnCode
 from autointerp.config.section import Section, refuse_later, refuse_twice
-from autointerp.words import LATER_SCORERS, SCORERS
+from autointerp.words import LATER_SCORERS, SCORERS, USUAL_SCORERS
 
 
 class Judge(LLMModel):
@@ -41,17 +41,19 @@ def _form_of_scorer(entry: Any) -> str:
     return "Own" if isinstance(entry, dict | OwnCode) else "Built-in"
 
 
+if TYPE_CHECKING:  # what is listed in a table cannot be a type for mypy
+    ScorerWord = str
+else:
+    ScorerWord = Literal[SCORERS]
 ScorerEntry = Annotated[
-    Annotated[Literal["simulation", "detection", "fuzzing", "logits"], Tag("Built-in")]
-    | Annotated[OwnCode, Tag("Own")],
-    Discriminator(_form_of_scorer),
+    Annotated[ScorerWord, Tag("Built-in")] | Annotated[OwnCode, Tag("Own")], Discriminator(_form_of_scorer)
 ]
 
 
 class ScoreStage(Section):
     """What is scored. The census always runs over all features; the sample on `features`."""
 
-    scorers: list[ScorerEntry] = Field(default=["simulation", "detection", "fuzzing", "logits"])
+    scorers: list[ScorerEntry] = Field(default=list(USUAL_SCORERS))
     """What is predicted from the explanation: activations, which windows fire, which marks are right, which tokens are
     promoted; or a class of your own as `{ python = "module:Class", name = "mine" }`, see `autointerp.Scorer`."""
     metrics: list[OwnCode] = Field(default=[])
