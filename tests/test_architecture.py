@@ -23,8 +23,10 @@ def module_of(path: Path) -> str:
 
 
 def parsed_imports(tree: ast.AST) -> set[str]:
-    """Modules, and names of modules, that are imported anywhere in the code, also inside functions; not what only a type
-    checker reads."""
+    """Modules, and names of modules, that are imported anywhere in the code, also inside functions.
+
+    What only a type checker reads is left out.
+    """
     found = set()
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":

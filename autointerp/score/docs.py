@@ -36,7 +36,8 @@ def scorers_markdown() -> str:
 def metrics_markdown() -> str:
     """A line a metric."""
     lines = [
-        "| metric | design | computed from | what it says | by chance | interval over | sees a label that claims too much |",
+        "| metric | design | computed from | what it says | by chance | interval over | "
+        "sees a label that claims too much |",
         "|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*lines, *map(_line, METRICS)])

@@ -116,8 +116,9 @@ def _histogram(card: FeatureCard) -> Text:
 
 def _places(card: FeatureCard) -> Text:
     line = Text("by place ")
-    largest = max((share for share in card.position_shares if share == share), default=0.0)
-    steps = [0 if share != share or largest == 0 else math.ceil(8 * share / largest) for share in card.position_shares]
+    shares = [0.0 if math.isnan(share) else share for share in card.position_shares]
+    largest = max(shares, default=0.0)
+    steps = [0 if largest == 0 else math.ceil(8 * share / largest) for share in shares]
     line.append(levels(steps), style="cyan")
     return line.append(f" up to {100 * largest:.2g} %", style="dim")
 

@@ -1,4 +1,4 @@
-"""A scorer: a judge says which of some windows hold the strongest firings, so it tells strong windows from weak ones."""
+"""A scorer: a judge says which of some windows hold the strongest firings, to tell strong from weak ones."""
 
 from __future__ import annotations
 

@@ -68,67 +68,69 @@ def reply_to(ask: Ask) -> Any:
     )
 
 
-def _marks(ask: Ask) -> tuple[str, str]:
-    for marks in MARKS:
-        if f"between {marks.open} and {marks.close}" in ask.system:
-            return marks.open, marks.close
+def marks(ask: Ask) -> tuple[str, str]:
+    """What stands before and after a marked token in a prompt."""
+    for pair in MARKS:
+        if f"between {pair.open} and {pair.close}" in ask.system:
+            return pair.open, pair.close
     raise AssertionError("no marks")
 
 
 def _explain(ask: Ask) -> dict[str, Any]:
     """Names the tokens that were marked most often."""
-    begin, end = _marks(ask)
+    begin, end = marks(ask)
     marked = re.findall(f"{re.escape(begin)}([^{end}]*){re.escape(end)}", ask.prompt)
     times = Counter(unescape(token.rpartition("·")[0] or token) for token in marked)
-    named = [token for token, _ in times.most_common(3)]
+    heaviest = [token for token, _ in times.most_common(3)]
     promoted = re.search(r"likelier to come next, the strongest first: (.*)", ask.prompt)
-    quoted = ", ".join(f'"{escape(token, chr(34))}"' for token in named)
+    quoted = ", ".join(f'"{escape(token, chr(34))}"' for token in heaviest)
     return {
-        "fires": f"Fires on {quoted}." if named else "Fires on nothing.",
+        "fires": f"Fires on {quoted}." if heaviest else "Fires on nothing.",
         "promotes": promoted[1] if promoted else "",
-        "triggers": named,
+        "triggers": heaviest,
     }
 
 
-def _named(ask: Ask) -> set[str]:
+def named(ask: Ask) -> set[str]:
     """Tokens that the explanation of a prompt quotes."""
     line = next(line for line in ask.prompt.splitlines() if line.startswith("Explanation: "))
     text = unescape(line.removeprefix("Explanation: ")[1:-1])
     return {unescape(token) for token in _QUOTED.findall(text)}
 
 
-def _lines(ask: Ask, letter: str) -> list[tuple[int, str]]:
+def lines(ask: Ask, letter: str) -> list[tuple[int, str]]:
+    """Number and text of the lines of a prompt that begin with this letter and a number."""
     return [(int(k), text) for k, text in re.findall(rf"^{letter}(\d+): (.*)$", ask.prompt, re.MULTILINE)]
 
 
 def _simulate(ask: Ask) -> dict[str, Any]:
-    named, hits = _named(ask), []
+    tokens, hits = named(ask), []
     bar = re.search(r"in front of the token: (\S)1", ask.system)
     assert bar is not None
-    for window, line in _lines(ask, "w"):
+    for window, line in lines(ask, "w"):
         parts = line.split(bar[1])
         for number, text in zip(parts[1::2], parts[2::2], strict=True):
-            if unescape(text) in named:
+            if unescape(text) in tokens:
                 hits.append({"w": window, "t": int(number), "v": 8})
     return {"fires": hits}
 
 
 def _detect(ask: Ask) -> dict[str, int]:
-    named = _named(ask)
-    return {f"e{k}": int(any(escape(token) in line for token in named)) for k, line in _lines(ask, "e")}
+    tokens = named(ask)
+    return {f"e{k}": int(any(escape(token) in line for token in tokens)) for k, line in lines(ask, "e")}
 
 
 def _fuzz(ask: Ask) -> dict[str, int]:
-    named = _named(ask)
-    begin, end = _marks(ask)
+    tokens = named(ask)
+    begin, end = marks(ask)
     found = {}
-    for k, line in _lines(ask, "e"):
+    for k, line in lines(ask, "e"):
         marked = re.findall(f"{re.escape(begin)}([^{end}]*){re.escape(end)}", line)
-        found[f"e{k}"] = int(any(unescape(token) in named for token in marked))
+        found[f"e{k}"] = int(any(unescape(token) in tokens for token in marked))
     return found
 
 
 def _rate(ask: Ask) -> dict[str, int]:
-    named = _named(ask)
-    letters = {token.strip()[:2] for token in named}
-    return {f"t{k}": 9 if unescape(text[1:-1]).strip()[:2] in letters else 1 for k, text in _lines(ask, "t")}
+    tokens = named(ask)
+    letters = {token.strip()[:2] for token in tokens}
+    return {f"t{k}": 9 if unescape(text[1:-1]).strip()[:2] in letters else 1 for k, text in lines(ask, "t")}

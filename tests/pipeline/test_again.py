@@ -33,7 +33,7 @@ LUNA, BEST = "gpt-6-luna/default/both", "gpt-6-luna/default/both/best2"
 HISTORY = ("explanations", "scores", "simulations", "judgements", "token_judgements", "llm_calls", "drafts", "failures")
 
 
-class NumberedLLM(scripted.ScriptedLLM):  # type: ignore[misc,name-defined]
+class NumberedLLM(scripted.ScriptedLLM):
     """Each draw says its number."""
 
     def reply(self, ask: Ask) -> Any:

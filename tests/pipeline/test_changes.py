@@ -15,6 +15,7 @@ from rich.console import Console
 from autointerp.config.loading import parse_run
 from autointerp.config.run_file import RunConfig
 from autointerp.errors import StoreError
+from autointerp.extract.engines.job import make_job
 from autointerp.pipeline import run
 from autointerp.pipeline.asking.test_material import Corpus, read_material
 from autointerp.pipeline.dry_run.report import plan_of, render_plan
@@ -52,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def dictionaries(sae_folder: Path, write_sae: Callable[..., Path], folder: Path) -> dict[str, dict[str, Any]]:
     topk = write_sae(folder / "topk", "topk", seed=3)
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"name": "sae", "path": str(sae_folder)},
         {"name": "topk", "path": str(topk)},
         {"name": "neurons", "kind": "neurons", "match": "sae", "n_features": 16},
@@ -95,7 +96,7 @@ def together(configured: Callable[..., RunConfig]) -> Path:
 @pytest.fixture
 def copied(together: Path, folder: Path, request: pytest.FixtureRequest) -> str:
     """The name of a store with everything in it, to be changed."""
-    name = request.node.name
+    name: str = request.node.name
     shutil.copy(together, folder / f"{name}.duckdb")
     shutil.copytree(f"{together}.work", folder / f"{name}.duckdb.work")
     return name
@@ -138,7 +139,7 @@ class Computed:
         self.extracted: list[str] = []
         self.counted: dict[str, list[str]] = {}
         self.scored: dict[str, list[str]] = {}
-        make_job, run_census, score = extract_stage.make_job, census_stage.run_census, score_stage.score_dictionary
+        run_census, score = census_stage.run_census, score_stage.score_dictionary
 
         def job(subject: Any, tokens: Any, dictionaries: Any, *rest: Any, **more: Any) -> Any:
             self.extracted += dictionaries
@@ -297,7 +298,7 @@ def test_a_baseline_that_is_fitted_otherwise_the_second_time_is_refused(
 def test_a_dry_run_says_what_a_change_does(copied: str, configured: Callable[..., RunConfig]) -> None:
     text = render_plan(plan_of(configured(copied, score={"bootstrap": 200})))
     assert "score.bootstrap 100 -> 200: means of 5 dictionaries; compare" in text
-    assert "score 15/15, judge 0/0, means 0/15, compare 0/2" in text
+    assert "judge 0/0, score 15/15, means 0/15, compare 0/2" in text
     assert "kept" not in render_plan(plan_of(configured(copied)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,23 @@ from autointerp.score.sampling import FIRST_BIN
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokens import TokenFile
+from autointerp.words import EMBEDDED
 
 Rows = dict[str, list[tuple[Any, ...]]]
 MLP = "blocks.1.mlp.hook_post"
 QUIET = Reporter(quiet=True)
 SOME = [3, 4, 11, 40]
 JUDGED = ("judgements", "token_judgements")
+COMPARED = {
+    *(("simulation", metric, "census") for metric in ("pearson", "auprc", "f1")),
+    *(("simulation", metric, "sample") for metric in ("pearson_framed", "pearson")),
+    *(("simulation", metric, "sample") for metric in ("pearson_top_random", "spearman_intervals")),  # published ones
+    *(("detection", metric, "sample") for metric in ("accuracy_saebench", "balanced_accuracy")),
+    *(("detection:lookup", metric, "sample") for metric in ("balanced_accuracy_matched", "auroc_matched")),
+    *(("fuzzing:lookup", metric, "sample") for metric in ("balanced_accuracy_matched", "auroc_matched")),
+    *(("logits:text", metric, "sample") for metric in ("logit_accuracy_direct", "logit_auprc_direct")),
+}
+"""Scorer, metric and design: each is a family of comparisons of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -235,12 +246,15 @@ def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
         ("twin", "mlp", False, True),
         ("topk", "mlp", False, True),
     }
-    assert len(found) == len(pairs) * 2 * 2
+    families = Counter((row["explainer"], row["scorer"], row["metric"], row["design"]) for row in found)
+    assert families == {(explainer, *about): len(pairs) for explainer in EMBEDDED for about in COMPARED}
+    shared = query(whole, "SELECT DISTINCT scorer, metric, design FROM score_table WHERE explainer = 'lexical'")
+    assert {tuple(row.values()) for row in shared} == COMPARED
     for row in found:
         if row["difference"] is not None:
             assert row["ci_low"] <= row["difference"] <= row["ci_high"]
-    twin = [row["difference"] for row in found if (row["a"], row["b"], row["metric"]) == ("sae", "twin", "pearson")]
-    assert twin == [0.0, 0.0]
+    twin = [row for row in found if (row["a"], row["b"], row["design"]) == ("sae", "twin", "census")]
+    assert [row["difference"] for row in twin] == [0.0] * 2 * 3  # two explainers, three metrics of all tokens
 
 
 def test_what_could_not_be_done_has_its_reason(
@@ -270,7 +284,7 @@ def test_running_again_changes_nothing_and_computes_nothing(
         "autointerp.extract.engines.pass_one.iterate_activations",
         "autointerp.pipeline.stages.extract.make_job",
         "autointerp.pipeline.stages.score.score_dictionary",
-        "autointerp.pipeline.stages.means.dictionary_scores",
+        "autointerp.pipeline.stages.means.mean_rows",
         "autointerp.pipeline.stages.compare.comparisons",
         "autointerp.pipeline.stages.context.open_fitted",
     ):
@@ -329,7 +343,7 @@ def test_stage_by_stage_with_the_work_folder_lost(
     config = configured("stages")
     for stage in STAGES:
         store = run(config, until=stage, reporter=QUIET)
-        last = "score" if stage == "judge" else stage  # there is no judge in this run
+        last = "census" if stage == "judge" else stage  # there is no judge in this run
         assert query(store, "SELECT arg_max(stage, finished_at) AS last FROM stages")[0]["last"] == last
         shutil.rmtree(store.with_name(store.name + ".work"))
     assert rows_of(store) == rows

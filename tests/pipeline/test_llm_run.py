@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -20,14 +20,16 @@ from stored import check, rows
 
 from autointerp.cli import main
 from autointerp.config.loading import parse_run
+from autointerp.config.run_file import RunConfig
 from autointerp.errors import OverBudget, StoreError, UserError
 from autointerp.explain.evidence import Evidence, Failure
 from autointerp.llm.asks import Ask
 from autointerp.pipeline import run
-from autointerp.pipeline.dry_run.expected_calls import TOKENS
+from autointerp.pipeline.dry_run.expected_calls import EXPLAIN_TOKENS
 from autointerp.pipeline.dry_run.report import plan_of
 from autointerp.progress import Reporter
 from autointerp.records import Explanation
+from autointerp.score.scorers.registry import SCORERS
 
 QUIET = Reporter(quiet=True)
 MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.0.1:9/v1"}
@@ -113,7 +115,8 @@ def test_scores_have_the_right_names_and_numbers(store: Path) -> None:
             for control in (f"shuffled:{LUNA}", "constant", "generic"):
                 assert counts[control, name, metric] == N_CONTROLS
             assert ("lexical", name, metric) not in counts  # the embedded explainers have judges of their own
-    assert 0 < counts[f"permuted:{LUNA}", "logits:gpt-6-luna", "logit_auprc_direct"] <= N_CONTROLS
+    for metric in judged["logits"]:
+        assert counts[f"permuted:{LUNA}", "logits:gpt-6-luna", metric] == N_CONTROLS
     assert counts["lexical", f"simulation:lookup@{LUNA}", "pearson_framed"] > 0
     for explainer in ("lexical", "shuffled", "constant", "generic"):
         for scorer in ("detection:lookup", "fuzzing:lookup"):
@@ -178,32 +181,38 @@ def tokens_of(ask: Ask) -> tuple[float, float]:
     return len(ask.system + ask.prompt + schema) / 4, len(reply) / 4
 
 
-def test_a_feature_costs_at_most_eight_calls_and_three_tenths_of_a_cent(store: Path, llm: Any) -> None:
+def usual_tokens(config: RunConfig) -> dict[str, tuple[int, int]]:
+    """Tokens in and out of a call that `--dry-run` reckons with, by kind of question."""
+    assert config.score.judge is not None
+    usual = [scorer.usual(config.score.judge) for scorer in SCORERS.values()]
+    return {"explain": EXPLAIN_TOKENS} | {one.kind: (one.input_tokens, one.output_tokens) for one in usual}
+
+
+@pytest.mark.usefixtures("store")
+def test_a_feature_costs_at_most_eight_calls_and_three_tenths_of_a_cent(
+    configured: Callable[..., Any], llm: Any
+) -> None:
     """The whole default run, controls billed in the average, at $0.10 / $0.50 per million tokens, nothing cached."""
     calls: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for ask in llm.sent:
-        kind = "permuted" if ask.about.get("scorer") == "permuted" else ask.kind
-        calls[ask.about["explainer"], kind].append(tokens_of(ask))
+        calls[ask.about["explainer"], ask.kind].append(tokens_of(ask))
+    usual = usual_tokens(parse_run(configured()))
     n_calls = usd = 0.0
     for (explainer, kind), sizes in calls.items():
-        share = 1.0 if explainer == LUNA and kind != "permuted" else CONTROLS_SHARE
+        share = 1.0 if explainer == LUNA else CONTROLS_SHARE
         read, written = np.array(sizes).mean(axis=0)
         n_calls += share
         usd += share * (0.10 * read + 0.50 * written) / 1e6
-        if explainer == LUNA and kind != "permuted":
-            most_read, most_written = TOKENS[kind]
+        if explainer == LUNA:
+            most_read, most_written = usual[kind]
             assert read < 1.1 * most_read, kind  # what --dry-run says is no less than what is sent
             assert written < 1.1 * most_written, kind
     assert n_calls <= 8
     assert usd <= 0.003
-    assert {kind for explainer, kind in calls if explainer == LUNA} == {
-        "explain",
-        "simulate",
-        "detect",
-        "fuzz",
-        "logits",
-        "permuted",
-    }
+    kinds = {"simulate", "detect", "fuzz", "logits"}
+    assert {kind for explainer, kind in calls if explainer == LUNA} == usual.keys() == kinds | {"explain"}
+    assert {kind for explainer, kind in calls if explainer == f"permuted:{LUNA}"} == {"logits"}
+    assert {ask.about["scorer"] for ask in llm.sent if ask.about["explainer"] == f"permuted:{LUNA}"} == {"logits"}
 
 
 def test_failures_are_named_and_counted_and_never_scored(store: Path, configured: Callable[..., Any]) -> None:
@@ -240,7 +249,16 @@ def test_failures_are_named_and_counted_and_never_scored(store: Path, configured
                 assert row["n"] == 0
     assert any(row["status"] == "failed" for row in scores)
     # nothing of the first explainer was asked again
-    assert {ask.about["explainer"] for ask in broken.sent} == {name, f"shuffled:{name}"}
+    assert {ask.about["explainer"] for ask in broken.sent} == {name, f"shuffled:{name}", f"permuted:{name}"}
+    # the control with the vocabulary permuted has a row for every feature of its own, with a reason where there is none
+    permuted = rows(store, "SELECT * FROM score_table WHERE explainer = $e", e=f"permuted:{name}")
+    assert Counter(row["metric"] for row in permuted) == {
+        "logit_accuracy_direct": N_CONTROLS,
+        "logit_auprc_direct": N_CONTROLS,
+    }
+    for row in permuted:
+        known = row["status"] in ("ok", "constant")
+        assert known == (row["value"] is not None) == (said[row["feature"]]["status"] == "ok"), row
 
 
 class Mine:
@@ -343,9 +361,7 @@ def test_a_judge_of_the_same_name_elsewhere_is_not_mixed_in(store: Path, configu
     assert rows(store, "SELECT count(*) AS n FROM scores") == before
 
 
-def test_dry_run_says_what_it_would_cost(
-    store: Path, configured: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_dry_run_says_what_it_would_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "llm.toml"
     price = "price = { input = 0.10, output = 0.50 }"
     model = f'provider = "openai", model = "gpt-6-luna", base_url = "http://127.0.0.1:9/v1", {price}'

@@ -39,7 +39,7 @@ REFINED = f"{PLAIN}/best3+revise1"
 DRAFTS = ["one", "all", "none"]
 
 
-class KnowingLLM(scripted.ScriptedLLM):  # type: ignore[misc,name-defined]
+class KnowingLLM(scripted.ScriptedLLM):
     """`tokens`: window text -> its tokens. `drafts`: which draft each sample number is."""
 
     def __init__(self, tokens: dict[str, list[str]], drafts: list[str], **more: Any) -> None:
@@ -50,12 +50,12 @@ class KnowingLLM(scripted.ScriptedLLM):  # type: ignore[misc,name-defined]
         if ask.kind == "explain":
             return self._explain(ask)
         if ask.kind == "detect":
-            lines = scripted._lines(ask, "e")
+            lines = scripted.lines(ask, "e")
             return {f"e{k}": int(self._fires(ask, text)) for k, text in lines}
         return scripted.reply_to(ask)
 
     def _explain(self, ask: Ask) -> Any:
-        begin, end = scripted._marks(ask)
+        begin, end = scripted.marks(ask)
         times = Counter(
             unescape(part.rpartition("·")[0]) for part in re.findall(f"{begin}([^{end}]*){end}", ask.prompt)
         )
@@ -66,7 +66,7 @@ class KnowingLLM(scripted.ScriptedLLM):  # type: ignore[misc,name-defined]
         return {"fires": f"Fires on {quoted}.", "promotes": "", "triggers": named[:20]}
 
     def _fires(self, ask: Ask, text: str) -> bool:
-        return bool(scripted._named(ask) & set(self.tokens[text]))
+        return bool(scripted.named(ask) & set(self.tokens[text]))
 
 
 class GuessingLLM(KnowingLLM):
@@ -198,7 +198,7 @@ def test_a_revision_widens_what_was_too_narrow(store: Path, llm: KnowingLLM) -> 
     assert mean_score(store, REVISED) > mean_score(store, PLAIN) + 0.1
     asked = [ask for ask in llm.sent if "Your answer was" in ask.prompt and ask.about["explainer"] == REVISED]
     assert len(asked) == len(revised), "nothing is revised that gets nothing wrong"
-    begin, _ = scripted._marks(asked[0])
+    begin, _ = scripted.marks(asked[0])
     for ask in asked:
         misses = ask.prompt.split("expected silence")[1].split("is silent here")[0].splitlines()
         assert all(begin in line for line in misses if re.match(r"\d+\. ", line)), "true firings are marked"
@@ -220,18 +220,19 @@ def test_nothing_of_the_score_split_is_shown_or_chooses(store: Path, llm: Knowin
     for ask in llm.sent:
         if ask.kind == "detect":
             kind = "score" if ask.about.get("split") != "select" else "shown" if ask.about.get("shown") else "choosing"
-            lines[kind] |= {text for _, text in scripted._lines(ask, "e")}
+            lines[kind] |= {text for _, text in scripted.lines(ask, "e")}
     assert all(lines.values())
     assert not lines["choosing"] & lines["shown"]
     assert not lines["score"] & (lines["choosing"] | lines["shown"])
-    begin, end = scripted._marks(next(ask for ask in llm.sent if ask.kind == "explain"))
+    begin, end = scripted.marks(next(ask for ask in llm.sent if ask.kind == "explain"))
     for ask in llm.sent:
         if ask.kind == "explain":
             prompt = re.sub(f"{begin}([^{end}]*)·\\d+{end}", r"\1", ask.prompt)
             assert not [line for line in lines["score"] | lines["choosing"] if len(line) > 40 and line in prompt]
 
 
-def test_the_same_items_for_all_drafts_and_one_call_each(store: Path, llm: KnowingLLM) -> None:
+@pytest.mark.usefixtures("store")
+def test_the_same_items_for_all_drafts_and_one_call_each(llm: KnowingLLM) -> None:
     asked: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for ask in llm.sent:
         if ask.about.get("split") == "select" and not ask.about.get("shown"):
@@ -308,11 +309,11 @@ def test_a_killed_run_pays_nothing_twice(
 ) -> None:
     """Cut off by the budget among the drafts and killed among the judgements, then run to its end."""
     config, cut = copy("cut", {"best_of": 3, "revise": 1}), KnowingLLM(tokens, DRAFTS)
-    cut.fail = lambda ask: "over_budget" if len(cut.sent) >= 20 else None
+    cut.fail = lambda _ask: "over_budget" if len(cut.sent) >= 20 else None
     with pytest.raises(OverBudget):
         run(config, reporter=QUIET, open_client=lambda *_: cut)
     assert len(cut.sent) == 20
-    cut.fail = lambda ask: None
+    cut.fail = lambda _ask: None
     with pytest.raises(Killed):
         run(config, reporter=QUIET, open_client=lambda *_: Cutting(cut, 75))
     assert not rows(config.store_path, "SELECT 1 FROM drafts"), "what is not whole is no row"

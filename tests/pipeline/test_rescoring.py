@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,7 @@ from autointerp.pipeline import run
 from autointerp.pipeline.plan import versions
 from autointerp.pipeline.plan.prepare import prepare
 from autointerp.pipeline.plan.work import What
+from autointerp.resources import prompt_text
 from autointerp.score.predictions import Judged
 from autointerp.score.scorers import simulation
 from autointerp.words import is_control
@@ -158,7 +159,7 @@ def changed(before: dict[What, str], after: dict[What, str]) -> set[What]:
 def test_a_prompt_redoes_the_scorer_that_uses_it_and_nothing_else(
     keys: Callable[..., dict[What, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, read = keys(), simulation.prompt_text
+    before, read = keys(), prompt_text
 
     def edited(name: str) -> Callable[[str], str]:
         return lambda asked: read(asked) + (" edited" if asked == f"score/{name}.md" else "")
@@ -193,14 +194,14 @@ def test_versions_are_of_a_stage(keys: Callable[..., dict[What, str]], monkeypat
 
 
 @pytest.fixture
-def without_fuzzing(tmp_path: Path) -> Iterator[tuple[Path, NumberedLLM]]:
+def without_fuzzing(tmp_path: Path) -> tuple[Path, NumberedLLM]:
     path, llm = tmp_path / "few.duckdb", NumberedLLM()
     run(
         judged_config(path, "lexical", MODEL, scorers=["simulation", "detection", "logits"], features={"sample": 4}),
         reporter=QUIET,
         open_client=lambda *_: llm,
     )
-    yield path, llm
+    return path, llm
 
 
 def test_adding_a_scorer_asks_only_for_it(without_fuzzing: tuple[Path, NumberedLLM]) -> None:

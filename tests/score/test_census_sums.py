@@ -9,7 +9,7 @@ import pytest
 
 from autointerp.explain.controls import constant, generic, shuffled
 from autointerp.explain.lexical import lexical_explanations, lexical_lookup, token_lookup
-from autointerp.explain.lookup import Entries, entries_of, from_lists, match
+from autointerp.explain.lookup import EMPTY, Entries, entries_of, from_lists, match
 from autointerp.records import ANY_TOKEN, BlockCounts, EventBatch, GramTable, LookupTable
 from autointerp.score import census_sums
 from autointerp.score.census_sums import N_BINS, CensusAccumulator, CensusSums, CensusTruth, moments, probability_bin
@@ -30,7 +30,8 @@ class Stream:
         np.add.at(tokens, (self.block, self.token), 1)
         grams = np.stack([self.block, self.previous, self.token], axis=1)
         pairs, n = np.unique(grams, axis=0, return_counts=True)
-        return BlockCounts(tokens, *pairs.T.astype(np.int32), n)
+        block, previous, token = pairs.T.astype(np.int32)
+        return BlockCounts(tokens, block, previous, token, n)
 
     def batches(self, n: int, seed: int = 0) -> Iterator[EventBatch]:
         """All events, in n batches, in a random order."""
@@ -66,7 +67,7 @@ class Stream:
                     np.asarray(start),
                     (key // self.V - 1).astype(np.int32),
                     (key % self.V).astype(np.int32),
-                    mass,
+                    np.asarray(mass, np.float64),
                     fires,
                     seen,
                     np.zeros(len(self.activations)),
@@ -123,7 +124,9 @@ def dense(stream: Stream, lookup: LookupTable) -> tuple[CensusTruth, CensusSums]
     return CensusTruth(n, t, t2), CensusSums(p, p2, tp, positives, negatives)
 
 
-def run(stream: Stream, lookups: dict[str, LookupTable], n_batches: int = 4, seed: int = 0):
+def run(
+    stream: Stream, lookups: dict[str, LookupTable], n_batches: int = 4, seed: int = 0
+) -> tuple[CensusTruth, dict[str, CensusSums]]:
     census = CensusAccumulator(len(stream.activations), stream.counts(), lookups)
     for batch in stream.batches(n_batches, seed):
         census.add(batch)
@@ -138,9 +141,7 @@ def same(a: np.ndarray, b: np.ndarray) -> None:
 def test_sums_equal_those_of_a_dense_pass(seed: int) -> None:
     stream = random_stream(seed)
     lookups = {name: random_lookup(stream, seed + i, name != "tokens") for i, name in enumerate(("a", "tokens", "b"))}
-    lookups["constant"] = from_lists(
-        [Entries(*(np.zeros(0, d) for d in (np.int32, np.int32, np.float32, np.float32)))] * len(stream.activations)
-    )
+    lookups["constant"] = from_lists([EMPTY] * len(stream.activations))
     truth, sums = run(stream, lookups)
     assert sums.keys() == lookups.keys()
     for name, lookup in lookups.items():
@@ -154,7 +155,9 @@ def test_sums_equal_those_of_a_dense_pass(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("n_batches", "events", "entries"), [(1, 1 << 20, 1 << 16), (7, 100, 40), (400, 1, 1)])
-def test_the_partition_does_not_matter(monkeypatch, n_batches: int, events: int, entries: int) -> None:
+def test_the_partition_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch, n_batches: int, events: int, entries: int
+) -> None:
     stream = random_stream(9)
     lookups = {"a": random_lookup(stream, 1, True), "tokens": random_lookup(stream, 2, False)}
     truth, sums = run(stream, lookups)
@@ -189,7 +192,7 @@ def test_without_events_everything_is_silent() -> None:
 
 
 def test_bins_have_their_upper_end() -> None:
-    shares = np.float32([0, 1e-9, 1 / 32, 1 / 32 + 1e-6, 0.5, 0.5 + 1e-6, 1])
+    shares = np.asarray([0, 1e-9, 1 / 32, 1 / 32 + 1e-6, 0.5, 0.5 + 1e-6, 1], np.float32)
     assert probability_bin(shares).tolist() == [0, 1, 1, 2, 16, 17, 32]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from autointerp.records import ANY_TOKEN, Windows
 from autointerp.score.predictions import Items, Judged
 from autointerp.score.scorers.detection import Detection
 from autointerp.score.scorers.fuzzing import Fuzzing
-from autointerp.score.scorers.yes_no import judge_asks, read_judgements
+from autointerp.score.scorers.yes_no import Kind, judge_asks, read_judgements
 
 ANY_FEATURE: Any = None
 """The items are all that the lookup needs."""
@@ -73,8 +73,8 @@ def test_each_group_is_a_question_and_each_item_a_key(kind: Any, items: Items) -
 
 def test_no_prompt_tells_what_is_right(items: Items) -> None:
     other = Items(items.feature, items.windows, ~items.right, items.marks, items.groups)
-    for kind in ("detect", "fuzz"):
-        for one, two in zip(judge_asks(kind, "x", items, VOCAB), judge_asks(kind, "x", other, VOCAB), strict=True):  # type: ignore[arg-type]
+    for kind in get_args(Kind):
+        for one, two in zip(judge_asks(kind, "x", items, VOCAB), judge_asks(kind, "x", other, VOCAB), strict=True):
             assert (one.system, one.prompt, one.schema) == (two.system, two.prompt, two.schema)
 
 
@@ -132,10 +132,10 @@ def test_too_few_items_are_no_score(items: Items) -> None:
 
 def test_the_lookup_judges_windows_and_marks(items: Items) -> None:
     cat = Entries(
-        *(
-            np.array([value], dtype)
-            for value, dtype in ((ANY_TOKEN, np.int32), (1, np.int32), (2.0, np.float32), (0.8, np.float32))
-        )
+        np.array([ANY_TOKEN], np.int32),
+        np.array([1], np.int32),
+        np.array([2.0], np.float32),
+        np.array([0.8], np.float32),
     )
     marked = Fuzzing().look_up(ANY_FEATURE, items, "", cat)
     held = [items.windows.tokens[row][items.marks[row]].tolist() == [1] for row in range(N)]

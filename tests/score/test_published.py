@@ -37,7 +37,7 @@ def windows() -> dict[str, np.ndarray]:
 
 
 def smallest(members: np.ndarray, u: np.ndarray, n: int) -> list[int]:
-    return sorted(np.flatnonzero(members), key=lambda i: u[i])[:n]
+    return sorted(np.flatnonzero(members).tolist(), key=lambda i: float(u[i]))[:n]
 
 
 def test_choosing_takes_the_smallest_u_and_no_window_twice(windows: dict[str, np.ndarray]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from itertools import pairwise
 
@@ -10,11 +11,12 @@ import pytest
 
 from autointerp.explain.lookup import EMPTY, Entries, entries_of, from_lists, predict, triggers
 from autointerp.hashing import hash01, stream_key
-from autointerp.records import ANY_TOKEN, FeatureWindows, GramTable, Windows
+from autointerp.records import ANY_TOKEN, FeatureWindows, GramTable, Int32, Windows
 from autointerp.score import published
 from autointerp.score.sampled import (
     Candidates,
     Pool,
+    PublishedWindows,
     _all_strata,
     candidates,
     draw_windows,
@@ -29,7 +31,7 @@ from autointerp.score.sampling import CLASSES, EXPLANATION, NOT_SAMPLED, TOKEN, 
 
 L, V, SEED = 6, 15, 3
 LIMITS = np.asarray([0.8, 1.2, 1.6, 2.4])
-TOP_TOKENS = np.int32([1, 2])
+TOP_TOKENS = np.asarray([1, 2], np.int32)
 
 
 def grams(*pairs: tuple[int, int]) -> Entries:
@@ -74,7 +76,7 @@ class World:
             self.truth[self.kept_rows],
         )
 
-    def candidates(self, pool: Pool | None = None, tokens: np.ndarray = TOP_TOKENS) -> Candidates:
+    def candidates(self, pool: Pool | None = None, tokens: Int32 = TOP_TOKENS) -> Candidates:
         pool = pool or Pool(take(self.windows, self.pool_rows))
         fires = np.flatnonzero(self.maximum[self.pool_rows] > 0)
         return candidates(self.firing, take(self.windows, self.kept_rows), pool, fires, LIMITS, tokens, SEED)
@@ -227,7 +229,8 @@ def test_a_feature_that_never_fires_on_the_split_has_silent_windows_only() -> No
 def test_top_tokens_are_the_heaviest() -> None:
     token = np.arange(50, dtype=np.int32)[::-1].copy()
     count = np.ones(50, np.int64)
-    table = GramTable(np.asarray([0, 20, 50]), token * 0 - 1, token, 50.0 - np.arange(50), count, count, np.zeros(2))
+    mass = np.arange(50, 0, -1, dtype=np.float64)
+    table = GramTable(np.asarray([0, 20, 50]), token * 0 - 1, token, mass, count, count, np.zeros(2))
     assert top_tokens(table, 1).tolist() == token[20:40].tolist()
     assert ANY_TOKEN not in top_tokens(table, 1)
 
@@ -240,14 +243,15 @@ def test_the_published_windows_are_those_that_the_protocols_choose(density: floa
     """Choosing again among the windows handed on gives the same windows as choosing among all."""
     feature = World(13, n=n, density=density).candidates()
     wide, narrow = _all_strata(feature, 5.0), published_windows(feature, 5.0)
-    for choose in (
+    ways: tuple[Callable[[PublishedWindows], published.Chosen], ...] = (
         lambda w: published.choose_top_random(w.top, w.random_5, w.u),
         lambda w: published.choose_intervals(w.top, w.interval, w.random_10, w.out_of_context, w.u),
         lambda w: published.choose_quantiles(w.quantile, w.silent, w.u),
         lambda w: published.choose_saebench(
             w.truth.max(axis=1), (w.truth.astype(np.float64) ** 2).sum(axis=1), w.top, w.silent, w.u, 5.0
         ),
-    ):
+    )
+    for choose in ways:
         before, after = choose(wide), choose(narrow)
         assert np.array_equal(wide.windows.window[before.index], narrow.windows.window[after.index])
         assert np.array_equal(before.stratum, after.stratum)

@@ -80,7 +80,7 @@ def test_census_scores_are_those_of_all_tokens() -> None:
     t, p, q = tokens.t[0], tokens.p[0], tokens.q[0]
     assert found["pearson"].value == pytest.approx(np.corrcoef(t, p)[0, 1], rel=1e-9)
     interval = census_pearson_interval(moments(truth, sums)[0])
-    assert (found["pearson"].ci_low, found["pearson"].ci_high) == (interval.ci_low, interval.ci_high)
+    assert (found["pearson"].ci_low, found["pearson"].ci_high) == (float(interval.ci_low), float(interval.ci_high))
     hits, alarms, misses = ((q > 0.5) & (t > 0)).sum(), ((q > 0.5) & (t == 0)).sum(), ((q <= 0.5) & (t > 0)).sum()
     assert found["f1"].value == pytest.approx(2 * hits / (2 * hits + alarms + misses))
     precision, recall, area = 0.0, 0.0, 0.0
@@ -157,11 +157,22 @@ class Split:
             self.truth[order],
         )
         self.feature = candidates(
-            kept, take(self.windows, order), Pool(self.windows), firing, np.asarray([0.5, 1, 1.5, 2]), np.int32([3]), 0
+            kept,
+            take(self.windows, order),
+            Pool(self.windows),
+            firing,
+            np.asarray([0.5, 1, 1.5, 2]),
+            np.asarray([3], np.int32),
+            0,
         )
 
 
-LOOKUP = Entries(np.int32([-1, -1]), np.int32([3, 7]), np.float32([1, 0.3]), np.float32([0.9, 0.1]))
+LOOKUP = Entries(
+    np.asarray([-1, -1], np.int32),
+    np.asarray([3, 7], np.int32),
+    np.asarray([1, 0.3], np.float32),
+    np.asarray([0.9, 0.1], np.float32),
+)
 
 
 def test_a_sample_of_everything_gives_the_correlation_over_all_tokens() -> None:
@@ -234,10 +245,23 @@ def test_a_feature_that_is_silent_on_the_split_is_rare_there() -> None:
     """It fired on the explain split, so there is an explanation; there is nothing to score it on."""
     split = Split(more=0.0)
     silent = FeatureWindows(
-        0, 400, 0, *(np.zeros(0, d) for d in (np.int64, "U1", np.float32, np.float64)), np.zeros((0, L), np.float32)
+        0,
+        400,
+        0,
+        np.zeros(0, np.int64),
+        np.zeros(0, "U1"),
+        np.zeros(0, np.float32),
+        np.zeros(0, np.float64),
+        np.zeros((0, L), np.float32),
     )
     feature = candidates(
-        silent, take(split.windows, np.zeros(0, np.int64)), Pool(split.windows), [], np.zeros(4), np.int32([3]), 0
+        silent,
+        take(split.windows, np.zeros(0, np.int64)),
+        Pool(split.windows),
+        [],
+        np.zeros(4),
+        np.asarray([3], np.int32),
+        0,
     )
     simulated = {0: simulate(draw_windows(feature, LOOKUP), LOOKUP)}
     answered = {0: answer(published_windows(feature, 5.0), LOOKUP)}

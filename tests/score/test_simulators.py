@@ -78,7 +78,7 @@ def test_values_stand_at_their_tokens_and_failures_are_nan() -> None:
     refused = simulator_named("sparse").read([Answer(ask, "hash", "refused", "no")], WINDOWS)
     assert [(one.status, one.reason) for one in refused] == [("refused", "no")] * 3
     assert np.isnan(spread(refused[1], WINDOWS[1])).tolist() == [False, True, True]
-    assert calibrate(np.float32([0, 5, 10]), 3.0).tolist() == [0.0, 1.5, 3.0]
+    assert calibrate(np.asarray([0, 5, 10], np.float32), 3.0).tolist() == [0.0, 1.5, 3.0]
 
 
 @pytest.mark.parametrize(

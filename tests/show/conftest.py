@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from rich.console import Console, RenderableType
@@ -24,7 +25,7 @@ def printed() -> Callable[..., str]:
 
     def show(page: RenderableType, *, colours: bool = False, width: int = 200) -> str:
         stream = io.StringIO()
-        system = "truecolor" if colours else None
+        system: Literal["truecolor"] | None = "truecolor" if colours else None
         Console(file=stream, width=width, force_terminal=colours, color_system=system).print(page)
         return stream.getvalue()
 

@@ -117,7 +117,8 @@ def test_the_lookup_on_the_same_windows_and_the_completion_floor_are_shown(opene
 
 def test_no_control_stands_on_the_page_unless_asked_for(opened: StoreReader) -> None:
     default = load_compare([("judged", opened)], Choice())
-    assert not [row for row in (*default.summary, *default.comparisons) if is_control(row.explainer)]
+    assert not [row for row in default.summary if is_control(row.explainer)]
+    assert not [row for row in default.comparisons if is_control(row.explainer)]
     everything = load_compare([("judged", opened)], Choice(everything=True))
     controls = {row.explainer for row in everything.summary if is_control(row.explainer)}
     assert controls >= {

@@ -125,7 +125,7 @@ def ask_judge(
     judge: Judge,
     tasks: Sequence[ScorerTask],
     asker: Asker,
-    advance: Callable[[int], None] = lambda n: None,
+    advance: Callable[[int], None] = lambda _n: None,
 ) -> dict[str, Findings]:
     """Steps 1 and 2, of the explanations that can be judged: status ok, of a feature that is alive and in the material.
     By scorer."""

@@ -2,8 +2,9 @@
 
 Where the store has the evidence, the questions about a hash sample of features are rendered (`rendered_sample.py`),
 what the reply log answers already is taken off, and what is left is weighed. Elsewhere counts are exact, as far as they
-are known, and tokens a call those measured on the bundled dictionaries (characters / 4; `tests/pipeline/test_llm_run.py`
-holds them); dead features then count as if they were asked about. No provider's caching is counted on.
+are known, and tokens a call those measured on the bundled dictionaries (characters / 4;
+`tests/pipeline/test_llm_run.py` holds them); dead features then count as if they were asked about. No provider's
+caching is counted on.
 """
 
 from __future__ import annotations
@@ -84,10 +85,12 @@ def expected_calls(
     for work in left:
         rendered = _rendered(config, work, weigher)
         rows = [(*one, True) for one in rendered or ()]
-        for usual in _usual(config, work, n_features, n_scored, weigher):
+        rows += [
+            (*usual, False)
+            for usual in _usual(config, work, n_features, n_scored, weigher)
             # of best-of-n and revision only the drafts are rendered
-            if rendered is None or (work.stage == "explain" and usual[1] != "explain"):
-                rows.append((*usual, False))
+            if rendered is None or (work.stage == "explain" and usual[1] != "explain")
+        ]
         for stage, kind, model, weights, is_rendered in rows:
             identity = f"{model.server} {model.model}"
             models.setdefault(identity, model)

@@ -56,7 +56,7 @@ class _Listener:
 
     heard: list[Ask] = field(default_factory=list)
 
-    def answers(self, asks: Iterable[Ask], model: LLMModel) -> Iterator[Answer]:
+    def answers(self, asks: Iterable[Ask], _model: LLMModel) -> Iterator[Answer]:
         for ask in asks:
             self.heard.append(ask)
             yield Answer(ask, "", "waiting")

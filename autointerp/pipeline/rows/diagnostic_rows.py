@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -87,6 +88,7 @@ def write_diagnostics(
 _FIRINGS = "SELECT n_firing, n_tokens FROM features WHERE dictionary = $dictionary ORDER BY feature"
 
 
-def _or_none(values: np.ndarray) -> pa.Array:
+def _or_none(values: np.ndarray) -> pa.Array[Any]:
     """nan as NULL."""
-    return pa.array(values, from_pandas=True)
+    column: pa.Array[Any] = pa.array(values, from_pandas=True)
+    return column

@@ -272,7 +272,7 @@ def _unit_facts(units: Units, features: Int64) -> Columns:
     }
 
 
-def _or_none(values: Float64) -> pa.Array:
+def _or_none(values: Float64) -> pa.Array[Any]:
     """NaN as NULL."""
     return pa.array(values, from_pandas=True)
 
@@ -346,7 +346,7 @@ def _split_statistics(name: str, features: Int64, summary: Summary, tokens: Toke
     }
 
 
-def _lists(start: Int64, values: np.ndarray, features: Int64) -> pa.Array:
+def _lists(start: Int64, values: np.ndarray, features: Int64) -> pa.Array[Any]:
     """The lists of some features from CSR over all features."""
     lengths = np.diff(start)[features]
     ends = np.cumsum(lengths)

@@ -24,6 +24,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from autointerp.config.judging import Judge
+from autointerp.explain.lookup import Entries
 from autointerp.explain.marking import escape
 from autointerp.explain.template import Template
 from autointerp.hashing import hash64, stream_key

@@ -44,9 +44,9 @@ def simulator_named(name: str, logprobs: int = 0, group: int | None = None) -> S
     made: dict[str, Callable[[int], Simulator]] = {
         "sparse": lambda size: Sparse(logprobs, size),
         "dense": lambda size: Dense(logprobs, size),
-        "digits": lambda size: Digits(size),
+        "digits": Digits,
         "echo": lambda size: Echo(logprobs or ECHO_ALTERNATIVES, size),
-        "decisions": lambda size: Decisions(size),
+        "decisions": Decisions,
         "token": lambda size: TokenByToken(logprobs, size),
     }
     return made[name](GROUPS[name] if group is None else group)
