@@ -317,8 +317,11 @@ def take(windows: Windows, index: Int64) -> Windows:
     return Windows(**{item.name: getattr(windows, item.name)[index] for item in fields(Windows)})
 
 
-def join_windows(one: Windows, two: Windows) -> Windows:
+def join_windows(first: Windows, second: Windows) -> Windows:
     """Two sets of windows of the same length, one after the other."""
     return Windows(
-        **{item.name: np.concatenate([getattr(one, item.name), getattr(two, item.name)]) for item in fields(Windows)}
+        **{
+            item.name: np.concatenate([getattr(first, item.name), getattr(second, item.name)])
+            for item in fields(Windows)
+        }
     )

@@ -122,30 +122,31 @@ def _places(card: FeatureCard) -> Text:
     return line.append(f" up to {100 * largest:.2g} %", style="dim")
 
 
-def _alone(found: CardDiagnostics) -> Text:
+def _alone(diagnostics: CardDiagnostics) -> Text:
     """Can it be read off the embedding?"""
     line = Text("token alone ")
-    line.append(_correlation(found.alone_correlation, found.alone_status))
-    for text, activation in found.alone:
+    line.append(_correlation(diagnostics.alone_correlation, diagnostics.alone_status))
+    for text, activation in diagnostics.alone:
         line.append(f"  {token_text(text)}", style="not dim").append(f" {activation:.2g}", style="dim")
     return line
 
 
-def _nearest(found: CardDiagnostics, neighbours: Sequence[Neighbour]) -> Text:
+def _nearest(diagnostics: CardDiagnostics, neighbours: Sequence[Neighbour]) -> Text:
     """Is it a neuron, and which features are like it?"""
     line = Text("nearest neuron ")
-    if found.neuron is None:
-        line.append(f"none: {visible(found.neuron_status)}", style="dim")
+    if diagnostics.neuron is None:
+        line.append(f"none: {visible(diagnostics.neuron_status)}", style="dim")
     else:
-        line.append(f"{visible(str(found.neuron_hook))}/{found.neuron} ")
+        line.append(f"{visible(str(diagnostics.neuron_hook))}/{diagnostics.neuron} ")
         line.append(
-            f"r {found.neuron_correlation:.2f}", style="bold" if abs(found.neuron_correlation or 0) >= 0.9 else "dim"
+            f"r {diagnostics.neuron_correlation:.2f}",
+            style="bold" if abs(diagnostics.neuron_correlation or 0) >= 0.9 else "dim",
         )
     if neighbours:
         line.append("; features")
-    for one in neighbours[:3]:
-        line.append(f"  {one.feature}").append(f" cos {one.cosine:.2f}", style="dim")
-        line.append("" if one.correlation is None else f" r {one.correlation:.2f}", style="dim")
+    for near in neighbours[:3]:
+        line.append(f"  {near.feature}").append(f" cos {near.cosine:.2f}", style="dim")
+        line.append("" if near.correlation is None else f" r {near.correlation:.2f}", style="dim")
     return line
 
 

@@ -176,7 +176,7 @@ def load_card(
         match = Match(facts["matched_to"], row["matched_feature"], row["match_status"])
     effects = store.rows(_EFFECTS, **key)
     chosen = _choose(store, key, top, each, quantiles)
-    shown = {token for one in chosen for token in [*one.before, *one.tokens, *one.after]}
+    shown = {token for window in chosen for token in [*window.before, *window.tokens, *window.after]}
     text = _text_of(store, shown | set(heaviest) | {effect["token"] for effect in effects})
     return FeatureCard(
         dictionary=dictionary,
@@ -371,25 +371,25 @@ def _choose(store: Queryable, key: dict[str, Any], top: int, each: int, quantile
 
 def _exemplars(chosen: list[_Chosen], text: Text) -> tuple[CardExemplar, ...]:
     exemplars = []
-    for one in chosen:
-        row = one.row
+    for window in chosen:
+        row = window.row
         activation = dict(zip(row["positions"], row["activations"], strict=True))
         tokens = tuple(
             ShownToken(text(token), activation.get(place, 0.0), scored)
-            for place, (token, scored) in enumerate(zip(one.tokens, one.scored, strict=True))
+            for place, (token, scored) in enumerate(zip(window.tokens, window.scored, strict=True))
         )
         exemplars.append(
             CardExemplar(
                 row["stratum"],
                 row["rank"],
-                one.document,
+                window.document,
                 row["context"],
                 row["window_start"],
                 row["max_activation"],
                 row["peak"],
-                tuple(map(text, one.before)),
+                tuple(map(text, window.before)),
                 tokens,
-                tuple(map(text, one.after)),
+                tuple(map(text, window.after)),
             )
         )
     return tuple(exemplars)

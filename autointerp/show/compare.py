@@ -128,8 +128,8 @@ def render_differences(rows: Sequence[ComparisonRow], *, several: bool = False, 
     rows = sorted(rows, key=lambda row: not row.baseline)
 
     def columns(name_winner: bool) -> list[Column]:
-        found = [Column("store", [row.store for row in rows], key=True)] if several else []
-        found += [
+        shown = [Column("store", [row.store for row in rows], key=True)] if several else []
+        shown += [
             Column("A", [row.a for row in rows], key=True),
             Column("B", [site(row.b, row.other_site) for row in rows], key=True),
             Column("A - B", [_number(row.difference, signed=True) for row in rows], right=True),
@@ -138,11 +138,11 @@ def render_differences(rows: Sequence[ComparisonRow], *, several: bool = False, 
             Column("verdict", [_verdict(row, name_winner) for row in rows]),
         ]
         if wide:
-            found += [
+            shown += [
                 Column("features", [_pairs(row) for row in rows]),
                 Column("could find", [_number(row.detectable) for row in rows], right=True),
             ]
-        return found
+        return shown
 
     plot = Plot([PlottedInterval(row.difference, row.ci_low, row.ci_high, 0.0) for row in rows])
     title = f"{rows[0].about.title()}: differences"
@@ -165,9 +165,9 @@ def _reach(rows: Sequence[ComparisonRow]) -> Text:
     """What these comparisons could have told."""
     margins = sorted({row.margin for row in rows})
     line = "equivalent: within ±" + " or ±".join(f"{margin:g}" for margin in margins)
-    found = [row.detectable for row in rows if row.detectable is not None]
-    if found:
-        low, high = f"{min(found):.3f}", f"{max(found):.3f}"
+    detectable = [row.detectable for row in rows if row.detectable is not None]
+    if detectable:
+        low, high = f"{min(detectable):.3f}", f"{max(detectable):.3f}"
         line += f"; a difference of {low if low == high else f'{low} to {high}'} is found 4 times in 5"
     paired = {f"{row.b} {row.n_a:,}": row for row in rows if row.paired}
     if paired:

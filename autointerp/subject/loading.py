@@ -145,9 +145,9 @@ def _agreeing(subject: Subject, twin: torch.nn.Module) -> PlainModel | None:
     for kind, sites in kinds.items():
         known = {f"blocks.{layer}.{kind}": site for layer, site in enumerate(sites)}
         last = f"blocks.{subject.n_layers - 1}.{kind}"
-        found = PlainModel(twin, known).activations(tokens, [last])[last]
+        plain = PlainModel(twin, known).activations(tokens, [last])[last]
         expected = subject.activations(tokens, [last])[last]
-        if found.shape == expected.shape and bool((found - expected).norm() <= tolerance * expected.norm()):
+        if plain.shape == expected.shape and bool((plain - expected).norm() <= tolerance * expected.norm()):
             agreed |= known
     return PlainModel(twin, agreed) if agreed else None
 

@@ -76,12 +76,12 @@ class Subject:
         self.check_hook(hook)
         tokens = torch.zeros((1, min(PROBE_LENGTH, self.n_ctx)), dtype=torch.long, device=self.device)
         try:
-            found = self.activations(tokens, [hook])
+            activations = self.activations(tokens, [hook])
         except ValueError as error:  # TransformerLens keeps some hook points switched off
             raise InputError(f'"{self.name}": hook point "{hook}" cannot be read: {error}') from error
-        if hook not in found:
+        if hook not in activations:
             raise InputError(f'"{self.name}": nothing passes hook point "{hook}" in a forward pass')
-        return int(found[hook].shape[-1])
+        return int(activations[hook].shape[-1])
 
     @torch.inference_mode()
     def activations(self, tokens: Int[Tensor, "n L"], hooks: Sequence[str]) -> dict[str, Float[Tensor, "n L d"]]:
@@ -89,11 +89,11 @@ class Subject:
         # A hook point is always read in the same way, whatever others are read with it: its numbers are the same.
         quick = [hook for hook in hooks if self.plain is not None and hook in self.plain.sites]
         others = [hook for hook in hooks if hook not in quick]
-        found = self.plain.activations(tokens, quick) if self.plain is not None and quick else {}
-        return found | self._bridged(tokens, others) if others else found
+        known = self.plain.activations(tokens, quick) if self.plain is not None and quick else {}
+        return known | self._bridged(tokens, others) if others else known
 
     def _bridged(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+        known: dict[str, Tensor] = {}
         names: dict[int, list[str]] = {}  # one hook point can have several names
         for name in sorted(set(hooks)):
             names.setdefault(id(self.bridge.hook_dict[name]), []).append(name)
@@ -105,13 +105,13 @@ class Subject:
                     f'"{self.name}": hook point "{same[0]}" has no vector for each token: its activations are '
                     f"{tuple(activation.shape)} for tokens {tuple(tokens.shape)}"
                 )
-            found.update(dict.fromkeys(same, activation.reshape(*tokens.shape, -1).float().to(self.device)))
-            if len(found) == len(set(hooks)):
+            known.update(dict.fromkeys(same, activation.reshape(*tokens.shape, -1).float().to(self.device)))
+            if len(known) == len(set(hooks)):
                 raise _AllHooksSeen
 
         with contextlib.suppress(_AllHooksSeen):
             self.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=[(same[0], keep) for same in names.values()])
-        return found
+        return known
 
     def encode_texts(self, texts: list[str]) -> list[list[int]]:
         """Token ids of texts; special tokens written out in a text stay text."""
