@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autointerp.version import __version__
+
 if TYPE_CHECKING:
     from autointerp.config.judging import Judge
     from autointerp.config.loading import load_run
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from autointerp.subject.formats.common import DictionarySource
     from autointerp.subject.formats.own import DictionaryFormat
 
-__version__ = "0.1.0"
 _WHERE = {
     "autointerp.config.judging": ("Judge",),
     "autointerp.config.loading": ("load_run",),

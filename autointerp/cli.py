@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
-from autointerp import __version__
 from autointerp.cli_read import COMMANDS
 from autointerp.errors import AutointerpError, Waiting
+from autointerp.version import __version__
 from autointerp.words import STAGES
 
 

@@ -104,9 +104,9 @@ def compare(
       autointerp compare layer-4.duckdb layer-8.duckdb
     """
     from autointerp.show.compare import compare_page
-    from autointerp.show.compare_data import Choice
+    from autointerp.show.compare_data import ScoreChoice
 
-    choice = Choice(metrics, explainers, designs, everything)
+    choice = ScoreChoice(metrics, explainers, designs, everything)
     with contextlib.ExitStack() as stack:
         names = [path.stem for path in stores]
         shown = names if len(set(names)) == len(names) else [str(path) for path in stores]

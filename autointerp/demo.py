@@ -26,10 +26,10 @@ def run_demo(store: Path) -> None:
 def show_comparison(path: Path, console: Console) -> None:
     """The scores of the embedded explainer over all tokens of the score split, and their differences."""
     from autointerp.show.compare import compare_page
-    from autointerp.show.compare_data import Choice
+    from autointerp.show.compare_data import ScoreChoice
     from autointerp.store.reader import open_reader
 
-    choice = Choice(metrics=["pearson"], explainers=["lexical"], designs=["census"])
+    choice = ScoreChoice(metrics=["pearson"], explainers=["lexical"], designs=["census"])
     with open_reader(path) as reader:
         console.print(compare_page([(path.stem, reader)], choice, hidden=False))
 

@@ -230,10 +230,10 @@ def pass_one(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], N
     """Pass 1 over all tokens, with the evidence that a run keeps by default: the dictionary's summary."""
     import numpy as np
 
-    from autointerp.config.evidence import Evidence
+    from autointerp.config.evidence import EvidenceSection
     from autointerp.extract.engines.whole import KeptPerFeature, summarise
 
-    evidence = Evidence()
+    evidence = EvidenceSection()
     return summarise(
         subject,
         tokens,
@@ -253,7 +253,7 @@ def pass_one(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], N
 
 def write_rows(path: Path, subject: Any, tokens: Any, chosen: Any, summary: Any) -> Inserts:
     """Makes the rows of what pass 1 found and writes them to a new store."""
-    from autointerp.config.evidence import Evidence
+    from autointerp.config.evidence import EvidenceSection
     from autointerp.pipeline.rows import evidence_rows as extract_stage
     from autointerp.store.writer import StoreWriter, Transaction
 
@@ -270,7 +270,7 @@ def write_rows(path: Path, subject: Any, tokens: Any, chosen: Any, summary: Any)
                 contexts |= seen
             inserts.append("dictionaries", extract_stage.dictionary_row("sae", chosen))
             contexts |= extract_stage.write_dictionary(
-                cast("Transaction", inserts), "sae", chosen, summary, tokens, Evidence()
+                cast("Transaction", inserts), "sae", chosen, summary, tokens, EvidenceSection()
             )[1]
             inserts.append("contexts", extract_stage.context_rows(tokens, contexts))
             begun = time.process_time()
@@ -353,7 +353,7 @@ def make_subject(folder: Path, n_tokens: int) -> tuple[Any, Any]:
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    from autointerp.subject.model import load_subject
+    from autointerp.subject.loading import load_subject
     from autointerp.subject.tokenise import TokenPlan, open_tokens
 
     torch.manual_seed(0)

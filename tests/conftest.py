@@ -52,7 +52,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_subject(tiny_model: Path) -> Any:
-    from autointerp.subject.model import load_subject
+    from autointerp.subject.loading import load_subject
 
     return load_subject(str(tiny_model), None, "raw", "float32", "cpu")
 

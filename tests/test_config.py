@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.engine import Budget, Engine
-from autointerp.config.evidence import Evidence, Intervals, Quantiles
+from autointerp.config.evidence import EvidenceSection, Intervals, Quantiles
 from autointerp.config.explainers import Explain
 from autointerp.config.judging import ScoreStage
 from autointerp.config.loading import load_run, parse_run
@@ -232,7 +232,7 @@ def test_missing_keys_inside() -> None:
 SECTIONS: dict[str, type[BaseModel]] = {
     "": RunConfig, "subject": SubjectSection, "tokens": Tokens, "tokens.splits": Splits,
     "dictionary[0]": DictionaryEntry,
-    "evidence": Evidence, "evidence.quantiles": Quantiles, "evidence.intervals": Intervals, "explain": Explain,
+    "evidence": EvidenceSection, "evidence.quantiles": Quantiles, "evidence.intervals": Intervals, "explain": Explain,
     "score": ScoreStage, "budget": Budget, "engine": Engine,
 }  # fmt: skip
 
@@ -278,7 +278,7 @@ def test_defaults() -> None:
         window=32,
         splits=Splits(explain=0.5, select=0.2, score=0.3),
     )
-    assert config.evidence == Evidence(
+    assert config.evidence == EvidenceSection(
         top=20, quantiles=Quantiles(n=10, each=4), intervals=Intervals(n=12, each=2), random=20, near_miss=10
     )
     assert config.dictionary == [DictionaryEntry(name="sae", path="saes", format="auto", kind="auto", features="all")]

@@ -25,7 +25,7 @@ class Intervals(Section):
     """Exemplars from each band."""
 
 
-class Evidence(Section):
+class EvidenceSection(Section):
     """How many windows of text are kept for each feature, to explain from and to score on."""
 
     top: int = Field(default=20, ge=1, le=1000)

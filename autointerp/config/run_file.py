@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.engine import Budget, Engine
-from autointerp.config.evidence import Evidence
+from autointerp.config.evidence import EvidenceSection
 from autointerp.config.explainers import Explain, LLMExplainer
 from autointerp.config.judging import ScoreStage
 from autointerp.config.section import Section
@@ -36,7 +36,7 @@ class RunConfig(Section):
     """The text that it reads."""
     dictionary: list[DictionaryEntry] = Field(min_length=1)
     """The sets of features, one `[[dictionary]]` each; at least one."""
-    evidence: Evidence = Evidence()
+    evidence: EvidenceSection = EvidenceSection()
     """What is kept of the text for each feature."""
     explain: Explain = Explain()
     """Who writes explanations."""

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from autointerp.records import Float64, Int64
 from autointerp.subject.dictionary import Dictionary
-from autointerp.subject.model import Subject, readable
+from autointerp.subject.model import Subject
+from autointerp.subject.weights import readable
 
 TOP = {"promoted": 60, "suppressed": 10}
 """Tokens kept: explainers see the first ten; judges are asked about promoted ranks 11 to 60."""

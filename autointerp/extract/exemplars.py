@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autointerp.config.evidence import Evidence
+from autointerp.config.evidence import EvidenceSection
 from autointerp.extract.exemplar_rows import (
     SCALE,
     Exemplars,
@@ -47,7 +47,7 @@ WINDOWS_AT_ONCE = 1 << 17
 
 
 def explain_exemplars(
-    summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: Evidence, features: Int64
+    summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: EvidenceSection, features: Int64
 ) -> Iterator[Exemplars]:
     """All strata of the explain split; `features` and `heavy` count from the summary's first feature."""
     yield from _top_stratum(summary, tokens)
@@ -63,7 +63,7 @@ def _top_stratum(summary: Summary, tokens: TokenFile) -> Iterator[Exemplars]:
         yield rows_of_kept(summary, top, shown, "explain", ["top"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
 
 
-def _token_strata(summary: Summary, tokens: TokenFile, evidence: Evidence) -> Iterator[Exemplars]:
+def _token_strata(summary: Summary, tokens: TokenFile, evidence: EvidenceSection) -> Iterator[Exemplars]:
     kept = summary.octaves.kept()
     if len(kept.group) == 0:
         return

@@ -2,7 +2,7 @@
 
 All dictionaries in one forward pass: the model runs as far as the last hook that any of them reads, and each hook's
 activations are shared by its dictionaries. (Pass 0, the sample that baselines are fitted on, is in
-`subject/baselines.py`; pass 1, the summaries of all contexts, in `extract/engines`.)
+`subject/baselines`; pass 1, the summaries of all contexts, in `extract/engines`.)
 """
 
 from __future__ import annotations

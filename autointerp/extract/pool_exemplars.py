@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from autointerp.config.evidence import Evidence
+from autointerp.config.evidence import EvidenceSection
 from autointerp.extract.exemplar_rows import SCALE, Exemplars, spans_around, whole_windows
 from autointerp.extract.summary.smallest_keys import Kept
 from autointerp.extract.summary.summary import Summary, random_key
@@ -30,7 +30,7 @@ NEAR_MISS_TOKENS = 20
 
 
 def pool_exemplars(
-    summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: Evidence, features: Int64
+    summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: EvidenceSection, features: Int64
 ) -> Iterator[Exemplars]:
     """Random windows and near misses, from the shared pool."""
     pool = summary.pool.cpu().numpy()
@@ -55,7 +55,7 @@ def _pool_block(
     share: float,
     tokens: TokenFile,
     heavy: GramTable,
-    evidence: Evidence,
+    evidence: EvidenceSection,
     features: Int64,
 ) -> Exemplars:
     pool = places.pool

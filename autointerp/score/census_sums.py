@@ -166,11 +166,11 @@ class _Index:
 
     def match(self, feature: Int64, previous: Int64, token: Int64) -> Int64:
         """The longest match of each event, -1 where there is none."""
-        found = find_keys(self.keys, entry_keys(feature, ANY_TOKEN, token, self.n_vocabulary))
+        entry = find_keys(self.keys, entry_keys(feature, ANY_TOKEN, token, self.n_vocabulary))
         if self.is_pair.any():
             exact = find_keys(self.keys, entry_keys(feature, previous, token, self.n_vocabulary))
-            found = np.where(exact >= 0, exact, found)
-        return found
+            entry = np.where(exact >= 0, exact, entry)
+        return entry
 
 
 def probability_bin(probability: npt.ArrayLike) -> Int64:
@@ -196,8 +196,8 @@ def _pair_counts(counts: BlockCounts, listed: list[Int64]) -> _PairCounts:
     table = np.zeros((len(keys), n_blocks), dtype=np.int32)
     inside = counts.pair_previous >= 0
     place = find_keys(keys, _pair_key(counts.pair_previous[inside], counts.pair_token[inside], n_vocabulary))
-    found = place >= 0
-    np.add.at(table, (place[found], counts.pair_block[inside][found]), counts.pair_count[inside][found])
+    is_listed = place >= 0
+    np.add.at(table, (place[is_listed], counts.pair_block[inside][is_listed]), counts.pair_count[inside][is_listed])
     return _PairCounts(keys, table)
 
 

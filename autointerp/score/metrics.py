@@ -204,8 +204,8 @@ def auprc_from_counts(positives: npt.ArrayLike, negatives: npt.ArrayLike) -> Val
     if not total > 0:
         return Value(None, "rare")
     hits = np.cumsum(positive)
-    found = hits + np.cumsum(negative)
-    precision = hits / np.where(found > 0, found, 1.0)
+    said_to_fire = hits + np.cumsum(negative)
+    precision = hits / np.where(said_to_fire > 0, said_to_fire, 1.0)
     return Value(float((positive * precision).sum() / total), "ok")
 
 

@@ -29,12 +29,12 @@ class SampleMoments:
 def sample_moments(simulated: Sequence[Simulated]) -> SampleMoments:
     """Each window's six sums over its scored tokens."""
     values, kinds, blocks, failed = [], [], [], []
-    for one in simulated:
-        windows = one.drawn.windows
-        usable = one.predicted
+    for simulation in simulated:
+        windows = simulation.drawn.windows
+        usable = simulation.predicted
         weight = windows.scored & usable[:, None]
-        values.append(metrics.moments(one.drawn.truth, one.prediction, weight))
-        kinds.append(np.where(usable, one.drawn.classes, NOT_SAMPLED))
+        values.append(metrics.moments(simulation.drawn.truth, simulation.prediction, weight))
+        kinds.append(np.where(usable, simulation.drawn.classes, NOT_SAMPLED))
         blocks.append(windows.block)
         failed.append(int((~usable).sum()))
     stacked, classes = pad_windows(values, kinds)
@@ -44,8 +44,8 @@ def sample_moments(simulated: Sequence[Simulated]) -> SampleMoments:
     return SampleMoments(
         stacked,
         classes,
-        np.asarray([one.drawn.sizes for one in simulated], dtype=np.float64).reshape(-1, len(CLASSES)),
-        np.asarray([one.drawn.available for one in simulated], dtype=np.int64).reshape(-1, len(CLASSES)),
+        np.asarray([simulation.drawn.sizes for simulation in simulated], dtype=np.float64).reshape(-1, len(CLASSES)),
+        np.asarray([simulation.drawn.available for simulation in simulated], dtype=np.int64).reshape(-1, len(CLASSES)),
         of_block,
         np.asarray(failed, dtype=np.int64),
     )
@@ -54,8 +54,8 @@ def sample_moments(simulated: Sequence[Simulated]) -> SampleMoments:
 def residual_alarms(simulated: Iterable[Simulated]) -> AlarmRate:
     """How often the simulator fires in R windows, pooled over the features of a dictionary."""
     alarms, classes = [np.zeros(0, dtype=np.bool_)], [np.zeros(0, dtype=np.int64)]
-    for one in simulated:
-        fires = (one.prediction != 0) & one.drawn.windows.scored
+    for simulation in simulated:
+        fires = (simulation.prediction != 0) & simulation.drawn.windows.scored
         alarms.append(fires.any(axis=1))
-        classes.append(np.where(one.predicted, one.drawn.classes, NOT_SAMPLED))
+        classes.append(np.where(simulation.predicted, simulation.drawn.classes, NOT_SAMPLED))
     return residual_alarm_rate(np.concatenate(alarms), np.concatenate(classes))

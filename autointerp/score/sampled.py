@@ -200,7 +200,7 @@ class PublishedWindows:
 
 def published_windows(feature: Candidates, maximum: float) -> PublishedWindows:
     """All that `pearson_top_random`, `spearman_intervals`, `balanced_accuracy` and `accuracy_saebench` look at."""
-    wide = _all_strata(feature, maximum)
+    wide = all_strata(feature, maximum)
     u = wide.u
     height, energy = wide.truth.max(axis=1, initial=0.0), (wide.truth.astype(np.float64) ** 2).sum(axis=1)
     chosen = (
@@ -235,7 +235,7 @@ def answer(windows: PublishedWindows, lookup: Entries) -> Answered:
     return Answered(windows, prediction, *judge(lookup, windows.windows))
 
 
-def _all_strata(feature: Candidates, maximum: float) -> PublishedWindows:
+def all_strata(feature: Candidates, maximum: float) -> PublishedWindows:
     """The strata over all kept windows and the pool windows that can be chosen."""
     by_u = np.argsort(feature.pool_u, kind="stable")
     # from the far end of the reservoir, so that the strata that take from its near end keep theirs
@@ -317,8 +317,11 @@ def take(windows: Windows, index: Int64) -> Windows:
     return Windows(**{item.name: getattr(windows, item.name)[index] for item in fields(Windows)})
 
 
-def join_windows(one: Windows, two: Windows) -> Windows:
+def join_windows(first: Windows, second: Windows) -> Windows:
     """Two sets of windows of the same length, one after the other."""
     return Windows(
-        **{item.name: np.concatenate([getattr(one, item.name), getattr(two, item.name)]) for item in fields(Windows)}
+        **{
+            item.name: np.concatenate([getattr(first, item.name), getattr(second, item.name)])
+            for item in fields(Windows)
+        }
     )

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from autointerp.score.metric_registry import is_primary, on_card
 from autointerp.show.card_data import (
-    Diagnostics,
-    Exemplar,
+    CardDiagnostics,
+    CardExemplar,
     ExplanationLine,
     FeatureCard,
     LogitEffect,
@@ -26,7 +26,7 @@ from autointerp.show.card_data import (
     ScoreLine,
     load_card,
 )
-from autointerp.show.layout import Column, Fitted, sheet
+from autointerp.show.layout import Column, FittedToWidth, sheet
 from autointerp.show.plot import bars, levels
 from autointerp.show.text import running, safe, token_text, visible, wrapped
 from autointerp.store.query import Queryable
@@ -123,30 +123,31 @@ def _places(card: FeatureCard) -> Text:
     return line.append(f" up to {100 * largest:.2g} %", style="dim")
 
 
-def _alone(found: Diagnostics) -> Text:
+def _alone(diagnostics: CardDiagnostics) -> Text:
     """Can it be read off the embedding?"""
     line = Text("token alone ")
-    line.append(_correlation(found.alone_correlation, found.alone_status))
-    for text, activation in found.alone:
+    line.append(_correlation(diagnostics.alone_correlation, diagnostics.alone_status))
+    for text, activation in diagnostics.alone:
         line.append(f"  {token_text(text)}", style="not dim").append(f" {activation:.2g}", style="dim")
     return line
 
 
-def _nearest(found: Diagnostics, neighbours: Sequence[Neighbour]) -> Text:
+def _nearest(diagnostics: CardDiagnostics, neighbours: Sequence[Neighbour]) -> Text:
     """Is it a neuron, and which features are like it?"""
     line = Text("nearest neuron ")
-    if found.neuron is None:
-        line.append(f"none: {visible(found.neuron_status)}", style="dim")
+    if diagnostics.neuron is None:
+        line.append(f"none: {visible(diagnostics.neuron_status)}", style="dim")
     else:
-        line.append(f"{visible(str(found.neuron_hook))}/{found.neuron} ")
+        line.append(f"{visible(str(diagnostics.neuron_hook))}/{diagnostics.neuron} ")
         line.append(
-            f"r {found.neuron_correlation:.2f}", style="bold" if abs(found.neuron_correlation or 0) >= 0.9 else "dim"
+            f"r {diagnostics.neuron_correlation:.2f}",
+            style="bold" if abs(diagnostics.neuron_correlation or 0) >= 0.9 else "dim",
         )
     if neighbours:
         line.append("; features")
-    for one in neighbours[:3]:
-        line.append(f"  {one.feature}").append(f" cos {one.cosine:.2f}", style="dim")
-        line.append("" if one.correlation is None else f" r {one.correlation:.2f}", style="dim")
+    for near in neighbours[:3]:
+        line.append(f"  {near.feature}").append(f" cos {near.cosine:.2f}", style="dim")
+        line.append("" if near.correlation is None else f" r {near.correlation:.2f}", style="dim")
     return line
 
 
@@ -159,7 +160,7 @@ def _correlation(value: float | None, status: str) -> Text:
 # --- what is said of it
 
 
-def _explanations(lines: Sequence[ExplanationLine]) -> Fitted:
+def _explanations(lines: Sequence[ExplanationLine]) -> FittedToWidth:
     named = max(cell_len(visible(line.explainer)) for line in lines)
 
     def texts(width: int) -> Group:
@@ -177,12 +178,12 @@ def _explanations(lines: Sequence[ExplanationLine]) -> Fitted:
             parts.append(name.append(indented, "yellow" if line.text is None else dim or "not bold"))
         return Group(*parts)
 
-    return Fitted(texts)
+    return FittedToWidth(texts)
 
 
 def _scores(lines: Sequence[ExplanationLine], everything: bool) -> RenderableType:
     """A row an explainer and judge, a column a scorer and metric."""
-    rows: dict[str, dict[Kind, ScoreLine]] = {}
+    rows: dict[str, dict[_ScoreColumn, ScoreLine]] = {}
     judges: dict[str, None] = {}
     for line in lines:
         for score in line.scores:
@@ -204,7 +205,7 @@ def _scores(lines: Sequence[ExplanationLine], everything: bool) -> RenderableTyp
     return Group(table, safe(f"judged by {', '.join(judges)}; embedded explainers by their lookups and texts", "dim"))
 
 
-Kind = tuple[str, str, str]
+_ScoreColumn = tuple[str, str, str]
 """Design, scorer and metric."""
 
 
@@ -226,7 +227,7 @@ def _score(score: ScoreLine | None, style: str) -> Text:
 # --- what it promotes
 
 
-def _logit_effects(verb: str, effects: Sequence[LogitEffect]) -> Fitted:
+def _logit_effects(verb: str, effects: Sequence[LogitEffect]) -> FittedToWidth:
     """As many as fit on a line, strongest first, each with its z."""
 
     def line(width: int) -> Text:
@@ -239,7 +240,7 @@ def _logit_effects(verb: str, effects: Sequence[LogitEffect]) -> Fitted:
             text.append(z, style="dim not bold")
         return text
 
-    return Fitted(line)
+    return FittedToWidth(line)
 
 
 # --- where it fires
@@ -247,8 +248,8 @@ def _logit_effects(verb: str, effects: Sequence[LogitEffect]) -> Fitted:
 _STRATUM, _ACTIVATION, _GAP = 12, 7, 2
 
 
-def _exemplars(card: FeatureCard, marks: bool) -> Fitted:
-    return Fitted(lambda width: Group(*_concordance(card, marks, width)))
+def _exemplars(card: FeatureCard, marks: bool) -> FittedToWidth:
+    return FittedToWidth(lambda width: Group(*_concordance(card, marks, width)))
 
 
 def _concordance(card: FeatureCard, marks: bool, width: int) -> list[Text]:
@@ -269,7 +270,7 @@ def _concordance(card: FeatureCard, marks: bool, width: int) -> list[Text]:
     return lines
 
 
-def _window(exemplar: Exemplar, maximum: float, marks: bool) -> tuple[Text, Text]:
+def _window(exemplar: CardExemplar, maximum: float, marks: bool) -> tuple[Text, Text]:
     """What stands before the token that the window was chosen for, and from there on."""
     before, after = Text(style="not dim"), Text(style="not dim")
     before.append("".join(map(running, exemplar.before)), style="dim")
@@ -291,7 +292,7 @@ def _window(exemplar: Exemplar, maximum: float, marks: bool) -> tuple[Text, Text
     return before, after
 
 
-def _run(exemplar: Exemplar, place: int) -> int | None:
+def _run(exemplar: CardExemplar, place: int) -> int | None:
     """Which run of active tokens a token is in: those before the peak, the peak, those after it."""
     if exemplar.tokens[place].activation == 0:
         return None

@@ -64,7 +64,7 @@ class ShownToken:
 
 
 @dataclass(frozen=True)
-class Exemplar:
+class CardExemplar:
     """A window of the explain split."""
 
     stratum: str
@@ -112,7 +112,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Diagnostics:
+class CardDiagnostics:
     """What a sample of tokens says about the feature; a correlation that is None has its reason in a status."""
 
     alone: tuple[tuple[str, float], ...]
@@ -149,11 +149,11 @@ class FeatureCard:
     """Positive activations of the explain split by octave: bin i holds [2^(i-16), 2^(i-15))."""
     position_shares: tuple[float, ...]
     """Share of the explain split's tokens that fire, by place in the context; nan where no token counts."""
-    diagnostics: Diagnostics | None
+    diagnostics: CardDiagnostics | None
     neighbours: tuple[Neighbour, ...]
     match: Match | None
     explanations: tuple[ExplanationLine, ...]
-    exemplars: tuple[Exemplar, ...]
+    exemplars: tuple[CardExemplar, ...]
     promoted: tuple[LogitEffect, ...]
     suppressed: tuple[LogitEffect, ...]
 
@@ -176,7 +176,7 @@ def load_card(
         match = Match(facts["matched_to"], row["matched_feature"], row["match_status"])
     effects = store.rows(_EFFECTS, **key)
     chosen = _choose(store, key, top, each, quantiles)
-    shown = {token for one in chosen for token in [*one.before, *one.tokens, *one.after]}
+    shown = {token for window in chosen for token in [*window.before, *window.tokens, *window.after]}
     text = _text_of(store, shown | set(heaviest) | {effect["token"] for effect in effects})
     return FeatureCard(
         dictionary=dictionary,
@@ -300,10 +300,10 @@ def _position_shares(feature: dict[str, Any], tokens: dict[str, Any]) -> tuple[f
     return tuple(n / of if of else math.nan for n, of in counted)
 
 
-def _diagnostics(row: dict[str, Any], heaviest: list[int], text: Text) -> Diagnostics:
-    return Diagnostics(
+def _diagnostics(row: dict[str, Any], heaviest: list[int], text: Text) -> CardDiagnostics:
+    return CardDiagnostics(
         alone=tuple(zip(map(text, heaviest), row["alone"], strict=True)),
-        **{name: row[name] for name in Diagnostics.__dataclass_fields__ if name != "alone"},
+        **{name: row[name] for name in CardDiagnostics.__dataclass_fields__ if name != "alone"},
     )
 
 
@@ -369,27 +369,27 @@ def _choose(store: Queryable, key: dict[str, Any], top: int, each: int, quantile
     return chosen
 
 
-def _exemplars(chosen: list[_Chosen], text: Text) -> tuple[Exemplar, ...]:
+def _exemplars(chosen: list[_Chosen], text: Text) -> tuple[CardExemplar, ...]:
     exemplars = []
-    for one in chosen:
-        row = one.row
+    for window in chosen:
+        row = window.row
         activation = dict(zip(row["positions"], row["activations"], strict=True))
         tokens = tuple(
             ShownToken(text(token), activation.get(place, 0.0), scored)
-            for place, (token, scored) in enumerate(zip(one.tokens, one.scored, strict=True))
+            for place, (token, scored) in enumerate(zip(window.tokens, window.scored, strict=True))
         )
         exemplars.append(
-            Exemplar(
+            CardExemplar(
                 row["stratum"],
                 row["rank"],
-                one.document,
+                window.document,
                 row["context"],
                 row["window_start"],
                 row["max_activation"],
                 row["peak"],
-                tuple(map(text, one.before)),
+                tuple(map(text, window.before)),
                 tokens,
-                tuple(map(text, one.after)),
+                tuple(map(text, window.after)),
             )
         )
     return tuple(exemplars)

@@ -12,10 +12,10 @@ from dataclasses import replace
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from autointerp.show.compare_data import Choice, ComparePage, ComparisonRow, Kind, SummaryRow, load_compare
+from autointerp.show.compare_data import ComparePage, ComparisonRow, ScoreChoice, ScoreKind, SummaryRow, load_compare
 from autointerp.show.conclusions import conclusions, without_baselines
 from autointerp.show.fairness import render_fairness, site
-from autointerp.show.layout import Column, Fitted, Interval, Plot, packed, sheet
+from autointerp.show.layout import Column, FittedToWidth, Plot, PlottedInterval, packed, sheet
 from autointerp.show.text import safe
 from autointerp.store.query import Queryable
 from autointerp.words import MEMBERS, STUDIED
@@ -26,13 +26,13 @@ MARK = "◆ "
 
 def compare_page(
     stores: Sequence[tuple[str, Queryable]],
-    choice: Choice | None = None,
+    choice: ScoreChoice | None = None,
     *,
     wide: bool = False,
     hidden: bool = True,
 ) -> RenderableType:
     """The comparison of one or several stores, read and rendered. `hidden`: says what else there is."""
-    page = load_compare(stores, choice or Choice())
+    page = load_compare(stores, choice or ScoreChoice())
     page = page if hidden or not page.summary else replace(page, hidden=())
     return render_compare(page, several=len(stores) > 1, wide=wide)
 
@@ -86,7 +86,7 @@ def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: boo
             Column("kind", [row.kind for row in rows]),
             Column("hook", [row.hook for row in rows]),
         ]
-    plot = Plot([Interval(row.mean, row.ci_low, row.ci_high, row.floor) for row in rows])
+    plot = Plot([PlottedInterval(row.mean, row.ci_low, row.ci_high, row.floor) for row in rows])
     return sheet(f"{rows[0].about.title()}: mean over features", columns, plot)
 
 
@@ -128,8 +128,8 @@ def render_differences(rows: Sequence[ComparisonRow], *, several: bool = False, 
     rows = sorted(rows, key=lambda row: not row.baseline)
 
     def columns(name_winner: bool) -> list[Column]:
-        found = [Column("store", [row.store for row in rows], key=True)] if several else []
-        found += [
+        shown = [Column("store", [row.store for row in rows], key=True)] if several else []
+        shown += [
             Column("A", [row.a for row in rows], key=True),
             Column("B", [site(row.b, row.other_site) for row in rows], key=True),
             Column("A - B", [_number(row.difference, signed=True) for row in rows], right=True),
@@ -138,15 +138,15 @@ def render_differences(rows: Sequence[ComparisonRow], *, several: bool = False, 
             Column("verdict", [_verdict(row, name_winner) for row in rows]),
         ]
         if wide:
-            found += [
+            shown += [
                 Column("features", [_pairs(row) for row in rows]),
                 Column("could find", [_number(row.detectable) for row in rows], right=True),
             ]
-        return found
+        return shown
 
-    plot = Plot([Interval(row.difference, row.ci_low, row.ci_high, 0.0) for row in rows])
+    plot = Plot([PlottedInterval(row.difference, row.ci_low, row.ci_high, 0.0) for row in rows])
     title = f"{rows[0].about.title()}: differences"
-    return Fitted(lambda width: sheet(title, columns(len(packed(columns(True), width)) == 1), plot))
+    return FittedToWidth(lambda width: sheet(title, columns(len(packed(columns(True), width)) == 1), plot))
 
 
 _VERDICT_STYLES = {"A": "bold", "B": "bold", "equivalent": "cyan"}
@@ -165,9 +165,9 @@ def _reach(rows: Sequence[ComparisonRow]) -> Text:
     """What these comparisons could have told."""
     margins = sorted({row.margin for row in rows})
     line = "equivalent: within ±" + " or ±".join(f"{margin:g}" for margin in margins)
-    found = [row.detectable for row in rows if row.detectable is not None]
-    if found:
-        low, high = f"{min(found):.3f}", f"{max(found):.3f}"
+    detectable = [row.detectable for row in rows if row.detectable is not None]
+    if detectable:
+        low, high = f"{min(detectable):.3f}", f"{max(detectable):.3f}"
         line += f"; a difference of {low if low == high else f'{low} to {high}'} is found 4 times in 5"
     paired = {f"{row.b} {row.n_a:,}": row for row in rows if row.paired}
     if paired:
@@ -220,7 +220,7 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
 def _hidden(page: ComparePage) -> list[Text]:
     """What a reader could ask for."""
 
-    def names(kinds: Sequence[Kind]) -> list[str]:
+    def names(kinds: Sequence[ScoreKind]) -> list[str]:
         return [*(f"{kind.metric} ({kind.design})" for kind in kinds), *(kind.explainer for kind in kinds)]
 
     shown = set(names(page.kinds))

@@ -14,7 +14,7 @@ from autointerp.words import STUDIED, is_control
 
 
 @dataclass(frozen=True)
-class Kind:
+class ScoreKind:
     """What a table of scores is about; scores of two kinds never stand in one table."""
 
     design: str
@@ -71,8 +71,8 @@ class SummaryRow:
     """A baseline at another hook than what it is compared with."""
 
     @property
-    def about(self) -> Kind:
-        return Kind(self.design, self.metric, self.scorer, self.explainer)
+    def about(self) -> ScoreKind:
+        return ScoreKind(self.design, self.metric, self.scorer, self.explainer)
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,12 @@ class ComparisonRow:
     """True where b is a baseline at another hook than a."""
 
     @property
-    def about(self) -> Kind:
-        return Kind(self.design, self.metric, self.scorer, self.explainer)
+    def about(self) -> ScoreKind:
+        return ScoreKind(self.design, self.metric, self.scorer, self.explainer)
 
 
 @dataclass(frozen=True)
-class Choice:
+class ScoreChoice:
     """What of the scores is shown: by default the primary metric of each design, by the real explainers."""
 
     metrics: Sequence[str] = ()
@@ -116,7 +116,7 @@ class Choice:
     everything: bool = False
     """All metrics and controls, where not named above."""
 
-    def takes(self, about: Kind) -> bool:
+    def takes(self, about: ScoreKind) -> bool:
         """Whether tables of this kind are shown."""
         metric = about.metric in self.metrics if self.metrics else (self.everything or about.primary)
         explainer = (
@@ -135,18 +135,20 @@ class ComparePage:
     comparisons: Sequence[ComparisonRow]
     fairness: Sequence[Fairness] = ()
     """Each baseline beside its dictionary."""
-    hidden: Sequence[Kind] = ()
+    hidden: Sequence[ScoreKind] = ()
     """What the stores hold and the choice leaves out."""
     earlier: Sequence[str] = ()
     """Dictionaries of earlier runs, which the latest run of their store leaves out."""
 
     @property
-    def kinds(self) -> list[Kind]:
+    def kinds(self) -> list[ScoreKind]:
         """The kinds of score shown, in the order of their tables."""
-        return sorted({*(row.about for row in self.summary), *(row.about for row in self.comparisons)}, key=Kind.order)
+        return sorted(
+            {*(row.about for row in self.summary), *(row.about for row in self.comparisons)}, key=ScoreKind.order
+        )
 
 
-def load_compare(stores: Sequence[tuple[str, Queryable]], choice: Choice) -> ComparePage:
+def load_compare(stores: Sequence[tuple[str, Queryable]], choice: ScoreChoice) -> ComparePage:
     """Reads the chosen rows. Raises StoreError, with the nearest name, for a metric or explainer that is not there."""
     summary = [row for name, store in stores for row in load_summary(store, name)]
     comparisons = [row for name, store in stores for row in load_comparisons(store, name)]

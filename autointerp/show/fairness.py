@@ -58,15 +58,15 @@ class Fairness:
 
 def load_fairness(store: Queryable, name: str) -> list[Fairness]:
     """Every baseline that is compared with a dictionary, in the order of the comparison."""
-    found = []
+    pairs = []
     for row in store.rows(_PAIRS):
         pair = {"a": row["a"], "b": row["b"]}
         [density] = store.rows(_DENSITY, **pair)
         [overlap] = store.rows(_OVERLAP, **pair)
         strata = {item["nats"]: item["difference"] for item in store.rows(_STRATA, **pair)}
         worst = tuple(Missed(**item) for item in store.rows(_WORST, n=WORST, **pair))
-        found.append(Fairness(store=name, **row, **density, **overlap, strata=strata, worst=worst))
-    return found
+        pairs.append(Fairness(store=name, **row, **density, **overlap, strata=strata, worst=worst))
+    return pairs
 
 
 _PAIRS = """

@@ -42,7 +42,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Interval:
+class PlottedInterval:
     """A row of a plot."""
 
     value: float | None
@@ -56,7 +56,7 @@ class Interval:
 class Plot:
     """Values with their intervals on one axis, which is rounded outwards to tenths and holds 0."""
 
-    rows: Sequence[Interval]
+    rows: Sequence[PlottedInterval]
 
     @property
     def axis(self) -> tuple[float, float]:
@@ -72,7 +72,7 @@ class Plot:
         return Column(low + high.rjust(width - len(low)), lines)
 
 
-class Fitted:
+class FittedToWidth:
     """A renderable made for the width it gets."""
 
     def __init__(self, make: Callable[[int], RenderableType]) -> None:
@@ -82,9 +82,9 @@ class Fitted:
         yield self.make(options.max_width)
 
 
-def sheet(title: str | Text | None, columns: Sequence[Column], plot: Plot | None = None) -> Fitted:
+def sheet(title: str | Text | None, columns: Sequence[Column], plot: Plot | None = None) -> FittedToWidth:
     """The columns beside each other where they fit, and the plot behind them where it does."""
-    return Fitted(lambda width: Group(*_tables(title, columns, plot, width)))
+    return FittedToWidth(lambda width: Group(*_tables(title, columns, plot, width)))
 
 
 def _tables(

@@ -23,7 +23,7 @@ from autointerp.errors import UserError
 from autointerp.show.card import feature_card
 from autointerp.show.card_data import good_example
 from autointerp.show.compare import compare_page
-from autointerp.show.compare_data import Choice
+from autointerp.show.compare_data import ScoreChoice
 from autointerp.store.reader import open_reader
 
 WIDTH = 100
@@ -71,7 +71,7 @@ def draw(store: Path, folder: Path, feature: str | None = None) -> list[Path]:
         if example is None:
             raise UserError(f'"{store}" holds no features yet')
         card = feature_card(reader, *example, top=8, each=1)
-        choice = Choice(explainers=["lexical"], designs=["census"])
+        choice = ScoreChoice(explainers=["lexical"], designs=["census"])
         comparison = compare_page([(store.stem, reader)], choice, hidden=False)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {

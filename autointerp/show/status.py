@@ -37,8 +37,10 @@ def render_status(page: StatusPage) -> RenderableType:
         parts.append(Text(f"pass 1: checkpoint at {done:,} of {total:,} tokens", "yellow"))
     waiting = {stage.stage: ", ".join(stage.waiting) for stage in page.stages if stage.waiting}
     parts += [safe(f"{stage} waits for {names}", "dim") for stage, names in waiting.items()]
-    for one in page.again:
-        parts.append(safe(f"request {one.number} ({one.said}) is not finished: the run goes on with it", "yellow"))
+    for request in page.again:
+        parts.append(
+            safe(f"request {request.number} ({request.said}) is not finished: the run goes on with it", "yellow")
+        )
     if page.dictionaries:
         parts += [Text(), _dictionaries(page.dictionaries)]
     if page.splits:

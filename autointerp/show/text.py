@@ -60,8 +60,8 @@ def wrapped(text: str, width: int) -> str:
     The blanks of a quoted token are part of it: `" import"` stays on one line.
     """
     lines, room = [""], width
-    for found in _UNBROKEN.finditer(text):
-        word = found[0]
+    for unbroken in _UNBROKEN.finditer(text):
+        word = unbroken[0]
         size = cell_len(word)
         if lines[-1] and size >= room:  # the blank before it counts
             lines.append("")

@@ -11,7 +11,7 @@ from autointerp.store.writer import StoreWriter
 
 
 class StoreBatches:
-    """`calls.BatchBook` over a store that is open for writing."""
+    """`reply_log.BatchBook` over a store that is open for writing."""
 
     def __init__(self, store: StoreWriter) -> None:
         self._store = store

@@ -22,10 +22,10 @@ from typing import Any
 
 import duckdb
 
-from autointerp import __version__
 from autointerp.errors import StoreError, nearest
 from autointerp.store.query import one_line
 from autointerp.store.schema import SCHEMA_VERSION, STORAGE_VERSION, schema_sql
+from autointerp.version import __version__
 
 _GIB = 1 << 30
 

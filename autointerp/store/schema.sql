@@ -211,7 +211,7 @@ COMMENT ON COLUMN feature_diagnostics.neuron IS 'The neuron there of largest abs
 COMMENT ON COLUMN feature_diagnostics.neuron_correlation IS 'That correlation, with its sign: near 1 or -1, the feature is a neuron.';
 COMMENT ON COLUMN feature_diagnostics.neuron_status IS 'ok; silent; constant; no_mlp: there are no neurons to compare with.';
 COMMENT ON COLUMN feature_diagnostics.density_cluster IS 'main, or ultralow where features.density is below ultralow_below; none where dead.';
-COMMENT ON COLUMN feature_diagnostics.ultralow_below IS 'The same for all features of a dictionary: the density at the valley between two modes of log10 density of those extracted (the rule is in extract/clusters.py); none where there is one mode.';
+COMMENT ON COLUMN feature_diagnostics.ultralow_below IS 'The same for all features of a dictionary: the density at the valley between two modes of log10 density of those extracted (the rule is in extract/diagnose/clusters.py); none where there is one mode.';
 
 CREATE TABLE feature_neighbours (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, rank INTEGER NOT NULL, neighbour INTEGER NOT NULL,

@@ -85,8 +85,8 @@ def activations(subject: Subject, probe: Probe, hook: str) -> Tensor:
     parts = []
     for first in range(0, len(probe.tokens), 32):
         rows = slice(first, first + 32)
-        found: Tensor = subject.activations(probe.tokens[rows].to(subject.device), [hook])[hook].cpu()
-        parts.append(found[probe.scored[rows]])
+        values: Tensor = subject.activations(probe.tokens[rows].to(subject.device), [hook])[hook].cpu()
+        parts.append(values[probe.scored[rows]])
     return torch.cat(parts)
 
 

@@ -13,7 +13,7 @@ ICA (Hyvarinen 1999: FastICA, symmetric, g = tanh, that is G = log cosh):
    are the mean + the sum of the components' values times what they write.
 5. Order: by (E[G(s)] - E[G(normal)])^2, the approximate negentropy of the sources, largest first.
 
-The sign that the linear algebra leaves open is fixed before the skewness rule of baselines.py: the coefficient of
+The sign that the linear algebra leaves open is fixed before the skewness rule of `baselines/fit.py`: the coefficient of
 largest absolute value (the first of equals) is positive. So a component without skewness has a sign too.
 """
 
@@ -52,8 +52,8 @@ class Components:
 
 def principal_components(x: Tensor, n: int | None = None) -> Components:
     """The first `n` principal components of the rows of x (all: None), as many as there are."""
-    found, variance = _principal(x, n)
-    directions = _signed(found)
+    axes, variance = _principal(x, n)
+    directions = _signed(axes)
     total = float(variance.sum())
     explained = variance[: len(directions)].sum() / total if total > 0 else 0.0
     facts = {"rank": _rank(variance), "variance_explained": round(float(explained), 6)}
@@ -127,8 +127,8 @@ def _rank(variance: Float64) -> int:
     return int((variance > RANK * variance[0]).sum())
 
 
-def _signed(found: Float64) -> Float64:
-    return np.asarray(found * np.sign(_first_largest(found))[:, None])
+def _signed(axes: Float64) -> Float64:
+    return np.asarray(axes * np.sign(_first_largest(axes))[:, None])
 
 
 def _first_largest(rows: Float64) -> Float64:

@@ -132,10 +132,10 @@ def choose_field(columns: Iterable[tuple[str, bool]], what: str) -> str:
     known = list(columns)
     plausible = [name for name, fits in known if fits]
     named = [name for name in plausible if name in TEXT_FIELDS]
-    found = named or plausible
-    if len(found) != 1:
-        some = f"several columns could be the text ({', '.join(found)})" if found else "no column is text"
+    candidates = named or plausible
+    if len(candidates) != 1:
+        some = f"several columns could be the text ({', '.join(candidates)})" if candidates else "no column is text"
         raise InputError(
             f"tokens.source: {what}: {some}; name one of its columns, #FIELD: {', '.join(name for name, _ in known)}"
         )
-    return found[0]
+    return candidates[0]

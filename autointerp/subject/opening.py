@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from autointerp.config.run_file import RunConfig
-from autointerp.subject.model import Subject, load_subject
+from autointerp.subject.loading import load_subject
+from autointerp.subject.model import Subject
 
 
 def open_subject(config: RunConfig, processing: str | None = None) -> Subject:

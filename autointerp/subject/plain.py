@@ -38,15 +38,15 @@ Site = tuple[torch.nn.Module, str]
 def sites_by_kind(model: torch.nn.Module, blocks: Any) -> dict[str, list[Site]]:
     """The modules behind each kind of hook point, block by block. `blocks`: the bridge's component of that name."""
     layers = list(model.get_submodule(blocks.name).children())
-    found = {
+    sites = {
         "hook_resid_pre": [(layer, "in") for layer in layers],
         "hook_resid_post": [(layer, "out") for layer in layers],
     }
     with contextlib.suppress(KeyError, AttributeError):  # no MLP of that form
         mlp = blocks.submodules["mlp"]
         path = f"{mlp.name}.{mlp.submodules['out'].name}"
-        found["mlp.hook_post"] = [(layer.get_submodule(path), "in") for layer in layers]
-    return found
+        sites["mlp.hook_post"] = [(layer.get_submodule(path), "in") for layer in layers]
+    return sites
 
 
 class PlainModel:
@@ -58,12 +58,12 @@ class PlainModel:
     @torch.inference_mode()
     def activations(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
         """[n, L] -> [n, L, d] float32 at each hook point; the forward pass ends when all are known."""
-        found: dict[str, Tensor] = {}
+        known: dict[str, Tensor] = {}
         handles = []
 
         def keep(hook: str, activation: Any) -> None:
-            found[hook] = (activation[0] if isinstance(activation, tuple) else activation).float()
-            if len(found) == len(set(hooks)):
+            known[hook] = (activation[0] if isinstance(activation, tuple) else activation).float()
+            if len(known) == len(set(hooks)):
                 raise _AllSitesSeen
 
         for hook in set(hooks):
@@ -78,4 +78,4 @@ class PlainModel:
         finally:
             for handle in handles:
                 handle.remove()
-        return found
+        return known

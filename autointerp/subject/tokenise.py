@@ -8,7 +8,7 @@
    document block, the unit in which documents are resampled.
 3. Marks say of every place whether it is padding, special, or dropped. A window of the explain split
    whose tokens also stand in the select or score split is dropped (licence headers), so that the score
-   split stays a probability sample.
+   split stays a probability sample (`shared_windows.py`).
 4. The contexts of a split stand together, in the order of the documents: a pass over one split touches no other's.
 5. Files are written under a temporary name and renamed when complete. The source is read once, as a stream,
    no further than n_tokens.
@@ -30,11 +30,12 @@ import numpy.typing as npt
 
 from autointerp.errors import InputError
 from autointerp.hashing import bytes_hash, content_hash, hash01, hash64, stream_key
-from autointerp.records import N_BLOCKS, SPLITS, Bool, Int32, Int64, Split
+from autointerp.records import N_BLOCKS, SPLITS, Bool, Int32, Int64
 from autointerp.subject.chat import Roles, TemplateRefusal
 from autointerp.subject.documents import Document, Message, Source
+from autointerp.subject.shared_windows import drop_shared_windows
 from autointerp.subject.sources import Npy, open_source
-from autointerp.subject.tokens import DROPPED, SPECIAL, VALID, TokenFile, by_window
+from autointerp.subject.tokens import SPECIAL, VALID, TokenFile
 
 Encode = Callable[[list[str]], list[list[int]]]
 """Texts to token ids, without special tokens."""
@@ -198,7 +199,7 @@ def _write(
         "left_out": dict(source.left_out),
     }
     (folder / "tokens.json").write_text(json.dumps(facts | {"plan": asdict(plan)}), encoding="utf-8")
-    _drop_shared_windows(TokenFile(folder))
+    drop_shared_windows(TokenFile(folder))
     token_file = TokenFile(folder)
     for split, share in zip(SPLITS, plan.shares, strict=True):
         if share > 0 and split != "select" and len(token_file.scored_windows(split)) == 0:
@@ -357,45 +358,3 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
             batch, length = [], 0
     if batch:
         yield batch
-
-
-def _window_hashes(token_file: TokenFile, contexts: Int64) -> npt.NDArray[np.uint64]:
-    """A hash of the scored tokens of each window, [n, windows]."""
-    scored = token_file.scored(contexts)
-    tokens = np.where(scored, token_file.tokens[contexts], -1)
-    cut = by_window(tokens + 1, token_file.window) - 1
-    state = np.full(cut.shape[:2], stream_key(0, "window") >> 1, dtype=np.int64)
-    for place in range(cut.shape[2]):
-        column = cut[:, :, place].astype(np.int64)
-        state = np.where(column >= 0, hash64(0, state, column).astype(np.int64), state)
-    return state.astype(np.uint64)
-
-
-def _drop_shared_windows(token_file: TokenFile) -> None:
-    """Marks the windows of the explain split that stand, token for token, in select or score too.
-
-    And those of select that stand in score: a revised explanation has seen windows of select.
-    """
-    shape = (token_file.n_contexts, token_file.context_length)
-    marks = np.memmap(token_file.folder / "marks.bin", np.uint8, "r+", shape=shape)
-    elsewhere = _hashes_of(token_file, "score")
-    later: tuple[Split, ...] = ("select", "explain")
-    for split in later:
-        own = _hashes_of(token_file, split) if split == "select" else elsewhere[:0]
-        mine = token_file.contexts_of(split)
-        for first in range(0, len(mine), 8192):
-            contexts = mine[first : first + 8192]
-            shared = np.isin(_window_hashes(token_file, contexts), elsewhere)
-            places = np.repeat(shared, token_file.window, axis=1)[:, : token_file.context_length]
-            marks[contexts] = np.where(places & (marks[contexts] == VALID), VALID | DROPPED, marks[contexts])
-        elsewhere = np.union1d(elsewhere, own)
-    marks.flush()
-
-
-def _hashes_of(token_file: TokenFile, split: Split) -> npt.NDArray[np.uint64]:
-    """The hashes of all windows of a split, each once, rising."""
-    contexts = token_file.contexts_of(split)
-    found = [
-        np.unique(_window_hashes(token_file, contexts[first : first + 8192])) for first in range(0, len(contexts), 8192)
-    ]
-    return np.unique(np.concatenate([*found, np.zeros(0, np.uint64)]))

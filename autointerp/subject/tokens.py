@@ -90,14 +90,14 @@ class TokenFile:
 
     @cached_property
     def _scored_windows(self) -> dict[Split, Int64]:
-        found: dict[Split, list[Int64]] = {split: [] for split in SPLITS}
+        windows: dict[Split, list[Int64]] = {split: [] for split in SPLITS}
         for first in range(0, self.n_contexts, 8192):
             contexts = np.arange(first, min(first + 8192, self.n_contexts))
             any_scored = by_window(self.scored(contexts), self.window).any(axis=2)
             number = contexts[:, None] * self.windows_per_context + np.arange(self.windows_per_context)
             for index, split in enumerate(SPLITS):
-                found[split].append(number[any_scored & (self.split[contexts] == index)[:, None]])
-        return {split: np.concatenate([*parts, np.zeros(0, np.int64)]) for split, parts in found.items()}
+                windows[split].append(number[any_scored & (self.split[contexts] == index)[:, None]])
+        return {split: np.concatenate([*parts, np.zeros(0, np.int64)]) for split, parts in windows.items()}
 
     def previous(self, contexts: npt.ArrayLike) -> Int32:
         """The token before each place, -1 at position 0. [n, L]"""

@@ -92,13 +92,13 @@ def census(
     for batch in iterate_activations(subject, tokens, hooks, tokens.contexts_of(split)):
         for name, chosen in dictionaries.items():
             accumulators[name].add(to_batch(encode_events(chosen.dictionary, batch, tokens, masks[name]), tokens))
-    found: dict[str, dict[str, Float64]] = {}
+    correlations: dict[str, dict[str, Float64]] = {}
     for name, chosen in dictionaries.items():
         truth, sums = accumulators[name].finish()
         fires = chosen.features[truth.t2[chosen.features].sum(axis=1) > 0]
         totals = {key: moments(truth, of).sum(axis=1)[fires] for key, of in sums.items()}
-        found[name] = {key: np.where(pearson_status(x) == "ok", pearson(x), 0.0) for key, x in totals.items()}
-    return found
+        correlations[name] = {key: np.where(pearson_status(x) == "ok", pearson(x), 0.0) for key, x in totals.items()}
+    return correlations
 
 
 def choose(scores: Mapping[Point, float], n_entries: Mapping[Point, int]) -> Point:
@@ -110,8 +110,8 @@ def report(store: Queryable, subject: Subject, tokens: TokenFile, dictionaries: 
     """Prints the table, the choice, and the score split before and after."""
     points = list(dict.fromkeys([*GRID, NOW]))
     lookups = {name: lookups_at(store, name, chosen.features, points) for name, chosen in dictionaries.items()}
-    found = census(subject, tokens, "select", dictionaries, lookups)
-    scores = {point: float(np.mean([of[str(point)].mean() for of in found.values()])) for point in points}
+    on_select = census(subject, tokens, "select", dictionaries, lookups)
+    scores = {point: float(np.mean([of[str(point)].mean() for of in on_select.values()])) for point in points}
     n_entries = {point: sum(len(of[str(point)].token) for of in lookups.values()) for point in points}
     best = choose({point: scores[point] for point in GRID}, n_entries)
     print("PAIR_SEEN  PAIR_PRIOR  PAIR_GAIN  census Pearson, select split  entries")
@@ -123,7 +123,7 @@ def report(store: Queryable, subject: Subject, tokens: TokenFile, dictionaries: 
     shown = (BASELINE, str(NOW), str(best))
     few = {name: {key: of[key] for key in shown} for name, of in lookups.items()}
     on_score = census(subject, tokens, "score", dictionaries, few)
-    for split, by_name in (("select", found), ("score", on_score)):
+    for split, by_name in (("select", on_select), ("score", on_score)):
         print(f"{split + ' split':21s}  features  {BASELINE}  as it is  chosen")
         for name, of in by_name.items():
             base, now, after = (float(of[key].mean()) for key in shown)

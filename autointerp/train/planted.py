@@ -37,7 +37,7 @@ OTHERS_HIGHEST = -0.01
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedConcept:
     label: str
     tokens: list[int]
     weight: Tensor
@@ -94,13 +94,13 @@ def fit(embedding: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
     return weight, b.detach() - mean @ weight
 
 
-def fit_concept(label: str, embedding: Tensor, member: Tensor) -> Fitted | None:
+def fit_concept(label: str, embedding: Tensor, member: Tensor) -> FittedConcept | None:
     """None where the set is not exactly and evenly separable in the stored types."""
     weight, bias = (part.float() for part in fit(embedding, member))
     z = embedding @ weight + bias
     if z[member].min() < LOWEST or z[member].max() > HIGHEST or z[~member].max() > OTHERS_HIGHEST:
         return None
-    return Fitted(label, member.nonzero().flatten().tolist(), weight, bias, z[member])
+    return FittedConcept(label, member.nonzero().flatten().tolist(), weight, bias, z[member])
 
 
 def build(out: Path) -> None:
@@ -110,7 +110,7 @@ def build(out: Path) -> None:
     pinned = tokenizer.backend_tokenizer.encode_batch([text for _, text in read_pinned(out)])
     occurrences = Counter(token for encoding in pinned for token in encoding.ids)
     embedding = load_subject(out).W_E.detach().float()
-    kept: list[Fitted] = []
+    kept: list[FittedConcept] = []
     for name, holds in CONCEPTS.items():
         member = torch.tensor([holds(text) for text in texts])
         label = sentence(name, (text for text in texts if holds(text)))

@@ -12,10 +12,10 @@ import torch
 from autointerp.extract.engines.whole import KeptPerFeature, summarise
 from autointerp.extract.summary import frequent, pair_sample
 from autointerp.extract.summary.frequent import frequent_tokens
+from autointerp.extract.summary.gram_tables import gram_tables
 from autointerp.extract.summary.grams import GramCounter, pair_table, token_table
 from autointerp.extract.summary.pair_sample import pair_levels, place_levels
 from autointerp.hashing import hash64, stream_key
-from autointerp.pipeline.rows.evidence_rows import _gram_tables
 from autointerp.subject.tokens import TokenFile
 
 SEED = 3
@@ -72,7 +72,7 @@ def test_pairs_of_dense_features_are_those_of_the_sampled_places(
     assert (level > 0).any()
     assert not level[n_firing < 16].any(), "sparse features are exact"
 
-    heavy, pairs = _gram_tables(summary, token_file)
+    heavy, pairs = gram_tables(summary, token_file)
     assert pairs.share is not None
     np.testing.assert_array_equal(pairs.share, 0.5**level)
     for feature in range(acts.shape[-1]):
@@ -108,7 +108,7 @@ def test_the_levels_do_not_depend_on_the_contexts_of_a_worker(
     merged, *others = (run(tiny_subject, token_file, one, np.sort(part))["standard"] for part in parts)
     for other in others:
         merged.merge(other)
-    for mine, theirs in zip(_gram_tables(merged, token_file), _gram_tables(whole, token_file), strict=True):
+    for mine, theirs in zip(gram_tables(merged, token_file), gram_tables(whole, token_file), strict=True):
         for column in ("start", "previous", "token", "n_firing", "n_seen"):
             np.testing.assert_array_equal(getattr(mine, column), getattr(theirs, column))
         np.testing.assert_allclose(mine.mass, theirs.mass, rtol=1e-9)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.config.evidence import Evidence
+from autointerp.config.evidence import EvidenceSection
 from autointerp.extract.engines import spool
 from autointerp.extract.engines.pass_one import PassOne, Summaries
 from autointerp.extract.engines.shards import MOST_SHARDS, Piece, Shard, cut_rounds, cut_shards
@@ -36,7 +36,7 @@ from autointerp.subject.tokens import TokenFile
 
 KEEP, TOP = 5, 4
 CPU = torch.device("cpu")
-EVIDENCE = Evidence(top=TOP, random=6, near_miss=5)
+EVIDENCE = EvidenceSection(top=TOP, random=6, near_miss=5)
 
 
 @pytest.fixture(scope="module")

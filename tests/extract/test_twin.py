@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.config.evidence import Evidence, Intervals, Quantiles
+from autointerp.config.evidence import EvidenceSection, Intervals, Quantiles
 from autointerp.extract.engines.whole import KeptPerFeature, summarise
 from autointerp.extract.exemplar_rows import Exemplars
 from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
@@ -136,7 +136,7 @@ def test_mass_by_token_and_pair(name: str, summaries: dict[str, Summary], dense:
 def test_top_exemplars(name: str, summaries: dict[str, Summary], dense: Any, token_file: TokenFile) -> None:
     acts = dense[name]
     heavy = heaviest(summaries[name])
-    parts = explain_exemplars(summaries[name], token_file, heavy, Evidence(top=TOP), np.arange(acts.shape[-1]))
+    parts = explain_exemplars(summaries[name], token_file, heavy, EvidenceSection(top=TOP), np.arange(acts.shape[-1]))
     top = next(part for part in parts if part.stratum[0] == "top")
     rows = split_rows(token_file, 0)
     starts = np.cumsum(top.length) - top.length
@@ -194,7 +194,7 @@ def check_activations(part: Exemplars, acts: np.ndarray, tokens: TokenFile) -> N
 @pytest.mark.parametrize("name", ["standard", "topk", "neurons", "subset"])
 def test_other_strata(name: str, summaries: dict[str, Summary], dense: Any, token_file: TokenFile) -> None:
     acts = dense[name]
-    evidence = Evidence(
+    evidence = EvidenceSection(
         top=TOP, quantiles=Quantiles(n=4, each=3), intervals=Intervals(n=5, each=2), random=6, near_miss=5
     )
     heavy = heaviest(summaries[name])
@@ -311,12 +311,12 @@ def test_same_rows_whatever_the_shards_and_their_order(
         features = np.arange(summary.plan.n_features)
         for mine, theirs in zip(
             [
-                *explain_exemplars(summary, token_file, heaviest(summary), Evidence(top=TOP), features),
+                *explain_exemplars(summary, token_file, heaviest(summary), EvidenceSection(top=TOP), features),
                 *held_out_exemplars(summary, token_file, "select"),
                 *held_out_exemplars(summary, token_file, "score"),
             ],
             [
-                *explain_exemplars(whole, token_file, heaviest(whole), Evidence(top=TOP), features),
+                *explain_exemplars(whole, token_file, heaviest(whole), EvidenceSection(top=TOP), features),
                 *held_out_exemplars(whole, token_file, "select"),
                 *held_out_exemplars(whole, token_file, "score"),
             ],
@@ -354,7 +354,7 @@ def test_near_misses_are_all_the_silent_spans_around_heavy_tokens(
     pool = pool_windows(token_file, "explain", SEED, 2_000)
     features = np.unique(np.nonzero(acts)[2])
     shown: dict[int, set[tuple[int, int]]] = defaultdict(set)
-    for part in explain_exemplars(summary, token_file, heavy, Evidence(top=TOP, near_miss=1000), features):
+    for part in explain_exemplars(summary, token_file, heavy, EvidenceSection(top=TOP, near_miss=1000), features):
         for i, stratum in enumerate(part.stratum):
             if stratum == "near_miss":
                 shown[int(part.feature[i])].add((int(part.window[i]), int(part.peak[i])))

@@ -215,6 +215,6 @@ def test_a_damaged_shard_is_not_used(write: Any, rows_of: Callable[[Path], Rows]
 
 
 def test_a_worker_with_another_subject(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autointerp.subject.model._checksum", lambda *_: "f" * 32)  # in the driver only
+    monkeypatch.setattr("autointerp.subject.loading.weights_checksum", lambda *_: "f" * 32)  # in the driver only
     with pytest.raises(AutointerpError, match=r"cannot start: .*loaded another"):
         go(write("other", **RAY))

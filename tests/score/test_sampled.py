@@ -17,7 +17,7 @@ from autointerp.score.sampled import (
     Candidates,
     Pool,
     PublishedWindows,
-    _all_strata,
+    all_strata,
     candidates,
     draw_windows,
     judge,
@@ -242,7 +242,7 @@ def test_top_tokens_are_the_heaviest() -> None:
 def test_the_published_windows_are_those_that_the_protocols_choose(density: float, n: int) -> None:
     """Choosing again among the windows handed on gives the same windows as choosing among all."""
     feature = World(13, n=n, density=density).candidates()
-    wide, narrow = _all_strata(feature, 5.0), published_windows(feature, 5.0)
+    wide, narrow = all_strata(feature, 5.0), published_windows(feature, 5.0)
     ways: tuple[Callable[[PublishedWindows], published.Chosen], ...] = (
         lambda w: published.choose_top_random(w.top, w.random_5, w.u),
         lambda w: published.choose_intervals(w.top, w.interval, w.random_10, w.out_of_context, w.u),

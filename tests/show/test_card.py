@@ -16,8 +16,8 @@ from rich.cells import cell_len
 from autointerp.errors import StoreError
 from autointerp.show.card import feature_card, render_card
 from autointerp.show.card_data import (
-    Diagnostics,
-    Exemplar,
+    CardDiagnostics,
+    CardExemplar,
     ExplanationLine,
     FeatureCard,
     LogitEffect,
@@ -205,10 +205,10 @@ def test_dead_and_rare_features_have_a_card(opened: StoreReader, printed: Printe
 # --- a card as full as a real one
 
 
-def window(stratum: str, rank: int, peak: int, texts: list[str], active: set[int]) -> Exemplar:
+def window(stratum: str, rank: int, peak: int, texts: list[str], active: set[int]) -> CardExemplar:
     tokens = tuple(ShownToken(text, 1.5 if i in active else 0.0, True) for i, text in enumerate(texts))
     before = ("日本語 ", "b" * rank) if rank else ()
-    return Exemplar(stratum, rank, "d", 0, 0, 1.5, peak, before, tokens, (" after",))
+    return CardExemplar(stratum, rank, "d", 0, 0, 1.5, peak, before, tokens, (" after",))
 
 
 def full_card() -> FeatureCard:
@@ -244,7 +244,7 @@ def full_card() -> FeatureCard:
         histogram_log=(0,) * 4 + (1, 5, 9) + (0,) * 25,
         match=None,
         position_shares=(float("nan"), *(0.01 * i for i in range(15))),
-        diagnostics=Diagnostics(
+        diagnostics=CardDiagnostics(
             alone=tuple((f" tok{i}", 1.0) for i in range(4)),
             alone_correlation=0.97,
             alone_status="ok",

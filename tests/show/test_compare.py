@@ -16,10 +16,10 @@ from autointerp.demo import next_steps, show_comparison
 from autointerp.errors import StoreError
 from autointerp.show.compare import MARK, compare_page, render_compare, render_differences, render_means
 from autointerp.show.compare_data import (
-    Choice,
     ComparePage,
     ComparisonRow,
-    Kind,
+    ScoreChoice,
+    ScoreKind,
     SummaryRow,
     load_compare,
     load_comparisons,
@@ -105,7 +105,10 @@ PAGE = ComparePage(
     comparisons=[
         comparison_row(a, b, verdict, design) for design in ("sample", "census") for (a, b), verdict in VERDICTS.items()
     ],
-    hidden=[Kind("census", "f1", "simulation", "lexical"), Kind("census", "pearson", "simulation", "shuffled")],
+    hidden=[
+        ScoreKind("census", "f1", "simulation", "lexical"),
+        ScoreKind("census", "pearson", "simulation", "shuffled"),
+    ],
 )
 
 
@@ -242,39 +245,39 @@ def test_summary_rows_come_best_first_with_their_denominators(opened: StoreReade
 
 def test_the_default_is_the_primary_metrics_of_the_real_explainers(opened: StoreReader) -> None:
     stores = [("demo", opened)]
-    kinds = {(kind.metric, kind.explainer) for kind in load_compare(stores, Choice()).kinds}
+    kinds = {(kind.metric, kind.explainer) for kind in load_compare(stores, ScoreChoice()).kinds}
     assert kinds == {("pearson", "lexical"), ("pearson", "token_lookup"), ("pearson_framed", "lexical")}
-    everything = {kind.explainer for kind in load_compare(stores, Choice(everything=True)).kinds}
+    everything = {kind.explainer for kind in load_compare(stores, ScoreChoice(everything=True)).kinds}
     assert everything == {"lexical", "token_lookup", "shuffled", "constant"}
 
 
 @pytest.mark.parametrize(
     ("choice", "kinds"),
     [
-        (Choice(explainers=["constant"]), {("pearson", "constant", "census")}),
-        (Choice(metrics=["pearson_framed"]), {("pearson_framed", "lexical", "sample")}),
-        (Choice(designs=["sample"]), {("pearson_framed", "lexical", "sample")}),
-        (Choice(metrics=["pearson"], explainers=["lexical"], everything=True), {("pearson", "lexical", "census")}),
-        (Choice(metrics=["pearson"], designs=["sample"]), set()),
+        (ScoreChoice(explainers=["constant"]), {("pearson", "constant", "census")}),
+        (ScoreChoice(metrics=["pearson_framed"]), {("pearson_framed", "lexical", "sample")}),
+        (ScoreChoice(designs=["sample"]), {("pearson_framed", "lexical", "sample")}),
+        (ScoreChoice(metrics=["pearson"], explainers=["lexical"], everything=True), {("pearson", "lexical", "census")}),
+        (ScoreChoice(metrics=["pearson"], designs=["sample"]), set()),
     ],
 )
-def test_a_choice_takes_what_it_names(opened: StoreReader, choice: Choice, kinds: set[tuple[str, ...]]) -> None:
+def test_a_choice_takes_what_it_names(opened: StoreReader, choice: ScoreChoice, kinds: set[tuple[str, ...]]) -> None:
     page = load_compare([("demo", opened)], choice)
     assert {(kind.metric, kind.explainer, kind.design) for kind in page.kinds} == kinds
     assert page.hidden
 
 
 def test_a_choice_of_nothing_says_what_there_is(opened: StoreReader, printed: Printed) -> None:
-    page = printed(compare_page([("demo", opened)], Choice(metrics=["pearson"], designs=["sample"])))
+    page = printed(compare_page([("demo", opened)], ScoreChoice(metrics=["pearson"], designs=["sample"])))
     assert "no scores of that kind" in page
     assert "pearson (census)" in page
 
 
 def test_unknown_names_are_errors_with_the_nearest_one(opened: StoreReader) -> None:
     with pytest.raises(StoreError, match='no scores of metric "persn"; the nearest is "pearson"'):
-        load_compare([("demo", opened)], Choice(metrics=["persn"]))
+        load_compare([("demo", opened)], ScoreChoice(metrics=["persn"]))
     with pytest.raises(StoreError, match='no scores of explainer "lexicl"; the nearest is "lexical"'):
-        load_compare([("demo", opened)], Choice(explainers=["lexicl"]))
+        load_compare([("demo", opened)], ScoreChoice(explainers=["lexicl"]))
 
 
 def test_several_stores_get_a_column(opened: StoreReader, printed: Printed) -> None:

@@ -23,7 +23,7 @@ from autointerp.resources import folder
 from autointerp.score.metric_registry import METRICS, is_primary
 from autointerp.show.card import feature_card
 from autointerp.show.card_data import load_card
-from autointerp.show.compare_data import Choice, load_compare
+from autointerp.show.compare_data import ScoreChoice, load_compare
 from autointerp.store.reader import StoreReader, open_reader
 from autointerp.words import HUMAN, SCORERS, STAGES, is_control
 
@@ -78,7 +78,7 @@ def test_the_store_is_what_the_pages_need(path: Path) -> None:
 def test_means_intervals_floors_and_verdicts_of_judged_explainers(
     opened: StoreReader, explainer: str, scorer: str
 ) -> None:
-    page = load_compare([("judged", opened)], Choice())
+    page = load_compare([("judged", opened)], ScoreChoice())
     name = f"{scorer}:{JUDGE}"
     means = [row for row in page.summary if (row.explainer, row.scorer) == (explainer, name)]
     assert {row.dictionary for row in means} == {"mlp-1k", "neurons", "neurons@natural", "resid-1k"}
@@ -99,7 +99,7 @@ def test_means_intervals_floors_and_verdicts_of_judged_explainers(
 
 
 def test_a_persons_label_has_its_mean_for_every_scorer(opened: StoreReader) -> None:
-    page = load_compare([("judged", opened)], Choice(explainers=[HUMAN]))
+    page = load_compare([("judged", opened)], ScoreChoice(explainers=[HUMAN]))
     assert {(row.dictionary, row.scorer) for row in page.summary} == {
         ("mlp-1k", f"{scorer}:{JUDGE}") for scorer in SCORERS
     }
@@ -109,17 +109,17 @@ def test_a_persons_label_has_its_mean_for_every_scorer(opened: StoreReader) -> N
 
 
 def test_the_lookup_on_the_same_windows_and_the_completion_floor_are_shown(opened: StoreReader) -> None:
-    page = load_compare([("judged", opened)], Choice())
+    page = load_compare([("judged", opened)], ScoreChoice())
     shown = {(row.explainer, row.scorer) for row in page.summary}
     assert ("lexical", f"simulation:lookup@{LUNA}") in shown
     assert ("completion", "logits:unembedding") in shown
 
 
 def test_no_control_stands_on_the_page_unless_asked_for(opened: StoreReader) -> None:
-    default = load_compare([("judged", opened)], Choice())
+    default = load_compare([("judged", opened)], ScoreChoice())
     assert not [row for row in default.summary if is_control(row.explainer)]
     assert not [row for row in default.comparisons if is_control(row.explainer)]
-    everything = load_compare([("judged", opened)], Choice(everything=True))
+    everything = load_compare([("judged", opened)], ScoreChoice(everything=True))
     controls = {row.explainer for row in everything.summary if is_control(row.explainer)}
     assert controls >= {
         "shuffled", "constant", "generic", f"shuffled:{LUNA}", f"permuted:{LUNA}", f"shuffled:{MINE}",
@@ -128,7 +128,7 @@ def test_no_control_stands_on_the_page_unless_asked_for(opened: StoreReader) -> 
 
 
 def test_what_is_hidden_is_every_metric_that_is_not_primary(opened: StoreReader) -> None:
-    page = load_compare([("judged", opened)], Choice())
+    page = load_compare([("judged", opened)], ScoreChoice())
     assert all(is_primary(kind.metric, kind.design) for kind in page.kinds)
     hidden = {kind.metric for kind in page.hidden if not is_control(kind.explainer)}
     assert hidden == {metric.name for metric in METRICS if not metric.primary}

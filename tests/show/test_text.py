@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from autointerp.show.console import OFF_TERMINAL, page_console
-from autointerp.show.layout import GAP, PLOT_NARROWEST, Column, Interval, Plot, packed, sheet, total_width
+from autointerp.show.layout import GAP, PLOT_NARROWEST, Column, Plot, PlottedInterval, packed, sheet, total_width
 from autointerp.show.plot import bars, dot_and_interval
 from autointerp.show.text import escape_json, running, safe, token_text, visible, wrapped
 
@@ -109,7 +109,7 @@ def test_dot_and_interval() -> None:
     ],
 )
 def test_axes_end_at_tenths_and_hold_zero(rows: list[tuple[float | None, ...]], axis: tuple[float, float]) -> None:
-    plot = Plot([Interval(*row) for row in rows])
+    plot = Plot([PlottedInterval(*row) for row in rows])
     assert plot.axis == axis
     head = plot.column(20).name
     assert head.startswith(f"{axis[0]:.1f}")
@@ -131,7 +131,7 @@ def test_no_cell_is_ever_broken(
     for number in range(n_columns):
         cells = data.draw(st.lists(CELLS, min_size=n_rows, max_size=n_rows))
         columns.append(Column(f"c{number}", cells, right=data.draw(st.booleans())))
-    plot = Plot([Interval(0.5, 0.4, 0.6, 0.1)] * n_rows)
+    plot = Plot([PlottedInterval(0.5, 0.4, 0.6, 0.1)] * n_rows)
     lines = printed(sheet("title", columns, plot), width=width).splitlines()
     assert all(cell_len(line) <= width for line in lines)
     groups = packed(columns, width)
@@ -146,7 +146,7 @@ def test_no_cell_is_ever_broken(
 
 def test_the_plot_goes_before_the_columns_do(printed: Callable[..., str]) -> None:
     columns = [Column("key", ["a"], key=True), Column("value", ["0.123"]), Column("more", ["x" * 20])]
-    plot = Plot([Interval(0.5, 0.4, 0.6, 0.0)])
+    plot = Plot([PlottedInterval(0.5, 0.4, 0.6, 0.0)])
     natural = total_width(columns)
     wide, narrow, narrower = (
         printed(sheet(None, columns, plot), width=natural + room) for room in (GAP + PLOT_NARROWEST, GAP + 1, -1)

@@ -17,7 +17,8 @@ import torch
 from autointerp.errors import InputError
 from autointerp.extract.effects import TOP, logit_effects
 from autointerp.subject.dictionary import Units
-from autointerp.subject.model import Subject, load_subject
+from autointerp.subject.loading import load_subject
+from autointerp.subject.model import Subject
 from autointerp.subject.rerandomise import rerandomise
 
 SHAPE = {

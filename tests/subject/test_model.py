@@ -13,7 +13,8 @@ import torch
 
 from autointerp.errors import InputError
 from autointerp.subject.activations import INNER, iterate_activations
-from autointerp.subject.model import Subject, load_subject, piece_text
+from autointerp.subject.loading import load_subject
+from autointerp.subject.model import Subject, piece_text
 from autointerp.subject.plain import share_weights
 from autointerp.subject.tokens import TokenFile
 
@@ -99,7 +100,7 @@ def test_a_model_that_disagrees_is_not_used(tiny_model: Path, monkeypatch: pytes
         twin.transformer.h[1].attn.scaling = 3.0
         return twin
 
-    monkeypatch.setattr("autointerp.subject.model.share_weights", spoilt)
+    monkeypatch.setattr("autointerp.subject.loading.share_weights", spoilt)
     assert load_subject(str(tiny_model), None, "raw", "float32", "cpu").plain is None
 
 

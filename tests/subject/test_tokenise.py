@@ -14,7 +14,7 @@ import pytest
 from autointerp.errors import InputError
 from autointerp.hashing import bytes_hash
 from autointerp.records import N_BLOCKS, SPLITS
-from autointerp.subject.model import load_subject
+from autointerp.subject.loading import load_subject
 from autointerp.subject.tokenise import TokenPlan, open_tokens
 from autointerp.subject.tokens import DROPPED, SPECIAL, VALID, TokenFile
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from autointerp.config.engine import Engine as EngineConfig
-from autointerp.config.evidence import Evidence
+from autointerp.config.evidence import EvidenceSection
 from autointerp.extract.engines.pass_one import PassOne, Summaries
 from autointerp.extract.engines.shards import Piece, Shard, cut_rounds, cut_shards
 from autointerp.extract.selected import Selected, on_device
@@ -48,7 +48,7 @@ def make_job(
     subject: Subject,
     tokens: TokenFile,
     dictionaries: Mapping[str, Selected],
-    evidence: Evidence,
+    evidence: EvidenceSection,
     engine: EngineConfig,
     seed: int,
 ) -> Job:

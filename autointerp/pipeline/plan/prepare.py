@@ -30,7 +30,8 @@ from autointerp.subject.chat import template_hash
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.documents import Source
 from autointerp.subject.formats import check_path, load_dictionary
-from autointerp.subject.model import Subject, resolve_model
+from autointerp.subject.loading import resolve_model
+from autointerp.subject.model import Subject
 from autointerp.subject.opening import open_subject
 from autointerp.subject.random_init import random_init_sae
 from autointerp.subject.sources import ROWS_KINDS, Npy, open_source, parse_source

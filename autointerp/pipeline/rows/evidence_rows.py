@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from autointerp.config.evidence import Evidence
+from autointerp.config.evidence import EvidenceSection
 from autointerp.extract.effects import StrongestEffects as LogitEffects
 from autointerp.extract.exemplar_rows import Exemplars
 from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
 from autointerp.extract.selected import Selected
-from autointerp.extract.summary.grams import pair_table, token_table
-from autointerp.extract.summary.pair_sample import place_levels
+from autointerp.extract.summary.gram_tables import gram_tables
 from autointerp.extract.summary.statistics import POSITION_BINS, linear_histograms, log_histogram
 from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, Summary, pool_windows
 from autointerp.hashing import hash01, stream_key
-from autointerp.records import RARE_BELOW, SPLITS, Bool, Float64, GramTable, Int64, Split
+from autointerp.records import RARE_BELOW, SPLITS, Float64, GramTable, Int64, Split
 from autointerp.store.columns import csr_list
 from autointerp.store.writer import Transaction
 from autointerp.subject.dictionary import Dictionary, SparseAutoencoder, Units, checksum
 from autointerp.subject.model import Subject
 from autointerp.subject.tokens import VALID, TokenFile
 
-TOP_GRAMS = 256
-"""Tokens, and pairs, of which a feature's activation mass is stored."""
 ROWS_AT_ONCE = 1 << 17
 """Exemplars whose columns are made at once."""
 BELOW_ONE = 1 - 2.0**-24
@@ -95,7 +91,12 @@ def dictionary_row(name: str, chosen: Selected) -> Columns:
 
 
 def write_dictionary(
-    transaction: Transaction, name: str, chosen: Selected, summary: Summary, tokens: TokenFile, evidence: Evidence
+    transaction: Transaction,
+    name: str,
+    chosen: Selected,
+    summary: Summary,
+    tokens: TokenFile,
+    evidence: EvidenceSection,
 ) -> tuple[int, set[int]]:
     """Writes all rows of the features that a summary is of; returns their number and the contexts they refer to.
 
@@ -105,7 +106,7 @@ def write_dictionary(
     features = chosen.features[(chosen.features >= first) & (chosen.features < last)]
     mine = features - first
     transaction.in_bulk()
-    heavy, heavy_pairs = _gram_tables(summary, tokens)
+    heavy, heavy_pairs = gram_tables(summary, tokens)
     summary.release("tokens", "pairs", "frequent")
     n = transaction.append("features", _feature_rows(name, features, chosen.dictionary, summary, heavy, tokens))
     n += transaction.append("feature_splits", _split_statistics(name, features, summary, tokens))
@@ -129,7 +130,7 @@ def write_dictionary(
 
 
 def _exemplars_once(
-    summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: Evidence, mine: Int64
+    summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: EvidenceSection, mine: Int64
 ) -> Iterator[Exemplars]:
     """All exemplars, split by split; what the summary keeps for a split goes with its last one."""
     yield from explain_exemplars(summary, tokens, heavy, evidence, mine)
@@ -173,29 +174,6 @@ def context_rows(tokens: TokenFile, contexts: Iterable[int]) -> Columns:
         "tokens": csr_list(start, tokens.tokens[number][valid], pa.int32()),
         "scored": csr_list(start, (marks == VALID)[valid], pa.bool_()),
     }
-
-
-def _gram_tables(summary: Summary, tokens: TokenFile) -> tuple[GramTable, GramTable]:
-    d_vocab, level = summary.plan.d_vocab, summary.pair_level.cpu().numpy()
-    heavy = token_table(summary.tokens, summary.frequent, TOP_GRAMS)
-    pairs = pair_table(summary.pairs, level, TOP_GRAMS, d_vocab)
-    pair = (pairs.previous.astype(np.int64) + 1) * d_vocab + pairs.token
-    of_entry = np.repeat(level, np.diff(pairs.start))
-    n_seen = np.zeros(len(pair), dtype=np.int64)
-    for one in np.unique(of_entry).tolist():
-        mine = of_entry == one
-
-        def sampled(contexts: Int64, one: int = one) -> Bool:
-            place = np.broadcast_to(np.arange(tokens.context_length), (len(contexts), tokens.context_length))
-            context = np.broadcast_to(contexts[:, None], place.shape)
-            columns = (torch.from_numpy(column.reshape(-1).copy()) for column in (context, place))
-            return np.asarray(place_levels(summary.plan.seed, *columns).numpy() >= one).reshape(place.shape)
-
-        n_seen[mine] = tokens.count_pairs("explain", pair[mine], d_vocab, sampled if one else None) << one
-    return (
-        replace(heavy, n_seen=tokens.count_tokens("explain", d_vocab)[heavy.token]),
-        replace(pairs, n_seen=n_seen),
-    )
 
 
 def _feature_rows(

@@ -10,12 +10,12 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from autointerp import __version__
 from autointerp.pipeline.plan.reask import asked_rows
 from autointerp.pipeline.plan.store_diff import StoreDiff
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows import evidence_rows
 from autointerp.pipeline.stages.context import StageContext, now
+from autointerp.version import __version__
 
 PACKAGES = ("torch", "transformer-lens", "transformers", "duckdb", "numpy", "scipy")
 """Whose versions the manifest names, beside Python's and our own."""

@@ -76,11 +76,11 @@ def expected(answer: Answer, allowed: range, key: str | None = None) -> list[flo
 
 def token_starts(tokens: Sequence[TokenChoice]) -> dict[int, TokenChoice]:
     """Which token begins at a place of the text, spaces in front of it aside."""
-    place, found = 0, {}
+    place, starts = 0, {}
     for token in tokens:
-        found[place + len(token.text) - len(token.text.lstrip(" "))] = token
+        starts[place + len(token.text) - len(token.text.lstrip(" "))] = token
         place += len(token.text)
-    return found
+    return starts
 
 
 def mean_of(token: TokenChoice, allowed: range) -> float | None:
@@ -127,13 +127,13 @@ def read_decisions(reply: Any, names: Sequence[str], kind: str) -> list[float]:
         n = len(answers) if isinstance(answers, list) else 0
         raise InvalidReply(f"{len(names)} questions were asked and {n} answered")
     values = []
-    for name, one in zip(names, answers, strict=True):
-        if not isinstance(one, dict) or one.get("name") not in (None, name):
+    for name, answer in zip(names, answers, strict=True):
+        if not isinstance(answer, dict) or answer.get("name") not in (None, name):
             raise InvalidReply(f'the answer to "{name}" is not at its place')
-        if one.get("type") == "refusal":
+        if answer.get("type") == "refusal":
             raise InvalidReply(f'the question "{name}" was refused')
-        value = one.get("probability" if kind == "predicate" else "score")
-        if one.get("type") != kind or isinstance(value, bool) or not isinstance(value, int | float):
+        value = answer.get("probability" if kind == "predicate" else "score")
+        if answer.get("type") != kind or isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidReply(f'the answer to "{name}" is no {kind}')
         if not math.isfinite(value) or value < 0 or (kind == "predicate" and value > 1):
             raise InvalidReply(f'the answer to "{name}" is {value}')

@@ -32,8 +32,8 @@ _LIKE_KIND = 0.2
 def _quoted(explanation: str) -> list[str]:
     part = _PROMOTED.search(explanation)
     of_promoted = part[1] if part is not None else ""
-    found = _QUOTED.findall(of_promoted) or _QUOTED.findall(explanation)
-    return [unescape(text) for text in found] or _WORDS.findall(of_promoted or explanation)
+    quoted = _QUOTED.findall(of_promoted) or _QUOTED.findall(explanation)
+    return [unescape(text) for text in quoted] or _WORDS.findall(of_promoted or explanation)
 
 
 _kind = cache(kind_of)

@@ -150,7 +150,7 @@ def items_usual(kind: Kind, judge: Judge, input_tokens: int, output_tokens: int)
 
 def items_example(kind: Kind, judge: Judge) -> list[Ask]:
     """A question about one item of one token."""
-    one = np.zeros((1, 1), np.int32)
-    windows = Windows(one[0], one[0], one[0], one, one, np.ones((1, 1), bool))
+    token = np.zeros((1, 1), np.int32)
+    windows = Windows(token[0], token[0], token[0], token, token, np.ones((1, 1), bool))
     items = Items(0, windows, np.ones(1, bool), np.zeros((1, 1), bool), (1,))
     return judge_asks(kind, "x", items, ["x"], form=judge.judgements, logprobs=judge.logprobs)

@@ -242,17 +242,17 @@ def hook_of_module(name: str, side: str = "out") -> str | None:
     if plain.rpartition(".")[2] in ("embed_tokens", "embed_in", "wte") and side == "out":
         return "hook_embed"
     stem = r"(?:(?:model|language_model|transformer|gpt_neox|decoder)\.)*"
-    found = re.fullmatch(stem + r"(?:layers|h|blocks)[._](\d+)(?:\.(\w+))?", plain)
-    if found is None or (found[2] is not None and found[2] not in MODULE_NAMES):
+    matched = re.fullmatch(stem + r"(?:layers|h|blocks)[._](\d+)(?:\.(\w+))?", plain)
+    if matched is None or (matched[2] is not None and matched[2] not in MODULE_NAMES):
         return None
-    module = MODULE_NAMES[found[2]] if found[2] else ""
-    return f"blocks.{found[1]}.{MODULES[module][side == 'out']}"
+    module = MODULE_NAMES[matched[2]] if matched[2] else ""
+    return f"blocks.{matched[1]}.{MODULES[module][side == 'out']}"
 
 
 def hook_of_site(name: str, layer: int | None) -> str | None:
     """The hook point of a name such as `resid_post_layer_8` or `mlp_out_layer3`; None where it is not one."""
-    found = re.fullmatch(r"(?:blocks\.(\d+)\.)?([a-z_]+?)(?:_(?:layer_?)?(\d+))?", name)
-    if found is None or found[2].removeprefix("hook_") not in SITES:
+    matched = re.fullmatch(r"(?:blocks\.(\d+)\.)?([a-z_]+?)(?:_(?:layer_?)?(\d+))?", name)
+    if matched is None or matched[2].removeprefix("hook_") not in SITES:
         return None
-    number = found[1] or found[3] or layer
-    return None if number is None else f"blocks.{int(number)}.{SITES[found[2].removeprefix('hook_')]}"
+    number = matched[1] or matched[3] or layer
+    return None if number is None else f"blocks.{int(number)}.{SITES[matched[2].removeprefix('hook_')]}"

@@ -80,10 +80,10 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
 def _settings(source: DictionarySource) -> tuple[dict[str, Any], dict[str, Any]]:
     """The trainer's and the buffer's settings. Checkpoints lie in a folder below the config; it can be missing."""
     folders = [source.folder, source.folder.parent] if source.folder.name == "checkpoints" else [source.folder]
-    found = [folder / "config.json" for folder in folders if (folder / "config.json").is_file()]
-    if not found:
+    files = [folder / "config.json" for folder in folders if (folder / "config.json").is_file()]
+    if not files:
         return {}, {}
-    config = read_config(found[0], source.path)
+    config = read_config(files[0], source.path)
     trainer, buffer = config.get("trainer"), config.get("buffer") or {}
     if not isinstance(trainer, dict) or not isinstance(buffer, dict):
         raise InputError(f'"{source.path}": config.json has no trainer: not a dictionary of dictionary_learning')

@@ -68,10 +68,10 @@ def _names(place: tuple[str, ...]) -> tuple[str | None, int | None]:
     """Site and layer, where the folders above say them; the innermost of each."""
     site = layer = None
     for name in place:
-        if found := re.search(r"gemma-scope-\w+-\w+-(res|mlp|att|transcoders)$", name):
-            site = found[1]
-        if found := re.fullmatch(r"layer_(\d+)", name):
-            layer = int(found[1])
+        if matched := re.search(r"gemma-scope-\w+-\w+-(res|mlp|att|transcoders)$", name):
+            site = matched[1]
+        if matched := re.fullmatch(r"layer_(\d+)", name):
+            layer = int(matched[1])
     return site, layer
 
 

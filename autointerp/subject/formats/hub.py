@@ -92,12 +92,12 @@ def fetch(path: str) -> Path:
     except Exception as error:  # as above
         reason = f"{why} and it is not in the cache" if why else f"it cannot be fetched ({first_line(error)})"
         raise InputError(f'"{path}": {reason}; download the folder and give its path') from error
-    found = Path(root) / hub.inside
-    if not (found.is_file() or any((found / name).is_file() for name in file_names())):
+    place = Path(root) / hub.inside
+    if not (place.is_file() or any((place / name).is_file() for name in file_names())):
         what = f'no file "{hub.inside}"' if hub.is_file else f'no files of a dictionary in "{hub.inside or "/"}"'
         where = f'"{hub.repository}"' + (" in the cache" if why else "")
         raise InputError(f'"{path}": {where} has {what}')
-    return found
+    return place
 
 
 @contextlib.contextmanager

@@ -39,11 +39,11 @@ def resolve_dictionary(path: str) -> Path:
         return BUNDLED / "dictionaries" / name
     if path.startswith("hf://"):
         return fetch(path)
-    found = Path(path)
-    if not found.exists():
-        what = "file" if found.suffix in suffixes() else "folder"
+    place = Path(path)
+    if not place.exists():
+        what = "file" if place.suffix in suffixes() else "folder"
         raise InputError(f'there is no {what} "{path}" to read a dictionary from')
-    return found
+    return place
 
 
 def load_dictionary(
@@ -77,9 +77,9 @@ def _scaled(sae: SparseAutoencoder, factor: float) -> SparseAutoencoder:
 
 def _source(shown: str, path: str) -> DictionarySource:
     """The files at `path`; `shown` is what the run file calls it."""
-    found = resolve_dictionary(path)
-    if found.suffix == ".json" and found.is_file():
-        found = found.parent
-    folder = found.parent if found.is_file() else found
+    resolved = resolve_dictionary(path)
+    if resolved.suffix == ".json" and resolved.is_file():
+        resolved = resolved.parent
+    folder = resolved.parent if resolved.is_file() else resolved
     place = parse_hub(path).place if path.startswith("hf://") else folder.absolute().parts
-    return DictionarySource(shown, folder, found if found.is_file() else None, place)
+    return DictionarySource(shown, folder, resolved if resolved.is_file() else None, place)

@@ -65,8 +65,8 @@ def look_up(path: str) -> Release:
 
 
 def _releases(path: str) -> dict[str, Any]:
-    found = importlib.util.find_spec("sae_lens")  # looks for the package, does not import it
-    folders = list(found.submodule_search_locations or []) if found is not None else []
+    package = importlib.util.find_spec("sae_lens")  # looks for the package, does not import it
+    folders = list(package.submodule_search_locations or []) if package is not None else []
     file = next((Path(folder) / FILE for folder in folders if (Path(folder) / FILE).is_file()), None)
     if file is None:
         raise InputError(f'"{path}": SAELens\'s registry is not installed; pip install --no-deps sae-lens')

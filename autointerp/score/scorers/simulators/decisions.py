@@ -40,8 +40,8 @@ class Decisions:
         for name, window in zip(names, windows, strict=True):
             for k in range(1, window.n_scored + 1):
                 instructions = words.fill("question", {"token": str(k), "window": name, **marks})
-                one = {"type": "score", "name": f"{name}t{k}", "instructions": instructions, "levels": levels}
-                questions.append(one)
+                question = {"type": "score", "name": f"{name}t{k}", "instructions": instructions, "levels": levels}
+                questions.append(question)
         prompt = words.fill("prompt", {"explanation": one_line(explanation), "windows": lines, **marks})
         return [_decisions("simulate", prompt, part, "score") for part in _portions(questions)]
 

@@ -38,7 +38,7 @@ class Sparse:
         lines, marks = numbered_lines(windows, window_names(windows))
         counts = [window.n_scored for window in windows]
         hit = {"w": range(1, len(windows) + 1), "t": range(1, max(counts, default=1) + 1), "v": STEPS[1:]}
-        one = object_schema({name: {"type": "integer", "enum": list(allowed)} for name, allowed in hit.items()})
+        entry = object_schema({name: {"type": "integer", "enum": list(allowed)} for name, allowed in hit.items()})
         words = simulator_template("simulate")
         return [
             Ask(
@@ -46,7 +46,7 @@ class Sparse:
                 words.fill("system", marks),
                 words.fill("prompt", {"explanation": one_line(explanation), "windows": lines}),
                 max_tokens=200 + 12 * sum(counts),
-                schema=object_schema({"fires": {"type": "array", "items": one}}),
+                schema=object_schema({"fires": {"type": "array", "items": entry}}),
                 logprobs=self.logprobs,
                 parse=lambda reply: _hits(reply, counts),
             )
@@ -69,16 +69,16 @@ def _hits(reply: Any, counts: Sequence[int]) -> list[tuple[int, int, int]]:
     """(window, token, strength) of each token that is said to fire; each token once. Raises InvalidReply."""
     if not isinstance(reply, dict) or list(reply) != ["fires"] or not isinstance(reply["fires"], list):
         raise InvalidReply('the reply is not an object with the one key "fires" and a list')
-    found: dict[tuple[int, int], int] = {}
+    strengths: dict[tuple[int, int], int] = {}
     for hit in reply["fires"]:
         if not isinstance(hit, dict) or set(hit) != {"w", "t", "v"}:
             raise InvalidReply(f'{hit!r} is not {{"w": excerpt, "t": token, "v": strength}}')
         window = read_integer(hit["w"], range(1, len(counts) + 1), "w")
         token = read_integer(hit["t"], range(1, counts[window - 1] + 1), f"t of excerpt {window}")
-        if (window, token) in found:
+        if (window, token) in strengths:
             raise InvalidReply(f"token {token} of excerpt {window} is there twice")
-        found[window, token] = read_integer(hit["v"], STEPS[1:], "v")
-    return [(window, token, strength) for (window, token), strength in found.items()]
+        strengths[window, token] = read_integer(hit["v"], STEPS[1:], "v")
+    return [(window, token, strength) for (window, token), strength in strengths.items()]
 
 
 def _windows_of(reply: Any, names: Sequence[str]) -> list[Any]:
@@ -106,8 +106,8 @@ class Dense:
         schema = object_schema({name: integer_schema(own, STEPS) for name, own in zip(names, keys, strict=True)})
 
         def parse(reply: Any) -> list[list[int]]:
-            found = _windows_of(reply, names)
-            return [read_integers(one, own, STEPS) for one, own in zip(found, keys, strict=True)]
+            by_window = _windows_of(reply, names)
+            return [read_integers(values, own, STEPS) for values, own in zip(by_window, keys, strict=True)]
 
         words = simulator_template("simulate_dense")
         return [
