@@ -177,6 +177,8 @@ CORRUPTIONS = [
     ("rows_of_done_work", "UPDATE dictionary_scores SET run = 'score-sae' WHERE dictionary = 'sae'"),
     ("rows_of_done_work", "DELETE FROM stages WHERE stage = 'compare'"),
     ("rows_of_done_work", "UPDATE simulations SET run = 'x' WHERE feature = 0 AND dictionary = 'sae'"),
+    ("controls_marked", "UPDATE explanations SET is_control = false WHERE explainer = 'shuffled'"),
+    ("controls_marked", "UPDATE explanations SET is_control = true WHERE explainer = 'lexical'"),
     ("rows_of_done_work", "INSERT INTO stages SELECT * REPLACE ('y' AS work) FROM stages WHERE stage = 'extract'"),
     *(
         ("keys_unique", f"INSERT INTO {table} FROM {table} LIMIT 1")
