@@ -45,7 +45,7 @@ def demo(store: str) -> None:
 @cli.command()
 @click.argument("run_file", metavar="RUN.toml")
 @click.option("--store", default=None, help="Where the store lies, instead of what the run file says.")
-@click.option("--stage", "until", type=click.Choice(STAGES), default="compare", help="Stop after this stage.")
+@click.option("--stage", "until", type=click.Choice(STAGES), default=None, help="Stop after this stage.")
 @click.option("--dry-run", is_flag=True, help="Check everything, say what is left to do and what it costs, and stop.")
 @click.option("--max-usd", type=float, default=None, help="Stop before spending more than this.")
 @click.option("--batch", is_flag=True, help="Ask through the providers' batch APIs; the same command again collects.")
@@ -57,7 +57,7 @@ def demo(store: str) -> None:
 def run(
     run_file: str,
     store: str | None,
-    until: str,
+    until: str | None,
     dry_run: bool,
     max_usd: float | None,
     batch: bool,
@@ -72,6 +72,9 @@ def run(
     Questions to LLMs are sent one by one, as batches (--batch), or as files that you have answered (--batch-out, then
     --batch-in). Explanations are asked for before judgements of them: each command goes as far as there are replies,
     says what it waits for and exits with status 0.
+
+    `--stage score` makes scores again from what the store holds, and `--stage compare` also means and comparisons: no
+    LLM is asked, no key is needed, and the weights of the subject are not read.
 
     With --features or --where the LLM and Python explainers of the run explain these features again, and they are
     judged again; all else stays as it is, and what was said before stays in the store. The condition is over the

@@ -17,9 +17,10 @@ from autointerp.llm.session.state import Progress
 from autointerp.pipeline.asking.asker import Asking, OpenClient
 from autointerp.pipeline.asking.client import RunClient
 from autointerp.pipeline.asking.delivery import Delivery
-from autointerp.pipeline.plan.prepare import check_paths, prepare
+from autointerp.pipeline.plan.prepare import Prepared, check_paths, prepare
 from autointerp.pipeline.plan.reask import Wish, finished_rows
 from autointerp.pipeline.plan.store_diff import StoreDiff
+from autointerp.pipeline.plan.subject_of_store import subject_of_store
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.stages import (
     census,
@@ -39,6 +40,9 @@ from autointerp.store.writer import StoreWriter
 from autointerp.subject.tokenise import open_tokens
 from autointerp.words import STAGES
 
+FROM_ROWS = STAGES[STAGES.index("score") :]
+"""Stages that read what the others have stored."""
+
 Stage = Callable[[StageContext, Sequence[Work]], None]
 RUN: Mapping[str, Stage] = {
     "tokens": tokens.run,
@@ -57,7 +61,7 @@ RUN: Mapping[str, Stage] = {
 def run(
     run_file: str | Path | RunConfig,
     *,
-    until: str = STAGES[-1],
+    until: str | None = None,
     reporter: Reporter | None = None,
     open_client: OpenClient | None = None,
     travel: Delivery = Delivery(),
@@ -67,6 +71,9 @@ def run(
 
     `open_client` makes what asks LLMs; default: the client of `autointerp.llm`, with the store as its reply log, whose
     questions go as `travel` says. `wish` names features to be explained again (`pipeline/plan/reask.py`).
+
+    `until`: the stage to stop after; default: the last. Where it is named, is one of those that no model runs in
+    (FROM_ROWS), and all before them is done, the subject's weights are not read.
 
     Raises UserError, before anything is written, where the run file or what it names cannot be used; Waiting, when all
     else is done, where replies are not there yet.
@@ -84,7 +91,7 @@ def run(
     if config.engine.threads is not None:
         torch.set_num_threads(config.engine.threads)
     with report.stage("subject and dictionaries", None, "files"):
-        prepared = prepare(config, wish)
+        prepared = (_from_rows(config, wish) if until in FROM_ROWS else None) or prepare(config, wish)
     for line in prepared.redos.lines:
         report.say(line)
     if path.exists():
@@ -109,10 +116,26 @@ def run(
         asking = Asking(store, prepared.config, report, client, travel)
         context = StageContext(prepared, token_file, store, report, asking)
         try:
-            _run_until(until, context)
+            _run_until(until or STAGES[-1], context)
         finally:
             asking.close()
     return path
+
+
+def _from_rows(config: RunConfig, wish: Wish) -> Prepared | None:
+    """The run with its subject as the store knows it; None where an earlier stage is not done: that needs the model."""
+    path = config.store_path
+    if not path.exists():
+        return None
+    with StoreWriter.open(path) as store:
+        subject = subject_of_store(config, store)
+    if subject is None:
+        return None
+    prepared = prepare(config, wish, subject)
+    with StoreWriter.open(path) as store:
+        diff = StoreDiff(prepared, store)
+    ready = all(diff.done(work) for work in prepared.works if work.stage not in FROM_ROWS)
+    return prepared if ready else None
 
 
 def _spending(report: Reporter) -> Callable[[Progress], None]:
@@ -149,7 +172,7 @@ def _sweep(work_folder: Path, tokens_folder: Path) -> None:
 def _run_until(last: str, context: StageContext) -> None:
     for name in STAGES:
         if context.asking.waits and STAGES.index(name) > STAGES.index("score"):
-            break
+            break  # scores of what was judged are there; means wait for all of them
         works = context.missing(name)
         if works or name == "tokens":  # a run is entered also where nothing is left to do
             RUN[name](context, works)

@@ -29,7 +29,7 @@ CREATE TABLE works (
 );
 COMMENT ON TABLE works IS 'The pieces of work that each run consists of, done or not. Runs share a piece where all that decides it is the same.';
 COMMENT ON COLUMN works.run IS 'The run.';
-COMMENT ON COLUMN works.stage IS 'tokens, extract, effects, diagnostics, explain, census, score, judge, means or compare.';
+COMMENT ON COLUMN works.stage IS 'tokens, extract, effects, diagnostics, explain, census, judge, score, means or compare.';
 COMMENT ON COLUMN works.dictionary IS 'The dictionary it is about; empty where it is about all.';
 COMMENT ON COLUMN works.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together; empty where it is about none.';
 COMMENT ON COLUMN works.scorer IS 'The scorer it is about, where an LLM judges: simulation, detection, fuzzing, logits or one of the user''s own; empty where it is about none, or about all embedded ones.';
@@ -41,7 +41,7 @@ CREATE TABLE stages (
     n_rows BIGINT NOT NULL, seconds DOUBLE NOT NULL, finished_at TIMESTAMP NOT NULL
 );
 COMMENT ON TABLE stages IS 'Work that is done: a row is committed in the same transaction as the rows that the work made.';
-COMMENT ON COLUMN stages.stage IS 'tokens, extract, effects, diagnostics, explain, census, score, judge, means or compare.';
+COMMENT ON COLUMN stages.stage IS 'tokens, extract, effects, diagnostics, explain, census, judge, score, means or compare.';
 COMMENT ON COLUMN stages.work IS 'Hash of everything that decides its rows: the work of table works.';
 COMMENT ON COLUMN stages.dictionary IS 'The dictionary it is about; empty where it is about all.';
 COMMENT ON COLUMN stages.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together.';
@@ -53,7 +53,7 @@ COMMENT ON COLUMN stages.finished_at IS 'When it was committed, UTC.';
 CREATE TABLE subjects (
     subject VARCHAR NOT NULL, revision VARCHAR, processing VARCHAR NOT NULL, dtype VARCHAR NOT NULL,
     architecture VARCHAR NOT NULL, n_layers INTEGER NOT NULL, d_model INTEGER NOT NULL, d_vocab INTEGER NOT NULL,
-    rerandomised BIGINT, checksum VARCHAR NOT NULL
+    n_ctx INTEGER NOT NULL, rerandomised BIGINT, checksum VARCHAR NOT NULL
 );
 COMMENT ON TABLE subjects IS 'The subject model.';
 COMMENT ON COLUMN subjects.subject IS 'Name or path as the run file gives it.';
@@ -64,6 +64,7 @@ COMMENT ON COLUMN subjects.architecture IS 'Architecture class in its config.';
 COMMENT ON COLUMN subjects.n_layers IS 'Blocks.';
 COMMENT ON COLUMN subjects.d_model IS 'Width of the residual stream.';
 COMMENT ON COLUMN subjects.d_vocab IS 'Tokens in the vocabulary.';
+COMMENT ON COLUMN subjects.n_ctx IS 'Tokens that it takes at most.';
 COMMENT ON COLUMN subjects.rerandomised IS 'Seed with which its weight matrices were drawn again, each with its own mean and variance; null: as trained.';
 COMMENT ON COLUMN subjects.checksum IS 'Hash of all weights as loaded (and redrawn).';
 
@@ -480,7 +481,7 @@ CREATE TABLE scores (
     ci_high DOUBLE, n BIGINT NOT NULL, n_failed BIGINT NOT NULL, status VARCHAR NOT NULL
 );
 COMMENT ON TABLE scores IS 'All scores ever computed; score_table shows the latest of each.';
-COMMENT ON COLUMN scores.run IS 'The piece of work that computed it: `work` of stage score or judge; current_works says which counts.';
+COMMENT ON COLUMN scores.run IS 'The piece of work that computed it: `work` of stage score; current_works says which counts.';
 COMMENT ON COLUMN scores.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN scores.feature IS 'Feature.';
 COMMENT ON COLUMN scores.explainer IS 'Explainer.';

@@ -70,7 +70,7 @@ def load_subject(
     """
     path = resolve_model(model)
     local = Path(path).is_dir()
-    where = None if device == "map" else _device(device)
+    where = None if device == "map" else device_of(device)
     placement = _placement(max_memory, offload_folder) if where is None else {}
     with _quiet():
         from transformers import AutoConfig, AutoModelForCausalLM
@@ -106,12 +106,7 @@ def load_subject(
         if processing == "folded":
             bridge.enable_compatibility_mode()
         bridge.eval()
-    d_vocab = int(config.vocab_size)
-    ids = [config.bos_token_id, config.eos_token_id, config.pad_token_id]
-    if tokenizer is not None:
-        ids += list(tokenizer.all_special_ids)
-    special = {id_ for item in ids for id_ in (item if isinstance(item, list) else [item]) if id_ is not None}
-    bos = tokenizer.bos_token_id if tokenizer is not None else config.bos_token_id
+    bos, special = token_ids(config, tokenizer)
     subject = Subject(
         name=model,
         revision=revision,
@@ -120,17 +115,44 @@ def load_subject(
         architecture=str((config.architectures or [type(hf_model).__name__])[0]),
         n_layers=int(bridge.cfg.n_layers),
         d_model=int(bridge.cfg.d_model),
-        d_vocab=d_vocab,
+        d_vocab=int(config.vocab_size),
         n_ctx=int(bridge.cfg.n_ctx),
         checksum=checksum,
-        bos=int(bos) if isinstance(bos, int) and 0 <= bos < d_vocab else None,
-        special=tuple(sorted(int(id_) for id_ in special if 0 <= id_ < d_vocab)),
+        bos=bos,
+        special=special,
         device=where,
         bridge=bridge,
         tokenizer=tokenizer,
         rerandomised=rerandomised,
     )
     return subject if twin is None else replace(subject, plain=_agreeing(subject, twin.to(where)))
+
+
+def token_ids(config: Any, tokenizer: Any | None) -> tuple[int | None, tuple[int, ...]]:
+    """The BOS token, and the ids that are masked everywhere, of a model's configuration and tokenizer."""
+    d_vocab = int(config.vocab_size)
+    ids = [config.bos_token_id, config.eos_token_id, config.pad_token_id]
+    if tokenizer is not None:
+        ids += list(tokenizer.all_special_ids)
+    special = {id_ for item in ids for id_ in (item if isinstance(item, list) else [item]) if id_ is not None}
+    bos = tokenizer.bos_token_id if tokenizer is not None else config.bos_token_id
+    return (
+        int(bos) if isinstance(bos, int) and 0 <= bos < d_vocab else None,
+        tuple(sorted(int(id_) for id_ in special if 0 <= id_ < d_vocab)),
+    )
+
+
+def load_tokenizer(model: str, revision: str | None) -> tuple[Any | None, Any]:
+    """A model's tokenizer, if it has one, and its configuration; no weights."""
+    path = resolve_model(model)
+    with _quiet():
+        from transformers import AutoConfig
+
+        try:
+            config = AutoConfig.from_pretrained(path, revision=revision)
+        except Exception as error:  # as in load_subject
+            raise InputError(f'subject.model: "{model}" cannot be loaded: {_first(error)}') from error
+        return _load_tokenizer(path, revision, Path(path).is_dir()), config
 
 
 def _agreeing(subject: Subject, twin: torch.nn.Module) -> PlainModel | None:
@@ -196,7 +218,8 @@ def _load_tokenizer(path: str, revision: str | None, local: bool) -> Any | None:
         raise InputError(f'subject.model: the tokenizer of "{path}" cannot be loaded: {error}') from error
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of this name. Raises InputError where it is not here."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

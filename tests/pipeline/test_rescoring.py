@@ -16,11 +16,12 @@ from judged import JUDGE, JUDGED, LUNA, MODEL, QUIET, NumberedLLM, judged_config
 from stored import check, rows
 
 from autointerp.config.run_file import RunConfig
+from autointerp.errors import UserError
 from autointerp.pipeline import run
 from autointerp.pipeline.plan import versions
 from autointerp.pipeline.plan.prepare import prepare
 from autointerp.pipeline.plan.work import What
-from autointerp.resources import prompt_text
+from autointerp.resources import BUNDLED, prompt_text
 from autointerp.score.predictions import Judged
 from autointerp.score.scorers import simulation
 from autointerp.words import is_control
@@ -54,6 +55,8 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         "autointerp.extract.pass_two.iterate_activations",
         "autointerp.subject.model.Subject.unembedding",
         "autointerp.pipeline.stages.context.open_fitted",
+        "autointerp.pipeline.plan.prepare.open_subject",
+        "autointerp.pipeline.plan.subject_of_store.open_subject",
     ):
         monkeypatch.setattr(name, forbidden)
 
@@ -62,7 +65,7 @@ def refuse(*_: Any) -> Any:
     raise AssertionError("a client was opened")
 
 
-def again(config: RunConfig, until: str = "compare") -> Path:
+def again(config: RunConfig, until: str | None = "compare") -> Path:
     return run(config, until=until, reporter=QUIET, open_client=refuse)
 
 
@@ -96,6 +99,29 @@ def test_every_score_of_every_scorer_is_made_again_from_stored_rows(store: Path)
     assert {view: rows(store, f"SELECT * FROM {view} ORDER BY ALL") for view in PAGES} == pages
     assert counts(store) == before
     check(store)
+
+
+def test_scores_and_verdicts_are_made_again_where_the_weights_are_gone(tmp_path: Path) -> None:
+    """The model's folder keeps its configuration and tokenizer; what needs the weights says that they are missing."""
+    folder, path = tmp_path / "model", tmp_path / "mine.duckdb"
+    shutil.copytree(BUNDLED / "subject", folder)
+    facts = judged_config(path, "lexical", judge=False, features={"sample": 4}).model_dump(mode="json")
+    facts["subject"]["model"] = str(folder)
+    config = RunConfig.model_validate(facts)
+    again(config)
+    scores = rows(path, SCORES)
+    pages = {view: rows(path, f"SELECT * FROM {view} ORDER BY ALL") for view in PAGES}
+    for weights in folder.glob("*.safetensors"):
+        weights.unlink()
+    forget(path, "score", "means", "compare")
+    again(config, until="score")
+    assert rows(path, SCORES) == scores
+    again(config, until="compare")
+    assert {view: rows(path, f"SELECT * FROM {view} ORDER BY ALL") for view in PAGES} == pages
+    with pytest.raises(UserError, match="cannot be loaded"):  # all is done, but is this the subject of the store?
+        again(config, until=None)
+    with pytest.raises(UserError, match="cannot be loaded"):
+        again(RunConfig.model_validate({**facts, "seed": 1}), until="score")
 
 
 class Misses:

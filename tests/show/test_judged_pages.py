@@ -20,7 +20,7 @@ from stored import check, rows
 
 from autointerp.cli import main
 from autointerp.resources import folder
-from autointerp.score.metric_registry import METRICS, is_primary
+from autointerp.score.metric_registry import METRICS, bounds_of, is_primary
 from autointerp.show.card import feature_card
 from autointerp.show.card_data import load_card
 from autointerp.show.compare_data import ScoreChoice, load_compare
@@ -71,6 +71,29 @@ def test_the_store_is_what_the_pages_need(path: Path) -> None:
 
 
 # --- compare
+
+
+def test_no_interval_reaches_past_what_a_metric_or_a_difference_can_be(path: Path) -> None:
+    means = rows(
+        path, "SELECT scorer, metric, design, ci_low, ci_high FROM dictionary_summary WHERE ci_low IS NOT NULL"
+    )
+    assert means
+    for row in means:
+        least, most = bounds_of(row["metric"], row["design"])
+        assert least <= row["ci_low"] <= row["ci_high"] <= most, row
+    pairs = rows(
+        path,
+        """
+        SELECT metric, design, least(ci_low, simultaneous_low) AS low, greatest(ci_high, simultaneous_high) AS high
+        FROM comparison_table WHERE ci_low IS NOT NULL
+        """,
+    )
+    at_the_end = 0
+    for row in pairs:
+        least, most = bounds_of(row["metric"], row["design"])
+        assert least - most <= row["low"] <= row["high"] <= most - least, row
+        at_the_end += row["high"] == most - least or row["low"] == least - most
+    assert at_the_end  # some would reach further
 
 
 @pytest.mark.parametrize("explainer", [LUNA, REFINED, MINE])

@@ -100,13 +100,13 @@ def check_paths(config: RunConfig) -> None:
     check_llms(config)
 
 
-def prepare(config: RunConfig, wish: Wish = Wish()) -> Prepared:
-    """Loads and checks the subject and the dictionaries. Raises UserError, and writes nothing. `wish` is what to ask
-    again."""
+def prepare(config: RunConfig, wish: Wish = Wish(), subject: Subject | None = None) -> Prepared:
+    """Loads and checks the subject (if none is given) and the dictionaries. Raises UserError, and writes nothing.
+    `wish` is what to ask again."""
     check_paths(config)
     redos = redos_of(config, wish, config.store_path)
     config = with_natural_twins(config)
-    subject = open_subject(config)
+    subject = subject or open_subject(config)
     files = {
         entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind_name, format=entry.format)
         for entry in config.dictionary
@@ -188,7 +188,7 @@ def _hook_of(entry: DictionaryConfig, files: dict[str, SparseAutoencoder]) -> st
             "matching needs the same hook"
         )
     hook = entry.hook or target
-    assert hook is not None  # config.py asks for it
+    assert hook is not None  # config/dictionary_entry.py asks for it
     return hook
 
 

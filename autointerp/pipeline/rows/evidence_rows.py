@@ -43,6 +43,7 @@ def subject_rows(subject: Subject) -> Columns:
         "n_layers": [subject.n_layers],
         "d_model": [subject.d_model],
         "d_vocab": [subject.d_vocab],
+        "n_ctx": [subject.n_ctx],
         "rerandomised": [subject.rerandomised],
         "checksum": [subject.checksum],
     }

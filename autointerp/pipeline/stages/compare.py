@@ -32,6 +32,7 @@ from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, read
 from autointerp.pipeline.stages.context import StageContext, columns_of
 from autointerp.pipeline.stages.means import BOTH, FEATURES, trusted, zero_where_constant
 from autointerp.records import Float64, Int64
+from autointerp.score.metric_registry import bounds_of
 from autointerp.words import STUDIED
 
 
@@ -142,10 +143,17 @@ def comparisons(
             test = sign_flip_test(pair.values_a - pair.values_b, pair.clusters, seed=seed, name=name)
         else:
             test = studentised_permutation_test(pair.values_a, pair.values_b, seed=seed, name=name)
-        row |= {"difference": found.value, "ci_low": found.low, "ci_high": found.high, "p": test.p_value}
+        low, high = _clipped(found, about)
+        row |= {"difference": found.value, "ci_low": low, "ci_high": high, "p": test.p_value}
         row["interval_over"] = over
-    _decide(rows, intervals, margin)
+    _decide(rows, intervals, about, margin)
     return rows
+
+
+def _clipped(interval: Interval, about: About) -> tuple[float, float]:
+    """The interval as far as differences of this metric reach."""
+    least, most = bounds_of(about[1], about[2])
+    return max(interval.low, least - most), min(interval.high, most - least)
 
 
 def _difference(
@@ -179,7 +187,7 @@ def _difference(
     return drawn.difference, BOTH
 
 
-def _decide(rows: list[dict[str, Any]], intervals: Sequence[Interval | None], margin: float) -> None:
+def _decide(rows: list[dict[str, Any]], intervals: Sequence[Interval | None], about: About, margin: float) -> None:
     """Adds to the rows of a family what holds for all of its pairs at once."""
     known = [index for index, row in enumerate(rows) if row["p"] is not None]
     adjusted = holm([rows[index]["p"] for index in known])
@@ -188,9 +196,10 @@ def _decide(rows: list[dict[str, Any]], intervals: Sequence[Interval | None], ma
         interval = intervals[index]
         assert interval is not None
         wide = interval.at(confidence)
+        low, high = _clipped(wide, about)
         rows[index] |= {
-            "simultaneous_low": wide.low,
-            "simultaneous_high": wide.high,
+            "simultaneous_low": low,
+            "simultaneous_high": high,
             "p_holm": float(p_holm),
             "detectable": detectable_difference(interval.se, 1 - confidence),
             "verdict": verdict(wide.low, wide.high, float(p_holm), margin),

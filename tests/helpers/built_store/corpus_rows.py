@@ -60,6 +60,7 @@ def write_tokens(t: Transaction, world: World) -> None:
             "n_layers": 1,
             "d_model": 4,
             "d_vocab": VOCAB,
+            "n_ctx": 64,
             "rerandomised": None,
             "checksum": "0",
         },
