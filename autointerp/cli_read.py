@@ -73,7 +73,7 @@ def status(store: Path) -> None:
     "metrics",
     multiple=True,
     metavar="NAME",
-    help="This metric (may be given again). Default: pearson, and pearson_framed of samples.",
+    help="This metric (may be given again). Default: the first one of each scorer and design.",
 )
 @click.option(
     "--explainer",

@@ -12,6 +12,7 @@ from dataclasses import replace
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from autointerp.score.metric_registry import metric_named
 from autointerp.show.compare_data import ComparePage, ComparisonRow, ScoreChoice, ScoreKind, SummaryRow, load_compare
 from autointerp.show.conclusions import conclusions, without_baselines
 from autointerp.show.fairness import render_fairness, site
@@ -91,7 +92,7 @@ def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: boo
 
 
 def _intervals(cells: Sequence[str]) -> list[Column]:
-    """Metrics without moments by document have none."""
+    """Of a single feature there is none."""
     return [Column("95 % interval", cells)] if any(cells) else []
 
 
@@ -201,6 +202,7 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
         lines.append(
             "alarms: share of the silent windows drawn at random in which the simulation fired, and its 97.5 % bound."
         )
+    lines += _caveats(page.kinds)
     if wide and page.summary:
         lines.append("excess: mean - floor. mean_all: the mean with unscored features at the floor.")
     if page.comparisons:
@@ -215,6 +217,25 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
         if missing:
             lines.append(missing)
     return [safe(line, "dim") for line in lines]
+
+
+def _caveats(kinds: Sequence[ScoreKind]) -> list[str]:
+    """What the intervals of these metrics leave out, and which of them do not see a label that claims too much."""
+    metrics = [(kind.metric, metric_named(kind.metric, kind.design)) for kind in kinds]
+    few = dict.fromkeys(name for name, metric in metrics if metric is None or not metric.by_document)
+    blind = dict.fromkeys(name for name, metric in metrics if metric is not None and metric.sees_broad is False)
+    lines = []
+    if few:
+        lines.append(
+            f"95 % intervals of {', '.join(few)} say what other features would give on the same documents; other "
+            "documents could move all features at once."
+        )
+    if blind:
+        lines.append(
+            f"{', '.join(blind)}: on features that fire rarely, a label that claims too much loses little; read "
+            "pearson_framed beside."
+        )
+    return lines
 
 
 def _hidden(page: ComparePage) -> list[Text]:

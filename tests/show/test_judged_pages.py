@@ -23,6 +23,7 @@ from autointerp.resources import folder
 from autointerp.score.metric_registry import METRICS, bounds_of, is_primary
 from autointerp.show.card import feature_card
 from autointerp.show.card_data import load_card
+from autointerp.show.compare import compare_page
 from autointerp.show.compare_data import ScoreChoice, load_compare
 from autointerp.store.reader import StoreReader, open_reader
 from autointerp.words import HUMAN, SCORERS, STAGES, is_control
@@ -129,6 +130,20 @@ def test_a_persons_label_has_its_mean_for_every_scorer(opened: StoreReader) -> N
     for row in page.summary:  # one label has no spread
         assert (row.n_features, row.ci_low) == (1, None)
     assert page.comparisons == []
+
+
+def test_the_page_says_what_intervals_leave_out_and_which_metrics_see_less(opened: StoreReader) -> None:
+    def said(choice: ScoreChoice) -> str:
+        stream = io.StringIO()
+        Console(file=stream, width=160).print(compare_page([("judged", opened)], choice))
+        return " ".join(stream.getvalue().split())
+
+    [few] = re.findall(r"95 % intervals of (.*?) say what other features would give", said(ScoreChoice()))
+    assert set(few.split(", ")) == {"balanced_accuracy_matched", "logit_accuracy_direct"}
+    assert "balanced_accuracy_matched: on features that fire rarely" in said(ScoreChoice())
+    for choice in (ScoreChoice(designs=("census",)), ScoreChoice(metrics=("pearson_framed",))):
+        assert "other features would give" not in said(choice)
+        assert "fire rarely" not in said(choice)
 
 
 def test_the_lookup_on_the_same_windows_and_the_completion_floor_are_shown(opened: StoreReader) -> None:
