@@ -1,7 +1,7 @@
 """The metrics: a row each. To add one, write a function from predictions to `Measured` and give it a row here.
 
-A new row, or a raised version, appears in stores that are there already: `autointerp run RUN.toml --stage score`
-computes it from the stored predictions. Sources of the published ones: PROTOCOLS in `docs/SCORES.md`.
+A new row, or a raised version, appears in stores that are there already: `autointerp run RUN.toml --stage
+compare` computes it from the stored predictions. Sources of the published ones: PROTOCOLS in `docs/SCORES.md`.
 """
 
 from __future__ import annotations

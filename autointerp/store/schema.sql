@@ -29,10 +29,10 @@ CREATE TABLE works (
 );
 COMMENT ON TABLE works IS 'The pieces of work that each run consists of, done or not. Runs share a piece where all that decides it is the same.';
 COMMENT ON COLUMN works.run IS 'The run.';
-COMMENT ON COLUMN works.stage IS 'tokens, extract, effects, diagnostics, explain, census, judge, score, means or compare.';
+COMMENT ON COLUMN works.stage IS '{stages}.';
 COMMENT ON COLUMN works.dictionary IS 'The dictionary it is about; empty where it is about all.';
 COMMENT ON COLUMN works.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together; empty where it is about none.';
-COMMENT ON COLUMN works.scorer IS 'The scorer it is about, where an LLM judges: simulation, detection, fuzzing, logits or one of the user''s own; empty where it is about none, or about all embedded ones.';
+COMMENT ON COLUMN works.scorer IS 'The scorer it is about, where an LLM judges: {scorers} or one of the user''s own; empty where it is about none, or about all embedded ones.';
 COMMENT ON COLUMN works.work IS 'Hash of everything that decides its rows.';
 COMMENT ON COLUMN works.decided_by IS 'Everything that decides its rows, as JSON; builds_on holds the hashes of the work before it.';
 
@@ -41,7 +41,7 @@ CREATE TABLE stages (
     n_rows BIGINT NOT NULL, seconds DOUBLE NOT NULL, finished_at TIMESTAMP NOT NULL
 );
 COMMENT ON TABLE stages IS 'Work that is done: a row is committed in the same transaction as the rows that the work made.';
-COMMENT ON COLUMN stages.stage IS 'tokens, extract, effects, diagnostics, explain, census, judge, score, means or compare.';
+COMMENT ON COLUMN stages.stage IS '{stages}.';
 COMMENT ON COLUMN stages.work IS 'Hash of everything that decides its rows: the work of table works.';
 COMMENT ON COLUMN stages.dictionary IS 'The dictionary it is about; empty where it is about all.';
 COMMENT ON COLUMN stages.explainer IS 'The explainer it is about; controls for shuffled, constant and generic together.';
@@ -102,7 +102,7 @@ CREATE TABLE dictionaries (
 );
 COMMENT ON TABLE dictionaries IS 'The sets of features under study, baselines included.';
 COMMENT ON COLUMN dictionaries.dictionary IS 'Name in the run file.';
-COMMENT ON COLUMN dictionaries.kind IS 'sae, transcoder, planted, neurons, residual_basis, pca, ica, random_isotropic, random_covariance, activation_difference, random_init_sae.';
+COMMENT ON COLUMN dictionaries.kind IS 'sae, transcoder, planted, or the kind of a baseline: docs/RUN_FILE.md lists them; or one of the user''s own.';
 COMMENT ON COLUMN dictionaries.format IS 'File format it was read from.';
 COMMENT ON COLUMN dictionaries.source IS 'Where it was read from, as the run file gives it.';
 COMMENT ON COLUMN dictionaries.hook IS 'Hook point, whole.';
@@ -419,12 +419,12 @@ CREATE TABLE judgements (
     context BIGINT NOT NULL, window_start INTEGER NOT NULL, stratum VARCHAR NOT NULL, marks UTINYINT[],
     fires BOOLEAN NOT NULL, judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL
 );
-COMMENT ON TABLE judgements IS 'Fires / does not fire (detection), marked rightly or not (fuzzing), as judged from the explanation alone.';
+COMMENT ON TABLE judgements IS 'Yes or no, as judged from the explanation alone: fires or not (detection), marked rightly or not (fuzzing), or what a scorer of the user''s own asks.';
 COMMENT ON COLUMN judgements.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
 COMMENT ON COLUMN judgements.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN judgements.feature IS 'Feature.';
 COMMENT ON COLUMN judgements.explainer IS 'Explainer.';
-COMMENT ON COLUMN judgements.scorer IS 'detection (published windows), detection:JUDGE, fuzzing:JUDGE; the judge is a model, or lookup.';
+COMMENT ON COLUMN judgements.scorer IS 'detection (published windows), or SCORER:JUDGE; the judge is a model, or lookup.';
 COMMENT ON COLUMN judgements.context IS 'Context.';
 COMMENT ON COLUMN judgements.window_start IS 'Position of the window''s first token in the context.';
 COMMENT ON COLUMN judgements.stratum IS 'Why this window was judged.';
@@ -485,8 +485,8 @@ COMMENT ON COLUMN scores.run IS 'The piece of work that computed it: `work` of s
 COMMENT ON COLUMN scores.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN scores.feature IS 'Feature.';
 COMMENT ON COLUMN scores.explainer IS 'Explainer.';
-COMMENT ON COLUMN scores.scorer IS 'simulation, detection, fuzzing or logits; behind it who judges: a model, or lookup, text, unembedding.';
-COMMENT ON COLUMN scores.metric IS 'pearson, pearson_framed, auprc, f1, pearson_top_random, spearman_intervals, balanced_accuracy, accuracy_saebench, balanced_accuracy_matched, auroc_matched, logit_accuracy_direct, logit_auprc_direct.';
+COMMENT ON COLUMN scores.scorer IS '{scorers} or one of the user''s own; behind it who judges: a model, or lookup, text, unembedding.';
+COMMENT ON COLUMN scores.metric IS 'Name of the metric: docs/SCORES.md lists them; or one of the user''s own.';
 COMMENT ON COLUMN scores.design IS 'census (all tokens of the score split) or sample (drawn windows); never compared with each other.';
 COMMENT ON COLUMN scores.value IS 'The score; none where status says why.';
 COMMENT ON COLUMN scores.ci_low IS 'Lower end of the 95 % interval.';

@@ -153,6 +153,15 @@ def test_it_is_on_the_pages(store: Path, capsys: pytest.CaptureFixture[str], mon
     assert "all 2 done" in capsys.readouterr().out
 
 
+def test_a_scorer_that_needs_a_judge_is_refused_without_one(
+    configured: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    config = configured(judge=None).model_copy(update={"store": str(tmp_path / "none.duckdb")})
+    with pytest.raises(UserError, match='only an LLM can judge "strongest"; give'):
+        run(config, reporter=QUIET, open_client=lambda *_: WithStrongest())
+    assert not (tmp_path / "none.duckdb").exists()
+
+
 def test_a_page_of_ones_own(store: Path) -> None:
     import example_page
 

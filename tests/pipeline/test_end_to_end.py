@@ -21,6 +21,7 @@ from autointerp.pipeline.asking.test_material import Corpus, each_candidates
 from autointerp.pipeline.rows.explanation_rows import read_explanations
 from autointerp.progress import Reporter
 from autointerp.records import SPLITS, Split
+from autointerp.score.metric_registry import metrics_for
 from autointerp.score.sampled import draw_windows
 from autointerp.score.sampling import FIRST_BIN
 from autointerp.store.reader import open_reader
@@ -38,9 +39,9 @@ COMPARED = {
     *(("simulation", metric, "sample") for metric in ("pearson_framed", "pearson")),
     *(("simulation", metric, "sample") for metric in ("pearson_top_random", "spearman_intervals")),  # published ones
     *(("detection", metric, "sample") for metric in ("accuracy_saebench", "balanced_accuracy")),
-    *(("detection:lookup", metric, "sample") for metric in ("balanced_accuracy_matched", "auroc_matched")),
-    *(("fuzzing:lookup", metric, "sample") for metric in ("balanced_accuracy_matched", "auroc_matched")),
-    *(("logits:text", metric, "sample") for metric in ("logit_accuracy_direct", "logit_auprc_direct")),
+    *(("detection:lookup", metric.name, "sample") for metric in metrics_for("judged", "detection")),
+    *(("fuzzing:lookup", metric.name, "sample") for metric in metrics_for("judged", "fuzzing")),
+    *(("logits:text", metric.name, "sample") for metric in metrics_for("rated", "logits")),
 }
 """Scorer, metric and design: each is a family of comparisons of its own."""
 

@@ -20,19 +20,18 @@ from stored import check, rows
 
 from autointerp.cli import main
 from autointerp.resources import folder
-from autointerp.score.metric_registry import METRICS, bounds_of, is_primary
+from autointerp.score.metric_registry import METRICS, bounds_of, is_primary, metrics_for
+from autointerp.score.scorers.registry import SCORERS
 from autointerp.show.card import feature_card
 from autointerp.show.card_data import load_card
 from autointerp.show.compare import compare_page
 from autointerp.show.compare_data import ScoreChoice, load_compare
 from autointerp.store.reader import StoreReader, open_reader
-from autointerp.words import HUMAN, SCORERS, STAGES, is_control
+from autointerp.words import HUMAN, STAGES, USUAL_SCORERS, is_control
 
 PRIMARY = {
-    "simulation": "pearson_framed",
-    "detection": "balanced_accuracy_matched",
-    "fuzzing": "balanced_accuracy_matched",
-    "logits": "logit_accuracy_direct",
+    name: next(metric.name for metric in metrics_for(scorer.shape, name) if metric.primary)
+    for name, scorer in SCORERS.items()
 }
 QUESTIONS = sorted(path.stem for path in folder("analysis").glob("*.sql"))
 
@@ -98,7 +97,7 @@ def test_no_interval_reaches_past_what_a_metric_or_a_difference_can_be(path: Pat
 
 
 @pytest.mark.parametrize("explainer", [LUNA, REFINED, MINE])
-@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("scorer", USUAL_SCORERS)
 def test_means_intervals_floors_and_verdicts_of_judged_explainers(
     opened: StoreReader, explainer: str, scorer: str
 ) -> None:
@@ -125,7 +124,7 @@ def test_means_intervals_floors_and_verdicts_of_judged_explainers(
 def test_a_persons_label_has_its_mean_for_every_scorer(opened: StoreReader) -> None:
     page = load_compare([("judged", opened)], ScoreChoice(explainers=[HUMAN]))
     assert {(row.dictionary, row.scorer) for row in page.summary} == {
-        ("mlp-1k", f"{scorer}:{JUDGE}") for scorer in SCORERS
+        ("mlp-1k", f"{scorer}:{JUDGE}") for scorer in USUAL_SCORERS
     }
     for row in page.summary:  # one label has no spread
         assert (row.n_features, row.ci_low) == (1, None)

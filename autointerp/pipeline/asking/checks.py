@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.config.llm_model import LLMModel
 from autointerp.config.run_file import RunConfig
+from autointerp.errors import ConfigError
 from autointerp.explain.evidence import Evidence
 from autointerp.explain.prompt import explain_ask
 from autointerp.llm.asks import Ask
@@ -30,7 +31,11 @@ def check_llms(config: RunConfig) -> None:
         own_metric(own.python, own.name)
     scorers = scorers_of(config.score.scorers)
     judge = config.score.judge
-    if judge is not None:
+    if judge is None:
+        for name, scorer in scorers.items():
+            if scorer.embedded is None:
+                raise ConfigError(f'score.scorers: only an LLM can judge "{name}"; give score.judge, or leave it out')
+    else:
         refines = any(isinstance(entry, LLMExplainer) and entry.refines for entry in config.explain.asking)
         asked = scorers | ({"detection": SCORERS["detection"]} if refines else {})
         for scorer in asked.values():

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import cast
 
+from autointerp import words
 from autointerp.config.own_code import OwnCode
 from autointerp.errors import UserError
 from autointerp.own_code import load_own
@@ -15,8 +16,17 @@ from autointerp.score.scorers.logit_effects import LogitEffects
 from autointerp.score.scorers.protocol import Scorer
 from autointerp.score.scorers.simulation import Simulation
 
-SCORERS: dict[str, Scorer] = {one.name: one for one in (Simulation(), Detection(), Fuzzing(), LogitEffects())}
-"""By name; `words.SCORERS` has the same."""
+SCORERS: dict[str, Scorer] = {
+    scorer.name: scorer
+    for scorer in (
+        Simulation(),
+        Detection(),
+        Fuzzing(),
+        LogitEffects(),
+    )
+}
+"""By name."""
+assert tuple(SCORERS) == words.SCORERS, "words.SCORERS names the same scorers, in the same order"
 
 
 def scorers_of(entries: Iterable[str | OwnCode]) -> dict[str, Scorer]:
