@@ -1,7 +1,7 @@
 """The run file: TOML in, a frozen, fully defaulted configuration out.
 
-An unknown key is an error that names the nearest known one; every message is one line. Each section stands in the
-module of its name beside this one.
+An unknown key is an error that names the nearest known one; every message is one line. The sections stand in the
+modules beside this one.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ from autointerp.subject.tokenise import open_tokens
 from autointerp.words import STAGES
 
 FROM_ROWS = STAGES[STAGES.index("score") :]
-"""Stages that read what the others have stored."""
+"""Stages that read what the others have stored; the first time, `score` reads the unembedding too."""
 
 Stage = Callable[[StageContext, Sequence[Work]], None]
 RUN: Mapping[str, Stage] = {
@@ -72,8 +72,8 @@ def run(
     `open_client` makes what asks LLMs; default: the client of `autointerp.llm`, with the store as its reply log, whose
     questions go as `travel` says. `wish` names features to be explained again (`pipeline/plan/reask.py`).
 
-    `until`: the stage to stop after; default: the last. Where it is named, is one of those that no model runs in
-    (FROM_ROWS), and all before them is done, the subject's weights are not read.
+    `until`: the stage to stop after; default: the last. Where it is named, is one of those that read stored rows
+    (FROM_ROWS), and all before them is done, the subject's weights are not read (but for a first score of `logits`).
 
     Raises UserError, before anything is written, where the run file or what it names cannot be used; Waiting, when all
     else is done, where replies are not there yet.
@@ -107,9 +107,9 @@ def run(
             "tokens: rows left out: " + ", ".join(f"{n:,} {why}" for why, n in sorted(token_file.left_out.items()))
         )
     with StoreWriter.open(path) as store:
-        found = StoreDiff(prepared, store)
-        found.refuse_mixing()
-        for line in found.describe():
+        diff = StoreDiff(prepared, store)
+        diff.refuse_mixing()
+        for line in diff.describe():
             report.say(line)
         _sweep(prepared.work_folder, token_file.folder)
         client = open_client or partial(RunClient, travel=travel, on_progress=_spending(report))

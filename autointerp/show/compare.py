@@ -1,6 +1,6 @@
 """Scores of dictionaries beside each other, and what can be said of their differences, in the terminal.
 
-For each metric, design and explainer: a table of means, a table of differences, and the verdicts in sentences.
+For each scorer, metric, design and explainer: a table of means, a table of differences, and the verdicts in sentences.
 What the columns mean stands once, at the end.
 """
 

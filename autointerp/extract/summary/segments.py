@@ -68,12 +68,6 @@ def rank_in_run(group: Tensor) -> Tensor:
     return torch.arange(len(group), device=group.device) - repeated(starts, lengths)
 
 
-def run_max(values: Tensor, ids: Tensor, n_runs: int) -> Tensor:
-    """Largest value of each run. [runs]"""
-    found = torch.full((n_runs,), -torch.inf, dtype=values.dtype, device=values.device)
-    return found.scatter_reduce_(0, ids, values, "amax")
-
-
 def gather_runs(starts: Tensor, lengths: Tensor) -> Tensor:
     """Indices of all elements of the runs, run after run."""
     ends = torch.cumsum(lengths, 0)

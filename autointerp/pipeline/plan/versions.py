@@ -3,7 +3,7 @@ run file.
 
 A stage's version is in the key of its work, and so in the keys of all that builds on it. Raising that of `score` makes
 scores, means and comparisons again from stored predictions; raising that of `judge` asks the LLM again. Rows of the
-stages up to `census`, `judge` aside, are in a store once: a store with earlier ones is refused with the stage named. A
+stages up to `census` are in a store once: a store with earlier ones is refused with the stage named. A
 metric has a version of its own (`score/metric_registry.py`).
 """
 

@@ -6,16 +6,17 @@
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
     census      a dictionary and explainer           (and one without an explainer: the truth)
-    judge       a dictionary, explainer and scorer   the judge, what of its settings and prompts the scorer uses
+    judge       a dictionary, explainer and scorer   the judge, its settings and prompts that the scorer uses, features
     score       a dictionary and explainer           scorers, metrics, scored features
-                (and scorer, where an LLM judges)    metrics
+                (and scorer, where an LLM judges)    metrics, scored features
     means       as score                             bootstrap
     compare     an explainer (and scorer)            the dictionaries compared, bootstrap, margin
 
 Each builds on others, whose hashes are in its own: where something changes, what stands on it is other work and
 the rest is not. So a store takes up what is new of a changed run file and keeps the rest. Scores are functions of
 stored predictions: a new metric is other work of `score` and what stands on it, and asks nothing. Another scorer is
-work of its own. A stage's version (`versions.py`) is in the key of its work.
+a judge's work of its own; embedded scores are computed again. A stage's version (`versions.py`) is in the key of its
+work.
 
 Explainers that ask an LLM, or the user's own, have no lookup: they are judged, not counted over. Each has a control of
 its own, `shuffled:EXPLAINER`; `constant` and `generic` are judged once for all of them. Scorers with a permuted control

@@ -1,4 +1,4 @@
-"""Pass 1 and its rows: everything that the store holds about features before anything is explained."""
+"""Rows of the subject, its vocabulary and text, of dictionaries, their evidence and their logit effects."""
 
 from __future__ import annotations
 

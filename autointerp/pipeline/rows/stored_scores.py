@@ -64,10 +64,6 @@ class DictionaryScores:
         """The scores of this scorer, metric and design."""
         return [score for score in self.scores if (score.scorer, score.metric, score.design) == about]
 
-    def values(self, about: About) -> dict[int, float]:
-        """Feature -> value, of those that have one."""
-        return {score.feature: score.value for score in self.of(about) if score.value is not None}
-
     def blocks(self, about: About) -> tuple[Int64, Float64] | None:
         """Features and their moments by document block, [features, B, 6]; None where none are stored."""
         _, metric, design = about

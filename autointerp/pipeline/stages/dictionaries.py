@@ -28,7 +28,10 @@ from autointerp.words import NATURAL
 def open_fitted(
     prepared: Prepared, tokens: TokenFile, store: Queryable, names: Sequence[str], report: Reporter
 ) -> dict[str, Selected]:
-    """The same, and says what it took. Raises StoreError where a baseline is not the one whose evidence is stored."""
+    """What `open_dictionaries` opens; says how long it took.
+
+    Raises StoreError where a baseline is not the one whose evidence is stored.
+    """
     begun = time.monotonic()
     opened = open_dictionaries(
         prepared, tokens, names, lambda: report.say("baselines: fitting them on a sample (pass 0)")
