@@ -212,6 +212,7 @@ def test_a_feature_costs_at_most_eight_calls_and_three_tenths_of_a_cent(
     assert usd <= 0.003
     assert {kind for explainer, kind in calls if explainer == LUNA} == usual.keys()
     assert len(usual) == 1 + len(USUAL_SCORERS)
+    assert usual.keys() >= {"explain", "simulate", "detect", "fuzz", "logits"}
     assert {kind for explainer, kind in calls if explainer == f"permuted:{LUNA}"} == {"logits"}
     assert {ask.about["scorer"] for ask in llm.sent if ask.about["explainer"] == f"permuted:{LUNA}"} == {"logits"}
 

@@ -46,6 +46,8 @@ def test_the_files_of_all_formats_are_fetched() -> None:
         "cfg.json", "config.json", "labels.json", "sae_weights.safetensors", "sae.safetensors", "ae.pt", "params.npz",
     }  # fmt: skip
     assert set(suffixes()) >= {".pt", ".pth", ".npz", ".safetensors"}
+    named = {name for row in ROWS for name in (row.config, row.weights, *row.beside) if name is not None}
+    assert set(file_names()) == named
 
 
 # --- a new format -----------------------------------------------------------------------------------
