@@ -6,14 +6,13 @@ once and forks a child for each run; it is the children that are killed.
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,52 +25,86 @@ from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 
 FORKING = """
-import os, sys
+import io, json, os, signal, sys
 import torch, transformer_lens, transformers
 import autointerp.pipeline
 from autointerp.cli import main
 from transformer_lens.model_bridge import TransformerBridge
-for line in sys.stdin:
-    run_file, log = line.split()
+
+def end_after(cpu_seconds):
+    # The kernel ends it in the middle of whatever it does: no handler, nothing is tidied up.
+    if cpu_seconds == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+
+class Watched(io.TextIOWrapper):
+    # Standard error that ends its process some CPU seconds after it has had a line so many times.
+    def __init__(self, line, times, cpu_seconds):
+        super().__init__(open(2, "wb", buffering=0, closefd=False), encoding="utf-8", write_through=True)
+        self.line, self.times, self.cpu_seconds, self.said = line, times, cpu_seconds, ""
+    def write(self, text):
+        self.said += text
+        n = super().write(text)
+        if self.line and self.said.count(self.line) >= self.times:
+            self.line = None
+            end_after(self.cpu_seconds)
+        return n
+
+for command in sys.stdin:
+    run_file, log, line, times, cpu_seconds = json.loads(command)
     pid = os.fork()
     if pid == 0:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        if line:
+            sys.stderr = Watched(line, times, cpu_seconds)
+        elif cpu_seconds:
+            end_after(cpu_seconds)
         main(["run", run_file])
         sys.stdout.flush()
         os._exit(0)
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    _, status, used = os.wait4(pid, 0)
+    print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime]), flush=True)
 """
+KILLED = {-signal.SIGKILL, -signal.SIGPROF}
+"""How the kernel ended it: at once, or when its CPU time was over. Neither can be caught here."""
 
 
 class Runs:
-    """Starts runs in processes of their own."""
+    """Runs in processes of their own. Each kills itself, by its own CPU time: a busy machine changes no moment."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self.commands, self.replies = process.stdin, process.stdout
 
-    def start(self, run_file: Path) -> tuple[int, Path]:
-        """PID and log of a run under way."""
-        log = run_file.with_suffix(".log")
-        log.unlink(missing_ok=True)
-        self.commands.write(f"{run_file} {log}\n")
-        self.commands.flush()
-        return int(self.replies.readline()), log
+    def run(
+        self, run_file: Path, line: str | None = None, times: int = 1, cpu_seconds: float = 0.0
+    ) -> tuple[int, float, str]:
+        """Exit status, CPU seconds and log of a run.
 
-    def end(self) -> int:
-        """Waits for it; its exit status, -9 where it was killed."""
-        return int(self.replies.readline())
+        With a `line` it is killed `cpu_seconds` after its log has had that line so many times; with `cpu_seconds`
+        alone, so long after its start.
+        """
+        log = run_file.with_suffix(".log")
+        self.commands.write(json.dumps([str(run_file), str(log), line, times, cpu_seconds]) + "\n")
+        self.commands.flush()
+        status, used = json.loads(self.replies.readline())
+        return status, used, log.read_text()
 
     def whole(self, run_file: Path) -> float:
-        """Runs to the end; the seconds it took."""
-        begun = time.monotonic()
-        _, log = self.start(run_file)
-        assert self.end() == 0, log.read_text()
-        return time.monotonic() - begun
+        """Runs to the end; the CPU seconds it took."""
+        status, used, log = self.run(run_file)
+        assert status == 0, log
+        return used
+
+    def killed_at(self, run_file: Path, line: str, times: int = 1, cpu_seconds: float = 0.0) -> str:
+        """Runs and is killed some CPU seconds after a line of its log; the log."""
+        status, _, log = self.run(run_file, line, times, cpu_seconds)
+        assert status in KILLED, f"ended with {status}, not killed after {line!r}: {log}"
+        return log
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +150,7 @@ def prepared(
 def undisturbed(
     runs: Runs, prepared: Callable[[str], Path], rows_of: Callable[[Path], Any]
 ) -> tuple[dict[str, list[Any]], float]:
-    """Rows of a run that nobody disturbed, and the seconds it took."""
+    """Rows of a run that nobody disturbed, and the CPU seconds it took."""
     file = prepared("undisturbed")
     seconds = runs.whole(file)
     return rows_of(file.with_suffix(".duckdb")), seconds
@@ -187,16 +220,9 @@ def test_killed_while_a_second_configuration_is_added(
 
 
 def kill_at(moments: list[tuple[str, float]], runs: Runs, file: Path) -> None:
-    """Runs and kills once for each moment: some seconds after a line of its log."""
-    for line, delay in moments:
-        pid, log = runs.start(file)
-        deadline = time.monotonic() + 60
-        while line not in (log.read_text() if log.exists() else ""):
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.002)
-        time.sleep(delay)
-        os.kill(pid, signal.SIGKILL)
-        assert runs.end() == -signal.SIGKILL, f"finished before it was killed after {line!r}"
+    """Runs and kills once for each moment: some CPU seconds after a line of its log."""
+    for line, cpu_seconds in moments:
+        runs.killed_at(file, line, cpu_seconds=cpu_seconds)
         check(file.with_suffix(".duckdb"))
 
 
@@ -209,26 +235,12 @@ def test_killed_at_random_times(
     for attempt in range(2):
         file = prepared(f"random-{attempt}")
         for share in np.sort(rng.uniform(0.1, 0.9, size=3)):
-            pid, _ = runs.start(file)
-            time.sleep(float(share) * seconds)
-            with contextlib.suppress(ProcessLookupError):  # it was faster
-                os.kill(pid, signal.SIGKILL)
-            n_killed += runs.end() == -signal.SIGKILL
+            status, _, log = runs.run(file, cpu_seconds=float(share) * seconds)
+            assert status == 0 or status in KILLED, log
+            n_killed += status in KILLED
             check(file.with_suffix(".duckdb"))
         finish(runs, file, expected, rows_of)
     assert n_killed >= 2
-
-
-def kill_when(runs: Runs, file: Path, line: str, times: int = 1) -> str:
-    """Starts a run, kills it when its log has had a line so many times, and returns the log."""
-    pid, log = runs.start(file)
-    deadline = time.monotonic() + 60
-    while (log.read_text() if log.exists() else "").count(line) < times:
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.001)
-    os.kill(pid, signal.SIGKILL)
-    assert runs.end() == -signal.SIGKILL, f"finished before it was killed after {line!r}"
-    return log.read_text()
 
 
 def tokens_said(log: str, line: str) -> list[int]:
@@ -248,17 +260,17 @@ def test_killed_inside_pass_1_it_goes_on_from_the_checkpoint(
 ) -> None:
     """A checkpoint after every batch, and the features in rounds: killed twice in turn, then when the pass is over."""
     file = prepared("checkpoints", "checkpoint_seconds = 1e-9, features_at_once = 60")
-    log = kill_when(runs, file, "checkpoint at", 2)
+    log = runs.killed_at(file, "checkpoint at", 2)
     reached = max(tokens_said(log, "checkpoint at"))
     store = file.with_suffix(".duckdb")
     with open_reader(store) as reader:
         status = load_status(reader, store)
     assert status.pass_one is not None
     assert reached <= status.pass_one[0] < status.pass_one[1]
-    log = kill_when(runs, file, "checkpoint at", 3)
+    log = runs.killed_at(file, "checkpoint at", 3)
     resumed_at(log, reached)
     reached = max(tokens_said(log, "checkpoint at"))
-    log = kill_when(runs, file, "pass 1: activations:")
+    log = runs.killed_at(file, "pass 1: activations:")
     resumed_at(log, reached)
     check(store)
     finish(runs, file, undisturbed[0], rows_of)
@@ -271,12 +283,12 @@ def test_a_damaged_checkpoint_is_said_and_left_out(
     runs: Runs, prepared: Callable[[str, str], Path], undisturbed: Any, rows_of: Callable[[Path], Any]
 ) -> None:
     file = prepared("damaged", "checkpoint_seconds = 1e-9")
-    kill_when(runs, file, "checkpoint at", 3)
+    runs.killed_at(file, "checkpoint at", 3)
     (path,) = file.with_name("damaged.duckdb.work").rglob("checkpoint.safetensors")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    log = kill_when(runs, file, "checkpoint at", 5)
+    log = runs.killed_at(file, "checkpoint at", 5)
     assert log.count("the checkpoint cannot be used (its hash is another): from the first token again") == 1
     assert "resumed" not in log
     finish(runs, file, undisturbed[0], rows_of)
