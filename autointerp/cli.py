@@ -95,20 +95,20 @@ def run(
     from autointerp.resources import run_path
 
     wish = Wish(features, where)
-    travel = Delivery(batch, batch_out, batch_in, refresh)
+    delivery = Delivery(batch, batch_out, batch_in, refresh)
     config = load_run(run_path(run_file), store=store)
     if max_usd is not None:
         config = config.model_copy(update={"budget": config.budget.model_copy(update={"max_usd": max_usd})})
     if dry_run:
-        travel.check(config)
+        delivery.check(config)
         from autointerp.pipeline.dry_run.report import plan_of, render_plan
 
-        click.echo(render_plan(plan_of(config, wish, travel)))
+        click.echo(render_plan(plan_of(config, wish, delivery)))
         return
     from autointerp.demo import next_steps
     from autointerp.pipeline import run as run_pipeline
 
-    path = run_pipeline(config, until=until, travel=travel, wish=wish)
+    path = run_pipeline(config, until=until, delivery=delivery, wish=wish)
     click.echo(next_steps(path))
 
 

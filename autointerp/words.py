@@ -21,7 +21,7 @@ PRESETS = ("default", "bills", "bricken", "delphi")
 
 CONTROLS = "controls"
 """What the controls of a dictionary are called together, where they are made together."""
-MEMBERS = ("shuffled", "constant", "generic")
+LEXICAL_CONTROLS = ("shuffled", "constant", "generic")
 """The controls that are made of the `lexical` explanations."""
 JUDGED_ALWAYS = ("constant", "generic")
 """Controls that a judge sees beside the shuffled ones."""
@@ -46,7 +46,7 @@ def is_control(explainer: str) -> bool:
     The column `is_control` of table `explanations` and of the views says the same, by the store's macro of that name; a
     test holds the two equal.
     """
-    return explainer in MEMBERS or explainer.startswith((_SHUFFLED, _PERMUTED))
+    return explainer in LEXICAL_CONTROLS or explainer.startswith((_SHUFFLED, _PERMUTED))
 
 
 def of_permuted(explainer: str) -> str | None:
@@ -54,9 +54,9 @@ def of_permuted(explainer: str) -> str | None:
     return explainer.removeprefix(_PERMUTED) if explainer.startswith(_PERMUTED) else None
 
 
-def members(explainer: str) -> tuple[str, ...]:
-    """The explainers whose rows a piece of work makes."""
-    return MEMBERS if explainer == CONTROLS else (explainer,)
+def explainers_written(explainer: str) -> tuple[str, ...]:
+    """The explainers whose rows a piece of work about this one writes."""
+    return LEXICAL_CONTROLS if explainer == CONTROLS else (explainer,)
 
 
 # --- scorers

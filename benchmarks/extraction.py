@@ -208,7 +208,7 @@ def measure(
         if stop_at_rows:
             return found
         pass2, n_score = census(path, subject, tokens, chosen)
-        diagnostics, n_probe = diagnose(path, subject, tokens, chosen)
+        diagnostics, n_diagnostic = diagnose(path, subject, tokens, chosen)
         pass0, _ = cpu(lambda: take_sample(subject, tokens, [HOOK], 0, Path(folder)))
         n_sample = int(tokens.scored(sample_contexts(tokens, 0)).sum())
 
@@ -221,7 +221,7 @@ def measure(
         return found | {
             "pass0": f"{pass0:.1f} ({n_sample:,})",
             "pass2": f"{pass2:.1f} ({n_score:,})",
-            "diagnostics": f"{diagnostics:.1f} ({n_probe:,})",
+            "diagnostics": f"{diagnostics:.1f} ({n_diagnostic:,})",
             "card": f"{np.median(cards):.1f} ({max(cards):.1f})",
         }
 
@@ -417,14 +417,14 @@ def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, i
     from autointerp.pipeline.stages.census import run_census
     from autointerp.pipeline.stages.explain import evidence_tables
     from autointerp.store.writer import StoreWriter
-    from autointerp.words import CONTROLS, members
+    from autointerp.words import CONTROLS, explainers_written
 
     with StoreWriter.open(path) as store:
         tables = evidence_tables(store, "sae", 0)
         explained = [*(explain(tables) for explain in EMBEDDED.values()), *controls_of(tables)]
         with store.transaction() as transaction:
             write_explanations(transaction, "sae", explained, stored_lookups(store))
-        explainers = {"sae": [*EMBEDDED, *members(CONTROLS)]}
+        explainers = {"sae": [*EMBEDDED, *explainers_written(CONTROLS)]}
         seconds, _ = cpu(
             lambda: run_census(store, subject, tokens, {"sae": chosen}, explainers, lambda _: None, batch_size=32)
         )
@@ -433,16 +433,16 @@ def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, i
 
 def diagnose(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, int]:
     """Neurons, tokens alone, nearest features and their rows: CPU seconds and tokens of the sample."""
-    from autointerp.extract.diagnose.probe import take_probe
+    from autointerp.extract.diagnose.sample import take_diagnostic_sample
     from autointerp.pipeline.rows.diagnostic_rows import diagnose_dictionary, write_diagnostics
     from autointerp.store.writer import StoreWriter
 
     def work() -> int:
-        probe = take_probe(subject, tokens, [HOOK], 0, path.parent, lambda _: None)
-        found, start = diagnose_dictionary(store, "sae", chosen, probe, subject, lambda _: None)
+        sample = take_diagnostic_sample(subject, tokens, [HOOK], 0, path.parent, lambda _: None)
+        found, start = diagnose_dictionary(store, "sae", chosen, sample, subject, lambda _: None)
         with store.transaction() as transaction:
             write_diagnostics(store, transaction, "sae", chosen.features, found, start)
-        return len(probe.token)
+        return len(sample.token)
 
     with StoreWriter.open(path) as store:
         return cpu(work)

@@ -11,13 +11,13 @@ import pytest
 from pydantic import BaseModel
 
 from autointerp.config.dictionary_entry import DictionaryEntry
-from autointerp.config.engine import Budget, Engine
-from autointerp.config.evidence import EvidenceSection, Intervals, Quantiles
-from autointerp.config.explainers import Explain
-from autointerp.config.judging import ScoreStage
+from autointerp.config.engine import BudgetSection, EngineSection
+from autointerp.config.evidence import EvidenceSection, IntervalsSection, QuantilesSection
+from autointerp.config.explainers import ExplainSection
+from autointerp.config.judging import ScoreSection
 from autointerp.config.loading import load_run, parse_run
 from autointerp.config.run_file import RunConfig
-from autointerp.config.subject_tokens import Splits, SubjectSection, Tokens
+from autointerp.config.subject_tokens import SplitsSection, SubjectSection, TokensSection
 from autointerp.errors import ConfigError
 from autointerp.resources import folder
 
@@ -230,10 +230,10 @@ def test_missing_keys_inside() -> None:
 
 
 SECTIONS: dict[str, type[BaseModel]] = {
-    "": RunConfig, "subject": SubjectSection, "tokens": Tokens, "tokens.splits": Splits,
+    "": RunConfig, "subject": SubjectSection, "tokens": TokensSection, "tokens.splits": SplitsSection,
     "dictionary[0]": DictionaryEntry,
-    "evidence": EvidenceSection, "evidence.quantiles": Quantiles, "evidence.intervals": Intervals, "explain": Explain,
-    "score": ScoreStage, "budget": Budget, "engine": Engine,
+    "evidence": EvidenceSection, "evidence.quantiles": QuantilesSection, "evidence.intervals": IntervalsSection,
+    "explain": ExplainSection, "score": ScoreSection, "budget": BudgetSection, "engine": EngineSection,
 }  # fmt: skip
 
 
@@ -269,17 +269,21 @@ def test_defaults() -> None:
     assert config.subject == SubjectSection(
         model="gpt2", revision=None, processing="raw", dtype="float32", device="auto"
     )
-    assert config.tokens == Tokens(
+    assert config.tokens == TokensSection(
         source="python-stdlib",
         context_length=None,
         n_tokens=None,
         allow_fewer=False,
         prepend_bos=None,
         window=32,
-        splits=Splits(explain=0.5, select=0.2, score=0.3),
+        splits=SplitsSection(explain=0.5, select=0.2, score=0.3),
     )
     assert config.evidence == EvidenceSection(
-        top=20, quantiles=Quantiles(n=10, each=4), intervals=Intervals(n=12, each=2), random=20, near_miss=10
+        top=20,
+        quantiles=QuantilesSection(n=10, each=4),
+        intervals=IntervalsSection(n=12, each=2),
+        random=20,
+        near_miss=10,
     )
     assert config.dictionary == [DictionaryEntry(name="sae", path="saes", format="auto", kind="auto", features="all")]
     assert config.explain.explainers == ["lexical", "token_lookup"]

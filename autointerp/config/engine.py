@@ -9,14 +9,14 @@ from pydantic import Field
 from autointerp.config.section import Section
 
 
-class Budget(Section):
+class BudgetSection(Section):
     """What may be spent. The embedded explainers and simulators cost nothing."""
 
     max_usd: float | None = Field(default=None, ge=0)
     """Dollars; a request that could pass them is not sent. Default: no limit."""
 
 
-class Engine(Section):
+class EngineSection(Section):
     """Where and in what portions it runs. Nothing here changes a row."""
 
     kind: Literal["local", "ray"] = "local"

@@ -7,7 +7,7 @@ from pydantic import Field
 from autointerp.config.section import Section
 
 
-class Quantiles(Section):
+class QuantilesSection(Section):
     """Exemplars from bands of equal count: quantiles of the positive activations."""
 
     n: int = Field(default=10, ge=0, le=100)
@@ -16,7 +16,7 @@ class Quantiles(Section):
     """Exemplars from each band."""
 
 
-class Intervals(Section):
+class IntervalsSection(Section):
     """Exemplars from bands of equal width: intervals of activation / maximum."""
 
     n: int = Field(default=12, ge=0, le=100)
@@ -30,9 +30,9 @@ class EvidenceSection(Section):
 
     top: int = Field(default=20, ge=1, le=1000)
     """Exemplars of the highest activation, at most one from each context."""
-    quantiles: Quantiles = Quantiles()
+    quantiles: QuantilesSection = QuantilesSection()
     """Exemplars by quantile of the positive activations."""
-    intervals: Intervals = Intervals()
+    intervals: IntervalsSection = IntervalsSection()
     """Exemplars by interval of activation / maximum."""
     random: int = Field(default=20, ge=0, le=1000)
     """Windows drawn at random."""

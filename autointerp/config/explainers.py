@@ -101,7 +101,7 @@ ExplainerEntry = Annotated[
 ]
 
 
-class Explain(Section):
+class ExplainSection(Section):
     """Which explainers write explanations."""
 
     explainers: list[ExplainerEntry] = Field(default=["lexical", "token_lookup"], min_length=1)
@@ -109,7 +109,7 @@ class Explain(Section):
     is an LLM or a Python class."""
 
     @model_validator(mode="after")
-    def _different(self) -> Explain:
+    def _different(self) -> ExplainSection:
         refuse_twice(self.names)
         reserved = {"shuffled", "constant", "generic", "completion", "human", *EMBEDDED}
         for entry in self.explainers:

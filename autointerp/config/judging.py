@@ -50,7 +50,7 @@ ScorerEntry = Annotated[
 ]
 
 
-class ScoreStage(Section):
+class ScoreSection(Section):
     """What is scored. The census always runs over all features; the sample on `features`."""
 
     scorers: list[ScorerEntry] = Field(default=list(USUAL_SCORERS))

@@ -11,12 +11,12 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from autointerp.config.dictionary_entry import DictionaryEntry
-from autointerp.config.engine import Budget, Engine
+from autointerp.config.engine import BudgetSection, EngineSection
 from autointerp.config.evidence import EvidenceSection
-from autointerp.config.explainers import Explain, LLMExplainer
-from autointerp.config.judging import ScoreStage
+from autointerp.config.explainers import ExplainSection, LLMExplainer
+from autointerp.config.judging import ScoreSection
 from autointerp.config.section import Section
-from autointerp.config.subject_tokens import SubjectSection, Tokens
+from autointerp.config.subject_tokens import SubjectSection, TokensSection
 from autointerp.errors import nearest
 from autointerp.words import HUMAN
 
@@ -32,19 +32,19 @@ class RunConfig(Section):
     """Where the store lies; default: `NAME.duckdb` in the working directory."""
     subject: SubjectSection
     """The model under study."""
-    tokens: Tokens
+    tokens: TokensSection
     """The text that it reads."""
     dictionary: list[DictionaryEntry] = Field(min_length=1)
     """The sets of features, one `[[dictionary]]` each; at least one."""
     evidence: EvidenceSection = EvidenceSection()
     """What is kept of the text for each feature."""
-    explain: Explain = Explain()
+    explain: ExplainSection = ExplainSection()
     """Who writes explanations."""
-    score: ScoreStage = ScoreStage()
+    score: ScoreSection = ScoreSection()
     """How explanations are scored."""
-    budget: Budget = Budget()
+    budget: BudgetSection = BudgetSection()
     """What may be spent."""
-    engine: Engine = Engine()
+    engine: EngineSection = EngineSection()
     """Where and in what portions it runs."""
 
     @model_validator(mode="after")

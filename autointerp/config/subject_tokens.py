@@ -53,7 +53,7 @@ class SubjectSection(Section):
         return self
 
 
-class Splits(Section):
+class SplitsSection(Section):
     """Shares of the documents. The hash of its text decides which split a document belongs to."""
 
     explain: float = Field(default=0.5, gt=0, lt=1)
@@ -64,14 +64,14 @@ class Splits(Section):
     """Documents that every score is computed on."""
 
     @model_validator(mode="after")
-    def _sum_to_one(self) -> Splits:
+    def _sum_to_one(self) -> SplitsSection:
         total = self.explain + self.select + self.score
         if abs(total - 1) > 1e-9:
             raise ValueError(f"explain + select + score must be 1, not {total:g}")
         return self
 
 
-class Tokens(Section):
+class TokensSection(Section):
     """Where the text comes from, and how it is cut."""
 
     source: str
@@ -95,5 +95,5 @@ class Tokens(Section):
     """Whether each context begins with the beginning-of-sequence token; default: true, or false for `npy:`."""
     window: int = Field(default=32, ge=4, le=255)
     """Tokens in a window, the unit in which scores are sampled."""
-    splits: Splits = Splits()
+    splits: SplitsSection = SplitsSection()
     """Shares of the documents that are explained from, chosen on and scored on."""

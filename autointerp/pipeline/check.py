@@ -29,7 +29,7 @@ def check_run(config: RunConfig, progress: Callable[[int], None]) -> list[Report
     probe = make_probe(prepared)
     check_subject(prepared.subject, probe.tokens)
     reports = []
-    for name, sae in prepared.files.items():
+    for name, sae in prepared.saes.items():
         reports.append(check_dictionary(name, sae, probe))
         progress(1)
     return reports

@@ -64,13 +64,13 @@ def run(
     until: str | None = None,
     reporter: Reporter | None = None,
     open_client: OpenClient | None = None,
-    travel: Delivery = Delivery(),
+    delivery: Delivery = Delivery(),
     wish: Wish = Wish(),
 ) -> Path:
     """Does what is missing of a run and returns the path of its store.
 
     `open_client` makes what asks LLMs; default: the client of `autointerp.llm`, with the store as its reply log, whose
-    questions go as `travel` says. `wish` names features to be explained again (`pipeline/plan/reask.py`).
+    questions go as `delivery` says. `wish` names features to be explained again (`pipeline/plan/reask.py`).
 
     `until`: the stage to stop after; default: the last. Where it is named, is one of those that read stored rows
     (FROM_ROWS), and all before them is done, the subject's weights are not read (but for a first score of `logits`).
@@ -82,7 +82,7 @@ def run(
     report = reporter or stderr_reporter()
     path = config.store_path
     check_paths(config)
-    travel.check(config)
+    delivery.check(config)
     if path.exists():  # held by another process, newer, damaged: said before the slow part
         StoreWriter.open(path).close()
     import torch
@@ -112,8 +112,8 @@ def run(
         for line in diff.describe():
             report.say(line)
         _sweep(prepared.work_folder, token_file.folder)
-        client = open_client or partial(RunClient, travel=travel, on_progress=_spending(report))
-        asking = Asking(store, prepared.config, report, client, travel)
+        client = open_client or partial(RunClient, delivery=delivery, on_progress=_spending(report))
+        asking = Asking(store, prepared.config, report, client, delivery)
         context = StageContext(prepared, token_file, store, report, asking)
         try:
             _run_until(until or STAGES[-1], context)
@@ -180,6 +180,6 @@ def _run_until(last: str, context: StageContext) -> None:
             break
     context.asking.end()
     redos = context.prepared.redos
-    if last == STAGES[-1] and redos.open:
+    if last == STAGES[-1] and redos.unfinished:
         with context.store.transaction() as transaction:
-            transaction.append("again", finished_rows(redos.open, now()))
+            transaction.append("again", finished_rows(redos.unfinished, now()))

@@ -19,7 +19,7 @@ from autointerp.show.fairness import render_fairness, site
 from autointerp.show.layout import Column, FittedToWidth, Plot, PlottedInterval, packed, sheet
 from autointerp.show.text import safe
 from autointerp.store.query import Queryable
-from autointerp.words import MEMBERS, STUDIED
+from autointerp.words import LEXICAL_CONTROLS, STUDIED
 
 MARK = "◆ "
 """Before a dictionary under study: neither a baseline nor planted."""
@@ -193,9 +193,10 @@ def _by_store(rows: Sequence[ComparisonRow]) -> dict[str, list[ComparisonRow]]:
 def _legend(page: ComparePage, wide: bool) -> list[Text]:
     lines = []
     if page.summary:
+        *others, last = LEXICAL_CONTROLS
         lines.append(
             f"{MARK}dictionaries under study; the others are baselines, planted ones the positive control. "
-            f"floor (┊ in the plot): the best mean of the controls {', '.join(MEMBERS[:-1])} and {MEMBERS[-1]}, "
+            f"floor (┊ in the plot): the best mean of the controls {', '.join(others)} and {last}, "
             "what a worthless explanation gets. scored: features with a score, of all."
         )
     if any(row.residual_alarm_rate is not None for row in page.summary):

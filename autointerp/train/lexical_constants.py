@@ -30,8 +30,8 @@ from autointerp.extract.selected import Selected
 from autointerp.extract.summary.events import encode_events, to_batch
 from autointerp.hashing import hash64, stream_key
 from autointerp.pipeline import run
+from autointerp.pipeline.fitted_dictionaries import open_dictionaries
 from autointerp.pipeline.plan.prepare import prepare
-from autointerp.pipeline.stages.dictionaries import open_dictionaries
 from autointerp.records import Float64, GramTable, Int64, LookupTable, Split
 from autointerp.resources import run_path
 from autointerp.score.census_sums import CensusAccumulator, moments

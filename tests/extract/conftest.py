@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
+from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.extract.selected import Selected
 from autointerp.subject.baselines import count_firings, make_units, take_sample
 from autointerp.subject.formats import load_dictionary
@@ -47,11 +47,11 @@ def dictionaries(
     some = np.array([3, 4, 11, 40])
     chosen["subset"] = Selected(chosen["topk"].dictionary, some)
     hook = "blocks.2.mlp.hook_post"  # in the last block: the unembedding must not be needed
-    neurons = DictionaryConfig(name="neurons", kind="neurons", hook=hook)
+    neurons = DictionaryEntry(name="neurons", kind="neurons", hook=hook)
     sample = take_sample(tiny_subject, token_file, [hook, "blocks.1.hook_resid_post"], 0, folder)
     units = make_units(neurons, hook, sample, 0, None)
     chosen["neurons"] = Selected(units, np.arange(units.n_features))
-    matched = DictionaryConfig(name="random", kind="random_covariance", match="standard")
+    matched = DictionaryEntry(name="random", kind="random_covariance", match="standard")
     standard = chosen["standard"]
     hook = standard.dictionary.hook
     target = count_firings(standard.dictionary, sample.by_hook[hook], standard.features)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.extract.diagnose import diagnostics, neighbours, probe
+from autointerp.extract.diagnose import diagnostics, neighbours, sample
 from autointerp.extract.diagnose.diagnostics import diagnose
 from autointerp.extract.diagnose.neighbours import nearest_features
-from autointerp.extract.diagnose.probe import DiagnosticSample, nearest_mlp, take_probe
+from autointerp.extract.diagnose.sample import DiagnosticSample, nearest_mlp, take_diagnostic_sample
 from autointerp.extract.selected import Selected
 from autointerp.subject.baselines import sample_contexts
 from autointerp.subject.dictionary import SparseAutoencoder
@@ -32,7 +32,9 @@ def taken(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> DiagnosticSample:
     hooks = sorted({chosen.dictionary.hook for chosen in dictionaries.values()})
-    return take_probe(tiny_subject, token_file, hooks, SEED, tmp_path_factory.mktemp("probe"), lambda _: None)
+    return take_diagnostic_sample(
+        tiny_subject, token_file, hooks, SEED, tmp_path_factory.mktemp("sample"), lambda _: None
+    )
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +167,7 @@ def test_what_is_a_function_of_the_token_can_be_read_off_it(
     sae = dictionaries["standard"].dictionary
     assert isinstance(sae, SparseAutoencoder)
     sae = replace(sae, hook="hook_embed", b_enc=sae.b_enc + 1.5)
-    taken = take_probe(tiny_subject, token_file, ["hook_embed"], SEED, tmp_path, lambda _: None)
+    taken = take_diagnostic_sample(tiny_subject, token_file, ["hook_embed"], SEED, tmp_path, lambda _: None)
     assert taken.neurons["hook_embed"] == "blocks.0.mlp.hook_post"
     found = find(Selected(sae, np.arange(48)), taken)
     ok = np.array(found.alone_status) == "ok"
@@ -240,5 +242,5 @@ def test_a_subject_without_such_neurons(
     assert (found.neuron == -1).all()
     assert np.isnan(found.neuron_correlation).all()
     assert found.neuron_hook is None
-    monkeypatch.setattr(probe, "nearest_mlp", lambda *_: 17)
-    assert probe.neurons_of(tiny_subject, hook) is None
+    monkeypatch.setattr(sample, "nearest_mlp", lambda *_: 17)
+    assert sample.neurons_of(tiny_subject, hook) is None

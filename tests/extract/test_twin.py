@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.config.evidence import EvidenceSection, Intervals, Quantiles
+from autointerp.config.evidence import EvidenceSection, IntervalsSection, QuantilesSection
 from autointerp.extract.engines.whole import KeptPerFeature, summarise
 from autointerp.extract.exemplar_rows import Exemplars
 from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
@@ -195,7 +195,7 @@ def check_activations(part: Exemplars, acts: np.ndarray, tokens: TokenFile) -> N
 def test_other_strata(name: str, summaries: dict[str, Summary], dense: Any, token_file: TokenFile) -> None:
     acts = dense[name]
     evidence = EvidenceSection(
-        top=TOP, quantiles=Quantiles(n=4, each=3), intervals=Intervals(n=5, each=2), random=6, near_miss=5
+        top=TOP, quantiles=QuantilesSection(n=4, each=3), intervals=IntervalsSection(n=5, each=2), random=6, near_miss=5
     )
     heavy = heaviest(summaries[name])
     features = np.unique(np.nonzero(acts)[2])

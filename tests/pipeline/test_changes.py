@@ -311,7 +311,7 @@ def test_each_key_of_the_run_file_decides_its_own_work(
     prepared = prepare(configured("keys"))
 
     def works(config: RunConfig) -> dict[Any, str]:
-        found = works_of(config, prepared.subject, prepared.tokens, prepared.files, prepared.hooks, {})
+        found = works_of(config, prepared.subject, prepared.tokens, prepared.saes, prepared.hooks, {})
         return {work.what: work.key for work in found}
 
     def changed(**change: Any) -> set[What]:

@@ -351,10 +351,10 @@ def test_rounds_travel_in_files(
     answered: dict[str, Any] = {}
     for n_rounds in range(1, 9):
         with contextlib.suppress(Waiting):
-            run(config, reporter=QUIET, travel=Delivery(into=tmp_path) if answered else Delivery(out=tmp_path))
+            run(config, reporter=QUIET, delivery=Delivery(into=tmp_path) if answered else Delivery(out=tmp_path))
             break
         with contextlib.suppress(Waiting):
-            run(config, reporter=QUIET, travel=Delivery(out=tmp_path))
+            run(config, reporter=QUIET, delivery=Delivery(out=tmp_path))
         lines = [json.loads(line) for path in tmp_path.glob("requests-*.jsonl") for line in path.open()]
         with (tmp_path / f"replies-{n_rounds}.jsonl").open("w") as file:
             for line in lines:

@@ -30,7 +30,7 @@ from autointerp.show.card_data import (
 )
 from autointerp.show.picture import draw
 from autointerp.store.reader import StoreReader, open_reader
-from autointerp.words import MEMBERS
+from autointerp.words import LEXICAL_CONTROLS
 
 Printed = Callable[..., str]
 
@@ -99,7 +99,7 @@ def test_explainers_come_in_one_order() -> None:
         "person",
         "lexical",
         "token_lookup",
-        *MEMBERS,
+        *LEXICAL_CONTROLS,
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy import stats
 
-from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
+from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.errors import InputError
 from autointerp.hashing import hash64, stream_key
 from autointerp.subject.baselines import (
@@ -37,8 +37,8 @@ KINDS = ("neurons", "residual_basis", "pca", "ica", *RANDOM)
 WriteSae = Callable[..., Path]
 
 
-def config(kind: str, match: str | None = "sae", n: int | None = None, name: str = "base") -> DictionaryConfig:
-    return DictionaryConfig(name=name, kind=kind, hook=HOOK, match=match, n_features=n)
+def config(kind: str, match: str | None = "sae", n: int | None = None, name: str = "base") -> DictionaryEntry:
+    return DictionaryEntry(name=name, kind=kind, hook=HOOK, match=match, n_features=n)
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def report(sae: SparseAutoencoder, probe: Probe) -> Report:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_trained_dictionaries_pass(name: str, prepared: Prepared, probe: Probe) -> None:
-    found = report(prepared.files[name], probe)
+    found = report(prepared.saes[name], probe)
     assert found.ok, found.cause
     if name != "planted":
         assert found.measured.variance_explained > 0.7
@@ -90,7 +90,7 @@ FAULTS = (
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_faults_are_named(fault: str, prepared: Prepared, probe: Probe) -> None:
-    sae, cause = faults(prepared.files)[fault]
+    sae, cause = faults(prepared.saes)[fault]
     found = report(sae, probe)
     assert found.cause is not None
     assert cause in found.cause
@@ -131,7 +131,7 @@ def test_weights_folded_or_raw(tiny_model: Path, tokens_npy: Path, tmp_path: Pat
 
 
 def test_the_wrong_subject(prepared: Prepared, probe: Probe) -> None:
-    sae = prepared.files["resid-1k"]
+    sae = prepared.saes["resid-1k"]
     generator = torch.Generator().manual_seed(0)
     turn = torch.linalg.qr(torch.randn(sae.d_in, sae.d_in, generator=generator)).Q
     other = replace(sae, W_enc=turn @ sae.W_enc, W_dec=sae.W_dec @ turn.T, b_dec=turn @ sae.b_dec)

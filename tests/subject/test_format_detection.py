@@ -214,19 +214,19 @@ def run_of(tiny_model: Path, tokens_npy: Path, tmp_path: Path) -> Callable[..., 
 def test_a_run_takes_every_format(format: str, run_of: Callable[..., Any], tmp_path: Path) -> None:
     folder = str(write(tmp_path / "layers.1", format))
     prepared = prepare(run_of(path=folder, hook=HOOK))
-    assert (prepared.files["d"].format, prepared.hooks["d"]) == (format, HOOK)
-    assert prepare(run_of(path=folder, hook=HOOK, format=format)).files["d"].format == format
+    assert (prepared.saes["d"].format, prepared.hooks["d"]) == (format, HOOK)
+    assert prepare(run_of(path=folder, hook=HOOK, format=format)).saes["d"].format == format
 
 
 def test_the_subject_must_be_what_it_was_trained_on(run_of: Callable[..., Any], tmp_path: Path) -> None:
     folder = str(write(tmp_path / "layers.1", "sparsify"))
-    assert prepare(run_of(path=folder)).files["d"].processing == "raw"
+    assert prepare(run_of(path=folder)).saes["d"].processing == "raw"
     assert refusal(lambda: prepare(run_of("folded", path=folder))) == (
         'dictionary "d" was trained on the raw model, but [subject] has processing = "folded"; set it to "raw"'
     )
     unknown = str(write(tmp_path / "unknown", "saelens"))
     for processing in ("raw", "folded"):
-        assert prepare(run_of(processing, path=unknown)).files["d"].processing is None
+        assert prepare(run_of(processing, path=unknown)).saes["d"].processing is None
 
 
 def test_a_renamed_folder_is_other_work(run_of: Callable[..., Any], tmp_path: Path) -> None:

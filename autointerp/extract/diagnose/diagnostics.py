@@ -1,4 +1,4 @@
-"""Is a feature a neuron, can it be read off the embedding, which fire with it? Exact, on the tokens of the probe.
+"""Is a feature a neuron, can it be read off the embedding, which fire with it? Exact, on the tokens of the sample.
 
 The rows of the sample are taken token by token, in portions that fit in the cache. Pearson correlations over all N
 rows, firing or not, from sums:
@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from autointerp.extract.diagnose.neighbours import nearest_features
-from autointerp.extract.diagnose.probe import DiagnosticSample
+from autointerp.extract.diagnose.sample import DiagnosticSample
 from autointerp.extract.summary.segments import run_starts
 from autointerp.records import Float32, Float64, Int64
 from autointerp.subject.dictionary import Dictionary
@@ -60,7 +60,7 @@ class Diagnostics:
 def diagnose(
     dictionary: Dictionary,
     features: Int64,
-    probe: DiagnosticSample,
+    sample: DiagnosticSample,
     pairs: tuple[Int64, Int64],
     device: torch.device,
     progress: Callable[[int], None],
@@ -71,10 +71,10 @@ def diagnose(
     """
     dictionary = dictionary.to(device)
     near, cosine = nearest_features(dictionary.directions, features)
-    sums = _Sums(dictionary.n_features, features, near, pairs, probe, device)
-    hook = probe.neurons[dictionary.hook]
-    neurons = None if hook is None else _Neurons(probe.by_hook[hook], dictionary.n_features, device)
-    for portion in _portions(dictionary, probe, device):
+    sums = _Sums(dictionary.n_features, features, near, pairs, sample, device)
+    hook = sample.neurons[dictionary.hook]
+    neurons = None if hook is None else _Neurons(sample.by_hook[hook], dictionary.n_features, device)
+    for portion in _portions(dictionary, sample, device):
         sums.add(portion)
         if neurons is not None:
             neurons.add(portion)
@@ -82,7 +82,7 @@ def diagnose(
     variance = sums.total2 - sums.total**2 / sums.n
     best, strongest = np.full(len(features), -1), np.full(len(features), np.nan)
     if neurons is not None:
-        best, strongest = neurons.strongest(variance, lambda: _portions(dictionary, probe, device))
+        best, strongest = neurons.strongest(variance, lambda: _portions(dictionary, sample, device))
         best, strongest = best[features], strongest[features]
     n_firing = sums.n_firing.cpu().numpy()[features]
     alone = sums.alone_correlation(variance)[features]
@@ -117,20 +117,20 @@ class _Portion:
     feature: Tensor  # [E]
     value: Tensor  # [E]
     dense: Tensor  # [R, F]
-    tokens: slice  # these tokens of the probe's vocabulary,
+    tokens: slice  # these tokens of the sample's vocabulary,
     alone: Tensor  # [T, F] what the dictionary makes of them alone
     token: Tensor  # [R] the token of each row, index into `alone`
     opens: bool  # the first portion with these tokens
 
 
-def _portions(dictionary: Dictionary, probe: DiagnosticSample, device: torch.device) -> Iterator[_Portion]:
+def _portions(dictionary: Dictionary, sample: DiagnosticSample, device: torch.device) -> Iterator[_Portion]:
     """The whole sample, sorted by token."""
-    x, x_alone = probe.by_hook[dictionary.hook], probe.alone[dictionary.hook]
-    order = np.argsort(probe.token, kind="stable")
-    start = np.searchsorted(probe.token[order], np.arange(len(probe.vocabulary) + 1))
+    x, x_alone = sample.by_hook[dictionary.hook], sample.alone[dictionary.hook]
+    order = np.argsort(sample.token, kind="stable")
+    start = np.searchsorted(sample.token[order], np.arange(len(sample.vocabulary) + 1))
     step = max(1, PORTION_VALUES // dictionary.n_features)
-    for first in range(0, len(probe.vocabulary), step):
-        tokens = slice(first, min(first + step, len(probe.vocabulary)))
+    for first in range(0, len(sample.vocabulary), step):
+        tokens = slice(first, min(first + step, len(sample.vocabulary)))
         alone = dictionary.encode(x_alone[tokens].to(device))
         begin, end = int(start[tokens.start]), int(start[tokens.stop])
         for at in range(begin, max(end, begin + 1), step):
@@ -139,7 +139,7 @@ def _portions(dictionary: Dictionary, probe: DiagnosticSample, device: torch.dev
             dense = dictionary.encode(x[rows].to(device))
             flat = dense.view(-1).nonzero().squeeze(1)
             row = flat // dense.shape[1]
-            token = torch.from_numpy(probe.token[index] - first).to(device)
+            token = torch.from_numpy(sample.token[index] - first).to(device)
             yield _Portion(
                 rows, row, flat - row * dense.shape[1], dense.view(-1)[flat], dense, tokens, alone, token, at == begin
             )
@@ -154,14 +154,14 @@ class _Sums:
         features: Int64,
         near: Int64,
         pairs: tuple[Int64, Int64],
-        probe: DiagnosticSample,
+        sample: DiagnosticSample,
         device: torch.device,
     ) -> None:
-        self.n = len(probe.token)
+        self.n = len(sample.token)
         self.n_firing = torch.zeros(n_features, dtype=torch.int64, device=device)
         sums = torch.zeros((5, n_features), dtype=torch.float64, device=device)
         self.total, self.total2, self.alone_total, self.alone_total2, self.alone_product = sums
-        count = np.bincount(probe.token, minlength=len(probe.vocabulary))
+        count = np.bincount(sample.token, minlength=len(sample.vocabulary))
         self._count = torch.from_numpy(count).to(device).double()
         # The nearest features of every feature, -1 where there is none; those not asked about have none.
         self._features, self._near_of = features, near
@@ -170,7 +170,7 @@ class _Sums:
         self._near = torch.from_numpy(table).to(device)
         self._products = torch.zeros(table.shape, dtype=torch.float64, device=device)
         self.listed = np.zeros(len(pairs[0]), dtype=np.float32)
-        self._pair_feature, place = pairs[0], np.searchsorted(probe.vocabulary, pairs[1])
+        self._pair_feature, place = pairs[0], np.searchsorted(sample.vocabulary, pairs[1])
         self._pair_order = np.argsort(place, kind="stable")
         self._pair_token = place[self._pair_order]
 

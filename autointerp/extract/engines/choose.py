@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from autointerp.config.run_file import RunConfig
 from autointerp.extract.engines.job import Job, PassOneEngine
@@ -13,11 +13,11 @@ from autointerp.subject.tokens import TokenFile
 
 
 def make_engine(
-    job: Job, subject: Subject, tokens: TokenFile, config: RunConfig, key: Any, report: Reporter
+    job: Job, subject: Subject, tokens: TokenFile, config: RunConfig, work_keys: Sequence[str], report: Reporter
 ) -> PassOneEngine:
     """The engine that the run file asks for."""
     if config.engine.kind == "ray":
         from autointerp.extract.engines.ray import RayEngine
 
-        return RayEngine(job, subject, config, tokens, key, report)
-    return LocalEngine(job, subject, tokens, config.engine, key, report)
+        return RayEngine(job, subject, config, tokens, work_keys, report)
+    return LocalEngine(job, subject, tokens, config.engine, work_keys, report)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from autointerp.config.engine import Engine as EngineConfig
+from autointerp.config.engine import EngineSection
 from autointerp.config.evidence import EvidenceSection
 from autointerp.extract.engines.pass_one import PassOne, Summaries
 from autointerp.extract.engines.shards import Piece, Shard, cut_rounds, cut_shards
@@ -49,7 +49,7 @@ def make_job(
     tokens: TokenFile,
     dictionaries: Mapping[str, Selected],
     evidence: EvidenceSection,
-    engine: EngineConfig,
+    engine: EngineSection,
     seed: int,
 ) -> Job:
     widths = {name: chosen.dictionary.n_features for name, chosen in dictionaries.items()}
@@ -86,6 +86,6 @@ class PassOneEngine(Protocol):
         """The summaries of all pieces, a round at a time: use them up before the next is asked for."""
         ...
 
-    def done(self) -> None:
+    def discard_checkpoints(self) -> None:
         """Everything is stored: nothing has to be taken up again."""
         ...

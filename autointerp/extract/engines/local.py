@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from autointerp.config.engine import Engine as EngineConfig
+from autointerp.config.engine import EngineSection
 from autointerp.extract.engines.checkpoint import Checkpoint
 from autointerp.extract.engines.job import TITLE, Job
 from autointerp.extract.engines.pass_one import Summaries
@@ -20,10 +19,16 @@ class LocalEngine:
     """Pass 1 in this process, with checkpoints."""
 
     def __init__(
-        self, job: Job, subject: Subject, tokens: TokenFile, engine: EngineConfig, key: Any, report: Reporter
+        self,
+        job: Job,
+        subject: Subject,
+        tokens: TokenFile,
+        engine: EngineSection,
+        work_keys: Sequence[str],
+        report: Reporter,
     ) -> None:
         self._engine, self._report = engine, report
-        self._checkpoint = Checkpoint(tokens.folder, [key, "local", job.key()], report.say)
+        self._checkpoint = Checkpoint(tokens.folder, [work_keys, "local", job.key()], report.say)
         self._work = job.begin(subject, tokens, job.shards, self._checkpoint.folder)
         self._n_tokens = sum(tokens.facts(split)["n_tokens"] for split in SPLITS)
         self.seconds, self._done = 0.0, 0
@@ -43,7 +48,7 @@ class LocalEngine:
     def rounds(self) -> Iterator[Summaries]:
         return self._work.finished()
 
-    def done(self) -> None:
+    def discard_checkpoints(self) -> None:
         self._checkpoint.remove()
 
     def _resume(self) -> None:

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,9 +106,15 @@ class RayEngine:
     """What earlier processes took for finished shards is not known."""
 
     def __init__(
-        self, job: Job, subject: Subject, config: RunConfig, tokens: TokenFile, key: Any, report: Reporter
+        self,
+        job: Job,
+        subject: Subject,
+        config: RunConfig,
+        tokens: TokenFile,
+        work_keys: Sequence[str],
+        report: Reporter,
     ) -> None:
-        self._checkpoint = Checkpoint(tokens.folder, [key, "ray", job.key()], report.say)
+        self._checkpoint = Checkpoint(tokens.folder, [work_keys, "ray", job.key()], report.say)
         for left in self._checkpoint.folder.glob("spool-*"):
             shutil.rmtree(left)
         self._report, self._job, self._device = report, job, subject.device
@@ -192,7 +198,7 @@ class RayEngine:
         for piece, summary in merged.items():
             summary.merge(theirs.pop(piece))
 
-    def done(self) -> None:
+    def discard_checkpoints(self) -> None:
         self._checkpoint.remove()
 
 

@@ -1,6 +1,6 @@
 """`run --batch`: OpenAI's and Anthropic's batch APIs. Submit now; the same command, run again, collects.
 
-    begin   every batch that is out is asked about; one that has ended is downloaded whole, into the spool folder
+    begin   every batch that is out is asked about; one that has ended is downloaded whole, into the folder of batches
     reply   what was downloaded, found by custom id: results come in any order
     take    a request that is in no batch goes into the next
     end     batches are entered in the store with their requests, then sent, then entered again with the provider's id
@@ -44,17 +44,17 @@ class BatchCourier:
     channel = "batch"
 
     def __init__(
-        self, book: BatchBook, spool: Path, *, limits: dict[str, tuple[int, int]] | None = None, pause_s: float = 1.0
+        self, book: BatchBook, folder: Path, *, limits: dict[str, tuple[int, int]] | None = None, pause_s: float = 1.0
     ) -> None:
-        """`spool`: a folder beside the store for requests on their way and replies that have come."""
-        self._book, self._spool = book, spool
+        """`folder`: a folder beside the store for requests on their way and replies that have come."""
+        self._book, self._folder = book, folder
         self._limits = limits or BATCH_LIMITS
         self._pause_s = pause_s
         self._files: RequestFiles | None = None
         self._replies: ReplyFiles | None = None
         self._out: set[str] = set()
         self._worst: dict[str, float] = {}  # dollars at most, of what was taken
-        spool.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
     async def begin(self, route: Route) -> None:
         """Asks about every batch of this server and downloads what has ended. Raises ProviderError where it cannot."""
@@ -66,9 +66,9 @@ class BatchCourier:
         for batch in self._book.batches():
             if batch.status == "submitted" and batch.server == route.model.server:
                 await self._collect(batch, route)
-        self._replies = ReplyFiles(self._spool)
+        self._replies = ReplyFiles(self._folder)
         self._out = self._book.custom_ids([one.file for one in self._book.batches() if one.status == "submitted"])
-        left = self._spool / "requests"
+        left = self._folder / "requests"
         for path in left.glob("*.jsonl"):  # written and never entered: we were killed, or a batch before was refused
             path.unlink()
         self._files = RequestFiles(left, limits=self._limits)
@@ -119,7 +119,7 @@ class BatchCourier:
             await self._send(batch, route.connect())
 
     def _request_file(self, batch: Batch) -> Path:
-        return self._spool / "requests" / f"{batch.file}.batch"
+        return self._folder / "requests" / f"{batch.file}.batch"
 
     async def _send(self, batch: Batch, connection: Connection) -> None:
         path = self._request_file(batch)
@@ -159,9 +159,9 @@ class BatchCourier:
 
     def tidy(self) -> None:
         """Deletes downloads of which every reply is in the reply log."""
-        if any(self._spool.glob("replies-*.jsonl")):
+        if any(self._folder.glob("replies-*.jsonl")):
             for file in self._book.read_through():
-                (self._spool / f"replies-{file}.jsonl").unlink(missing_ok=True)
+                (self._folder / f"replies-{file}.jsonl").unlink(missing_ok=True)
 
     async def _collect(self, batch: Batch, route: Route) -> None:
         """Downloads the replies of a batch that has ended; a download that was cut begins again."""
@@ -187,11 +187,11 @@ class BatchCourier:
         whole = [
             await self._insist(functools.partial(connection.get, source, _TRANSFER_S), raw=True) for source in sources
         ]
-        part = self._spool / f".replies-{batch.file}.part"
+        part = self._folder / f".replies-{batch.file}.part"
         part.write_text(
             "".join(text if text.endswith("\n") else text + "\n" for text in whole if text), encoding="utf-8"
         )
-        part.rename(self._spool / f"replies-{batch.file}.jsonl")
+        part.rename(self._folder / f"replies-{batch.file}.jsonl")
         self._book.enter(replace(batch, status="ended"))
         route.budget.collected(batch.worst_usd)
 

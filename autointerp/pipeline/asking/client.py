@@ -23,10 +23,10 @@ class RunClient:
         self,
         store: StoreWriter,
         config: RunConfig,
-        travel: Delivery = Delivery(),
+        delivery: Delivery = Delivery(),
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        self._courier = courier = travel.courier(store, config)
+        self._courier = courier = delivery.courier(store, config)
         self._log = StoreReplyLog(store)
         spent = sum(row.cost_usd for row in self._log.ledger())
         self._session = Session(
@@ -34,7 +34,7 @@ class RunClient:
             max_usd=config.budget.max_usd,
             spent_usd=spent,
             out_usd=StoreBatches(store).out_usd(),
-            refresh=travel.refresh,
+            refresh=delivery.refresh,
             courier=courier,
             on_progress=on_progress,
         )

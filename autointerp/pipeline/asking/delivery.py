@@ -68,8 +68,8 @@ class Delivery:
     def courier(self, store: StoreWriter, config: RunConfig) -> Courier | None:
         """What takes the questions; None: they are sent one by one."""
         if self.batch:  # not in the work folder: that can be deleted, and a reply here may be the only copy of one
-            spool = config.store_path.with_name(config.store_path.name + ".batches")
-            return BatchCourier(StoreBatches(store), spool)
+            batches_folder = config.store_path.with_name(config.store_path.name + ".batches")
+            return BatchCourier(StoreBatches(store), batches_folder)
         if self.out is not None:
             return OutFiles(self.out)
         return InFiles(self.into) if self.into is not None else None

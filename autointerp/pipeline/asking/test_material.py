@@ -152,21 +152,21 @@ def each_exam(store: Queryable, corpus: Corpus, dictionary: str, features: Seque
         yield exam
 
 
-def shown_windows(corpus: Corpus, windows: Windows, context: int) -> list[ShownWindow]:
-    """Windows as text, with up to `context` tokens of what stands in front of each."""
+def shown_windows(corpus: Corpus, windows: Windows, n_before: int) -> list[ShownWindow]:
+    """Windows as text, with up to `n_before` tokens of what stands in front of each."""
     texts, tokens = corpus.vocabulary.texts, corpus.tokens
     shown = []
     starts = (windows.window - windows.context * tokens.windows_per_context) * tokens.window
-    for row, (number, start) in enumerate(zip(windows.context.tolist(), starts.tolist(), strict=True)):
-        before = slice(max(0, start - context), start)
-        plain = np.asarray(tokens.marks[number, before] == VALID)
+    for row, (context, start) in enumerate(zip(windows.context.tolist(), starts.tolist(), strict=True)):
+        before = slice(max(0, start - n_before), start)
+        plain = np.asarray(tokens.marks[context, before] == VALID)
         inside = windows.scored[row].nonzero()[0]
         last = int(inside[-1]) + 1 if len(inside) else 0
         shown.append(
             ShownWindow(
                 tuple(texts[token] for token in windows.tokens[row, :last].tolist()),
                 tuple(windows.scored[row, :last].tolist()),
-                tuple(texts[token] for token in tokens.tokens[number, before][plain].tolist()),
+                tuple(texts[token] for token in tokens.tokens[context, before][plain].tolist()),
             )
         )
     return shown

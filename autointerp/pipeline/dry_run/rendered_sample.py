@@ -21,7 +21,7 @@ from autointerp.llm.asks import Answer, Ask
 from autointerp.pipeline.asking.evidence import read_evidence
 from autointerp.pipeline.asking.explaining import style_of
 from autointerp.pipeline.asking.judging import ScorerTask, ask_judge
-from autointerp.pipeline.asking.materials import Materials
+from autointerp.pipeline.asking.materials_of_run import Materials
 from autointerp.pipeline.asking.shown_explanation import read_shown
 from autointerp.pipeline.plan.prepare import Prepared
 from autointerp.pipeline.plan.reask import first_sample
@@ -32,7 +32,7 @@ from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.evidence import read_gram_tables, read_vocab
 from autointerp.store.query import Queryable
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import CONTROLS, HUMAN, MEMBERS, of_permuted
+from autointerp.words import CONTROLS, HUMAN, LEXICAL_CONTROLS, of_permuted
 
 STAND_IN = "Fires on words of one kind, and on what stands next to them in texts of another kind. " * 3
 
@@ -120,7 +120,7 @@ class Sampler:
             population = np.intersect1d(population, np.array(work.redo.judged, np.int64))
         chosen, each = self._some(name, population, size)
         said = of_permuted(explainer) or explainer
-        new = ("explain", name, CONTROLS if said in MEMBERS else said, None) in self._undone
+        new = ("explain", name, CONTROLS if said in LEXICAL_CONTROLS else said, None) in self._undone
         listener = _Listener()
         task = ScorerTask(scorers_of(self._prepared.config.score.scorers)[work.scorer], frozenset(chosen.tolist()))
         shown = self._shown(name, explainer, chosen, new)

@@ -38,8 +38,9 @@ class Plan:
     """Calls, tokens and cost of what LLMs are asked, in lines."""
 
 
-def plan_of(config: RunConfig, wish: Wish = Wish(), travel: Delivery = Delivery()) -> Plan:
-    """Checks everything that a run checks and writes nothing. `wish` is what to ask again, `travel` how."""
+def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Delivery()) -> Plan:
+    """Checks everything that a run checks and writes nothing. `wish` is what to ask again,
+    `delivery` how questions are sent."""
     prepared = prepare(config, wish)
     done: Counter[str] = Counter()
     changes: list[str] = []
@@ -50,10 +51,10 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), travel: Delivery = Delivery(
         found.refuse_mixing()
         changes = [*prepared.redos.lines, *found.describe()]
         done = Counter(work.stage for work in prepared.works if found.done(work))
-        left = [link for work in left for link in found.undone(work)]
+        left = [link for work in left for link in found.links_left(work)]
     planned = Counter(work.stage for work in prepared.works)
     n_features = {entry.name: len(prepared.features[entry.name]) for entry in prepared.config.dictionary}
-    llm = _asked(prepared, left, n_features, travel)
+    llm = _asked(prepared, left, n_features, delivery)
     return Plan(
         name=config.name,
         store=str(prepared.store_path),
@@ -65,9 +66,9 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), travel: Delivery = Delivery(
     )
 
 
-def _asked(prepared: Prepared, left: list[Work], n_features: dict[str, int], travel: Delivery) -> list[str]:
+def _asked(prepared: Prepared, left: list[Work], n_features: dict[str, int], delivery: Delivery) -> list[str]:
     """What LLMs would be asked, what it costs and how long it takes, in lines."""
-    channel: Channel = "batch" if travel.batch else "live" if travel.sends else "offline"
+    channel: Channel = "batch" if delivery.batch else "live" if delivery.sends else "offline"
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(open_reader(prepared.store_path)) if prepared.store_path.exists() else None
         weigher = Weigher(channel=channel)
@@ -75,7 +76,7 @@ def _asked(prepared: Prepared, left: list[Work], n_features: dict[str, int], tra
             tokens = tokens_folder(prepared.work_folder, prepared.tokens)
             undone = {work.what for work in left}
             sampler = Sampler(prepared, store, TokenFile(tokens) if tokens.is_dir() else None, undone)
-            weigher = Weigher(sampler, ReplyReader(store), channel, travel.refresh)
+            weigher = Weigher(sampler, ReplyReader(store), channel, delivery.refresh)
         config = prepared.config
         expected = expected_calls(config, left, n_features, n_scored_of(config, n_features), weigher)
         lines = render_expected(config, expected, sum(n_features.values()), channel)

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
+from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.config.judging import Judge
 from autointerp.config.run_file import RunConfig
@@ -56,16 +56,16 @@ def file_definition(sae: SparseAutoencoder) -> dict[str, Any]:
     return plain | {"labels": content_hash(sae.labels), "weights": checksum(sae)}
 
 
-def asked_of(entry: DictionaryConfig) -> dict[str, Any]:
+def asked_of(entry: DictionaryEntry) -> dict[str, Any]:
     """What the run file asks of a dictionary, but for its name, where its files lie and whether it has a twin."""
     return entry.model_dump(mode="json", exclude={"name", "path", "format", "hook", "natural"}, exclude_none=True)
 
 
-def made_of(entry: DictionaryConfig, hook: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def made_of(entry: DictionaryEntry, hook: str, definitions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What a dictionary is beyond what the run file asks: its files; a baseline's hook and what it is matched to."""
-    if entry.name in files:
-        return dict(files[entry.name])
-    return {"hook": hook} | ({"matched_to": content_hash(files[entry.match])} if entry.match is not None else {})
+    if entry.name in definitions:
+        return dict(definitions[entry.name])
+    return {"hook": hook} | ({"matched_to": content_hash(definitions[entry.match])} if entry.match is not None else {})
 
 
 def explainer_identity(entry: LLMExplainer | PythonExplainer, judge: Judge | None = None) -> dict[str, Any]:

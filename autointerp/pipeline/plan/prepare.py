@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
+from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.features import FeatureChoice, FeatureSample
 from autointerp.config.run_file import RunConfig
 from autointerp.errors import ConfigError, InputError
@@ -48,7 +48,7 @@ class Prepared:
     config: RunConfig
     subject: Subject
     tokens: TokenPlan
-    files: dict[str, SparseAutoencoder]  # dictionaries read from files, and fresh ones like them, by name
+    saes: dict[str, SparseAutoencoder]  # dictionaries read from files, and fresh ones like them, by name
     hooks: dict[str, str]  # hook point of every dictionary, by name
     features: dict[str, Int64]  # features of every dictionary that are extracted, by name
     works: tuple[Work, ...]
@@ -107,17 +107,17 @@ def prepare(config: RunConfig, wish: Wish = Wish(), subject: Subject | None = No
     redos = redos_of(config, wish, config.store_path)
     config = with_natural_twins(config)
     subject = subject or open_subject(config)
-    files = {
+    saes = {
         entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind_name, format=entry.format)
         for entry in config.dictionary
         if entry.path is not None
     }
     for entry in config.dictionary:
         if entry.like is not None:
-            files[entry.name] = random_init_sae(files[entry.like], entry.name, config.seed, entry.like)
-    hooks = {entry.name: _hook_of(entry, files) for entry in config.dictionary}
+            saes[entry.name] = random_init_sae(saes[entry.like], entry.name, config.seed, entry.like)
+    hooks = {entry.name: _hook_of(entry, saes) for entry in config.dictionary}
     widths = {name: subject.width(hook) for name, hook in hooks.items()}
-    for name, dictionary in files.items():
+    for name, dictionary in saes.items():
         if dictionary.processing not in (None, subject.processing):
             raise InputError(
                 f'dictionary "{name}" was trained on the {dictionary.processing} model, but [subject] has '
@@ -129,7 +129,7 @@ def prepare(config: RunConfig, wish: Wish = Wish(), subject: Subject | None = No
                 f"is {widths[name]} wide; check the hook and the subject"
             )
     _check_basis(config, hooks)
-    features = _features(config, files, widths)
+    features = _features(config, saes, widths)
     tokens = _token_plan(config, subject)
     if (left := config.evidence.left) is not None and left >= tokens.window:
         raise ConfigError(
@@ -137,8 +137,8 @@ def prepare(config: RunConfig, wish: Wish = Wish(), subject: Subject | None = No
             f"give at most {tokens.window - 1}"
         )
     labels = labels_in(config.store_path) if config.explain.human else {}
-    works = works_of(config, subject, tokens, files, hooks, labels, redos)
-    return Prepared(config, subject, tokens, files, hooks, features, works, redos)
+    works = works_of(config, subject, tokens, saes, hooks, labels, redos)
+    return Prepared(config, subject, tokens, saes, hooks, features, works, redos)
 
 
 def with_natural_twins(config: RunConfig) -> RunConfig:
@@ -159,15 +159,15 @@ def _check_basis(config: RunConfig, hooks: dict[str, str]) -> None:
             )
 
 
-def _features(config: RunConfig, files: dict[str, SparseAutoencoder], widths: dict[str, int]) -> dict[str, Int64]:
+def _features(config: RunConfig, saes: dict[str, SparseAutoencoder], widths: dict[str, int]) -> dict[str, Int64]:
     """The features of each dictionary that are extracted; so many, and those to be scored, must be there."""
     chosen: dict[str, Int64] = {}
     for entry in sorted(config.dictionary, key=lambda entry: entry.match is not None):  # targets first
         if entry.name.endswith(NATURAL):
             chosen[entry.name] = chosen[base_name(entry.name)]
             continue
-        if entry.name in files:
-            n = files[entry.name].n_features
+        if entry.name in saes:
+            n = saes[entry.name].n_features
         else:
             n = n_baseline_features(entry, widths[entry.name], len(chosen[entry.match]) if entry.match else None)
         chosen[entry.name] = choose_features(entry.features, n, config.seed, entry.name)
@@ -176,11 +176,11 @@ def _features(config: RunConfig, files: dict[str, SparseAutoencoder], widths: di
     return chosen
 
 
-def _hook_of(entry: DictionaryConfig, files: dict[str, SparseAutoencoder]) -> str:
+def _hook_of(entry: DictionaryEntry, saes: dict[str, SparseAutoencoder]) -> str:
     if entry.path is not None:
-        return files[entry.name].hook
+        return saes[entry.name].hook
     beside = entry.match or entry.like
-    target = files[beside].hook if beside is not None else None
+    target = saes[beside].hook if beside is not None else None
     if entry.hook is not None and target is not None and entry.hook != target:
         what = "it is matched to" if entry.match else "it is like"
         raise ConfigError(

@@ -82,7 +82,7 @@ class Redos:
     all: tuple[Redo, ...] = ()
     new: tuple[Redo, ...] = ()
     """Of `all`, those that are not in the store yet."""
-    open: Mapping[int, str] = field(default_factory=dict)
+    unfinished: Mapping[int, str] = field(default_factory=dict)
     """Requests that the run is to finish, with their words."""
     lines: tuple[str, ...] = ()
     """What is to be said of it."""
@@ -113,11 +113,11 @@ def redos_of(config: RunConfig, wish: Wish, path: Path) -> Redos:
         mine = {one.number for one in known} - {one.number for one in known if not _is_of(config, one)}
         unfinished = {number: said for number, said in unfinished.items() if number in mine}
         if not wish or wish.said in unfinished.values():
-            return Redos(known, open=unfinished, lines=_going_on(unfinished))
+            return Redos(known, unfinished=unfinished, lines=_going_on(unfinished))
         number = max([one.number for one in known], default=0) + 1
         new = tuple(_chosen(config, wish, store, number))
     if not new:
-        return Redos(known, open=unfinished, lines=(f"{wish.said}: nothing has failed",))
+        return Redos(known, unfinished=unfinished, lines=(f"{wish.said}: nothing has failed",))
     return Redos((*known, *new), new, {**unfinished, number: wish.said}, (*_going_on(unfinished), _sum_up(new)))
 
 

@@ -46,7 +46,7 @@ class StoreDiff:
         """Whether a piece of work is in the store."""
         return (work.stage, work.key) in self._done
 
-    def undone(self, work: Work) -> list[Work]:
+    def links_left(self, work: Work) -> list[Work]:
         """Its links that are left to do, the oldest first."""
         return [link for link in work.links if not self.done(link)]
 

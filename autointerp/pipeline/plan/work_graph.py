@@ -50,7 +50,7 @@ from autointerp.words import (
     CONTROLS,
     HUMAN,
     JUDGED_ALWAYS,
-    MEMBERS,
+    LEXICAL_CONTROLS,
     STAGES,
     is_control,
     of_permuted,
@@ -63,7 +63,7 @@ def works_of(
     config: RunConfig,
     subject: Subject,
     tokens: TokenPlan,
-    files: Mapping[str, SparseAutoencoder],
+    saes: Mapping[str, SparseAutoencoder],
     hooks: Mapping[str, str],
     labels: Mapping[str, str],
     redos: Redos = Redos(),
@@ -72,7 +72,7 @@ def works_of(
     wrote, by dictionary; `redos` what is asked again: of work with such links the last one stands for all."""
     about = _work("tokens", None, None, None, about_store(config, subject, tokens))
     graph = _Graph(config, about, redos, labels)
-    definitions = {name: file_definition(sae) for name, sae in files.items()}
+    definitions = {name: file_definition(sae) for name, sae in saes.items()}
     made = [about]
     for entry in config.dictionary:
         evidence = config.evidence.model_dump(mode="json") | {"left": config.evidence.left_of(tokens.window)}
@@ -208,7 +208,7 @@ class _Graph:
 
     def _judge(self, name: str, explainer: str, scorer: Scorer, judge: Judge, explained: Mapping[str, Work]) -> Work:
         source = of_permuted(explainer) or explainer
-        said = explained[CONTROLS if source in MEMBERS else source]
+        said = explained[CONTROLS if source in LEXICAL_CONTROLS else source]
         settings = {*scorer.settings, *(["controls"] if is_control(explainer) else [])}
         asking = [entry.name for entry in self.config.explain.asking]
         work = _work(

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from autointerp.extract.diagnose.clusters import density_clusters, ultralow_below
 from autointerp.extract.diagnose.diagnostics import Diagnostics, diagnose
-from autointerp.extract.diagnose.probe import DiagnosticSample as Probe
+from autointerp.extract.diagnose.sample import DiagnosticSample
 from autointerp.extract.selected import Selected
 from autointerp.records import GramTable, Int64
 from autointerp.store.columns import csr_list
@@ -24,12 +24,17 @@ ALONE_TOKENS = 32
 
 
 def diagnose_dictionary(
-    store: Queryable, name: str, chosen: Selected, probe: Probe, subject: Subject, progress: Callable[[int], None]
+    store: Queryable,
+    name: str,
+    chosen: Selected,
+    sample: DiagnosticSample,
+    subject: Subject,
+    progress: Callable[[int], None],
 ) -> tuple[Diagnostics, Int64]:
     """The diagnostics, and where the tokens alone of each feature begin, [n + 1]."""
     tokens, _ = read_gram_tables(store, name)
     start, pairs = heaviest_pairs(tokens, chosen.features)
-    return diagnose(chosen.dictionary, chosen.features, probe, pairs, subject.device, progress), start
+    return diagnose(chosen.dictionary, chosen.features, sample, pairs, subject.device, progress), start
 
 
 def heaviest_pairs(tokens: GramTable, features: Int64) -> tuple[Int64, tuple[Int64, Int64]]:

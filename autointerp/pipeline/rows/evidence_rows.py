@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 
 from autointerp.config.evidence import EvidenceSection
-from autointerp.extract.effects import StrongestEffects as LogitEffects
+from autointerp.extract.effects import StrongestEffects
 from autointerp.extract.exemplar_rows import Exemplars
 from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
 from autointerp.extract.selected import Selected
@@ -380,7 +380,7 @@ def _exemplar_rows(name: str, part: Exemplars, tokens: TokenFile) -> Columns:
     }
 
 
-def effect_rows(name: str, effects: LogitEffects, direction: str) -> Columns:
+def effect_rows(name: str, effects: StrongestEffects, direction: str) -> Columns:
     """Rows of `logit_effects` in one direction (promoted, suppressed)."""
     token = effects.token[direction]
     n, top = token.shape

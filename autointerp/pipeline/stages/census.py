@@ -16,7 +16,7 @@ from autointerp.score.census_sums import CensusAccumulator, CensusSums, CensusTr
 from autointerp.store.query import Queryable
 from autointerp.subject.model import Subject
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import members
+from autointerp.words import explainers_written
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -24,7 +24,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     missing = by_dictionary(works)
     begun = time.monotonic()
     n_tokens = context.tokens.facts("score")["n_tokens"]
-    explainers = {name: flat(map(members, explainers_of(mine))) for name, mine in missing.items()}
+    explainers = {name: flat(map(explainers_written, explainers_of(mine))) for name, mine in missing.items()}
     with context.report.stage("pass 2: census of the score split", n_tokens, "tokens") as advance:
         counted = run_census(
             context.store,
@@ -44,9 +44,9 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
                 if work.explainer is None:
                     n = write_truth(transaction, name, features, truth)
                 else:
-                    made = members(work.explainer)
+                    made = explainers_written(work.explainer)
                     n = sum(write_sums(transaction, name, one, features, sums[one]) for one in made)
-                context.done(transaction, work, n, shared)
+                context.mark_done(transaction, work, n, shared)
 
 
 def run_census(

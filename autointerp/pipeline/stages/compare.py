@@ -46,7 +46,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
         for work in works:
             begun = time.monotonic()
             assert work.explainer is not None
-            sides = [_scores_of(context, name, work) for name in context.names]
+            sides = [_scores_of(context, name, work) for name in context.dictionary_names]
             rows = [
                 row
                 for about in shared_abouts(sides)
@@ -61,7 +61,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
                 )
             ]
             n = transaction.append("comparisons", columns_of(rows)) if rows else 0
-            context.done(transaction, work, n, time.monotonic() - begun)
+            context.mark_done(transaction, work, n, time.monotonic() - begun)
             advance(1)
 
 
@@ -84,11 +84,11 @@ def is_baseline(side: DictionaryScores) -> bool:
 
 def pairs_of(sides: Sequence[DictionaryScores]) -> list[tuple[DictionaryScores, DictionaryScores]]:
     """Which dictionaries are compared with which."""
-    files = [side for side in sides if side.kind in STUDIED]
+    studied = [side for side in sides if side.kind in STUDIED]
     baselines = [side for side in sides if is_baseline(side) and side.natural_of is None]
-    found = list(combinations(files, 2))
-    hooks = {side.hook for side in files}
-    for side in files:
+    found = list(combinations(studied, 2))
+    hooks = {side.hook for side in studied}
+    for side in studied:
         for baseline in baselines:
             beside = baseline.hook == side.hook or baseline.hook not in hooks
             unmatched_here = baseline.matched_to is None and beside

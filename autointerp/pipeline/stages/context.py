@@ -9,10 +9,10 @@ from typing import Any
 from autointerp.errors import AutointerpError
 from autointerp.extract.selected import Selected
 from autointerp.pipeline.asking.asker import Asking
-from autointerp.pipeline.asking.materials import Materials
+from autointerp.pipeline.asking.materials_of_run import Materials
+from autointerp.pipeline.fitted_dictionaries import open_fitted
 from autointerp.pipeline.plan.prepare import Prepared
 from autointerp.pipeline.plan.work import Work
-from autointerp.pipeline.stages.dictionaries import open_fitted
 from autointerp.progress import Reporter
 from autointerp.store.writer import StoreWriter, Transaction
 from autointerp.subject.tokens import TokenFile
@@ -28,7 +28,7 @@ class StageContext:
     ) -> None:
         self.prepared, self.tokens, self.store, self.report, self.asking = prepared, tokens, store, report, asking
         self.config = prepared.config
-        self.names = [entry.name for entry in self.config.dictionary]
+        self.dictionary_names = [entry.name for entry in self.config.dictionary]
         self._opened: dict[str, Selected] = {}
         self.materials = Materials(prepared, tokens, store)
 
@@ -36,15 +36,15 @@ class StageContext:
 
     def missing(self, stage: str) -> list[Work]:
         """What is missing of a stage."""
-        done = self.done_of(stage)
+        done = self.done_keys(stage)
         return [work for work in self.prepared.works if work.stage == stage and work.key not in done]
 
-    def undone(self, work: Work) -> list[Work]:
+    def links_left(self, work: Work) -> list[Work]:
         """Its links that are left to do, the oldest first."""
-        done = self.done_of(work.stage)
+        done = self.done_keys(work.stage)
         return [link for link in work.links if link.key not in done]
 
-    def done_of(self, stage: str) -> set[str]:
+    def done_keys(self, stage: str) -> set[str]:
         """The keys of all work of a stage that is done, also of other runs."""
         return {row["work"] for row in self.store.rows(_DONE, stage=stage)}
 
@@ -52,7 +52,7 @@ class StageContext:
         """Features that are extracted."""
         return sum(len(self.prepared.features[name]) for name in names)
 
-    def done(self, transaction: Transaction, work: Work, n_rows: int, seconds: float) -> None:
+    def mark_done(self, transaction: Transaction, work: Work, n_rows: int, seconds: float) -> None:
         """Says so, with the rows."""
         transaction.mark_done(work.stage, work.key, work.dictionary, n_rows, seconds, work.explainer, work.scorer)
 

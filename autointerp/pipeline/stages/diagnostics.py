@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from autointerp.extract.diagnose.probe import take_probe
+from autointerp.extract.diagnose.sample import take_diagnostic_sample
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows.diagnostic_rows import diagnose_dictionary, write_diagnostics
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
@@ -17,14 +17,16 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     dictionaries, subject, begun = context.open(missing), context.prepared.subject, time.monotonic()
     hooks = sorted({chosen.dictionary.hook for chosen in dictionaries.values()})
     with context.report.stage("diagnostics: a sample of tokens", None, "tokens") as advance:
-        probe = take_probe(subject, context.tokens, hooks, context.config.seed, context.prepared.work_folder, advance)
+        sample = take_diagnostic_sample(
+            subject, context.tokens, hooks, context.config.seed, context.prepared.work_folder, advance
+        )
     shared = (time.monotonic() - begun) / len(missing)
-    with context.report.stage("diagnostics", len(probe.token) * len(missing), "tokens") as advance:
+    with context.report.stage("diagnostics", len(sample.token) * len(missing), "tokens") as advance:
         for name, [work] in missing.items():
             begun = time.monotonic()
             chosen = dictionaries[name]
-            found, start = diagnose_dictionary(context.store, name, chosen, probe, subject, advance)
+            found, start = diagnose_dictionary(context.store, name, chosen, sample, subject, advance)
             with context.store.transaction() as transaction:
                 n = write_diagnostics(context.store, transaction, name, chosen.features, found, start)
-                context.done(transaction, work, n, shared + time.monotonic() - begun)
+                context.mark_done(transaction, work, n, shared + time.monotonic() - begun)
     context.publish()

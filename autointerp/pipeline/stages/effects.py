@@ -36,5 +36,5 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
                         transaction.append("logit_effects", evidence_rows.effect_rows(name, effects, direction))
                         for direction in ("promoted", "suppressed")
                     )
-                context.done(transaction, work, n, time.monotonic() - begun)
+                context.mark_done(transaction, work, n, time.monotonic() - begun)
             advance(1)

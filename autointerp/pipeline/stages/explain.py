@@ -65,7 +65,7 @@ def _explain_embedded(context: StageContext, works: Sequence[Work]) -> None:
                     begun = time.monotonic()
                     n = write_explanations(transaction, name, explained, lookups)
                     n += write_failures(transaction, name, explained)
-                    context.done(transaction, work, n, shared + time.monotonic() - begun)
+                    context.mark_done(transaction, work, n, shared + time.monotonic() - begun)
             advance(context.n_features([name]))
     context.publish()
 
@@ -117,7 +117,7 @@ def evidence_tables(store: Queryable, dictionary: str, seed: int) -> EvidenceTab
 
 def _explain_asking(context: StageContext, name: str, work: Work) -> None:
     """The explanations of one explainer of one dictionary, and those of it that are asked for again."""
-    for link in context.undone(work):
+    for link in context.links_left(work):
         if not _explain_link(context, name, link):
             return
 
@@ -144,7 +144,7 @@ def _explain_link(context: StageContext, name: str, work: Work) -> bool:
         if refined is not None:
             assert context.config.score.judge is not None
             n += write_refined(transaction, name, work.explainer, context.config.score.judge, refined, again)
-        context.done(transaction, work, n, time.monotonic() - begun)
+        context.mark_done(transaction, work, n, time.monotonic() - begun)
     context.publish()
     return True
 

@@ -23,8 +23,8 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     missing = by_dictionary(works)
     dictionaries, tokens, config = context.open(missing), context.tokens, context.config
     job = make_job(context.prepared.subject, tokens, dictionaries, config.evidence, config.engine, config.seed)
-    keys = [work.key for [work] in missing.values()]
-    engine = make_engine(job, context.prepared.subject, tokens, config, keys, context.report)
+    work_keys = [work.key for [work] in missing.values()]
+    engine = make_engine(job, context.prepared.subject, tokens, config, work_keys, context.report)
     engine.gather()
     n_features = sum(chosen.dictionary.n_features for chosen in dictionaries.values())
     stored = {row["context"] for row in context.store.rows("SELECT context FROM contexts")}
@@ -39,8 +39,8 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
             n_rows += _write_round(context, transaction, dictionaries, summaries, stored, advance)
         shared = (engine.seconds + time.monotonic() - begun) / len(missing)
         for name, [work] in missing.items():
-            context.done(transaction, work, n_rows[name], shared)
-    engine.done()
+            context.mark_done(transaction, work, n_rows[name], shared)
+    engine.discard_checkpoints()
     context.publish()
 
 

@@ -30,17 +30,17 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     """All judgements that are missing, but for explanations that are waited for."""
     judge = context.config.score.judge
     assert judge is not None  # there is no such work without one
-    done = context.done_of("judge")
+    done = context.done_keys("judge")
     for name, mine in by_dictionary(works).items():
         lexical = lexical_lookup(*read_gram_tables(context.store, name))
         for explainer in dict.fromkeys(str(work.explainer) for work in mine):
             if (name, of_permuted(explainer) or explainer) not in context.asking.unexplained:
-                links = [_Link(context, work, done) for work in mine if work.explainer == explainer]
-                _judge(context, judge, lexical, name, explainer, links)
+                scorer_works = [_ScorerWork(context, work, done) for work in mine if work.explainer == explainer]
+                _judge(context, judge, lexical, name, explainer, scorer_works)
 
 
 @dataclass
-class _Link:
+class _ScorerWork:
     """A piece of work with what of it is done: of one that was judged before, only what is asked again is missing."""
 
     context: StageContext
@@ -72,39 +72,50 @@ class _Link:
 
 
 def _judge(
-    context: StageContext, judge: Judge, lexical: LookupTable, name: str, explainer: str, links: Sequence[_Link]
+    context: StageContext,
+    judge: Judge,
+    lexical: LookupTable,
+    name: str,
+    explainer: str,
+    scorer_works: Sequence[_ScorerWork],
 ) -> None:
     """Asks all scorers of an explainer at once, and writes each that is whole."""
     begun = time.monotonic()
-    tasks = [link.task(name, explainer, lexical) for link in links]
+    tasks = [scorer_work.task(name, explainer, lexical) for scorer_work in scorer_works]
     wanted = frozenset().union(*(task.features for task in tasks))
-    again = all(link.before is not None for link in links)
+    again = all(scorer_work.before is not None for scorer_work in scorer_works)
     material = context.materials.some(name, wanted) if again else context.materials.of(name)
     texts = context.materials.corpus.vocabulary.texts
     shown = [one for one in read_shown(context.store, name, explainer, texts, lexical) if one.feature in wanted]
     with context.report.stage(f"judging {explainer} of {name}", None, "answers") as advance:
         found = ask_judge(material, explainer, shown, judge, tasks, context.asking.client(), advance)
-    shared = (time.monotonic() - begun) / len(links)
+    shared = (time.monotonic() - begun) / len(scorer_works)
     over_budget = Unanswered()
-    for link in links:
-        findings = found[str(link.work.scorer)]
+    for scorer_work in scorer_works:
+        findings = found[str(scorer_work.work.scorer)]
         if findings.unanswered.over_budget:
             over_budget.over_budget = findings.unanswered.over_budget
         elif context.asking.whole(findings.unanswered):
-            _write(context, judge, name, explainer, link, findings, shared)
+            _write(context, judge, name, explainer, scorer_work, findings, shared)
     context.publish()
     context.asking.whole(over_budget)
 
 
 def _write(
-    context: StageContext, judge: Judge, name: str, explainer: str, link: _Link, findings: Findings, seconds: float
+    context: StageContext,
+    judge: Judge,
+    name: str,
+    explainer: str,
+    scorer_work: _ScorerWork,
+    findings: Findings,
+    seconds: float,
 ) -> None:
-    work = link.work
+    work = scorer_work.work
     with context.store.transaction() as transaction:
         again = 0 if work.redo is None else work.redo.number
         n = write_findings(
             transaction, work.key, name, explainer, f"{work.scorer}:{judge.model}", findings, context.tokens, again
         )
-        if link.before is not None:
-            n += carry_over(context.store, transaction, link.before.key, work.key, link.redone)
-        context.done(transaction, work, n, seconds)
+        if scorer_work.before is not None:
+            n += carry_over(context.store, transaction, scorer_work.before.key, work.key, scorer_work.redone)
+        context.mark_done(transaction, work, n, seconds)

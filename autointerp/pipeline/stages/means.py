@@ -23,7 +23,7 @@ from autointerp.pipeline.stages.context import StageContext, by_dictionary, colu
 from autointerp.records import Float64, Score
 from autointerp.score.metric_registry import bounds_of
 from autointerp.score.metrics import pearson, pearson_status
-from autointerp.words import COMPLETION, CONTROLS, JUDGED_ALWAYS, members, shuffled_of
+from autointerp.words import COMPLETION, CONTROLS, JUDGED_ALWAYS, explainers_written, shuffled_of
 
 BOTH, FEATURES = "features and documents", "features"
 """What an interval counts the spread of."""
@@ -40,7 +40,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
                     begun = time.monotonic()
                     rows = list(_means_of(context, name, work, controls))
                     n = transaction.append("dictionary_scores", columns_of(rows)) if rows else 0
-                    context.done(transaction, work, n, time.monotonic() - begun)
+                    context.mark_done(transaction, work, n, time.monotonic() - begun)
             advance(1)
     context.publish()
 
@@ -61,9 +61,9 @@ def _means_of(
             scores = read_dictionary_scores(store, name, explainer, run, judged)
             yield from mean_rows(work.key, scores, explainer, own, *drawn)
         return
-    controls = [s for one in members(CONTROLS) for s in scores_of(floors[CONTROLS], one)]
+    controls = [s for one in explainers_written(CONTROLS) for s in scores_of(floors[CONTROLS], one)]
     more = [COMPLETION] if work.explainer == CONTROLS else []
-    for one in (*members(work.explainer), *more):
+    for one in (*explainers_written(work.explainer), *more):
         yield from mean_rows(work.key, read_dictionary_scores(store, name, one, run), one, controls, *drawn)
 
 

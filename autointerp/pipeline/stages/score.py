@@ -48,7 +48,7 @@ from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import COMPLETION, CONTROLS, members
+from autointerp.words import COMPLETION, CONTROLS, explainers_written
 
 UNEMBEDDING = "logits:unembedding"
 """The scorer of the floor of logit effects."""
@@ -56,7 +56,7 @@ UNEMBEDDING = "logits:unembedding"
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
     """One dictionary after the other: what is embedded, then what an LLM judged."""
-    missing, judged = by_dictionary(works), context.done_of("judge")
+    missing, judged = by_dictionary(works), context.done_keys("judge")
     with context.report.stage("scoring", context.n_features(missing), "features") as advance:
         for name, mine in missing.items():
             _score_embedded(context, name, [work for work in mine if work.scorer is None])
@@ -87,7 +87,7 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
     scorers, own = scorers_of(context.config.score.scorers), own_metrics(context.config)
     material = context.materials.of(name)
     sample = set(context.materials.sample_of(name).tolist())
-    groups = {str(work.explainer): list(members(str(work.explainer))) for work in works}
+    groups = {str(work.explainer): list(explainers_written(str(work.explainer))) for work in works}
     names = [one for group in groups.values() for one in group]
     scored = score_dictionary(context.store, material, names, scorers, own, sample)
     if CONTROLS in groups and "logits" in scorers:
@@ -101,7 +101,7 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
                 _write(transaction, work.key, name, scored[one], stored[one], context.tokens)
                 for one in groups[str(work.explainer)]
             )
-            context.done(transaction, work, n, shared)
+            context.mark_done(transaction, work, n, shared)
 
 
 def score_dictionary(
@@ -206,7 +206,7 @@ def _score_judged(context: StageContext, name: str, work: Work, done: set[str]) 
     scores = judged_scores(context, name, work.explainer, scorer, judge, judged.key)
     with context.store.transaction() as transaction:
         n = transaction.append("scores", score_columns(work.key, name, scores)) if scores else 0
-        context.done(transaction, work, n, time.monotonic() - begun)
+        context.mark_done(transaction, work, n, time.monotonic() - begun)
 
 
 def judged_scores(

@@ -41,7 +41,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
                 n += transaction.append("pool", rows)
                 contexts |= seen
             n += transaction.append("contexts", evidence_rows.context_rows(tokens, contexts))
-            context.done(transaction, work, n, time.monotonic() - begun)
+            context.mark_done(transaction, work, n, time.monotonic() - begun)
 
 
 def _work_rows(context: StageContext) -> dict[str, Any]:

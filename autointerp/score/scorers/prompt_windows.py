@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autointerp.explain.marking import BARS, Marks, choose_marks, escape
-from autointerp.explain.template import PromptSection as Section
-from autointerp.explain.template import Template, read_template
+from autointerp.explain.template import PromptSection, Template, read_template
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def one_line(text: str) -> str:
 def template(name: str, **sections: Mapping[str, bool]) -> Template:
     """A template of `prompts/score/`; sections with their placeholders, True where required."""
     wanted = {
-        section: Section(
+        section: PromptSection(
             frozenset(name for name, needed in holds.items() if needed),
             frozenset(name for name, needed in holds.items() if not needed),
         )

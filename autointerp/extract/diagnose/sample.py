@@ -1,6 +1,6 @@
 """What diagnostics look at: activations on a sample of tokens, the neurons beside them, and each token alone.
 
-1. The sample: the contexts of the explain split of smallest hash, until they hold PROBE_TOKENS scored tokens (the
+1. The sample: the contexts of the explain split of smallest hash, until they hold SAMPLE_TOKENS scored tokens (the
    first of those that baselines are fitted on).
 2. Neurons: the activations after the nonlinearity (`hook_post`) of the nearest MLP (`nearest_mlp`), on the same tokens.
 3. Tokens alone: the activations at the hook in the context [BOS, token], or [token] where the subject has no BOS, of
@@ -26,7 +26,7 @@ from autointerp.subject.baselines import array_on_disk, sample_contexts, take_sa
 from autointerp.subject.model import Subject
 from autointerp.subject.tokens import TokenFile
 
-PROBE_TOKENS = 1 << 16
+SAMPLE_TOKENS = 1 << 16
 ALONE_AT_ONCE = 256
 """Tokens alone in one forward pass."""
 
@@ -75,14 +75,14 @@ def neurons_of(subject: Subject, hook: str) -> str | None:
     return found
 
 
-def take_probe(
+def take_diagnostic_sample(
     subject: Subject, tokens: TokenFile, hooks: Sequence[str], seed: int, folder: Path, progress: Callable[[int], None]
 ) -> DiagnosticSample:
-    """The probe of dictionaries at these hooks. `progress` is told of tokens."""
+    """The sample for dictionaries at these hooks. `progress` is told of tokens."""
     neurons = {hook: neurons_of(subject, hook) for hook in hooks}
     wanted = sorted({*hooks, *(name for name in neurons.values() if name is not None)})
-    contexts = sample_contexts(tokens, seed, PROBE_TOKENS)
-    sample = take_sample(subject, tokens, wanted, seed, folder, PROBE_TOKENS, progress)
+    contexts = sample_contexts(tokens, seed, SAMPLE_TOKENS)
+    sample = take_sample(subject, tokens, wanted, seed, folder, SAMPLE_TOKENS, progress)
     vocabulary = np.flatnonzero(tokens.count_tokens("explain", subject.d_vocab))
     return DiagnosticSample(
         by_hook=sample.by_hook,

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from autointerp.config.dictionary_entry import DictionaryEntry as DictionaryConfig
+from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.errors import StoreError
 from autointerp.extract.selected import Selected
 from autointerp.pipeline.plan.prepare import Prepared
@@ -65,18 +65,18 @@ def open_dictionaries(
     prepared: Prepared, tokens: TokenFile, names: Sequence[str], stage: Callable[[], object]
 ) -> dict[str, Selected]:
     """The dictionaries of these names, in their order. `stage` is called if pass 0 must run."""
-    files = {name: Selected(sae, prepared.features[name]) for name, sae in prepared.files.items()}
-    wanted = [entry for entry in prepared.config.dictionary if entry.name in names and entry.name not in files]
-    fitted = _fitted(prepared, tokens, wanted, files, stage)
-    chosen = files | {name: Selected(units, prepared.features[name]) for name, units in fitted.items()}
+    saes = {name: Selected(sae, prepared.features[name]) for name, sae in prepared.saes.items()}
+    wanted = [entry for entry in prepared.config.dictionary if entry.name in names and entry.name not in saes]
+    fitted = _fitted(prepared, tokens, wanted, saes, stage)
+    chosen = saes | {name: Selected(units, prepared.features[name]) for name, units in fitted.items()}
     return {name: chosen[name] for name in names}
 
 
 def _fitted(
     prepared: Prepared,
     tokens: TokenFile,
-    wanted: Sequence[DictionaryConfig],
-    files: dict[str, Selected],
+    wanted: Sequence[DictionaryEntry],
+    saes: dict[str, Selected],
     stage: Callable[[], object],
 ) -> dict[str, Units]:
     # Beside the tokens that they are fitted on: other tokens, other baselines. A file each, since one may be new.
@@ -95,9 +95,9 @@ def _fitted(
         targets: dict[str | None, Target] = {}
         for name in sorted({entry.match for entry in missing if entry.match is not None}):
             x = sample.by_hook[prepared.hooks[name]]
-            targets[name] = count_firings(files[name].dictionary, x, files[name].features)
+            targets[name] = count_firings(saes[name].dictionary, x, saes[name].features)
         for entry in missing:
-            target, like = targets.get(entry.match), prepared.files.get(entry.match or "")
+            target, like = targets.get(entry.match), prepared.saes.get(entry.match or "")
             units = make_units(entry, prepared.hooks[entry.name], sample, prepared.config.seed, target, like)
             made[entry.name] = units
             _save(_path(prepared, tokens, entry.name), units)
@@ -105,7 +105,7 @@ def _fitted(
     return made | {twin: natural_twin(base_name(twin), made[base_name(twin)]) for twin in twins}
 
 
-def fitted_entries(prepared: Prepared, wanted: Sequence[DictionaryConfig]) -> list[DictionaryConfig]:
+def fitted_entries(prepared: Prepared, wanted: Sequence[DictionaryEntry]) -> list[DictionaryEntry]:
     """The baselines that must be fitted to have those `wanted`: a twin's units are those of its baseline."""
     names = {base_name(entry.name) for entry in wanted}
     return [entry for entry in prepared.config.dictionary if entry.name in names]
