@@ -76,13 +76,13 @@ what happens.
 
 def sections_of(model: type[Section], path: str = "") -> list[SectionTable]:
     """This section and all that it holds, in the order of their keys, each once."""
-    found = {model: SectionTable(model, TABLES.get(model, f"`{path}`"))}
+    tables = {model: SectionTable(model, TABLES.get(model, f"`{path}`"))}
     for key, field in own_keys(model):
         for inner, many in _sections_in(field.annotation):
             below = f"{path.strip('[]')}.{key}" if path else f"[[{key}]]" if many else f"[{key}]"
             for table in sections_of(inner, below):
-                found.setdefault(table.model, table)
-    return list(found.values())
+                tables.setdefault(table.model, table)
+    return list(tables.values())
 
 
 def own_keys(model: type[Section]) -> list[tuple[str, FieldInfo]]:

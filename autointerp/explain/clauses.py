@@ -42,9 +42,9 @@ class Clauses:
             wrong = sorted(self._text.keys() ^ wanted.keys())
             raise UserError(f"prompts/lexical.md: clauses {wrong} are too many or missing")
         for name, text in self._text.items():
-            found = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
-            if found != wanted[name]:
-                names = f"must hold {sorted(wanted[name])}, not {sorted(found)}"
+            fields = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+            if fields != wanted[name]:
+                names = f"must hold {sorted(wanted[name])}, not {sorted(fields)}"
                 raise UserError(f'prompts/lexical.md: clause "{name}" {names}')
 
     def __call__(self, name: str, **values: str) -> str:

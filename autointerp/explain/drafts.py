@@ -56,10 +56,10 @@ _EXPLANATION = re.compile(r"^\W*\[?explanation\]?\W*?:[\s*]*([^\s*].*)$", re.IGN
 
 def read_last_line(reply: Any) -> Draft:
     """What stands behind the last `[EXPLANATION]:` (delphi)."""
-    found = _EXPLANATION.findall(reply) if isinstance(reply, str) else []
-    if not found:
+    explanations = _EXPLANATION.findall(reply) if isinstance(reply, str) else []
+    if not explanations:
         raise InvalidReply("the reply has no line that begins with [EXPLANATION]:")
-    return Draft(_one_line(found[-1]))
+    return Draft(_one_line(explanations[-1]))
 
 
 def _one_line(text: str) -> str:

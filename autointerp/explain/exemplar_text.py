@@ -20,32 +20,32 @@ def level(activation: float, maximum: float, steps: int = 10) -> int:
     return min(steps, int(10 * max(activation, 0.0) / maximum))
 
 
-def _levels(one: Exemplar, maximum: float, steps: int = 10) -> list[int]:
+def _levels(exemplar: Exemplar, maximum: float, steps: int = 10) -> list[int]:
     """Of the tokens that fire: at least 1, so that weak firing is seen."""
-    return [max(1, level(abs(value), maximum, steps)) if value != 0 else 0 for value in one.activations]
+    return [max(1, level(abs(value), maximum, steps)) if value != 0 else 0 for value in exemplar.activations]
 
 
 def marked(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> str:
     lines = []
-    for i, one in enumerate(exemplars, start=1):
-        fires = [value != 0 for value in one.activations]
-        lines.append(f"{i}. {mark(one.tokens, fires, marks, _levels(one, maximum))}")
+    for i, exemplar in enumerate(exemplars, start=1):
+        fires = [value != 0 for value in exemplar.activations]
+        lines.append(f"{i}. {mark(exemplar.tokens, fires, marks, _levels(exemplar, maximum))}")
     return "\n".join(lines) or NONE
 
 
 def token_lines(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> str:
     """A token a line with its level; the non-zero ones again where few are."""
     parts = []
-    for one in exemplars:
+    for exemplar in exemplars:
         lines = [
             f"{marks.text(token)}\t{level(value, maximum)}"
-            for token, value in zip(one.tokens, one.activations, strict=True)
+            for token, value in zip(exemplar.tokens, exemplar.activations, strict=True)
         ]
         parts.append("\n".join(["<start>", *lines, "<end>"]))
     shown = [
         (marks.text(token), level(value, maximum))
-        for one in exemplars
-        for token, value in zip(one.tokens, one.activations, strict=True)
+        for exemplar in exemplars
+        for token, value in zip(exemplar.tokens, exemplar.activations, strict=True)
     ]
     active = [f"{token}\t{value}" for token, value in shown if value > 0]
     if active and len(active) < FEW_ACTIVE * len(shown):
@@ -76,11 +76,11 @@ def _whence(stratum: str) -> str:
 
 def delimited(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> str:
     parts = []
-    for i, one in enumerate(exemplars, start=1):
-        fires = [value != 0 for value in one.activations]
-        shown = zip(one.tokens, _levels(one, maximum), strict=True)
+    for i, exemplar in enumerate(exemplars, start=1):
+        fires = [value != 0 for value in exemplar.activations]
+        shown = zip(exemplar.tokens, _levels(exemplar, maximum), strict=True)
         active = ", ".join(f'("{escape(token, chr(34) + marks.escaped)}", {value})' for token, value in shown if value)
-        parts.append(f"Example {i}: {mark(one.tokens, fires, marks)}\nActivations: {active or NONE}")
+        parts.append(f"Example {i}: {mark(exemplar.tokens, fires, marks)}\nActivations: {active or NONE}")
     return "\n\n".join(parts) or NONE
 
 

@@ -122,5 +122,5 @@ def match(entries: Entries, tokens: npt.ArrayLike, previous: npt.ArrayLike) -> I
     order = np.argsort(keys, kind="stable")
     loose = find_keys(keys[order], gram_key(ANY_TOKEN, tokens))
     exact = find_keys(keys[order], gram_key(previous, tokens))
-    found = np.where(exact >= 0, exact, loose)
-    return np.append(order, -1)[found]
+    entry = np.where(exact >= 0, exact, loose)
+    return np.append(order, -1)[entry]

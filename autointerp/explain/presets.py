@@ -54,16 +54,16 @@ class Preset:
 def _different(exemplars: Iterable[Exemplar], n: int | None = None) -> list[Exemplar]:
     """The first n, no window twice."""
     seen: dict[tuple[tuple[str, ...], tuple[str, ...]], Exemplar] = {}
-    for one in exemplars:
-        seen.setdefault((one.before, one.tokens), one)
+    for exemplar in exemplars:
+        seen.setdefault((exemplar.before, exemplar.tokens), exemplar)
     return list(seen.values())[:n]
 
 
 def _first_of_each(exemplars: Iterable[Exemplar]) -> list[Exemplar]:
     """One exemplar of each stratum, then the second of each, and so on."""
     strata: dict[str, list[Exemplar]] = {}
-    for one in exemplars:
-        strata.setdefault(one.stratum, []).append(one)
+    for exemplar in exemplars:
+        strata.setdefault(exemplar.stratum, []).append(exemplar)
     longest = max(map(len, strata.values()), default=0)
     return [of[i] for i in range(longest) for of in strata.values() if i < len(of)]
 
@@ -81,11 +81,11 @@ def _default(evidence: Evidence) -> list[Exemplar]:
 def _near_misses(evidence: Evidence) -> list[Exemplar]:
     """Those whose token carries most of the activation elsewhere come first: they say most about what is missing."""
     carried: defaultdict[str, float] = defaultdict(float)
-    for one in evidence.exemplars:
-        for token, value in zip(one.tokens, one.activations, strict=True):
+    for exemplar in evidence.exemplars:
+        for token, value in zip(exemplar.tokens, exemplar.activations, strict=True):
             carried[token] += abs(value)
-    silent = [one for one in evidence.of("near_miss") if not one.fires]
-    return _different(sorted(silent, key=lambda one: -carried[one.tokens[one.peak]]), 5)
+    silent = [exemplar for exemplar in evidence.of("near_miss") if not exemplar.fires]
+    return _different(sorted(silent, key=lambda exemplar: -carried[exemplar.tokens[exemplar.peak]]), 5)
 
 
 def _bills(evidence: Evidence) -> list[Exemplar]:

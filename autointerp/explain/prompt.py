@@ -93,9 +93,9 @@ def system_text(style: Style, marks: Marks) -> str:
     """The part that all features with the same marks share."""
     parts = []
     preset = style.preset
-    for i, one in enumerate(demonstrations(preset.demonstrated)[: preset.n_demonstrations], start=1):
-        shown = shown_evidence(style, one.evidence, marks)
-        parts.append(f"Demonstration {i}\n\n{shown}\n\n{style.preset.say(one.answer)}")
+    for i, demonstration in enumerate(demonstrations(preset.demonstrated)[: preset.n_demonstrations], start=1):
+        shown = shown_evidence(style, demonstration.evidence, marks)
+        parts.append(f"Demonstration {i}\n\n{shown}\n\n{style.preset.say(demonstration.answer)}")
     return style.template.fill(
         "system",
         {"demonstrations": "\n\n".join(parts), **marks_values(marks)},
@@ -129,6 +129,6 @@ def shown_evidence(style: Style, evidence: Evidence, marks: Marks) -> str:
     return "\n\n".join(parts)
 
 
-def _near_miss(one: Exemplar, marks: Marks) -> str:
+def _near_miss(exemplar: Exemplar, marks: Marks) -> str:
     """The token that makes it one, and the excerpt."""
-    return f"- {listed([one.tokens[one.peak]], marks)}: {marks.text(''.join(one.tokens))}"
+    return f"- {listed([exemplar.tokens[exemplar.peak]], marks)}: {marks.text(''.join(exemplar.tokens))}"

@@ -235,10 +235,10 @@ class FeatureFacts:
 
 def _any_of(ids: Int64, wanted: Sequence[int]) -> Bool:
     """np.isin for a few."""
-    found = np.zeros(len(ids), dtype=np.bool_)
+    is_wanted = np.zeros(len(ids), dtype=np.bool_)
     for number in wanted:
-        found |= ids == number
-    return found
+        is_wanted |= ids == number
+    return is_wanted
 
 
 def heaviest(unit: Int64, mass: Float64) -> list[tuple[int, float]]:

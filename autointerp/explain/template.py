@@ -88,10 +88,10 @@ def parse_template(name: str, text: str, wanted: Mapping[str, PromptSection]) ->
             if section.needed:
                 raise UserError(f'prompt {name}: section "## {title}" is missing')
             continue
-        found = _placeholders(name, title, sections[title])
-        if missing := sorted(section.required - found):
+        placeholders = _placeholders(name, title, sections[title])
+        if missing := sorted(section.required - placeholders):
             raise UserError(f'prompt {name}: section "## {title}" lacks the placeholder {{{missing[0]}}}')
-        if unknown := sorted(found - section.required - section.optional):
+        if unknown := sorted(placeholders - section.required - section.optional):
             known = sorted(section.required | section.optional)
             hint = nearest(unknown[0], known) or (f"; it may hold {', '.join(known)}" if known else "; it takes none")
             raise UserError(f'prompt {name}: section "## {title}" has the unknown placeholder {{{unknown[0]}}}{hint}')

@@ -16,10 +16,10 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)+)"')
 
 def tokens_by_text(vocab: Sequence[str]) -> dict[str, list[int]]:
     """Tokens by their text without space around it; a token of nothing but space by its text as it is."""
-    found: dict[str, list[int]] = {}
+    tokens: dict[str, list[int]] = {}
     for token, text in enumerate(vocab):
-        found.setdefault(text.strip() or text, []).append(token)
-    return found
+        tokens.setdefault(text.strip() or text, []).append(token)
+    return tokens
 
 
 def named_in(text: str) -> tuple[str, ...]:
@@ -37,9 +37,11 @@ def entries_of_triggers(triggers: Iterable[str], by_text: Mapping[str, Sequence[
     return Entries(np.full(n, ANY_TOKEN, dtype=np.int32), np.array(tokens, dtype=np.int32), ones, ones)
 
 
-def either(one: Entries, two: Entries) -> Entries:
+def either(first: Entries, second: Entries) -> Entries:
     """A lookup that fires where either does; where both have an entry, the first one's."""
-    keys = gram_key(one.previous, one.token)
-    new = ~np.isin(gram_key(two.previous, two.token), keys)
-    parts = ((getattr(one, name), getattr(two, name)[new]) for name in ("previous", "token", "value", "probability"))
+    keys = gram_key(first.previous, first.token)
+    new = ~np.isin(gram_key(second.previous, second.token), keys)
+    parts = (
+        (getattr(first, name), getattr(second, name)[new]) for name in ("previous", "token", "value", "probability")
+    )
     return Entries(*(np.concatenate(part) for part in parts))

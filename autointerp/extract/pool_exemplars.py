@@ -147,9 +147,9 @@ class _Beside:
         context = window - window % self._per_context
         low, high = context + start // self._window, context + (start + np.maximum(length, 1) - 1) // self._window
         other = np.where(low != window, low, high)
-        found = np.minimum(np.searchsorted(near, other), len(near) - 1)
-        reaches = inside & (other != window) & (near[found] == other)
-        self._other = np.where(reaches, found, -1).reshape(len(pool), self._window)  # [pool, window]
+        place_in_near = np.minimum(np.searchsorted(near, other), len(near) - 1)
+        reaches = inside & (other != window) & (near[place_in_near] == other)
+        self._other = np.where(reaches, place_in_near, -1).reshape(len(pool), self._window)  # [pool, window]
 
     def fires(self, near: Bool, row: Int64, column: Int64, place: Int64) -> Bool:
         """Whether a feature fires in the window that the span around `place` of a pool window reaches into.

@@ -48,8 +48,8 @@ def labels_in(path: Path) -> dict[str, str]:
     """Hash of the labels of each dictionary; none where there is no store yet."""
     if not path.exists():
         return {}
-    found: dict[str, list[tuple[int, str]]] = {}
+    labels_of: dict[str, list[tuple[int, str]]] = {}
     with open_reader(path) as reader:
         for row in reader.rows(_LABELS, explainer=HUMAN):
-            found.setdefault(row["dictionary"], []).append((row["feature"], row["text"]))
-    return {name: content_hash(labels, tag="labels") for name, labels in found.items()}
+            labels_of.setdefault(row["dictionary"], []).append((row["feature"], row["text"]))
+    return {name: content_hash(labels, tag="labels") for name, labels in labels_of.items()}

@@ -36,10 +36,10 @@ def dictionary_names(store: Queryable) -> list[str]:
 
 def dictionary_row(store: Queryable, dictionary: str) -> dict[str, Any]:
     """The row of `dictionaries`. Raises StoreError with the nearest name where there is none."""
-    found = store.rows("SELECT * FROM dictionaries WHERE dictionary = $dictionary", dictionary=dictionary)
-    if not found:
+    rows = store.rows("SELECT * FROM dictionaries WHERE dictionary = $dictionary", dictionary=dictionary)
+    if not rows:
         raise StoreError(f'the store has no dictionary "{dictionary}"' + nearest(dictionary, dictionary_names(store)))
-    return found[0]
+    return rows[0]
 
 
 def window_length(store: Queryable) -> int:

@@ -96,12 +96,12 @@ def open_for_reading(path: Path) -> duckdb.DuckDBPyConnection:
 def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Raises StoreError unless the file is a store that this version can read."""
     try:
-        found = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchall()
+        versions = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchall()
     except duckdb.Error as error:
         raise StoreError(f'"{path}" is a DuckDB file, but not an autointerp store: it has no table meta') from error
-    if len(found) != 1 or not found[0][0].isdigit():
+    if len(versions) != 1 or not versions[0][0].isdigit():
         raise StoreError(f'"{path}" is a DuckDB file, but not an autointerp store: meta has no schema_version')
-    version = int(found[0][0])
+    version = int(versions[0][0])
     if version > SCHEMA_VERSION:
         raise StoreError(
             f'"{path}" has schema version {version}, and this autointerp ({__version__}) reads up to {SCHEMA_VERSION}; '

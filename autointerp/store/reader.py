@@ -61,11 +61,11 @@ class StoreReader:
         """
         relation = self._connection.view(view)
         try:
-            found = relation.filter(condition)
+            kept = relation.filter(condition)
             kind = str(relation.project(condition).types[0])
             if kind != "BOOLEAN":
                 raise StoreError(f"{called} {condition}: this is a {kind}, and a condition is true or false")
-            rows: pa.Table = found.to_arrow_table()
+            rows: pa.Table = kept.to_arrow_table()
             return rows
         except duckdb.Error as error:
             raise StoreError(

@@ -44,10 +44,10 @@ def run_check(store: Queryable, name: str) -> Check:
     sql = (CHECKS / f"{name}.sql").read_text(encoding="utf-8")
     sentence = sql.partition("\n")[0].removeprefix("-- ")
     parameters = {parameter: read(store) for parameter, read in _PARAMETERS.items() if f"${parameter}" in sql}
-    [found] = store.rows(sql, **parameters)
-    n_checked, n_wrong = int(found["n_checked"]), int(found["n_wrong"])
+    [result] = store.rows(sql, **parameters)
+    n_checked, n_wrong = int(result["n_checked"]), int(result["n_wrong"])
     if n_wrong:
-        detail = f"NOT TRUE: {sentence} Wrong: {n_wrong:,} of {n_checked:,}, e.g. {found['example']}"
+        detail = f"NOT TRUE: {sentence} Wrong: {n_wrong:,} of {n_checked:,}, e.g. {result['example']}"
     else:
         detail = sentence if n_checked else f"{sentence} (nothing to check yet)"
     return Check(name, n_wrong == 0, detail, n_checked)

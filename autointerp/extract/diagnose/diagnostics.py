@@ -203,8 +203,8 @@ class _Sums:
     def alone_correlation(self, variance: Tensor) -> Float64:
         """[F]; 0 where the feature fires in the sample, and never alone."""
         spread = self.alone_total2 - self.alone_total**2 / self.n
-        found = _pearson(self.alone_product - self.total * self.alone_total / self.n, variance, spread)
-        return np.where((self.alone_total2.cpu().numpy() == 0) & (variance.cpu().numpy() > 0), 0.0, found)
+        correlation = _pearson(self.alone_product - self.total * self.alone_total / self.n, variance, spread)
+        return np.where((self.alone_total2.cpu().numpy() == 0) & (variance.cpu().numpy() > 0), 0.0, correlation)
 
     def correlations(self, variance: Tensor) -> Float64:
         """[n, k] of each feature asked about with its nearest."""
@@ -212,16 +212,16 @@ class _Sums:
         theirs = torch.from_numpy(self._near_of).to(variance.device)
         other = theirs.clamp(min=0)
         covariance = self._products[mine] - self.total[mine][:, None] * self.total[other] / self.n
-        found = _pearson(covariance, variance[mine][:, None], variance[other])
-        return np.where(self._near_of >= 0, found, np.nan)
+        correlation = _pearson(covariance, variance[mine][:, None], variance[other])
+        return np.where(self._near_of >= 0, correlation, np.nan)
 
 
-def _pearson(covariance: Tensor, one: Tensor, other: Tensor) -> Float64:
+def _pearson(covariance: Tensor, variance: Tensor, other_variance: Tensor) -> Float64:
     """From sums of products of deviations; nan where one side never changes."""
     tiny = 1e-30
-    defined = (one > tiny) & (other > tiny)
-    found = covariance / (one.clamp(min=tiny) * other.clamp(min=tiny)).sqrt()
-    return np.asarray(torch.where(defined, found.clamp(-1, 1), torch.nan).cpu().numpy(), dtype=np.float64)
+    defined = (variance > tiny) & (other_variance > tiny)
+    correlation = covariance / (variance.clamp(min=tiny) * other_variance.clamp(min=tiny)).sqrt()
+    return np.asarray(torch.where(defined, correlation.clamp(-1, 1), torch.nan).cpu().numpy(), dtype=np.float64)
 
 
 class _Neurons:
@@ -293,10 +293,10 @@ class _Neurons:
         for first in range(self._first, self._last, 512):
             last = min(first + 512, self._last)
             spread = (variance[first:last, None].clamp(min=1e-30) * self._variance.clamp(min=1e-30)).sqrt()
-            found = self._sums[first - self._first : last - self._first] / spread
-            found = torch.where(defined & (variance[first:last, None] > 1e-30), found.clamp(-1, 1), 0)
-            strength, index = found.abs().max(dim=1)
-            chosen = found.gather(1, index[:, None]).squeeze(1)
+            correlation = self._sums[first - self._first : last - self._first] / spread
+            correlation = torch.where(defined & (variance[first:last, None] > 1e-30), correlation.clamp(-1, 1), 0)
+            strength, index = correlation.abs().max(dim=1)
+            chosen = correlation.gather(1, index[:, None]).squeeze(1)
             some = (strength > 0).cpu().numpy()
             best[first:last] = np.where(some, index.cpu().numpy(), -1)
             value[first:last] = np.where(some, chosen.cpu().numpy(), np.nan)

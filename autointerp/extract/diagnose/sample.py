@@ -67,12 +67,12 @@ def nearest_mlp(hook: str, n_layers: int) -> int | None:
 def neurons_of(subject: Subject, hook: str) -> str | None:
     """The hook point of the nearest MLP's neurons; None where the subject has none that can be read."""
     block = nearest_mlp(hook, subject.n_layers)
-    found = f"blocks.{block}.mlp.hook_post"
+    mlp_hook = f"blocks.{block}.mlp.hook_post"
     try:
-        subject.width(found)
+        subject.width(mlp_hook)
     except InputError:
         return None
-    return found
+    return mlp_hook
 
 
 def take_diagnostic_sample(

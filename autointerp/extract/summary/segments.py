@@ -105,11 +105,11 @@ def hash64(key: int, *parts: Tensor) -> Tensor:
     if parts[0].is_cuda:
         return hash_on_device(key, *parts)
     columns = [part.numpy() for part in parts]  # NumPy multiplies 64-bit integers in a tenth of torch's time
-    found = np.empty(len(columns[0]), dtype=np.uint64)
-    for first in range(0, len(found), IN_CACHE):
+    hashes = np.empty(len(columns[0]), dtype=np.uint64)
+    for first in range(0, len(hashes), IN_CACHE):
         some = slice(first, first + IN_CACHE)
-        found[some] = hash_array(key, *(column[some] for column in columns))
-    return torch.from_numpy(found.view(np.int64))
+        hashes[some] = hash_array(key, *(column[some] for column in columns))
+    return torch.from_numpy(hashes.view(np.int64))
 
 
 def hash_on_device(key: int, *parts: Tensor) -> Tensor:

@@ -57,10 +57,10 @@ class Statistics:
         self.shard_total2[split].index_add_(0, feature, value.square_())
         self.maximum[split].scatter_reduce_(0, events.window_feature, events.window_max, "amax")
         bins = fine_bin(events.value).add_(feature, alpha=OCTAVES * PER_OCTAVE)
-        one = torch.ones_like(bins, dtype=torch.int32)
-        self.histogram[split].view(-1).index_add_(0, bins, one)
+        ones = torch.ones_like(bins, dtype=torch.int32)
+        self.histogram[split].view(-1).index_add_(0, bins, ones)
         bins = position_bins(events.rows.position).index_select(0, events.row).add_(feature, alpha=POSITION_BINS)
-        self.positions[split].view(-1).index_add_(0, bins, one)
+        self.positions[split].view(-1).index_add_(0, bins, ones)
         windows = torch.ones_like(events.window_feature)
         self.n_firing_windows[split].index_add_(0, events.window_feature, windows)
 

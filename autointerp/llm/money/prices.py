@@ -90,10 +90,10 @@ def _look_up(provider: str, model: str, context: tuple[tuple[str, str], ...], ho
             cache_write_tokens=usage.cache_write_tokens,
             output_tokens=usage.output_tokens,
         )
-        found: Any = calc_price(
+        calculation: Any = calc_price(
             counted, model, provider_id=provider, genai_request_timestamp=now, price_context=dict(context) or None
         )
-        return Decimal(found.total_price)
+        return Decimal(calculation.total_price)
 
     try:
         price(Usage(1000, 1000))

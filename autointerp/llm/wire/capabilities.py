@@ -65,9 +65,9 @@ def capabilities_of(model: LLMModel) -> Capabilities:
     values: dict[str, Any] = {field.name: known[field.name] for field in fields(Capabilities)}
     for name in ("sampling", "efforts"):
         values[name] = tuple(values[name])
-    found = Capabilities(**values)
-    _check_settings(model, found)
-    return found
+    capabilities = Capabilities(**values)
+    _check_settings(model, capabilities)
+    return capabilities
 
 
 def effort_of(model: LLMModel, capabilities: Capabilities) -> str:

@@ -68,8 +68,8 @@ def _parsed(ask: Ask, value: Any) -> Outcome:
 def _nearly(ask: Ask, reply: ProviderReply) -> bool:
     """Tokens with half a character each, or a leading begin-of-text token, do not join to the prompt exactly."""
     prompt = ask.system + ask.prompt
-    found = {token.text.strip() for token in reply.tokens or () if token.text.strip().isascii()}
-    return sum(text in prompt for text in found) >= 0.9 * len(found)
+    texts = {token.text.strip() for token in reply.tokens or () if token.text.strip().isascii()}
+    return sum(text in prompt for text in texts) >= 0.9 * len(texts)
 
 
 def _decisions(ask: Ask, reply: ProviderReply) -> Outcome:

@@ -182,25 +182,25 @@ class _Refining:
     def judge(self, drafts: Sequence[Tried]) -> None:
         """Gives each good draft its score on the windows that choose."""
         wanted: dict[int, list[Tried]] = {}
-        for one in drafts:
-            wanted.setdefault(one.feature, []).append(one)
+        for draft in drafts:
+            wanted.setdefault(draft.feature, []).append(draft)
 
         def asks() -> Iterator[Ask]:
             for exam in self._exams(wanted):
-                for one in wanted[exam.feature]:
-                    one.items = exam.choosing.windows.context
-                    one.n_items = len(exam.choosing)
-                    one.score_status = "no_items"
-                    yield from self._judging(one, exam.choosing, split="select")
+                for draft in wanted[exam.feature]:
+                    draft.items = exam.choosing.windows.context
+                    draft.n_items = len(exam.choosing)
+                    draft.score_status = "no_items"
+                    yield from self._judging(draft, exam.choosing, split="select")
                 if len(exam.choosing) == 0:
                     self.too_few[0].add(exam.feature)
 
         for answer in self._answers(asks(), self._judge_model):
-            one, judged = self._judged(answer)
+            draft, judged = self._judged(answer)
             value = select_score(judged)
-            one.score, one.score_status = value.value, value.status
+            draft.score, draft.score_status = value.value, value.status
             if value.value is None:
-                self.features[one.feature].trouble = value.status, judged.reason
+                self.features[draft.feature].trouble = value.status, judged.reason
 
     # --- step 3
 
@@ -221,8 +221,8 @@ class _Refining:
                     self.too_few[1].add(exam.feature)
 
         for answer in self._answers(asks(), self._judge_model):
-            one, judged = self._judged(answer)
-            feature, (misses, alarms) = self.features[one.feature], wrong_rows(judged)
+            draft, judged = self._judged(answer)
+            feature, (misses, alarms) = self.features[draft.feature], wrong_rows(judged)
             feature.wrong = misses[:MOST_SHOWN], alarms[:MOST_SHOWN]
             feature.settled = len(misses) + len(alarms) == 0 and bool(judged.answered.all())
             if not judged.answered.all():
@@ -306,19 +306,19 @@ class _Refining:
     def _about(self, ask: Ask, **more: Any) -> Ask:
         return replace(ask, about={**ask.about, "dictionary": self.dictionary, "explainer": self.entry.name, **more})
 
-    def _judging(self, one: Tried, items: Items, **about: Any) -> Iterator[Ask]:
+    def _judging(self, tried: Tried, items: Items, **about: Any) -> Iterator[Ask]:
         """One question about all items, none where there are none."""
-        assert one.draft is not None
+        assert tried.draft is not None
         form, logprobs = self._judge_model.judgements, self._judge_model.logprobs
-        for ask in judge_asks("detect", one.draft.text, items, self._texts, form=form, logprobs=logprobs):
-            self._asked[one.feature, one.number] = items
-            yield self._about(ask, feature=one.feature, draft=one.number, **about)
+        for ask in judge_asks("detect", tried.draft.text, items, self._texts, form=form, logprobs=logprobs):
+            self._asked[tried.feature, tried.number] = items
+            yield self._about(ask, feature=tried.feature, draft=tried.number, **about)
 
     def _judged(self, answer: Answer) -> tuple[Tried, Judged]:
         """The draft that an answer is about, and what it says."""
         feature, number = answer.ask.about["feature"], answer.ask.about["draft"]
-        [one] = [one for one in self.features[feature].tried if one.number == number]
-        return one, read_judgements(self._asked.pop((feature, number)), [answer], self._judge_model.judgements)
+        [tried] = [draft for draft in self.features[feature].tried if draft.number == number]
+        return tried, read_judgements(self._asked.pop((feature, number)), [answer], self._judge_model.judgements)
 
     def _answers(self, asks: Iterator[Ask], model: LLMExplainer | Judge) -> Iterator[Answer]:
         """Those that are answers; a feature without one waits."""
@@ -353,10 +353,14 @@ class _Refining:
 
 def _written(name: str, tried: Sequence[Tried]) -> Written:
     """The explanation that a draft is, or the failure that all of them are."""
-    one = tried[0]
-    if one.draft is not None:
-        return Written(explanation_of(name, one.feature, one.draft), "", one.prompt, one.request, one.model or None)
+    first = tried[0]
+    if first.draft is not None:
+        return Written(
+            explanation_of(name, first.feature, first.draft), "", first.prompt, first.request, first.model or None
+        )
     reasons = Counter(f"{each.status}: {each.reason}" if each.reason else each.status for each in tried)
     said = "; ".join(reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items())
-    reason = one.reason if len(tried) == 1 else f"none of {len(tried)} drafts is good: {said}"
-    return Written(Explanation(one.feature, name, "", one.status), reason, one.prompt, one.request, one.model or None)
+    reason = first.reason if len(tried) == 1 else f"none of {len(tried)} drafts is good: {said}"
+    return Written(
+        Explanation(first.feature, name, "", first.status), reason, first.prompt, first.request, first.model or None
+    )

@@ -48,8 +48,8 @@ def style_of(entry: LLMExplainer) -> Style:
 def features_to_explain(store: Queryable, dictionary: str, redo: Redo | None) -> dict[int, str]:
     """All features (of a request to explain again, those of it) by rising number, with their status: dead ones are not
     asked about."""
-    found = {row["feature"]: row["status"] for row in store.rows(_FEATURES, dictionary=dictionary)}
-    return found if redo is None else {feature: found[feature] for feature in redo.explained}
+    status_of = {row["feature"]: row["status"] for row in store.rows(_FEATURES, dictionary=dictionary)}
+    return status_of if redo is None else {feature: status_of[feature] for feature in redo.explained}
 
 
 def explanation_of(name: str, feature: int, draft: Draft) -> Explanation:
@@ -75,17 +75,17 @@ def ask_explainer(
             ask = explain_ask(chosen, evidence, 0 if redo is None else first_sample(redo.number))
             yield replace(ask, about={**ask.about, "explainer": entry.name})
 
-    found: dict[int, Written] = {}
+    written: dict[int, Written] = {}
     unanswered = Unanswered()
     for answer in asker.answers(asks(), entry):
         feature = answer.ask.about["feature"]
-        found[feature] = _written(entry.name, feature, answer, chosen.version)
+        written[feature] = _written(entry.name, feature, answer, chosen.version)
         unanswered.note(answer)
         advance(1)
     for feature in status:
         if feature not in fit:
-            found[feature] = Written(Explanation(feature, entry.name, "", "dead"), prompt=chosen.version)
-    return Asked([found[feature] for feature in status if feature in found], unanswered)
+            written[feature] = Written(Explanation(feature, entry.name, "", "dead"), prompt=chosen.version)
+    return Asked([written[feature] for feature in status if feature in written], unanswered)
 
 
 def _written(name: str, feature: int, answer: Answer, version: str) -> Written:

@@ -71,7 +71,7 @@ class _Stream:
         tasks: Sequence[ScorerTask],
     ) -> None:
         self.material, self.explainer, self.shown, self.judge, self.tasks = material, explainer, shown, judge, tasks
-        self.found = {task.scorer.name: Findings() for task in tasks}
+        self.findings = {task.scorer.name: Findings() for task in tasks}
         self.pending: dict[tuple[int, str], _Pending] = {}
 
     def questions(self) -> Iterator[Ask]:
@@ -89,11 +89,11 @@ class _Stream:
         if of_permuted(self.explainer) is not None:
             feature = replace(feature, corpus=self.material.corpus.permuted)
         questions = scorer.questions(shown, feature, material, self.judge)
-        found = self.found[scorer.name]
+        findings = self.findings[scorer.name]
         if questions.beside is not None and number in task.beside:
-            found.beside[number] = questions.beside(task.beside[number])
+            findings.beside[number] = questions.beside(task.beside[number])
         if not questions.asks:  # too few windows or tokens: nothing is asked, and nothing waited for
-            found.predictions[number] = questions.read([])
+            findings.predictions[number] = questions.read([])
             return
         self.pending[number, scorer.name] = _Pending(questions, [None] * len(questions.asks))
         about: dict[str, Any] = {
@@ -108,12 +108,12 @@ class _Stream:
         """Files an answer; the last one of a feature and scorer is read with the others, and all are forgotten."""
         about = answer.ask.about
         key = about["feature"], about["scorer"]
-        found = self.found[about["scorer"]]
-        found.unanswered.note(answer)
+        findings = self.findings[about["scorer"]]
+        findings.unanswered.note(answer)
         pending = self.pending[key]
         if pending.take(about["part"], answer):
             del self.pending[key]
-            found.predictions[about["feature"]] = pending.questions.read(
+            findings.predictions[about["feature"]] = pending.questions.read(
                 [known for known in pending.answers if known is not None]
             )
 
@@ -133,6 +133,6 @@ def ask_judge(
     for answer in asker.answers(stream.questions(), judge):
         stream.take(answer)
         advance(1)
-    if stream.pending and not any(found.unanswered.over_budget for found in stream.found.values()):
+    if stream.pending and not any(found.unanswered.over_budget for found in stream.findings.values()):
         raise AssertionError(f"{len(stream.pending)} questions were never answered")
-    return stream.found
+    return stream.findings

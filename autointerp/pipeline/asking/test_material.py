@@ -142,13 +142,13 @@ def each_exam(store: Queryable, corpus: Corpus, dictionary: str, features: Seque
     """What drafts of each of `features` are chosen by and revised with, in their order. All of the select split."""
     silent: Silent | None = None
     tokens, half = corpus.tokens, corpus.select_half
-    for one in each_candidates(store, dictionary, features, corpus, "select"):
-        silent = silent or Silent(one.pool.windows, corpus.traits)
-        exam = make_exam(one, silent, half, corpus.traits, corpus.seed)
+    for drawn in each_candidates(store, dictionary, features, corpus, "select"):
+        silent = silent or Silent(drawn.pool.windows, corpus.traits)
+        exam = make_exam(drawn, silent, half, corpus.traits, corpus.seed)
         used = [set(tokens.document[part.windows.context].tolist()) for part in (exam.choosing, exam.shown)]
         splits = set(tokens.document_split[[*used[0], *used[1]]].tolist())
-        assert splits <= {SPLITS.index("select")}, f"feature {one.feature}: a window that is not of the select split"
-        assert not used[0] & used[1], f"feature {one.feature}: a document chooses and is shown"
+        assert splits <= {SPLITS.index("select")}, f"feature {drawn.feature}: a window that is not of the select split"
+        assert not used[0] & used[1], f"feature {drawn.feature}: a document chooses and is shown"
         yield exam
 
 

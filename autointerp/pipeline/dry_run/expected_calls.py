@@ -96,12 +96,12 @@ def expected_calls(
             models.setdefault(identity, model)
             row = sums.setdefault((stage, kind, identity, is_rendered), [0.0] * 5)
             row[:] = [a + b for a, b in zip(row, weights, strict=True)]
-    found = []
+    expected = []
     for (stage, kind, identity, is_rendered), (*counts, usd) in sums.items():
         calls, cached, read, written = (round(count) for count in counts)
         if calls or cached:
-            found.append(Expected(stage, kind, models[identity], is_rendered, calls, cached, read, written, usd))
-    return found
+            expected.append(Expected(stage, kind, models[identity], is_rendered, calls, cached, read, written, usd))
+    return expected
 
 
 Weights = tuple[float, float, float, float, float]
@@ -114,10 +114,10 @@ def _rendered(config: RunConfig, work: Work, weigher: Weigher) -> list[tuple[str
     model = entry if work.stage == "explain" else config.score.judge if work.stage == "judge" else None
     if not isinstance(model, LLMModel) or (sampled := weigher.sampled(work, model)) is None:
         return None
-    found: list[tuple[str, str, LLMModel, Weights]] = []
+    rows: list[tuple[str, str, LLMModel, Weights]] = []
     drafts = entry.best_of + entry.revise if work.stage == "explain" and isinstance(entry, LLMExplainer) else 1
     usual = _written(config)
-    for one in estimate(
+    for by_kind in estimate(
         sampled.asks,
         weigher.priced(model),
         weigher.log,
@@ -126,21 +126,21 @@ def _rendered(config: RunConfig, work: Work, weigher: Weigher) -> list[tuple[str
         replays=not sampled.new and not weigher.refresh,
     ):
         times = sampled.each * drafts
-        weights = one.calls, one.cached, one.input_tokens, one.output_tokens, one.cost_usd
+        weights = by_kind.calls, by_kind.cached, by_kind.input_tokens, by_kind.output_tokens, by_kind.cost_usd
         calls, cached, read, written, usd = (times * value for value in weights)
-        found.append((work.stage, one.kind, model, (calls, cached, read, written, usd)))
-    return found
+        rows.append((work.stage, by_kind.kind, model, (calls, cached, read, written, usd)))
+    return rows
 
 
 def _written(config: RunConfig) -> dict[str, float]:
     """Tokens of a usual reply, by kind of question."""
-    found: dict[str, float] = {"explain": EXPLAIN_TOKENS[1], "detect": DRAFT_TOKENS[1]}
+    output_tokens: dict[str, float] = {"explain": EXPLAIN_TOKENS[1], "detect": DRAFT_TOKENS[1]}
     judge = config.score.judge
     for scorer in scorers_of(config.score.scorers).values() if judge is not None else ():
         assert judge is not None
         usual = scorer.usual(judge)
-        found[usual.kind] = usual.output_tokens
-    return found
+        output_tokens[usual.kind] = usual.output_tokens
+    return output_tokens
 
 
 def _usual(
@@ -196,14 +196,14 @@ def render_expected(config: RunConfig, expected: list[Expected], n_features: int
     if not expected:
         return ["cost: $0.00 (no LLM is called)"]
     lines = []
-    for one in expected:
-        kept = f" ({one.cached:,} more are answered already)" if one.cached else ""
-        how = "rendered" if one.rendered else "usual length"
+    for row in expected:
+        kept = f" ({row.cached:,} more are answered already)" if row.cached else ""
+        how = "rendered" if row.rendered else "usual length"
         lines.append(
-            f"{one.stage}, {one.kind} by {one.model.model}: {one.calls:,} calls{kept}, {one.input_tokens:,} tokens in, "
-            f"{one.output_tokens:,} out, ${one.cost_usd:,.2f} [{how}]"
+            f"{row.stage}, {row.kind} by {row.model.model}: {row.calls:,} calls{kept}, {row.input_tokens:,} tokens in, "
+            f"{row.output_tokens:,} out, ${row.cost_usd:,.2f} [{how}]"
         )
-    total = sum(one.cost_usd for one in expected)
+    total = sum(row.cost_usd for row in expected)
     calls = sum(one.calls for one in expected)
     each = 1000 * total / max(n_features, 1)
     where = {"batch": " at batch prices", "offline": " (whoever answers the files pays)"}.get(channel, "")

@@ -34,9 +34,9 @@ def render_time(left: list[Work], expected: list[Expected], store: Queryable | N
 def _asking(expected: list[Expected], store: Queryable | None, channel: Channel) -> list[str]:
     calls: Counter[str] = Counter()
     models: dict[str, LLMModel] = {}
-    for one in expected:
-        calls[f"{one.model.server} {one.model.model}"] += one.calls
-        models[f"{one.model.server} {one.model.model}"] = one.model
+    for row in expected:
+        calls[f"{row.model.server} {row.model.model}"] += row.calls
+        models[f"{row.model.server} {row.model.model}"] = row.model
     if not calls.total() or channel == "offline":
         return []
     if channel == "batch":

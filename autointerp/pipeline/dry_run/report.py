@@ -47,11 +47,11 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Deliver
     left = list(prepared.works)
     if prepared.store_path.exists():
         with open_reader(prepared.store_path) as reader:
-            found = StoreDiff(prepared, reader)
-        found.refuse_mixing()
-        changes = [*prepared.redos.lines, *found.describe()]
-        done = Counter(work.stage for work in prepared.works if found.done(work))
-        left = [link for work in left for link in found.links_left(work)]
+            diff = StoreDiff(prepared, reader)
+        diff.refuse_mixing()
+        changes = [*prepared.redos.lines, *diff.describe()]
+        done = Counter(work.stage for work in prepared.works if diff.done(work))
+        left = [link for work in left for link in diff.links_left(work)]
     planned = Counter(work.stage for work in prepared.works)
     n_features = {entry.name: len(prepared.features[entry.name]) for entry in prepared.config.dictionary}
     llm = _asked(prepared, left, n_features, delivery)

@@ -73,11 +73,11 @@ def explainer_identity(entry: LLMExplainer | PythonExplainer, judge: Judge | Non
     if isinstance(entry, PythonExplainer):
         return {"python": entry.python}
     words = style(entry.preset, entry.evidence, None if entry.prompt is None else Path(entry.prompt))
-    found = entry.identity() | {"preset": entry.preset, "prompt": words.version}
+    identity = entry.identity() | {"preset": entry.preset, "prompt": words.version}
     if not entry.refines:
-        return found
+        return identity
     assert judge is not None  # the run file is asked for it
     how = judge.model_dump(mode="json", include={"judgements", "logprobs"})
-    found |= {"best_of": entry.best_of, "revise": entry.revise, "n_choosing": N_CHOOSING}
-    found |= {"chosen_by": judge.identity() | how | {"prompt": content_hash(prompt_text("score/detect.md"))}}
-    return found | ({"revise_prompt": revise_version(words)} if entry.revise else {})
+    identity |= {"best_of": entry.best_of, "revise": entry.revise, "n_choosing": N_CHOOSING}
+    identity |= {"chosen_by": judge.identity() | how | {"prompt": content_hash(prompt_text("score/detect.md"))}}
+    return identity | ({"revise_prompt": revise_version(words)} if entry.revise else {})

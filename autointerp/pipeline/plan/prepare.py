@@ -267,14 +267,14 @@ def choose_features(choice: FeatureChoice, n_features: int, seed: int, name: str
     if isinstance(choice, str):
         first, last = (int(part) for part in choice.split(":"))
         fits = first < last <= n_features
-        found = np.arange(first, last) if fits else None
+        chosen = np.arange(first, last) if fits else None
     else:
         fits = bool(choice) and max(choice) < n_features
-        found = np.unique(np.array(choice, dtype=np.int64)) if fits else None
-    if found is None:
+        chosen = np.unique(np.array(choice, dtype=np.int64)) if fits else None
+    if chosen is None:
         shown = choice if isinstance(choice, str) or len(choice) < 8 else f"[... {max(choice)}]"
         raise ConfigError(f'dictionary "{name}": {key} = {shown}, but it has features 0 to {n_features - 1}')
-    return found
+    return chosen
 
 
 def choose_scored(choice: FeatureChoice, features: Int64, n_features: int, seed: int, name: str) -> Int64:
@@ -286,7 +286,7 @@ def choose_scored(choice: FeatureChoice, features: Int64, n_features: int, seed:
         return features
     if isinstance(choice, FeatureSample):
         return np.sort(match_order(features, seed, name)[: choice.sample])
-    found = np.intersect1d(features, choose_features(choice, n_features, seed, name, "score.features"))
-    if len(found) == 0:
+    scored = np.intersect1d(features, choose_features(choice, n_features, seed, name, "score.features"))
+    if len(scored) == 0:
         raise ConfigError(f'dictionary "{name}": none of score.features is among the features that it extracts')
-    return found
+    return scored

@@ -188,10 +188,10 @@ def _going_on(unfinished: Mapping[int, str]) -> tuple[str, ...]:
 
 def _sum_up(new: Sequence[Redo]) -> str:
     parts = []
-    for one in new:
-        explained = [f"{len(one.explained):,} explained"] if one.explained else []
-        judged = [f"{len(one.judged):,} judged where they are sampled"] if one.judged else []
-        parts.append(f"{one.explainer} of {one.dictionary}: {', '.join(explained + judged)}")
+    for redo in new:
+        explained = [f"{len(redo.explained):,} explained"] if redo.explained else []
+        judged = [f"{len(redo.judged):,} judged where they are sampled"] if redo.judged else []
+        parts.append(f"{redo.explainer} of {redo.dictionary}: {', '.join(explained + judged)}")
     return f"request {new[0].number}: {new[0].said}: again {'; '.join(parts)}"
 
 
@@ -247,10 +247,10 @@ def _redos(wish: Wish, number: int, explained: Iterable[Key], judged: Iterable[K
 
 def _parsed(spec: str, names: Sequence[str]) -> tuple[str | None, str]:
     """Dictionary (none: all, of what failed) and which of its features."""
-    found = _SPEC.fullmatch(spec.strip())
-    if found is None:
+    parts = _SPEC.fullmatch(spec.strip())
+    if parts is None:
         raise UserError(f'--features "{spec}": give DICT/0:100, DICT/7,9 or {FAILED}')
-    name, which = found["dictionary"], found["which"]
+    name, which = parts["dictionary"], parts["which"]
     if name is None and which != FAILED:
         if len(names) > 1:
             raise UserError(

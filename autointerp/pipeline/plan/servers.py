@@ -10,8 +10,8 @@ def servers_of(config: RunConfig) -> dict[str, list[str]]:
     """Where texts of the corpus go: models by address."""
     models = [entry for entry in config.explain.explainers if isinstance(entry, LLMExplainer)]
     judge = [config.score.judge] if config.score.judge is not None else []
-    found: dict[str, list[str]] = {}
+    models_of: dict[str, list[str]] = {}
     for model in [*models, *judge]:
-        names = found.setdefault(model.server, [])
+        names = models_of.setdefault(model.server, [])
         names += [] if model.model in names else [model.model]
-    return found
+    return models_of

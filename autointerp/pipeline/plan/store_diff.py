@@ -149,8 +149,8 @@ def _sum_up(works: Sequence[Work]) -> str:
 
 
 def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(facts, default=str))
-    return found
+    plain: dict[str, Any] = json.loads(json.dumps(facts, default=str))
+    return plain
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

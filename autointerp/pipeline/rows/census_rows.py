@@ -63,9 +63,9 @@ def read_census(store: Queryable, dictionary: str, explainer: str, n_features: i
 
     def wide(rows: list[dict[str, Any]], column: str) -> npt.NDArray[Any]:
         values = np.array([row[column] for row in rows])
-        found = np.zeros((n_features, values.shape[1] if len(values) else 0), dtype=values.dtype)
-        found[np.array([row["feature"] for row in rows], dtype=np.int64)] = values
-        return found
+        filled = np.zeros((n_features, values.shape[1] if len(values) else 0), dtype=values.dtype)
+        filled[np.array([row["feature"] for row in rows], dtype=np.int64)] = values
+        return filled
 
     n = np.array(truth[0]["n"], dtype=np.int64) if truth else np.zeros(0, np.int64)
     return (

@@ -47,7 +47,7 @@ def heaviest_pairs(tokens: GramTable, features: Int64) -> tuple[Int64, tuple[Int
 
 
 def write_diagnostics(
-    store: Queryable, transaction: Transaction, name: str, features: Int64, found: Diagnostics, alone_start: Int64
+    store: Queryable, transaction: Transaction, name: str, features: Int64, diagnostics: Diagnostics, alone_start: Int64
 ) -> int:
     """Appends the rows of both tables, and returns how many."""
     counted = store.query(_FIRINGS, dictionary=name)
@@ -60,30 +60,30 @@ def write_diagnostics(
         {
             "dictionary": name,
             "feature": features.astype(np.int32),
-            "n_tokens": found.n_tokens,
-            "n_firing": found.n_firing,
-            "alone": csr_list(alone_start, found.alone, pa.float32()),
-            "alone_correlation": _or_none(found.alone_correlation),
-            "alone_status": found.alone_status,
-            "neuron_hook": found.neuron_hook,
-            "neuron": pa.array(found.neuron.astype(np.int32), mask=found.neuron < 0),
-            "neuron_correlation": _or_none(found.neuron_correlation),
-            "neuron_status": found.neuron_status,
+            "n_tokens": diagnostics.n_tokens,
+            "n_firing": diagnostics.n_firing,
+            "alone": csr_list(alone_start, diagnostics.alone, pa.float32()),
+            "alone_correlation": _or_none(diagnostics.alone_correlation),
+            "alone_status": diagnostics.alone_status,
+            "neuron_hook": diagnostics.neuron_hook,
+            "neuron": pa.array(diagnostics.neuron.astype(np.int32), mask=diagnostics.neuron < 0),
+            "neuron_correlation": _or_none(diagnostics.neuron_correlation),
+            "neuron_status": diagnostics.neuron_status,
             "density_cluster": clusters,
             "ultralow_below": below,
         },
     )
-    row, rank = (found.neighbour >= 0).nonzero()
-    correlation = found.correlation[row, rank]
-    silent = (found.n_firing == 0)[row]
+    row, rank = (diagnostics.neighbour >= 0).nonzero()
+    correlation = diagnostics.correlation[row, rank]
+    silent = (diagnostics.n_firing == 0)[row]
     return n + transaction.append(
         "feature_neighbours",
         {
             "dictionary": name,
             "feature": features[row].astype(np.int32),
             "rank": (rank + 1).astype(np.int32),
-            "neighbour": found.neighbour[row, rank].astype(np.int32),
-            "cosine": found.cosine[row, rank],
+            "neighbour": diagnostics.neighbour[row, rank].astype(np.int32),
+            "cosine": diagnostics.cosine[row, rank],
             "correlation": _or_none(correlation),
             "status": np.where(np.isfinite(correlation), "ok", np.where(silent, "silent", "constant")).tolist(),
         },

@@ -23,10 +23,10 @@ class StoredPredictions:
 
 def read_stored(store: Queryable, dictionary: str, explainer: str) -> StoredPredictions:
     """What earlier scoring left: the windows of a feature depend on nothing that scoring may change."""
-    found: dict[str, set[int]] = {}
+    features: dict[str, set[int]] = {}
     for row in store.rows(_STORED, dictionary=dictionary, explainer=explainer):
-        found.setdefault(row["scorer"], set()).add(row["feature"])
-    return StoredPredictions(found)
+        features.setdefault(row["scorer"], set()).add(row["feature"])
+    return StoredPredictions(features)
 
 
 _STORED = """

@@ -69,15 +69,15 @@ def write_findings(
     dictionary: str,
     explainer: str,
     scorer: str,
-    found: Findings,
+    findings: Findings,
     tokens: TokenFile,
     again: int = 0,
 ) -> int:
     """All rows of a piece of judging; `again` is the number of the request that it is done for."""
-    n = write_predictions(transaction, run, dictionary, explainer, scorer, found.predictions, tokens)
+    n = write_predictions(transaction, run, dictionary, explainer, scorer, findings.predictions, tokens)
     beside = f"simulation:lookup@{explainer}"
-    n += write_predictions(transaction, run, dictionary, "lexical", beside, found.beside, tokens)
-    failed = [(f, failure) for f, made in found.predictions.items() if (failure := failure_of(made)) is not None]
+    n += write_predictions(transaction, run, dictionary, "lexical", beside, findings.beside, tokens)
+    failed = [(f, failure) for f, made in findings.predictions.items() if (failure := failure_of(made)) is not None]
     if failed:
         n += transaction.append(
             "failures",
@@ -227,15 +227,15 @@ def read_simulated(
     windows = _windows(rows, scored.astype(np.bool_))
     n, size, available = (_numbers(rows, name) for name in ("n_class", "size_class", "available_class"))
     status = _words(rows, "status")
-    found = {}
+    simulated = {}
     for feature, mine in _by_feature(rows):
         of_class = kinds[mine]
         wide = [np.zeros(len(CLASSES), dtype=values.dtype) for values in (n, size, available)]
         for values, into in zip((n, size, available), wide, strict=True):
             into[of_class] = values[mine]
         drawn = Drawn(feature, _some(windows, mine), truth[mine], of_class, wide[0], wide[1], wide[2])
-        found[feature] = Simulated(drawn, prediction[mine], tuple(status[mine]))
-    return found
+        simulated[feature] = Simulated(drawn, prediction[mine], tuple(status[mine]))
+    return simulated
 
 
 def read_judged(store: Queryable, run: str | None, dictionary: str, explainer: str, scorer: str) -> dict[int, Judged]:

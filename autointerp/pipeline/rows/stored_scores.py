@@ -92,17 +92,17 @@ def read_dictionary_scores(
     facts = dictionary_row(store, dictionary)
     features = store.rows(_FEATURES, dictionary=dictionary)
     scores = read_scores(store, run, explainer)
-    found: dict[str, tuple[Int64, Float64]] = {}
+    moments_of: dict[str, tuple[Int64, Float64]] = {}
     if judged is None:
         truth, sums = read_census(store, dictionary, explainer, facts["n_features"])
         if len(sums.p) and sums.p.shape[1]:
-            found["pearson"] = np.arange(facts["n_features"]), moments(truth, sums)
+            moments_of["pearson"] = np.arange(facts["n_features"]), moments(truth, sums)
     framed = [score for score in scores if score.metric == "pearson_framed"]
     scorer = framed[0].scorer if framed else SCORER
     sampled = [score.feature for score in framed]
     numbers, blocks, alarms = read_sample(store, dictionary, explainer, sampled, scorer, judged)
     if len(numbers):
-        found["pearson_framed"] = numbers, blocks
+        moments_of["pearson_framed"] = numbers, blocks
     return DictionaryScores(
         dictionary=dictionary,
         kind=facts["kind"],
@@ -112,7 +112,7 @@ def read_dictionary_scores(
         partner={row["feature"]: row["matched_feature"] for row in features if row["match_status"] == "matched"},
         unit={row["feature"]: row["unit"] for row in features if row["unit"] is not None},
         scores=scores,
-        moments=found,
+        moments=moments_of,
         alarms=alarms,
     )
 

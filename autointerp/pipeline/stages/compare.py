@@ -74,8 +74,8 @@ def _scores_of(context: StageContext, name: str, work: Work) -> DictionaryScores
 
 def shared_abouts(sides: Sequence[DictionaryScores]) -> list[About]:
     """Scorer, metric and design of which every dictionary has scores."""
-    found = set(sides[0].abouts).intersection(*(side.abouts for side in sides[1:]))
-    return sorted(found)
+    shared = set(sides[0].abouts).intersection(*(side.abouts for side in sides[1:]))
+    return sorted(shared)
 
 
 def is_baseline(side: DictionaryScores) -> bool:
@@ -86,15 +86,15 @@ def pairs_of(sides: Sequence[DictionaryScores]) -> list[tuple[DictionaryScores, 
     """Which dictionaries are compared with which."""
     studied = [side for side in sides if side.kind in STUDIED]
     baselines = [side for side in sides if is_baseline(side) and side.natural_of is None]
-    found = list(combinations(studied, 2))
+    pairs = list(combinations(studied, 2))
     hooks = {side.hook for side in studied}
     for side in studied:
         for baseline in baselines:
             beside = baseline.hook == side.hook or baseline.hook not in hooks
             unmatched_here = baseline.matched_to is None and beside
             if baseline.matched_to == side.dictionary or unmatched_here:
-                found.append((side, baseline))
-    return found
+                pairs.append((side, baseline))
+    return pairs
 
 
 @dataclass(frozen=True)
@@ -135,16 +135,16 @@ def comparisons(
             "detectable": None, "margin": margin, "verdict": "undecided",
         }  # fmt: skip
         rows.append(row)
-        found, over = _difference(a, b, about, pair, paired, n_draws, seed, name)
-        intervals.append(found)
-        if found is None:
+        interval, over = _difference(a, b, about, pair, paired, n_draws, seed, name)
+        intervals.append(interval)
+        if interval is None:
             continue
         if paired:
             test = sign_flip_test(pair.values_a - pair.values_b, pair.clusters, seed=seed, name=name)
         else:
             test = studentised_permutation_test(pair.values_a, pair.values_b, seed=seed, name=name)
-        low, high = _clipped(found, about)
-        row |= {"difference": found.value, "ci_low": low, "ci_high": high, "p": test.p_value}
+        low, high = _clipped(interval, about)
+        row |= {"difference": interval.value, "ci_low": low, "ci_high": high, "p": test.p_value}
         row["interval_over"] = over
     _decide(rows, intervals, about, margin)
     return rows
@@ -172,8 +172,8 @@ def _difference(
     units = pair.clusters if paired else _units(b, pair.features_b)
     if a.blocks(about) is None or b.blocks(about) is None:
         clusters_a = pair.clusters if paired else np.array(pair.features_a, dtype=np.int64)
-        found = difference_interval(pair.values_a, pair.values_b, clusters_a, units, paired=paired)
-        return found, FEATURES
+        interval = difference_interval(pair.values_a, pair.values_b, clusters_a, units, paired=paired)
+        return interval, FEATURES
     drawn = crossed_bootstrap(
         _moments(a, about, pair.features_a),
         _moments(b, about, pair.features_b),

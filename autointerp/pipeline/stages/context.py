@@ -96,8 +96,8 @@ def columns_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def by_dictionary(works: Iterable[Work]) -> dict[str, list[Work]]:
     """Works of a stage that is done for one dictionary after the other."""
-    found: dict[str, list[Work]] = {}
+    works_of: dict[str, list[Work]] = {}
     for work in works:
         assert work.dictionary is not None
-        found.setdefault(work.dictionary, []).append(work)
-    return found
+        works_of.setdefault(work.dictionary, []).append(work)
+    return works_of

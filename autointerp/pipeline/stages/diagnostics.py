@@ -25,8 +25,8 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
         for name, [work] in missing.items():
             begun = time.monotonic()
             chosen = dictionaries[name]
-            found, start = diagnose_dictionary(context.store, name, chosen, sample, subject, advance)
+            diagnostics, start = diagnose_dictionary(context.store, name, chosen, sample, subject, advance)
             with context.store.transaction() as transaction:
-                n = write_diagnostics(context.store, transaction, name, chosen.features, found, start)
+                n = write_diagnostics(context.store, transaction, name, chosen.features, diagnostics, start)
                 context.mark_done(transaction, work, n, shared + time.monotonic() - begun)
     context.publish()

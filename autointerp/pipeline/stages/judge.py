@@ -88,11 +88,11 @@ def _judge(
     texts = context.materials.corpus.vocabulary.texts
     shown = [one for one in read_shown(context.store, name, explainer, texts, lexical) if one.feature in wanted]
     with context.report.stage(f"judging {explainer} of {name}", None, "answers") as advance:
-        found = ask_judge(material, explainer, shown, judge, tasks, context.asking.client(), advance)
+        findings_of = ask_judge(material, explainer, shown, judge, tasks, context.asking.client(), advance)
     shared = (time.monotonic() - begun) / len(scorer_works)
     over_budget = Unanswered()
     for scorer_work in scorer_works:
-        findings = found[str(scorer_work.work.scorer)]
+        findings = findings_of[str(scorer_work.work.scorer)]
         if findings.unanswered.over_budget:
             over_budget.over_budget = findings.unanswered.over_budget
         elif context.asking.whole(findings.unanswered):

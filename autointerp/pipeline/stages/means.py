@@ -63,8 +63,8 @@ def _means_of(
         return
     controls = [s for one in explainers_written(CONTROLS) for s in scores_of(floors[CONTROLS], one)]
     more = [COMPLETION] if work.explainer == CONTROLS else []
-    for one in (*explainers_written(work.explainer), *more):
-        yield from mean_rows(work.key, read_dictionary_scores(store, name, one, run), one, controls, *drawn)
+    for explainer in (*explainers_written(work.explainer), *more):
+        yield from mean_rows(work.key, read_dictionary_scores(store, name, explainer, run), explainer, controls, *drawn)
 
 
 def mean_rows(

@@ -98,8 +98,8 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
     with context.store.transaction() as transaction:
         for work in works:
             n = sum(
-                _write(transaction, work.key, name, scored[one], stored[one], context.tokens)
-                for one in groups[str(work.explainer)]
+                _write(transaction, work.key, name, scored[explainer], stored[explainer], context.tokens)
+                for explainer in groups[str(work.explainer)]
             )
             context.mark_done(transaction, work, n, shared)
 
@@ -122,10 +122,10 @@ def score_dictionary(
         for scorer in scorers.values()
         if scorer.embedded is not None
     }
-    found = {}
+    scores_of = {}
     for explainer in explainers:
         explanations, lookup = read_explanations(store, dictionary, explainer, n_features)
-        made = found[explainer] = EmbeddedScores(explainer)
+        made = scores_of[explainer] = EmbeddedScores(explainer)
         everyone = subjects(explanations, status)
         truth, sums = read_census(store, dictionary, explainer, n_features)
         census = metrics_for("counted", SCORER, own)
@@ -147,7 +147,7 @@ def score_dictionary(
             made.scores += score_rows(few, predictions, mine, scorer.embedded)
         if "detection" not in scorers:
             made.answered = {}
-    return found
+    return scores_of
 
 
 def _completion_floor(
