@@ -91,7 +91,7 @@ def run(
     if config.engine.threads is not None:
         torch.set_num_threads(config.engine.threads)
     with report.stage("subject and dictionaries", None, "files"):
-        prepared = (_from_rows(config, wish) if until in FROM_ROWS else None) or prepare(config, wish)
+        prepared = _prepared(config, wish, from_rows=until in FROM_ROWS)
     for line in prepared.redos.lines:
         report.say(line)
     if path.exists():
@@ -122,20 +122,21 @@ def run(
     return path
 
 
-def _from_rows(config: RunConfig, wish: Wish) -> Prepared | None:
-    """The run with its subject as the store knows it; None where an earlier stage is not done: that needs the model."""
+def _prepared(config: RunConfig, wish: Wish, *, from_rows: bool) -> Prepared:
+    """With `from_rows` the subject is as the store knows it; but where an earlier stage is left the model is read."""
     path = config.store_path
-    if not path.exists():
-        return None
+    if not from_rows or not path.exists():
+        return prepare(config, wish)
     with StoreWriter.open(path) as store:
         subject = subject_of_store(config, store)
     if subject is None:
-        return None
+        return prepare(config, wish)
     prepared = prepare(config, wish, subject)
     with StoreWriter.open(path) as store:
         diff = StoreDiff(prepared, store)
-    ready = all(diff.done(work) for work in prepared.works if work.stage not in FROM_ROWS)
-    return prepared if ready else None
+    if all(diff.done(work) for work in prepared.works if work.stage not in FROM_ROWS):
+        return prepared
+    return prepare(config, wish, saes=prepared.saes)
 
 
 def _spending(report: Reporter) -> Callable[[Progress], None]:

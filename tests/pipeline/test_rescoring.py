@@ -17,7 +17,8 @@ from stored import check, rows
 
 from autointerp.config.run_file import RunConfig
 from autointerp.errors import UserError
-from autointerp.pipeline import run
+from autointerp.pipeline import run, run_stages
+from autointerp.pipeline.plan import prepare as preparing
 from autointerp.pipeline.plan import versions
 from autointerp.pipeline.plan.prepare import prepare
 from autointerp.pipeline.plan.work import What
@@ -246,3 +247,31 @@ def test_adding_a_scorer_asks_only_for_it(without_fuzzing: tuple[Path, NumberedL
     }  # fmt: skip
     assert {table for table, n in counts(path).items() if n != before[table]} == {"judgements"}
     check(path)
+
+
+def test_what_an_earlier_stage_still_needs_is_read_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Counter[str] = Counter()
+
+    def counted(name: str) -> Callable[..., Any]:
+        real = getattr(preparing, name)
+
+        def function(*arguments: Any, **settings: Any) -> Any:
+            read[name] += 1
+            return real(*arguments, **settings)
+
+        return function
+
+    def far_enough(*_: Any) -> Any:
+        raise UserError("far enough")
+
+    for name in ("load_dictionary", "open_subject"):
+        monkeypatch.setattr(preparing, name, counted(name))
+    monkeypatch.setattr(run_stages, "open_tokens", far_enough)
+    n = len([entry for entry in judged_config(store).dictionary if entry.path is not None])
+    with pytest.raises(UserError, match="far enough"):
+        again(judged_config(store), until="score")
+    assert read == {"load_dictionary": n}, "all is done: no model is needed"
+    read.clear()
+    with pytest.raises(UserError, match="far enough"):
+        again(judged_config(store, judge={**JUDGED, "controls": 3}), until="score")
+    assert read == {"load_dictionary": n, "open_subject": 1}

@@ -100,21 +100,19 @@ def check_paths(config: RunConfig) -> None:
     check_llms(config)
 
 
-def prepare(config: RunConfig, wish: Wish = Wish(), subject: Subject | None = None) -> Prepared:
-    """Loads and checks the subject (if none is given) and the dictionaries. Raises UserError, and writes nothing.
-    `wish` is what to ask again."""
+def prepare(
+    config: RunConfig,
+    wish: Wish = Wish(),
+    subject: Subject | None = None,
+    saes: dict[str, SparseAutoencoder] | None = None,
+) -> Prepared:
+    """Loads the subject and the dictionaries, those of the two that are not given, and checks them. Raises UserError,
+    and writes nothing. `wish` is what to ask again."""
     check_paths(config)
     redos = redos_of(config, wish, config.store_path)
     config = with_natural_twins(config)
     subject = subject or open_subject(config)
-    saes = {
-        entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind_name, format=entry.format)
-        for entry in config.dictionary
-        if entry.path is not None
-    }
-    for entry in config.dictionary:
-        if entry.like is not None:
-            saes[entry.name] = random_init_sae(saes[entry.like], entry.name, config.seed, entry.like)
+    saes = _read_saes(config) if saes is None else saes
     hooks = {entry.name: _hook_of(entry, saes) for entry in config.dictionary}
     widths = {name: subject.width(hook) for name, hook in hooks.items()}
     for name, dictionary in saes.items():
@@ -139,6 +137,19 @@ def prepare(config: RunConfig, wish: Wish = Wish(), subject: Subject | None = No
     labels = labels_in(config.store_path) if config.explain.human else {}
     works = works_of(config, subject, tokens, saes, hooks, labels, redos)
     return Prepared(config, subject, tokens, saes, hooks, features, works, redos)
+
+
+def _read_saes(config: RunConfig) -> dict[str, SparseAutoencoder]:
+    """Dictionaries read from files, and fresh ones like them, by name."""
+    saes = {
+        entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind_name, format=entry.format)
+        for entry in config.dictionary
+        if entry.path is not None
+    }
+    for entry in config.dictionary:
+        if entry.like is not None:
+            saes[entry.name] = random_init_sae(saes[entry.like], entry.name, config.seed, entry.like)
+    return saes
 
 
 def with_natural_twins(config: RunConfig) -> RunConfig:
