@@ -114,7 +114,15 @@ def compare(
         _print(compare_page(list(zip(shown, readers, strict=True)), choice, wide=wide))
 
 
-@click.command(no_args_is_help=True)
+class SqlCommand(click.Command):
+    """A query may begin with a comment: `-- best first`, a line break, `select ...` is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.ignore_unknown_options = any(arg.startswith("--") and len(arg.split()) > 1 for arg in args)
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=SqlCommand, no_args_is_help=True)
 @STORE
 @click.argument("query", required=False)
 @click.option("--file", "file", metavar="NAME", help="A file of SQL, or one of ours: analysis/NAME.sql.")

@@ -26,7 +26,7 @@ LEXICAL_CONTROLS = ("shuffled", "constant", "generic")
 JUDGED_ALWAYS = ("constant", "generic")
 """Controls that a judge sees beside the shuffled ones."""
 COMPLETION = "completion"
-"""The floor of logit effects: a ranking without an explanation. Neither a label nor a control."""
+"""The baseline of logit effects: a ranking without an explanation. Neither a label nor a control."""
 _SHUFFLED, _PERMUTED = "shuffled:", "permuted:"
 
 
@@ -66,6 +66,9 @@ USUAL_SCORERS = ("simulation", "detection", "fuzzing", "logits")
 """Those of a run file that names none."""
 LATER_SCORERS = ("discrimination", "intruder", "generation", "intervention")
 """Planned; a run file that asks for one of them is told so."""
+
+ASK_KINDS = ("explain", "simulate", "detect", "fuzz", "logits", "probe")
+"""What a question to an LLM is for (`Ask.kind`): to explain, for each scorer, `probe` to test a server."""
 
 EMBEDDED_JUDGES = ("lookup", "text", "unembedding")
 """Who judges where no LLM does: behind the scorer's name in rows."""

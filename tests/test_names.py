@@ -1,4 +1,4 @@
-"""Names in the package: one class a name, what begins with an underscore stays in its file, no vague name lives long."""
+"""Names in the package: a class a name, what begins with an underscore stays in its file, no vague name lives long."""
 
 from __future__ import annotations
 

@@ -113,13 +113,6 @@ def spearman(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayL
     return _from_moments(moments(ranks[0], ranks[1], w))
 
 
-def spearman_from_counts(counts: npt.ArrayLike) -> Value:
-    """The same from a histogram of (t, p): counts [bins of t, bins of p], both ascending. Ties within bins."""
-    table = np.asarray(counts, dtype=np.float64)
-    rank_t, rank_p = _middle_ranks(table.sum(axis=1)), _middle_ranks(table.sum(axis=0))
-    return _from_moments(moments(*np.meshgrid(rank_t, rank_p, indexing="ij"), table).sum(axis=0))
-
-
 def _middle_ranks(count: FloatArray) -> FloatArray:
     """The middle rank of each group of ties, centred: groups in ascending order [K] -> [K]."""
     return np.asarray(np.cumsum(count) - count / 2 - count.sum() / 2, dtype=np.float64)

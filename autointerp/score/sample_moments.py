@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from autointerp.records import Float64, Int64
 from autointerp.score import metrics
-from autointerp.score.estimator import AlarmRate, residual_alarm_rate
 from autointerp.score.predictions import Simulated
 from autointerp.score.sampling import CLASSES, NOT_SAMPLED, pad_windows
 
@@ -49,13 +48,3 @@ def sample_moments(simulated: Sequence[Simulated]) -> SampleMoments:
         of_block,
         np.asarray(failed, dtype=np.int64),
     )
-
-
-def residual_alarms(simulated: Iterable[Simulated]) -> AlarmRate:
-    """How often the simulator fires in R windows, pooled over the features of a dictionary."""
-    alarms, classes = [np.zeros(0, dtype=np.bool_)], [np.zeros(0, dtype=np.int64)]
-    for simulation in simulated:
-        fires = (simulation.prediction != 0) & simulation.drawn.windows.scored
-        alarms.append(fires.any(axis=1))
-        classes.append(np.where(simulation.predicted, simulation.drawn.classes, NOT_SAMPLED))
-    return residual_alarm_rate(np.concatenate(alarms), np.concatenate(classes))

@@ -18,7 +18,7 @@ cover .97, .90 and .90.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,11 @@ QUOTAS_60 = (6, 3, 4, 5, 6, 8, 18, 4, 6)
 """32 firing (6 of T; 3, 4, 5, 6, 8 of F1 to F5), 18 of E, 4 of M, 6 of R."""
 QUOTAS_100 = (8, 4, 5, 6, 8, 9, 40, 8, 12)
 """40 firing (8 of T; 4, 5, 6, 8, 9 of F1 to F5: the split of 60 scaled by 1.25), 40 of E, 8 of M, 12 of R."""
+
+
+def class_numbers(names: Iterable[str]) -> IntArray:
+    """Class indices of classes by name, as the column `class` of `simulations` has them."""
+    return np.array([CLASSES.index(name) for name in names], dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from autointerp.show.fairness import render_fairness, site
 from autointerp.show.layout import Column, FittedToWidth, Plot, PlottedInterval, packed, sheet
 from autointerp.show.text import safe
 from autointerp.store.query import Queryable
-from autointerp.words import LEXICAL_CONTROLS, STUDIED
+from autointerp.words import LEXICAL_CONTROLS, PLANTED, STUDIED
 
 MARK = "◆ "
 """Before a dictionary under study: neither a baseline nor planted."""
@@ -62,7 +62,7 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
 
 def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: bool = False) -> RenderableType:
     """One kind of score: the dictionaries by their mean, planted ones last."""
-    rows = sorted(rows, key=lambda row: (row.kind == "planted", row.mean is None, -(row.mean or 0.0)))
+    rows = sorted(rows, key=lambda row: (row.kind == PLANTED, row.mean is None, -(row.mean or 0.0)))
     columns = [Column("store", [row.store for row in rows], key=True)] if several else []
     columns += [
         Column("  dictionary", [_name(row) for row in rows], key=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autointerp.words import SCORERS, STAGES
+from autointerp.words import ASK_KINDS, SCORERS, STAGES
 
 SCHEMA_VERSION = 2
 """Raised with every change of `schema.sql` after which stores of before, or an older autointerp, cannot be read."""
@@ -16,6 +16,6 @@ STORAGE_VERSION = "v1.5.0"
 def schema_sql() -> str:
     """The text of `schema.sql`, the words of `words.py` in its comments."""
     text = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
-    for name, words in (("scorers", SCORERS), ("stages", STAGES)):
+    for name, words in (("ask_kinds", ASK_KINDS), ("scorers", SCORERS), ("stages", STAGES)):
         text = text.replace(f"{{{name}}}", ", ".join(words))
     return text

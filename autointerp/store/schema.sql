@@ -442,7 +442,7 @@ COMMENT ON TABLE token_judgements IS 'Logit effects: how likely each token is to
 COMMENT ON COLUMN token_judgements.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
 COMMENT ON COLUMN token_judgements.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN token_judgements.feature IS 'Feature.';
-COMMENT ON COLUMN token_judgements.explainer IS 'Explainer; completion: the floor, without an explanation; permuted:EXPLAINER: the control with the vocabulary permuted.';
+COMMENT ON COLUMN token_judgements.explainer IS 'Explainer; completion: the baseline of logit effects, without an explanation; permuted:EXPLAINER: the control with the vocabulary permuted.';
 COMMENT ON COLUMN token_judgements.scorer IS 'logits:JUDGE; the judge is a model, text (likeness to what the explanation quotes) or, of completion, unembedding.';
 COMMENT ON COLUMN token_judgements.token IS 'Token id.';
 COMMENT ON COLUMN token_judgements.promoted IS 'Truth: of ranks 11 to 60 of the direct effects; the others were drawn at random.';
@@ -573,7 +573,7 @@ COMMENT ON TABLE llm_calls IS 'Every attempt at an LLM call: the reply log. A ca
 COMMENT ON COLUMN llm_calls.request IS 'Hash of the whole rendered request: address, path and body.';
 COMMENT ON COLUMN llm_calls.sample IS 'Number of the draw, from 0: the same request may be asked several times.';
 COMMENT ON COLUMN llm_calls.attempt IS 'Attempt at this draw, from 1, over all runs.';
-COMMENT ON COLUMN llm_calls.kind IS 'What it was asked for: explain, simulate, detect, fuzz, logits, probe.';
+COMMENT ON COLUMN llm_calls.kind IS 'What it was asked for: {ask_kinds}, or the word of a scorer of the user''s own.';
 COMMENT ON COLUMN llm_calls.about IS 'Dictionary, feature, explainer ... it is about, as JSON.';
 COMMENT ON COLUMN llm_calls.provider IS 'anthropic or openai: the API spoken.';
 COMMENT ON COLUMN llm_calls.server IS 'Base URL.';

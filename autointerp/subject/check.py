@@ -25,6 +25,7 @@ from torch import Tensor
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.model import Subject
+from autointerp.words import PLANTED
 
 GOOD = 0.5
 """Variance explained from which a dictionary passes without further questions."""
@@ -128,7 +129,7 @@ def check_dictionary(name: str, sae: SparseAutoencoder, probe: Probe) -> Report:
     measured = measure(sae, x, target)
     loss, recovered = _losses(sae, probe) if sae.hook_out is None else (_loss(probe, None), None)
     # Made to fire, not made to reconstruct, or run where nothing of what it learnt is left.
-    known = sae.kind in ("planted", "random_init_sae") or probe.subject.rerandomised is not None
+    known = sae.kind in (PLANTED, "random_init_sae") or probe.subject.rerandomised is not None
     cause = None if known else find_cause(sae, probe, x, target, measured)
     return Report(name, sae.hook, measured, loss, recovered, len(x), cause)
 

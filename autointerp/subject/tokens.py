@@ -104,6 +104,10 @@ class TokenFile:
         tokens = np.asarray(self.tokens[np.asarray(contexts)])
         return np.concatenate([np.full((len(tokens), 1), -1, np.int32), tokens[:, :-1]], axis=1)
 
+    def window_start(self, windows: Windows) -> Int64:
+        """Position in its context of each window's first token, [W]."""
+        return np.asarray((windows.window - windows.context * self.windows_per_context) * self.window)
+
     def windows(self, numbers: Int64) -> Windows:
         """The windows of these numbers, with tokens; short ones padded with token 0."""
         contexts = numbers // self.windows_per_context

@@ -43,6 +43,7 @@ from autointerp.subject.activations import iterate_activations
 from autointerp.subject.model import Subject
 from autointerp.subject.tokenise import open_tokens
 from autointerp.subject.tokens import TokenFile
+from autointerp.words import PLANTED
 
 Point = tuple[int, float, float]
 """PAIR_SEEN, PAIR_PRIOR, PAIR_GAIN."""
@@ -141,7 +142,7 @@ def main() -> None:
         prepared = prepare(config)
         subject = prepared.subject
         tokens = open_tokens(prepared.work_folder, prepared.tokens, subject.encode_texts, lambda _: None)
-        names = [entry.name for entry in config.dictionary if entry.kind != "planted"]  # near 1 whatever the constants
+        names = [entry.name for entry in config.dictionary if entry.kind != PLANTED]  # near 1 whatever the constants
         opened = open_dictionaries(prepared, tokens, names, lambda: None)
         chosen = {name: sampled(one, name, given.features) for name, one in opened.items()}
         with open_reader(config.store_path) as store:

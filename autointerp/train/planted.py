@@ -27,6 +27,7 @@ from autointerp.train.on_disk import DictionaryOnDisk, save
 from autointerp.train.paths import parser
 from autointerp.train.saes import load_subject
 from autointerp.train.subject import load_tokenizer
+from autointerp.words import PLANTED
 
 FEWEST_OCCURRENCES = 100
 MOST_TOKENS = 200
@@ -136,7 +137,7 @@ def build(out: Path) -> None:
         b_enc=torch.stack([fitted.bias for fitted in kept]),
         w_dec=torch.nn.functional.normalize(directions, dim=1),
         b_dec=torch.zeros(embedding.shape[1]),
-        metadata={"kind": "planted"},
+        metadata={"kind": PLANTED},
     )
     save(dictionary, folder, torch.float32)
     labels = [{"feature": i, "label": fitted.label, "tokens": fitted.tokens} for i, fitted in enumerate(kept)]

@@ -279,6 +279,18 @@ def test_a_file_of_the_users(path: Path, tmp_path: Path) -> None:
     assert ok("sql", path, "--file", tmp_path / "mine.sql", "--format", "csv") == "x\n7\n"
 
 
+@pytest.mark.parametrize("comment", ["-- best first", "--best=first, then the others", "--format of numbers"])
+def test_a_query_that_begins_with_a_comment_is_no_option(path: Path, tmp_path: Path, comment: str) -> None:
+    query = f"{comment}\nSELECT 7 AS x"
+    assert ok("sql", path, query, "--format", "csv") == "x\n7\n"
+    assert ok("sql", "--format", "csv", path, "--", query) == "x\n7\n"
+    assert ok("sql", path, "SELECT $x AS x", "-p", "x", "-- a value", "--format", "csv") == "x\n-- a value\n"
+    output = tmp_path / "of two words.csv"
+    ok("sql", path, query, f"--output={output}", "--format=csv")
+    assert output.read_text(encoding="utf-8") == "x\n7\n"
+    assert "No such option" in run("sql", path, "SELECT 1", "--formt", "csv").output
+
+
 def test_sql_says_what_is_wrong(path: Path, tmp_path: Path) -> None:
     assert "only read" in str(error("sql", path, "DELETE FROM meta"))
     assert "feautres" in str(error("sql", path, "SELECT * FROM feautres"))

@@ -18,7 +18,7 @@ from autointerp.extract.pass_two import score_events
 from autointerp.extract.selected import Selected
 from autointerp.extract.summary.events import centred
 from autointerp.extract.summary.grams import pair_table, token_table
-from autointerp.extract.summary.statistics import linear_histogram, log_histogram
+from autointerp.extract.summary.statistics import linear_histograms, log_histogram
 from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, Summary, pool_windows, window_key
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import SPLITS, Split
@@ -94,11 +94,12 @@ def test_histograms(name: str, summaries: dict[str, Summary], dense: Any, token_
     mine = dense[name][split_rows(token_file, 0)].reshape(-1, dense[name].shape[-1])
     fine = summaries[name].statistics.histogram[0].numpy().astype(np.int64)
     maxima = summaries[name].statistics.maximum[0].numpy()
+    linear, uppers = linear_histograms(fine, maxima)
     for feature in np.flatnonzero(maxima > 0):
         values = mine[:, feature][mine[:, feature] > 0]
-        linear, upper = linear_histogram(fine[feature], float(maxima[feature]))
+        upper = uppers[feature]
         assert upper / 2 <= maxima[feature] < upper
-        np.testing.assert_array_equal(linear, np.histogram(values, bins=16, range=(0, upper))[0])
+        np.testing.assert_array_equal(linear[feature], np.histogram(values, bins=16, range=(0, upper))[0])
         edges = 2.0 ** np.arange(-16, 17)
         np.testing.assert_array_equal(log_histogram(fine[feature]), np.histogram(values, edges)[0])
 

@@ -30,9 +30,10 @@ from autointerp.pipeline.stages import score as score_stage
 from autointerp.pipeline.stages.score import score_dictionary
 from autointerp.progress import Reporter
 from autointerp.records import N_BLOCKS
-from autointerp.score.estimator import block_moments, frame_moments
+from autointerp.score.estimator import block_moments, frame_moments, residual_alarm_rate
 from autointerp.score.predictions import Simulated
-from autointerp.score.sample_moments import residual_alarms, sample_moments
+from autointerp.score.sample_moments import sample_moments
+from autointerp.score.sampling import NOT_SAMPLED
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
@@ -368,5 +369,7 @@ def test_a_sample_read_back_is_the_one_that_was_scored(together: Path, configure
             assert features.tolist() == list(simulated)
             np.testing.assert_allclose(blocks, expected, rtol=1e-12, atol=1e-12)
             assert blocks.any()
-            assert alarms == residual_alarms(simulated.values())
+            fires = [((of.prediction != 0) & of.drawn.windows.scored).any(axis=1) for of in simulated.values()]
+            kinds = [np.where(of.predicted, of.drawn.classes, NOT_SAMPLED) for of in simulated.values()]
+            assert alarms == residual_alarm_rate(np.concatenate(fires), np.concatenate(kinds))
     assert CONTROLS not in prepared.config.explain.explainers

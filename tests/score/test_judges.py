@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scoring import scores_of
 
+from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
 from autointerp.explain.marking import MARKS, unmark
 from autointerp.llm.asks import Answer, Ask, InvalidReply, TokenChoice
@@ -17,7 +18,9 @@ from autointerp.records import ANY_TOKEN, Windows
 from autointerp.score.predictions import Items, Judged
 from autointerp.score.scorers.detection import Detection
 from autointerp.score.scorers.fuzzing import Fuzzing
+from autointerp.score.scorers.registry import SCORERS
 from autointerp.score.scorers.yes_no import Kind, judge_asks, read_judgements
+from autointerp.words import ASK_KINDS
 
 ANY_FEATURE: Any = None
 """The items are all that the lookup needs."""
@@ -46,6 +49,12 @@ def answers_to(asks: list[Ask], values: list[int]) -> list[Answer]:
         reply = {name: next(rest) for name in ask.schema["properties"]}
         found.append(Answer(ask, "hash", "ok", text=json.dumps(reply), data=ask.parse(reply)))
     return found
+
+
+def test_the_words_for_kinds_of_question_are_those_that_scorers_use() -> None:
+    judge = Judge(provider="openai", model="m")
+    asked = [ask.kind for scorer in SCORERS.values() for ask in scorer.examples(judge)]
+    assert ("explain", *dict.fromkeys(asked), "probe") == ASK_KINDS
 
 
 @pytest.mark.parametrize("kind", ["detect", "fuzz"])

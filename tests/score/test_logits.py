@@ -1,4 +1,4 @@
-"""Logit effects: unseen tokens, a forced ranking, a floor and a control."""
+"""Logit effects: unseen tokens, a forced ranking, a baseline and a control."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_failure_is_no_score_and_a_constant_is_chance(items: TokenItems) -> No
     assert {score.status for score in scores_of(Rated(none, np.zeros(0)), "x", "logits")} == {"no_items"}
 
 
-def test_the_floor_ranks_by_likeness_to_what_was_shown(items: TokenItems) -> None:
+def test_the_baseline_ranks_by_likeness_to_what_was_shown(items: TokenItems) -> None:
     rng = np.random.default_rng(0)
     table = rng.standard_normal((V, 16)) + 5.0
     near = np.concatenate([items.shown, items.token[items.promoted]])

@@ -21,7 +21,7 @@ from autointerp.records import Explanation, FeatureWindows, Score, Windows
 from autointerp.score import published
 from autointerp.score.census import census_pearson_interval
 from autointerp.score.census_sums import N_BINS, CensusSums, CensusTruth, moments, probability_bin
-from autointerp.score.sample_moments import residual_alarms, sample_moments
+from autointerp.score.sample_moments import sample_moments
 from autointerp.score.sampled import Pool, answer, candidates, draw_windows, published_windows, simulate, take
 from autointerp.score.scores import subjects
 
@@ -281,18 +281,6 @@ def test_block_moments_are_at_hand_for_the_comparison() -> None:
     sample = sample_moments([simulate(drawn, LOOKUP)])
     assert np.array_equal(sample.blocks[0], drawn.windows.block)
     assert sample.moments[0, :, 0].sum() == drawn.windows.scored.sum()
-
-
-def test_residual_alarms_are_pooled() -> None:
-    split = Split()
-    drawn = draw_windows(split.feature, LOOKUP)
-    quiet = simulate(drawn, LOOKUP)
-    n_rest = int(drawn.n[-1])
-    rate = residual_alarms([quiet, quiet])
-    assert (rate.n_alarms, rate.n) == (0, 2 * n_rest)
-    loud = replace(quiet, prediction=np.where(drawn.windows.scored, np.float32(1), np.float32(0)))
-    assert residual_alarms([quiet, loud]).n_alarms == n_rest
-    assert residual_alarms([]).value is None
 
 
 # --- published --------------------------------------------------------------------------------------

@@ -101,14 +101,9 @@ def log_histogram(fine: Int64) -> Int64:
     return np.asarray(fine.reshape(*fine.shape[:-1], OCTAVES, PER_OCTAVE).sum(axis=-1))
 
 
-def linear_histogram(fine: Int64, maximum: float) -> tuple[Int64, float]:
-    """[256] -> 16 equal bins over [0, upper), where upper is the power of two above the maximum."""
-    bins, upper = linear_histograms(fine[None], np.array([maximum]))
-    return bins[0], float(upper[0])
-
-
 def linear_histograms(fine: Int64, maximum: Float64) -> tuple[Int64, Float64]:
-    """The same of many features: [n, 256], [n] -> [n, 16], [n]."""
+    """Of each feature 16 equal bins over [0, upper), where upper is the power of two above its maximum:
+    [n, 256], [n] -> [n, 16], [n]."""
     fires = maximum > 0
     top = np.clip(np.floor(np.log2(np.where(fires, maximum, 1.0))), LOWEST, LOWEST + OCTAVES - 1)
     upper = np.where(fires, 2.0 ** (top + 1), 0.0)

@@ -156,8 +156,8 @@ def shown_windows(corpus: Corpus, windows: Windows, n_before: int) -> list[Shown
     """Windows as text, with up to `n_before` tokens of what stands in front of each."""
     texts, tokens = corpus.vocabulary.texts, corpus.tokens
     shown = []
-    starts = (windows.window - windows.context * tokens.windows_per_context) * tokens.window
-    for row, (context, start) in enumerate(zip(windows.context.tolist(), starts.tolist(), strict=True)):
+    places = zip(windows.context.tolist(), tokens.window_start(windows).tolist(), strict=True)
+    for row, (context, start) in enumerate(places):
         before = slice(max(0, start - n_before), start)
         plain = np.asarray(tokens.marks[context, before] == VALID)
         inside = windows.scored[row].nonzero()[0]

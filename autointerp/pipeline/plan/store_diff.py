@@ -13,13 +13,12 @@ from typing import Any
 
 from autointerp.errors import StoreError
 from autointerp.pipeline.plan.prepare import Prepared
-from autointerp.pipeline.plan.work import BUILDS_ON, What, Work
+from autointerp.pipeline.plan.work import BUILDS_ON, What, Work, done_keys
 from autointerp.store.query import Queryable
 
 ONCE = ("tokens", "extract", "effects", "diagnostics", "explain", "census")
 """Stages whose rows are there once: they cannot be made again in another way."""
 
-_DONE = "SELECT stage, work FROM stages"
 _LATEST = """
 SELECT c.stage, c.dictionary, c.explainer, c.scorer, any_value(w.decided_by) AS decided_by
 FROM current_works c JOIN works w USING (stage, work) GROUP BY ALL
@@ -33,7 +32,7 @@ class StoreDiff:
     def __init__(self, prepared: Prepared, store: Queryable) -> None:
         self._works, self._judge = prepared.works, prepared.config.score.judge
         self._path = prepared.store_path
-        self._done = {(row["stage"], row["work"]) for row in store.rows(_DONE)}
+        self._done = done_keys(store)
         self._latest: dict[What, dict[str, Any]] = {
             (row["stage"], row["dictionary"], row["explainer"], row["scorer"]): json.loads(row["decided_by"])
             for row in store.rows(_LATEST)
@@ -44,11 +43,11 @@ class StoreDiff:
 
     def done(self, work: Work) -> bool:
         """Whether a piece of work is in the store."""
-        return (work.stage, work.key) in self._done
+        return work.key in self._done
 
     def links_left(self, work: Work) -> list[Work]:
         """Its links that are left to do, the oldest first."""
-        return [link for link in work.links if not self.done(link)]
+        return work.links_left(self._done)
 
     def refuse_mixing(self) -> None:
         """Raises StoreError, naming the difference, where rows of two definitions would share a name."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from autointerp.hashing import content_hash
 from autointerp.pipeline.plan.reask import Redo
+from autointerp.store.query import Queryable
 
 BUILDS_ON = "builds_on"
 """Key of `Work.decided_by` under which the hashes of other work stand."""
@@ -43,7 +44,19 @@ class Work:
         """The work as it was first, as it was after the first request to ask again, and so on up to itself."""
         return [*(self.earlier.links if self.earlier is not None else []), self]
 
+    def links_left(self, done: Container[str]) -> list[Work]:
+        """Its links that are left to do, the oldest first; `done`: keys of the work that is done."""
+        return [link for link in self.links if link.key not in done]
+
     @property
     def what(self) -> What:
         """What it makes, however it is made."""
         return self.stage, self.dictionary, self.explainer, self.scorer
+
+
+def done_keys(store: Queryable, stage: str | None = None) -> set[str]:
+    """The keys of all work that is done, of one stage or of all; also of other runs."""
+    return {row["work"] for row in store.rows(_DONE, stage=stage)}
+
+
+_DONE = "SELECT work FROM stages WHERE coalesce(stage = $stage, true)"

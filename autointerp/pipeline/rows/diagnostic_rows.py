@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -63,11 +62,11 @@ def write_diagnostics(
             "n_tokens": diagnostics.n_tokens,
             "n_firing": diagnostics.n_firing,
             "alone": csr_list(alone_start, diagnostics.alone, pa.float32()),
-            "alone_correlation": _or_none(diagnostics.alone_correlation),
+            "alone_correlation": diagnostics.alone_correlation,
             "alone_status": diagnostics.alone_status,
             "neuron_hook": diagnostics.neuron_hook,
             "neuron": pa.array(diagnostics.neuron.astype(np.int32), mask=diagnostics.neuron < 0),
-            "neuron_correlation": _or_none(diagnostics.neuron_correlation),
+            "neuron_correlation": diagnostics.neuron_correlation,
             "neuron_status": diagnostics.neuron_status,
             "density_cluster": clusters,
             "ultralow_below": below,
@@ -84,16 +83,10 @@ def write_diagnostics(
             "rank": (rank + 1).astype(np.int32),
             "neighbour": diagnostics.neighbour[row, rank].astype(np.int32),
             "cosine": diagnostics.cosine[row, rank],
-            "correlation": _or_none(correlation),
+            "correlation": correlation,
             "status": np.where(np.isfinite(correlation), "ok", np.where(silent, "silent", "constant")).tolist(),
         },
     )
 
 
 _FIRINGS = "SELECT n_firing, n_tokens FROM features WHERE dictionary = $dictionary ORDER BY feature"
-
-
-def _or_none(values: np.ndarray) -> pa.Array[Any]:
-    """nan as NULL."""
-    column: pa.Array[Any] = pa.array(values, from_pandas=True)
-    return column

@@ -197,8 +197,8 @@ def _feature_rows(
         "n_firing": n_firing,
         "mean": total / n_tokens,
         "variance": _variance(statistics.total2[0].cpu().numpy()[mine], total, n_tokens),
-        "token_entropy": _or_none(entropy[mine]),
-        "single_token_share": _or_none(share[mine]),
+        "token_entropy": entropy[mine],
+        "single_token_share": share[mine],
         "planted_label": none,
         "encoder_bias": none,
         "decoder_norm": none,
@@ -247,13 +247,8 @@ def _unit_facts(units: Units, features: Int64) -> Columns:
         "match_status": status,
         "sign": units.sign[index].numpy().astype(np.int32),
         "mu": units.mu[index].double().numpy(),
-        "theta": _or_none(np.where(np.isfinite(theta), theta, np.nan)),
+        "theta": np.where(np.isfinite(theta), theta, np.nan),
     }
-
-
-def _or_none(values: Float64) -> pa.Array[Any]:
-    """NaN as NULL."""
-    return pa.array(values, from_pandas=True)
 
 
 def _variance(total2: Float64, total: Float64, n: int) -> Float64:
@@ -371,8 +366,8 @@ def _exemplar_rows(name: str, part: Exemplars, tokens: TokenFile) -> Columns:
         "n_tokens": part.n_tokens,
         "peak": part.peak.astype(np.int32),
         "max_activation": maximum,
-        "stratum_low": _or_none(part.low.astype(np.float64)),
-        "stratum_high": _or_none(part.high.astype(np.float64)),
+        "stratum_low": part.low.astype(np.float64),
+        "stratum_high": part.high.astype(np.float64),
         "probability": part.probability,
         "u": np.minimum(part.u, BELOW_ONE).astype(np.float32),
         "positions": csr_list(start, offset.astype(np.uint8), pa.uint8()),

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from autointerp.pipeline.asking.judging import Findings
 from autointerp.pipeline.rows.failure_rows import failure_rows
-from autointerp.records import Int64, Windows
+from autointerp.records import Windows
 from autointerp.score.predictions import (
     Drawn,
     Items,
@@ -27,7 +27,7 @@ from autointerp.score.predictions import (
     TokenItems,
     failure_of,
 )
-from autointerp.score.sampling import CLASSES
+from autointerp.score.sampling import CLASSES, class_numbers
 from autointerp.store.columns import csr_list, to_csr
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
@@ -122,11 +122,6 @@ SELECT DISTINCT feature FROM (
 """
 
 
-def window_start(windows: Windows, tokens: TokenFile) -> Int64:
-    """Position in its context of each window's first token."""
-    return np.asarray((windows.window - windows.context * tokens.windows_per_context) * tokens.window)
-
-
 def joined(parts: list[npt.NDArray[Any]], empty: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The parts one after the other; `empty` gives type and width where there are none."""
     return np.concatenate([*parts, empty])
@@ -151,7 +146,7 @@ def simulation_rows(
         "explainer": explainer,
         "scorer": scorer,
         "context": joined([of.windows.context for of in drawn], number),
-        "window_start": joined([window_start(of.windows, tokens) for of in drawn], number),
+        "window_start": joined([tokens.window_start(of.windows) for of in drawn], number),
         "class": [CLASSES[kind] for kind in classes],
         "n_class": joined([of.n_class for of in drawn], number),
         "size_class": joined([of.size_class for of in drawn], number.astype(np.float64)),
@@ -181,7 +176,7 @@ def judgement_rows(
         "explainer": explainer,
         "scorer": scorer,
         "context": joined([of.windows.context for of in items], number),
-        "window_start": joined([window_start(of.windows, tokens) for of in items], number),
+        "window_start": joined([tokens.window_start(of.windows) for of in items], number),
         "stratum": np.where(right, "right", "wrong").tolist(),
         "marks": csr_list(start, np.nonzero(marks)[1].astype(np.uint8), pa.uint8()),
         "fires": right,
@@ -220,7 +215,7 @@ def read_simulated(
     rows = store.query(_SIMULATIONS, run=run, dictionary=dictionary, explainer=explainer, scorer=scorer)
     if not len(rows):
         return {}
-    kinds = np.array([CLASSES.index(name) for name in rows["class"].to_pylist()], dtype=np.int64)
+    kinds = class_numbers(_words(rows, "class"))
     truth, prediction, scored = (
         to_csr(rows[name])[1].reshape(len(rows), -1) for name in ("truth", "prediction", "scored")
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.pipeline.rows.prediction_rows import joined, window_start
+from autointerp.pipeline.rows.prediction_rows import joined
 from autointerp.score.sampled import Answered
 from autointerp.subject.tokens import TokenFile
 
@@ -25,7 +25,7 @@ def published_rows(dictionary: str, explainer: str, answered: dict[int, Answered
         "explainer": explainer,
         "scorer": "detection",
         "context": joined([of.windows.context for of in asked], number),
-        "window_start": joined([window_start(of.windows, tokens) for of in asked], number),
+        "window_start": joined([tokens.window_start(of.windows) for of in asked], number),
         "stratum": np.where(top, "top", np.where(silent, "silent", "firing")).tolist(),
         "marks": None,
         "fires": joined([np.asarray((of.truth > 0).any(axis=1)) for of in asked], truth),

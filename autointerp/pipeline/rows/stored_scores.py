@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from autointerp.score import metrics
 from autointerp.score.census_sums import moments
 from autointerp.score.estimator import AlarmRate, block_moments, frame_moments, residual_alarm_rate
 from autointerp.score.metric_registry import metric_named
-from autointerp.score.sampling import CLASSES, NOT_SAMPLED, pad_windows
+from autointerp.score.sampling import CLASSES, NOT_SAMPLED, class_numbers, pad_windows
 from autointerp.store.columns import to_csr
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
@@ -74,6 +74,11 @@ class DictionaryScores:
 def read_scores(store: Queryable, run: str, explainer: str) -> list[Score]:
     """The scores that a piece of work gave to an explainer, by scorer, metric, design and feature."""
     return [Score(**row) for row in store.rows(_SCORES, run=run, explainer=explainer)]
+
+
+def trusted_values(scores: Iterable[Score]) -> dict[int, float]:
+    """The values that count, by feature. One of status `underpowered` is not to be trusted."""
+    return {s.feature: s.value for s in scores if s.value is not None and s.status != "underpowered"}
 
 
 def explainers_in(store: Queryable, run: str) -> list[str]:
@@ -147,7 +152,7 @@ _AT_ONCE = 1024
 def _sample(rows: pa.Table) -> tuple[Int64, Float64, Bool, Int64]:
     """Features and their moments by block; alarm and class of each window."""
     feature = rows["feature"].to_numpy().astype(np.int64)
-    kinds = np.array([CLASSES.index(name) for name in rows["class"].to_pylist()], dtype=np.int64)
+    kinds = class_numbers(map(str, rows["class"].to_pylist()))
     truth, prediction, scored = (
         to_csr(rows[name])[1].reshape(len(rows), -1) for name in ("truth", "prediction", "scored")
     )

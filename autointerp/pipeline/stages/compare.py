@@ -28,12 +28,12 @@ from autointerp.compare.statistics import (
     verdict,
 )
 from autointerp.pipeline.plan.work import Work
-from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, read_dictionary_scores
+from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, read_dictionary_scores, trusted_values
 from autointerp.pipeline.stages.context import StageContext, columns_of
-from autointerp.pipeline.stages.means import BOTH, FEATURES, trusted, zero_where_constant
+from autointerp.pipeline.stages.means import BOTH, FEATURES, zero_where_constant
 from autointerp.records import Float64, Int64
 from autointerp.score.metric_registry import bounds_of
-from autointerp.words import STUDIED
+from autointerp.words import PLANTED, STUDIED
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -79,7 +79,7 @@ def shared_abouts(sides: Sequence[DictionaryScores]) -> list[About]:
 
 
 def is_baseline(side: DictionaryScores) -> bool:
-    return side.kind not in (*STUDIED, "planted")
+    return side.kind not in (*STUDIED, PLANTED)
 
 
 def pairs_of(sides: Sequence[DictionaryScores]) -> list[tuple[DictionaryScores, DictionaryScores]]:
@@ -208,7 +208,7 @@ def _decide(rows: list[dict[str, Any]], intervals: Sequence[Interval | None], ab
 
 def _pair(a: DictionaryScores, b: DictionaryScores, about: About, paired: bool) -> _Pair:
     """The features with a value that counts; paired ones in the order of their pairs, with their clusters."""
-    of_a, of_b = (_values(side, about) for side in (a, b))
+    of_a, of_b = (trusted_values(side.of(about)) for side in (a, b))
     if paired:
         pairs = [(b.partner[mine], mine) for mine in sorted(of_b) if mine in b.partner and b.partner[mine] in of_a]
         features_a, features_b = [theirs for theirs, _ in pairs], [mine for _, mine in pairs]
@@ -217,10 +217,6 @@ def _pair(a: DictionaryScores, b: DictionaryScores, about: About, paired: bool) 
         features_a, features_b, clusters = sorted(of_a), sorted(of_b), np.zeros(0, np.int64)
     values_a = np.array([of_a[feature] for feature in features_a])
     return _Pair(features_a, features_b, values_a, np.array([of_b[f] for f in features_b]), clusters)
-
-
-def _values(side: DictionaryScores, about: About) -> dict[int, float]:
-    return {s.feature: s.value for s in side.of(about) if s.value is not None and trusted(s)}
 
 
 def _units(side: DictionaryScores, features: Sequence[int]) -> Int64:

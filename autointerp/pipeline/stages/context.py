@@ -12,12 +12,10 @@ from autointerp.pipeline.asking.asker import Asking
 from autointerp.pipeline.asking.materials_of_run import Materials
 from autointerp.pipeline.fitted_dictionaries import open_fitted
 from autointerp.pipeline.plan.prepare import Prepared
-from autointerp.pipeline.plan.work import Work
+from autointerp.pipeline.plan.work import Work, done_keys
 from autointerp.progress import Reporter
 from autointerp.store.writer import StoreWriter, Transaction
 from autointerp.subject.tokens import TokenFile
-
-_DONE = "SELECT work FROM stages WHERE stage = $stage"
 
 
 class StageContext:
@@ -41,12 +39,11 @@ class StageContext:
 
     def links_left(self, work: Work) -> list[Work]:
         """Its links that are left to do, the oldest first."""
-        done = self.done_keys(work.stage)
-        return [link for link in work.links if link.key not in done]
+        return work.links_left(self.done_keys(work.stage))
 
     def done_keys(self, stage: str) -> set[str]:
         """The keys of all work of a stage that is done, also of other runs."""
-        return {row["work"] for row in self.store.rows(_DONE, stage=stage)}
+        return done_keys(self.store, stage)
 
     def n_features(self, names: Iterable[str]) -> int:
         """Features that are extracted."""

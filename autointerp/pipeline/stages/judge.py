@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autointerp.config.judging import Judge
+from autointerp.errors import OverBudget
 from autointerp.explain.lexical import lexical_lookup
 from autointerp.explain.lookup import entries_of
-from autointerp.pipeline.asking.asker import Unanswered
 from autointerp.pipeline.asking.judging import Findings, ScorerTask, ask_judge
 from autointerp.pipeline.asking.shown_explanation import read_shown
 from autointerp.pipeline.plan.reask import first_sample
@@ -90,15 +90,16 @@ def _judge(
     with context.report.stage(f"judging {explainer} of {name}", None, "answers") as advance:
         findings_of = ask_judge(material, explainer, shown, judge, tasks, context.asking.client(), advance)
     shared = (time.monotonic() - begun) / len(scorer_works)
-    over_budget = Unanswered()
+    over_budget = ""
     for scorer_work in scorer_works:
         findings = findings_of[str(scorer_work.work.scorer)]
         if findings.unanswered.over_budget:
-            over_budget.over_budget = findings.unanswered.over_budget
+            over_budget = findings.unanswered.over_budget
         elif context.asking.whole(findings.unanswered):
             _write(context, judge, name, explainer, scorer_work, findings, shared)
     context.publish()
-    context.asking.whole(over_budget)
+    if over_budget:
+        raise OverBudget(over_budget)
 
 
 def _write(

@@ -18,6 +18,7 @@ from autointerp.pipeline.rows.stored_scores import (
     explainers_in,
     read_dictionary_scores,
     read_scores,
+    trusted_values,
 )
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, columns_of
 from autointerp.records import Float64, Score
@@ -72,14 +73,14 @@ def mean_rows(
 ) -> list[dict[str, Any]]:
     """Rows of `dictionary_scores` of one dictionary and explainer; `controls` are the scores of all controls.
 
-    A value with status `underpowered` is not to be trusted: it is in no mean.
+    A value that is not to be trusted is in no mean.
     """
     rows = []
     for about in of.abouts:
         scorer, metric, design = about
         floor = _floor([s for s in controls if (s.scorer, s.metric, s.design) == about])
         scores = of.of(about)
-        values = {score.feature: score.value for score in scores if trusted(score)}
+        values = trusted_values(scores)
         low, high, over = _interval(of, explainer, about, values, n_draws, seed)
         framed = metric == "pearson_framed"
         rows.append(
@@ -104,11 +105,6 @@ def mean_rows(
     return rows
 
 
-def trusted(score: Score) -> bool:
-    """Whether a score has a value that counts."""
-    return score.value is not None and score.status != "underpowered"
-
-
 def _floor(controls: Sequence[Score]) -> float | None:
     """The best mean of a control."""
     means = [_mean([s for s in controls if s.explainer == name]) for name in {s.explainer for s in controls}]
@@ -116,27 +112,24 @@ def _floor(controls: Sequence[Score]) -> float | None:
 
 
 def _mean(scores: Sequence[Score]) -> float | None:
-    values = [score.value for score in scores if score.value is not None and trusted(score)]
+    values = list(trusted_values(scores).values())
     return float(np.mean(values)) if values else None
 
 
-def _mean_all(values: Sequence[float | None], n: int, floor: float | None) -> float | None:
-    known = [value for value in values if value is not None]
-    if n == 0 or (floor is None and len(known) < n):
+def _mean_all(values: Sequence[float], n: int, floor: float | None) -> float | None:
+    if n == 0 or (floor is None and len(values) < n):
         return None
-    return float((sum(known) + (n - len(known)) * (floor or 0.0)) / n)
+    return float((sum(values) + (n - len(values)) * (floor or 0.0)) / n)
 
 
 def _interval(
-    of: DictionaryScores, explainer: str, about: About, values: dict[int, float | None], n_draws: int, seed: int
+    of: DictionaryScores, explainer: str, about: About, values: dict[int, float], n_draws: int, seed: int
 ) -> tuple[float | None, float | None, str | None]:
     """Of the mean, and what it counts: a crossed bootstrap where there are moments by document, else the clustered
     standard error over features."""
     known, (least, most) = of.blocks(about), bounds_of(about[1], about[2])
     if known is None:
-        scored = [(feature, value) for feature, value in values.items() if value is not None]
-        clusters = [of.unit.get(feature, feature) for feature, _ in scored]
-        plain = mean_interval([value for _, value in scored], clusters)
+        plain = mean_interval(list(values.values()), [of.unit.get(feature, feature) for feature in values])
         return (None, None, None) if plain is None else (max(plain.low, least), min(plain.high, most), FEATURES)
     features, blocks = known
     counted = np.array([int(feature) in values for feature in features])

@@ -51,7 +51,7 @@ from autointerp.subject.tokens import TokenFile
 from autointerp.words import COMPLETION, CONTROLS, explainers_written
 
 UNEMBEDDING = "logits:unembedding"
-"""The scorer of the floor of logit effects."""
+"""The scorer of the baseline of logit effects."""
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -78,6 +78,7 @@ class EmbeddedScores:
     predictions: dict[str, dict[int, Prediction]] = field(default_factory=dict)
     """By the scorer's name in the rows."""
     answered: dict[int, Answered] = field(default_factory=dict)
+    """Of the published protocols, by feature: rows of `judgements` where detection is asked for."""
 
 
 def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> None:
@@ -91,7 +92,7 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
     names = [one for group in groups.values() for one in group]
     scored = score_dictionary(context.store, material, names, scorers, own, sample)
     if CONTROLS in groups and "logits" in scorers:
-        scored[COMPLETION] = _completion_floor(context, material, scorers["logits"], own, sample)
+        scored[COMPLETION] = _completion_baseline(context, material, scorers["logits"], own, sample)
         groups[CONTROLS].append(COMPLETION)
     stored = {explainer: read_stored(context.store, name, explainer) for explainer in scored}
     shared = (time.monotonic() - begun) / len(works)
@@ -134,10 +135,12 @@ def score_dictionary(
         texts = {e.feature: e.text for e in explanations}
         fit = [f for f, word in zip(few.features.tolist(), few.status, strict=True) if word == "ok" and f in ready]
         entries = {f: entries_of(lookup, f) for f in fit}
-        made.answered = {f: answer(of_protocols[f], entries[f]) for f in fit}
+        answered = {f: answer(of_protocols[f], entries[f]) for f in fit}
+        if "detection" in scorers:
+            made.answered = answered
         for scorer in scorers.values():
             published = metrics_for("published", scorer.name, own)
-            made.scores += score_rows(few, made.answered, published, scorer.name)
+            made.scores += score_rows(few, answered, published, scorer.name)
             if scorer.embedded is None:
                 continue
             said = {f: scorer.look_up(ready[f], tests[scorer.name][f], texts[f], entries[f]) for f in fit}
@@ -145,15 +148,13 @@ def score_dictionary(
             made.predictions[scorer.embedded] = predictions
             mine = metrics_for(scorer.shape, scorer.name, own)
             made.scores += score_rows(few, predictions, mine, scorer.embedded)
-        if "detection" not in scorers:
-            made.answered = {}
     return scores_of
 
 
-def _completion_floor(
+def _completion_baseline(
     context: StageContext, material: TestMaterial, scorer: Scorer, own: Sequence[Metric], sample: set[int]
 ) -> EmbeddedScores:
-    """The floor of logit effects: a ranking by similarity to the shown tokens, without an explanation. The model's
+    """The baseline of logit effects: a ranking by similarity to the shown tokens, without an explanation. The model's
     unembedding is read once, to make it."""
     ready = {f: feature for f, feature in material.ready.items() if f in sample}
     rated = read_rated(context.store, None, material.dictionary, COMPLETION, UNEMBEDDING)

@@ -9,7 +9,7 @@
    A judge that rates all alike scores at chance.
 
 Source: Bricken et al. 2023, who take ranks 10 to 60 (rank 10 was shown, and that is 51 tokens) and ask yes or no.
-Beside it stand the floor `completion`, a ranking by similarity to the shown tokens in the unembedding, without an
+Beside it stand the baseline `completion`, a ranking by similarity to the shown tokens in the unembedding, without an
 explanation; and the control `permuted`, the same question with every token's text that of another.
 Sets against measured effects and matched (hard) ones will have names of their own behind the metric's.
 
@@ -95,7 +95,7 @@ def read_ratings(items: TokenItems, answer: Answer) -> Rated:
 
 
 def completion(items: TokenItems, unembedding: npt.ArrayLike) -> Rated:
-    """The floor: mean cosine of each token to the shown ones, in the centred unembedding [V, D]."""
+    """The baseline: mean cosine of each token to the shown ones, in the centred unembedding [V, D]."""
     table = np.asarray(unembedding, dtype=np.float64)
     mean = table.mean(axis=0)
 

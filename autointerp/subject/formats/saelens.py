@@ -28,6 +28,7 @@ from autointerp.subject.formats.common import (
     read_json,
 )
 from autointerp.subject.formats.row import Format, Refusal, Setting
+from autointerp.words import PLANTED
 
 FILE = "sae_weights.safetensors"
 COMPUTES = {
@@ -126,8 +127,8 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
 def _kind(kind: str, metadata: dict[str, Any], is_transcoder: bool, has_labels: bool) -> str:
     if kind != "auto":
         return kind
-    if metadata.get("kind") == "planted" and has_labels:
-        return "planted"
+    if metadata.get("kind") == PLANTED and has_labels:
+        return PLANTED
     return "transcoder" if is_transcoder else "sae"
 
 
