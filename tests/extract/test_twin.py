@@ -94,7 +94,7 @@ def test_histograms(name: str, summaries: dict[str, Summary], dense: Any, token_
     mine = dense[name][split_rows(token_file, 0)].reshape(-1, dense[name].shape[-1])
     fine = summaries[name].statistics.histogram[0].numpy().astype(np.int64)
     maxima = summaries[name].statistics.maximum[0].numpy()
-    linear, uppers = linear_histograms(fine, maxima)
+    linear, uppers = linear_histograms(fine, maxima.astype(np.float64))
     for feature in np.flatnonzero(maxima > 0):
         values = mine[:, feature][mine[:, feature] > 0]
         upper = uppers[feature]
