@@ -19,7 +19,7 @@ test-slow: $(VENV)/installed-dev  ## simulations of coverage, size and power
 	$(RUN_TESTS) -m slow -n 2 --dist loadfile
 
 test-interop: $(INTEROP)/installed  ## our readers against the libraries that write the files (2.3 GB, some minutes)
-	PYTHONPATH=. OMP_NUM_THREADS=1 $(INTEROP)/bin/python -m pytest -m interop tests/interop -rs
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(INTEROP)/bin/python -m pytest -m interop tests/interop --confcutdir=tests/interop -rs
 
 test-ray: $(RAY)/installed  ## pass 1 over Ray: the local store, lost workers, killed drivers (some minutes)
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(RAY)/bin/python -m pytest -m ray tests/pipeline/test_ray.py

@@ -27,6 +27,7 @@ from torch import Tensor
 from autointerp.errors import InputError, nearest
 from autointerp.subject.chat import Roles, encode_chat
 from autointerp.subject.documents import Message
+from autointerp.subject.hook_names import hook_of_module
 from autointerp.subject.plain import PlainModel
 
 PROBE_LENGTH = 13
@@ -69,7 +70,12 @@ class Subject:
     def check_hook(self, hook: str) -> None:
         """Raises InputError naming the nearest hook point where there is none of this name."""
         if hook not in self.bridge.hook_dict:
-            raise InputError(f'"{self.name}" has no hook point "{hook}"{nearest(hook, self.hook_names())}')
+            output, inward = hook_of_module(hook, "out"), hook_of_module(hook, "in")
+            said = nearest(hook, self.hook_names())
+            if output in self.bridge.hook_dict:
+                said = f': that is a module of Hugging Face\'s model, whose output is "{output}"'
+                said += f' and whose input is "{inward}"' if inward in self.bridge.hook_dict else ""
+            raise InputError(f'"{self.name}" has no hook point "{hook}"{said}')
 
     def width(self, hook: str) -> int:
         """Width of the activations at a hook point; the heads of `hook_z` side by side."""

@@ -26,7 +26,6 @@ from autointerp.config.loading import parse_run
 from autointerp.errors import InputError
 from autointerp.pipeline.plan.prepare import check_paths, prepare
 from autointerp.subject.formats import FORMATS, check_path, load_dictionary, resolve_dictionary
-from autointerp.subject.formats.common import hook_of_module
 from autointerp.subject.formats.hub import parse_hub
 
 WIDTH, N = 32, 48
@@ -153,42 +152,6 @@ def test_a_file_of_another_name_with_its_format(tmp_path: Path) -> None:
     (folder / "sae_weights.safetensors").rename(folder / "step_5000.safetensors")
     sae = load_dictionary(str(folder / "step_5000.safetensors"), format="saelens")
     assert (sae.n_features, sae.hook) == (N, HOOK)
-
-
-# --- hook points ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("side", ["in", "out"])
-@pytest.mark.parametrize("name", ["transformer.h.1", "transformer.h.1.mlp", "transformer.h.1.attn", "transformer.wte"])
-def test_the_hook_of_a_module_is_what_goes_in_and_out_of_it(
-    name: str, side: str, tiny_subject: Any, tiny_model: Path
-) -> None:
-    """Against Hugging Face's own model, with a hook on its module."""
-    from transformers import AutoModelForCausalLM
-
-    hook = hook_of_module(name, side)
-    if hook is None:
-        assert (name, side) == ("transformer.wte", "in")
-        return
-    seen = {}
-
-    def keep(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-        seen["in"] = args[0] if args else kwargs["hidden_states"]
-        seen["out"] = out[0] if isinstance(out, tuple) else out
-
-    model, ids = AutoModelForCausalLM.from_pretrained(tiny_model).eval(), torch.arange(2, 20)[None]
-    model.get_submodule(name).register_forward_hook(keep, with_kwargs=True)
-    with torch.no_grad():
-        model(ids)
-    found = tiny_subject.activations(ids, [hook])[hook]
-    torch.testing.assert_close(found, seen[side], rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "name", ["vision_model.layers.3", "visual.blocks.3", "encoder.layers.3", "layers.3.norm", "layers"]
-)
-def test_a_module_that_is_no_layer_of_a_language_model(name: str) -> None:
-    assert hook_of_module(name) is None
 
 
 # --- in a run ---------------------------------------------------------------------------------------

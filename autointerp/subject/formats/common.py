@@ -1,4 +1,4 @@
-"""What the readers share: where the files are, weights that are right or refused, names of hook points.
+"""What the readers share: where the files are, weights that are right or refused.
 
 Weights are cast to float32, nothing else is done to them. NaN, infinite, missing, misshapen and unknown
 weights are refused, and nothing is ever unpickled: a `.pt` is read with `weights_only=True`, an `.npz`
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -206,53 +205,3 @@ def load_npz(file: Path, path: str) -> dict[str, Tensor]:
         if array.dtype.kind != "f":
             raise InputError(f'"{path}": "{name}" holds {array.dtype}, not plain floating-point weights')
     return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
-
-
-# --- hook points ------------------------------------------------------------------------------------
-
-# A module's own input and output have these names on every architecture. `hook_mlp_out` and `hook_attn_out`
-# are what a layer adds to the residual stream: on Gemma 2 that is one norm later.
-MODULES = {
-    "": ("hook_resid_pre", "hook_resid_post"),
-    "mlp": ("mlp.hook_in", "mlp.hook_out"),
-    "attn": ("attn.hook_in", "attn.hook_out"),
-}
-MODULE_NAMES = {
-    "mlp": "mlp", "feed_forward": "mlp", "ffn": "mlp",
-    "attn": "attn", "self_attn": "attn", "attention": "attn", "self_attention": "attn",
-}  # fmt: skip
-SITES = {
-    "resid_pre": "hook_resid_pre",
-    "resid_mid": "hook_resid_mid",
-    "resid_post": "hook_resid_post",
-    "resid_out": "hook_resid_post",
-    "resid": "hook_resid_post",
-    "mlp_out": "mlp.hook_out",
-    "mlp": "mlp.hook_out",
-    "attn_out": "attn.hook_out",
-    "attn": "attn.hook_out",
-    "attention_out": "attn.hook_out",
-    "attention": "attn.hook_out",
-}
-
-
-def hook_of_module(name: str, side: str = "out") -> str | None:
-    """The hook point of a Hugging Face module's input or output: `layers.6`, `transformer.h.3.mlp`; None: not known."""
-    plain = re.sub(r"\[(\d+)\]", r".\1", name)
-    if plain.rpartition(".")[2] in ("embed_tokens", "embed_in", "wte") and side == "out":
-        return "hook_embed"
-    stem = r"(?:(?:model|language_model|transformer|gpt_neox|decoder)\.)*"
-    matched = re.fullmatch(stem + r"(?:layers|h|blocks)[._](\d+)(?:\.(\w+))?", plain)
-    if matched is None or (matched[2] is not None and matched[2] not in MODULE_NAMES):
-        return None
-    module = MODULE_NAMES[matched[2]] if matched[2] else ""
-    return f"blocks.{matched[1]}.{MODULES[module][side == 'out']}"
-
-
-def hook_of_site(name: str, layer: int | None) -> str | None:
-    """The hook point of a name such as `resid_post_layer_8` or `mlp_out_layer3`; None where it is not one."""
-    matched = re.fullmatch(r"(?:blocks\.(\d+)\.)?([a-z_]+?)(?:_(?:layer_?)?(\d+))?", name)
-    if matched is None or matched[2].removeprefix("hook_") not in SITES:
-        return None
-    number = matched[1] or matched[3] or layer
-    return None if number is None else f"blocks.{int(number)}.{SITES[matched[2].removeprefix('hook_')]}"

@@ -27,13 +27,12 @@ from autointerp.subject.formats.common import (
     DictionarySource,
     Weights,
     checked_k,
-    hook_of_module,
-    hook_of_site,
     integer,
     load_torch,
     read_config,
 )
 from autointerp.subject.formats.row import Format, Refusal, Setting
+from autointerp.subject.hook_names import hook_of_module, hook_of_site
 
 FILE = "ae.pt"
 Parts = dict[str, Any]

@@ -10,6 +10,7 @@ what these say is the `processing` the dictionary was trained on.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,12 @@ from autointerp.subject.formats.common import (
     read_json,
 )
 from autointerp.subject.formats.row import Format, Refusal, Setting
+from autointerp.subject.hook_names import hook_of_module
 from autointerp.words import PLANTED
 
 FILE = "sae_weights.safetensors"
+HUGGING_FACE = "AutoModelForCausalLM"
+"""The `model_class_name` of a dictionary that was trained on Hugging Face's own model."""
 COMPUTES = {
     "standard": "relu(x W_enc + b_enc)",
     "jumprelu": "relu(x W_enc + b_enc), kept where x W_enc + b_enc is above the feature's threshold; BatchTopK and "
@@ -76,8 +80,8 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
     FORMAT.architectures.check(declared, path)
     architecture = ARCHITECTURES[declared]
     normalize = _normalization(config, path)
-    named = metadata.get("hook_name") or metadata.get("hook_point")
-    if hook is None and named is None:
+    hook = hook or _hook(metadata, ("hook_name", "hook_point"), path)
+    if hook is None:
         raise InputError(f'"{path}": its config names no hook; {GIVE_A_HOOK}')
     head = metadata.get("hook_head_index", metadata.get("hook_point_head_index"))
     if head is not None:
@@ -97,8 +101,8 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
     skips = is_transcoder and ("skip" in declared or "W_skip" in weights)
     labels = _read_labels(source.folder, path)
     sae = SparseAutoencoder(
-        hook=hook or str(named),
-        hook_out=str(metadata["hook_name_out"]) if metadata.get("hook_name_out") else None,
+        hook=hook,
+        hook_out=_hook(metadata, ("hook_name_out",), path),
         architecture=architecture,
         kind=_kind(kind, metadata, is_transcoder, bool(labels)),
         W_enc=W_enc,
@@ -114,7 +118,7 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
         b_mag=weights.take("b_mag", (d_sae,)) if gated else None,
         W_skip=weights.take("W_skip", (d_out, d_in)) if skips else None,
         normalize=normalize,
-        processing=_processing(metadata, hook or str(named)),
+        processing=_processing(metadata, hook),
         format="saelens",
         source=path,
         config=config,
@@ -130,6 +134,17 @@ def _kind(kind: str, metadata: dict[str, Any], is_transcoder: bool, has_labels: 
     if metadata.get("kind") == PLANTED and has_labels:
         return PLANTED
     return "transcoder" if is_transcoder else "sae"
+
+
+def _hook(metadata: dict[str, Any], keys: tuple[str, ...], path: str) -> str | None:
+    """The hook point that a key names; a dictionary trained on Hugging Face's own model names a module of it."""
+    named = next((str(metadata[key]) for key in keys if metadata.get(key)), None)
+    if named is None or (metadata.get("model_class_name") != HUGGING_FACE and re.match(r"blocks\.|hook_", named)):
+        return named
+    hook = hook_of_module(named)
+    if hook is None and metadata.get("model_class_name") == HUGGING_FACE:
+        raise InputError(f'"{path}": {keys[0]} = "{named}" is a module that has no hook point here; {GIVE_A_HOOK}')
+    return hook or named
 
 
 def _old_architecture(declared: str, config: dict[str, Any], path: str) -> str:
@@ -153,7 +168,7 @@ def _normalization(config: dict[str, Any], path: str) -> str:
 def _processing(metadata: dict[str, Any], hook: str) -> str | None:
     """What the metadata says of the subject: value biases matter at the heads, centring everywhere else."""
     given = metadata.get("model_from_pretrained_kwargs")
-    if metadata.get("model_class_name") == "AutoModelForCausalLM":
+    if metadata.get("model_class_name") == HUGGING_FACE:
         return "raw"
     if not isinstance(given, dict):
         return None
@@ -188,7 +203,8 @@ FORMAT = Format(
     title="SAELens",
     sentence="A folder that SAELens writes, of version 6 or older; the bundled dictionaries are in this format.",
     documented="https://github.com/decoderesearch/SAELens",
-    hook="`cfg.json` names it: `hook_name`, or `hook_point` in older files.",
+    hook="`cfg.json` names it: `hook_name`, or `hook_point` in older files. With `model_class_name` "
+    "`AutoModelForCausalLM` it is a module of Hugging Face's model: `transformer.h.0` is `blocks.0.hook_resid_post`.",
     input="the activation at the hook, minus `b_dec` where `apply_b_dec_to_input` says so (transcoders: never)",
     architectures=Setting(
         "architecture",

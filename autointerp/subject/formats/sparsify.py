@@ -18,12 +18,12 @@ from autointerp.subject.formats.common import (
     DictionarySource,
     Weights,
     checked_k,
-    hook_of_module,
     integer,
     load_safetensors,
     read_config,
 )
 from autointerp.subject.formats.row import Format, Refusal, Setting
+from autointerp.subject.hook_names import hook_of_module
 
 FILE = "sae.safetensors"
 SIGNED = Refusal("`signed` is true", "its features fire below zero too", "signed = true: {reason}; not read")
