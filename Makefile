@@ -40,6 +40,7 @@ lint: $(VENV)/installed-dev  ## style, types, and that the generated pages are w
 	$(BIN)/python -m autointerp.store.docs docs/SCHEMA.md --check
 	$(BIN)/python -m autointerp.config.docs docs/RUN_FILE.md --check
 	$(BIN)/python -m autointerp.subject.formats.docs docs/FORMATS.md --check
+	$(BIN)/python -m autointerp.subject.docs docs/SUBJECTS.md --check
 	$(BIN)/python -m autointerp.score.docs docs/SCORES.md --check
 
 format: $(VENV)/installed-dev
@@ -53,6 +54,7 @@ docs: $(VENV)/installed-dev  ## the pages of docs/ that are made from the code
 	$(BIN)/python -m autointerp.store.docs docs/SCHEMA.md
 	$(BIN)/python -m autointerp.config.docs docs/RUN_FILE.md
 	$(BIN)/python -m autointerp.subject.formats.docs docs/FORMATS.md
+	$(BIN)/python -m autointerp.subject.docs docs/SUBJECTS.md
 	$(BIN)/python -m autointerp.score.docs docs/SCORES.md
 
 wheel: $(VENV)/installed-dev

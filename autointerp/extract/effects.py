@@ -6,8 +6,9 @@ Centring and the weight w are the final norm's (w + 1 where the architecture sto
 standard deviation is left out, so effects compare within a feature and in rank, not in absolute size. Each feature's
 effects are shifted to median zero over the vocabulary that stands in the corpus; tokens that never do are left out. z
 is the effect over the standard deviation of the feature's effects. (Logit weights as in Towards Monosemanticity.) Where
-a block norms what it adds to the residual stream (Gemma 2), the weight of that norm is on the path too, its division
-again left out; so is the soft cap of the logits, which changes no rank.
+a block norms what it adds to the residual stream (Gemma 2 and 3, OLMo 2), the weight of that norm is on the path too,
+its division again left out; so is the soft cap of the logits, which changes no rank. Granite's multipliers are on the
+path: of what a block adds to the residual stream, and of the logits.
 """
 
 from __future__ import annotations
@@ -58,11 +59,12 @@ def logit_effects(
         unembed = subject.bridge.W_U.detach().float().to(subject.device)
     ids = torch.from_numpy(np.flatnonzero(usable)).to(unembed.device)
     unembed = unembed[:, ids]
+    slope = _logit_slope(subject)
     directions = dictionary.directions[torch.from_numpy(features)].to(unembed.device)
     parts: dict[str, list[list[Tensor]]] = {"promoted": [], "suppressed": []}
     for first in range(0, len(directions), 512):
         written = _through_norm(subject, subject.bridge.ln_final, to_residual(directions[first : first + 512]))
-        effect = written @ unembed
+        effect = written @ unembed * slope
         effect = effect - effect.median(dim=1, keepdim=True).values
         spread = effect.std(dim=1, keepdim=True).clamp(min=1e-30)
         for name, sign in (("promoted", 1), ("suppressed", -1)):
@@ -98,14 +100,21 @@ def _path_to_residual(subject: Subject, dictionary: Dictionary):  # type: ignore
         elif heads:
             weight = block.attn.W_O.detach().float()
             weight = weight.reshape(-1, weight.shape[-1])
+    scale = float(getattr(block, "residual_contribution_scale", 1.0))
     attention = heads or (output and output[2] == "attn")
     norm = getattr(block, "ln1_post" if attention else "ln2_post", None)
 
     def path(direction: Tensor) -> Tensor:
         written = direction if weight is None else direction @ weight.to(direction.device)
-        return written if norm is None else _through_norm(subject, norm, written)
+        return scale * (written if norm is None else _through_norm(subject, norm, written))
 
     return path
+
+
+def _logit_slope(subject: Subject) -> float:
+    """What the model multiplies its logits by, at zero: a soft cap's slope there is 1."""
+    step = torch.tensor([1e-6], dtype=torch.float64)
+    return float(subject.bridge.adapter.apply_output_logits_transform(step) / step)
 
 
 def _through_norm(subject: Subject, norm: Any, written: Tensor) -> Tensor:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.util
 import io
 import logging
@@ -25,8 +26,9 @@ import torch
 from autointerp.errors import InputError, nearest
 from autointerp.resources import BUNDLED
 from autointerp.subject.model import PROBE_LENGTH, Subject
-from autointerp.subject.plain import PlainModel, Site, share_weights, sites_by_kind
+from autointerp.subject.plain import PlainModel, Site, copy_around, share_weights, sites_by_kind
 from autointerp.subject.rerandomise import rerandomise
+from autointerp.subject.token_ids import disagreements, text_config, token_ids
 from autointerp.subject.weights import weights_checksum
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -95,18 +97,21 @@ def load_subject(
             rerandomise(hf_model, rerandomised, rerandomise_embeddings)
         checksum = weights_checksum(hf_model, model)
         tokenizer = _load_tokenizer(path, revision, local)
+        bos, special = token_ids(config, tokenizer)
+        differences = disagreements(config, tokenizer, Path(path) if local else None)
         hf_model.eval()
         # Not where the weights are spread over devices, or folded in the bridge.
-        twin = share_weights(hf_model) if where is not None and processing == "raw" else None
+        alone = where is not None and processing == "raw"
+        twin = share_weights(hf_model) if alone else None
+        reference = copy_around(hf_model) if alone else None
         try:
-            bridge = _bridge(path, hf_model, config, tokenizer, where, DTYPES[dtype])
+            bridge = _bridge(path, hf_model, config, copy.deepcopy(tokenizer), where, DTYPES[dtype])
         except ValueError as error:
             raise InputError(f'subject.model: "{model}" cannot be run by TransformerLens: {_first(error)}') from error
         where = where or torch.device(bridge.cfg.device)
         if processing == "folded":
             bridge.enable_compatibility_mode()
         bridge.eval()
-    bos, special = token_ids(config, tokenizer)
     subject = Subject(
         name=model,
         revision=revision,
@@ -115,7 +120,7 @@ def load_subject(
         architecture=str((config.architectures or [type(hf_model).__name__])[0]),
         n_layers=int(bridge.cfg.n_layers),
         d_model=int(bridge.cfg.d_model),
-        d_vocab=int(config.vocab_size),
+        d_vocab=int(text_config(config).vocab_size),
         n_ctx=int(bridge.cfg.n_ctx),
         checksum=checksum,
         bos=bos,
@@ -124,22 +129,10 @@ def load_subject(
         bridge=bridge,
         tokenizer=tokenizer,
         rerandomised=rerandomised,
+        differences=tuple(differences),
+        reference=None if reference is None else reference.to(where),
     )
     return subject if twin is None else replace(subject, plain=_agreeing(subject, twin.to(where)))
-
-
-def token_ids(config: Any, tokenizer: Any | None) -> tuple[int | None, tuple[int, ...]]:
-    """The BOS token, and the ids that are masked everywhere, of a model's configuration and tokenizer."""
-    d_vocab = int(config.vocab_size)
-    ids = [config.bos_token_id, config.eos_token_id, config.pad_token_id]
-    if tokenizer is not None:
-        ids += list(tokenizer.all_special_ids)
-    special = {id_ for item in ids for id_ in (item if isinstance(item, list) else [item]) if id_ is not None}
-    bos = tokenizer.bos_token_id if tokenizer is not None else config.bos_token_id
-    return (
-        int(bos) if isinstance(bos, int) and 0 <= bos < d_vocab else None,
-        tuple(sorted(int(id_) for id_ in special if 0 <= id_ < d_vocab)),
-    )
 
 
 def load_tokenizer(model: str, revision: str | None) -> tuple[Any | None, Any]:

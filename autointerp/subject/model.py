@@ -63,6 +63,10 @@ class Subject:
     """The seed that its weight matrices were drawn again with; None: as trained."""
     plain: PlainModel | None = None
     """The same, faster, for the hook points that it has and where it agrees with the bridge."""
+    reference: Any | None = None
+    """Hugging Face's model around the same weights, which no library has changed; None: folded, or over devices."""
+    differences: tuple[str, ...] = ()
+    """Where the model's configuration and the tokenizer's files disagree, a line each."""
 
     def hook_names(self) -> list[str]:
         return sorted(self.bridge.hook_dict)

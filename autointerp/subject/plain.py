@@ -21,9 +21,14 @@ class _AllSitesSeen(Exception):
     """Ends a forward pass; no error."""
 
 
+def copy_around(model: Any) -> Any:
+    """A copy of a transformers model around the same weights."""
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]})
+
+
 def share_weights(model: Any) -> Any | None:
     """A copy of a transformers model around the same weights, with fused attention; None where it has none."""
-    twin = copy.deepcopy(model, {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]})
+    twin = copy_around(model)
     try:
         twin.set_attn_implementation("sdpa")
     except ValueError:

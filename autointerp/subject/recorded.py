@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from autointerp.errors import InputError
-from autointerp.subject.loading import device_of, load_tokenizer, token_ids
+from autointerp.subject.loading import device_of, load_tokenizer
 from autointerp.subject.model import Subject
+from autointerp.subject.token_ids import token_ids
 
 
 @dataclass(frozen=True, kw_only=True)

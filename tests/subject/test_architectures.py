@@ -1,12 +1,10 @@
-"""Models beyond GPT-2, tiny and random: activations, logits, special ids and logit effects are Hugging Face's own.
+"""Models beyond GPT-2, tiny and random: spread over several places, and with their weights drawn again.
 
-Pythia (parallel attention, partial rotary), Llama and Qwen 2 (RMS norm, grouped heads, biases), Gemma (embeddings
-scaled, norm weights stored minus 1) and Gemma 2 (norms after each half of a block, soft caps, sliding windows).
+That their activations, logits and logit effects are Hugging Face's own is tested in `test_families.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.errors import InputError
-from autointerp.extract.effects import TOP, logit_effects
+from autointerp.extract.effects import logit_effects
 from autointerp.subject.dictionary import Units
 from autointerp.subject.loading import load_subject
 from autointerp.subject.model import Subject
@@ -83,140 +80,6 @@ def ids() -> torch.Tensor:
     tokens = torch.from_numpy(np.random.default_rng(0).integers(2, 61, (5, 24)))
     tokens[:, 0] = 0
     return tokens
-
-
-def body(plain: Any) -> Any:
-    return plain.gpt_neox if hasattr(plain, "gpt_neox") else plain.model
-
-
-def attention(block: Any) -> tuple[Any, Any]:
-    """The attention and its output projection."""
-    return (
-        (block.attention, block.attention.dense)
-        if hasattr(block, "attention")
-        else (
-            block.self_attn,
-            block.self_attn.o_proj,
-        )
-    )
-
-
-def down(block: Any) -> Any:
-    return block.mlp.dense_4h_to_h if hasattr(block.mlp, "dense_4h_to_h") else block.mlp.down_proj
-
-
-@pytest.fixture(scope="module")
-def reference(family: str, plain: Any, ids: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """What forward hooks on Hugging Face's model see at each of our hook points; and its logits."""
-    found: dict[str, torch.Tensor] = {}
-    handles = []
-
-    def keep(module: Any, name: str, side: str) -> None:
-        def hook(_module: Any, inputs: Any, out: Any) -> None:
-            found[name] = inputs[0] if side == "in" else out[0] if isinstance(out, tuple) else out
-
-        handles.append(module.register_forward_hook(hook))
-
-    for layer, block in enumerate(body(plain).layers):
-        name = f"blocks.{layer}"
-        whole, projection = attention(block)
-        keep(block, f"{name}.hook_resid_pre", "in")
-        keep(block, f"{name}.hook_resid_post", "out")
-        keep(projection, f"{name}.attn.hook_z", "in")
-        keep(down(block), f"{name}.mlp.hook_post", "in")
-        if family == "Gemma2":  # what is added to the residual stream: after the norms behind each half
-            keep(block.post_attention_layernorm, f"{name}.hook_attn_out", "out")
-            keep(block.post_feedforward_layernorm, f"{name}.hook_mlp_out", "out")
-            keep(block.pre_feedforward_layernorm, f"{name}.hook_resid_mid", "in")
-            continue
-        keep(whole, f"{name}.hook_attn_out", "out")
-        keep(block.mlp, f"{name}.hook_mlp_out", "out")
-        if family != "GPTNeoX":  # its attention and MLP read the same: there is nothing in between
-            keep(block.post_attention_layernorm, f"{name}.hook_resid_mid", "in")
-    with torch.no_grad():
-        logits = plain(ids).logits
-    for handle in handles:
-        handle.remove()
-    return found, logits
-
-
-def about(name: str) -> Callable[[str], str]:
-    """Puts a name before what a failed comparison says."""
-    return lambda text: f"{name}: {text}"
-
-
-def test_activations_and_logits_are_those_of_hugging_face(
-    family: str, subject: Subject, ids: torch.Tensor, reference: tuple[dict[str, torch.Tensor], torch.Tensor]
-) -> None:
-    expected, logits = reference
-    assert len(expected) == 2 * (6 if family == "GPTNeoX" else 7)
-    for name, value in expected.items():
-        [(_, found)] = subject.activations(ids, [name]).items()
-        torch.testing.assert_close(found, value, rtol=1e-4, atol=1e-4, msg=about(name))
-        assert subject.width(name) == value.shape[-1]
-    assert subject.width("blocks.0.attn.hook_z") == Z[family]  # the heads side by side
-    with torch.no_grad():
-        torch.testing.assert_close(subject.bridge(ids), logits, rtol=1e-4, atol=1e-4)
-    if family == "GPTNeoX":
-        with pytest.raises(InputError, match=r'no hook point "blocks\.0\.hook_resid_mid"; the nearest is'):
-            subject.check_hook("blocks.0.hook_resid_mid")
-
-
-def test_special_ids_and_shape(family: str, subject: Subject) -> None:
-    assert subject.architecture == f"{family}ForCausalLM"
-    assert (subject.n_layers, subject.d_model, subject.d_vocab, subject.n_ctx) == (2, 32, 61, 24)
-    assert subject.bos == 0
-    assert subject.special == ((0, 1, 2) if family.startswith("Gemma") else (0, 1))
-
-
-def without_division(norm: Any, written: torch.Tensor) -> torch.Tensor:
-    """A norm's own forward, its division undone and its bias taken off."""
-    with torch.no_grad():
-        bias = getattr(norm, "bias", None)
-        out: torch.Tensor = norm(written) - (0 if bias is None else bias)
-        if isinstance(norm, torch.nn.LayerNorm):
-            return out * torch.sqrt(written.var(dim=-1, keepdim=True, correction=0) + norm.eps)
-        eps = getattr(norm, "variance_epsilon", getattr(norm, "eps", 0.0))
-        return out * torch.sqrt(written.square().mean(dim=-1, keepdim=True) + eps)
-
-
-@pytest.mark.parametrize("hook", ["hook_resid_pre", "hook_attn_out", "hook_mlp_out", "mlp.hook_post", "attn.hook_z"])
-def test_logit_effects_go_through_the_models_own_modules(hook: str, family: str, subject: Subject, plain: Any) -> None:
-    name = f"blocks.0.{hook}"
-    d = subject.width(name)
-    direction = torch.from_numpy(np.random.default_rng(1).standard_normal((6, d)).astype(np.float32))
-    units = Units(
-        "random_isotropic",
-        name,
-        d,
-        torch.arange(6),
-        direction,
-        torch.tensor([1, -1, 1, -1, 1, 1.0]),
-        torch.zeros(6),
-        torch.zeros(6),
-    )
-    usable = np.ones(61, dtype=bool)
-    usable[:3] = False
-    found = logit_effects(subject, units, np.arange(6), usable)
-    assert found is not None
-    block = body(plain).layers[0]
-    written = units.directions
-    projection = {"mlp.hook_post": down(block), "attn.hook_z": attention(block)[1]}.get(hook)
-    with torch.no_grad():
-        if projection is not None:
-            written = projection(written) - projection(torch.zeros_like(written))
-        if family == "Gemma2" and projection is not None:
-            after = block.post_feedforward_layernorm if "mlp" in hook else block.post_attention_layernorm
-            written = without_division(after, written)
-        final = body(plain).final_layer_norm if family == "GPTNeoX" else body(plain).norm
-        effect = plain.get_output_embeddings()(without_division(final, written))[:, 3:]
-    effect = effect - effect.median(dim=1, keepdim=True).values
-    for promoted, sign in (("promoted", 1), ("suppressed", -1)):
-        kept = found.token[promoted].shape[1]
-        assert kept == min(TOP[promoted], 58)
-        best = (sign * effect).topk(kept, dim=1)
-        np.testing.assert_array_equal(found.token[promoted], best.indices.numpy() + 3)
-        np.testing.assert_allclose(found.effect[promoted], sign * best.values.numpy(), rtol=1e-3, atol=1e-3)
 
 
 def test_a_model_over_several_places_gives_the_same(

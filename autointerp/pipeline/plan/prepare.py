@@ -30,10 +30,12 @@ from autointerp.subject.chat import template_hash
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.documents import Source
 from autointerp.subject.formats import check_path, load_dictionary
+from autointerp.subject.hook_truth import check_truth
 from autointerp.subject.loading import resolve_model
 from autointerp.subject.model import Subject
 from autointerp.subject.opening import open_subject
 from autointerp.subject.random_init import random_init_sae
+from autointerp.subject.recorded import RecordedSubject
 from autointerp.subject.sources import ROWS_KINDS, Npy, open_source, parse_source
 from autointerp.subject.tokenise import TokenPlan, recorded_commit
 from autointerp.words import NATURAL
@@ -115,6 +117,8 @@ def prepare(
     saes = _read_saes(config) if saes is None else saes
     hooks = {entry.name: _hook_of(entry, saes) for entry in config.dictionary}
     widths = {name: subject.width(hook) for name, hook in hooks.items()}
+    if not isinstance(subject, RecordedSubject):  # what a store is about was checked when it was made
+        check_truth(subject, sorted({*hooks.values(), *written_hooks(subject, saes)}))
     for name, dictionary in saes.items():
         if dictionary.processing not in (None, subject.processing):
             raise InputError(
@@ -150,6 +154,12 @@ def _read_saes(config: RunConfig) -> dict[str, SparseAutoencoder]:
         if entry.like is not None:
             saes[entry.name] = random_init_sae(saes[entry.like], entry.name, config.seed, entry.like)
     return saes
+
+
+def written_hooks(subject: Subject, saes: dict[str, SparseAutoencoder]) -> list[str]:
+    """The hook points of the subject that transcoders write to."""
+    outs = [sae.hook_out for sae in saes.values() if sae.hook_out is not None]
+    return [hook for hook in outs if hook in subject.bridge.hook_dict]
 
 
 def with_natural_twins(config: RunConfig) -> RunConfig:
