@@ -72,7 +72,7 @@ def fault_of(status: int, headers: Mapping[str, str], body: str) -> Fault:
 def fault_in_200(body: str) -> Fault:
     """The fault that a gateway tells in the body of a 200: what the status in it, and its words, would mean."""
     error = read_error(body)
-    fault = _meaning(500 if error.status is None else error.status, error.said)
+    fault = _meaning(error.status, error.said)
     again = fault.meaning == "again"
     reason = f"HTTP 200 with an error: {error.message}"
     if error.status is not None and str(error.status) not in error.message:
@@ -88,8 +88,8 @@ _WAIT = Fault("wait", "rate_limited", "")
 _AGAIN = Fault("again", "server_error", "")
 
 
-def _meaning(status: int, said: str) -> Fault:
-    """By the words, then by the status."""
+def _meaning(status: int | None, said: str) -> Fault:
+    """By the words, then by the status; None: there are only words."""
     about = {name for name, words in _WORDS.items() if words.search(said)}
     if status == 402 or "no_credit" in about:
         return _STOP
@@ -104,9 +104,11 @@ def _meaning(status: int, said: str) -> Fault:
     return Fault("give_up", "refused", "") if "content" in about else _by_status(status, about)
 
 
-def _by_status(status: int, about: set[str]) -> Fault:
-    if "busy" in about and status in (500, 503):
+def _by_status(status: int | None, about: set[str]) -> Fault:
+    if "busy" in about and status in (None, 500, 503):
         return _WAIT
+    if status is None:
+        return _SETTING if "setting" in about else _AGAIN
     if "unformed" in about or status in (408, 409, 425) or status >= 500:
         return _AGAIN
     if "setting" in about:
