@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -16,10 +17,28 @@ from autointerp.config.section import Section
 from autointerp.errors import UserError
 
 Provider = Literal["anthropic", "openai"]
+StructuredForm = Literal["json_schema", "json_object", "structured_outputs", "guided_json", "prompt"]
 
 _HOME = {"anthropic": "https://api.anthropic.com", "openai": "https://api.openai.com/v1"}
 _KEY = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 _URL = {"anthropic": "ANTHROPIC_BASE_URL", "openai": "OPENAI_BASE_URL"}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its name or number; nothing is looked up."""
+    host = host.rstrip(".").lower()
+    if host in ("localhost", "localhost.localdomain", "ip6-localhost") or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(host))  # 127.1
+        except (OSError, UnicodeError):
+            return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
 
 
 class Price(Section):
@@ -48,8 +67,10 @@ class CapabilityChanges(Section):
     """Alternatives that it gives for each token of a prompt; 0: none."""
     echo_max_tokens: int | None = Field(default=None, ge=0, le=1)
     """What to ask for where a prompt is only to be read: 0 new tokens, or 1 on servers that take 0 as no limit."""
-    structured: Literal["json_schema", "json_object", "prompt"] | None = None
-    """How it is asked for JSON: with a schema, as any JSON object, or by the words of the prompt alone."""
+    structured: StructuredForm | None = None
+    """How it is asked for JSON by a schema: `json_schema` (OpenAI), `json_object` with a schema beside it (llama.cpp),
+    `structured_outputs` or the older `guided_json` (vLLM), or `prompt`: by the words of the prompt alone. Default: what
+    the table says; a server that the table does not know is asked."""
     decisions: bool | None = None
     """Whether it has the Decisions API (`POST /v1/decisions`)."""
     batch: bool | None = None
@@ -91,6 +112,9 @@ class LLMModel(Section):
     """Most tokens of a reply; default: what the prompt needs."""
     capabilities: CapabilityChanges | None = None
     """What the server can do, where the built-in table is wrong or does not know it."""
+    context_tokens: int | None = Field(default=None, ge=256)
+    """Tokens that a prompt and its reply may have together; default: what the server states, where it does. Simulation
+    puts as many windows into a call as fit; no row changes by it."""
 
     price: Price | None = None
     """What it costs, where the price is not known. An unknown price is an error, but a server on this machine costs
@@ -133,13 +157,7 @@ class LLMModel(Section):
     @property
     def loopback(self) -> bool:
         """Whether the server is this machine: such a one costs nothing unless a price is stated."""
-        host = urlsplit(self.server).hostname or ""
-        if host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(urlsplit(self.server).hostname or "")
 
     def key(self) -> str:
         """The key, from the environment. Raises UserError, naming the variable, where there is none."""
@@ -154,5 +172,6 @@ class LLMModel(Section):
     def identity(self) -> dict[str, Any]:
         """All that can change a reply: part of the identity of work that this model does."""
         settings = {"price", "key_env", "concurrency", "timeout_s", "attempts", "replies", "patience_s", "base_url"}
+        settings |= {"context_tokens"}
         fields = self.model_dump(exclude=settings, include=set(LLMModel.model_fields), exclude_none=True)
         return fields | {"server": self.server}

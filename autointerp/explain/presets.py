@@ -133,6 +133,7 @@ PRESETS = {
             _say_json,
             schema=DRAFT_SCHEMA,
             silent=_near_misses,
+            max_tokens=800,
         ),
         Preset("bills", _bills, token_lines, (TABS,), "top", 3, 10, read_text, _say_text, max_tokens=200),
         Preset("bricken", _bricken, nine_tokens, MARKS, "interval", 8, 10, read_text, _say_text, max_tokens=300),

@@ -17,6 +17,7 @@ Status = Literal[
     "ok",
     "refused",  # the model declined
     "truncated",  # cut at max_tokens
+    "prompt_cut",  # the server read less than the prompt, and answered all the same
     "empty",  # no text
     "unparseable",  # not JSON
     "invalid",  # JSON, but not what was asked for: keys, counts, ranges

@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from autointerp.config.explainers import LLMExplainer
+from autointerp.config.llm_model import LLMModel
 from autointerp.config.loading import load_run
 from autointerp.config.run_file import RunConfig
 from autointerp.llm.session.state import Progress
 from autointerp.pipeline.asking.asker import Asking, OpenClient
 from autointerp.pipeline.asking.client import RunClient
 from autointerp.pipeline.asking.delivery import Delivery
+from autointerp.pipeline.asking.settling import settle_servers
 from autointerp.pipeline.plan.prepare import Prepared, check_paths, prepare
 from autointerp.pipeline.plan.reask import Wish, finished_rows
 from autointerp.pipeline.plan.store_diff import StoreDiff
@@ -149,6 +152,15 @@ def _spending(report: Reporter) -> Callable[[Progress], None]:
     return told
 
 
+def _models_to_ask(last: str, context: StageContext) -> list[LLMModel]:
+    """The models that what is missing will ask: what their servers cannot do is said before the first stage."""
+    stages, config = STAGES[: STAGES.index(last) + 1], context.config
+    explaining = {work.explainer for work in context.missing("explain")} if "explain" in stages else set()
+    entries = [entry for entry in config.explain.asking if isinstance(entry, LLMExplainer) and entry.name in explaining]
+    judged = bool(context.missing("judge")) if "judge" in stages else any(entry.refines for entry in entries)
+    return [*entries, *([config.score.judge] if judged and config.score.judge is not None else [])]
+
+
 def _rising(advance: Callable[[int], None]) -> Callable[[int], None]:
     """Totals to increments."""
     last = 0
@@ -171,6 +183,7 @@ def _sweep(work_folder: Path, tokens_folder: Path) -> None:
 
 
 def _run_until(last: str, context: StageContext) -> None:
+    settle_servers(context.asking, context.config, _models_to_ask(last, context))
     for name in STAGES:
         if context.asking.waits and STAGES.index(name) > STAGES.index("score"):
             break  # scores of what was judged are there; means wait for all of them

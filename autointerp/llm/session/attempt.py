@@ -22,11 +22,13 @@ from autointerp.errors import ProviderError
 from autointerp.llm.asks import Ask
 from autointerp.llm.money.budget import SpendingLimit
 from autointerp.llm.money.prices import Channel, Prices
+from autointerp.llm.session.doubts import Doubts
 from autointerp.llm.session.limiter import Limiter
 from autointerp.llm.wire.capabilities import Capabilities
 from autointerp.llm.wire.connection import Connection, Sent
 from autointerp.llm.wire.faults import Fault, fault_in_200
 from autointerp.llm.wire.outcome import Outcome, outcome_of
+from autointerp.llm.wire.read_whole import UNPROBED, cut_reason
 from autointerp.llm.wire.render import Request
 from autointerp.llm.wire.replies import BrokenBody, ProviderReply, read_body, tokens_json
 from autointerp.reply_log import Call, CallKey, Usage
@@ -73,6 +75,9 @@ class Route:
     prices: Prices
     connect: Callable[[], Connection]
     tokens_per_char: Callable[[], float | None]
+    doubts: Doubts
+    counted_share: float = UNPROBED
+    """Tokens a piece of text that the server counts (`wire/read_whole.py`)."""
 
     def worst(self, request: Request, channel: Channel = "live") -> float:
         """Dollars that the request costs at most: a token a character, until the model has shown what it counts."""
@@ -91,6 +96,14 @@ class Route:
 _FORM_HINT = (
     '; if the server does not know json_schema, state capabilities = { structured = "json_object" }, or "prompt"'
 )
+
+
+class TurnedAway(ProviderError):
+    """A server has ended the run; with the fault that did."""
+
+    def __init__(self, message: str, fault: Fault) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class Stopped(Exception):
@@ -121,6 +134,8 @@ async def call(
         row = _row(errand, route.model, attempt)
         verdict = read.mistake or _verdict(errand, route, read, tally)
         if isinstance(verdict, Outcome):
+            if read.fault is not None and read.fault.unclear and route.limiter.in_flight:
+                await route.doubts.wait_for_others(route.model.timeout_s)
             return Ended(verdict, read.reply, spent, row)
         log(errand, row)
         if verdict is not None:
@@ -176,14 +191,23 @@ def _verdict(errand: Errand, route: Route, read: _Read, tally: _Tally) -> Outcom
     """How an attempt ends its errand; an error where it ends the run; None where the errand is tried again."""
     model, fault = route.model, read.fault
     if fault is None:
+        route.doubts.answered()
         useless = read.outcome.status in ("empty", "unparseable", "invalid")
         tally.replies += useless
         return None if useless and tally.replies < model.replies else read.outcome
     if fault.meaning == "give_up":
         return Outcome("refused" if fault.status == "refused" else "api_error", fault.reason)
     if fault.meaning == "stop":
+        if fault.unclear and not route.doubts.about_all():
+            return Outcome("api_error", fault.reason)
         hint = _FORM_HINT if any(word in fault.reason for word in ("response_format", "json_schema")) else ""
-        return ProviderError(f'{model.provider} "{model.model}" stopped the run: {fault.reason}{hint}')
+        return TurnedAway(f'{model.provider} "{model.model}" stopped the run: {fault.reason}{hint}', fault)
+    return _tried_again(errand, route, fault, tally)
+
+
+def _tried_again(errand: Errand, route: Route, fault: Fault, tally: _Tally) -> Outcome | ProviderError | None:
+    """None while the bound of its kind is not reached."""
+    model = route.model
     if fault.meaning == "wait":
         tally.throttles += 1
         if tally.throttles < MOST_THROTTLES:
@@ -193,7 +217,7 @@ def _verdict(errand: Errand, route: Route, read: _Read, tally: _Tally) -> Outcom
     if tally.failures < model.attempts:
         return None
     if not route.limiter.answered:
-        return ProviderError(_never_answered(model, tally.failures, fault, errand.ask.schema is not None))
+        return TurnedAway(_never_answered(model, tally.failures, fault, errand.ask.schema is not None), fault)
     return Outcome("api_error", f"{tally.failures} attempts failed; the last: {fault.reason}")
 
 
@@ -254,6 +278,10 @@ def _read(errand: Errand, route: Route, sent: Sent, channel: Channel = "live") -
             reply = read_body(sent.body, errand.request.provider, errand.ask.form, errand.request.prompt)
             usage = reply.usage
             outcome = outcome_of(errand.ask, reply)
+            if errand.ask.form == "chat" and channel != "offline":
+                text = errand.ask.system + errand.ask.prompt
+                if cut := cut_reason(usage, text, route.counted_share):
+                    outcome = Outcome("prompt_cut", cut)
         except BrokenBody as error:
             usage = error.usage
             fault = Fault("again", "broken_body", str(error), 200, maybe_paid=usage is None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 from autointerp.config.llm_model import LLMModel, Price
@@ -20,11 +20,13 @@ from autointerp.llm.money.budget import SpendingLimit
 from autointerp.llm.money.prices import Prices
 from autointerp.llm.session.attempt import Route
 from autointerp.llm.session.courier import Courier
+from autointerp.llm.session.discovery import Discovery, share_of
+from autointerp.llm.session.doubts import Doubts
 from autointerp.llm.session.limiter import Limiter
 from autointerp.llm.session.loop_thread import LoopThread
 from autointerp.llm.session.state import Progress, Shared
 from autointerp.llm.session.stream import Stream
-from autointerp.llm.wire.capabilities import capabilities_of
+from autointerp.llm.wire.capabilities import as_found, capabilities_of, is_listed
 from autointerp.llm.wire.connection import Connection
 from autointerp.reply_log import LedgerRow, ReplyLog
 
@@ -55,6 +57,8 @@ class Session:
         self.budget = SpendingLimit(max_usd, spent_usd, out_usd)
         self._shared = Shared(log, self.budget, refresh, courier, on_progress)
         self._limiters: dict[tuple[str, str], Limiter] = {}
+        self._doubts: dict[tuple[str, str], Doubts] = {}
+        self._found: dict[tuple[str, str], set[str]] = {}
         self._connections: dict[tuple[Any, ...], Connection] = {}
         self._thread: LoopThread | None = None
 
@@ -126,16 +130,27 @@ class Session:
             self._thread.close()
             self._thread = None
 
+    def settle(self, model: LLMModel, asks: Sequence[Ask]) -> int | None:
+        """Finds out, once a store, what a server that the table does not know can do (`discovery.py`), for questions
+        like `asks`. Returns the tokens of its context, where they are stated.
+
+        Raises ConfigError where the server cannot do what the questions need, ProviderError where it ends the run.
+        """
+        if model.provider != "openai" or is_listed(model) or self._shared.courier is not None:
+            return model.context_tokens
+        self._thread = self._thread or LoopThread()
+        return self._thread.run(self._settle(model, asks))
+
+    async def _settle(self, model: LLMModel, asks: Sequence[Ask]) -> int | None:
+        route = await self._route(model)
+        found = self._found_of(model)
+        discovery = Discovery(route, self.log, found, lambda: self._shared.stopped is not None)
+        await discovery.run(asks)
+        self._shared.checks.fulfilled([(model.server, model.model, wish) for wish in found & {"logprobs", "echo"}])
+        return discovery.context
+
     async def _batches(self, asks: Iterable[Ask], model: LLMModel) -> AsyncGenerator[list[Answer], None]:
-        known = capabilities_of(model)
-        offline = self._shared.courier is not None and self._shared.courier.channel == "offline"  # somebody else pays
-        prices = Prices(model.model_copy(update={"price": Price(input=0, output=0)}) if offline else model)
-        if self._shared.stopped is not None:
-            raise self._shared.stopped
-        limiter = self._limiters.setdefault((model.provider, model.server), Limiter(model.concurrency))
-        limiter.most = max(limiter.most, model.concurrency)
-        per_char = await asyncio.to_thread(self._shared.calibration.of, model.server, model.model)
-        route = Route(model, known, limiter, self.budget, prices, lambda: self._connection(model), per_char)
+        route = await self._route(model)
         stream = Stream(self._shared, asks, route)
         self._shared.streams.add(stream)
         try:
@@ -145,6 +160,35 @@ class Session:
         finally:
             await stream.end()
             self._shared.streams.discard(stream)
+
+    async def _route(self, model: LLMModel) -> Route:
+        found = self._found_of(model)
+        known = as_found(capabilities_of(model), model, found)
+        offline = self._shared.courier is not None and self._shared.courier.channel == "offline"  # somebody else pays
+        prices = Prices(model.model_copy(update={"price": Price(input=0, output=0)}) if offline else model)
+        if self._shared.stopped is not None:
+            raise self._shared.stopped
+        limiter = self._limiters.setdefault((model.provider, model.server), Limiter(model.concurrency))
+        limiter.most = max(limiter.most, model.concurrency)
+        per_char = await asyncio.to_thread(self._shared.calibration.of, model.server, model.model)
+        return Route(
+            model,
+            known,
+            limiter,
+            self.budget,
+            prices,
+            lambda: self._connection(model),
+            per_char,
+            self._doubts.setdefault((model.server, model.model), Doubts()),
+            share_of(found),
+        )
+
+    def _found_of(self, model: LLMModel) -> set[str]:
+        """What is known of a model on a server; shared by all who ask it."""
+        key = model.server, model.model
+        if key not in self._found:
+            self._found[key] = {wish for server, name, wish in self.log.probed() if (server, name) == key}
+        return self._found[key]
 
     def _connection(self, model: LLMModel) -> Connection:
         made_of = (model.provider, model.server, model.key_env, model.timeout_s, model.concurrency)

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterable
 
 from autointerp.llm.asks import Ask, TokenChoice
-from autointerp.llm.wire.capabilities import Capabilities
 
 ServerWish = tuple[str, str, str]
 """(server, model, what that server must do)."""
@@ -27,12 +26,12 @@ ORDER_TOLERANCE = 0.05
 """Natural logarithm: half-precision servers differ by about 0.01 with what else is in the batch."""
 
 
-def wishes_of(ask: Ask, server: str, model: str, known: Capabilities) -> list[ServerWish]:
+def wishes_of(ask: Ask, server: str, model: str) -> list[ServerWish]:
     """What has to come back beside a text."""
     wished: list[str] = []
     if ask.form != "chat":
         wished.append(ask.form)
-    elif ask.schema is not None and known.structured != "prompt":
+    elif ask.schema is not None:
         wished.append("schema")
     if ask.form == "chat" and ask.logprobs:
         wished.append("logprobs")

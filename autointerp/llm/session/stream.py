@@ -224,7 +224,7 @@ class Stream:
         """Sends the errand: alone, while it is not known that the server does what is asked for, or while the prefix
         that it shares is not in the provider's cache (sixty-four at once would all pay for writing it)."""
         checks, model = self._shared.checks, self.route.model
-        wishes = wishes_of(errand.ask, model.server, model.model, self.route.known)
+        wishes = wishes_of(errand.ask, model.server, model.model)
         warm = [(model.server, model.model, f"warm {errand.request.prefix}")] if errand.request.caches else []
         if not checks.open(wishes + warm):
             await self._call(errand)
@@ -255,7 +255,7 @@ class Stream:
                 f'{model.server} does not give "{model.model}" what was asked for: {ended.outcome.reason}; '
                 "use another server, or say in its capabilities that it has none"
             )
-        elif ended.outcome.status in ("refused", "api_error", "over_budget"):
+        elif ended.outcome.status in ("refused", "api_error", "over_budget", "prompt_cut"):
             checks.give_way(wishes)
         elif checks.missed(wishes):
             raise ProviderError(

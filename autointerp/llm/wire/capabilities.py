@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from autointerp.config.llm_model import LLMModel
+from autointerp.config.llm_model import LLMModel, StructuredForm
 from autointerp.errors import ConfigError
 from autointerp.llm.asks import Ask
 
@@ -30,7 +31,7 @@ class Capabilities:
     """Alternatives for each token of a prompt (completions with echo); 0: none."""
     echo_max_tokens: int
     """What to write for "no new tokens" there: 0, or 1 on servers that read 0 as no limit."""
-    structured: Literal["json_schema", "json_object", "prompt"]
+    structured: StructuredForm
     """How a schema is asked for; prompt: not at all, the words of the prompt must do."""
     decisions: bool
     """POST /v1/decisions."""
@@ -68,6 +69,32 @@ def capabilities_of(model: LLMModel) -> Capabilities:
     capabilities = Capabilities(**values)
     _check_settings(model, capabilities)
     return capabilities
+
+
+def is_listed(model: LLMModel) -> bool:
+    """Whether the table has a row about this very model. Of others a server is asked what it can do; of models that
+    many serve, too (`asked = true`)."""
+    rows = [row for row in _table()[model.provider] if row["match"] != "*" and fnmatchcase(model.model, row["match"])]
+    return bool(rows) and not rows[-1].get("asked", False)
+
+
+FORM = "form "
+"""In what is known of a server: `form json_object`."""
+ECHO = "echo"
+"""Likewise: it was seen to echo a prompt with one new token."""
+
+
+def as_found(known: Capabilities, model: LLMModel, found: Collection[str]) -> Capabilities:
+    """With what the server was found to take; what the run file states stands."""
+    if is_listed(model):
+        return known
+    stated = model.capabilities
+    if ECHO in found and (stated is None or stated.echo_max_tokens is None):
+        known = replace(known, echo_max_tokens=1)
+    forms = [form for form in get_args(StructuredForm) if f"{FORM}{form}" in found]
+    if forms and (stated is None or stated.structured is None):
+        known = replace(known, structured=forms[0])
+    return known
 
 
 def effort_of(model: LLMModel, capabilities: Capabilities) -> str:

@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from autointerp.config.llm_model import LLMModel
+from autointerp.errors import UserError
 from autointerp.llm.wire.faults import Fault, fault_of
 
 MAX_BODY_BYTES = 64_000_000
@@ -147,11 +149,29 @@ def _make(model: LLMModel, key: str) -> tuple[Any, Any, Any]:
     else:
         import openai as sdk  # type: ignore[no-redef]
     pool = httpx2.Limits(max_connections=model.concurrency + 8, max_keepalive_connections=model.concurrency + 8)
-    # A redirected POST is another request: its status is told instead.
-    http = sdk.DefaultAioHttpClient(
-        limits=pool, timeout=_timeout(model), verify=_certificates(), follow_redirects=False
-    )
+    # A redirected POST is another request: its status is told instead. A proxy of the environment cannot reach this
+    # machine's own servers, and would be shown what is sent to them.
+    try:
+        http = sdk.DefaultAioHttpClient(
+            limits=pool,
+            timeout=_timeout(model),
+            verify=_certificates(),
+            follow_redirects=False,
+            trust_env=not model.loopback,
+        )
+    except (ValueError, ImportError) as error:
+        raise UserError(_bad_proxy(model)) from error
     return http, _client(sdk, model, key, http), sdk
+
+
+def _bad_proxy(model: LLMModel) -> str:
+    """Its address is not shown: it may hold a password."""
+    names = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY")
+    there = [name for name in (*names, *map(str.lower, names)) if os.environ.get(name)]
+    return (
+        f"{model.server} cannot be asked by the proxy in {', '.join(there) or 'the environment'}: give an address "
+        "that begins with http://, or unset it"
+    )
 
 
 def _client(sdk: Any, model: LLMModel, key: str, http: Any) -> Any:

@@ -36,7 +36,8 @@ def _chat(ask: Ask, reply: ProviderReply) -> Outcome:
     if reply.unfinished and not (reply.stop_reason == "" and ask.schema is not None):  # a schema shows a cut itself
         return Outcome("invalid", f"no finished answer (stop reason {reply.stop_reason[:80] or 'none'})")
     if not reply.text.strip():
-        return Outcome("empty", f"no text (stop reason {reply.stop_reason or 'none'})")
+        aside = f"; {reply.aside:,} characters of reasoning and no answer" if reply.aside else ""
+        return Outcome("empty", f"no text (stop reason {reply.stop_reason or 'none'}){aside}")
     value: Any = reply.text
     if ask.schema is not None:
         try:

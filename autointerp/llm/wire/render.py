@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from autointerp.config.llm_model import LLMModel
+from autointerp.config.llm_model import LLMModel, StructuredForm
 from autointerp.hashing import bytes_hash
 from autointerp.llm.asks import Ask, Form
 from autointerp.llm.wire.capabilities import Capabilities, check_wishes, effort_of
@@ -149,16 +149,25 @@ def _openai_chat(ask: Ask, model: LLMModel, known: Capabilities, max_tokens: int
         "messages": [*system, {"role": "user", "content": None}],
         known.max_tokens_field: max_tokens,
     }
-    if ask.schema is not None and known.structured == "json_schema":
-        named = {"name": ask.kind, "strict": True, "schema": ask.schema}
-        body["response_format"] = {"type": "json_schema", "json_schema": named}
-    if ask.schema is not None and known.structured == "json_object":
-        body["response_format"] = {"type": "json_object", "schema": ask.schema}
+    if ask.schema is not None:
+        body |= _schema_as(known.structured, ask.kind, ask.schema)
     if ask.logprobs:
         body |= {"logprobs": True, "top_logprobs": ask.logprobs}
     if effort := effort_of(model, known):
         body["reasoning_effort"] = effort
     return body | _cache_key(ask, known) | _sampling(model), ask.prompt
+
+
+def _schema_as(form: StructuredForm, name: str, schema: dict[str, Any]) -> Body:
+    """The form that OpenAI has, that of llama.cpp, and the two of vLLM."""
+    if form == "json_schema":
+        named = {"name": name, "strict": True, "schema": schema}
+        return {"response_format": {"type": "json_schema", "json_schema": named}}
+    if form == "json_object":
+        return {"response_format": {"type": "json_object", "schema": schema}}
+    if form == "structured_outputs":
+        return {"structured_outputs": {"json": schema}}
+    return {"guided_json": schema} if form == "guided_json" else {}
 
 
 def _openai_echo(ask: Ask, model: LLMModel, known: Capabilities, _: int) -> tuple[Body, str]:

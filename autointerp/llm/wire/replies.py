@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from autointerp.llm.asks import Form, TokenChoice
+from autointerp.llm.wire.error_bodies import events_of, tells_error
 from autointerp.llm.wire.render import canonical
 from autointerp.llm.wire.text import whole_characters
 from autointerp.reply_log import LoggedReply, Usage
@@ -41,6 +43,8 @@ class ProviderReply:
     """It stopped for something else than its end: a tool, a pause, an error of the server."""
     tokens: tuple[TokenChoice, ...] | None = None
     service_tier: str | None = None
+    aside: int = 0
+    """Characters that the server put elsewhere, as reasoning."""
 
 
 _UNFINISHED = {"", "tool_calls", "function_call", "tool_use", "pause_turn", "error", "abort"}
@@ -51,14 +55,25 @@ def read_body(text: str, provider: str, form: Form, prompt: str) -> ProviderRepl
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
-        shown = "an HTML page" if text.lstrip()[:1] == "<" else "empty" if not text.strip() else "cut or not JSON"
-        raise BrokenBody(f"HTTP 200 with a body that is {shown}", _usage_in(text, provider)) from error
+        events = events_of(text)
+        told = any(tells_error(event) for event in events)
+        raise BrokenBody(_no_json(text, bool(events)), _usage_in(text, provider), error=told) from error
+    if tells_error(body):
+        usage = body.get("usage") if isinstance(body, dict) else None
+        raise BrokenBody("HTTP 200 with an error", _usage(usage, provider), error=True)
     try:
         return _READERS[provider, form](body, prompt)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        told = body if isinstance(body, dict) else {}
+        usage = body.get("usage") if isinstance(body, dict) else None
         reason = f"HTTP 200 with a body of another shape ({type(error).__name__}: {error})"[:300]
-        raise BrokenBody(reason, _usage(told.get("usage"), provider), error=bool(told.get("error"))) from error
+        raise BrokenBody(reason, _usage(usage, provider)) from error
+
+
+def _no_json(text: str, stream: bool) -> str:
+    if stream:
+        return "HTTP 200 with a stream of events, which was not asked for"
+    shown = "an HTML page" if text.lstrip()[:1] == "<" else "empty" if not text.strip() else "cut or not JSON"
+    return f"HTTP 200 with a body that is {shown}"
 
 
 def _anthropic_chat(body: dict[str, Any], _: str) -> ProviderReply:
@@ -83,16 +98,35 @@ def _openai_chat(body: dict[str, Any], _: str) -> ProviderReply:
     refusal = message.get("refusal") or ("content filter" if stop == "content_filter" else "")
     content = (choice.get("logprobs") or {}).get("content")
     return ProviderReply(
-        text=_str(message.get("content") or ""),
+        text=_answer(_content(message.get("content"))),
         stop_reason=stop,
         model=_str(body.get("model") or ""),
         usage=_usage(body.get("usage"), "openai"),
         refused=_str(refusal)[:200],
+        aside=sum(len(message[name]) for name in _ASIDE if isinstance(message.get(name), str)),
         truncated=stop == "length",
         unfinished=stop in _UNFINISHED,
         tokens=None if content is None else tuple(_chat_token(token) for token in content),
         service_tier=_tier(body),
     )
+
+
+_ASIDE = ("reasoning_content", "reasoning")
+"""Where servers put what a model thinks before its answer."""
+_THOUGHT = re.compile(r"\s*<think>.*?</think>\s*", re.DOTALL)
+
+
+def _content(content: Any) -> str:
+    """A text, or a list of parts of which those of text are the answer (Mistral)."""
+    if isinstance(content, list):
+        return "".join(_str(part["text"]) for part in content if part.get("type", "text") == "text")
+    return _str(content or "")
+
+
+def _answer(text: str) -> str:
+    """Without the thoughts in front of it, which servers without a reasoning parser leave there."""
+    thought = _THOUGHT.match(text)
+    return text[thought.end() :] if thought else text
 
 
 def _chat_token(token: dict[str, Any]) -> TokenChoice:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from autointerp.config.judging import Judge
 from autointerp.config.llm_model import LLMModel
 from autointerp.config.run_file import RunConfig
 from autointerp.errors import OverBudget, Waiting
@@ -26,6 +27,17 @@ class Asker(Protocol):
 
     def close(self) -> None:
         """Lets go of connections; everything received is kept."""
+        ...
+
+
+@runtime_checkable
+class AskerThatSettles(Protocol):
+    """An asker that can find out what a server does before it is needed; one without this is taken to ask servers that
+    do all that they are asked for."""
+
+    def settle(self, model: LLMModel, asks: Sequence[Ask]) -> int | None:
+        """Finds out what a server can do that is asked questions like these; the tokens of its context, where they are
+        known. Raises ConfigError where it cannot do what they need."""
         ...
 
 
@@ -59,6 +71,8 @@ class Asking:
         self._open_client, self._delivery = open_client, delivery
         self._client: Asker | None = None
         self._waiting: dict[tuple[str, int], str] = {}  # request and sample -> where its reply is waited for
+        self.contexts: dict[tuple[str, str], int] = {}
+        """Tokens of context, by server and model, where they are stated."""
         self.unexplained: set[tuple[str, str]] = set()
         """Dictionary and explainer whose explanations have to wait."""
 
@@ -87,6 +101,18 @@ class Asking:
             for server, models in sorted(servers_of(self._config).items()) if self._delivery.sends else ():
                 self._report.say(f"text of the corpus is sent to {server} ({', '.join(models)})")
         return self._client
+
+    @property
+    def live(self) -> bool:
+        """Whether questions are answered while the run waits, not in batches or files."""
+        return not (self._delivery.batch or self._delivery.out or self._delivery.into)
+
+    def judge(self) -> Judge:
+        """The run's judge, with the context that its server states."""
+        judge = self._config.score.judge
+        assert judge is not None  # nothing is judged without one
+        context = self.contexts.get((judge.server, judge.model))
+        return judge if judge.context_tokens is not None else judge.model_copy(update={"context_tokens": context})
 
     def whole(self, unanswered: Unanswered) -> bool:
         """Whether a piece of work can be done now. Where the budget cut it short, or replies are not there yet, it is

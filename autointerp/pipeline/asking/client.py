@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from autointerp.config.llm_model import LLMModel
 from autointerp.config.run_file import RunConfig
@@ -42,6 +42,10 @@ class RunClient:
     def answers(self, asks: Iterable[Ask], model: LLMModel) -> Iterator[Answer]:
         """An answer for every ask, as they come."""
         return self._session.answers(asks, model)
+
+    def settle(self, model: LLMModel, asks: Sequence[Ask]) -> int | None:
+        """What the model's server can do is found out; the tokens of its context, where they are known."""
+        return self._session.settle(model, asks)
 
     def close(self) -> None:
         """Closes connections; everything queued is committed."""

@@ -21,6 +21,7 @@ from autointerp.llm.asks import Answer, Ask
 from autointerp.pipeline.asking.asker import Asker, Unanswered
 from autointerp.pipeline.asking.test_material import TestMaterial
 from autointerp.score.predictions import Prediction, Simulated
+from autointerp.score.scorers.fitting import fit_items
 from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature
 from autointerp.words import of_permuted
 
@@ -85,7 +86,7 @@ class _Stream:
 
     def _about(self, shown: ShownExplanation, feature: TestFeature, task: ScorerTask) -> Iterator[Ask]:
         scorer, number = task.scorer, feature.feature
-        material = scorer.material(feature, self.judge.items_per_call)
+        material = scorer.material(feature, fit_items(self.judge))
         if of_permuted(self.explainer) is not None:
             feature = replace(feature, corpus=self.material.corpus.permuted)
         questions = scorer.questions(shown, feature, material, self.judge)

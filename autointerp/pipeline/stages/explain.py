@@ -154,8 +154,7 @@ def _explained(
 ) -> tuple[Asked, Refined | None]:
     title = f"explaining {name} by {entry.name}"
     if isinstance(entry, LLMExplainer) and entry.refines:
-        judge = context.config.score.judge
-        assert judge is not None  # the run file is asked for it
+        judge = context.asking.judge()
         with context.report.stage(title, None, "answers") as advance:
             refined = refine(
                 context.store, context.materials.corpus, name, entry, judge, context.asking.client(), advance, redo

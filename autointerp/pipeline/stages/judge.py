@@ -28,8 +28,7 @@ from autointerp.words import of_permuted
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
     """All judgements that are missing, but for explanations that are waited for."""
-    judge = context.config.score.judge
-    assert judge is not None  # there is no such work without one
+    judge = context.asking.judge()
     done = context.done_keys("judge")
     for name, mine in by_dictionary(works).items():
         lexical = lexical_lookup(*read_gram_tables(context.store, name))

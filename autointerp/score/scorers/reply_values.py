@@ -74,6 +74,28 @@ def expected(answer: Answer, allowed: range, key: str | None = None) -> list[flo
     return values
 
 
+_DIGITS = re.compile(r'"[a-z]+\d*"\s*:\s*"(\d+)"')
+
+
+def expected_digits(answer: Answer, written: Sequence[Sequence[int]]) -> list[list[float]]:
+    """Of a JSON reply whose values are strings of digits, the expected digit at each place; the written one where there
+    are no log probabilities, or where a token of the reply holds more than that digit."""
+    plain = [[float(digit) for digit in row] for row in written]
+    tokens = answer.tokens
+    if tokens is None:
+        return plain
+    starts, text = token_starts(tokens), "".join(token.text for token in tokens)
+    found = list(_DIGITS.finditer(text))
+    if [[int(digit) for digit in match[1]] for match in found] != [list(row) for row in written]:
+        return plain
+    for row, match in zip(plain, found, strict=True):
+        for number in range(len(row)):
+            token = starts.get(match.start(1) + number)
+            mean = mean_of(token, range(10)) if token is not None and len(token.text) == 1 else None
+            row[number] = row[number] if mean is None else mean
+    return plain
+
+
 def token_starts(tokens: Sequence[TokenChoice]) -> dict[int, TokenChoice]:
     """Which token begins at a place of the text, spaces in front of it aside."""
     place, starts = 0, {}

@@ -18,6 +18,7 @@ from autointerp.resources import prompt_text
 from autointerp.score.predictions import Drawn, Simulated
 from autointerp.score.sampled import draw_windows, simulate
 from autointerp.score.sampling import QUOTAS_60
+from autointerp.score.scorers.fitting import fit_windows
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature, Usual
 from autointerp.score.scorers.reply_values import ReplyValues
@@ -53,12 +54,19 @@ class Simulation(Scorer):
     def questions(self, shown: ShownExplanation, feature: TestFeature, material: None, judge: Judge) -> Questions:
         """Windows in an order that says nothing of their classes, some in each call."""
         drawn = draw_windows(feature.candidates, shown.triggers, QUOTAS_60)
-        simulator = simulator_named(judge.simulate, judge.logprobs, judge.windows_per_call)
         texts = feature.corpus.show(drawn.windows, judge.context)
         key = stream_key(feature.corpus.seed, "order", "simulation")
         order = np.argsort(hash64(key, feature.feature, drawn.windows.window), kind="stable").tolist()
-        parts = list(chunks([texts[row] for row in order], simulator.group))
-        groups = [simulator.asks(shown.explanation.text, part) for part in parts]
+        ordered, said = [texts[row] for row in order], shown.explanation.text
+
+        def asks_of(size: int) -> list[Ask]:
+            sized = simulator_named(judge.simulate, judge.logprobs, size)
+            return [ask for part in chunks(ordered, size) for ask in sized.asks(said, part)]
+
+        most = judge.windows_per_call or GROUPS[judge.simulate]
+        simulator = simulator_named(judge.simulate, judge.logprobs, fit_windows(asks_of, most, judge))
+        parts = list(chunks(ordered, simulator.group))
+        groups = [simulator.asks(said, part) for part in parts]
 
         def read(answers: list[Answer]) -> Simulated:
             rest = iter(answers)

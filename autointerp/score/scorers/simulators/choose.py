@@ -44,7 +44,7 @@ def simulator_named(name: str, logprobs: int = 0, group: int | None = None) -> S
     made: dict[str, Callable[[int], Simulator]] = {
         "sparse": lambda size: Sparse(logprobs, size),
         "dense": lambda size: Dense(logprobs, size),
-        "digits": Digits,
+        "digits": lambda size: Digits(logprobs, size),
         "echo": lambda size: Echo(logprobs or ECHO_ALTERNATIVES, size),
         "decisions": Decisions,
         "token": lambda size: TokenByToken(logprobs, size),

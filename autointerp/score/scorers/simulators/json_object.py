@@ -11,6 +11,7 @@ from autointerp.score.scorers.prompt_windows import ShownWindow, one_line
 from autointerp.score.scorers.reply_values import (
     ReplyValues,
     expected,
+    expected_digits,
     in_order,
     integer_schema,
     object_schema,
@@ -133,8 +134,10 @@ class Dense:
 
 @dataclass(frozen=True)
 class Digits:
-    """A digit a token: `{"w1":"000900"}`; strengths from 0 to 9 are brought to 0 to 10."""
+    """A digit a token: `{"w1":"000900"}`; strengths from 0 to 9 are brought to 0 to 10. With log probabilities the
+    expected digit counts, where the model writes each digit as a token of its own."""
 
+    logprobs: int = 0
     group: int = 60
     name: str = "digits"
 
@@ -160,6 +163,7 @@ class Digits:
                 words.fill("prompt", {"explanation": one_line(explanation), "windows": lines}),
                 max_tokens=200 + 10 * len(names) + 2 * sum(counts),
                 schema=schema,
+                logprobs=self.logprobs,
                 parse=parse,
             )
         ]
@@ -168,4 +172,5 @@ class Digits:
         (answer,) = answers
         if answer.status != "ok":
             return all_failed(answer, windows)
-        return [ReplyValues(tuple(value * 10 / 9 for value in row)) for row in answer.data]
+        rows = expected_digits(answer, answer.data)
+        return [ReplyValues(tuple(value * 10 / 9 for value in row)) for row in rows]
