@@ -74,5 +74,5 @@ def hash01(key: int, *parts: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def rng_for(seed: int, *names: str | int) -> np.random.Generator:
-    """A NumPy generator for one named purpose, e.g. `rng_for(seed, "bootstrap", dictionary)`."""
+    """A NumPy generator for one named purpose, e.g. `rng_for(seed, "sample", dictionary)`."""
     return np.random.default_rng(stream_key(seed, *names))

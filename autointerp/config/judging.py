@@ -63,8 +63,6 @@ class ScoreSection(Section):
     features: FeatureChoice = FeatureSample(sample=500)
     """Features of each dictionary that are scored on a sample of windows: `"all"`, `[0, 7]`, `"0:1000"` or
     `{ sample = 500 }`. Where prediction is free, all features are scored on all tokens too."""
-    bootstrap: int = Field(default=1000, ge=100, le=100_000)
-    """Resamples behind an interval of a mean."""
     margin: float = Field(default=0.02, gt=0, lt=1)
     """Two dictionaries are `equivalent` where the interval of their difference lies within plus and minus this."""
 

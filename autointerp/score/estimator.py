@@ -199,8 +199,8 @@ def block_moments(
 ) -> FloatArray:
     """Weighted moments by document block: [F, W, 6], [F, W], [F, 9], block of each window [F, W] -> [F, n_blocks, 6].
 
-    What `autointerp.compare.bootstrap` resamples; pass `frame_moments(...)` for the framed metric. Sizes of classes
-    without a prediction are passed on as in `pearson_framed`.
+    What `autointerp.compare.clustered` leaves out block by block; pass `frame_moments(...)` for the framed metric.
+    Sizes of classes without a prediction are passed on as in `pearson_framed`.
     """
     moments, kinds = np.asarray(window_moments, dtype=np.float64), np.asarray(classes, dtype=np.int64)
     size, _ = _answered_sizes(class_counts(kinds), np.array(sizes, dtype=np.float64))

@@ -5,7 +5,7 @@ A metric is computed in two steps:
    moments for Pearson, counts by rank of p for average precision and F1;
 2. turn the sums into a number, or into the reason why there is none.
 Sums add over windows, documents and machines, so the same second step serves a census, a sample and
-a bootstrap.
+a part of the documents.
 
 Sources: Bills et al. 2023 for `rsquared` and `absolute_dev_explained` (their baseline is zero, unlike
 scikit-learn's), Bricken et al. 2023 for a constant prediction that scores 0, scikit-learn's definition

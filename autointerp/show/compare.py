@@ -134,7 +134,7 @@ def render_differences(rows: Sequence[ComparisonRow], *, several: bool = False, 
             Column("A", [row.a for row in rows], key=True),
             Column("B", [site(row.b, row.other_site) for row in rows], key=True),
             Column("A - B", [_number(row.difference, signed=True) for row in rows], right=True),
-            Column("95 % interval", [_interval(row.ci_low, row.ci_high, signed=True) for row in rows]),
+            Column("simultaneous 95 %", [_interval(row.low, row.high, signed=True) for row in rows]),
             Column("p Holm", [_p(row.p_holm) for row in rows], right=True),
             Column("verdict", [_verdict(row, name_winner) for row in rows]),
         ]
@@ -145,7 +145,7 @@ def render_differences(rows: Sequence[ComparisonRow], *, several: bool = False, 
             ]
         return shown
 
-    plot = Plot([PlottedInterval(row.difference, row.ci_low, row.ci_high, 0.0) for row in rows])
+    plot = Plot([PlottedInterval(row.difference, row.low, row.high, 0.0) for row in rows])
     title = f"{rows[0].about.title()}: differences"
     return FittedToWidth(lambda width: sheet(title, columns(len(packed(columns(True), width)) == 1), plot))
 
@@ -208,9 +208,9 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
         lines.append("excess: mean - floor. mean_all: the mean with unscored features at the floor.")
     if page.comparisons:
         lines.append(
-            "verdict: whose mean is higher (p after Holm at most 0.05, and the interval that holds for all pairs at "
-            "once excludes 0); equivalent: that interval lies within the margin; undecided: neither. Each is about "
-            "these dictionaries, not about the methods that made them."
+            "verdict: whose mean is higher (the simultaneous interval, which holds for all pairs at once, excludes 0); "
+            "equivalent: the difference is smaller than the margin (two one-sided tests, at the level of all pairs); "
+            "undecided: neither. Each is about these dictionaries, not about the methods that made them."
         )
     for store, rows in _by_store(page.comparisons).items():
         studied = dict.fromkeys(r.dictionary for r in page.summary if r.store == store and r.kind in STUDIED)

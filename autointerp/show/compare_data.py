@@ -92,8 +92,9 @@ class ComparisonRow:
     n_a: int
     n_b: int
     difference: float | None
-    ci_low: float | None
-    ci_high: float | None
+    low: float | None
+    """Of the interval that holds for all pairs at once, and decides between A and B."""
+    high: float | None
     p_holm: float | None
     detectable: float | None
     margin: float
@@ -104,6 +105,12 @@ class ComparisonRow:
     @property
     def about(self) -> ScoreKind:
         return ScoreKind(self.design, self.metric, self.scorer, self.explainer)
+
+    @property
+    def within_margin(self) -> bool:
+        """Whether one of the two is better, and by less than the margin."""
+        better = self.verdict in ("A", "B") and self.low is not None and self.high is not None
+        return better and -self.margin < (self.low or 0.0) and (self.high or 0.0) < self.margin
 
 
 @dataclass(frozen=True)
@@ -204,7 +211,7 @@ def load_comparisons(store: Queryable, name: str) -> list[ComparisonRow]:
 
 _COMPARISONS = """
 SELECT c.a, c.b, b.kind AS kind_b, c.explainer, c.scorer, c.metric, c.design, c.paired, c.n_a, c.n_b, c.difference,
-       c.ci_low, c.ci_high, c.p_holm, c.detectable, c.margin, c.verdict, c.other_site
+       c.simultaneous_low AS low, c.simultaneous_high AS high, c.p_holm, c.detectable, c.margin, c.verdict, c.other_site
 FROM comparison_table c LEFT JOIN dictionaries b ON b.dictionary = c.b
 ORDER BY design, scorer, metric, explainer, difference DESC NULLS LAST, a, b
 """

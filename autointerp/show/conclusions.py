@@ -15,7 +15,13 @@ def conclusions(rows: Sequence[ComparisonRow]) -> list[str]:
     between = [row for row in rows if not row.baseline]
     names = dict.fromkeys(row.a for row in against)
     sentences = [_against_baselines(a, [row for row in against if row.a == a]) for a in names]
-    return [*sentences, _between(between)] if between else sentences
+    if between:
+        sentences.append(_between(between))
+    small = [row for row in rows if row.within_margin]
+    if small:
+        pairs = ", ".join(f"{row.a} and {row.b}" for row in small)
+        sentences.append(f"Real, but smaller than the margin of {small[0].margin:g}: {pairs}.")
+    return sentences
 
 
 def without_baselines(rows: Sequence[ComparisonRow], studied: Sequence[str]) -> str | None:

@@ -500,7 +500,7 @@ CREATE TABLE dictionary_scores (
     metric VARCHAR NOT NULL, design VARCHAR NOT NULL, mean DOUBLE, mean_all DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
     interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT
 );
-COMMENT ON TABLE dictionary_scores IS 'Means over a dictionary with intervals; interval_over says what was resampled.';
+COMMENT ON TABLE dictionary_scores IS 'Means over a dictionary with intervals; interval_over says what they count.';
 COMMENT ON COLUMN dictionary_scores.run IS 'The piece of work that computed it: `work` of stage means; current_works says which counts.';
 COMMENT ON COLUMN dictionary_scores.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN dictionary_scores.explainer IS 'Explainer.';
@@ -511,7 +511,7 @@ COMMENT ON COLUMN dictionary_scores.mean IS 'Mean over the features with a value
 COMMENT ON COLUMN dictionary_scores.mean_all IS 'Mean over all features, those without a value at the floor.';
 COMMENT ON COLUMN dictionary_scores.ci_low IS 'Lower end of the 95 % interval of mean.';
 COMMENT ON COLUMN dictionary_scores.ci_high IS 'Upper end.';
-COMMENT ON COLUMN dictionary_scores.interval_over IS 'What the interval counts the spread of: features and documents (crossed bootstrap), or features alone (clustered standard error), where no moments by document are stored.';
+COMMENT ON COLUMN dictionary_scores.interval_over IS 'What the interval counts the spread of: features and documents (a two-way clustered variance), or features alone (a clustered one), where no moments by document are stored.';
 COMMENT ON COLUMN dictionary_scores.floor IS 'What a worthless explanation gets: the highest mean of the controls shuffled (of an explainer that is judged: shuffled:EXPLAINER), constant and generic.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_rate IS 'pearson_framed: share of class R windows in which the simulator fired, pooled over features.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_high IS 'Its exact 97.5 % upper bound.';
@@ -536,16 +536,16 @@ COMMENT ON COLUMN comparisons.other_site IS 'True where b is a baseline at anoth
 COMMENT ON COLUMN comparisons.n_a IS 'Features of a behind the difference.';
 COMMENT ON COLUMN comparisons.n_b IS 'Features of b.';
 COMMENT ON COLUMN comparisons.difference IS 'Mean of a minus mean of b.';
-COMMENT ON COLUMN comparisons.ci_low IS 'Lower end of its 95 % interval; interval_over says what was resampled.';
+COMMENT ON COLUMN comparisons.ci_low IS 'Lower end of its 95 % interval; interval_over says what it counts.';
 COMMENT ON COLUMN comparisons.ci_high IS 'Upper end.';
-COMMENT ON COLUMN comparisons.simultaneous_low IS 'Lower end of the interval that holds for all pairs at once.';
+COMMENT ON COLUMN comparisons.simultaneous_low IS 'Lower end of the interval that holds for all pairs at once, and decides between A and B.';
 COMMENT ON COLUMN comparisons.simultaneous_high IS 'Upper end.';
 COMMENT ON COLUMN comparisons.interval_over IS 'As in dictionary_scores.';
-COMMENT ON COLUMN comparisons.p IS 'Permutation p: sign flips where paired, studentised where not.';
+COMMENT ON COLUMN comparisons.p IS 'p of no difference, by the same standard error as the interval: it knows units, and documents where interval_over does.';
 COMMENT ON COLUMN comparisons.p_holm IS 'p after Holm over all pairs of this explainer, scorer and metric.';
-COMMENT ON COLUMN comparisons.detectable IS 'Smallest difference that this comparison finds with power 0.8.';
+COMMENT ON COLUMN comparisons.detectable IS 'Smallest difference that this comparison finds with power 0.8: at that level and with that t.';
 COMMENT ON COLUMN comparisons.margin IS 'Differences below this count as none.';
-COMMENT ON COLUMN comparisons.verdict IS 'A, B, equivalent or undecided.';
+COMMENT ON COLUMN comparisons.verdict IS 'A, B (the interval for all pairs excludes 0), equivalent (the interval at 1 - 0.10 / pairs lies within the margin) or undecided.';
 
 CREATE TABLE failures (
     stage VARCHAR NOT NULL, dictionary VARCHAR, feature INTEGER, explainer VARCHAR, scorer VARCHAR, status VARCHAR NOT NULL,

@@ -86,7 +86,7 @@ def judged_config(store: Path, *explainers: Any, judge: Any = JUDGED, **score: A
             ],
             "evidence": {"score_windows": 64},
             "explain": {"explainers": list(explainers) or usual},
-            "score": {"features": {"sample": 10}, "bootstrap": 100, **judged, **score},
+            "score": {"features": {"sample": 10}, **judged, **score},
         }
     )
 

@@ -54,7 +54,7 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_file(folder: Path, explainers: str, judge: str) -> None:
-    score = f"[score]\nfeatures = {{ sample = 4 }}\nbootstrap = 100\n{judge}\n"
+    score = f"[score]\nfeatures = {{ sample = 4 }}\n{judge}\n"
     (folder / "run.toml").write_text(
         f'store = "{folder}/s.duckdb"\n{COMMON}[explain]\nexplainers = {explainers}\n{score}'
     )

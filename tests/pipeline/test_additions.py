@@ -95,7 +95,6 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunCon
                     "scorers": ["detection", {"python": "example_scorer:Strongest"}],
                     "metrics": [{"python": "example_metric:Recall"}],
                     "features": {"sample": 8},
-                    "bootstrap": 100,
                     "judge": {**MODEL, "controls": 3},
                     **score,
                 },

@@ -77,7 +77,6 @@ def configured(folder: Path) -> Callable[..., RunConfig]:
                 },
                 "score": {
                     "features": [*range(0, 10, 2)],
-                    "bootstrap": 100,
                     "scorers": ["detection", "fuzzing"],
                     "judge": {**MODEL, "controls": 2},
                 },

@@ -46,7 +46,7 @@ def configured(
             "subject": {"model": str(tiny_model), "device": "cpu"},
             "tokens": {"source": f"npy:{tokens_npy}", "window": 7},
             "dictionary": [*files, *baselines],
-            "score": {"features": {"sample": 12}, "bootstrap": 100},
+            "score": {"features": {"sample": 12}},
         }
         return parse_run(data | changed)
 

@@ -80,7 +80,7 @@ def configured(
             "subject": {"model": str(tiny_model), "device": "cpu"},
             "tokens": {"source": f"npy:{tokens_npy}", "window": 7},
             "dictionary": dictionaries,
-            "score": {"features": {"sample": 12}, "bootstrap": 100},
+            "score": {"features": {"sample": 12}},
         }
         return parse_run(data | changed)
 
@@ -401,7 +401,7 @@ def test_only_what_is_asked_for_is_scored(
     config = configured(
         f"scorers-{'-'.join(scorers)}",
         dictionary=dictionaries[:1],
-        score={"features": {"sample": 12}, "bootstrap": 100, "scorers": scorers},
+        score={"features": {"sample": 12}, "scorers": scorers},
         explain={"explainers": ["lexical"]},
     )
     store = run(config, reporter=QUIET)
@@ -426,7 +426,7 @@ def test_the_features_to_be_scored_are_named_by_number(
     configured: Callable[..., Any], dictionaries: list[dict[str, Any]]
 ) -> None:
     chosen = [dictionaries[0] | {"features": SOME}, dictionaries[3]]
-    config = configured("numbers", dictionary=chosen, score={"features": [4, 7, 40], "bootstrap": 100})
+    config = configured("numbers", dictionary=chosen, score={"features": [4, 7, 40]})
     store = run(config, reporter=QUIET)
     sampled = query(store, "SELECT DISTINCT dictionary, feature FROM scores WHERE design = 'sample' ORDER BY ALL")
     assert [row["feature"] for row in sampled if row["dictionary"] == "sae"] == [4, 40]
@@ -477,7 +477,7 @@ def test_planted_features_score_high_and_controls_do_not(
         "planted",
         dictionary=[{"name": "planted", "path": str(path)}],
         tokens={"source": f"npy:{folder / 'planted.npy'}", "window": 8, "prepend_bos": False},
-        score={"features": "all", "bootstrap": 100},
+        score={"features": "all"},
     )
     store = run(config, reporter=QUIET)
     check(store)

@@ -125,14 +125,14 @@ def prepared(
     """The same run under another name: a run file, its store beside it. `more` dictionaries change the run."""
     folder = tmp_path_factory.mktemp("kill")
 
-    def make(name: str, engine: str = "", more: str = "", bootstrap: int = 100) -> Path:
+    def make(name: str, engine: str = "", more: str = "", margin: float = 0.02) -> Path:
         file = folder / f"{name}.toml"
         file.write_text(f"""
             name = "kill"
             store = "{folder / name}.duckdb"
             subject = {{ model = "{tiny_model}", device = "cpu" }}
             tokens = {{ source = "npy:{tokens_npy}", window = 7 }}
-            score = {{ features = {{ sample = 12 }}, bootstrap = {bootstrap} }}
+            score = {{ features = {{ sample = 12 }}, margin = {margin} }}
             engine = {{ {engine} }}
             dictionary = [
                 {{ name = "sae", path = "{sae_folder}" }},
@@ -209,7 +209,7 @@ def test_killed_while_a_second_configuration_is_added(
     files = []
     for name in ("second", "second-killed"):
         first = prepared("undisturbed")
-        files.append(prepared(name, more=MORE, bootstrap=120))
+        files.append(prepared(name, more=MORE, margin=0.03))
         shutil.copy(first.with_suffix(".duckdb"), files[-1].with_suffix(".duckdb"))
         shutil.copytree(first.with_suffix(".duckdb.work"), files[-1].with_suffix(".duckdb.work"))
     runs.whole(files[0])

@@ -59,7 +59,6 @@ def configured(folder: Path) -> Callable[..., dict[str, Any]]:
             "explain": {"explainers": ["lexical", MODEL, *more]},
             "score": {
                 "features": {"sample": N_SCORED},
-                "bootstrap": 100,
                 **({"judge": judged} if judge else {}),
                 **score,
             },

@@ -21,7 +21,7 @@ def test_planted_features_on_the_bundled_model(tmp_path: Path) -> None:
             "subject": {"model": "bundled:subject"},
             "tokens": {"source": "bundled:corpus"},
             "dictionary": [{"name": "planted", "path": "bundled:planted"}],
-            "score": {"features": {"sample": 10}, "bootstrap": 100},
+            "score": {"features": {"sample": 10}},
         }
     )
     path = run(config, reporter=Reporter(quiet=True))

@@ -95,7 +95,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunCon
                 "dictionary": [{"name": "planted", "path": "bundled:planted", "features": "24:40"}],
                 "evidence": {"score_windows": 64},
                 "explain": {"explainers": ["lexical", *({**MODEL, "evidence": "input", **one} for one in explainers)]},
-                "score": {"features": "all", "bootstrap": 100, "scorers": ["detection"], **judge, **score},
+                "score": {"features": "all", "scorers": ["detection"], **judge, **score},
             }
         )
 

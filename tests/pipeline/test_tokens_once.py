@@ -69,7 +69,7 @@ def test_a_source_is_read_once(
         write_run(
             subject=model,
             tokens={"source": f"jsonl:{talks}#messages", "context_length": 24},
-            score={"features": {"sample": 2}, "scorers": [], "bootstrap": 100},
+            score={"features": {"sample": 2}, "scorers": []},
         )
     )
     run(config, until="extract", reporter=Reporter(quiet=True))

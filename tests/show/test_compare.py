@@ -91,8 +91,8 @@ def comparison_row(a: str, b: str, verdict: str, design: str = "census") -> Comp
         n_a=509,
         n_b=509,
         difference=-0.123,
-        ci_low=-0.234,
-        ci_high=-0.012,
+        low=-0.234,
+        high=-0.012,
         p_holm=0.0003,
         detectable=0.035,
         margin=0.02,
@@ -215,6 +215,13 @@ def rows_of(**verdicts: str) -> list[ComparisonRow]:
 )
 def test_conclusions_say_plainly_who_beats_whom(verdicts: dict[str, str], sentence: str) -> None:
     assert conclusions(rows_of(**verdicts)) == [sentence]
+
+
+def test_a_difference_smaller_than_the_margin_is_said() -> None:
+    row = replace(comparison_row("sae", "x", "A"), difference=0.012, low=0.006, high=0.018)
+    assert conclusions([row]) == ["sae scores higher than x.", "Real, but smaller than the margin of 0.02: sae and x."]
+    assert conclusions([replace(row, high=0.021)]) == ["sae scores higher than x."]
+    assert conclusions([replace(row, verdict="equivalent")])[1:] == []
 
 
 def test_conclusions_between_dictionaries_stand_apart() -> None:

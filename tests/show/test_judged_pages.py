@@ -117,7 +117,7 @@ def test_means_intervals_floors_and_verdicts_of_judged_explainers(
     assert {row.metric for row in pairs} == {PRIMARY[scorer]}
     for pair in pairs:
         assert pair.verdict in ("A", "B", "equivalent", "undecided")
-        assert (pair.difference is None) == (pair.ci_low is None)
+        assert (pair.difference is None) == (pair.low is None)
     assert any(pair.difference is not None for pair in pairs)
 
 

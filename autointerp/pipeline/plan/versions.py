@@ -18,6 +18,6 @@ VERSIONS = {
     "census": 1,
     "judge": 1,
     "score": 1,
-    "means": 1,
-    "compare": 1,
+    "means": 2,
+    "compare": 2,
 }

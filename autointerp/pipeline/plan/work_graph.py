@@ -9,8 +9,8 @@
     judge       a dictionary, explainer and scorer   the judge, its settings and prompts that the scorer uses, features
     score       a dictionary and explainer           scorers, metrics, scored features
                 (and scorer, where an LLM judges)    metrics, scored features
-    means       as score                             bootstrap
-    compare     an explainer (and scorer)            the dictionaries compared, bootstrap, margin
+    means       as score                             -
+    compare     an explainer (and scorer)            the dictionaries compared, margin
 
 Each builds on others, whose hashes are in its own: where something changes, what stands on it is other work and
 the rest is not. So a store takes up what is new of a changed run file and keeps the rest. Scores are functions of
@@ -155,9 +155,7 @@ class _Graph:
         return versions_of(every)
 
     def _means(self, name: str, explainer: str, scorer: str | None, score: Work, floors: Mapping[str, str]) -> Work:
-        drawn = {"bootstrap": self.config.score.bootstrap}
-        facts = {BUILDS_ON: {"score": score.key, "floors": floors}, "score": drawn}
-        return _work("means", name, explainer, scorer, facts)
+        return _work("means", name, explainer, scorer, {BUILDS_ON: {"score": score.key, "floors": floors}})
 
     # --- explainers that are asked
 
@@ -244,7 +242,7 @@ class _Graph:
                 {
                     BUILDS_ON: {"scores": keys},
                     "compared": list(keys),
-                    "score": self.config.score.model_dump(mode="json", include={"bootstrap", "margin"}),
+                    "score": self.config.score.model_dump(mode="json", include={"margin"}),
                 },
             )
 

@@ -92,7 +92,7 @@ _EXPLAINERS = "SELECT DISTINCT explainer FROM scores WHERE run = $run ORDER BY e
 def read_dictionary_scores(
     store: Queryable, dictionary: str, explainer: str, run: str, judged: str | None = None
 ) -> DictionaryScores:
-    """What `run`, a piece of work of stage score, made of an explainer, with what the bootstrap resamples; `judged` is
+    """What `run`, a piece of work of stage score, made of an explainer, with its sums by document; `judged` is
     the piece of judging that it was made from, None for embedded explainers."""
     facts = dictionary_row(store, dictionary)
     features = store.rows(_FEATURES, dictionary=dictionary)

@@ -17,20 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.compare.bootstrap import Interval, crossed_bootstrap
-from autointerp.compare.over_features import difference_interval
-from autointerp.compare.statistics import (
-    detectable_difference,
-    holm,
-    sign_flip_test,
-    simultaneous_confidence,
-    studentised_permutation_test,
-    verdict,
-)
+from autointerp.compare.clustered import difference_interval
+from autointerp.compare.interval import Interval
+from autointerp.compare.statistics import LEVEL, decide, detectable_difference, holm, simultaneous_confidence
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, read_dictionary_scores, trusted_values
 from autointerp.pipeline.stages.context import StageContext, columns_of
-from autointerp.pipeline.stages.means import BOTH, FEATURES, zero_where_constant
+from autointerp.pipeline.stages.means import BOTH, FEATURES, influence_of
 from autointerp.records import Float64, Int64
 from autointerp.score.metric_registry import bounds_of
 from autointerp.words import PLANTED, STUDIED
@@ -50,15 +43,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
             rows = [
                 row
                 for about in shared_abouts(sides)
-                for row in comparisons(
-                    work.key,
-                    sides,
-                    work.explainer,
-                    about,
-                    n_draws=config.score.bootstrap,
-                    margin=config.score.margin,
-                    seed=config.seed,
-                )
+                for row in comparisons(work.key, sides, work.explainer, about, config.score.margin)
             ]
             n = transaction.append("comparisons", columns_of(rows)) if rows else 0
             context.mark_done(transaction, work, n, time.monotonic() - begun)
@@ -109,21 +94,13 @@ class _Pair:
 
 
 def comparisons(
-    run: str,
-    sides: Sequence[DictionaryScores],
-    explainer: str,
-    about: About,
-    *,
-    n_draws: int,
-    margin: float,
-    seed: int,
+    run: str, sides: Sequence[DictionaryScores], explainer: str, about: About, margin: float
 ) -> list[dict[str, Any]]:
     """Rows of `comparisons` for one explainer, scorer and metric: the whole family of pairs."""
     scorer, metric, design = about
     rows: list[dict[str, Any]] = []
     intervals: list[Interval | None] = []
     for a, b in pairs_of(sides):
-        name = f"{a.dictionary}/{b.dictionary}/{explainer}/{metric}"
         paired = b.matched_to == a.dictionary
         pair = _pair(a, b, about, paired)
         row: dict[str, Any] = {
@@ -135,16 +112,12 @@ def comparisons(
             "detectable": None, "margin": margin, "verdict": "undecided",
         }  # fmt: skip
         rows.append(row)
-        interval, over = _difference(a, b, about, pair, paired, n_draws, seed, name)
+        interval, over = _difference(a, b, about, pair, paired)
         intervals.append(interval)
         if interval is None:
             continue
-        if paired:
-            test = sign_flip_test(pair.values_a - pair.values_b, pair.clusters, seed=seed, name=name)
-        else:
-            test = studentised_permutation_test(pair.values_a, pair.values_b, seed=seed, name=name)
         low, high = _clipped(interval, about)
-        row |= {"difference": interval.value, "ci_low": low, "ci_high": high, "p": test.p_value}
+        row |= {"difference": interval.value, "ci_low": low, "ci_high": high, "p": interval.p_value}
         row["interval_over"] = over
     _decide(rows, intervals, about, margin)
     return rows
@@ -157,52 +130,38 @@ def _clipped(interval: Interval, about: About) -> tuple[float, float]:
 
 
 def _difference(
-    a: DictionaryScores,
-    b: DictionaryScores,
-    about: About,
-    pair: _Pair,
-    paired: bool,
-    n_draws: int,
-    seed: int,
-    name: str,
+    a: DictionaryScores, b: DictionaryScores, about: About, pair: _Pair, paired: bool
 ) -> tuple[Interval | None, str]:
     """The difference with its interval, and what that counts: documents too where their moments are stored."""
     if min(len(pair.features_a), len(pair.features_b)) < 2:
         return None, ""
-    units = pair.clusters if paired else _units(b, pair.features_b)
-    if a.blocks(about) is None or b.blocks(about) is None:
-        clusters_a = pair.clusters if paired else np.array(pair.features_a, dtype=np.int64)
-        interval = difference_interval(pair.values_a, pair.values_b, clusters_a, units, paired=paired)
-        return interval, FEATURES
-    drawn = crossed_bootstrap(
-        _moments(a, about, pair.features_a),
-        _moments(b, about, pair.features_b),
-        scores=zero_where_constant,
-        clusters_a=pair.clusters if paired else None,
-        clusters_b=units,
-        n_draws=n_draws,
-        seed=seed,
-        name=name,
+    of_a, of_b = influence_of(a, about, pair.features_a), influence_of(b, about, pair.features_b)
+    interval = difference_interval(
+        pair.values_a,
+        pair.values_b,
+        pair.clusters if paired else _units(a, pair.features_a),
+        pair.clusters if paired else _units(b, pair.features_b),
+        paired=paired,
+        influence_a=of_a,
+        influence_b=of_b,
     )
-    return drawn.difference, BOTH
+    return interval, FEATURES if of_a is None or of_b is None else BOTH
 
 
 def _decide(rows: list[dict[str, Any]], intervals: Sequence[Interval | None], about: About, margin: float) -> None:
     """Adds to the rows of a family what holds for all of its pairs at once."""
     known = [index for index, row in enumerate(rows) if row["p"] is not None]
     adjusted = holm([rows[index]["p"] for index in known])
-    confidence = simultaneous_confidence(len(known))
     for index, p_holm in zip(known, adjusted, strict=True):
         interval = intervals[index]
         assert interval is not None
-        wide = interval.at(confidence)
-        low, high = _clipped(wide, about)
+        low, high = _clipped(interval.at(simultaneous_confidence(len(known))), about)
         rows[index] |= {
             "simultaneous_low": low,
             "simultaneous_high": high,
             "p_holm": float(p_holm),
-            "detectable": detectable_difference(interval.se, 1 - confidence),
-            "verdict": verdict(wide.low, wide.high, float(p_holm), margin),
+            "detectable": detectable_difference(interval.se, interval.df, LEVEL / len(known)),
+            "verdict": decide(interval, len(known), margin),
         }
 
 
@@ -220,13 +179,5 @@ def _pair(a: DictionaryScores, b: DictionaryScores, about: About, paired: bool) 
 
 
 def _units(side: DictionaryScores, features: Sequence[int]) -> Int64:
-    """Cluster ids from 0 (those of the other side are negative)."""
+    """Cluster ids: features of one unit share one."""
     return np.array([side.unit.get(feature, feature) for feature in features], dtype=np.int64)
-
-
-def _moments(side: DictionaryScores, about: About, features: Sequence[int]) -> Float64:
-    known = side.blocks(about)
-    assert known is not None
-    numbers, blocks = known
-    place = {int(feature): index for index, feature in enumerate(numbers)}
-    return blocks[[place[feature] for feature in features]]

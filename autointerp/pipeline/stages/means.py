@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.compare.bootstrap import crossed_bootstrap_mean
-from autointerp.compare.over_features import mean_interval
+from autointerp.compare.clustered import block_influence, mean_interval
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.stored_scores import (
     About,
@@ -50,7 +49,7 @@ def _means_of(
     context: StageContext, name: str, work: Work, scores_of: Callable[[str, str], list[Score]]
 ) -> Iterator[dict[str, Any]]:
     assert work.explainer is not None
-    store, drawn = context.store, (context.config.score.bootstrap, context.config.seed)
+    store = context.store
     run = context.prepared.work("score", name, work.explainer, work.scorer).key
     floors = work.decided_by[BUILDS_ON]["floors"]
     if work.scorer is not None:
@@ -60,17 +59,15 @@ def _means_of(
             # each explainer's own shuffled control, and those of all
             own = [s for s in controls if s.explainer in (*JUDGED_ALWAYS, "shuffled", shuffled_of(explainer))]
             scores = read_dictionary_scores(store, name, explainer, run, judged)
-            yield from mean_rows(work.key, scores, explainer, own, *drawn)
+            yield from mean_rows(work.key, scores, explainer, own)
         return
     controls = [s for one in explainers_written(CONTROLS) for s in scores_of(floors[CONTROLS], one)]
     more = [COMPLETION] if work.explainer == CONTROLS else []
     for explainer in (*explainers_written(work.explainer), *more):
-        yield from mean_rows(work.key, read_dictionary_scores(store, name, explainer, run), explainer, controls, *drawn)
+        yield from mean_rows(work.key, read_dictionary_scores(store, name, explainer, run), explainer, controls)
 
 
-def mean_rows(
-    run: str, of: DictionaryScores, explainer: str, controls: Sequence[Score], n_draws: int, seed: int
-) -> list[dict[str, Any]]:
+def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence[Score]) -> list[dict[str, Any]]:
     """Rows of `dictionary_scores` of one dictionary and explainer; `controls` are the scores of all controls.
 
     A value that is not to be trusted is in no mean.
@@ -81,7 +78,7 @@ def mean_rows(
         floor = _floor([s for s in controls if (s.scorer, s.metric, s.design) == about])
         scores = of.of(about)
         values = trusted_values(scores)
-        low, high, over = _interval(of, explainer, about, values, n_draws, seed)
+        low, high, over = _interval(of, about, values)
         framed = metric == "pearson_framed"
         rows.append(
             {
@@ -123,28 +120,27 @@ def _mean_all(values: Sequence[float], n: int, floor: float | None) -> float | N
 
 
 def _interval(
-    of: DictionaryScores, explainer: str, about: About, values: dict[int, float], n_draws: int, seed: int
+    of: DictionaryScores, about: About, values: dict[int, float]
 ) -> tuple[float | None, float | None, str | None]:
-    """Of the mean, and what it counts: a crossed bootstrap where there are moments by document, else the clustered
-    standard error over features."""
-    known, (least, most) = of.blocks(about), bounds_of(about[1], about[2])
-    if known is None:
-        plain = mean_interval(list(values.values()), [of.unit.get(feature, feature) for feature in values])
-        return (None, None, None) if plain is None else (max(plain.low, least), min(plain.high, most), FEATURES)
-    features, blocks = known
-    counted = np.array([int(feature) in values for feature in features])
-    if counted.sum() < 2:
+    """Of the mean, and what it counts: documents too where there are moments by document."""
+    features = list(values)
+    units = [of.unit.get(feature, feature) for feature in features]
+    influence = influence_of(of, about, features)
+    counted = mean_interval(list(values.values()), units, influence)
+    if counted is None:
         return None, None, None
-    units = np.array([of.unit.get(int(feature), int(feature)) for feature in features])
-    drawn = crossed_bootstrap_mean(
-        blocks[counted],
-        scores=zero_where_constant,
-        clusters=units[counted],
-        n_draws=n_draws,
-        seed=seed,
-        name=f"{of.dictionary}/{explainer}/{about[1]}",
-    )
-    return max(drawn.low, least), min(drawn.high, most), BOTH
+    least, most = bounds_of(about[1], about[2])
+    return max(counted.low, least), min(counted.high, most), FEATURES if influence is None else BOTH
+
+
+def influence_of(of: DictionaryScores, about: About, features: Sequence[int]) -> Float64 | None:
+    """How each document block moves the scores of these features, [n, B]; None where no moments are stored."""
+    known = of.blocks(about)
+    if known is None:
+        return None
+    numbers, blocks = known
+    place = {int(feature): index for index, feature in enumerate(numbers)}
+    return block_influence(blocks[[place[feature] for feature in features]], zero_where_constant)
 
 
 def zero_where_constant(sums: Float64) -> Float64:
