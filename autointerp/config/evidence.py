@@ -38,6 +38,11 @@ class EvidenceSection(Section):
     """Windows drawn at random."""
     near_miss: int = Field(default=10, ge=0, le=1000)
     """Windows that hold one of the feature's usual tokens and in which it stays silent."""
+    exclude_outliers: bool = True
+    """Whether tokens of enormous norm at the hook (above 5 times the median) are kept apart: baselines are fitted
+    without them and never fire on them, and exemplars on them are a group of their own."""
+    outlier: int = Field(default=5, ge=0, le=1000)
+    """Exemplars of the strongest firings on such tokens."""
     left: int | None = Field(default=None, ge=0)
     """Tokens before its peak that an exemplar shows, of `tokens.window` in all; default: 23 of 32."""
     select_windows: int = Field(default=64, ge=8, le=4096)

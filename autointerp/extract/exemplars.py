@@ -1,6 +1,8 @@
 """From what the summary kept to exemplars: windows with a stratum, an order and an inclusion probability.
 
-    top             one a context, strongest first
+    top             the strongest, one a context; a phrase once, and other documents first
+    outlier         the same, of the firings on outliers (tokens of enormous norm at the hook: subject/norms.py); top,
+                    quantile and interval strata are of the other firings
     quantile_NN     firing tokens by quantile of the positive activations, 00 the weakest
     interval_NN     firing tokens by equal-width interval of activation / maximum, 00 the weakest
     random          windows of the shared pool, whether the feature fires there or not
@@ -10,15 +12,15 @@
 What each of them shows is said in `exemplar_rows.py`; random windows and near misses are drawn in `pool_exemplars.py`.
 
 Quantile and interval strata are filled from the reservoirs of tokens by octave: each kept token stands
-for (tokens in the octave / tokens kept) tokens; the quantiles are those of this weighted sample; within
-a stratum the tokens of smallest hash are taken, and its probability is their share of the tokens that
-the stratum stands for.
+for w = (tokens in the octave / tokens kept) tokens; the quantiles are those of this weighted sample. Within a
+stratum tokens are taken so that no phrase is there twice and other documents come first (`thinning.py`);
+the inclusion probability is that of being taken over w.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,7 +40,8 @@ from autointerp.extract.summary.segments import rank_in_run, sort_by
 from autointerp.extract.summary.smallest_keys import Kept
 from autointerp.extract.summary.statistics import OCTAVES, PER_OCTAVE, octave
 from autointerp.extract.summary.summary import EXPLAIN, Summary, window_key
-from autointerp.hashing import hash64
+from autointerp.extract.thinning import Orders, phrases_of, thin
+from autointerp.hashing import hash64, stream_key
 from autointerp.records import SPLITS, GramTable, Int64, Split
 from autointerp.subject.tokens import TokenFile
 
@@ -50,17 +53,20 @@ def explain_exemplars(
     summary: Summary, tokens: TokenFile, heavy: GramTable, evidence: EvidenceSection, features: Int64
 ) -> Iterator[Exemplars]:
     """All strata of the explain split; `features` and `heavy` count from the summary's first feature."""
-    yield from _top_stratum(summary, tokens)
+    for name, kept, most in (
+        ("top", summary.top.kept(), summary.plan.top),
+        ("outlier", summary.outliers.kept(), summary.plan.outlier),
+    ):
+        yield from _top_stratum(summary, tokens, name, _strongest(tokens, kept, most))
     yield from _token_strata(summary, tokens, evidence)
     yield from pool_exemplars(summary, tokens, heavy, evidence, features)
 
 
-def _top_stratum(summary: Summary, tokens: TokenFile) -> Iterator[Exemplars]:
-    top = summary.top.kept()
+def _top_stratum(summary: Summary, tokens: TokenFile, name: str, top: Kept) -> Iterator[Exemplars]:
     u = hash64(window_key(summary.plan.seed), feature_numbers(summary, top), top.window.cpu().numpy()) / SCALE
     if len(u):
         shown = spans_around(summary, tokens, top.window.cpu().numpy(), top.peak.cpu().numpy())
-        yield rows_of_kept(summary, top, shown, "explain", ["top"] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
+        yield rows_of_kept(summary, top, shown, "explain", [name] * len(u), rank_in_run(top.group), np.ones(len(u)), u)
 
 
 def _token_strata(summary: Summary, tokens: TokenFile, evidence: EvidenceSection) -> Iterator[Exemplars]:
@@ -70,23 +76,28 @@ def _token_strata(summary: Summary, tokens: TokenFile, evidence: EvidenceSection
     kept = replace(kept, group=kept.group // OCTAVES)
     kept = kept.take(sort_by(kept.group, _rising(kept.peak_value)))
     feature = kept.group.long()
-    in_octave = summary.statistics.histogram[EXPLAIN].view(-1, OCTAVES, PER_OCTAVE).sum(dim=2).double()
+    statistics = summary.statistics
+    in_octave = statistics.histogram[EXPLAIN].view(-1, OCTAVES, PER_OCTAVE).sum(dim=2).double()
+    in_octave -= statistics.outliers[EXPLAIN]
     octaves = octave(kept.peak_value)
     n_kept = torch.bincount(feature * OCTAVES + octaves, minlength=in_octave.numel()).view(-1, OCTAVES)
     weight = in_octave[feature, octaves] / n_kept[feature, octaves]
-    total = summary.statistics.n_firing[EXPLAIN].double()[feature]
+    total = in_octave.sum(dim=1)[feature]
     before = torch.cumsum(weight, 0) - weight
     first = (rank_in_run(feature) == 0).nonzero().squeeze(1)
     run = torch.cumsum((rank_in_run(feature) == 0).long(), 0) - 1
     share = (before - before[first][run] + weight / 2) / total  # of the feature's firing tokens below this one
-    maximum = summary.statistics.maximum[EXPLAIN][feature]
+    top = summary.top.kept()
+    strongest = torch.zeros(summary.plan.n_features, device=kept.key.device)
+    candidates = _Candidates.of(kept, tokens)
+    maximum = strongest.scatter_reduce_(0, top.group.long(), top.peak_value, "amax")[feature]
     for name, n, each, position in (
         ("quantile", evidence.quantiles.n, evidence.quantiles.each, share),
         ("interval", evidence.intervals.n, evidence.intervals.each, kept.peak_value / maximum),
     ):
         if n and each:
             bucket = (position.double() * n).long().clamp(0, n - 1)
-            yield _smallest_in_buckets(summary, tokens, kept, name, n, each, bucket, weight, maximum)
+            yield _spread_in_buckets(summary, tokens, candidates, name, n, each, bucket, weight, maximum)
 
 
 def _rising(value: Tensor) -> Tensor:
@@ -94,10 +105,10 @@ def _rising(value: Tensor) -> Tensor:
     return value.view(torch.int32).long()
 
 
-def _smallest_in_buckets(
+def _spread_in_buckets(
     summary: Summary,
     tokens: TokenFile,
-    kept: Kept,
+    kept: _Candidates,
     name: str,
     n: int,
     each: int,
@@ -105,35 +116,62 @@ def _smallest_in_buckets(
     weight: Tensor,
     maximum: Tensor,
 ) -> Exemplars:
-    group = kept.group.long() * n + bucket
-    order = sort_by(group, kept.key)
-    rank = rank_in_run(group[order])
-    chosen, rank = order[rank < each], rank[rank < each]
-    n_groups = int(group.max()) + 1
-    stands_for = torch.zeros(n_groups, dtype=torch.float64, device=group.device).index_add_(0, group, weight)
-    n_chosen = torch.bincount(group[chosen], minlength=n_groups)
-    probability = (n_chosen[group[chosen]] / stands_for[group[chosen]]).clamp(max=1.0).cpu().numpy()
+    feature = kept.kept.group.long()
+    group = feature * n + bucket
+    keys = [stream_key(summary.plan.seed, "thinned", name, step) for step in ("phrase", "document", "documents")]
+    drawn = kept.kept.key.cpu().numpy()
+    in_phrase, in_document = (hash64(key, drawn).view(np.int64) for key in keys[:2])
+    of_documents = hash64(keys[2], feature_numbers(summary, kept.kept), kept.document).view(np.int64)
+    orders = Orders(in_phrase, in_document, of_documents)
+    thinned = thin(group.cpu().numpy(), kept.phrase, kept.document, orders, each)
+    chosen = torch.from_numpy(thinned.index).to(group.device)
+    probability = np.minimum(thinned.probability / weight[chosen].cpu().numpy(), 1.0)
     if name == "interval":
         low = (bucket[chosen] * maximum[chosen] / n).cpu().numpy()
         high = ((bucket[chosen] + 1) * maximum[chosen] / n).cpu().numpy()
     else:
-        empty = torch.full((n_groups,), torch.inf, device=group.device)
-        low = empty.scatter_reduce(0, group, kept.peak_value, "amin")[group[chosen]].cpu().numpy()
-        high = (-empty).scatter_reduce(0, group, kept.peak_value, "amax")[group[chosen]].cpu().numpy()
+        empty = torch.full((int(group.max()) + 1,), torch.inf, device=group.device)
+        value = kept.kept.peak_value
+        low = empty.scatter_reduce(0, group, value, "amin")[group[chosen]].cpu().numpy()
+        high = (-empty).scatter_reduce(0, group, value, "amax")[group[chosen]].cpu().numpy()
     numbers = bucket[chosen].cpu().tolist()
-    taken = kept.take(chosen)
+    taken = kept.kept.take(chosen)
     return rows_of_kept(
         summary,
         taken,
         spans_around(summary, tokens, taken.window.cpu().numpy(), taken.peak.cpu().numpy()),
         "explain",
         [f"{name}_{number:02d}" for number in numbers],
-        rank,
+        torch.from_numpy(thinned.rank),
         probability,
-        kept.key[chosen].cpu().numpy() / SCALE,
+        kept.kept.key[chosen].cpu().numpy() / SCALE,
         low,
         high,
     )
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """What was kept, with what two exemplars must not share."""
+
+    kept: Kept
+    phrase: Int64  # [K]
+    document: Int64  # [K]
+
+    @classmethod
+    def of(cls, kept: Kept, tokens: TokenFile) -> _Candidates:
+        context = kept.window.cpu().numpy() // tokens.windows_per_context
+        phrase = phrases_of(tokens, context, kept.peak.cpu().numpy().astype(np.int64))
+        return cls(kept, phrase, tokens.document[context].astype(np.int64))
+
+
+def _strongest(tokens: TokenFile, kept: Kept, most: int) -> Kept:
+    """The strongest of what was kept, a phrase once and other documents first."""
+    candidates = _Candidates.of(kept, tokens)
+    orders = Orders.of_strength(len(kept.group))  # by feature, the strongest first
+    group = kept.group.long().cpu().numpy()
+    chosen = np.sort(thin(group, candidates.phrase, candidates.document, orders, most).index)
+    return kept.take(torch.from_numpy(chosen).to(kept.group.device))
 
 
 def held_out_exemplars(summary: Summary, tokens: TokenFile, split: Split) -> Iterator[Exemplars]:

@@ -1,10 +1,11 @@
 """Exemplars from the pool, whose windows all features share: random windows and near misses.
 
     random      windows of the pool, whether the feature fires there or not
-    near_miss   one of the feature's heaviest tokens in a window of the pool, where all that is shown is silent
+    near_miss   one of the feature's usual tokens in a window of the pool, where all that is shown is silent; spread
+                over these tokens (`near_misses.py`)
 
 Which of them a feature gets is decided by a hash of feature and window; its inclusion probability is the share of the
-windows that could have been chosen, times the pool's share of the split.
+windows that could have been chosen (of a near miss: for its token), times the pool's share of the split.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 
 from autointerp.config.evidence import EvidenceSection
+from autointerp.extract import near_misses
 from autointerp.extract.exemplar_rows import SCALE, Exemplars, spans_around, whole_windows
 from autointerp.extract.summary.smallest_keys import Kept
 from autointerp.extract.summary.summary import Summary, random_key
@@ -22,11 +24,8 @@ from autointerp.hashing import hash64, stream_key
 from autointerp.records import Bool, GramTable, Int64
 from autointerp.subject.tokens import TokenFile
 
-NEVER = (1 << 63) - 1
 BLOCK_VALUES = 1 << 19
 """Features x windows of the pool that are worked on at once."""
-NEAR_MISS_TOKENS = 20
-"""A near miss holds one of this many heaviest tokens of the feature."""
 
 
 def pool_exemplars(
@@ -67,24 +66,26 @@ def _pool_block(
     chosen = _smallest(u_random, evidence.random)
     active = np.take_along_axis(fires, chosen, axis=1)
     item = np.where(active, start[features][:, None] + np.cumsum(active, axis=1) - 1, -1)
-    # Near misses: silent windows that hold a heavy token, chosen for the heaviest; silent too where the span around
+    # Near misses: silent windows that hold a usual token, candidates for the heaviest; silent too where the span around
     # it reaches into the window before or after.
-    held_at = places.positions(heavy, features)
-    near = (held_at >= 0) & ~fires
+    tokens_of, mass = near_misses.usual_tokens(heavy, features)
+    held, held_at = places.of(tokens_of)
+    near = (held >= 0) & ~fires
     row, column = near.nonzero()
     near[row, column] = ~beside.fires(fires_near, row, column, held_at[row, column])
     u_near = hash64(stream_key(summary.plan.seed, "near miss"), numbers, pool)
-    missed = _smallest(np.where(near, u_near, np.uint64(NEVER)), evidence.near_miss)
-    n_near = near.sum(axis=1, keepdims=True)
+    missed, share_near = near_misses.choose(np.where(near, held, -1), mass, u_near, min(evidence.near_miss, len(pool)))
+    is_near = missed >= 0
+    missed = np.maximum(missed, 0)
 
     both = np.concatenate([chosen, missed], axis=1)
-    is_row = np.concatenate([np.ones_like(active), np.take_along_axis(near, missed, axis=1)], axis=1)
+    is_row = np.concatenate([np.ones_like(active), is_near], axis=1)
     window = pool[both][is_row]
     item = np.concatenate([item, np.full(missed.shape, -1)], axis=1)[is_row]
     probability = np.concatenate(
         [
             np.full(chosen.shape, chosen.shape[1] / len(pool) * share),
-            np.broadcast_to(np.minimum(missed.shape[1], n_near) / np.maximum(n_near, 1) * share, missed.shape),
+            share_near * share,
         ],
         axis=1,
     )
@@ -162,7 +163,7 @@ class _Beside:
 
 
 class _TokenPlaces:
-    """Which windows of the pool hold a token, and where: CSR by token."""
+    """Which windows of the pool hold a token, and where: CSR by token, once for all features."""
 
     def __init__(self, tokens: TokenFile, pool: Int64, d_vocab: int) -> None:
         self.pool = pool
@@ -174,15 +175,17 @@ class _TokenPlaces:
         self._window = key % len(pool)
         self._position = ((pool[row] % tokens.windows_per_context) * tokens.window + column)[first]
 
-    def positions(self, heavy: GramTable, features: Int64) -> Int64:
-        """[len(features), len(pool)]: first position of the heaviest token of the feature there; -1 if none is."""
-        first = np.full((len(features), len(self.pool)), -1, dtype=np.int64)
-        for rank in range(NEAR_MISS_TOKENS - 1, -1, -1):  # heavier tokens over lighter ones
-            entry = heavy.start[features] + rank
-            row = np.flatnonzero(entry < heavy.start[features + 1])
-            token = heavy.token[entry[row]]
+    def of(self, tokens: Int64) -> tuple[Int64, Int64]:
+        """Of each feature's tokens, heaviest first [features, n] (-1: none), the first that stands in each window, by
+        its number, and its first position there. [features, windows] each; -1 where none does."""
+        held = np.full((len(tokens), len(self.pool)), -1, dtype=np.int64)
+        first = held.copy()
+        for number in range(tokens.shape[1] - 1, -1, -1):  # heavier tokens over lighter ones
+            row = np.flatnonzero(tokens[:, number] >= 0)
+            token = tokens[row, number]
             length = self._start[token + 1] - self._start[token]
             shift = np.repeat(self._start[token] - (np.cumsum(length) - length), length)
             index = shift + np.arange(len(shift))
-            first[np.repeat(row, length), self._window[index]] = self._position[index]
-        return first
+            at = np.repeat(row, length), self._window[index]
+            held[at], first[at] = number, self._position[index]
+        return held, first

@@ -50,7 +50,7 @@ def make_probe(prepared: Prepared, n_tokens: int = CHECK_TOKENS) -> Probe:
         tokens = open_tokens(Path(folder), plan, subject.encode_texts, lambda _: None, subject.encode_chat)
         ids = torch.from_numpy(np.array(tokens.tokens, dtype=np.int64))
         scored = torch.from_numpy(tokens.scored(np.arange(tokens.n_contexts)))
-    return Probe(prepared.subject, ids, scored, other)
+    return Probe(prepared.subject, ids, scored, other, prepared.config.evidence.exclude_outliers)
 
 
 def render_reports(reports: list[Report]) -> Table:
@@ -58,7 +58,7 @@ def render_reports(reports: list[Report]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("", "dictionary", "hook"):
         table.add_column(name)
-    for name in ("L0", "variance explained", "dead", "loss", "loss recovered"):
+    for name in ("L0", "variance explained", "(with outliers)", "outliers", "dead", "loss", "loss recovered"):
         table.add_column(name, justify="right")
     for report in reports:
         measured = report.measured
@@ -68,6 +68,8 @@ def render_reports(reports: list[Report]) -> Table:
             Text(report.hook),
             f"{measured.l0:,.1f}",
             f"{measured.variance_explained:.3f}",
+            f"({measured.variance_explained_all:.3f})" if measured.n_outliers else "",
+            f"{measured.n_outliers / max(1, report.n_tokens):.1%}",
             f"{measured.dead_share:.1%}",
             f"{report.loss:.3f}",
             "" if report.loss_recovered is None else f"{report.loss_recovered:.3f}",

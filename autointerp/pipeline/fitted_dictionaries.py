@@ -24,9 +24,17 @@ from autointerp.subject.dictionary import Units, checksum
 from autointerp.subject.tokens import TokenFile
 from autointerp.words import NATURAL
 
+NormLimits = Callable[[Sequence[str]], dict[str, float]]
+"""Of some hooks, the norm past which a token is an outlier; where outliers count like all others, of none."""
+
 
 def open_fitted(
-    prepared: Prepared, tokens: TokenFile, store: Queryable, names: Sequence[str], report: Reporter
+    prepared: Prepared,
+    tokens: TokenFile,
+    store: Queryable,
+    names: Sequence[str],
+    report: Reporter,
+    limits: NormLimits,
 ) -> dict[str, Selected]:
     """What `open_dictionaries` opens; says how long it took.
 
@@ -34,7 +42,7 @@ def open_fitted(
     """
     begun = time.monotonic()
     opened = open_dictionaries(
-        prepared, tokens, names, lambda: report.say("baselines: fitting them on a sample (pass 0)")
+        prepared, tokens, names, lambda: report.say("baselines: fitting them on a sample (pass 0)"), limits
     )
     if (taken := time.monotonic() - begun) > 1:
         report.say(f"baselines: {taken:.1f} s")
@@ -62,12 +70,12 @@ def _refuse_drift(prepared: Prepared, store: Queryable, opened: dict[str, Select
 
 
 def open_dictionaries(
-    prepared: Prepared, tokens: TokenFile, names: Sequence[str], stage: Callable[[], object]
+    prepared: Prepared, tokens: TokenFile, names: Sequence[str], stage: Callable[[], object], limits: NormLimits
 ) -> dict[str, Selected]:
-    """The dictionaries of these names, in their order. `stage` is called if pass 0 must run."""
+    """The dictionaries of these names, in their order. `stage` is called if pass 0 must run, `limits` for its hooks."""
     saes = {name: Selected(sae, prepared.features[name]) for name, sae in prepared.saes.items()}
     wanted = [entry for entry in prepared.config.dictionary if entry.name in names and entry.name not in saes]
-    fitted = _fitted(prepared, tokens, wanted, saes, stage)
+    fitted = _fitted(prepared, tokens, wanted, saes, stage, limits)
     chosen = saes | {name: Selected(units, prepared.features[name]) for name, units in fitted.items()}
     return {name: chosen[name] for name in names}
 
@@ -78,6 +86,7 @@ def _fitted(
     wanted: Sequence[DictionaryEntry],
     saes: dict[str, Selected],
     stage: Callable[[], object],
+    limits: NormLimits,
 ) -> dict[str, Units]:
     # Beside the tokens that they are fitted on: other tokens, other baselines. A file each, since one may be new.
     made: dict[str, Units] = {}
@@ -91,7 +100,8 @@ def _fitted(
     if missing:
         stage()
         hooks = sorted({prepared.hooks[entry.name] for entry in missing})
-        sample = take_sample(prepared.subject, tokens, hooks, prepared.config.seed, prepared.work_folder)
+        seed, folder = prepared.config.seed, prepared.work_folder
+        sample = take_sample(prepared.subject, tokens, hooks, seed, folder, norm_limits=limits(hooks))
         targets: dict[str | None, Target] = {}
         for name in sorted({entry.match for entry in missing if entry.match is not None}):
             x = sample.by_hook[prepared.hooks[name]]
@@ -122,7 +132,7 @@ def _save(path: Path, units: Units) -> None:
     tensors = {field: getattr(units, field) for field in TENSORS}
     held = {field: value.contiguous() for field, value in tensors.items() if value is not None}
     held["matched"] = torch.tensor(units.matched, dtype=torch.bool)
-    facts = {"kind": units.kind, "hook": units.hook, "d_in": units.d_in, "matched_to": units.matched_to}
+    facts = {name: getattr(units, name) for name in ("kind", "hook", "d_in", "matched_to", "norm_limit")}
     temporary = path.with_suffix(f".{os.getpid()}.part")
     save_file(held, temporary, {"facts": json.dumps(facts | {"config": units.config})})
     temporary.rename(path)

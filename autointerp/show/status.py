@@ -13,6 +13,7 @@ from autointerp.show.status_data import (
     BatchStatus,
     CallStatus,
     DictionaryStatus,
+    HookStatus,
     SplitTokens,
     StageStatus,
     StatusPage,
@@ -43,6 +44,7 @@ def render_status(page: StatusPage) -> RenderableType:
         )
     if page.dictionaries:
         parts += [Text(), _dictionaries(page.dictionaries)]
+    parts += [safe(_outliers(hook), "dim") for hook in page.hooks]
     if page.splits:
         parts += [Text(), _splits(page.splits)]
     if page.calls:
@@ -87,6 +89,18 @@ def _dictionaries(rows: Sequence[DictionaryStatus]) -> RenderableType:
             Column("dead", [_count(row.n_dead) for row in rows], right=True),
             Column("density", ["" if row.density is None else f"{row.density:.2g}" for row in rows], right=True),
         ],
+    )
+
+
+def _outliers(hook: HookStatus) -> str:
+    """What tokens of enormous norm do at a hook, in a line."""
+    rule = f"outliers (norm above {hook.multiple:g} x the median {hook.median:.3g})"
+    if not hook.n_outliers:
+        return f"{hook.hook}: no {rule}"
+    return (
+        f"{hook.hook}: {hook.n_outliers / hook.n_tokens:.1%} of the tokens are {rule}; they hold "
+        f"{hook.variance_share:.0%} of the variance; participation ratio {hook.participation:.1f} without them, "
+        f"{hook.participation_all:.1f} with them"
     )
 
 

@@ -42,6 +42,21 @@ class SplitTokens:
 
 
 @dataclass(frozen=True)
+class HookStatus:
+    """The tokens of enormous norm at a hook: a row of `hook_norms`."""
+
+    hook: str
+    multiple: float
+    n_tokens: int
+    median: float
+    largest: float
+    n_outliers: int
+    variance_share: float
+    participation: float
+    participation_all: float
+
+
+@dataclass(frozen=True)
 class DictionaryStatus:
     """A dictionary and its features by status."""
 
@@ -110,6 +125,7 @@ class StatusPage:
     stages: tuple[StageStatus, ...]
     splits: tuple[SplitTokens, ...]
     dictionaries: tuple[DictionaryStatus, ...]
+    hooks: tuple[HookStatus, ...]
     calls: tuple[CallStatus, ...]
     batches: tuple[BatchStatus, ...]
     again: tuple[AgainStatus, ...]
@@ -149,6 +165,7 @@ def load_status(store: Queryable, path: Path) -> StatusPage:
         stages=tuple(stages),
         splits=tuple(SplitTokens(**row) for row in store.rows(_SPLITS)),
         dictionaries=tuple(DictionaryStatus(**row) for row in store.rows(_DICTIONARIES)),
+        hooks=tuple(HookStatus(**row) for row in store.rows(_HOOKS)),
         calls=tuple(CallStatus(**row) for row in store.rows(_CALLS)),
         batches=tuple(BatchStatus(**row) for row in store.rows(_BATCHES)),
         again=tuple(AgainStatus(**row) for row in store.rows(_UNFINISHED)),
@@ -197,6 +214,8 @@ SELECT d.dictionary, d.kind, d.hook, coalesce(c.n_features, 0) AS n_features, co
        coalesce(c.n_dead, 0) AS n_dead, c.density
 FROM dictionaries d LEFT JOIN counted c USING (dictionary) ORDER BY d.rowid
 """
+
+_HOOKS = "SELECT * EXCLUDE (norm_limit) FROM hook_norms ORDER BY hook"
 
 _CALLS = """
 SELECT kind, model, channel, attempts AS n_calls, attempts - ok AS n_failed, input_tokens,

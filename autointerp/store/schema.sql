@@ -98,7 +98,8 @@ COMMENT ON COLUMN token_splits.position_histogram IS 'The tokens counted, by pla
 CREATE TABLE dictionaries (
     dictionary VARCHAR NOT NULL, kind VARCHAR NOT NULL, format VARCHAR, source VARCHAR, hook VARCHAR NOT NULL,
     d_in INTEGER NOT NULL, n_features INTEGER NOT NULL, n_selected INTEGER NOT NULL, activation VARCHAR NOT NULL,
-    matched_to VARCHAR, natural_of VARCHAR, n_units INTEGER, checksum VARCHAR NOT NULL, config VARCHAR NOT NULL
+    matched_to VARCHAR, natural_of VARCHAR, n_units INTEGER, norm_limit DOUBLE, checksum VARCHAR NOT NULL,
+    config VARCHAR NOT NULL
 );
 COMMENT ON TABLE dictionaries IS 'The sets of features under study, baselines included.';
 COMMENT ON COLUMN dictionaries.dictionary IS 'Name in the run file.';
@@ -113,8 +114,26 @@ COMMENT ON COLUMN dictionaries.activation IS 'relu, jumprelu, topk (with k), gat
 COMMENT ON COLUMN dictionaries.matched_to IS 'Dictionary whose features a baseline is density-matched to.';
 COMMENT ON COLUMN dictionaries.natural_of IS 'NAME@natural: the matched baseline whose units these are, at their natural density; in no comparison.';
 COMMENT ON COLUMN dictionaries.n_units IS 'Distinct units behind the features of a baseline; fewer than features where units are reused.';
+COMMENT ON COLUMN dictionaries.norm_limit IS 'Baselines: tokens with a larger norm at the hook fire no unit (hook_norms.norm_limit); none where evidence.exclude_outliers is false, and of dictionaries that were read from files.';
 COMMENT ON COLUMN dictionaries.checksum IS 'Hash of the weights as loaded.';
 COMMENT ON COLUMN dictionaries.config IS 'The file''s own configuration, as JSON; of components what their fit says (rank, steps, converged).';
+
+CREATE TABLE hook_norms (
+    hook VARCHAR NOT NULL, n_tokens BIGINT NOT NULL, median DOUBLE NOT NULL, multiple DOUBLE NOT NULL,
+    norm_limit DOUBLE NOT NULL, largest DOUBLE NOT NULL, n_outliers BIGINT NOT NULL, variance_share DOUBLE NOT NULL,
+    participation_all DOUBLE NOT NULL, participation DOUBLE NOT NULL
+);
+COMMENT ON TABLE hook_norms IS 'Tokens of enormous norm (outliers, attention sinks) at each hook, measured on scored tokens of the explain split: a hash sample of its contexts. Baselines are fitted without them, and exemplars on them are a stratum of their own.';
+COMMENT ON COLUMN hook_norms.hook IS 'Hook point.';
+COMMENT ON COLUMN hook_norms.n_tokens IS 'Tokens of the sample.';
+COMMENT ON COLUMN hook_norms.median IS 'Median norm of their activations.';
+COMMENT ON COLUMN hook_norms.multiple IS 'The rule: a token is an outlier where its norm is above so many times the median.';
+COMMENT ON COLUMN hook_norms.norm_limit IS 'That norm, rounded to four digits.';
+COMMENT ON COLUMN hook_norms.largest IS 'Largest norm in the sample.';
+COMMENT ON COLUMN hook_norms.n_outliers IS 'Outliers in the sample.';
+COMMENT ON COLUMN hook_norms.variance_share IS 'Share of the variance (sum of squared distances from the mean of all) that they hold.';
+COMMENT ON COLUMN hook_norms.participation_all IS 'Participation ratio of the covariance''s spectrum, (sum of eigenvalues)^2 / sum of their squares, of all tokens: about how many directions the variance is spread over.';
+COMMENT ON COLUMN hook_norms.participation IS 'The same without the outliers.';
 
 CREATE TABLE features (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, status VARCHAR NOT NULL, density DOUBLE NOT NULL,
@@ -148,7 +167,8 @@ COMMENT ON COLUMN features.theta IS 'Baselines: threshold.';
 
 CREATE TABLE feature_splits (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL, n_tokens BIGINT NOT NULL,
-    n_firing BIGINT NOT NULL, density DOUBLE NOT NULL, max_activation DOUBLE NOT NULL, mean DOUBLE NOT NULL,
+    n_firing BIGINT NOT NULL, n_firing_outliers BIGINT NOT NULL, density DOUBLE NOT NULL,
+    max_activation DOUBLE NOT NULL, mean DOUBLE NOT NULL,
     variance DOUBLE NOT NULL, n_windows BIGINT NOT NULL, n_firing_windows BIGINT NOT NULL,
     histogram_upper DOUBLE NOT NULL, histogram_linear UBIGINT[] NOT NULL, histogram_log UBIGINT[] NOT NULL,
     position_histogram UBIGINT[] NOT NULL
@@ -159,6 +179,7 @@ COMMENT ON COLUMN feature_splits.feature IS 'Feature.';
 COMMENT ON COLUMN feature_splits.split IS 'explain, select or score.';
 COMMENT ON COLUMN feature_splits.n_tokens IS 'Tokens seen.';
 COMMENT ON COLUMN feature_splits.n_firing IS 'Tokens with a non-zero activation.';
+COMMENT ON COLUMN feature_splits.n_firing_outliers IS 'Of these, tokens of enormous norm (hook_norms); 0 where evidence.exclude_outliers is false.';
 COMMENT ON COLUMN feature_splits.density IS 'n_firing / n_tokens.';
 COMMENT ON COLUMN feature_splits.max_activation IS 'Largest activation; 0 where it never fires.';
 COMMENT ON COLUMN feature_splits.mean IS 'Mean over all tokens.';
@@ -254,7 +275,7 @@ COMMENT ON TABLE exemplars IS 'The windows kept for each feature, to be shown (e
 COMMENT ON COLUMN exemplars.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN exemplars.feature IS 'Feature.';
 COMMENT ON COLUMN exemplars.split IS 'explain, select or score; never two for a document.';
-COMMENT ON COLUMN exemplars.stratum IS 'explain: top, quantile_NN, interval_NN, near_miss, random. select and score: T (the top windows), F (uniform among the other firing windows).';
+COMMENT ON COLUMN exemplars.stratum IS 'explain: top, quantile_NN, interval_NN, outlier (the strongest firings on tokens of enormous norm, which top, quantile and interval leave out), near_miss, random. select and score: T (the top windows), F (uniform among the other firing windows).';
 COMMENT ON COLUMN exemplars.rank IS 'Order in its stratum, from 0.';
 COMMENT ON COLUMN exemplars.context IS 'The context the window is cut from.';
 COMMENT ON COLUMN exemplars.window_start IS 'Position of its first token in the context. random, T, F: of a window of the grid. The others: of the span around the peak (evidence.left tokens before it), moved inwards at the ends of the context and of dropped windows.';
@@ -263,7 +284,7 @@ COMMENT ON COLUMN exemplars.peak IS 'Position in the context of the token that i
 COMMENT ON COLUMN exemplars.max_activation IS 'Largest activation in the window; 0 in a silent one, measured.';
 COMMENT ON COLUMN exemplars.stratum_low IS 'Lower end of the activations in a quantile or interval stratum.';
 COMMENT ON COLUMN exemplars.stratum_high IS 'Upper end.';
-COMMENT ON COLUMN exemplars.probability IS 'Inclusion probability of the unit (token for quantile and interval, window elsewhere); 1 in top.';
+COMMENT ON COLUMN exemplars.probability IS 'Inclusion probability of the unit (token for quantile and interval, window elsewhere); 1 in top and outlier.';
 COMMENT ON COLUMN exemplars.u IS 'Hash of (seed, feature, window or position) in [0, 1) that it was chosen by.';
 COMMENT ON COLUMN exemplars.positions IS 'Offsets from window_start with a non-zero activation, across the borders of windows too.';
 COMMENT ON COLUMN exemplars.activations IS 'The activations there; everywhere else it is 0.';

@@ -1,8 +1,8 @@
 """Is this dictionary loaded right, on the subject and at the hook that it was trained on?
 
-1. Some thousand tokens are run. Measured: L0, variance explained (1 - residual / centred variance, over
-   tokens), the share of features that never fire, and the loss recovered when the activations at the hook
-   are replaced by the reconstruction: (loss zeroed - loss replaced) / (loss zeroed - loss).
+1. Some thousand tokens are run. Measured: L0, variance explained (1 - residual / centred variance, over tokens; without
+   those of enormous norm, and beside it of all), the share of features that never fire, and the loss recovered when
+   the activations at the hook are replaced by the reconstruction: (loss zeroed - loss replaced) / (loss zeroed - loss).
 2. It is measured again at the other layers, on the subject with its weights folded (or raw), and at other k;
    one that explains little also under each fault of reading (TopK read as ReLU, b_dec, normalisation).
    What mends it is the named cause. Where it explains little and nothing mends it, the subject is not the
@@ -25,6 +25,7 @@ from torch import Tensor
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.model import Subject
+from autointerp.subject.outliers import norm_limit_of, norms
 from autointerp.words import PLANTED
 
 GOOD = 0.5
@@ -50,7 +51,11 @@ class MeasuredFit:
 
     l0: float
     variance_explained: float
+    """Without outliers (`outliers.py`); in a report of all tokens where the run file counts them in."""
     dead_share: float
+    variance_explained_all: float
+    """Of all tokens."""
+    n_outliers: int
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ class Probe:
     tokens: Tensor  # [n, L] int64
     scored: Tensor  # [n, L] bool
     other: Callable[[], Subject]
+    exclude_outliers: bool = True
+    """Whether a report's variance explained leaves out tokens of enormous norm; causes are always found without."""
 
 
 @torch.inference_mode()
@@ -93,21 +100,38 @@ def activations(subject: Subject, probe: Probe, hook: str) -> Tensor:
 
 @torch.inference_mode()
 def measure(sae: SparseAutoencoder, x: Tensor, target: Tensor | None = None) -> MeasuredFit:
-    """`target` [N, d_out]: what is reconstructed, where it is not the input (transcoders)."""
+    """`target` [N, d_out]: what is reconstructed, where it is not the input (transcoders).
+
+    Outliers are those of `x`, what the dictionary reads.
+    """
     target = x if target is None else target
-    residual = torch.zeros((), dtype=torch.float64)
+    norm = norms(x)
+    outlier = norm > norm_limit_of(norm)
+    residual = torch.zeros(2, dtype=torch.float64)  # of ordinary tokens, of outliers
     fires = torch.zeros(sae.n_features, dtype=torch.int64)
     for first in range(0, len(x), CHUNK):
         rows = slice(first, first + CHUNK)
         acts = sae.encode(x[rows].clone())
         fires += (acts != 0).sum(dim=0)
-        residual += (target[rows] - decode(sae, acts, x[rows])).double().square().sum()
-    total = (target.double() - target.double().mean(dim=0)).square().sum()
+        residual.index_add_(
+            0, outlier[rows].long(), (target[rows] - decode(sae, acts, x[rows])).double().square().sum(dim=1)
+        )
+    whole = 1 - float(residual.sum() / _centred_square(target).clamp(min=1e-30))
+    ordinary = whole
+    if bool(outlier.any()):
+        ordinary = 1 - float(residual[0] / _centred_square(target[~outlier]).clamp(min=1e-30))
     return MeasuredFit(
         l0=float(fires.sum()) / len(x),
-        variance_explained=float(1 - residual / total.clamp(min=1e-30)),
+        variance_explained=ordinary,
         dead_share=float((fires == 0).double().mean()),
+        variance_explained_all=whole,
+        n_outliers=int(outlier.sum()),
     )
+
+
+def _centred_square(x: Tensor) -> Tensor:
+    """Sum of squared distances of the rows of x from their mean."""
+    return (x.double() - x.double().mean(dim=0)).square().sum()
 
 
 def decode(sae: SparseAutoencoder, acts: Tensor, x: Tensor) -> Tensor:
@@ -131,6 +155,8 @@ def check_dictionary(name: str, sae: SparseAutoencoder, probe: Probe) -> Report:
     # Made to fire, not made to reconstruct, or run where nothing of what it learnt is left.
     known = sae.kind in (PLANTED, "random_init_sae") or probe.subject.rerandomised is not None
     cause = None if known else find_cause(sae, probe, x, target, measured)
+    if not probe.exclude_outliers:
+        measured = replace(measured, variance_explained=measured.variance_explained_all)
     return Report(name, sae.hook, measured, loss, recovered, len(x), cause)
 
 

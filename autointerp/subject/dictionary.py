@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from autointerp.subject.outliers import past_limit
+
 
 @runtime_checkable
 class Dictionary(Protocol):
@@ -203,7 +205,10 @@ def _normalize(x: Float[Tensor, "n d_in"], mode: str) -> Float[Tensor, "n d_in"]
 
 @dataclass(frozen=True)
 class Units:
-    """Baseline units: `relu(s (x.d - mu) - theta)`; theta is infinite where a unit could not be matched."""
+    """Baseline units: `relu(s (x.d - mu) - theta)`; theta is infinite where a unit could not be matched.
+
+    They are silent on tokens of enormous norm (`outliers.py`): there nearly every direction is far from its mean.
+    """
 
     kind: str
     hook: str
@@ -222,6 +227,8 @@ class Units:
     """What a unit writes, where that is not what it reads (ICA): for a unit of x.d."""
     natural_of: str | None = None
     """The matched baseline whose units these are, at their natural density."""
+    norm_limit: float | None = None
+    """Tokens with a larger norm at the hook fire no unit; None: all may."""
     format: str = ""
     source: str = ""
     config: dict[str, Any] = field(default_factory=dict)
@@ -249,7 +256,10 @@ class Units:
 
     def encode(self, x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         projected = x[:, self.unit] if self.direction is None else x @ self.direction.T
-        return projected.sub_(self.mu).mul_(self.sign).sub_(self.theta).relu_()
+        acts = projected.sub_(self.mu).mul_(self.sign).sub_(self.theta).relu_()
+        if self.norm_limit is not None:
+            acts[past_limit(x, self.norm_limit)] = 0
+        return acts
 
     def to(self, device: torch.device) -> Units:
         return replace(self, **_moved(self, device))

@@ -31,6 +31,7 @@ from autointerp.extract.summary.events import encode_events, to_batch
 from autointerp.hashing import hash64, stream_key
 from autointerp.pipeline import run
 from autointerp.pipeline.fitted_dictionaries import open_dictionaries
+from autointerp.pipeline.hook_norms import norms_at
 from autointerp.pipeline.plan.prepare import prepare
 from autointerp.records import Float64, GramTable, Int64, LookupTable, Split
 from autointerp.resources import run_path
@@ -143,9 +144,13 @@ def main() -> None:
         subject = prepared.subject
         tokens = open_tokens(prepared.work_folder, prepared.tokens, subject.encode_texts, lambda _: None)
         names = [entry.name for entry in config.dictionary if entry.kind != PLANTED]  # near 1 whatever the constants
-        opened = open_dictionaries(prepared, tokens, names, lambda: None)
-        chosen = {name: sampled(one, name, given.features) for name, one in opened.items()}
         with open_reader(config.store_path) as store:
+
+            def limits(hooks: Sequence[str]) -> dict[str, float]:
+                return {hook: here.norm_limit for hook, here in norms_at(prepared, tokens, store, hooks).items()}
+
+            opened = open_dictionaries(prepared, tokens, names, lambda: None, limits)
+            chosen = {name: sampled(one, name, given.features) for name, one in opened.items()}
             report(store, subject, tokens, chosen)
 
 

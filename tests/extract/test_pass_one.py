@@ -46,13 +46,19 @@ def make(
     """A pass over some shards; by default all of them, every feature at once."""
     chosen = {name: dictionaries[name] for name in ("standard", "topk")}
     widths = {name: one.dictionary.n_features for name, one in chosen.items()}
+    [hook] = {one.dictionary.hook for one in chosen.values()}
+    ids = torch.from_numpy(np.asarray(token_file.tokens[:INNER]).astype(np.int64))
+    norms = tiny_subject.activations(ids, [hook])[hook].norm(dim=-1)
+    norm_limit = float(norms.flatten().quantile(0.9))  # so that there are outliers
 
     def made(
         shards: list[Shard] | None = None, at_once: int = 10_000, folder: Path | None = None, keep: int = KEEP
     ) -> PassOne:
         window = token_file.window
         plans = {
-            name: SummaryPlan(n, tiny_subject.d_vocab, 3, TOP, 6, 6, 5, window, 4, grams=keep)
+            name: SummaryPlan(
+                n, tiny_subject.d_vocab, 3, TOP, 6, 6, 5, window, 4, norm_limit=norm_limit, outlier=3, grams=keep
+            )
             for name, n in widths.items()
         }
         placed = on_device(chosen, CPU)
@@ -96,6 +102,7 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
                             float(s.total2[index, feature]),
                             s.histogram[index, feature].numpy().tobytes(),
                             s.positions[index, feature].numpy().tobytes(),
+                            s.outliers[index, feature].numpy().tobytes(),
                         )
                     )
             heavy = token_table(summary.tokens, summary.frequent, 256)

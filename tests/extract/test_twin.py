@@ -14,12 +14,14 @@ from autointerp.config.evidence import EvidenceSection, IntervalsSection, Quanti
 from autointerp.extract.engines.whole import KeptPerFeature, summarise
 from autointerp.extract.exemplar_rows import Exemplars
 from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
+from autointerp.extract.near_misses import LEAST_SHARE
 from autointerp.extract.pass_two import score_events
 from autointerp.extract.selected import Selected
 from autointerp.extract.summary.events import centred
 from autointerp.extract.summary.grams import pair_table, token_table
 from autointerp.extract.summary.statistics import linear_histograms, log_histogram
-from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, Summary, pool_windows, window_key
+from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, SPARE, Summary, pool_windows, window_key
+from autointerp.extract.thinning import PHRASE
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import SPLITS, Split
 from autointerp.subject.tokens import DROPPED, VALID, TokenFile
@@ -143,14 +145,37 @@ def test_top_exemplars(name: str, summaries: dict[str, Summary], dense: Any, tok
     starts = np.cumsum(top.length) - top.length
     for feature in np.unique(top.feature):
         mine = np.flatnonzero(top.feature == feature)
-        per_context = acts[rows, :, feature].max(axis=1)
-        expected = np.sort(per_context[per_context > 0])[::-1][:TOP]
+        best = {context: float(acts[context, :, feature].max()) for context in rows}
+        strongest = sorted((c for c in best if best[c] > 0), key=lambda c: -best[c])[: SPARE * TOP]
+        expected = sorted((best[c] for c in unlike(token_file, acts[:, :, feature], strongest)), reverse=True)
         found = [top.value[starts[i] : starts[i] + top.length[i]].max() for i in mine]
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
         contexts = top.window[mine] // token_file.windows_per_context
         assert len(set(contexts)) == len(contexts), "one window a context"
         np.testing.assert_array_equal(top.rank[mine], np.arange(len(mine)))
     check_activations(top, acts, token_file)
+
+
+def unlike(tokens: TokenFile, acts: np.ndarray, contexts: list[int]) -> list[int]:
+    """TOP of these contexts: no phrase twice, one of each document, then the second ones, and so on."""
+    phrases: set[tuple[int, ...]] = set()
+    by_document: dict[int, list[int]] = defaultdict(list)
+    for context in contexts:
+        peak = int(acts[context].argmax())
+        phrase = tuple(tokens.tokens[context, max(0, peak - PHRASE + 1) : peak + 1].tolist())
+        if phrase not in phrases:
+            phrases.add(phrase)
+            by_document[int(tokens.document[context])].append(context)
+    rounds = [[some[turn] for some in by_document.values() if len(some) > turn] for turn in range(len(contexts))]
+    return [context for some in rounds for context in sorted(some, key=contexts.index)][:TOP]
+
+
+def usual(heavy: Any, feature: int) -> list[int]:
+    """The tokens that a near miss may be of."""
+    own = slice(heavy.start[feature], heavy.start[feature + 1])
+    least = LEAST_SHARE * heavy.mass[own].sum()
+    listed = zip(heavy.token[own].tolist(), heavy.mass[own].tolist(), strict=True)
+    return [token for i, (token, mass) in enumerate(listed) if i < 3 or (i < 20 and mass >= least)]
 
 
 def heaviest(summary: Summary) -> Any:
@@ -227,7 +252,7 @@ def test_other_strata(name: str, summaries: dict[str, Summary], dense: Any, toke
                 assert part.length[i] == 0, "silent in all that is shown"
                 first = part.window[i] % token_file.windows_per_context * token_file.window
                 ids = token_file.tokens[context, first : first + token_file.window]
-                listed = heavy.token[heavy.start[feature] : heavy.start[feature + 1]][:20]
+                listed = usual(heavy, feature)
                 assert set(ids) & set(listed)
                 assert token_file.tokens[context, part.peak[i]] in listed
                 assert first <= part.peak[i] < first + token_file.window
@@ -361,7 +386,7 @@ def test_near_misses_are_all_the_silent_spans_around_heavy_tokens(
                 shown[int(part.feature[i])].add((int(part.window[i]), int(part.peak[i])))
     crossing = 0
     for feature in features:
-        listed = heavy.token[heavy.start[feature] : heavy.start[feature + 1]][:20].tolist()
+        listed = usual(heavy, feature)
         expected = set()
         for window in pool.tolist():
             context, first = window // per_context, window % per_context * token_file.window

@@ -51,7 +51,9 @@ def make_job(
     evidence: EvidenceSection,
     engine: EngineSection,
     seed: int,
+    norm_limits: Mapping[str, float],
 ) -> Job:
+    """`norm_limits`: by hook, the norm past which a token is an outlier; a hook without one has none."""
     widths = {name: chosen.dictionary.n_features for name, chosen in dictionaries.items()}
     plans = {
         name: SummaryPlan(
@@ -64,6 +66,8 @@ def make_job(
             evidence.select_windows,
             tokens.window,
             evidence.left_of(tokens.window),
+            norm_limit=norm_limits.get(dictionaries[name].dictionary.hook),
+            outlier=evidence.outlier,
         )
         for name, n in widths.items()
     }

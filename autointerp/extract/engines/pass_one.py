@@ -89,7 +89,8 @@ class PassOne:
             mine = mine if contexts is None else np.intersect1d(mine, contexts)
             for batch in iterate_activations(self.subject, self.tokens, hooks, mine, batch_size):
                 for name, (dictionary, selected) in self.placed.items():
-                    events = encode_events(dictionary, batch, self.tokens, selected)
+                    limit = self.plans[name].norm_limit
+                    events = encode_events(dictionary, batch, self.tokens, selected, limit)
                     for piece, summary in self.summaries.items():
                         if piece.dictionary == name:
                             summary.add(events, events.count(EXPLAIN))
@@ -120,12 +121,13 @@ class PassOne:
                 _end_shard(summaries)
                 shard += 1
             piece = self.rounds[number][record.piece]
-            row, feature, value = (
+            row, feature, value, outliers = (
                 torch.from_numpy(column).to(self.subject.device)
-                for column in (record.row, record.feature + piece.first, record.value)
+                for column in (record.row, record.feature + piece.first, record.value, record.outliers)
             )
             contexts = contexts_of_inner(record.batch, self.tokens)
-            events = events_of(contexts, self.tokens, self.plans[piece.dictionary].n_features, row, feature, value)
+            n = self.plans[piece.dictionary].n_features
+            events = events_of(contexts, self.tokens, n, row, feature, value, outliers)
             summaries[piece].add(events, record.n_explain)
         _end_shard(summaries)
         return summaries

@@ -24,7 +24,7 @@ from autointerp.records import SPLITS, Float32, Int64
 
 BUFFER = 1 << 20
 """Bytes of a round that wait before they are written."""
-HEAD = 4
+HEAD = 5
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Record:
     row: Int64
     feature: Int64  # from the piece's first
     value: Float32
+    outliers: Int64  # rows that are outliers at the hook
 
 
 class Spool:
@@ -67,15 +68,17 @@ class Spool:
             first, last = events.event_bounds[split : split + 2]
             parts.append((torch.searchsorted(events.feature[first:last], borders) + first).tolist())
         columns = [column.cpu().numpy() for column in (events.row, events.feature, events.value)]
+        outliers = np.flatnonzero(events.rows.outlier.cpu().numpy()).astype(self._row_type)
         for i, (number, index, piece) in enumerate(mine):
             row, feature, value = (
                 np.concatenate([column[ends[i] : ends[i + 1]] for ends in parts]) for column in columns
             )
             waiting = self._waiting[number]
-            waiting += np.array([batch, index, events.count(0), len(row)], dtype=np.int64).tobytes()
+            waiting += np.array([batch, index, events.count(0), len(row), len(outliers)], dtype=np.int64).tobytes()
             waiting += row.astype(self._row_type).tobytes()
             waiting += (feature - piece.first).astype(self._types[number][index]).tobytes()
             waiting += value.tobytes()
+            waiting += outliers.tobytes()
             if len(waiting) > BUFFER:
                 self._write(number)
 
@@ -121,10 +124,11 @@ class Spool:
             return np.frombuffer(data[begin:place].tobytes(), kind)
 
         while place < len(data):
-            batch, piece, n_explain, n = some(np.int64, HEAD).tolist()
+            batch, piece, n_explain, n, n_outliers = some(np.int64, HEAD).tolist()
             row, feature = some(self._row_type, n), some(self._types[number][piece], n)
             value = some(np.float32, n).copy()
-            yield Record(batch, piece, n_explain, row.astype(np.int64), feature.astype(np.int64), value)
+            outliers = some(self._row_type, n_outliers).astype(np.int64)
+            yield Record(batch, piece, n_explain, row.astype(np.int64), feature.astype(np.int64), value, outliers)
 
     def remove(self) -> None:
         for number in range(1, len(self._waiting)):

@@ -27,6 +27,10 @@ class KeptPerFeature:
     select_windows: int = 64
     left: int = 0
     """Tokens before the peak of an exemplar that are shown."""
+    norm_limit: float | None = None
+    """Tokens with a larger norm at the hook are outliers."""
+    outlier: int = 0
+    """Exemplars on outliers."""
 
 
 def summarise(

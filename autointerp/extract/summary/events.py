@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autointerp.extract.summary.segments import quotient, run_lengths, run_starts, true_at
+from autointerp.extract.summary.segments import gather_runs, quotient, repeated, run_lengths, run_starts, true_at
 from autointerp.records import SPLITS, EventBatch, Int32, Int64
 from autointerp.subject.activations import ActivationBatch
 from autointerp.subject.dictionary import Dictionary, SparseAutoencoder
+from autointerp.subject.outliers import past_limit
 from autointerp.subject.tokens import TokenFile
 
 DENSE_VALUES = 1 << 22
@@ -40,6 +41,12 @@ class Rows:
     window: Tensor  # int64, context * windows per context + index
     shown_from: Tensor  # int64, in the context: the stretch around the place that may be shown
     shown_to: Tensor  # int64, its end
+    outlier: Tensor  # bool: the activation at the hook is an outlier by its norm (subject/norms.py)
+
+    @cached_property
+    def has_outliers(self) -> bool:
+        """Whether any of the places is one."""
+        return bool(self.outlier.any())
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,28 @@ class Events:
     @property
     def position(self) -> Tensor:
         return self.rows.position.index_select(0, self.row)
+
+    @cached_property
+    def at_outliers(self) -> Tensor | None:
+        """[E] bool, which stand on outliers; None where none does."""
+        if not self.rows.has_outliers:
+            return None
+        found = self.rows.outlier.index_select(0, self.row)
+        return found if bool(found.any()) else None
+
+    def only(self, which: Tensor) -> Events:
+        """The same events and windows, with a value of 0 where `which` [E] is false: for choosing, not for showing."""
+        value = self.value * which
+        return replace(self, value=value, window_max=_largest(value, self.window_length))
+
+    def peaks(self, window: Tensor) -> Tensor:
+        """The event of largest value in each of these windows, the first of equals."""
+        start, length = (column.index_select(0, window) for column in (self.window_start, self.window_length))
+        inner = gather_runs(start, length)
+        ids = repeated(torch.arange(len(window), device=window.device), length)
+        largest = repeated(self.window_max.index_select(0, window), length)
+        at = true_at(self.value.index_select(0, inner) == largest)
+        return inner[at[run_starts(ids[at])]]
 
     def position_of(self, event: Tensor) -> Tensor:
         """int32"""
@@ -142,12 +171,22 @@ def centred(place: Tensor, first: Tensor, stop: Tensor, left: int, length: int) 
 
 
 @torch.inference_mode()
-def encode_events(dictionary: Dictionary, batch: ActivationBatch, tokens: TokenFile, selected: Tensor | None) -> Events:
-    """Encodes an inner batch; `selected` [n_features] bool leaves features out after encoding."""
+def encode_events(
+    dictionary: Dictionary,
+    batch: ActivationBatch,
+    tokens: TokenFile,
+    selected: Tensor | None,
+    norm_limit: float | None = None,
+) -> Events:
+    """Encodes an inner batch; `selected` [n_features] bool leaves features out after encoding.
+
+    `norm_limit`: places with a larger norm at the hook are outliers; None: there are none.
+    """
     x = batch.by_hook[dictionary.hook]
     x = x.reshape(-1, x.shape[-1])
     silent = ~batch.scored.reshape(-1).to(x.device)
-    rows = _rows(batch.contexts, tokens, x.device)
+    outlier = None if norm_limit is None else past_limit(x, norm_limit) & ~silent
+    rows = _rows(batch.contexts, tokens, x.device, outlier)
     if isinstance(dictionary, SparseAutoencoder) and not dictionary.competes and not x.is_cuda:
         return _by_feature(dictionary, x, silent, selected, rows)
     width = dictionary.n_features
@@ -165,10 +204,23 @@ def encode_events(dictionary: Dictionary, batch: ActivationBatch, tokens: TokenF
 
 
 def events_of(
-    contexts: Int64, tokens: TokenFile, n_features: int, row: Tensor, feature: Tensor, value: Tensor
+    contexts: Int64,
+    tokens: TokenFile,
+    n_features: int,
+    row: Tensor,
+    feature: Tensor,
+    value: Tensor,
+    outliers: Tensor | None = None,
 ) -> Events:
-    """Events of the inner batch of `contexts` from row, feature and value of each, row by row in each feature."""
-    return _sorted(_rows(contexts, tokens, value.device), n_features, row, feature, value)
+    """Events of the inner batch of `contexts` from row, feature and value of each, row by row in each feature.
+
+    `outliers`: the rows that are outliers at the hook.
+    """
+    outlier = None
+    if outliers is not None:
+        outlier = torch.zeros(len(contexts) * tokens.context_length, dtype=torch.bool, device=value.device)
+        outlier[outliers] = True
+    return _sorted(_rows(contexts, tokens, value.device, outlier), n_features, row, feature, value)
 
 
 def _by_feature(sae: SparseAutoencoder, x: Tensor, silent: Tensor, selected: Tensor | None, rows: Rows) -> Events:
@@ -219,7 +271,7 @@ def _flat_non_zero(dense: Tensor) -> Tensor:
     return torch.from_numpy(np.flatnonzero(dense.numpy() != 0))  # in a third of torch's time
 
 
-def _rows(contexts: Int64, tokens: TokenFile, device: torch.device) -> Rows:
+def _rows(contexts: Int64, tokens: TokenFile, device: torch.device, outlier: Tensor | None) -> Rows:
     length = tokens.context_length
     position = np.broadcast_to(np.arange(length), (len(contexts), length))
     window = contexts[:, None] * tokens.windows_per_context + position // tokens.window
@@ -232,7 +284,9 @@ def _rows(contexts: Int64, tokens: TokenFile, device: torch.device) -> Rows:
         window,
         *tokens.shown_runs(contexts),
     )
-    return Rows(*(torch.from_numpy(column.astype(np.int64).reshape(-1)).to(device) for column in columns))
+    if outlier is None:
+        outlier = torch.zeros(len(contexts) * length, dtype=torch.bool, device=device)
+    return Rows(*(torch.from_numpy(column.astype(np.int64).reshape(-1)).to(device) for column in columns), outlier)
 
 
 def _sorted(rows: Rows, n_features: int, row: Tensor, feature: Tensor, value: Tensor) -> Events:
@@ -262,10 +316,15 @@ def _with_windows(rows: Rows, feature: Tensor, row: Tensor, value: Tensor, event
         window_length=length,
         window_feature=feature.index_select(0, start),
         window_row=row.index_select(0, start),
-        window_max=torch.segment_reduce(value, "max", lengths=length, unsafe=True) if len(value) else value,
+        window_max=_largest(value, length),
         event_bounds=tuple(event_bounds),
         window_bounds=tuple(torch.searchsorted(start, torch.tensor(event_bounds, device=start.device)).tolist()),
     )
+
+
+def _largest(value: Tensor, length: Tensor) -> Tensor:
+    """The largest value of each run of these lengths."""
+    return torch.segment_reduce(value, "max", lengths=length, unsafe=True) if len(value) else value
 
 
 def to_batch(events: Events, tokens: TokenFile) -> EventBatch:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.summary.events import Events
-from autointerp.extract.summary.segments import gather_runs, rank_in_run, repeated, run_starts, sort_by, true_at
+from autointerp.extract.summary.segments import gather_runs, rank_in_run, repeated, sort_by, true_at
 
 BUFFER = 1 << 16
 NEVER = (1 << 63) - 1
@@ -81,17 +81,12 @@ class Keeper:
 
         Their activations are kept, or, with `span` (tokens before the event, tokens in all), those around the event.
         """
-        if event is None or span is None:
+        event = events.peaks(window) if event is None else event
+        if span is None:
             start, length = (column.index_select(0, window) for column in (events.window_start, events.window_length))
-            inner = gather_runs(start, length)
-        if event is None:
-            ids = repeated(torch.arange(len(window), device=window.device), length)
-            largest = repeated(events.window_max.index_select(0, window), length)
-            peaks = true_at(events.value.index_select(0, inner) == largest)
-            event = inner[peaks[run_starts(ids[peaks])]]  # the first of equals
-        if span is not None:
+        else:
             start, length = events.around(event, *span)
-            inner = gather_runs(start, length)
+        inner = gather_runs(start, length)
         peak = events.position_of(event)
         self._parts.append(
             Kept(

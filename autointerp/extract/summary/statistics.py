@@ -31,6 +31,7 @@ class Statistics:
     maximum: Tensor  # float32
     histogram: Tensor  # int32
     positions: Tensor  # int32, firings by place in the context: bin of place p is p * 16 // context length
+    outliers: Tensor  # int32 [3, F, 32], firings on outliers by octave; they are in the histogram too
     shard_total: Tensor
     shard_total2: Tensor
     """Sums over the shard under way: added up in the order of the shards, they are the same to the last bit whoever did
@@ -46,6 +47,7 @@ class Statistics:
             maximum=torch.zeros(shape, dtype=torch.float32, device=device),
             histogram=torch.zeros((*shape, OCTAVES * PER_OCTAVE), dtype=torch.int32, device=device),
             positions=torch.zeros((*shape, POSITION_BINS), dtype=torch.int32, device=device),
+            outliers=torch.zeros((*shape, OCTAVES), dtype=torch.int32, device=device),
             shard_total=torch.zeros(shape, dtype=torch.float64, device=device),
             shard_total2=torch.zeros(shape, dtype=torch.float64, device=device),
         )
@@ -61,6 +63,10 @@ class Statistics:
         self.histogram[split].view(-1).index_add_(0, bins, ones)
         bins = position_bins(events.rows.position).index_select(0, events.row).add_(feature, alpha=POSITION_BINS)
         self.positions[split].view(-1).index_add_(0, bins, ones)
+        if events.at_outliers is not None:
+            bins = octave(value_at := events.value[events.at_outliers])
+            bins.add_(feature[events.at_outliers], alpha=OCTAVES)
+            self.outliers[split].view(-1).index_add_(0, bins, torch.ones_like(value_at, dtype=torch.int32))
         windows = torch.ones_like(events.window_feature)
         self.n_firing_windows[split].index_add_(0, events.window_feature, windows)
 
@@ -69,13 +75,18 @@ class Statistics:
         """[3, F] int64"""
         return self.positions.sum(dim=2)  # the smaller of the two that count every firing once
 
+    @property
+    def n_firing_outliers(self) -> Tensor:
+        """[3, F] int64: firings on outliers."""
+        return self.outliers.sum(dim=2)
+
     def end_shard(self) -> None:
         for whole, shard in ((self.total, self.shard_total), (self.total2, self.shard_total2)):
             whole.add_(shard)
             shard.zero_()
 
     def merge(self, other: Statistics) -> None:
-        for name in ("n_firing_windows", "total", "total2", "histogram", "positions"):
+        for name in ("n_firing_windows", "total", "total2", "histogram", "positions", "outliers"):
             getattr(self, name).add_(getattr(other, name))
         torch.maximum(self.maximum, other.maximum, out=self.maximum)
 

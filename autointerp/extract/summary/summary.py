@@ -2,8 +2,8 @@
 
     all splits      statistics
     explain split   mass by token and by pair (dense features: on a sample of tokens); top windows, one a context;
-                    a small reservoir of firing tokens in each octave of activation; the windows of a shared random
-                    pool
+                    a small reservoir of firing tokens in each octave of activation, both without outliers; the top
+                    windows on outliers; the windows of a shared random pool
     select, score   the top windows; a reservoir of firing windows; in which pool windows a feature fires
 
 Which windows are in a pool is known from the tokens alone, before anything is run.
@@ -22,7 +22,7 @@ from autointerp.extract.summary.firing import FiringBits
 from autointerp.extract.summary.frequent import FrequentTokens
 from autointerp.extract.summary.grams import KEEP, GramCounter, GramSorter
 from autointerp.extract.summary.segments import descending, hash64, run_ids, run_starts
-from autointerp.extract.summary.smallest_keys import Keeper
+from autointerp.extract.summary.smallest_keys import NEVER, Keeper
 from autointerp.extract.summary.statistics import OCTAVES, Statistics, octave
 from autointerp.hashing import hash64 as hash_array
 from autointerp.hashing import stream_key
@@ -33,6 +33,8 @@ from autointerp.subject.tokens import TokenFile
 EXPLAIN, SELECT, SCORE = (SPLITS.index(split) for split in SPLITS)
 OCTAVE_RESERVOIR = 32
 """Firing tokens kept in each octave of a feature's activations (explain split)."""
+SPARE = 2
+"""Top windows of the explain split kept for each that is shown: some repeat others, and are left out."""
 TOP_SCORED, TOP_SELECTED = 20, 10
 """Windows of highest maximum kept on the score and on the select split."""
 EXPLAIN_POOL, SELECT_POOL, SCORE_POOL = 2_000, 4_000, 20_000
@@ -58,6 +60,10 @@ class SummaryPlan:
     first: int = 0
     n_all: int = 0
     """Features of the whole dictionary; 0: these are all."""
+    norm_limit: float | None = None
+    """Tokens with a larger norm at the hook are outliers; None: no token is."""
+    outlier: int = 0
+    """Windows kept of those with a feature's strongest firings on outliers."""
     grams: int = KEEP
     """A feature of more than twice as many tokens, or pairs, is cut to this many."""
 
@@ -114,7 +120,8 @@ class Summary:
         self.frequent = FrequentTokens(n, frequent, plan.d_vocab)
         self.pair_level = pair_level
         self._grams = GramSorter(self.tokens, self.pairs, self.frequent, pair_level, plan.seed, plan.n_all or n)
-        self.top = Keeper(n, plan.top, device)
+        self.top = Keeper(n, SPARE * plan.top, device)
+        self.outliers = Keeper(n, SPARE * plan.outlier, device)
         self.octaves = Keeper(n * OCTAVES, OCTAVE_RESERVOIR, device)
         self.score_top = Keeper(n, TOP_SCORED, device)
         self.score_firing = Keeper(n, plan.score_windows, device)
@@ -153,20 +160,16 @@ class Summary:
 
     def _add_explain(self, events: Events) -> None:
         rows, feature, window = events.rows, events.window_feature, events.window_number
-        self._grams.add(events)
-
-        # Top: of each context its strongest window, the first where several are equally strong.
-        key = descending(events.window_max) | window
-        fits = self.top.fits(feature, key)
-        starts = run_starts(feature[fits], rows.context[events.window_row[fits]])
-        ids = run_ids(starts, len(fits))
-        best = torch.full_like(starts, torch.iinfo(torch.int64).max).scatter_reduce_(0, ids, key[fits], "amin")
-        fits = fits[key[fits] == best[ids]]
         span = (self.plan.left, self.plan.window)
-        self.top.add(events, fits, feature[fits], key[fits], span=span)
+        quiet = events.at_outliers
+        self._grams.add(events)
+        self._add_top(self.top, events, events if quiet is None else events.only(~quiet))
+        if quiet is not None and self.plan.outlier:
+            self._add_top(self.outliers, events, events.only(quiet))
 
         # Reservoir of firing tokens by octave: the smallest hashes of (feature, context, position).
         key = hash64(stream_key(self.plan.seed, "token"), self._number(events.feature), events.context, events.position)
+        key = key if quiet is None else key.masked_fill_(quiet, NEVER)
         group = octave(events.value).add_(events.feature, alpha=OCTAVES)
         event = self.octaves.fits(group, key)
         of_event = torch.searchsorted(events.window_start, event, right=True) - 1
@@ -180,6 +183,23 @@ class Summary:
         key = hash64(random_key(self.plan.seed), self._number(feature[in_pool]), window[in_pool])
         fits = self.random.fits(feature[in_pool], key)
         self.random.add(events, in_pool[fits], feature[in_pool[fits]], key[fits])
+
+    def _add_top(self, keeper: Keeper, events: Events, counted: Events) -> None:
+        """Of each context its strongest window, the first where several are equally strong.
+
+        `counted`: the same events, 0 where they are not to be chosen for; what is shown around a peak is all of them.
+        """
+        feature = counted.window_feature
+        key = descending(counted.window_max) | counted.window_number
+        fits = keeper.fits(feature, key)
+        if counted is not events:
+            fits = fits[counted.window_max[fits] > 0]
+        starts = run_starts(feature[fits], events.rows.context[events.window_row[fits]])
+        ids = run_ids(starts, len(fits))
+        best = torch.full_like(starts, torch.iinfo(torch.int64).max).scatter_reduce_(0, ids, key[fits], "amin")
+        fits = fits[key[fits] == best[ids]]
+        span = (self.plan.left, self.plan.window)
+        keeper.add(events, fits, feature[fits], key[fits], counted.peaks(fits), span)
 
     def _add_held_out(self, events: Events, top: Keeper, firing: Keeper, pool: FiringBits) -> None:
         """Select and score split: the same kinds of windows, in other numbers."""
@@ -203,7 +223,16 @@ class Summary:
         self.statistics.merge(other.statistics)
         for name in ("tokens", "pairs", "frequent"):
             getattr(self, name).merge(getattr(other, name))
-        for name in ("top", "octaves", "random", "select_top", "select_firing", "score_top", "score_firing"):
+        for name in (
+            "top",
+            "outliers",
+            "octaves",
+            "random",
+            "select_top",
+            "select_firing",
+            "score_top",
+            "score_firing",
+        ):
             getattr(self, name).merge(getattr(other, name))
         for name in ("explain_pool", "select_pool", "score_pool"):
             getattr(self, name).merge(getattr(other, name))

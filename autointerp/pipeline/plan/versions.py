@@ -11,7 +11,7 @@ from __future__ import annotations
 
 VERSIONS = {
     "tokens": 9,
-    "extract": 1,
+    "extract": 2,
     "effects": 1,
     "diagnostics": 1,
     "explain": 1,

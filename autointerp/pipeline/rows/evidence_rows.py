@@ -86,6 +86,7 @@ def dictionary_row(name: str, chosen: Selected) -> Columns:
         "matched_to": [units.matched_to if units else None],
         "natural_of": [units.natural_of if units else None],
         "n_units": [units.n_units if units else None],
+        "norm_limit": [units.norm_limit if units else None],
         "checksum": [checksum(dictionary)],
         "config": [json.dumps(dictionary.config, sort_keys=True)],
     }
@@ -135,7 +136,7 @@ def _exemplars_once(
 ) -> Iterator[Exemplars]:
     """All exemplars, split by split; what the summary keeps for a split goes with its last one."""
     yield from explain_exemplars(summary, tokens, heavy, evidence, mine)
-    summary.release("top", "octaves", "random", "explain_pool")
+    summary.release("top", "outliers", "octaves", "random", "explain_pool")
     yield from held_out_exemplars(summary, tokens, "select")
     summary.release("select_top", "select_firing")
     yield from held_out_exemplars(summary, tokens, "score")
@@ -281,6 +282,7 @@ def _split_statistics(name: str, features: Int64, summary: Summary, tokens: Toke
             "split",
             "n_tokens",
             "n_firing",
+            "n_firing_outliers",
             "density",
             "max_activation",
             "mean",
@@ -305,6 +307,7 @@ def _split_statistics(name: str, features: Int64, summary: Summary, tokens: Toke
         columns["split"] += [split] * len(features)
         columns["n_tokens"].append(np.full(len(features), n))
         columns["n_firing"].append(n_firing)
+        columns["n_firing_outliers"].append(statistics.n_firing_outliers[index].cpu().numpy()[mine])
         columns["density"].append(n_firing / max(n, 1))
         columns["max_activation"].append(maximum)
         columns["mean"].append(total / max(n, 1))

@@ -11,10 +11,12 @@ from autointerp.extract.selected import Selected
 from autointerp.pipeline.asking.asker import Asking
 from autointerp.pipeline.asking.materials_of_run import Materials
 from autointerp.pipeline.fitted_dictionaries import open_fitted
+from autointerp.pipeline.hook_norms import norms_at
 from autointerp.pipeline.plan.prepare import Prepared
 from autointerp.pipeline.plan.work import Work, done_keys
 from autointerp.progress import Reporter
 from autointerp.store.writer import StoreWriter, Transaction
+from autointerp.subject.norms import HookNorms
 from autointerp.subject.tokens import TokenFile
 
 
@@ -28,6 +30,7 @@ class StageContext:
         self.config = prepared.config
         self.dictionary_names = [entry.name for entry in self.config.dictionary]
         self._opened: dict[str, Selected] = {}
+        self._norms: dict[str, HookNorms] = {}
         self.materials = Materials(prepared, tokens, store)
 
     # --- what there is to do
@@ -67,8 +70,21 @@ class StageContext:
         names = list(names)
         missing = [name for name in names if name not in self._opened]
         if missing:
-            self._opened |= open_fitted(self.prepared, self.tokens, self.store, missing, self.report)
+            self._opened |= open_fitted(self.prepared, self.tokens, self.store, missing, self.report, self.norm_limits)
         return {name: self._opened[name] for name in names}
+
+    def norms(self, hooks: Iterable[str]) -> dict[str, HookNorms]:
+        """The norms at these hooks: as they are stored, else measured."""
+        wanted = [hook for hook in dict.fromkeys(hooks) if hook not in self._norms]
+        if wanted:
+            self._norms |= norms_at(self.prepared, self.tokens, self.store, wanted)
+        return {hook: self._norms[hook] for hook in hooks}
+
+    def norm_limits(self, hooks: Iterable[str]) -> dict[str, float]:
+        """By hook, the norm past which a token is an outlier; none where outliers count like all others."""
+        if not self.config.evidence.exclude_outliers:
+            return {}
+        return {hook: measured.norm_limit for hook, measured in self.norms(hooks).items()}
 
 
 def explainers_of(works: Iterable[Work]) -> list[str]:

@@ -10,6 +10,7 @@ from autointerp.extract.engines.choose import make_engine
 from autointerp.extract.engines.job import make_job
 from autointerp.extract.engines.pass_one import Summaries
 from autointerp.extract.selected import Selected
+from autointerp.pipeline.hook_norms import write_norms
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows import evidence_rows
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
@@ -22,7 +23,9 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     begun = time.monotonic()
     missing = by_dictionary(works)
     dictionaries, tokens, config = context.open(missing), context.tokens, context.config
-    job = make_job(context.prepared.subject, tokens, dictionaries, config.evidence, config.engine, config.seed)
+    norms = context.norms(sorted({chosen.dictionary.hook for chosen in dictionaries.values()}))
+    limits = context.norm_limits(norms)
+    job = make_job(context.prepared.subject, tokens, dictionaries, config.evidence, config.engine, config.seed, limits)
     work_keys = [work.key for [work] in missing.values()]
     engine = make_engine(job, context.prepared.subject, tokens, config, work_keys, context.report)
     engine.gather()
@@ -33,6 +36,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
         context.report.stage("pass 1: storing evidence", n_features, "features") as advance,
         context.store.transaction() as transaction,
     ):
+        write_norms(context.store, transaction, norms)
         for name, chosen in dictionaries.items():
             n_rows[name] = transaction.append("dictionaries", evidence_rows.dictionary_row(name, chosen))
         for summaries in engine.rounds():

@@ -13,6 +13,7 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT split FROM token_splits)) FROM token_splits
     UNION ALL SELECT 'dictionaries', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary FROM dictionaries)) FROM dictionaries
+    UNION ALL SELECT 'hook_norms', count(*), (SELECT count(*) FROM (SELECT DISTINCT hook FROM hook_norms)) FROM hook_norms
     UNION ALL SELECT 'features', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature FROM features)) FROM features
     UNION ALL SELECT 'feature_splits', count(*),

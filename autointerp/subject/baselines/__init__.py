@@ -2,7 +2,9 @@
 
 A baseline unit is `relu(s (x.d - mu) - theta)`:
 
-1. A hash sample of the explain split's contexts (pass 0) gives activations at the hook: sample.py.
+1. A hash sample of the explain split's contexts (pass 0) gives activations at the hook: sample.py. Tokens of enormous
+   norm (`subject/outliers.py`) are left out of all fits but the count of what a unit is matched to, and fire no unit;
+   with `evidence.exclude_outliers = false` they are tokens like all others.
 2. Directions. Each kind makes its own, in a module with a row, `KindRow`, that registry.py lists: coordinates.py,
    components.py, random_directions.py, fresh_sae.py; own.py for the user's own.
 3. mu is the mean of x.d; s the sign of its skewness: fit.py.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,12 +32,12 @@ def make_units(
 
     `like`: the dictionary that a fresh SAE has the architecture of.
     """
-    x = sample.by_hook[hook]
+    x = sample.ordinary(hook)
     n = n_baseline_features(config, int(x.shape[1]), None if target is None else len(target.features))
     kind = kind_of(config.kind)
     lines = kind.lines(LinesWanted(config.name, n, x, seed, like, config.match or ""))
     if target is None:
-        return _natural(kind.name, hook, x, n, lines)
+        return replace(_natural(kind.name, hook, x, n, lines), norm_limit=sample.norm_limits.get(hook))
     return _matched(config, kind.name, hook, sample, seed, target, n, lines)
 
 
@@ -49,7 +51,7 @@ def _matched(
     n: int,
     lines: Lines,
 ) -> Units:
-    x = sample.by_hook[hook]
+    x = sample.ordinary(hook)
     d_in = int(x.shape[1])
     order = match_order(target.features, seed, config.match or "")[:n]
     if lines.reads is None:
@@ -74,6 +76,7 @@ def _matched(
         matched_feature=torch.from_numpy(order),
         matched=tuple(bool(item) for item in enough),
         written=written,
+        norm_limit=sample.norm_limits.get(hook),
         config=lines.facts or {},
     )
 

@@ -50,6 +50,21 @@ def write_tokens(t: Transaction, world: World) -> None:
         },
     )
     t.append(
+        "hook_norms",
+        {
+            "hook": "blocks.0.hook_resid_post",
+            "n_tokens": 1000,
+            "median": 2.0,
+            "multiple": 5.0,
+            "norm_limit": 10.0,
+            "largest": 40.0,
+            "n_outliers": 20,
+            "variance_share": 0.5,
+            "participation_all": 1.5,
+            "participation": 3.0,
+        },
+    )
+    t.append(
         "subjects",
         {
             "subject": "tiny",

@@ -24,6 +24,7 @@ def write_dictionary(t: Transaction, name: str) -> None:
             "matched_to": None if name == "sae" else "sae",
             "natural_of": None,
             "n_units": None,
+            "norm_limit": None,
             "checksum": "0",
             "config": "{}",
         },
@@ -134,6 +135,7 @@ def _facts(acts: np.ndarray, world: World, split: str) -> dict[str, object]:
     return {
         "n_tokens": len(values),
         "n_firing": len(firing),
+        "n_firing_outliers": 0,
         "density": len(firing) / len(values),
         "max_activation": top,
         "mean": float(values.mean()),
