@@ -143,10 +143,10 @@ class Session:
 
     async def _settle(self, model: LLMModel, asks: Sequence[Ask]) -> int | None:
         route = await self._route(model)
-        found = self._found_of(model)
-        discovery = Discovery(route, self.log, found, lambda: self._shared.stopped is not None)
+        wishes = self._found_of(model)
+        discovery = Discovery(route, self.log, wishes, lambda: self._shared.stopped is not None)
         await discovery.run(asks)
-        self._shared.checks.fulfilled([(model.server, model.model, wish) for wish in found & {"logprobs", "echo"}])
+        self._shared.checks.fulfilled([(model.server, model.model, wish) for wish in wishes & {"logprobs", "echo"}])
         return discovery.context
 
     async def _batches(self, asks: Iterable[Ask], model: LLMModel) -> AsyncGenerator[list[Answer], None]:
@@ -162,8 +162,8 @@ class Session:
             self._shared.streams.discard(stream)
 
     async def _route(self, model: LLMModel) -> Route:
-        found = self._found_of(model)
-        known = as_found(capabilities_of(model), model, found)
+        wishes = self._found_of(model)
+        known = as_found(capabilities_of(model), model, wishes)
         offline = self._shared.courier is not None and self._shared.courier.channel == "offline"  # somebody else pays
         prices = Prices(model.model_copy(update={"price": Price(input=0, output=0)}) if offline else model)
         if self._shared.stopped is not None:
@@ -180,7 +180,7 @@ class Session:
             lambda: self._connection(model),
             per_char,
             self._doubts.setdefault((model.server, model.model), Doubts()),
-            share_of(found),
+            share_of(wishes),
         )
 
     def _found_of(self, model: LLMModel) -> set[str]:

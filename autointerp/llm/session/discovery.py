@@ -167,8 +167,8 @@ class Discovery:
         root = model.server.removesuffix("/v1")
         if (tokens := stated.in_props(await self._get(f"{root}/props"))) is not None:
             return tokens
-        one = await self._get(f"{root}/api/v0/models/{quote(model.model, safe='')}")
-        if (tokens := stated.in_one_model(one)) is not None:
+        facts = await self._get(f"{root}/api/v0/models/{quote(model.model, safe='')}")
+        if (tokens := stated.in_one_model(facts)) is not None:
             return tokens
         if (tokens := stated.in_ps(await self._get(f"{root}/api/ps"), model.model)) is not None:
             return tokens
@@ -222,9 +222,9 @@ class Discovery:
         return f'{self.route.model.server} with "{self.route.model.model}" {what}; {do}'
 
 
-def share_of(found: set[str]) -> float:
+def share_of(wishes: set[str]) -> float:
     """Tokens a piece of text that the server was seen to count."""
-    return next((float(wish.removeprefix(COUNTS)) for wish in sorted(found) if wish.startswith(COUNTS)), UNPROBED)
+    return next((float(wish.removeprefix(COUNTS)) for wish in sorted(wishes) if wish.startswith(COUNTS)), UNPROBED)
 
 
 def _of_form(error: TurnedAway) -> bool:

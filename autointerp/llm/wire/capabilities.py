@@ -84,14 +84,14 @@ ECHO = "echo"
 """Likewise: it was seen to echo a prompt with one new token."""
 
 
-def as_found(known: Capabilities, model: LLMModel, found: Collection[str]) -> Capabilities:
-    """With what the server was found to take; what the run file states stands."""
+def as_found(known: Capabilities, model: LLMModel, wishes: Collection[str]) -> Capabilities:
+    """With `wishes`, what the server was found to take; what the run file states stands."""
     if is_listed(model):
         return known
     stated = model.capabilities
-    if ECHO in found and (stated is None or stated.echo_max_tokens is None):
+    if ECHO in wishes and (stated is None or stated.echo_max_tokens is None):
         known = replace(known, echo_max_tokens=1)
-    forms = [form for form in get_args(StructuredForm) if f"{FORM}{form}" in found]
+    forms = [form for form in get_args(StructuredForm) if f"{FORM}{form}" in wishes]
     if forms and (stated is None or stated.structured is None):
         known = replace(known, structured=forms[0])
     return known

@@ -82,15 +82,15 @@ def events_of(body: str) -> list[Any]:
     """The JSON values of an event stream (`data: {...}` lines); empty where the body is none."""
     if not body.lstrip().startswith(("data:", "event:", ":")):
         return []
-    found = []
+    values = []
     for line in body.splitlines():
         name, _, data = line.partition(":")
         if name.strip() == "data" and data.strip()[:1] in ("{", "["):
             try:
-                found.append(json.loads(data))
+                values.append(json.loads(data))
             except (ValueError, RecursionError):
                 continue
-    return found
+    return values
 
 
 def one_line(text: str) -> str:

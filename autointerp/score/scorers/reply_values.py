@@ -85,10 +85,10 @@ def expected_digits(answer: Answer, written: Sequence[Sequence[int]]) -> list[li
     if tokens is None:
         return plain
     starts, text = token_starts(tokens), "".join(token.text for token in tokens)
-    found = list(_DIGITS.finditer(text))
-    if [[int(digit) for digit in match[1]] for match in found] != [list(row) for row in written]:
+    matches = list(_DIGITS.finditer(text))
+    if [[int(digit) for digit in match[1]] for match in matches] != [list(row) for row in written]:
         return plain
-    for row, match in zip(plain, found, strict=True):
+    for row, match in zip(plain, matches, strict=True):
         for number in range(len(row)):
             token = starts.get(match.start(1) + number)
             mean = mean_of(token, range(10)) if token is not None and len(token.text) == 1 else None
