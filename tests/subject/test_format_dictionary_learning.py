@@ -233,7 +233,12 @@ def test_a_folder_names_the_submodule_where_the_config_does_not(tmp_path: Path) 
         (None, 3, "out", "its config names no submodule; give hook ="),
         ("", 3, "out", "its config names no submodule; give hook ="),
         ("resid_post", None, "out", 'submodule_name = "resid_post" (out) is no hook point we know; give hook ='),
-        ("transformer.h.3.mlp.dropout", 3, "out", 'submodule_name = "transformer.h.3.mlp.dropout" (out) is no hook point'),
+        (
+            "transformer.h.3.mlp.dropout",
+            3,
+            "out",
+            'submodule_name = "transformer.h.3.mlp.dropout" (out) is no hook point',
+        ),
         ("resid_post_layer_3", 3, "in", 'submodule_name = "resid_post_layer_3" (in) is no hook point we know'),
         ("resid_post_layer_3", 4, "out", 'submodule_name = "resid_post_layer_3" and layer = 4 do not agree; give hook'),
     ],

@@ -108,7 +108,14 @@ def prepare(config: RunConfig, wish: Wish = Wish(), subject: Subject | None = No
     config = with_natural_twins(config)
     subject = subject or open_subject(config)
     files = {
-        entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind_name, format=entry.format)
+        entry.name: load_dictionary(
+            entry.path,
+            hook=entry.hook,
+            kind=entry.kind_name,
+            format=entry.format,
+            activation=entry.activation,
+            k=entry.k,
+        )
         for entry in config.dictionary
         if entry.path is not None
     }
