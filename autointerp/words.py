@@ -87,6 +87,11 @@ STUDIED = ("sae", "transcoder")
 """Kinds of dictionary that are compared with baselines; the others are baselines (`config/baseline_kinds.py` lists
 them), or planted."""
 PLANTED = "planted"
-FORMATS = ("saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope")
+FORMATS = (
+    "saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope", "gemma_scope_2", "circuit_tracer",
+    "cross_layer", "llama_scope", "lm_saes", "qwen_scope", "state_dict",
+)  # fmt: skip
+STATED_ACTIVATIONS = ("relu", "topk")
+"""What a run file may say of a dictionary whose files do not say it."""
 NATURAL = "@natural"
 """Behind a matched baseline's name: the same units at their natural density."""

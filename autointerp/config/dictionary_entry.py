@@ -10,15 +10,17 @@ from autointerp.config.baseline_kinds import FACTS, KindFacts, facts_of
 from autointerp.config.features import FeatureChoice
 from autointerp.config.own_code import OwnCode
 from autointerp.config.section import Section
-from autointerp.words import FORMATS, PLANTED, STUDIED
+from autointerp.words import FORMATS, PLANTED, STATED_ACTIVATIONS, STUDIED
 
 AUTO = "auto"
 if TYPE_CHECKING:  # what is listed in a table cannot be a type for mypy
     FormatWord = str
     KindWord = str
+    ActivationWord = str
 else:
     FormatWord = Literal[(AUTO, *FORMATS)]
     KindWord = Literal[(AUTO, PLANTED, *FACTS)]
+    ActivationWord = Literal[STATED_ACTIVATIONS]
 
 
 def _not_a_word_of_ours(spec: OwnCode) -> OwnCode:
@@ -54,6 +56,10 @@ class DictionaryEntry(Section):
     hook: str | None = None
     """Where it reads, as TransformerLens calls it: `blocks.8.hook_resid_pre`; default: what the files say, or the hook
     of `match`."""
+    activation: ActivationWord | None = None
+    """What the encoder's values go through, where the files do not say it: `"relu"`, or `"topk"` with `k`."""
+    k: int | None = Field(default=None, gt=0)
+    """How many features fire on a token, where the files do not say it."""
     features: FeatureChoice = "all"
     """Which features are extracted: `"all"`, `[0, 7]`, `"0:1000"` or `{ sample = 500 }`."""
     match: str | None = None
@@ -96,6 +102,9 @@ class DictionaryEntry(Section):
             raise ValueError(f'dictionary "{self.name}" has both a path and kind = "{self.kind_name}"')
         if isinstance(self.format, OwnCode):
             raise ValueError(f'dictionary "{self.name}" is a baseline: a format is for a dictionary with a path')
+        for name, value in (("activation", self.activation), ("k", self.k)):
+            if value is not None:
+                raise ValueError(f'dictionary "{self.name}" is a baseline: {name} is for a dictionary with a path')
         if facts.copies and (self.like is None) == (self.match is None):
             raise ValueError(
                 f'dictionary "{self.name}" needs like = "a dictionary" (its architecture, at its natural density) or '

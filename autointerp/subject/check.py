@@ -139,6 +139,8 @@ def decode(sae: SparseAutoencoder, acts: Tensor, x: Tensor) -> Tensor:
     if sae.rescale_by_decoder_norm:
         acts = acts / sae.W_dec.norm(dim=1)
     out: Tensor = acts @ sae.W_dec + sae.b_dec
+    if sae.W_skip is not None:
+        out = out + x @ sae.W_skip.T
     if sae.normalize == "layer_norm":
         return out * (x.std(dim=1, keepdim=True) + 1e-5) + x.mean(dim=1, keepdim=True)
     if sae.normalize == "constant_norm_rescale":
@@ -154,6 +156,7 @@ def check_dictionary(name: str, sae: SparseAutoencoder, probe: Probe) -> Report:
     loss, recovered = _losses(sae, probe) if sae.hook_out is None else (_loss(probe, None), None)
     # Made to fire, not made to reconstruct, or run where nothing of what it learnt is left.
     known = sae.kind in (PLANTED, "random_init_sae") or probe.subject.rerandomised is not None
+    known = known or sae.incomplete is not None
     cause = None if known else find_cause(sae, probe, x, target, measured)
     if not probe.exclude_outliers:
         measured = replace(measured, variance_explained=measured.variance_explained_all)

@@ -71,6 +71,7 @@ class SparseAutoencoder:
     b_mag: Float[Tensor, " n_features"] | None = None
     W_skip: Float[Tensor, "d_out d_in"] | None = None  # skip transcoders: their output gets x W_skip^T; not in encode
     normalize: str = "none"  # none | layer_norm | constant_norm_rescale, of the input, token by token
+    incomplete: str | None = None  # why its features alone do not make up what is at `hook_out`; None: they do
     processing: str | None = None  # raw | folded: the activations it was trained on; None where the files do not say
     format: str = "saelens"
     source: str = ""

@@ -69,11 +69,10 @@ def hook_of_module(name: str, side: str = "out") -> str | None:
     if said is not None:
         plain, side = said[1], said[2]
     outside, _, last = plain.rpartition(".")
-    if outside and re.fullmatch(STEM, outside + "."):
-        if last in EMBEDDINGS:
-            return "hook_embed" if side == "out" else None
-        if last in FINAL_NORMS:
-            return f"ln_final.hook_{side}"
+    if last in EMBEDDINGS and re.fullmatch(STEM, f"{outside}." if outside else ""):
+        return "hook_embed" if side == "out" else None
+    if last in FINAL_NORMS and re.fullmatch(STEM, f"{outside}."):
+        return f"ln_final.hook_{side}"
     matched = re.fullmatch(STEM + r"(?:layers|h|blocks)[._](\d+)(?:\.([\w.]+))?", plain)
     sides = BLOCK if matched is not None and matched[2] is None else IN_A_BLOCK.get(matched[2]) if matched else None
     if matched is None or sides is None:

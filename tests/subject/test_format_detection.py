@@ -57,6 +57,30 @@ def write(folder: Path, format: str) -> Path:
     elif format == "gemma_scope":
         arrays = {"W_enc": W_enc, "W_dec": W_dec, "b_enc": b_enc, "b_dec": b_dec, "threshold": torch.zeros(N)}
         np.savez(folder / "params.npz", allow_pickle=False, **{name: value.numpy() for name, value in arrays.items()})
+    elif format == "gemma_scope_2":
+        state = {"w_enc": W_enc, "w_dec": W_dec, "b_enc": b_enc, "b_dec": b_dec, "threshold": torch.zeros(N)}
+        save_file(state, folder / "params.safetensors")
+    elif format == "circuit_tracer":
+        state = {"W_enc": W_enc.T.contiguous(), "W_dec": W_dec, "b_enc": b_enc, "b_dec": b_dec}
+        save_file(state, folder / "layer_1.safetensors")
+    elif format == "cross_layer":
+        state = {"W_enc_1": W_enc.T.contiguous(), "b_enc_1": b_enc, "b_dec_1": b_dec}
+        save_file(state, folder / "W_enc_1.safetensors")
+        save_file({"W_dec_1": torch.stack([W_dec, W_dec], dim=1)}, folder / "W_dec_1.safetensors")
+    elif format in ("llama_scope", "lm_saes"):
+        config = {"act_fn": "relu", "hook_point_in": HOOK, "hook_point_out": HOOK, "norm_activation": "inference"}
+        state = {"encoder.weight": W_enc.T.contiguous(), "encoder.bias": b_enc}
+        state |= {"decoder.weight": W_dec.T.contiguous(), "decoder.bias": b_dec}
+        if format == "llama_scope":
+            (folder / "checkpoints").mkdir(exist_ok=True)
+            config |= {"act_fn": "jumprelu", "jump_relu_threshold": 0.0}
+        (folder / ("hyperparams.json" if format == "llama_scope" else "config.json")).write_text(json.dumps(config))
+        save_file(state, folder / WEIGHTS[format])
+    elif format == "qwen_scope":
+        torch.save({"W_enc": W_enc.T, "W_dec": W_dec.T, "b_enc": b_enc, "b_dec": b_dec}, folder / "layer1.sae.pt")
+    elif format == "state_dict":
+        state = {"encoder_linear.weight": W_enc.T, "encoder_linear.bias": b_enc}
+        torch.save(state | {"decoder_linear.weight": W_dec.T, "decoder_linear.bias": b_dec}, folder / "sae.pth")
     else:
         raise NotImplementedError(f"write a {format} dictionary here, and name its file in WEIGHTS")
     return folder
@@ -68,7 +92,16 @@ WEIGHTS = {
     "sparsify": "sae.safetensors",
     "openai": "8.pt",
     "gemma_scope": "params.npz",
+    "gemma_scope_2": "params.safetensors",
+    "circuit_tracer": "layer_1.safetensors",
+    "cross_layer": "W_enc_1.safetensors",
+    "llama_scope": "checkpoints/final.safetensors",
+    "lm_saes": "sae_weights.safetensors",
+    "qwen_scope": "layer1.sae.pt",
+    "state_dict": "sae.pth",
 }
+STATED: dict[str, dict[str, Any]] = {"qwen_scope": {"k": N}, "state_dict": {"activation": "relu"}}
+"""What the run file says, where the files do not."""
 
 
 def refusal(call: Callable[[], Any]) -> str:
@@ -85,14 +118,13 @@ def refusal(call: Callable[[], Any]) -> str:
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_folder_or_a_file_tells_its_format(format: str, asked: bool, tmp_path: Path) -> None:
     folder = write(tmp_path / "layers.1", format)
-    given: dict[str, str] = {"format": format} if asked else {}
+    given: dict[str, Any] = STATED.get(format, {}) | ({"format": format} if asked else {})
     x = torch.randn(9, WIDTH)
     for path in (folder, folder / WEIGHTS[format]):
         sae = load_dictionary(str(path), hook=HOOK, **given)
         assert (sae.format, sae.hook, sae.source) == (format, HOOK, str(path))
         torch.testing.assert_close(sae.encode(x), load_dictionary(str(write(tmp_path / "s", "saelens"))).encode(x))
-    if format not in ("openai", "gemma_scope"):
-        config = next(folder.glob("*.json"))
+    for config in folder.glob("*.json"):
         assert load_dictionary(str(config), hook=HOOK, **given).format == format
 
 
@@ -107,7 +139,7 @@ def test_another_format_than_asked_for_is_said_in_a_line(format: str, asked: str
         f'"{folder}": format = "{asked}" means {FORMATS[asked]}; what is there is in the format "{format}"'
     )
     file = folder / WEIGHTS[format]
-    if file.suffix != ".pt":
+    if file.suffix not in (".pt", ".pth"):
         assert f'what is there is in the format "{format}"' in refusal(
             lambda: load_dictionary(str(file), hook=HOOK, format=asked)
         )
@@ -176,9 +208,10 @@ def run_of(tiny_model: Path, tokens_npy: Path, tmp_path: Path) -> Callable[..., 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_run_takes_every_format(format: str, run_of: Callable[..., Any], tmp_path: Path) -> None:
     folder = str(write(tmp_path / "layers.1", format))
-    prepared = prepare(run_of(path=folder, hook=HOOK))
+    stated = STATED.get(format, {})
+    prepared = prepare(run_of(path=folder, hook=HOOK, **stated))
     assert (prepared.saes["d"].format, prepared.hooks["d"]) == (format, HOOK)
-    assert prepare(run_of(path=folder, hook=HOOK, format=format)).saes["d"].format == format
+    assert prepare(run_of(path=folder, hook=HOOK, format=format, **stated)).saes["d"].format == format
 
 
 def test_the_subject_must_be_what_it_was_trained_on(run_of: Callable[..., Any], tmp_path: Path) -> None:

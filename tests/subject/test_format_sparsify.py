@@ -159,7 +159,9 @@ def test_the_hook_is_the_folder_s_name(folder: str, hook: str, tmp_path: Path) -
     assert check(tmp_path / folder, hook="blocks.1.hook_mlp_out").hook == "blocks.1.hook_mlp_out"
 
 
-@pytest.mark.parametrize("folder", ["my_sae", "layers", "layers.x", "layers.3.mlp.act", "layers.3.mlp.down_proj", "h3"])
+@pytest.mark.parametrize(
+    "folder", ["my_sae", "layers", "layers.x", "layers.3.mlp.act_fn", "layers.3.mlp.up_proj", "h3"]
+)
 def test_a_folder_that_tells_nothing_needs_a_hook(folder: str, tmp_path: Path) -> None:
     written = write(tmp_path / folder)
     assert f'the folder\'s name ("{folder}") is no hook point' in refusal(written)
@@ -218,7 +220,11 @@ def weight(name: str, value: Any) -> Change:
     ("change", "config", "message"),
     [
         (None, {"activation": "batchtopk"}, 'activation = "batchtopk" is not read; the nearest is "topk"'),
-        (None, {"signed": True}, "signed = true: its features fire below zero too"),
+        (
+            None,
+            {"signed": True, "activation": "groupmax"},
+            'signed = true with activation = "groupmax"; only topk has both',
+        ),
         (None, {"d_in": None}, "cfg.json has d_in = None; it must be an integer"),
         (None, {"k": "4"}, "cfg.json has k = '4'; it must be an integer"),
         (None, {"k": 0}, "k = 0 does not fit a TopK of width 16"),

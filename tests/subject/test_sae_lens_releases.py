@@ -39,11 +39,53 @@ scope:
   saes:
   - { id: layer_1/width_16k/average_l0_9, path: layer_1/width_16k/average_l0_9 }
 other:
+  conversion_func: of_next_year
+  model: qwen
+  repo_id: owner/new
+  saes:
+  - { id: layer0, path: layer0.new }
+temporal:
+  conversion_func: temporal
+  model: gemma
+  repo_id: owner/temporal
+  saes:
+  - { id: one, path: layer_12/temporal }
+gemma-3:
+  conversion_func: gemma_3
+  model: gemma
+  repo_id: google/gemma-scope-2-1b-pt
+  saes:
+  - { id: layer_13_width_16k_l0_small, path: resid_post/layer_13_width_16k_l0_small }
+transcoders:
+  conversion_func: mwhanna_transcoder
+  model: qwen
+  repo_id: owner/transcoders
+  saes:
+  - { id: layer_3, path: layer_3.safetensors }
+clt:
+  conversion_func: mntss_clt_layer_transcoder
+  model: gemma
+  repo_id: owner/clt
+  saes:
+  - { id: layer_3, path: 3 }
+qwen:
   conversion_func: qwen_scope
   model: qwen
-  repo_id: Qwen/SAE
+  repo_id: Qwen/SAE-Res-Qwen3-1.7B-Base-W32K-L0_50
   saes:
   - { id: layer0, path: layer0.sae.pt }
+goodfire:
+  conversion_func: goodfire
+  model: llama
+  repo_id: Goodfire/Llama-3.1-8B-Instruct-SAE-l19
+  saes:
+  - { id: layer_19, path: Llama-3.1-8B-Instruct-SAE-l19.pth }
+llama:
+  conversion_func: llama_scope
+  model: llama
+  repo_id: fnlp/Llama3_1-8B-Base-LXR-8x
+  saes:
+  - { id: l0r_8x, path: Llama3_1-8B-Base-L0R-8x, norm_scaling_factor: 2.5 }
 """
 
 
@@ -86,15 +128,61 @@ def test_a_name_says_where_the_files_are_and_who_reads_them() -> None:
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(
+    ("path", "hub", "format"),
+    [
+        (
+            "gemma-3/layer_13_width_16k_l0_small",
+            "hf://google/gemma-scope-2-1b-pt/resid_post/layer_13_width_16k_l0_small",
+            "gemma_scope_2",
+        ),
+        ("transcoders/layer_3", "hf://owner/transcoders/layer_3.safetensors", "circuit_tracer"),
+        ("clt/layer_3", "hf://owner/clt/W_enc_3.safetensors", "cross_layer"),
+        ("qwen/layer0", "hf://Qwen/SAE-Res-Qwen3-1.7B-Base-W32K-L0_50/layer0.sae.pt", "qwen_scope"),
+        (
+            "goodfire/layer_19",
+            "hf://Goodfire/Llama-3.1-8B-Instruct-SAE-l19/Llama-3.1-8B-Instruct-SAE-l19.pth",
+            "state_dict",
+        ),
+        ("llama/l0r_8x", "hf://fnlp/Llama3_1-8B-Base-LXR-8x/Llama3_1-8B-Base-L0R-8x", "llama_scope"),
+    ],
+)
+def test_families_lead_to_a_file_and_a_reader(path: str, hub: str, format: str) -> None:
+    found = look_up(f"sae-lens:{path}")
+    assert (found.hub, found.format) == (hub, format)
+    check_path(f"sae-lens:{path}")
+
+
+@pytest.mark.usefixtures("installed")
+def test_what_a_loader_holds_in_its_code_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        "encoder_linear.weight": torch.randn(12, 8, generator=generator),
+        "encoder_linear.bias": torch.randn(12, generator=generator),
+        "decoder_linear.weight": torch.randn(8, 12, generator=generator),
+        "decoder_linear.bias": torch.randn(8, generator=generator),
+    }
+    file = tmp_path / "Llama-3.1-8B-Instruct-SAE-l19.pth"
+    torch.save(weights, file)
+    monkeypatch.setattr(formats, "fetch", lambda _path: file)
+    sae = load_dictionary("sae-lens:goodfire/layer_19")
+    assert (sae.hook, sae.activation, sae.subtract_b_dec) == ("blocks.19.hook_resid_post", "relu", False)
+    x = torch.randn(9, 8, generator=generator)
+    expected = (x @ weights["encoder_linear.weight"].T + weights["encoder_linear.bias"]).relu()
+    torch.testing.assert_close(sae.encode(x), expected)
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
     ("path", "message"),
     [
         ("sae-lens:tiny-res-bj/a/b", 'no release "tiny-res-bj"; the nearest is "tiny-res-jb"'),
         ("sae-lens:tiny-scaled/onee", 'the release "tiny-scaled" has no "onee"; the nearest is "one"'),
         (
             "sae-lens:other/layer0",
-            'SAELens\'s loader "qwen_scope", which is not read; dictionary_learning, gemma_scope',
+            'SAELens\'s loader "of_next_year", which is not read; circuit_tracer, cross_layer',
         ),
         ("sae-lens:tiny-scaled", "is sae-lens:RELEASE/ID"),
+        ("sae-lens:temporal/one", "temporal SAEs are not read: their features depend on the earlier tokens"),
     ],
 )
 def test_what_is_not_there_or_not_read_is_said(path: str, message: str) -> None:

@@ -146,7 +146,14 @@ def prepare(
 def _read_saes(config: RunConfig) -> dict[str, SparseAutoencoder]:
     """Dictionaries read from files, and fresh ones like them, by name."""
     saes = {
-        entry.name: load_dictionary(entry.path, hook=entry.hook, kind=entry.kind_name, format=entry.format)
+        entry.name: load_dictionary(
+            entry.path,
+            hook=entry.hook,
+            kind=entry.kind_name,
+            format=entry.format,
+            activation=entry.activation,
+            k=entry.k,
+        )
         for entry in config.dictionary
         if entry.path is not None
     }

@@ -8,6 +8,7 @@ with `allow_pickle=False`. Every refusal is one line.
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import warnings
 import zipfile
@@ -21,8 +22,17 @@ import torch
 from torch import Tensor
 
 from autointerp.errors import InputError
+from autointerp.subject.formats.safetensors_file import SafetensorsFile
 
 GIVE_A_HOOK = 'give hook = "blocks...." in the run file'
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What the run file, or SAELens's registry, says of a dictionary whose files do not."""
+
+    activation: str | None = None
+    k: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,10 @@ class DictionarySource:
     """Names of the folders it lies in, outermost first; on the hub: owner, repository, folders."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Keys of the configuration that SAELens's registry knows better than the files."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the configuration that SAELens's registry knows where the files have none."""
+    stated: Stated = Stated()
+    """What the files need not say, because the user does."""
 
     def named(self, name: str) -> Path:
         """The file that the path names, else the one of this name in the folder."""
@@ -71,6 +85,28 @@ def integer(config: Mapping[str, Any], key: str, path: str, file: str = "cfg.jso
     if not isinstance(value, int) or isinstance(value, bool):
         raise InputError(f'"{path}": {file} has {key} = {value!r}; it must be an integer')
     return value
+
+
+def read_yaml(file: Path, path: str) -> dict[str, Any]:
+    """The configuration in a YAML file; nothing where there is none."""
+    import yaml
+
+    if not file.is_file():
+        return {}
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise InputError(f'"{path}": {file.name} cannot be read: {first_line(error)}') from error
+    if not isinstance(config, dict):
+        raise InputError(f'"{path}": {file.name} does not hold a configuration (a mapping)')
+    return config
+
+
+def number(config: Mapping[str, Any], key: str, path: str, file: str) -> float:
+    value = config.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise InputError(f'"{path}": {file} has {key} = {value!r}; it must be a number')
+    return float(value)
 
 
 def checked_k(k: int, n_features: int, path: str) -> int:
@@ -158,15 +194,8 @@ class Weights:
 
 
 def load_safetensors(file: Path, path: str) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not file.is_file():
-        raise InputError(f'"{path}" has no {file.name}')
-    try:
-        return dict(load_file(file))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f'"{path}": {file.name} is damaged: {first_line(error)}') from error
+    held = SafetensorsFile(file, path)
+    return {name: held.read(name) for name in held.names}
 
 
 def load_torch(file: Path, path: str) -> dict[str, Any]:

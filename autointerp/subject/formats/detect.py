@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autointerp.errors import InputError, nearest
 from autointerp.subject.formats.common import DictionarySource
+from autointerp.subject.formats.refused import refuse
 from autointerp.subject.formats.registry import BY_NAME
 from autointerp.subject.formats.row import Format
 
@@ -14,6 +15,7 @@ def format_of(source: DictionarySource, asked: str) -> Format:
     """The format that the run file asks for, else the one whose files are there. Raises InputError."""
     if asked not in (*BY_NAME, "auto"):
         raise InputError(f'there is no format "{asked}"{nearest(asked, BY_NAME)}')
+    refuse(source)
     there = _formats_of_file(source.file) if source.file else _formats_of_folder(source.folder)
     if asked != "auto":
         if there and asked not in [row.name for row in there]:
@@ -39,24 +41,27 @@ def _without_weights(source: DictionarySource) -> Format:
         if row.needs_config and _has(source.folder, row.config):
             return row
     settings = dict.fromkeys(row.config for row in BY_NAME.values() if row.needs_config and row.config)
-    weights = ", ".join(row.weights for row in BY_NAME.values() if row.weights)
+    weights = ", ".join(row.weights or str(row.one_of) for row in BY_NAME.values() if row.weights or row.one_of)
     raise InputError(f'"{source.path}" has no {" or ".join(settings)}, and none of {weights}: not a dictionary')
 
 
 def _formats_of_folder(folder: Path) -> list[Format]:
     """Those whose weights are there by name. Where there are none, and no settings, any file of weights tells."""
-    named = [row for row in BY_NAME.values() if _has(folder, row.weights)]
+    named = [row for row in BY_NAME.values() if row.holds(folder)]
     if named or any(row.needs_config and _has(folder, row.config) for row in BY_NAME.values()):
         return named
-    ends = {file.suffix for file in folder.iterdir()}
-    return [row for row in BY_NAME.values() if row.weights is None and ends & set(row.suffixes)]
+    files = [file for file in folder.iterdir() if file.is_file()]
+    rows = [row for row in BY_NAME.values() if row.weights is None and row.one_of is None]
+    fits = [row for row in rows if any(file.suffix in row.suffixes for file in files)]
+    likely = [row for row in fits if any(file.suffix in row.suffixes and row.likely(file) for file in files)]
+    return (likely or fits)[:1]
 
 
 def _formats_of_file(file: Path) -> list[Format]:
     """By its name; where only its ending tells, the likelier format first."""
-    for row in BY_NAME.values():
-        if file.name == row.weights:
-            return [row]
+    named = [row for row in BY_NAME.values() if row.is_named(file)]
+    if named:
+        return [row for row in named if row.tells is not None and row.tells(file.parent)] or named
     fits = [row for row in BY_NAME.values() if file.suffix in row.suffixes]
     return sorted(fits, key=lambda row: 0 if row.likely(file) else 1 if row.weights is None else 2)
 

@@ -299,6 +299,7 @@ FORMAT = Format(
     weights=FILE,
     suffixes=(".pt", ".pth"),
     likely=_is_likely,
+    passed_over=("ae_*.pt",),
     refusals=(NO_THRESHOLD, NEGATIVE_THRESHOLD),
     sae_lens_loaders=("dictionary_learning_1",),
 )

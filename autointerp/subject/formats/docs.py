@@ -11,9 +11,18 @@ from collections.abc import Iterator
 
 from autointerp.generated import NOTE, cell, write_or_check
 from autointerp.subject.baselines.docs import baselines_markdown
+from autointerp.subject.formats.beside import PASSED_OVER, SETTINGS, WEIGHTS
+from autointerp.subject.formats.refused import REFUSED
 from autointerp.subject.formats.registry import BY_NAME
 from autointerp.subject.formats.row import Format, Setting
 
+REGISTRY_SHARE = (
+    "Of the 13,857 ids in the registry of sae-lens 6.54.12, 13,842 (99.9 %) lead to a repository, a path and a reader:",
+    "28.8 % in the formats of earlier versions, then 92.2 % with Gemma Scope 2, 93.9 % with circuit-tracer's, 95.9 %",
+    "with Llama Scope, and 99.9 % with Qwen-Scope and bare state dicts. `make test-interop` counts them",
+    "(`tests/interop/test_registry.py`). That a name leads to a reader does not say that its files were tried: none",
+    "was downloaded for it.",
+)
 EXAMPLE = '''
 import numpy as np
 import torch
@@ -36,7 +45,9 @@ class PlainArrays:
 
 def formats_page(_: str = "") -> str:
     """The whole page."""
-    return "\n\n".join([_opening(), *map(_section, BY_NAME.values()), _own(), baselines_markdown()]) + "\n"
+    sections = map(_section, BY_NAME.values())
+    parts = [_opening(), *sections, _refused(), _beside(), _registry(), _own(), baselines_markdown()]
+    return "\n\n".join(parts) + "\n"
 
 
 def _opening() -> str:
@@ -60,9 +71,84 @@ def _opening() -> str:
             "|---|---|---|",
             *overview,
             "",
-            "Weights become float32, and nothing else is done to them. Of every format, weights that are missing,",
+            "Weights become float32, and nothing is done to them but what a section says. Weights that are missing,",
             "misshapen, NaN, infinite or unknown are refused, and so is a value that a table below does not list.",
             "Nothing is ever unpickled. A refusal is one line that names the dictionary, what it holds and the reason.",
+            "",
+            *_layers(),
+            "",
+            "`check` runs a dictionary on your model: `autointerp check RUN.toml` shows L0 and variance explained, and",
+            "a TopK or JumpReLU that was read wrongly shows there.",
+        ]
+    )
+
+
+def _layers() -> list[str]:
+    rows = [f"`{row.name}` ({row.one_of})" for row in BY_NAME.values() if row.one_of is not None]
+    return [
+        "Some formats keep a dictionary for each layer in one folder, and `path` names the file of one:",
+        f"{', '.join(rows)}.",
+    ]
+
+
+def _beside() -> str:
+    patterns = ", ".join(f"`{pattern}`" for pattern in PASSED_OVER)
+    endings = ", ".join(f"`{end}`" for end in (*SETTINGS, *WEIGHTS))
+    rows = "\n".join(
+        f"| `{row.name}` | {', '.join(f'`{pattern}`' for pattern in row.passed_over)} |"
+        for row in BY_NAME.values()
+        if row.passed_over
+    )
+    return f"""
+## Files beside the weights
+
+A file beside the weights can change what they mean, as SAELens's `activation_scaler.json` does. So where `path` names a
+folder, every file in it that ends in {endings} must be one that its format reads or is known to
+change nothing. Any other is refused by its name, also where it lies on the hub and is not fetched. Other files (README,
+`.gitattributes`, logs, pictures) are not looked at, nor are folders.
+
+Passed over in every format: {patterns}. Beyond these:
+
+| format | passed over |
+|---|---|
+{rows}
+
+Where `path` names a file, that file is read with what its format reads beside it, and other files may lie there; a file
+of settings of the same name (`8.json` beside `8.pt`) is refused.
+""".strip()
+
+
+def _refused() -> str:
+    rows = "\n".join(f"| {kind.name} | {kind.files} | {cell(kind.reason)} |" for kind in REFUSED)
+    return f"""
+## Not read
+
+Beyond what the sections above refuse, these are known by their files and not read:
+
+| what | its files | because |
+|---|---|---|
+{rows}
+""".strip()
+
+
+def _registry() -> str:
+    rows = []
+    for row in BY_NAME.values():
+        loaders = [f"`{loader}`" for loader in row.sae_lens_loaders if loader is not None]
+        if loaders:
+            rows.append(f"| {', '.join(loaders)} | `{row.name}` |")
+    return "\n".join(
+        [
+            "## Names of SAELens's registry",
+            "",
+            '`path = "sae-lens:RELEASE/ID"` needs `pip install --no-deps sae-lens`. The registry says where the files',
+            "lie and which loader of SAELens they need; ours read them instead:",
+            "",
+            "| loader | format |",
+            "|---|---|",
+            *rows,
+            "",
+            *REGISTRY_SHARE,
         ]
     )
 
@@ -74,6 +160,8 @@ def _section(row: Format) -> str:
         f"- **x** in the formulas: {row.input}.",
         f"- **Defined by**: <{row.documented}>",
     ]
+    if row.states:
+        facts.insert(2, f"- **The run file says**: {' and '.join(f'`{name}`' for name in row.states)}.")
     parts = [f"## {row.name}", row.sentence, "\n".join(facts), *map(_setting, (row.architectures, *row.settings))]
     refused = [f"| {when} | {reason} |" for when, reason in _refusals(row)]
     if refused:
@@ -83,10 +171,14 @@ def _section(row: Format) -> str:
 
 def _files(row: Format) -> str:
     weights = f"`{row.weights}`" if row.weights else f"one file of any name that ends in {_listed(row.suffixes)}"
+    if row.one_of:
+        weights = f"`{row.one_of}`, one of them"
     if row.weights and row.suffixes:
         weights += f", or a file that `path` names and that ends in {_listed(row.suffixes)}"
     settings = [] if row.config is None else [f"`{row.config}`" + ("" if row.needs_config else " (may be missing)")]
     beside = [f"`{name}` where it is there" for name in row.beside]
+    if row.one_of and (others := row.companions(row.one_of)):
+        beside += [f"with it {_listed(others)}"]
     return "; ".join([*settings, weights, *beside])
 
 

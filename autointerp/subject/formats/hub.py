@@ -11,11 +11,13 @@ import glob
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from autointerp.errors import InputError
 from autointerp.subject.formats.common import first_line
-from autointerp.subject.formats.registry import config_names, file_names, suffixes
+from autointerp.subject.formats.registry import companions, config_names, file_names, suffixes
 
 TIMEOUT_S = 10
 
@@ -47,6 +49,7 @@ class HubPath:
         wanted = [folder / name for name in (config_names() if self.is_file else names)]
         wanted.append(folder.parent / "config.json")
         wanted += [inside / name for name in names] if self.is_file else []
+        wanted += [folder / name for name in companions(inside.name)] if self.is_file else []
         return [glob.escape(str(item)) for item in ([inside] if self.is_file else []) + wanted]
 
 
@@ -63,14 +66,14 @@ def parse_hub(path: str) -> HubPath:
 
 def fetch(path: str) -> Path:
     """Fetches a dictionary's files and returns its folder, or its file. Raises InputError where it cannot be had."""
-    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     hub = parse_hub(path)
     why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else ""
     if not why:
         try:  # snapshot_download asks the same, but would wait for the answer for ever
-            HfApi().repo_info(hub.repository, revision=hub.revision, timeout=TIMEOUT_S)
+            _info(hub.repository, hub.revision)
         except GatedRepoError as error:
             raise InputError(f'"{path}": "{hub.repository}" is gated; ask for access on its page and log in') from error
         except RepositoryNotFoundError as error:
@@ -98,6 +101,30 @@ def fetch(path: str) -> Path:
         where = f'"{hub.repository}"' + (" in the cache" if why else "")
         raise InputError(f'"{path}": {where} has {what}')
     return place
+
+
+@cache
+def _info(repository: str, revision: str | None) -> Any:
+    """What the hub says of a repository, its files among it; asked once."""
+    from huggingface_hub import HfApi
+
+    return HfApi().repo_info(repository, revision=revision, timeout=TIMEOUT_S)
+
+
+def names_beside(path: str) -> set[str]:
+    """Names of the files in a dictionary's folder on the hub, fetched or not; none where the hub is out of reach."""
+    from huggingface_hub import constants
+
+    if not path.startswith("hf://") or constants.HF_HUB_OFFLINE:
+        return set()
+    hub = parse_hub(path)
+    folder = PurePosixPath(hub.inside).parent if hub.is_file else PurePosixPath(hub.inside)
+    try:
+        held = _info(hub.repository, hub.revision).siblings or []
+    except Exception:  # what was fetched lies in the cache, and is looked at there
+        return set()
+    files = [PurePosixPath(item.rfilename) for item in held]
+    return {file.name for file in files if file.parent == folder}
 
 
 @contextlib.contextmanager

@@ -10,11 +10,13 @@ from autointerp.errors import InputError, nearest
 from autointerp.resources import BUNDLED
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats import sae_lens_releases
-from autointerp.subject.formats.common import DictionarySource
+from autointerp.subject.formats.beside import check_beside
+from autointerp.subject.formats.common import DictionarySource, Stated
 from autointerp.subject.formats.detect import format_of
-from autointerp.subject.formats.hub import fetch, parse_hub
+from autointerp.subject.formats.hub import fetch, names_beside, parse_hub
 from autointerp.subject.formats.own import own_reader
 from autointerp.subject.formats.registry import suffixes
+from autointerp.subject.formats.row import Format
 
 
 def check_path(path: str) -> None:
@@ -47,32 +49,44 @@ def resolve_dictionary(path: str) -> Path:
 
 
 def load_dictionary(
-    path: str, *, hook: str | None = None, kind: str = "auto", format: str | OwnCode = "auto"
+    path: str,
+    *,
+    hook: str | None = None,
+    kind: str = "auto",
+    format: str | OwnCode = "auto",
+    activation: str | None = None,
+    k: int | None = None,
 ) -> SparseAutoencoder:
-    """Reads a dictionary. `hook` is needed where the files do not name one; `format` may be the user's own."""
+    """Reads a dictionary. `hook`, `activation` and `k` are needed where the files do not say them; `format` may be the
+    user's own."""
     release = sae_lens_releases.look_up(path) if path.startswith(sae_lens_releases.PREFIX) else None
-    source = _source(path, path if release is None else release.hub)
+    where = path if release is None else release.hub
+    source = replace(_source(path, where), stated=Stated(activation, k))
     if release is not None:
-        source = replace(source, overrides=release.overrides)
         format = release.format if format == "auto" else format
-    read = own_reader(format) if isinstance(format, OwnCode) else format_of(source, format).read
-    sae = read(source, hook, kind)
-    if release is not None and release.scaling_factor is not None:
-        sae = _scaled(sae, release.scaling_factor)
+        hook = hook or release.hook
+        stated = Stated(activation or release.stated.activation, k or release.stated.k)
+        source = replace(source, overrides=release.overrides, defaults=release.defaults, stated=stated)
+    if isinstance(format, OwnCode):
+        sae = own_reader(format)(source, hook, kind)
+    else:
+        row = format_of(source, format)
+        _check_stated(source, row)
+        sae = row.read(source, hook, kind)
+        check_beside(source, row, names_beside(where) | _names_in(source.folder))
     return sae if sae.processing is None else replace(sae, config={**sae.config, "processing": sae.processing})
 
 
-def _scaled(sae: SparseAutoencoder, factor: float) -> SparseAutoencoder:
-    """The activations' scaling factor folded into the weights, where the files leave it to the loader."""
-    if sae.config.get("normalize_activations") not in ("expected_average_only_in", True):
-        return sae
-    return replace(
-        sae,
-        W_enc=sae.W_enc * factor,
-        W_dec=sae.W_dec / factor,
-        b_dec=sae.b_dec / factor,
-        config={**sae.config, "norm_scaling_factor_folded": factor},
-    )
+def _check_stated(source: DictionarySource, row: Format) -> None:
+    """The run file says nothing that the files say."""
+    for name, value in (("activation", source.stated.activation), ("k", source.stated.k)):
+        if value is not None and name not in row.states:
+            what = f'files of the format "{row.name}" say it themselves; leave {name} out'
+            raise InputError(f'"{source.path}": {name} = {value!r}: {what}')
+
+
+def _names_in(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir() if file.is_file()}
 
 
 def _source(shown: str, path: str) -> DictionarySource:

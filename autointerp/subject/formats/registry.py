@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from autointerp.subject.formats import dictionary_learning, gemma_scope, openai, saelens, sparsify
+from pathlib import Path
+
+from autointerp.subject.formats import (
+    circuit_tracer,
+    cross_layer,
+    dictionary_learning,
+    gemma_scope,
+    gemma_scope_2,
+    llama_scope,
+    lm_saes,
+    openai,
+    qwen_scope,
+    saelens,
+    sparsify,
+    state_dict,
+)
 from autointerp.subject.formats.row import Format
 
 ROWS: tuple[Format, ...] = (
@@ -11,6 +26,13 @@ ROWS: tuple[Format, ...] = (
     sparsify.FORMAT,
     openai.FORMAT,
     gemma_scope.FORMAT,
+    gemma_scope_2.FORMAT,
+    circuit_tracer.FORMAT,
+    cross_layer.FORMAT,
+    llama_scope.FORMAT,
+    lm_saes.FORMAT,
+    qwen_scope.FORMAT,
+    state_dict.FORMAT,
 )
 BY_NAME: dict[str, Format] = {row.name: row for row in ROWS}
 FORMATS: dict[str, str] = {row.name: row.files for row in ROWS}
@@ -29,9 +51,14 @@ def file_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*config_names(), *beside, *weights]))
 
 
+def companions(name: str) -> tuple[str, ...]:
+    """Names of the files that belong to a file of weights of this name, of whatever format."""
+    return tuple(other for row in BY_NAME.values() if row.is_named(Path(name)) for other in row.companions(name))
+
+
 def suffixes() -> tuple[str, ...]:
     """How files of weights end, of whatever format."""
-    named = [_suffix(row.weights) for row in BY_NAME.values() if row.weights is not None]
+    named = [_suffix(name) for row in BY_NAME.values() for name in (row.weights, row.one_of) if name is not None]
     return tuple(dict.fromkeys([*(end for row in BY_NAME.values() for end in row.suffixes), *named]))
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from fnmatch import fnmatch
+from pathlib import Path, PurePath
 
 from autointerp.errors import InputError, nearest
 from autointerp.subject.dictionary import SparseAutoencoder
@@ -61,6 +62,10 @@ def _never(_file: Path) -> bool:
     return False
 
 
+def _alone(_name: str) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Format:
     """A format of dictionaries on disk."""
@@ -88,8 +93,19 @@ class Format:
     """How files of weights may end that have another name."""
     likely: Callable[[Path], bool] = _never
     """Whether a file that ends so is rather of this format than of one that has no name for its weights."""
+    one_of: str | None = None
+    """A pattern of the names of files of weights, each a dictionary of its own: `layer_*.safetensors`. It tells the
+    format, and the file is what `path` names."""
+    tells: Callable[[Path], bool] | None = None
+    """Whether a folder is of this format, where the name of the weights is also another format's."""
+    companions: Callable[[str], tuple[str, ...]] = _alone
+    """Names of the files that belong to a file of weights."""
     beside: tuple[str, ...] = ()
     """Names of further files that are read where they are there."""
+    passed_over: tuple[str, ...] = ()
+    """Patterns of further files that are known and change nothing: they are not read."""
+    states: tuple[str, ...] = ()
+    """What the run file says of a dictionary because the files do not: `activation`, `k`."""
     settings: tuple[Setting, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     sae_lens_loaders: tuple[str | None, ...] = ()
@@ -98,6 +114,21 @@ class Format:
     @property
     def files(self) -> str:
         """The files that tell it, as messages name them."""
-        if self.weights is None:
+        if self.weights is None and self.one_of is None:
             return f"one {self.suffixes[0]} file"
-        return self.weights if self.config is None else f"{self.config} and {self.weights}"
+        weights = self.weights or str(self.one_of)
+        return weights if self.config is None else f"{self.config} and {weights}"
+
+    def holds(self, folder: Path) -> bool:
+        """Whether the files that tell it are in a folder."""
+        if self.tells is not None:
+            return self.tells(folder)
+        if self.weights is not None:
+            return (folder / self.weights).is_file()
+        return self.one_of is not None and any(folder.glob(self.one_of))
+
+    def is_named(self, file: PurePath) -> bool:
+        """Whether a file has the name of its weights."""
+        if self.weights is not None and f"/{file.as_posix()}".endswith(f"/{self.weights}"):
+            return True
+        return self.one_of is not None and fnmatch(file.name, self.one_of)

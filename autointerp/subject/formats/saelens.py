@@ -11,6 +11,7 @@ what these say is the `processing` the dictionary was trained on.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,13 @@ from autointerp.subject.formats.common import (
     checked_k,
     integer,
     load_safetensors,
+    number,
     read_config,
     read_json,
 )
+from autointerp.subject.formats.lm_saes import is_lm_saes
 from autointerp.subject.formats.row import Format, Refusal, Setting
+from autointerp.subject.formats.signed import both_signs
 from autointerp.subject.hook_names import hook_of_module
 from autointerp.words import PLANTED
 
@@ -41,12 +45,15 @@ COMPUTES = {
     "Matryoshka dictionaries are saved so",
     "topk": "the k largest of x W_enc + b_enc, then relu",
     "gated": "1[x W_enc + b_gate > 0] relu(x W_enc e^r_mag + b_mag)",
+    "abstopk": "the k of x W_enc + b_enc that are largest in magnitude, with their sign: two features a latent. "
+    "Feature i is latent i where it is positive, feature i + `d_sae` where it is negative",
 }
 ARCHITECTURES = {
     "standard": "standard",
     "jumprelu": "jumprelu",
     "topk": "topk",
     "gated": "gated",
+    "abstopk": "topk",
     "transcoder": "standard",
     "skip_transcoder": "standard",
     "jumprelu_transcoder": "jumprelu",
@@ -56,9 +63,17 @@ ARCHITECTURES = {
 NORMALIZATIONS = {
     "none": "none",
     "expected_average_only_in": "none",  # identity at run time: the factor is folded into the weights
+    "covariance_whitening": "none",  # likewise
     "layer_norm": "layer_norm",
     "constant_norm_rescale": "constant_norm_rescale",
 }
+SCALER = "activation_scaler.json"
+WHITENING = "activation_whitening.safetensors"
+NOT_WHITENED = Refusal(
+    "`activation_whitening.safetensors` lies beside the weights, or `activation_scaler.json` says so",
+    "the weights are of whitened activations, as training leaves them before its end",
+    "activation_whitening.safetensors: {reason}; not read",
+)
 ONE_HEAD = Refusal(
     "`hook_head_index` is set",
     "it was trained on one attention head",
@@ -99,6 +114,9 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
         k = checked_k(integer({**config, **(config.get("activation_fn_kwargs") or {})}, "k", path), d_sae, path)
     gated = architecture == "gated"
     skips = is_transcoder and ("skip" in declared or "W_skip" in weights)
+    b_enc = torch.zeros(d_sae) if gated else weights.take("b_enc", (d_sae,))
+    if declared == "abstopk":
+        W_enc, b_enc, W_dec = both_signs(W_enc, b_enc, W_dec)
     labels = _read_labels(source.folder, path)
     sae = SparseAutoencoder(
         hook=hook,
@@ -106,7 +124,7 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
         architecture=architecture,
         kind=_kind(kind, metadata, is_transcoder, bool(labels)),
         W_enc=W_enc,
-        b_enc=torch.zeros(d_sae) if gated else weights.take("b_enc", (d_sae,)),
+        b_enc=b_enc,
         W_dec=W_dec,
         b_dec=weights.take("b_dec", (d_out,)),
         subtract_b_dec=not is_transcoder and bool(config.get("apply_b_dec_to_input", True)),
@@ -125,7 +143,39 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
         labels=labels,
     )
     weights.finish()
-    return sae
+    factor = _factor_not_folded(source, config)
+    return sae if factor is None else _scaled(sae, factor)
+
+
+def _factor_not_folded(source: DictionarySource, config: dict[str, Any]) -> float | None:
+    """What the activations were multiplied by in training, where the weights do not hold it yet."""
+    path = source.path
+    if (source.folder / WHITENING).is_file():
+        raise NOT_WHITENED.error(path)
+    file = source.folder / SCALER
+    held = read_config(file, path) if file.is_file() else {}
+    if held.get("has_whitening"):
+        raise NOT_WHITENED.error(path)
+    if held.get("scaling_factor") is not None:
+        factor = number(held, "scaling_factor", path, SCALER)
+        if factor <= 0:
+            raise InputError(f'"{path}": {SCALER} has scaling_factor = {factor}; it must be positive')
+        return factor
+    if config.get("normalize_activations") not in ("expected_average_only_in", True):
+        return None
+    given = source.defaults.get("norm_scaling_factor")
+    return None if given is None else float(given)
+
+
+def _scaled(sae: SparseAutoencoder, factor: float) -> SparseAutoencoder:
+    """The dictionary of activations that were multiplied by a factor, for activations as they are."""
+    return replace(
+        sae,
+        W_enc=sae.W_enc * factor,
+        W_dec=sae.W_dec / factor,
+        b_dec=sae.b_dec / factor,
+        config={**sae.config, "norm_scaling_factor_folded": factor},
+    )
 
 
 def _kind(kind: str, metadata: dict[str, Any], is_transcoder: bool, has_labels: bool) -> str:
@@ -139,7 +189,7 @@ def _kind(kind: str, metadata: dict[str, Any], is_transcoder: bool, has_labels: 
 def _hook(metadata: dict[str, Any], keys: tuple[str, ...], path: str) -> str | None:
     """The hook point that a key names; a dictionary trained on Hugging Face's own model names a module of it."""
     named = next((str(metadata[key]) for key in keys if metadata.get(key)), None)
-    if named is None or (metadata.get("model_class_name") != HUGGING_FACE and re.match(r"blocks\.|hook_", named)):
+    if named is None or re.fullmatch(r"(\w+\.)*hook_\w+", named):
         return named
     hook = hook_of_module(named)
     if hook is None and metadata.get("model_class_name") == HUGGING_FACE:
@@ -193,7 +243,9 @@ NORMALIZATION = Setting(
     "normalize_activations",
     {
         "none": "x is the activation",
-        "expected_average_only_in": "x is the activation: the factor is folded into the weights",
+        "expected_average_only_in": "x is the activation: the factor is folded into the weights; one that is not yet, "
+        "in `activation_scaler.json` or in SAELens's registry, is folded here",
+        "covariance_whitening": "x is the activation: the whitening is folded into the weights",
         "layer_norm": "each token's activation is centred and divided by its standard deviation + 1e-5",
         "constant_norm_rescale": "each token's activation is scaled to norm sqrt(d)",
     },
@@ -209,11 +261,10 @@ FORMAT = Format(
     architectures=Setting(
         "architecture",
         {
-            name: COMPUTES[ours] if name == ours else f"as {ours}, from `hook_name` to `hook_name_out`"
+            name: COMPUTES.get(name, f"as {ours}, from `hook_name` to `hook_name_out`")
             for name, ours in ARCHITECTURES.items()
         },
         {
-            "abstopk": "its features fire below zero too",
             "matching_pursuit": "it picks features one after another, from what the earlier ones leave",
             "temporal": "its features depend on the earlier tokens of a text, not on one activation",
             "crosscoder": "it reads several hook points at once",
@@ -224,8 +275,16 @@ FORMAT = Format(
     config="cfg.json",
     needs_config=True,
     weights=FILE,
-    beside=("labels.json",),
+    beside=("labels.json", SCALER),
+    tells=lambda folder: (folder / FILE).is_file() and not is_lm_saes(folder),
+    passed_over=(
+        "sparsity.safetensors",
+        "log_feature_sparsity.safetensors",
+        "feature_sparsity.pt",
+        "runner_cfg.json",
+        "activations_store_state.safetensors",
+    ),
     settings=(ACTIVATION, NORMALIZATION),
-    refusals=(ONE_HEAD,),
+    refusals=(ONE_HEAD, NOT_WHITENED),
     sae_lens_loaders=(None, "sae_lens"),
 )

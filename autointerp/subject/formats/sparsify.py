@@ -22,11 +22,19 @@ from autointerp.subject.formats.common import (
     load_safetensors,
     read_config,
 )
-from autointerp.subject.formats.row import Format, Refusal, Setting
+from autointerp.subject.formats.row import Format, Setting
+from autointerp.subject.formats.signed import both_signs
 from autointerp.subject.hook_names import hook_of_module
 
 FILE = "sae.safetensors"
-SIGNED = Refusal("`signed` is true", "its features fire below zero too", "signed = true: {reason}; not read")
+SIGNED = Setting(
+    "signed",
+    {
+        "false": "as above",
+        "true": "the k of x W_enc + b_enc that are largest in magnitude, with their sign; older files. Feature i is "
+        "latent i where it is positive, feature i + the number of latents where it is negative",
+    },
+)
 
 
 def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoencoder:
@@ -34,8 +42,9 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
     config = read_config(source.folder / "cfg.json", path, ": not a dictionary in sparsify's format")
     activation = str(config.get("activation") or "topk")
     FORMAT.architectures.check(activation, path)
-    if config.get("signed"):
-        raise SIGNED.error(path)
+    signed = bool(config.get("signed"))
+    if signed and activation != "topk":
+        raise InputError(f'"{path}": signed = true with activation = "{activation}"; only topk has both')
     d_in = integer(config, "d_in", path)
     n_features = _n_features(config, d_in, path)
     k = checked_k(integer(config, "k", path), n_features, path)
@@ -53,14 +62,19 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
                 f"{GIVE_A_HOOK}"
             )
     weights = Weights(load_safetensors(source.named(FILE), path), path)
+    W_enc = weights.take_transposed("encoder.weight", (n_features, d_in))
+    b_enc = weights.take("encoder.bias", (n_features,))
+    W_dec = weights.take("W_dec", (n_features, d_in))
+    if signed:
+        W_enc, b_enc, W_dec = both_signs(W_enc, b_enc, W_dec)
     sae = SparseAutoencoder(
         hook=hook,
         hook_out=hook_of_module(hookpoint) if reads_input else None,
         architecture=activation,
         kind=kind if kind != "auto" else "transcoder" if reads_input else "sae",
-        W_enc=weights.take_transposed("encoder.weight", (n_features, d_in)),
-        b_enc=weights.take("encoder.bias", (n_features,)),
-        W_dec=weights.take("W_dec", (n_features, d_in)),
+        W_enc=W_enc,
+        b_enc=b_enc,
+        W_dec=W_dec,
         b_dec=weights.take("b_dec", (d_in,)),
         subtract_b_dec=not transcodes,
         k=k,
@@ -110,5 +124,5 @@ FORMAT = Format(
     config="cfg.json",
     needs_config=True,
     weights=FILE,
-    refusals=(SIGNED,),
+    settings=(SIGNED,),
 )
