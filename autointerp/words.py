@@ -90,3 +90,8 @@ PLANTED = "planted"
 FORMATS = ("saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope")
 NATURAL = "@natural"
 """Behind a matched baseline's name: the same units at their natural density."""
+
+INTERRUPTED = "interrupted; the same command goes on from here"
+"""What a command says that Ctrl-C or SIGTERM has ended."""
+INTERRUPTED_STATUS = 130
+"""Its exit status."""

@@ -13,19 +13,20 @@ from pydantic import (
 
 from autointerp.config.features import FEATURE_CHOICES
 from autointerp.config.run_file import RunConfig
-from autointerp.errors import ConfigError, nearest
+from autointerp.errors import ConfigError, InputError, nearest
+from autointerp.text_files import read_text
 
 
 def load_run(path: str | Path, *, store: str | Path | None = None) -> RunConfig:
     """Reads a run file. Raises ConfigError with one line: file, key, value, what to do."""
     path = Path(path)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_text(path))
     except FileNotFoundError as error:
         raise ConfigError(f'there is no run file "{path}"') from error
     except IsADirectoryError as error:
         raise ConfigError(f'"{path}" is a folder, not a run file') from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, InputError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     if store is not None:
         data["store"] = str(store)

@@ -14,9 +14,10 @@ import torch
 from autointerp.errors import InputError
 from autointerp.subject.activations import INNER, iterate_activations
 from autointerp.subject.loading import load_subject
-from autointerp.subject.model import Subject, piece_text
+from autointerp.subject.model import Subject
 from autointerp.subject.plain import share_weights
 from autointerp.subject.tokens import TokenFile
+from autointerp.subject.vocabulary import piece_text
 
 RTOL, ATOL = 1e-4, 1e-5
 
