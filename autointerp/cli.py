@@ -192,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         line, status = _ending(error)
         if line is not None:
-            print(line, file=sys.stderr)
+            print(_harmless(line), file=sys.stderr)
     if arguments is None:
         if status == INTERRUPTED_STATUS:
             interruption.leave()
@@ -227,6 +227,11 @@ def _ending(error: BaseException) -> tuple[str | None, int]:
     if not isinstance(error, Exception):
         raise error
     return f"error: {_one_line(error)}", 1  # a full disk, a file that may not be read, a bug of ours
+
+
+def _harmless(line: str) -> str:
+    """A line that may quote a file, with what a terminal would obey written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _one_line(error: Exception) -> str:

@@ -157,7 +157,9 @@ class Jsonl(Source):
                 raise InputError(f"{where}, is not JSON: {getattr(error, 'msg', error)}") from error
             if not isinstance(row, dict) or self.field not in row:
                 known = list(row) if isinstance(row, dict) else []
-                raise InputError(f'{where}, has no field "{self.field}"{nearest(self.field, known)}')
+                raise InputError(
+                    f'{where}, has no field "{self.field}"{nearest(self.field, known, listed="its fields are")}'
+                )
             yield Row(str(row.get("id", number)), row[self.field], where)
 
     def _lines(self) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ from torch import Tensor
 from autointerp.errors import InputError, nearest
 from autointerp.subject.chat import Roles, encode_chat
 from autointerp.subject.documents import Message
-from autointerp.subject.hook_names import hook_of_module
+from autointerp.subject.hook_names import hook_of_module, hook_of_site
 from autointerp.subject.plain import PlainModel
 from autointerp.subject.vocabulary import token_texts
 
@@ -74,12 +75,22 @@ class Subject:
     def check_hook(self, hook: str) -> None:
         """Raises InputError naming the nearest hook point where there is none of this name."""
         if hook not in self.bridge.hook_dict:
-            output, inward = hook_of_module(hook, "out"), hook_of_module(hook, "in")
-            said = nearest(hook, self.hook_names())
-            if output in self.bridge.hook_dict:
-                said = f': that is a module of Hugging Face\'s model, whose output is "{output}"'
-                said += f' and whose input is "{inward}"' if inward in self.bridge.hook_dict else ""
-            raise InputError(f'"{self.name}" has no hook point "{hook}"{said}')
+            raise InputError(f'"{self.name}" has no hook point "{hook}"{self._meant(hook)}')
+
+    def _meant(self, hook: str) -> str:
+        """What a module of Hugging Face's model gives, or the nearest hook point."""
+        there = self.bridge.hook_dict
+        output, inward = hook_of_module(hook, "out"), hook_of_module(hook, "in")
+        if output in there:
+            said = f': that is a module of Hugging Face\'s model, whose output is "{output}"'
+            return said + (f' and whose input is "{inward}"' if inward in there else "")
+        meant = output or hook_of_site(hook, None) or hook
+        layer = re.match(r"blocks\.(\d+)\.", meant)
+        layers = ""
+        if layer is not None and int(layer[1]) >= self.n_layers:
+            meant = re.sub(r"\d+", str(self.n_layers - 1), meant, count=1)
+            layers = f"; its layers are 0 to {self.n_layers - 1}"
+        return (f'; the nearest is "{meant}"' if meant in there else nearest(meant, self.hook_names())) + layers
 
     def width(self, hook: str) -> int:
         """Width of the activations at a hook point; the heads of `hook_z` side by side."""
