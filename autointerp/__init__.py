@@ -22,11 +22,12 @@ The other names are for classes of your own, which a run file names as { python 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from autointerp.version import __version__
 
+TYPE_CHECKING = False  # as in `typing`, which takes longer to load than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from autointerp.config.judging import Judge
     from autointerp.config.loading import load_run
     from autointerp.config.run_file import RunConfig

@@ -1,6 +1,6 @@
 """The command line: arguments in, exit status out. No logic lives here.
 
-Exit status 0: done. 1: the work failed. 2: wrong use; nothing was written.
+Exit status 0: done. 1: the work failed. 2: wrong use; nothing was written. 130: interrupted.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from pathlib import Path
 
 import click
 
+from autointerp import interruption
 from autointerp.cli_read import COMMANDS
 from autointerp.errors import AutointerpError, Waiting
+from autointerp.streams import failure, prepare_streams
 from autointerp.version import __version__
-from autointerp.words import STAGES
+from autointerp.words import INTERRUPTED, INTERRUPTED_STATUS, STAGES
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -169,41 +171,67 @@ for command in COMMANDS:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point: errors become one line and an exit status."""
+    """Entry point: errors become one line and an exit status.
+
+    Without `arguments` this is the command of a process, whose signals and streams are made ready first.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        interruption.listen()
+        prepare_streams()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Threads that wait must not spin: beside other work on the same cores spinning made pass 1 four times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        status = cli.main(args=words, prog_name="autointerp", standalone_mode=False)
-        if isinstance(status, int) and status:  # a command's `context.exit(status)`
-            sys.exit(status)
-    except click.exceptions.Abort:
-        click.echo("interrupted; the same command goes on from here", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo("interrupted; the same command goes on from here", err=True)
-        sys.exit(1)
+        status = _answer(words)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader of our output has gone
-        sys.exit(0)
+        status = error.exit_code
+    except BaseException as error:
+        if "--debug" in words and not isinstance(error, click.exceptions.Exit | click.exceptions.Abort):
+            raise
+        line, status = _ending(error)
+        if line is not None:
+            print(_harmless(line), file=sys.stderr)
+    if arguments is None:
+        if status == INTERRUPTED_STATUS:
+            interruption.leave()
+        interruption.stop_listening()
+    if status:
+        sys.exit(status)
+
+
+def _answer(words: list[str]) -> int:
+    """Runs a command to its end, all that it prints included; returns its exit status."""
+    try:
+        status = cli.main(args=words, prog_name="autointerp", standalone_mode=False)
     except Waiting as waiting:
         click.echo(str(waiting))
-    except AutointerpError as error:
-        if "--debug" in words:
-            raise
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_status)
-    except Exception as error:  # a full disk, a file that may not be read, a bug of ours
-        if "--debug" in words:
-            raise
-        click.echo(f"error: {_one_line(error)}", err=True)
-        sys.exit(1)
+        status = waiting.exit_status
+    sys.stdout.flush()
+    return status if isinstance(status, int) else 0  # a command's `context.exit(status)`
+
+
+def _ending(error: BaseException) -> tuple[str | None, int]:
+    """What is said of the exception that a command ended with, and the exit status."""
+    if interruption.asked() or isinstance(error, KeyboardInterrupt | click.exceptions.Abort):
+        return INTERRUPTED, INTERRUPTED_STATUS
+    if (failed := failure()) is not None:
+        if isinstance(failed, BrokenPipeError):  # the reader has seen enough
+            return None, 0
+        return f"error: standard output cannot be written: {failed.strerror}", 1
+    if isinstance(error, click.exceptions.Exit):
+        return None, error.exit_code
+    if isinstance(error, AutointerpError):
+        return f"error: {error}", error.exit_status
+    if not isinstance(error, Exception):
+        raise error
+    return f"error: {_one_line(error)}", 1  # a full disk, a file that may not be read, a bug of ours
+
+
+def _harmless(line: str) -> str:
+    """A line that may quote a file, with what a terminal would obey written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _one_line(error: Exception) -> str:

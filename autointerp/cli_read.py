@@ -212,11 +212,12 @@ def parse_feature(text: str) -> tuple[str, int]:
 
 def _sql_file(name: str) -> str:
     from autointerp.resources import analysis_path
+    from autointerp.text_files import read_text
 
     path = analysis_path(name)
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path)
+    except OSError as error:
         raise UserError(f'"{path}" cannot be read as SQL text: {error}') from error
 
 

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from autointerp.streams import asked_columns
+
 Advance = Callable[[int], None]
 LINE_EVERY_S = 10.0
 
@@ -120,4 +122,4 @@ class _Note(ProgressColumn):
 
 def stderr_reporter() -> Reporter:
     """Progress on standard error, so that standard output stays data."""
-    return Reporter(Console(file=sys.stderr))
+    return Reporter(Console(file=sys.stderr, width=asked_columns()))

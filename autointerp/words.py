@@ -95,3 +95,15 @@ STATED_ACTIVATIONS = ("relu", "topk")
 """What a run file may say of a dictionary whose files do not say it."""
 NATURAL = "@natural"
 """Behind a matched baseline's name: the same units at their natural density."""
+
+
+def kind_of_word(word: str) -> str | None:
+    """What a word is that stands in the wrong place; None: no word of ours."""
+    kinds = {"a scorer": SCORERS, "an explainer": (*EMBEDDED, HUMAN), "a format of dictionaries": FORMATS}
+    return next((kind for kind, words in kinds.items() if word in words), None)
+
+
+INTERRUPTED = "interrupted; the same command goes on from here"
+"""What a command says that Ctrl-C or SIGTERM has ended."""
+INTERRUPTED_STATUS = 130
+"""Its exit status."""

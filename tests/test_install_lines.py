@@ -136,7 +136,7 @@ def test_lines_that_do_not_work_are_found(rest: str) -> None:
 
 def test_the_name_is_ours() -> None:
     assert PROJECT["name"] != "autointerp"
-    assert PROJECT["scripts"] == {"autointerp": "autointerp.cli:main"}
+    assert PROJECT["scripts"] == {"autointerp": "autointerp.__main__:main"}
     assert PROJECT["version"] == autointerp.__version__
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -13,19 +15,21 @@ from pydantic import (
 
 from autointerp.config.features import FEATURE_CHOICES
 from autointerp.config.run_file import RunConfig
-from autointerp.errors import ConfigError, nearest
+from autointerp.errors import ConfigError, InputError, nearest
+from autointerp.text_files import read_text
+from autointerp.words import kind_of_word
 
 
 def load_run(path: str | Path, *, store: str | Path | None = None) -> RunConfig:
     """Reads a run file. Raises ConfigError with one line: file, key, value, what to do."""
     path = Path(path)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_text(path))
     except FileNotFoundError as error:
         raise ConfigError(f'there is no run file "{path}"') from error
     except IsADirectoryError as error:
         raise ConfigError(f'"{path}" is a folder, not a run file') from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, InputError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     if store is not None:
         data["store"] = str(store)
@@ -46,13 +50,38 @@ def _one_line(error: ValidationError) -> str:
     first = errors[0]
     where = _where(first["loc"])
     if first["type"] == "extra_forbidden":
-        return f'unknown key "{where}"' + nearest(str(first["loc"][-1]), _keys_at(first["loc"][:-1]))
+        return _unknown_key(first["loc"])
     if first["type"] == "missing":
         return f'the key "{where}" is missing'
     message = FEATURE_CHOICES if "features" in first["loc"] else first["msg"].removeprefix("Value error, ")
     value = first.get("input")
     shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool) else ""
+    if first["type"] == "literal_error" and isinstance(value, str):
+        kind = kind_of_word(value)
+        choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        shown = f" (it is {value!r}, which is {kind})" if kind else shown + nearest(value, choices)
     return f"{where}: {message}{shown}" if where else message
+
+
+def _unknown_key(location: tuple[int | str, ...]) -> str:
+    """The key, with where one of this name belongs, or else the nearest of its section."""
+    *section, key = location
+    within = _where(tuple(section))
+    said = f'unknown key "{within}.{key}"' if within else f'unknown key "{key}"'
+    elsewhere = [path for path in _all_keys(RunConfig) if path.rpartition(".")[2] == key]
+    if elsewhere:
+        return f"{said}; there is {' and '.join(elsewhere)}"
+    return said + nearest(str(key), _keys_at(tuple(section)))
+
+
+def _all_keys(section: type[BaseModel], before: str = "") -> Iterator[str]:
+    """Every key of a run file, as `tokens.window` and `dictionary[].hook`."""
+    for name, field in section.model_fields.items():
+        yield before + name
+        inside = _section_in(field.annotation)
+        if inside is not None:
+            many = "[]" if get_origin(field.annotation) is list else ""
+            yield from _all_keys(inside, f"{before}{name}{many}.")
 
 
 def _where(location: tuple[int | str, ...]) -> str:

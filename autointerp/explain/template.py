@@ -19,6 +19,7 @@ from pathlib import Path
 from autointerp.errors import UserError, nearest
 from autointerp.hashing import content_hash
 from autointerp.resources import prompt_text
+from autointerp.text_files import read_text
 
 _HEADING = re.compile(r"^## (\w+)[ \t]*$", re.MULTILINE)
 
@@ -63,11 +64,9 @@ def read_template(name: str, wanted: Mapping[str, PromptSection], path: Path | N
     """
     if path is not None:
         try:
-            text, name = path.read_text(encoding="utf-8"), str(path)
+            text, name = read_text(path), str(path)
         except OSError as error:
             raise UserError(f'prompt "{path}" cannot be read: {error.strerror}') from error
-        except UnicodeDecodeError as error:
-            raise UserError(f'prompt "{path}" is not UTF-8 text') from error
     else:
         text = prompt_text(name)
     return parse_template(name, text, wanted)

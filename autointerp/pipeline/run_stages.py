@@ -105,6 +105,8 @@ def run(
         token_file = open_tokens(
             prepared.work_folder, prepared.tokens, subject.encode_texts, _rising(advance), subject.encode_chat
         )
+    for remark in token_file.remarks:
+        report.say(f"tokens: {remark}")
     if token_file.left_out:
         report.say(
             "tokens: rows left out: " + ", ".join(f"{n:,} {why}" for why, n in sorted(token_file.left_out.items()))

@@ -10,7 +10,7 @@ from autointerp.score.metric_registry import is_primary
 from autointerp.show.card_data import explainer_order
 from autointerp.show.fairness import Fairness, load_fairness
 from autointerp.store.query import Queryable
-from autointerp.words import STUDIED, is_control
+from autointerp.words import STUDIED, is_control, kind_of_word
 
 
 @dataclass(frozen=True)
@@ -160,13 +160,20 @@ def load_compare(stores: Sequence[tuple[str, Queryable]], choice: ScoreChoice) -
     summary = [row for name, store in stores for row in load_summary(store, name)]
     comparisons = [row for name, store in stores for row in load_comparisons(store, name)]
     kinds = ComparePage(summary, comparisons).kinds
+    namespaces = {"a metric": {kind.metric for kind in kinds}, "an explainer": {kind.explainer for kind in kinds}}
     for what, asked, known in (
         ("metric", choice.metrics, {kind.metric for kind in kinds}),
         ("explainer", choice.explainers, {kind.explainer for kind in kinds}),
     ):
         for name in asked:
             if name not in known:
-                raise StoreError(f'there are no scores of {what} "{name}"{nearest(name, sorted(known))}')
+                kind = next((about for about, names in namespaces.items() if name in names), kind_of_word(name))
+                hint = (
+                    f", which is {kind}"
+                    if kind and what not in kind
+                    else nearest(name, sorted(known), listed="there are those of")
+                )
+                raise StoreError(f'there are no scores of {what} "{name}"{hint}')
     return ComparePage(
         summary=[row for row in summary if choice.takes(row.about)],
         comparisons=[row for row in comparisons if choice.takes(row.about)],

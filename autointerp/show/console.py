@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TextIO
 
 from rich.console import Console
+
+from autointerp.streams import asked_columns
 
 OFF_TERMINAL = 100
 """Columns of a page that goes to a file or a pipe: what fits in an issue, a log, half a screen."""
@@ -15,8 +16,7 @@ OFF_TERMINAL = 100
 def page_console(file: TextIO | None = None) -> Console:
     """A terminal's own width; elsewhere OFF_TERMINAL columns; COLUMNS overrides both."""
     stream = file or sys.stdout
-    width = None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else OFF_TERMINAL
-    return Console(file=stream, width=width)
+    return Console(file=stream, width=asked_columns() or (None if stream.isatty() else OFF_TERMINAL))
 
 
 def has_colours(console: Console) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +19,7 @@ from rich.console import Console
 from autointerp.errors import UserError
 from autointerp.show.layout import Column, sheet, total_width
 from autointerp.show.text import escape_json, visible
+from autointerp.streams import asked_columns
 
 SHOWN = 200
 """Rows of a table to look at; the other formats hold all."""
@@ -33,7 +34,8 @@ def write_rows(rows: pa.Table, format_: str, output: Path | None) -> str | None:
         if format_ == "parquet":
             _write_parquet(rows, output)
         else:
-            with _open(output) as stream:
+            # Data keep what the output's encoding lacks, as an escape; a table to look at shows a look-alike.
+            with _open(output, None if format_ == "table" else "backslashreplace") as stream:
                 {"csv": _write_csv, "json": _write_json, "table": _write_table}[format_](rows, stream)
     except BrokenPipeError:
         raise
@@ -45,8 +47,11 @@ def write_rows(rows: pa.Table, format_: str, output: Path | None) -> str | None:
 
 
 @contextlib.contextmanager
-def _open(output: Path | None) -> Iterator[TextIO]:
+def _open(output: Path | None, errors: str | None) -> Iterator[TextIO]:
+    """A file is UTF-8. `errors` says what becomes of characters that standard output cannot hold; None: as it is."""
     if output is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors=errors)
         yield sys.stdout
     else:
         with output.open("w", encoding="utf-8", newline="") as stream:
@@ -63,11 +68,15 @@ def _write_csv(rows: pa.Table, stream: TextIO) -> None:
 
 
 def _write_json(rows: pa.Table, stream: TextIO) -> None:
-    """A list of objects, one a line. NaN and infinities, which JSON lacks, are null."""
+    """A list of objects, one a line. NaN and infinities, which JSON lacks, are null.
+
+    Characters are written as they are, or, where the stream is not in Unicode, in JSON's own escapes.
+    """
+    in_ascii = not (stream.encoding or "utf-8").lower().startswith("utf")
     stream.write("[")
     for number, row in enumerate(_python_rows(rows)):
         record = dict(zip(rows.column_names, row, strict=True))
-        stream.write(("," if number else "") + "\n" + _json(record))
+        stream.write(("," if number else "") + "\n" + _json(record, in_ascii))
     stream.write("\n]\n")
 
 
@@ -80,8 +89,8 @@ def _write_table(rows: pa.Table, stream: TextIO) -> None:
         columns.append(Column(field.name, [_short(value) for value in values], right=number))
     if columns[0].width <= _LONGEST_KEY:
         columns[0] = replace(columns[0], key=True)
-    fits = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    Console(file=stream, width=None if fits else total_width(columns)).print(sheet(None, columns))
+    width = asked_columns() or (None if stream.isatty() else total_width(columns))
+    Console(file=stream, width=width).print(sheet(None, columns))
 
 
 _LONGEST_KEY = 30
@@ -118,8 +127,8 @@ def _plain(value: Any) -> str:
     return _json(value) if isinstance(value, list | dict) else str(value)
 
 
-def _json(value: Any) -> str:
-    return escape_json(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str))
+def _json(value: Any, in_ascii: bool = False) -> str:
+    return escape_json(json.dumps(_finite(value), ensure_ascii=in_ascii, allow_nan=False, default=str))
 
 
 def _finite(value: Any) -> Any:

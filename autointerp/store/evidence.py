@@ -38,7 +38,8 @@ def dictionary_row(store: Queryable, dictionary: str) -> dict[str, Any]:
     """The row of `dictionaries`. Raises StoreError with the nearest name where there is none."""
     rows = store.rows("SELECT * FROM dictionaries WHERE dictionary = $dictionary", dictionary=dictionary)
     if not rows:
-        raise StoreError(f'the store has no dictionary "{dictionary}"' + nearest(dictionary, dictionary_names(store)))
+        names = dictionary_names(store)
+        raise StoreError(f'the store has no dictionary "{dictionary}"' + nearest(dictionary, names, listed="it has"))
     return rows[0]
 
 

@@ -5,7 +5,10 @@ SQL is never built from strings: values are bound by name (`$feature`), and only
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 import duckdb
@@ -24,8 +27,16 @@ class Queryable(Protocol):
         """The rows as dictionaries by column name."""
 
 
-def run_query(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
-    """Runs one reading statement to its end. Raises StoreError, in one line, for whatever is wrong with it."""
+def run_query(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    parameters: Mapping[str, Any],
+    fetch: Callable[[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation], pa.Table] | None = None,
+) -> pa.Table:
+    """Runs one reading statement to its end. Raises StoreError, in one line, for whatever is wrong with it.
+
+    `fetch` takes the rows; default: DuckDB, in one call.
+    """
     try:
         statements = connection.extract_statements(sql)
         if len(statements) != 1:
@@ -33,10 +44,52 @@ def run_query(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mappi
         kind = statements[0].type.name
         if kind not in _READING:
             raise StoreError(f"{kind} is not run here: the store is only read (SELECT, FROM, WITH, PIVOT, EXPLAIN ...)")
-        answer: pa.Table = connection.sql(sql, params=dict(parameters) or None).to_arrow_table()
+        relation = connection.sql(sql, params=dict(parameters) or None)
+        with interruptible():
+            answer: pa.Table = fetch(connection, relation) if fetch else relation.to_arrow_table()
         return answer
     except duckdb.Error as error:
         raise StoreError(f"SQL: {one_line(error)}") from error
+
+
+def fetch_interruptibly(connection: duckdb.DuckDBPyConnection, relation: duckdb.DuckDBPyRelation) -> pa.Table:
+    """All rows of a relation; Ctrl-C ends the query. For SQL of a user's: half a millisecond slower.
+
+    DuckDB looks for signals between the rows that it hands out, not while it sorts before the first one. So the main
+    thread, which alone is told of them, waits while another thread runs the query.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        rows: pa.Table = relation.to_arrow_table()
+        return rows
+    answer: Future[pa.Table] = Future()
+    thread = threading.Thread(target=_settle, args=(answer, relation.to_arrow_table), name="query", daemon=True)
+    thread.start()
+    try:
+        return answer.result()
+    except KeyboardInterrupt:
+        connection.interrupt()
+        thread.join()
+        raise
+
+
+def _settle(answer: Future[pa.Table], work: Callable[[], pa.Table]) -> None:
+    try:
+        answer.set_result(work())
+    except BaseException as error:
+        answer.set_exception(error)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """A signal that DuckDB noticed is KeyboardInterrupt again."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
 
 
 # PIVOT comes as MULTI. Neither a name nor this list is what keeps the file from harm: the file is open

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from autointerp.errors import StoreError
 from autointerp.store.opening import StoreHeld, open_for_reading, snapshot_path
-from autointerp.store.query import one_line, run_query
+from autointerp.store.query import fetch_interruptibly, one_line, run_query
 
 
 class StoreReader:
@@ -47,7 +47,7 @@ class StoreReader:
 
         Raises StoreError, in one line, for wrong SQL, several statements, and anything that would write.
         """
-        return run_query(self._connection, sql, parameters)
+        return run_query(self._connection, sql, parameters, fetch_interruptibly)
 
     def rows(self, sql: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """`query`, as dictionaries by column name."""
@@ -65,8 +65,7 @@ class StoreReader:
             kind = str(relation.project(condition).types[0])
             if kind != "BOOLEAN":
                 raise StoreError(f"{called} {condition}: this is a {kind}, and a condition is true or false")
-            rows: pa.Table = kept.to_arrow_table()
-            return rows
+            return fetch_interruptibly(self._connection, kept)
         except duckdb.Error as error:
             raise StoreError(
                 f"{called} {condition}: {one_line(error)}; columns: {', '.join(relation.columns)}"

@@ -24,7 +24,7 @@ import pyarrow as pa
 from autointerp.errors import AutointerpError
 from autointerp.store.columns import TableColumn, to_table
 from autointerp.store.opening import open_for_writing
-from autointerp.store.query import one_line, run_query
+from autointerp.store.query import interruptible, one_line, run_query
 from autointerp.store.snapshot import copy_to_snapshot, remove_snapshot
 
 BULK_MEMORY = "128MiB"
@@ -86,7 +86,7 @@ class StoreWriter:
                 with self._explained():
                     self._connection.execute("COMMIT")
             except BaseException:
-                with contextlib.suppress(duckdb.Error):  # a failed commit has rolled back by itself
+                with contextlib.suppress(duckdb.Error), interruptible():  # a failed commit has rolled back by itself
                     self._connection.execute("ROLLBACK")
                 raise
             finally:
@@ -157,7 +157,8 @@ class StoreWriter:
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            yield
+            with interruptible():
+                yield
         except duckdb.Error as error:
             raise AutointerpError(f'the store "{self.path}" could not be written: {one_line(error)}') from error
 

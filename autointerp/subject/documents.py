@@ -68,6 +68,8 @@ class Source:
     def __init__(self) -> None:
         self.left_out: Counter[str] = Counter()
         """Rows of the last reading that became no document, by reason."""
+        self.remarks: list[str] = []
+        """What a user should be told of how the source was found."""
 
     def rows(self) -> Iterator[Row]:
         raise NotImplementedError

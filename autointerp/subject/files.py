@@ -1,17 +1,16 @@
 """Sources that are files on this machine: text, JSON lines, Parquet, the bundled corpus, Python's own sources.
 
-All are read as a stream: what is held at a time is a line, a file of a folder, or some rows of a row group.
+All are read as a stream: what is held at a time is a line, a file of a folder, or some rows of a row group. Texts and
+JSON lines may be compressed, and begin with a byte order mark (`text_files.py`).
 """
 
 from __future__ import annotations
 
-import glob
-import gzip
+import codecs
 import hashlib
 import json
 import os
 import sysconfig
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from typing import Any
 from autointerp.errors import InputError, nearest
 from autointerp.resources import BUNDLED
 from autointerp.subject.documents import Row, Source, choose_field
+from autointerp.subject.file_search import in_folder, matching
+from autointerp.text_files import lines, not_utf8, open_text, whole
 
 PIECE_CHARACTERS = 4_000
 """A single text file is cut into documents of about this many characters."""
@@ -56,17 +57,9 @@ def named_file(path: str) -> Path:
     return file
 
 
-def _matches(pattern: str) -> list[Path]:
-    return sorted(Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).is_file())
-
-
 def _name(path: Path) -> str:
     """The path as text; bytes that are not UTF-8 are written \\xNN."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _not_utf8(path: Path, error: UnicodeDecodeError, before: int = 0) -> InputError:
-    return InputError(f'"{path}" is not UTF-8: byte {before + error.start} is 0x{error.object[error.start]:02x}')
 
 
 class Text(Source):
@@ -78,11 +71,9 @@ class Text(Source):
         self.is_one_file = path.is_file()
         if self.is_one_file:
             self.files = [path]
-        elif path.is_dir():
-            inside = (file for file in path.rglob("*") if file.is_file())
-            self.files = sorted(file for file in inside if not _hidden(file.relative_to(path)))
         else:
-            self.files = _matches(pattern)
+            search = in_folder(path) if path.is_dir() else matching(pattern)
+            self.files, self.remarks = search.files, search.remarks
         if not self.files:
             raise InputError(f'tokens.source: there is no text at "{pattern}" (a file, a folder or a pattern)')
 
@@ -94,26 +85,24 @@ class Text(Source):
             yield from _pieces(self.files[0])
             return
         for file in self.files:
+            with open_text(file) as content:
+                data = whole(content, file)
             try:
-                text = file.read_bytes().decode("utf-8")
+                text = data.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise _not_utf8(file, error) from error
+                raise not_utf8(file, error) from error
             yield Row(_name(file), text, f'"{file}"')
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _text_lines(path: Path) -> Iterator[str]:
     """Lines with their ends, wherever `str.splitlines` sees one."""
     before = 0
-    with path.open("rb") as content:
-        for line in content:
+    with open_text(path) as content:
+        for line in lines(content, path):
             try:
                 yield from line.decode("utf-8").splitlines(keepends=True)
             except UnicodeDecodeError as error:
-                raise _not_utf8(path, error, before) from error
+                raise not_utf8(path, error, before) from error
             before += len(line)
 
 
@@ -144,7 +133,7 @@ def _pieces(path: Path) -> Iterator[Row]:
 
 
 class Jsonl(Source):
-    """A line a document, plain or .gz."""
+    """A line a document."""
 
     def __init__(self, rest: str) -> None:
         super().__init__()
@@ -155,7 +144,8 @@ class Jsonl(Source):
         return files_digest([self.path], b"jsonl", self.field.encode())
 
     def rows(self) -> Iterator[Row]:
-        for number, line in enumerate(self._lines(), start=1):
+        for number, marked in enumerate(self._lines(), start=1):
+            line = marked.removeprefix(codecs.BOM_UTF8)  # of files with marks, one put behind the other
             if not line.strip():
                 continue
             where = f'"{self.path}", line {number}'
@@ -167,15 +157,14 @@ class Jsonl(Source):
                 raise InputError(f"{where}, is not JSON: {getattr(error, 'msg', error)}") from error
             if not isinstance(row, dict) or self.field not in row:
                 known = list(row) if isinstance(row, dict) else []
-                raise InputError(f'{where}, has no field "{self.field}"{nearest(self.field, known)}')
+                raise InputError(
+                    f'{where}, has no field "{self.field}"{nearest(self.field, known, listed="its fields are")}'
+                )
             yield Row(str(row.get("id", number)), row[self.field], where)
 
     def _lines(self) -> Iterator[bytes]:
-        try:
-            with gzip.open(self.path, "rb") if self.path.suffix == ".gz" else self.path.open("rb") as lines:
-                yield from lines
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise InputError(f'"{self.path}" is not a whole gzip file: {error}') from error
+        with open_text(self.path) as content:
+            yield from lines(content, self.path)
 
 
 class Bundled(Jsonl):
@@ -197,7 +186,11 @@ class Parquet(Source):
     def __init__(self, rest: str) -> None:
         super().__init__()
         pattern, _, field = rest.rpartition("#") if "#" in rest else (rest, "", "")
-        self.files = [Path(pattern)] if Path(pattern).is_file() else _matches(pattern)
+        if Path(pattern).is_file():
+            self.files = [Path(pattern)]
+        else:
+            search = matching(pattern)
+            self.files, self.remarks = search.files, search.remarks
         if not self.files:
             raise InputError(f'tokens.source: there is no Parquet file at "{pattern}" (a file or a pattern)')
         with _open_parquet(self.files[0]) as first:

@@ -29,6 +29,7 @@ from autointerp.subject.model import PROBE_LENGTH, Subject
 from autointerp.subject.plain import PlainModel, Site, copy_around, share_weights, sites_by_kind
 from autointerp.subject.rerandomise import rerandomise
 from autointerp.subject.token_ids import disagreements, text_config, token_ids
+from autointerp.subject.unmarked import unmarked
 from autointerp.subject.weights import weights_checksum
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -70,11 +71,11 @@ def load_subject(
     matrices are drawn again with. Raises InputError where it is not there, is damaged, or has weights that are not
     finite.
     """
-    path = resolve_model(model)
-    local = Path(path).is_dir()
+    named = resolve_model(model)
+    local = Path(named).is_dir()
     where = None if device == "map" else device_of(device)
     placement = _placement(max_memory, offload_folder) if where is None else {}
-    with _quiet():
+    with _quiet(), unmarked(named) as path:
         from transformers import AutoConfig, AutoModelForCausalLM
 
         try:
@@ -137,8 +138,8 @@ def load_subject(
 
 def load_tokenizer(model: str, revision: str | None) -> tuple[Any | None, Any]:
     """A model's tokenizer, if it has one, and its configuration; no weights."""
-    path = resolve_model(model)
-    with _quiet():
+    named = resolve_model(model)
+    with _quiet(), unmarked(named) as path:
         from transformers import AutoConfig
 
         try:

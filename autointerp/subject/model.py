@@ -27,8 +27,9 @@ from torch import Tensor
 from autointerp.errors import InputError, nearest
 from autointerp.subject.chat import Roles, encode_chat
 from autointerp.subject.documents import Message
-from autointerp.subject.hook_names import hook_of_module
+from autointerp.subject.hook_names import hook_of_module, hook_of_site
 from autointerp.subject.plain import PlainModel
+from autointerp.subject.vocabulary import token_texts
 
 PROBE_LENGTH = 13
 """Tokens of the pass that tells a hook's width: as long as no model has heads."""
@@ -74,12 +75,22 @@ class Subject:
     def check_hook(self, hook: str) -> None:
         """Raises InputError naming the nearest hook point where there is none of this name."""
         if hook not in self.bridge.hook_dict:
-            output, inward = hook_of_module(hook, "out"), hook_of_module(hook, "in")
-            said = nearest(hook, self.hook_names())
-            if output in self.bridge.hook_dict:
-                said = f': that is a module of Hugging Face\'s model, whose output is "{output}"'
-                said += f' and whose input is "{inward}"' if inward in self.bridge.hook_dict else ""
-            raise InputError(f'"{self.name}" has no hook point "{hook}"{said}')
+            raise InputError(f'"{self.name}" has no hook point "{hook}"{self._meant(hook)}')
+
+    def _meant(self, hook: str) -> str:
+        """What a module of Hugging Face's model gives, or the nearest hook point."""
+        there = self.bridge.hook_dict
+        output, inward = hook_of_module(hook, "out"), hook_of_module(hook, "in")
+        if output in there:
+            said = f': that is a module of Hugging Face\'s model, whose output is "{output}"'
+            return said + (f' and whose input is "{inward}"' if inward in there else "")
+        meant = output or hook_of_site(hook, None) or hook
+        layer = re.match(r"blocks\.(\d+)\.", meant)
+        layers = ""
+        if layer is not None and int(layer[1]) >= self.n_layers:
+            meant = re.sub(r"\d+", str(self.n_layers - 1), meant, count=1)
+            layers = f"; its layers are 0 to {self.n_layers - 1}"
+        return (f'; the nearest is "{meant}"' if meant in there else nearest(meant, self.hook_names())) + layers
 
     def width(self, hook: str) -> int:
         """Width of the activations at a hook point; the heads of `hook_z` side by side."""
@@ -152,33 +163,4 @@ class Subject:
         """Every token as text, [V]; bytes that are not UTF-8 on their own are written \\xNN."""
         if self.tokenizer is None:
             return [f"<{token}>" for token in range(self.d_vocab)]
-        pieces = self.tokenizer.convert_ids_to_tokens(list(range(min(self.d_vocab, len(self.tokenizer)))))
-        special, byte_level = set(self.special), self._is_byte_level()
-        texts = [
-            f"<{token}>" if piece is None else piece if token in special else piece_text(piece, byte_level)
-            for token, piece in enumerate(pieces)
-        ]
-        return texts + [f"<{token}>" for token in range(len(texts), self.d_vocab)]
-
-    def _is_byte_level(self) -> bool:
-        backend = getattr(self.tokenizer, "backend_tokenizer", None)
-        return backend is not None and "ByteLevel" in json.dumps(json.loads(backend.to_str()).get("decoder"))
-
-
-def piece_text(piece: str, byte_level: bool) -> str:
-    """The text of a vocabulary's piece, whose tokenizer writes bytes as characters (`byte_level`) or as <0x0A>."""
-    if byte_level:
-        table = _byte_of_character()
-        data = b"".join(bytes([table[c]]) if c in table else c.encode() for c in piece)
-        return data.decode("utf-8", "backslashreplace")
-    as_byte = re.fullmatch(r"<0x([0-9A-F]{2})>", piece)
-    if as_byte:
-        return bytes([int(as_byte[1], 16)]).decode("utf-8", "backslashreplace")
-    return piece.replace("\u2581", " ")
-
-
-def _byte_of_character() -> dict[str, int]:
-    """The table of byte-level BPE: printable bytes stand for themselves, the others from U+0100 on."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
+        return token_texts(self.tokenizer, self.d_vocab, self.special)

@@ -21,20 +21,22 @@ def drop_shared_windows(token_file: TokenFile) -> None:
 
     And those of select that stand in score: a revised explanation has seen windows of select.
     """
-    shape = (token_file.n_contexts, token_file.context_length)
-    marks = np.memmap(token_file.folder / "marks.bin", np.uint8, "r+", shape=shape)
     elsewhere = _hashes_of(token_file, "score")
     later: tuple[Split, ...] = ("select", "explain")
-    for split in later:
-        own = _hashes_of(token_file, split) if split == "select" else elsewhere[:0]
-        mine = token_file.contexts_of(split)
-        for first in range(0, len(mine), CONTEXTS_AT_ONCE):
-            contexts = mine[first : first + CONTEXTS_AT_ONCE]
-            shared = np.isin(_window_hashes(token_file, contexts), elsewhere)
-            places = np.repeat(shared, token_file.window, axis=1)[:, : token_file.context_length]
-            marks[contexts] = np.where(places & (marks[contexts] == VALID), VALID | DROPPED, marks[contexts])
-        elsewhere = np.union1d(elsewhere, own)
-    marks.flush()
+    with (token_file.folder / "marks.bin").open("r+b") as file:  # not mapped: a full disk is an error here
+        for split in later:
+            own = _hashes_of(token_file, split) if split == "select" else elsewhere[:0]
+            mine = token_file.contexts_of(split)
+            for first in range(0, len(mine), CONTEXTS_AT_ONCE):
+                contexts = mine[first : first + CONTEXTS_AT_ONCE]  # they stand together
+                assert contexts[-1] - contexts[0] == len(contexts) - 1
+                shared = np.isin(_window_hashes(token_file, contexts), elsewhere)
+                places = np.repeat(shared, token_file.window, axis=1)[:, : token_file.context_length]
+                marks = token_file.marks[contexts]
+                file.seek(int(contexts[0]) * token_file.context_length)
+                file.write(np.where(places & (marks == VALID), VALID | DROPPED, marks).astype(np.uint8).tobytes())
+            file.flush()
+            elsewhere = np.union1d(elsewhere, own)
 
 
 def _hashes_of(token_file: TokenFile, split: Split) -> npt.NDArray[np.uint64]:

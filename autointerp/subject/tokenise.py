@@ -28,6 +28,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from autointerp.allocation import no_room
 from autointerp.errors import InputError
 from autointerp.hashing import bytes_hash, content_hash, hash01, hash64, stream_key
 from autointerp.records import N_BLOCKS, SPLITS, Bool, Int32, Int64
@@ -35,7 +36,7 @@ from autointerp.subject.chat import Roles, TemplateRefusal
 from autointerp.subject.documents import Document, Message, Source
 from autointerp.subject.shared_windows import drop_shared_windows
 from autointerp.subject.sources import Npy, open_source
-from autointerp.subject.tokens import SPECIAL, VALID, TokenFile
+from autointerp.subject.tokens import SPECIAL, VALID, TokenFile, is_whole
 
 Encode = Callable[[list[str]], list[list[int]]]
 """Texts to token ids, without special tokens."""
@@ -82,7 +83,7 @@ class TokenPlan:
         if self.content:
             for part in ("source", "subset", "hf_split", "revision", "commit"):
                 del facts[part]
-        return content_hash(facts, tag="tokens 3")
+        return content_hash(facts, tag="tokens 4")
 
     def open_source(self) -> Source:
         return open_source(
@@ -92,9 +93,10 @@ class TokenPlan:
 
 def recorded_commit(folder: Path, source: str, subset: str | None, hf_split: str, revision: str | None) -> str | None:
     """The commit that a token file in `folder` was read from, so that going on with it reads no other."""
-    for facts in sorted(folder.glob("tokens-*/tokens.json")):
-        plan = json.loads(facts.read_text(encoding="utf-8"))["plan"]
-        if (plan["source"], plan["subset"], plan["hf_split"], plan["revision"]) == (source, subset, hf_split, revision):
+    asked = {"source": source, "subset": subset, "hf_split": hf_split, "revision": revision}
+    for home in sorted(folder.glob("tokens-*")):
+        plan = _facts(home).get("plan", {})
+        if asked.items() <= plan.items():
             return None if plan["commit"] is None else str(plan["commit"])
     return None
 
@@ -117,7 +119,7 @@ def open_tokens(
     """
     home = tokens_folder(folder, plan)
     files = plan.content or plan.open_source().fingerprint()
-    if not _is_current(home, files):
+    if _facts(home).get("files") != files:
         temporary = folder / f"{home.name}.{os.getpid()}.part"
         made_parent = not folder.exists()
         shutil.rmtree(temporary, ignore_errors=True)
@@ -126,17 +128,23 @@ def open_tokens(
             _write(temporary, plan, files, encode, progress, encode_chat)
             shutil.rmtree(home, ignore_errors=True)
             temporary.rename(home)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(temporary, ignore_errors=True)
             if made_parent:
                 shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError) and error.filename is None:  # of a write; one of opening names its file
+                raise no_room(folder, None, error) from error
             raise
     return TokenFile(home)
 
 
-def _is_current(home: Path, files: str) -> bool:
-    facts = home / "tokens.json"
-    return facts.is_file() and json.loads(facts.read_text(encoding="utf-8"))["files"] == files
+def _facts(home: Path) -> dict[str, Any]:
+    """What a token file says of itself; nothing where it is not there, or damaged."""
+    try:
+        facts: dict[str, Any] = json.loads((home / "tokens.json").read_text(encoding="utf-8"))
+        return facts if is_whole(home, facts["n_contexts"], facts["context_length"]) else {}
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 @dataclass(frozen=True)
@@ -197,6 +205,7 @@ def _write(
         "window": plan.window,
         "files": files,
         "left_out": dict(source.left_out),
+        "remarks": source.remarks,
     }
     (folder / "tokens.json").write_text(json.dumps(facts | {"plan": asdict(plan)}), encoding="utf-8")
     drop_shared_windows(TokenFile(folder))

@@ -14,10 +14,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from autointerp.errors import InputError
 from autointerp.records import N_BLOCKS, SPLITS, BlockCounts, Bool, Int32, Int64, Split, Windows
 
 VALID, SPECIAL, DROPPED = 1, 2, 4
 """Marks of a place: it holds a token; a special token; a token of a dropped window."""
+
+
+def is_whole(folder: Path, n_contexts: int, context_length: int) -> bool:
+    """Whether the files in `folder` are as long as they are said to be: a map of a shorter one cannot be read."""
+    places = n_contexts * context_length
+    sizes = {"tokens": 4 * places, "marks": places, "document": 4 * n_contexts, "offset": 8 * n_contexts}
+    files = {folder / f"{column}.bin": size for column, size in sizes.items()}
+    return all(file.is_file() and file.stat().st_size == size for file, size in files.items())
 
 
 class TokenFile:
@@ -31,7 +40,11 @@ class TokenFile:
         self.window: int = facts["window"]
         self.left_out: dict[str, int] = facts["left_out"]
         """Rows of the source that became no document, by reason."""
+        self.remarks: list[str] = facts["remarks"]
+        """What a user should be told of how the source was found."""
         shape = (self.n_contexts, self.context_length)
+        if not is_whole(folder, *shape):
+            raise InputError(f'the token file "{folder}" is damaged; remove this folder, and `run` makes it again')
         self.tokens: Int32 = np.memmap(folder / "tokens.bin", np.int32, "r", shape=shape)
         self.marks: npt.NDArray[np.uint8] = np.memmap(folder / "marks.bin", np.uint8, "r", shape=shape)
         self.document: Int32 = np.fromfile(folder / "document.bin", np.int32)

@@ -52,6 +52,6 @@ def test_what_is_wrong_is_named(old: str, new: str, message: str) -> None:
 def test_a_users_file_is_named_when_it_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"mine\.md"):
         read_template("", WANTED, tmp_path / "mine.md")
-    (tmp_path / "mine.md").write_bytes(b"\xff\xfe")
+    (tmp_path / "mine.md").write_bytes(b"\xff\xfa")
     with pytest.raises(UserError, match="not UTF-8"):
         read_template("", WANTED, tmp_path / "mine.md")

@@ -113,7 +113,7 @@ def test_texts(content: bytes, message: str, write_run: Callable[..., Path], ref
     ("content", "message"),
     [
         (b'{"text": "a"}\n{"text": \n', "line 2, is not JSON"),
-        (b'{"body": "a"}\n', 'line 1, has no field "text"; the nearest is "body"'),
+        (b'{"body": "a"}\n', 'line 1, has no field "text"; its fields are body'),
         (b'{"text": ["a"]}\n', 'line 1: field "text" is not text but list'),
         (b'{"text": "\xff"}\n', "line 1, is not UTF-8"),
         (b'{"text": " "}\n\n', "holds no text"),

@@ -14,9 +14,10 @@ import torch
 from autointerp.errors import InputError
 from autointerp.subject.activations import INNER, iterate_activations
 from autointerp.subject.loading import load_subject
-from autointerp.subject.model import Subject, piece_text
+from autointerp.subject.model import Subject
 from autointerp.subject.plain import share_weights
 from autointerp.subject.tokens import TokenFile
+from autointerp.subject.vocabulary import piece_text
 
 RTOL, ATOL = 1e-4, 1e-5
 
@@ -197,8 +198,20 @@ def test_half_precision_gives_float32_near_the_truth(
 def test_a_hook_that_is_not_there_names_the_nearest(tiny_subject: Subject) -> None:
     with pytest.raises(InputError, match=r'"blocks\.1\.hook_resid_pots"; the nearest is "blocks\.1\.hook_resid_post"'):
         tiny_subject.check_hook("blocks.1.hook_resid_pots")
-    with pytest.raises(InputError, match=r'"blocks\.9\.hook_resid_post"; the nearest is "blocks\.\d\.hook_resid_post"'):
-        tiny_subject.width("blocks.9.hook_resid_post")
+    for hook, hint in {
+        "blocks.9.hook_resid_post": '; the nearest is "blocks.2.hook_resid_post"; its layers are 0 to 2',
+        "blocks.3.hook_resid_psot": '; the nearest is "blocks.2.hook_resid_post"; its layers are 0 to 2',
+        "transformer.h.0": ' is "blocks.0.hook_resid_post" and whose input is "blocks.0.hook_resid_pre"',
+        "model.layers.1.mlp": ' is "blocks.1.mlp.hook_out" and whose input is "blocks.1.mlp.hook_in"',
+        "transformer.h.7.attn": '; the nearest is "blocks.2.attn.hook_out"; its layers are 0 to 2',
+        "resid_pre_layer_1": '; the nearest is "blocks.1.hook_resid_pre"',
+        "something else entirely": "",
+    }.items():
+        with pytest.raises(InputError) as caught:
+            tiny_subject.width(hook)
+        said = str(caught.value).partition(f'has no hook point "{hook}"')[2]
+        assert said.endswith(hint)
+        assert bool(said) == bool(hint)
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,8 @@ class Spool:
         def some(kind: npt.DTypeLike, n: int) -> npt.NDArray[Any]:
             nonlocal place
             begin, place = place, place + n * np.dtype(kind).itemsize
+            if place > len(data):
+                raise AutointerpError(f'"{self.path(number)}" is cut short; remove "{self.folder}" and run again')
             return np.frombuffer(data[begin:place].tobytes(), kind)
 
         while place < len(data):

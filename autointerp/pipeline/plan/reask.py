@@ -258,7 +258,9 @@ def _parsed(spec: str, names: Sequence[str]) -> tuple[str | None, str]:
             )
         name = names[0]
     if name is not None and name not in names:
-        raise UserError(f'--features "{spec}": the run file has no dictionary "{name}"' + nearest(name, names))
+        raise UserError(
+            f'--features "{spec}": the run file has no dictionary "{name}"' + nearest(name, names, listed="it has")
+        )
     return name, which
 
 

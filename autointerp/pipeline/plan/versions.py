@@ -10,7 +10,7 @@ metric has a version of its own (`score/metric_registry.py`).
 from __future__ import annotations
 
 VERSIONS = {
-    "tokens": 9,
+    "tokens": 10,
     "extract": 2,
     "effects": 1,
     "diagnostics": 1,

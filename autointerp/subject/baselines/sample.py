@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autointerp.allocation import allocate
 from autointerp.hashing import hash64, stream_key
 from autointerp.records import Int64
 from autointerp.subject.activations import iterate_activations
@@ -89,7 +90,7 @@ def take_sample(
 
 def array_on_disk(folder: Path, shape: tuple[int, int]) -> Tensor:
     """A float32 tensor in a file of `folder` that has no name any more and goes with the tensor."""
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="pass0-", delete=False) as file:
-        array = np.memmap(file.name, np.float32, "w+", shape=shape)
-    Path(file.name).unlink()  # the mapping lives on, the name need not
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="pass0-") as file:  # the mapping lives on, the name need not
+        allocate(file, 4 * shape[0] * shape[1])
+        array = np.memmap(file.name, np.float32, "r+", shape=shape)
     return torch.from_numpy(array)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from autointerp.errors import InputError
 from autointerp.subject.formats.safetensors_file import SafetensorsFile
+from autointerp.text_files import read_text
 
 GIVE_A_HOOK = 'give hook = "blocks...." in the run file'
 
@@ -64,10 +65,10 @@ def first_line(error: BaseException) -> str:
 
 def read_json(file: Path, path: str, otherwise: str = "") -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(read_text(file))
     except FileNotFoundError as error:
         raise InputError(f'"{path}" has no {file.name}{otherwise}') from error
-    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8
+    except (ValueError, RecursionError, InputError) as error:  # not JSON, not UTF-8
         raise InputError(f'"{path}": {file.name} is not JSON: {first_line(error)}') from error
     except OSError as error:
         raise InputError(f'"{path}": {file.name} cannot be read: {first_line(error)}') from error

@@ -1,0 +1,154 @@
+"""Reading text that others have written: whatever compresses it, and whatever byte order mark it begins with.
+
+A file is known by its content, not by its name: gzip, zstd, xz and bzip2 are unpacked, members one after the other
+included; UTF-16 and UTF-32 are read by their marks. What comes out is UTF-8 without a mark. What is left to refuse (an
+archive that is cut short, another encoding, an archive of several files) is an InputError in one line with the file's
+name.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from autointerp.errors import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+HEAD = 512
+"""Bytes that tell what a file is."""
+LONGEST = 1 << 30
+"""Bytes of one document or line, unpacked: an archive of a megabyte can hold more than any memory."""
+MARKS = (  # the longer ones first: UTF-32's begins like UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[io.BufferedReader]:
+    """The file's text as UTF-8 bytes: unpacked, without a byte order mark.
+
+    Raises OSError where it cannot be opened; reading raises InputError where it is damaged.
+    """
+    with path.open("rb") as file:
+        kind = _compression(file.peek(HEAD)[:HEAD])
+        unpacked = file if kind is None else _checked(path, kind, UNPACKERS[kind](file))
+        head = unpacked.peek(HEAD)[:HEAD]
+        mark, encoding = next(((mark, name) for mark, name in MARKS if head.startswith(mark)), (b"", "utf-8"))
+        if encoding != "utf-8":
+            yield _checked(path, encoding.upper(), _AsUtf8(unpacked, encoding))
+            return
+        if head.count(0) > len(head) // 4:
+            raise InputError(f'"{path}" is no text: many of its bytes are zero; save it as UTF-8, or unpack it')
+        unpacked.read(len(mark))
+        yield unpacked
+
+
+def read_text(path: Path) -> str:
+    """The whole text of a file that a person has written, with line ends as "\\n".
+
+    Raises OSError where it cannot be opened, InputError where it is no text.
+    """
+    with open_text(path) as content:
+        data = whole(content, path)
+    try:
+        return io.IncrementalNewlineDecoder(None, translate=True).decode(data.decode("utf-8"), final=True)
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from error
+
+
+def whole(content: IO[bytes], path: Path) -> bytes:
+    """All that is left. Raises InputError where that is more than LONGEST."""
+    data = content.read(LONGEST + 1)
+    if len(data) > LONGEST:
+        raise InputError(f'"{path}" is longer than {LONGEST:,} bytes of text; break it into several files')
+    return data
+
+
+def lines(content: IO[bytes], path: Path) -> Iterator[bytes]:
+    """Lines with their ends. Raises InputError where one is longer than LONGEST."""
+    while line := content.readline(LONGEST + 1):
+        if len(line) > LONGEST:
+            raise InputError(f'"{path}" has a line of more than {LONGEST:,} bytes')
+        yield line
+
+
+def not_utf8(path: Path, error: UnicodeDecodeError, before: int = 0) -> InputError:
+    """What is said of a file in another encoding; `before`: bytes before those that were decoded."""
+    return InputError(f'"{path}" is not UTF-8: byte {before + error.start} is 0x{error.object[error.start]:02x}')
+
+
+def _compression(head: bytes) -> str | None:
+    """What compresses a file that begins so; a text that only begins like an archive is a text."""
+    if head.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if head.startswith(b"\x28\xb5\x2f\xfd") or (head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5):
+        return "zstd"  # the second: a frame to be skipped, with which parallel writers begin
+    if head.startswith(b"\xfd7zXZ\x00"):
+        return "xz"
+    # A block, or the end of an archive of nothing.
+    if head[:3] == b"BZh" and head[4:10] in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90"):
+        return "bzip2"
+    return None
+
+
+def _unpack_zstd(file: IO[bytes]) -> Any:
+    import pyarrow as pa
+
+    return pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
+
+
+UNPACKERS: dict[str, Callable[[IO[bytes]], Any]] = {
+    "gzip": lambda file: gzip.GzipFile(fileobj=file),
+    "zstd": _unpack_zstd,
+    "xz": lzma.LZMAFile,
+    "bzip2": bz2.BZ2File,
+}
+
+
+def _checked(path: Path, kind: str, content: Any) -> io.BufferedReader:
+    return io.BufferedReader(_Checked(path, kind, content), 1 << 17)
+
+
+class _Checked(io.RawIOBase):
+    """A stream whose faults are said with the file's name."""
+
+    def __init__(self, path: Path, kind: str, content: Any) -> None:
+        self._path, self._kind, self._content = path, kind, content
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer)
+        try:
+            data = self._content.read(len(view))
+        except (OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f'"{self._path}" is not a whole {self._kind} file: {reason}') from error
+        view[: len(data)] = data
+        return len(data)
+
+
+class _AsUtf8:
+    """Text of another encoding as UTF-8 bytes."""
+
+    def __init__(self, content: IO[bytes], encoding: str) -> None:
+        self._text = io.TextIOWrapper(content, encoding=encoding, newline="")
+        self._rest = b""
+
+    def read(self, n: int) -> bytes:
+        if not self._rest:
+            self._rest = self._text.read(n).encode("utf-8", "surrogatepass")
+        data, self._rest = self._rest[:n], self._rest[n:]
+        return data

@@ -1,0 +1,297 @@
+"""The command in surroundings that users have: other encodings, no columns, closed streams, full disks, signals."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from autointerp.cli import cli
+from autointerp.show.rows import write_rows
+from autointerp.streams import LOOK_ALIKES, NARROWEST, asked_columns
+
+COMMAND = (sys.executable, "-m", "autointerp")
+
+
+@pytest.fixture
+def path(built: tuple[Path, object]) -> Path:
+    return built[0]
+
+
+def command(*arguments: object, env: dict[str, str] | None = None, **more: Any) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        env=os.environ | (env or {}),
+        stdout=more.pop("stdout", subprocess.PIPE),
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=120,
+        **more,
+    )
+
+
+def lines_of(ran: subprocess.CompletedProcess[bytes]) -> list[str]:
+    said = ran.stderr.decode()
+    assert "Traceback" not in said
+    assert "unexpected" not in said
+    return said.splitlines()
+
+
+# --- encodings --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encoding", "what"),
+    [
+        ("latin-1", ["show", "{}", "sae/1", "--top", "2"]),
+        ("cp1252", ["compare", "{}"]),
+        ("ascii:strict", ["verify", "{}"]),
+        ("ascii", ["show", "--help"]),
+        ("latin-1", ["run", "s€a.toml"]),
+    ],
+    ids=["latin-1", "cp1252", "ascii", "help", "an error line"],
+)
+def test_what_an_encoding_lacks_is_replaced(encoding: str, what: list[str], path: Path) -> None:
+    arguments = [word.format(path) for word in what]
+    ran = command(*arguments, env={"PYTHONIOENCODING": encoding})
+    if what[0] == "run":
+        assert ran.returncode == 2
+        assert ran.stderr.decode(encoding).startswith('error: there is no file "s?a.toml"')
+        return
+    assert (ran.returncode, lines_of(ran)) == (0, [])
+    shown = ran.stdout.decode(encoding.partition(":")[0]).splitlines()
+    if what[-1] == "--help":
+        assert "  In the exemplars, | is a line break and _7 seven blanks. Active tokens are" in shown
+        return
+    expected = CliRunner().invoke(cli, arguments).output.splitlines()
+    assert [len(line) for line in shown] == [len(line) for line in expected], "tables stay tables"
+    assert any(line.translate(LOOK_ALIKES) != line for line in expected)
+
+
+@pytest.mark.parametrize("format_", ["table", "csv", "json"])
+def test_data_keep_what_an_encoding_lacks(format_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1", errors="replace"))
+    rows = pa.table({"x": ["日本 ◆ é 😀"]})
+    write_rows(rows, format_, None)
+    sys.stdout.flush()
+    shown = written.getvalue().decode("latin-1")
+    if format_ == "table":
+        assert shown.splitlines()[1].strip() == "?? ? é ?"
+    elif format_ == "csv":
+        assert list(csv.reader(io.StringIO(shown)))[1] == ["\\u65e5\\u672c \\u25c6 é \\U0001f600"]
+    else:
+        assert json.loads(shown) == [{"x": "日本 ◆ é 😀"}]
+    write_rows(rows, format_, tmp_path / "file")
+    assert "日本 ◆ é 😀" in (tmp_path / "file").read_text(encoding="utf-8"), "a file is UTF-8"
+
+
+def test_every_look_alike_is_one_ascii_character() -> None:
+    assert all(chr(character).isascii() for character in LOOK_ALIKES.values())
+
+
+# --- widths -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"),
+    [("0", None), ("00", None), ("", None), ("abc", None), ("-5", None), ("1e3", None), ("9" * 30, None),
+     ("1", NARROWEST), ("20", 20), ("57", 57), ("080", 80)],
+)  # fmt: skip
+def test_a_width_that_is_none_is_not_known(
+    columns: str, width: int | None, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    plain = {what: CliRunner().invoke(cli, [*what, str(path)]).output for what in (("verify",), ("status",))}
+    monkeypatch.setenv("COLUMNS", columns)
+    assert asked_columns() == width
+    for what, expected in plain.items():
+        page = CliRunner().invoke(cli, [*what, str(path)]).output
+        if width is None:
+            assert page == expected
+        else:
+            assert max(map(len, page.splitlines())) <= width
+            assert "".join(page.split())[:20] == "".join(expected.split())[:20]
+
+
+@pytest.mark.parametrize("what", ["show {} sae/1", "compare {} --all --wide", "status {}", "verify {}", "sql {} query"])
+def test_nothing_is_lost_in_the_narrowest_page(what: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = [word.format(path) for word in what.split()]
+    arguments = [
+        "select 'abcdefghi' as a, 'jklmnopqrstuvwxyz of a row' as b" if word == "query" else word for word in arguments
+    ]
+    pages = []
+    for columns in ("1", "400"):
+        monkeypatch.setenv("COLUMNS", columns)
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 0, result.exception
+        pages.append(result.output)
+    narrow, wide = ({character for character in page if character.isalnum()} for page in pages)
+    assert max(map(len, pages[0].splitlines())) <= NARROWEST
+    assert len(narrow) > 10
+    assert len(wide - narrow) <= 3  # parts of a plot
+
+
+def test_a_terminal_of_no_columns(path: Path) -> None:
+    """`pty` makes terminals whose size nobody has set: 0 by 0."""
+    master, slave = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm"}
+    ran = subprocess.Popen([*COMMAND, "verify", str(path)], stdout=slave, stderr=slave, env=environment)
+    os.close(slave)
+    shown = b""
+    try:
+        while part := os.read(master, 1 << 16):
+            shown += part
+    except OSError:  # its end, on Linux
+        pass
+    os.close(master)
+    assert ran.wait(60) == 0
+    assert b"splits" in shown
+
+
+# --- streams that are closed, full, or read no further ----------------------------------------------
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&- <&-"])
+def test_closed_streams(closed: str, path: Path) -> None:
+    before = path.read_bytes()
+    shell = " ".join([*COMMAND, "verify", str(path), closed])
+    closed_ran = subprocess.run(["bash", "-c", shell], capture_output=True, check=False, timeout=60)
+    assert closed_ran.returncode == 0
+    assert (b"splits" in closed_ran.stdout) == (closed != ">&-")
+    noted = ["standard output is closed: what this command prints goes nowhere"]
+    assert lines_of(closed_ran) == (noted if closed == ">&-" else [])
+    assert path.read_bytes() == before, "no file that was opened has got the number of a closed stream"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("format_", ["table", "parquet"])
+def test_a_full_disk_behind_standard_output(format_: str, path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        ran = command("sql", path, "from vocab", "--format", format_, stdout=full)
+    assert ran.returncode == 1
+    assert lines_of(ran) == ["error: standard output cannot be written: No space left on device"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_messages_that_cannot_be_written_change_nothing() -> None:
+    shell = " ".join([*COMMAND, "run", "nothing.toml", "2>/dev/full"])
+    assert subprocess.run(["bash", "-c", shell], capture_output=True, check=False, timeout=60).returncode == 2
+
+
+@pytest.mark.parametrize("format_", ["csv", "parquet"])
+def test_a_reader_that_has_seen_enough(format_: str, path: Path) -> None:
+    query = ["sql", str(path), "select repeat('x', 300) || range as x from range(3000)", "--format", format_]
+    ran = subprocess.Popen([*COMMAND, *query], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert ran.stdout is not None
+    assert ran.stderr is not None
+    assert len(ran.stdout.read(10)) == 10
+    ran.stdout.close()
+    assert ran.stderr.read() == b""
+    assert ran.wait(60) == 0
+
+
+# --- interruptions ----------------------------------------------------------------------------------
+
+BEGIN = """
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def later(seconds, *numbers):
+    def send():
+        for number in numbers:
+            time.sleep(seconds)
+            os.kill(os.getpid(), number)
+    threading.Thread(target=send, daemon=True).start()
+import autointerp.cli
+from autointerp.__main__ import main
+def command(work):
+    autointerp.cli.cli.command("work")(work)
+    sys.argv = ["autointerp", "work"]
+    main()
+"""
+INTERRUPTED = "interrupted; the same command goes on from here"
+
+
+def interrupted(script: str) -> tuple[int, list[str], float]:
+    """Exit status and lines of a process, and how long it took."""
+    begun = time.monotonic()
+    ran = subprocess.run(
+        [sys.executable, "-c", BEGIN + script], capture_output=True, text=True, check=False, timeout=90
+    )
+    assert "Traceback" not in ran.stderr
+    return ran.returncode, [line for line in ran.stderr.splitlines() if line], time.monotonic() - begun
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_query_that_sorts_is_ended(number: str, path: Path) -> None:
+    query = "select i from range(400000000) r(i) order by hash(i) limit 1"
+    script = f"sys.argv = ['autointerp', 'sql', {str(path)!r}, {query!r}]; later(1.5, signal.{number}); main()"
+    status, said, seconds = interrupted(script)
+    assert (status, said) == (130, [INTERRUPTED])
+    assert seconds < 30, "the query takes minutes"
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "time.sleep(60)",
+        "import duckdb; duckdb.sql('select count(*) from range(100000) a, range(100000) b').fetchall()",
+        "lock = threading.Lock(); lock.acquire(); lock.acquire()",
+        # Code that makes something else of it.
+        """
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            raise ImportError('cannot import name x')
+        """,
+        # An object whose end it hits: Python notes the exception, and goes on.
+        """
+        class Slow:
+            def __del__(self):
+                time.sleep(1.2)
+        Slow()
+        time.sleep(60)
+        """,
+        # A daemon thread that is inside of C++ code.
+        """
+        import duckdb
+        work = lambda: duckdb.sql('select count(*) from range(100000) a, range(100000) b').fetchall()
+        threading.Thread(target=work, daemon=True).start()
+        time.sleep(60)
+        """,
+    ],
+    ids=["asleep", "in DuckDB", "at a lock", "as another exception", "in __del__", "beside a thread"],
+)
+def test_whatever_an_interruption_becomes(work: str) -> None:
+    body = "def work():\n    " + work.strip() if "\n" not in work else "def work():" + work.replace("\n    ", "\n")
+    status, said, seconds = interrupted(f"{body}\nlater(0.6, signal.SIGINT)\ncommand(work)")
+    assert (status, said) == (130, [INTERRUPTED])
+    assert seconds < 30
+
+
+def test_a_second_interruption_does_not_wait() -> None:
+    work = "def work():\n    try:\n        time.sleep(60)\n    finally:\n        time.sleep(60)\n"
+    status, said, seconds = interrupted(f"{work}later(0.6, signal.SIGINT, signal.SIGINT)\ncommand(work)")
+    assert (status, said) == (130, [INTERRUPTED])
+    assert seconds < 30
+
+
+def test_a_signal_that_is_to_be_ignored_is_ignored() -> None:
+    work = "signal.signal(signal.SIGINT, signal.SIG_IGN)\ndef work():\n    time.sleep(0.8)\n"
+    assert interrupted(f"{work}later(0.2, signal.SIGINT)\ncommand(work)")[:2] == (0, [])
+
+
+def test_a_library_takes_no_signals_over() -> None:
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
