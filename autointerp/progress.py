@@ -120,6 +120,18 @@ class _Note(ProgressColumn):
         return Text(self._reporter.note, style="yellow")
 
 
+def rising(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """Totals to increments."""
+    last = 0
+
+    def told(total: int) -> None:
+        nonlocal last
+        advance(total - last)
+        last = total
+
+    return told
+
+
 def stderr_reporter() -> Reporter:
     """Progress on standard error, so that standard output stays data."""
     return Reporter(Console(file=sys.stderr, width=asked_columns()))

@@ -38,7 +38,7 @@ from autointerp.pipeline.stages import (
     tokens,
 )
 from autointerp.pipeline.stages.context import StageContext, now
-from autointerp.progress import Reporter, stderr_reporter
+from autointerp.progress import Reporter, rising, stderr_reporter
 from autointerp.store.writer import StoreWriter
 from autointerp.subject.tokenise import open_tokens
 from autointerp.words import STAGES
@@ -103,7 +103,7 @@ def run(
     with report.stage("tokens", config.tokens.n_tokens, "tokens") as advance:
         subject = prepared.subject
         token_file = open_tokens(
-            prepared.work_folder, prepared.tokens, subject.encode_texts, _rising(advance), subject.encode_chat
+            prepared.work_folder, prepared.tokens, subject.encode_texts, rising(advance), subject.encode_chat
         )
     for remark in token_file.remarks:
         report.say(f"tokens: {remark}")
@@ -161,18 +161,6 @@ def _models_to_ask(last: str, context: StageContext) -> list[LLMModel]:
     entries = [entry for entry in config.explain.asking if isinstance(entry, LLMExplainer) and entry.name in explaining]
     judged = bool(context.missing("judge")) if "judge" in stages else any(entry.refines for entry in entries)
     return [*entries, *([config.score.judge] if judged and config.score.judge is not None else [])]
-
-
-def _rising(advance: Callable[[int], None]) -> Callable[[int], None]:
-    """Totals to increments."""
-    last = 0
-
-    def told(total: int) -> None:
-        nonlocal last
-        advance(total - last)
-        last = total
-
-    return told
 
 
 def _sweep(work_folder: Path, tokens_folder: Path) -> None:

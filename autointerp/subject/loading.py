@@ -43,7 +43,7 @@ def resolve_model(model: str) -> str:
         if name not in known:
             raise InputError(f'subject.model: there is no bundled model "{name}"{nearest(name, known)}')
         return str(BUNDLED / name)
-    path = Path(model)
+    path = Path(model).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise InputError(f'subject.model: the folder "{model}" has no config.json')

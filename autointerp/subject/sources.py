@@ -13,6 +13,7 @@ A field holds texts, or conversations. Bad input is an InputError in one line, b
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterator
 
@@ -24,6 +25,7 @@ from autointerp.subject.files import Bundled, Jsonl, Parquet, PythonStdlib, Text
 from autointerp.subject.hub_datasets import HubDataset
 
 KINDS = ("bundled", "python-stdlib", "text", "jsonl", "parquet", "hf", "npy")
+FILE_KINDS = ("text", "jsonl", "parquet", "npy")
 ROWS_KINDS = ("jsonl", "parquet", "hf")
 """Sources whose rows may be conversations."""
 
@@ -35,7 +37,7 @@ def parse_source(source: str) -> tuple[str, str]:
         raise ConfigError(f'tokens.source: "{source}" is none of {", ".join(KINDS)}{nearest(kind, KINDS)}')
     if kind != "python-stdlib" and not rest.partition("#")[0]:
         raise ConfigError(f'tokens.source: "{source}" lacks what comes after "{kind}:"')
-    return kind, rest
+    return kind, os.path.expanduser(rest) if kind in FILE_KINDS else rest
 
 
 def open_source(

@@ -26,7 +26,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from autointerp.train import on_disk
 from autointerp.train.corpus import read_pinned
 from autointerp.train.paths import parser
-from autointerp.train.saes import RECIPES, load_subject
+from autointerp.train.saes import RECIPES, bundled_subject
 from autointerp.train.subject import VOCABULARY, Contexts, contexts_of, held_out_loss, load_tokenizer, new_model
 
 
@@ -195,7 +195,7 @@ def measure(work: Path, out: Path) -> dict[str, dict[str, Any]]:
     if before_rounding.exists():
         model.load_state_dict(load_file(before_rounding))
         subject["loss_before_rounding"] = held_out_loss(model, pinned)
-    bridge = load_subject(out)
+    bridge = bundled_subject(out).bridge
     figures = {
         "corpus": {
             "documents": len(documents),

@@ -25,7 +25,7 @@ from autointerp.train.concepts import CONCEPTS
 from autointerp.train.corpus import read_pinned
 from autointerp.train.on_disk import DictionaryOnDisk, save
 from autointerp.train.paths import parser
-from autointerp.train.saes import load_subject
+from autointerp.train.saes import bundled_subject
 from autointerp.train.subject import load_tokenizer
 from autointerp.words import PLANTED
 
@@ -110,7 +110,7 @@ def build(out: Path) -> None:
     texts = token_texts(tokenizer)
     pinned = tokenizer.backend_tokenizer.encode_batch([text for _, text in read_pinned(out)])
     occurrences = Counter(token for encoding in pinned for token in encoding.ids)
-    embedding = load_subject(out).W_E.detach().float()
+    embedding = bundled_subject(out).bridge.W_E.detach().float()
     kept: list[FittedConcept] = []
     for name, holds in CONCEPTS.items():
         member = torch.tensor([holds(text) for text in texts])

@@ -132,7 +132,7 @@ def prepare(
             )
     _check_basis(config, hooks)
     features = _features(config, saes, widths)
-    tokens = _token_plan(config, subject)
+    tokens = token_plan(config, subject)
     if (left := config.evidence.left) is not None and left >= tokens.window:
         raise ConfigError(
             f"evidence.left = {left}, but an exemplar shows {tokens.window} tokens, its peak among them; "
@@ -220,7 +220,8 @@ def _hook_of(entry: DictionaryEntry, saes: dict[str, SparseAutoencoder]) -> str:
     return hook
 
 
-def _token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
+def token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
+    """How the run's text is cut for its subject. Raises UserError where they do not fit."""
     wanted = config.tokens
     kind, rest = parse_source(wanted.source)
     source = _source(config)

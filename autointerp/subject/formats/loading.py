@@ -41,7 +41,7 @@ def resolve_dictionary(path: str) -> Path:
         return BUNDLED / "dictionaries" / name
     if path.startswith("hf://"):
         return fetch(path)
-    place = Path(path)
+    place = Path(path).expanduser()
     if not place.exists():
         what = "file" if place.suffix in suffixes() else "folder"
         raise InputError(f'there is no {what} "{path}" to read a dictionary from')
