@@ -83,7 +83,7 @@ class Shared:
             self.refreshed.add(errand.key)
         for number, (stream, ask) in enumerate(self.pending.pop(errand.key, [])):
             outcome = ended.outcome
-            if number and ended.reply is not None:
+            if number and ended.reply is not None and outcome.status != "prompt_cut":  # that is the reply's own
                 outcome = outcome_of(ask, ended.reply)  # what is read out of a reply is each asker's own
             stream.deliver(
                 answer_of(ask, errand.key[0], outcome, ended.reply, bool(number), 0.0 if number else ended.cost_usd)
