@@ -189,6 +189,7 @@ def test_added_one_after_the_other_or_all_at_once(
         "new explainer lexical: explain, census, score, means of sae, topk, mlp; compare",
         "score.features.sample 3 -> 8: score of sae, mlp",
         "score.margin 0.03 -> 0.02: compare",
+        "after that again: means of sae, mlp",
     ]
     store = Path(str(configured("grown").store_path))
     check(store)

@@ -34,8 +34,8 @@ def fit(x: Tensor, unit: Int64, direction: Tensor | None, n_firing: Int64) -> tu
                 z, centre = transposed[index], mean[index]  # [units, N], [units]
             else:
                 z, centre = direction[block] @ transposed, direction[block].double() @ mean
-            z = z - centre.float()[:, None]
-            skewed = (z * z * z).sum(dim=1) < 0
+            z = z.sub_(centre.float()[:, None])  # of this block alone: indexing and products copy
+            skewed = (z * z).mul_(z).sum(dim=1) < 0
             z[skewed] *= -1
             sign[block] = torch.where(skewed, -1.0, 1.0)
             mu[block] = centre.float()
