@@ -58,14 +58,14 @@ class Thinned:
 
 def phrases_of(tokens: TokenFile, context: Int64, place: Int64) -> Int64:
     """One number for the PHRASE tokens that end at each place; where a context begins there are fewer. [n]"""
-    found = np.empty(len(context), dtype=np.int64)
+    phrase = np.empty(len(context), dtype=np.int64)
     back = np.arange(PHRASE)
-    for first in range(0, len(found), AT_ONCE):
+    for first in range(0, len(phrase), AT_ONCE):
         some = slice(first, first + AT_ONCE)
         at = place[some, None] - back
         read = np.where(at >= 0, tokens.tokens[context[some, None], np.maximum(at, 0)], -1)
-        found[some] = hash64(stream_key(0, "phrase"), *read.T).view(np.int64)
-    return found
+        phrase[some] = hash64(stream_key(0, "phrase"), *read.T).view(np.int64)
+    return phrase
 
 
 def thin(group: Int64, phrase: Int64, document: Int64, orders: Orders, each: int) -> Thinned:

@@ -81,8 +81,8 @@ class Events:
         """[E] bool, which stand on outliers; None where none does."""
         if not self.rows.has_outliers:
             return None
-        found = self.rows.outlier.index_select(0, self.row)
-        return found if bool(found.any()) else None
+        outlier = self.rows.outlier.index_select(0, self.row)
+        return outlier if bool(outlier.any()) else None
 
     def only(self, which: Tensor) -> Events:
         """The same events and windows, with a value of 0 where `which` [E] is false: for choosing, not for showing."""
