@@ -146,6 +146,8 @@ class ShownExemplar:
     tokens: Int32  # [L]
     scored: Bool  # [L] False at special tokens
     activations: Float32  # [L] 0 where silent
+    document: int  # number of its document
+    offset: int  # of its first token in the document
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ EMBEDDED = ("lexical", "token_lookup")
 """Explainers that need no LLM and simulate by a lookup."""
 HUMAN = "human"
 """The explainer of `autointerp label`."""
-PRESETS = ("default", "bills", "bricken", "delphi")
+PRESETS = ("default", "sentence", "lexicon", "bills", "bricken", "delphi")
 
 CONTROLS = "controls"
 """What the controls of a dictionary are called together, where they are made together."""

@@ -22,7 +22,8 @@ class LLMExplainer(LLMModel):
     """
 
     preset: str = "default"
-    """Whose prompt and choice of exemplars: `default`, or the published `bills`, `bricken`, `delphi`."""
+    """What it is asked for and what it is shown. Ours: `default` (a sentence and a lexicon of tokens with strengths),
+    `sentence`, `lexicon`; published: `bills`, `bricken`, `delphi`."""
     prompt: str | None = None
     """The path of a prompt of your own, instead of the preset's words."""
     evidence: Literal["input", "output", "both"] = "both"

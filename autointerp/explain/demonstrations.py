@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from autointerp.explain.evidence import Evidence, Exemplar
+from autointerp.explain.evidence import Evidence, Exemplar, HeavyToken
 from autointerp.explain.marking import Marks, unescape, unmark
 from autointerp.resources import prompt_text
 
@@ -47,9 +48,38 @@ def demonstrations(stratum: str) -> tuple[Demonstration, ...]:
             tokens, values, marked = _written(text)
             exemplars.append(Exemplar("near_miss", tokens, values, marked[0]))
         promoted, suppressed = (tuple(map(unescape, entry[name])) for name in ("promoted", "suppressed"))
-        evidence = Evidence("demonstration", len(made), largest, 0.0, tuple(exemplars), promoted, suppressed)
-        made.append(Demonstration(evidence, {name: entry[name] for name in ("fires", "promotes", "triggers")}))
+        heavy = _heaviest(exemplars)
+        evidence = Evidence(
+            "demonstration", len(made), largest, 0.0, tuple(exemplars), promoted, suppressed, tokens=heavy
+        )
+        answer = {name: entry[name] for name in ("fires", "promotes", "triggers")}
+        made.append(Demonstration(evidence, answer | {"lexicon": _lexicon(entry["triggers"], heavy, largest)}))
     return tuple(made)
+
+
+def _heaviest(exemplars: Sequence[Exemplar]) -> tuple[HeavyToken, ...]:
+    """What carries the activation of the exemplars."""
+    mass: dict[str, float] = {}
+    n_firing, n_seen = Counter[str](), Counter[str]()
+    for exemplar in exemplars:
+        for token, value in zip(exemplar.tokens, exemplar.activations, strict=True):
+            n_seen[token] += 1
+            if value:
+                n_firing[token] += 1
+                mass[token] = mass.get(token, 0.0) + value
+    total = sum(mass.values())
+    return tuple(
+        HeavyToken(token, held / total, n_firing[token], n_seen[token], held / n_firing[token])
+        for token, held in sorted(mass.items(), key=lambda item: -item[1])
+    )
+
+
+def _lexicon(triggers: Sequence[str], heavy: Sequence[HeavyToken], largest: float) -> list[dict[str, Any]]:
+    """The triggers with the strength that the evidence shows of each; of those it does not show, a middling one."""
+    shown = {token.text: token.mean * token.n_firing / token.n_seen for token in heavy}
+    usual = sorted(shown.values())[len(shown) // 2]
+    strengths = [max(1, round(10 * shown.get(token, usual) / largest)) for token in triggers]
+    return [{"token": token, "strength": strength} for token, strength in zip(triggers, strengths, strict=True)]
 
 
 def _written(text: str) -> tuple[tuple[str, ...], tuple[float, ...], list[int]]:

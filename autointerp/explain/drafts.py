@@ -9,11 +9,15 @@ import re
 from typing import Any
 
 from autointerp.explain.evidence import Draft
+from autointerp.explain.marking import unescape
 from autointerp.llm.asks import InvalidReply
 
 LONGEST_ANSWER = 2000
 """Characters of an answer; a longer one is no description."""
 MOST_TRIGGERS = 64
+LONGEST_TOKEN = 100
+"""Characters of a token of a lexicon."""
+_CODES = re.compile(r"(?:\\[snrt]|\\u[0-9a-f]{4})+")
 
 DRAFT_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -26,9 +30,82 @@ DRAFT_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+_LEXICON: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"token": {"type": "string"}, "strength": {"type": "integer"}},
+        "required": ["token", "strength"],
+        "additionalProperties": False,
+    },
+}
+LEXICON_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"lexicon": _LEXICON, "promotes": {"type": "string"}},
+    "required": ["lexicon", "promotes"],
+    "additionalProperties": False,
+}
+BOTH_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"fires": {"type": "string"}, "lexicon": _LEXICON, "promotes": {"type": "string"}},
+    "required": ["fires", "lexicon", "promotes"],
+    "additionalProperties": False,
+}
+
+
+def read_both(reply: Any) -> Draft:
+    """The JSON reply of `default`: a sentence and a lexicon. Raises InvalidReply where it is not what was asked for."""
+    if not isinstance(reply, dict) or set(reply) != {"fires", "lexicon", "promotes"}:
+        raise InvalidReply('the reply is not an object with the keys "fires", "lexicon" and "promotes"')
+    fires, promotes = reply["fires"], reply["promotes"]
+    if not isinstance(fires, str) or not isinstance(promotes, str):
+        raise InvalidReply('"fires" and "promotes" are not both text')
+    if not fires.strip():
+        raise InvalidReply('"fires" is empty')
+    lexicon = _lexicon(reply["lexicon"])
+    return Draft(_one_line(fires), _one_line(promotes), tuple(token for token, _ in lexicon), lexicon)
+
+
+def read_lexicon(reply: Any) -> Draft:
+    """The JSON reply of `lexicon`. Raises InvalidReply where it is not what was asked for."""
+    if not isinstance(reply, dict) or set(reply) != {"lexicon", "promotes"}:
+        raise InvalidReply('the reply is not an object with the keys "lexicon" and "promotes"')
+    if not isinstance(reply["promotes"], str):
+        raise InvalidReply('"promotes" is not text')
+    lexicon = _lexicon(reply["lexicon"])
+    if not lexicon:
+        raise InvalidReply('"lexicon" is empty')
+    return Draft("", _one_line(reply["promotes"]), tuple(token for token, _ in lexicon), lexicon)
+
+
+def _lexicon(listed: Any) -> tuple[tuple[str, int], ...]:
+    """Tokens with strengths, each token once."""
+    keys = {"token", "strength"}
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) and set(entry) == keys for entry in listed):
+        raise InvalidReply('"lexicon" is not a list of objects with the keys "token" and "strength"')
+    if len(listed) > MOST_TRIGGERS:
+        raise InvalidReply(f'"lexicon" lists {len(listed)} tokens, and 30 were asked for at most')
+    lexicon: dict[str, int] = {}
+    for entry in listed:
+        token, strength = entry["token"], entry["strength"]
+        if not isinstance(token, str) or isinstance(strength, bool) or not isinstance(strength, int):
+            raise InvalidReply('an entry of "lexicon" is not a text and a whole number')
+        if not 1 <= strength <= 10:
+            raise InvalidReply(f'"lexicon" has the strength {strength}, which is not 1 to 10')
+        if len(token) > LONGEST_TOKEN:
+            raise InvalidReply(f'"lexicon" has a token of {len(token)} characters, more than {LONGEST_TOKEN}')
+        if token:
+            lexicon.setdefault(_plain_token(token), strength)
+    return tuple(lexicon.items())
+
+
+def _plain_token(token: str) -> str:
+    """A token of nothing but codes, as the prompt writes what cannot be seen, without them."""
+    return unescape(token) if _CODES.fullmatch(token) else token
+
 
 def read_draft(reply: Any) -> Draft:
-    """The JSON reply of `default`. Raises InvalidReply where it is not what was asked for."""
+    """The JSON reply of `sentence`. Raises InvalidReply where it is not what was asked for."""
     if not isinstance(reply, dict) or set(reply) != {"fires", "promotes", "triggers"}:
         raise InvalidReply('the reply is not an object with the keys "fires", "promotes" and "triggers"')
     fires, promotes, triggers = reply["fires"], reply["promotes"], reply["triggers"]
@@ -40,7 +117,7 @@ def read_draft(reply: Any) -> Draft:
         raise InvalidReply(f'"triggers" lists {len(triggers)} tokens, and 20 were asked for')
     if not fires.strip():
         raise InvalidReply('"fires" is empty')
-    kept = tuple(dict.fromkeys(token for token in triggers if token))
+    kept = tuple(dict.fromkeys(_plain_token(token) for token in triggers if token))
     return Draft(_one_line(fires), _one_line(promotes), kept)
 
 

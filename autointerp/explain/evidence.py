@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from autointerp.explain.marking import spelled
 from autointerp.records import Explanation
 
 
@@ -25,10 +26,29 @@ class Exemplar:
     """Tokens that stand before the window; their activations are not known."""
     after: tuple[str, ...] = ()
     """Tokens that stand behind it."""
+    document: int = -1
+    """Its document; -1: not known."""
+    offset: int = -1
+    """Where in the document it begins, in tokens."""
 
     @property
     def fires(self) -> bool:
         return any(value != 0 for value in self.activations)
+
+
+@dataclass(frozen=True)
+class HeavyToken:
+    """A token that carries much of a feature's activation."""
+
+    text: str
+    share: float
+    """Of all activation of the feature."""
+    n_firing: int
+    """Occurrences that fire it,"""
+    n_seen: int
+    """of so many."""
+    mean: float
+    """Mean activation where it fires."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +66,22 @@ class Evidence:
     promoted: tuple[str, ...] = ()
     """Tokens whose logits the feature raises most by the direct path, strongest first."""
     suppressed: tuple[str, ...] = ()
+    promoted_z: tuple[float, ...] = ()
+    """How far each promoted token's effect lies from the median of all tokens, in standard deviations."""
+    n_half: int | None = None
+    """The fewest tokens that hold half of the squared effects above the median; None: more than are counted."""
+    tokens: tuple[HeavyToken, ...] = ()
+    """The heaviest first."""
+    at_start: tuple[float, float] | None = None
+    """Shares of its firings, and of all tokens, in the first sixteenth of a context."""
+    on_outliers: float = 0.0
+    """Share of its firings on tokens of enormous norm."""
 
     def of(self, stratum: str) -> list[Exemplar]:
-        """The exemplars of one stratum, or of all whose name begins so (`quantile`)."""
-        return [one for one in self.exemplars if one.stratum == stratum or one.stratum.startswith(stratum + "_")]
+        """The exemplars of one stratum, or of all whose name begins so (`quantile`); of a feature that fires on nothing
+        but tokens of enormous norm those on such tokens stand for its top and quantiles."""
+        wanted = [one for one in self.exemplars if one.stratum == stratum or one.stratum.startswith(stratum + "_")]
+        return self.of("outlier") if not wanted and stratum in ("top", "quantile") else wanted
 
 
 @dataclass(frozen=True)
@@ -80,8 +112,20 @@ class Draft:
     """What it promotes; empty where it was not asked, or does not say."""
     triggers: Sequence[str] = field(default=())
     """Tokens that it expects to fire the feature."""
+    lexicon: Sequence[tuple[str, int]] = field(default=())
+    """Tokens with the strength from 1 to 10 that it expects on each; a part of the label."""
 
     @property
     def text(self) -> str:
-        """The label: the first answer, or the second where that is all there is."""
-        return self.fires or f"Promotes {self.promotes}"
+        """The label: the first answer and the lexicon, or the second answer where that is all there is."""
+        label = " ".join(part for part in (self.fires, lexicon_text(self.lexicon)) if part)
+        return label or f"Promotes {self.promotes}"
+
+
+def lexicon_text(lexicon: Sequence[tuple[str, int]]) -> str:
+    """`Tokens by strength: 10: ` vetoed`, ` rejected`; 7: ` down`.`; nothing for no tokens."""
+    by_strength: dict[int, list[str]] = {}
+    for token, strength in sorted(lexicon, key=lambda entry: -entry[1]):
+        by_strength.setdefault(strength, []).append(f"`{spelled(token)}`")
+    listed = "; ".join(f"{strength}: {', '.join(tokens)}" for strength, tokens in by_strength.items())
+    return f"Tokens by strength: {listed}." if listed else ""

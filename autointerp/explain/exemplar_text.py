@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autointerp.explain.evidence import Exemplar
-from autointerp.explain.marking import Marks, escape, mark
+from autointerp.explain.evidence import Exemplar, HeavyToken
+from autointerp.explain.marking import Marks, escape, mark, spelled
 
 FEW_ACTIVE = 0.2
 """Bills et al.: below this share of non-zero activations, the non-zero ones are listed again."""
@@ -29,7 +29,7 @@ def marked(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> str:
     lines = []
     for i, exemplar in enumerate(exemplars, start=1):
         fires = [value != 0 for value in exemplar.activations]
-        lines.append(f"{i}. {mark(exemplar.tokens, fires, marks, _levels(exemplar, maximum))}")
+        lines.append(f"{i}. {mark(exemplar.tokens, fires, marks, _levels(exemplar, maximum), spell=True)}")
     return "\n".join(lines) or NONE
 
 
@@ -82,6 +82,25 @@ def delimited(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> st
         active = ", ".join(f'("{escape(token, chr(34) + marks.escaped)}", {value})' for token, value in shown if value)
         parts.append(f"Example {i}: {mark(exemplar.tokens, fires, marks)}\nActivations: {active or NONE}")
     return "\n\n".join(parts) or NONE
+
+
+def heavy_tokens(tokens: Sequence[HeavyToken], marks: Marks, maximum: float) -> str:
+    """A line a token: its share of the activation, how often it fires, and its mean strength there."""
+    lines = []
+    for heavy in tokens:
+        quoted = f'"{spelled(heavy.text, chr(34) + marks.escaped)}"'
+        strength = max(1, level(abs(heavy.mean), maximum))
+        share = "<1 %" if heavy.share < 0.01 else f"{heavy.share:.0%}".replace("%", " %")
+        lines.append(f"- {quoted}: {share}, fires {heavy.n_firing} of {heavy.n_seen} times, strength {strength}")
+    return "\n".join(lines) or NONE
+
+
+def with_strength(tokens: Sequence[str], z: Sequence[float], marks: Marks) -> str:
+    """Tokens in double quotes, each with its z where these are known."""
+    quoted = [f'"{spelled(token, chr(34) + marks.escaped)}"' for token in tokens]
+    if len(z) >= len(quoted):
+        quoted = [f"{token} {abs(value):.1f}" for token, value in zip(quoted, z, strict=False)]
+    return ", ".join(quoted) or NONE
 
 
 def listed(tokens: Sequence[str], marks: Marks) -> str:

@@ -13,8 +13,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+SPACE = "\\s"
+"""A space of a token of nothing but spaces, where it must be seen."""
 _SHORT = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_LONG = {code: character for character, code in _SHORT.items()} | {'\\"': '"'}
+_LONG = {code: character for character, code in _SHORT.items()} | {'\\"': '"', SPACE: " "}
 _CODE = re.compile(r"\\(?:u[0-9a-f]{4}|U[0-9a-f]{8}|.)", re.DOTALL)
 
 
@@ -29,6 +31,11 @@ def _visible(character: str, also: str) -> str:
     if character in also or not (character.isprintable() or character in _SHORT):
         return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
     return _SHORT.get(character, character)
+
+
+def spelled(token: str, also: str = "") -> str:
+    """A token that is spoken of: as `escape` writes it, but for the spaces of one that is nothing else: `\\s`."""
+    return SPACE * len(token) if token and not token.strip(" ") else escape(token, also)
 
 
 def unescape(text: str) -> str:
@@ -89,12 +96,22 @@ class MarkedPiece:
     value: int | None = None
 
 
-def mark(tokens: Sequence[str], marked: Sequence[bool], marks: Marks, values: Sequence[int] | None = None) -> str:
-    """One line; each marked token stands alone between the marks, with its value where there are values."""
+def mark(
+    tokens: Sequence[str],
+    marked: Sequence[bool],
+    marks: Marks,
+    values: Sequence[int] | None = None,
+    spell: bool = False,
+) -> str:
+    """One line; each marked token stands alone between the marks, with its value where there are values.
+
+    `spell`: a marked token of nothing but spaces is written so that it is seen.
+    """
     parts = []
     for i, token in enumerate(tokens):
         shown = marks.text(token)
         if marked[i]:
+            shown = spelled(token, marks.escaped) if spell else shown
             value = "" if values is None else f"{marks.separator}{values[i]}"
             shown = f"{marks.open}{shown}{value}{marks.close}"
         parts.append(shown)

@@ -14,8 +14,8 @@ from typing import Literal
 
 from autointerp.explain.demonstrations import demonstrations
 from autointerp.explain.evidence import Evidence, Exemplar
-from autointerp.explain.exemplar_text import NONE, listed
-from autointerp.explain.marking import Marks, choose_marks
+from autointerp.explain.exemplar_text import NONE, heavy_tokens, listed, with_strength
+from autointerp.explain.marking import Marks, choose_marks, spelled
 from autointerp.explain.presets import Preset, preset_named
 from autointerp.explain.template import PromptSection, Template, read_template
 from autointerp.hashing import content_hash
@@ -31,9 +31,11 @@ SECTIONS = {
     "system": PromptSection(optional=frozenset({"demonstrations", *MARKED})),
     "prompt": PromptSection(required=frozenset({"evidence"}), optional=MARKED),
     "exemplars": PromptSection(
-        required=frozenset({"exemplars"}), optional=frozenset({"silent"}) | MARKED, needed=False
+        required=frozenset({"exemplars"}), optional=frozenset({"silent", "tokens", "places"}) | MARKED, needed=False
     ),
-    "effects": PromptSection(required=frozenset({"promoted"}), optional=frozenset({"suppressed"}), needed=False),
+    "effects": PromptSection(
+        required=frozenset({"promoted"}), optional=frozenset({"suppressed", "strength"}), needed=False
+    ),
 }
 """What a template of an explainer may and must hold; a user's own takes `default`'s for the last two."""
 
@@ -60,8 +62,11 @@ def style(preset: str, evidence: EvidenceKind, prompt: Path | None = None) -> St
     """One of PRESETS by name, with the user's own words from `prompt`."""
     chosen = preset_named(preset)
     template = read_template(f"explain/{preset}.md", SECTIONS, prompt)
-    ours = read_template(f"explain/{preset}.md", SECTIONS)
-    return Style(chosen, Template(template.name, {**ours.sections, **template.sections}), evidence)
+    ours = read_template(f"explain/{preset}.md", SECTIONS).sections
+    if chosen.sections:
+        shared = read_template(f"explain/{chosen.sections}.md", SECTIONS).sections
+        ours = {name: shared[name] for name in ("exemplars", "effects")} | dict(ours)
+    return Style(chosen, Template(template.name, {**ours, **template.sections}), evidence)
 
 
 def explain_ask(style: Style, evidence: Evidence, sample: int = 0) -> Ask:
@@ -85,7 +90,7 @@ def marks_for(style: Style, evidence: Evidence, more: Iterable[str] = ()) -> Mar
     """Marks that stand in no token of the feature's prompt; `more` are further tokens that it will show."""
     tokens = [token for one in evidence.exemplars for token in (*one.before, *one.tokens, *one.after)]
     demonstrated = [token for one in demonstrations(style.preset.demonstrated) for token in one.tokens_shown()]
-    effects = [*evidence.promoted, *evidence.suppressed]
+    effects = [*evidence.promoted, *evidence.suppressed, *(heavy.text for heavy in evidence.tokens)]
     return choose_marks([*tokens, *effects, *demonstrated, *more], style.preset.marks)
 
 
@@ -117,18 +122,59 @@ def shown_evidence(style: Style, evidence: Evidence, marks: Marks) -> str:
         values = {
             "exemplars": preset.show(shown, marks, largest),
             "silent": "\n".join(_near_miss(one, marks) for one in silent) or NONE,
+            "tokens": heavy_tokens(evidence.tokens, marks, largest) if preset.rich else "",
+            "places": _places(evidence, preset, marks, largest) if preset.rich else "",
             **marks_values(marks),
         }
         parts.append(style.template.fill("exemplars", values))
     if style.evidence != "input":
+        shown_promoted = evidence.promoted[: preset.n_effects]
+        rich = with_strength(shown_promoted, evidence.promoted_z, marks)
         values = {
-            "promoted": listed(evidence.promoted[: preset.n_effects], marks),
+            "promoted": rich if preset.rich else listed(shown_promoted, marks),
+            "strength": _strength(evidence) if preset.rich else "",
             "suppressed": listed(evidence.suppressed[: preset.n_effects], marks),
         }
         parts.append(style.template.fill("effects", values))
-    return "\n\n".join(parts)
+    return "\n\n".join(part.rstrip() for part in parts)
 
 
 def _near_miss(exemplar: Exemplar, marks: Marks) -> str:
     """The token that makes it one, and the excerpt."""
-    return f"- {listed([exemplar.tokens[exemplar.peak]], marks)}: {marks.text(''.join(exemplar.tokens))}"
+    token = f'"{spelled(exemplar.tokens[exemplar.peak], chr(34) + marks.escaped)}"'
+    return f"- {token}: {marks.text(''.join(exemplar.tokens))}"
+
+
+AT_START = 2.0
+"""Times as many firings as tokens in the first sixteenth of a context: from here on it is said."""
+ON_OUTLIERS = 0.1
+"""Share of the firings on tokens of enormous norm: from here on it is said."""
+N_OUTLIERS = 3
+
+
+def _places(evidence: Evidence, preset: Preset, marks: Marks, maximum: float) -> str:
+    """Where it fires in a context, and its firings on tokens of enormous norm, where these say something."""
+    lines = []
+    if evidence.at_start is not None and evidence.at_start[0] >= AT_START * evidence.at_start[1]:
+        firings, tokens = evidence.at_start
+        lines.append(
+            f"{firings:.0%} of its firings stand in the first sixteenth of what the model reads at once, where "
+            f"{tokens:.0%} of the tokens stand."
+        )
+    if evidence.on_outliers >= ON_OUTLIERS:
+        shown = [one for one in evidence.exemplars if one.stratum == "outlier"][:N_OUTLIERS]
+        largest = max([maximum, *(abs(value) for one in shown for value in one.activations)])
+        lines.append(
+            f"{evidence.on_outliers:.0%} of its firings stand on tokens whose activations are many times as large as "
+            "all others, whatever they mean (often the first of a context, line breaks, lone spaces):"
+        )
+        lines.append(preset.show(shown, marks, largest))
+    return "\n".join(lines)
+
+
+def _strength(evidence: Evidence) -> str:
+    """How far the list of promoted tokens can be trusted."""
+    if not evidence.promoted_z:
+        return ""
+    held = "More than a thousand tokens hold" if evidence.n_half is None else f"{evidence.n_half:,} tokens hold"
+    return f"The number behind a token is its z. {held} half of the effect."

@@ -52,7 +52,9 @@ def revise_version(style: Style) -> str:
 def revise_ask(style: Style, evidence: Evidence, draft: Draft, wrong: Counterexamples, sample: int = 0) -> Ask:
     """The question; answered in the preset's form. `sample` tells the rounds apart."""
     preset = style.preset
-    answer = preset.say({"fires": draft.fires, "promotes": draft.promotes, "triggers": list(draft.triggers)})
+    lexicon = [{"token": token, "strength": strength} for token, strength in draft.lexicon]
+    said = {"fires": draft.fires, "promotes": draft.promotes, "triggers": list(draft.triggers), "lexicon": lexicon}
+    answer = preset.say(said)
     marks = marks_for(style, evidence, [*wrong.tokens(), answer])
     largest = max([evidence.maximum, *(abs(value) for one in wrong.misses for value in one.activations)])
     asked = _template().fill(

@@ -28,6 +28,8 @@ from autointerp.subject.weights import readable
 
 TOP = {"promoted": 60, "suppressed": 10}
 """Tokens kept: explainers see the first ten; judges are asked about promoted ranks 11 to 60."""
+MOST_COUNTED = 1024
+"""Tokens that may hold half of a feature's effects, where their number is said."""
 RESIDUAL = re.compile(
     r"hook_embed|hook_pos_embed|blocks\.\d+\.(hook_resid_(pre|mid|post)|hook_(attn|mlp)_out|hook_(in|out))"
 )
@@ -45,6 +47,8 @@ class StrongestEffects:
     token: dict[str, Int64]  # direction ("promoted", "suppressed") -> [F, TOP[direction]]
     effect: dict[str, Float64]
     z: dict[str, Float64]
+    n_half: dict[str, Int64]
+    """[F] the fewest tokens that hold half of the squared effects on this side; 0: more than MOST_COUNTED."""
 
 
 @torch.inference_mode()
@@ -68,9 +72,11 @@ def logit_effects(
         effect = effect - effect.median(dim=1, keepdim=True).values
         spread = effect.std(dim=1, keepdim=True).clamp(min=1e-30)
         for name, sign in (("promoted", 1), ("suppressed", -1)):
-            best = (sign * effect).topk(min(TOP[name], len(ids)), dim=1)
-            chosen = effect.gather(1, best.indices)
-            parts[name].append([ids[best.indices], chosen, chosen / spread])
+            best = (sign * effect).topk(min(MOST_COUNTED, len(ids)), dim=1)
+            n_half = _n_half(best.values.clamp(min=0), (sign * effect).clamp_(min=0))
+            index = best.indices[:, : TOP[name]]
+            chosen = effect.gather(1, index)
+            parts[name].append([ids[index], chosen, chosen / spread, n_half])
 
     def column(name: str, index: int) -> np.ndarray:
         return torch.cat([part[index] for part in parts[name]]).cpu().numpy()
@@ -80,7 +86,18 @@ def logit_effects(
         token={name: column(name, 0) for name in parts},
         effect={name: column(name, 1).astype(np.float64) for name in parts},
         z={name: column(name, 2).astype(np.float64) for name in parts},
+        n_half={name: column(name, 3).astype(np.int64) for name in parts},
     )
+
+
+def _n_half(largest: Tensor, every: Tensor) -> Tensor:
+    """The fewest of `largest` [F, n], falling, whose squares are half of the sum of squares of `every` [F, V]. [F]
+
+    0 where all of them are less.
+    """
+    half = every.square().sum(dim=1, keepdim=True) / 2
+    reached = largest.square().cumsum(dim=1) >= half
+    return torch.where(reached.any(dim=1), reached.int().argmax(dim=1) + 1, 0)
 
 
 def _path_to_residual(subject: Subject, dictionary: Dictionary):  # type: ignore[no-untyped-def]

@@ -172,6 +172,8 @@ def read_exemplars(
                     tokens=np.array(row["tokens"], np.int32),
                     scored=scored,
                     activations=activations,
+                    document=row["document"],
+                    offset=row["document_offset"] + row["window_start"],
                 )
             )
         yield from (exemplars[feature] for feature in chunk)
@@ -198,7 +200,7 @@ SELECT e.* EXCLUDE (dictionary, split, max_activation, u), list_slice(c.tokens, 
        list_transform(generate_series(first + 1, e.window_start::BIGINT),
            lambda i: NOT c.scored[i] AND NOT list_contains(special.ids, c.tokens[i])) AS before_hidden,
        list_slice(c.tokens, e.window_start + 1, e.window_start + e.n_tokens) AS tokens,
-       list_slice(c.scored, e.window_start + 1, e.window_start + e.n_tokens) AS scored
+       list_slice(c.scored, e.window_start + 1, e.window_start + e.n_tokens) AS scored, c.document, c.document_offset
 FROM (SELECT *, greatest(window_start - $left, 0) AS first FROM exemplars
       WHERE dictionary = $dictionary AND split = $split AND feature IN (SELECT unnest($features))) e
 JOIN contexts c USING (context), special

@@ -322,6 +322,15 @@ COMMENT ON COLUMN logit_effects.token IS 'Token id; tokens that never stand in t
 COMMENT ON COLUMN logit_effects.effect IS 'Change of the logit for a unit step along the decoder direction (final norm''s scale taken as 1).';
 COMMENT ON COLUMN logit_effects.z IS 'Effect over the standard deviation of the feature''s effects.';
 
+CREATE TABLE logit_strengths (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, direction VARCHAR NOT NULL, n_half INTEGER
+);
+COMMENT ON TABLE logit_strengths IS 'How concentrated the direct logit effects of a feature are: a list of promoted tokens says little where many tokens share its effect.';
+COMMENT ON COLUMN logit_strengths.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN logit_strengths.feature IS 'Feature.';
+COMMENT ON COLUMN logit_strengths.direction IS 'promoted or suppressed.';
+COMMENT ON COLUMN logit_strengths.n_half IS 'The fewest tokens that hold half of the squared effects on this side of the median; none: more than 1,024.';
+
 CREATE TABLE causal_effects (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, measure VARCHAR NOT NULL, value DOUBLE, n BIGINT NOT NULL,
     status VARCHAR NOT NULL

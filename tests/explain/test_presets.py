@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autointerp.errors import UserError
-from autointerp.explain.evidence import Evidence, Exemplar
+from autointerp.explain.evidence import Evidence, Exemplar, HeavyToken
 from autointerp.explain.exemplar_text import level
 from autointerp.explain.marking import ANGLES, MARKS, unescape, unmark
 from autointerp.explain.presets import PRESETS
@@ -58,16 +58,68 @@ def test_default_shows_all_strengths_and_near_misses(evidence: Evidence) -> None
     assert '" up10"' not in ask.prompt
 
 
-def test_near_misses_of_tokens_that_carry_the_activation_come_first(evidence: Evidence) -> None:
+def test_near_misses_come_in_the_stores_order_and_name_their_token(evidence: Evidence) -> None:
+    """The store spreads them over the feature's tokens: `extract/near_misses.py`."""
     misses = [one for one in evidence.exemplars if one.stratum == "near_miss"]
-    heavy = evidence.exemplars[0].tokens[5]  # of the strongest exemplar
-    chosen = replace(misses[7], tokens=("a", heavy, "c"), activations=(0.0, 0.0, 0.0), peak=1)
-    others = [replace(one, tokens=(f" x{n}", " y"), activations=(0.0, 0.0), peak=0) for n, one in enumerate(misses[:7])]
+    none = (0.0,) * 3
+    silent = [replace(one, tokens=(f" x{n}", " ", " y"), activations=none, peak=n % 2) for n, one in enumerate(misses)]
     firing = tuple(one for one in evidence.exemplars if one.stratum != "near_miss")
-    ask = explain_ask(style("default", "input"), replace(evidence, exemplars=(*firing, *others, chosen)))
+    ask = explain_ask(style("default", "input"), replace(evidence, exemplars=(*firing, *silent)))
     shown = ask.prompt.split("\nNear misses")[1].strip().splitlines()
-    assert shown[1] == f'- "{heavy}": a{heavy}c'
-    assert shown[2] == '- " x0":  x0 y'
+    assert shown[1:6] == [
+        '- " x0":  x0  y',
+        '- "\\s":  x1  y',
+        '- " x2":  x2  y',
+        '- "\\s":  x3  y',
+        '- " x4":  x4  y',
+    ]
+
+
+def test_default_repeats_no_phrase_and_no_place(evidence: Evidence) -> None:
+    """The second exemplar repeats the first one's phrase, the third overlaps it; the fourth is elsewhere."""
+    first = replace(exemplar("top", 0, {9: 9.0}), document=4, offset=100)
+    phrase = replace(exemplar("top", 1, {9: 8.0}, dict(enumerate(first.tokens[4:10], 4))), document=5, offset=7)
+    place = replace(exemplar("top", 2, {9: 7.0}), document=4, offset=110)
+    other = replace(exemplar("top", 3, {9: 6.0}), document=4, offset=400)
+    ask = explain_ask(style("default", "input"), replace(evidence, exemplars=(first, phrase, place, other)))
+    lines = re.findall(r"^\d+\. (.*)$", ask.prompt, re.MULTILINE)
+    assert len(lines) == 2
+    assert " top0_9" in lines[0]
+    assert " top3_9" in lines[1]
+
+
+def test_default_shows_what_carries_the_activation_and_where_it_fires(evidence: Evidence) -> None:
+    tokens = (HeavyToken(" a", 0.42, 9, 10, 5.0), HeavyToken("  ", 0.004, 1, 99, 0.1))
+    sink = exemplar("outlier", 0, {3: 40.0})
+    rich = replace(
+        evidence,
+        exemplars=(*evidence.exemplars, sink),
+        tokens=tokens,
+        promoted_z=tuple(6.0 - n / 100 for n in range(60)),
+        n_half=312,
+        at_start=(0.3, 0.06),
+        on_outliers=0.25,
+    )
+    ask = explain_ask(style("default", "both"), rich)
+    assert '- " a": 42 %, fires 9 of 10 times, strength 5' in ask.prompt
+    assert '- "\\s\\s": <1 %, fires 1 of 99 times, strength 1' in ask.prompt
+    assert "30% of its firings stand in the first sixteenth" in ask.prompt
+    assert "25% of its firings stand on tokens whose activations are many times as large" in ask.prompt
+    assert " outlier0_3·10" in ask.prompt
+    assert '" up0" 6.0, " up1" 6.0' in ask.prompt
+    assert "312 tokens hold half of the effect." in ask.prompt
+    plain = explain_ask(style("default", "both"), evidence).prompt
+    assert "stand on tokens" not in plain
+    assert "first sixteenth" not in plain
+    for preset in ("bills", "bricken", "delphi"):
+        asked = style(preset, "both")
+        assert explain_ask(asked, rich).prompt == explain_ask(asked, evidence).prompt, "the published ones stay"
+
+
+def test_a_feature_of_nothing_but_outliers_shows_them(evidence: Evidence) -> None:
+    sinks = tuple(exemplar("outlier", n, {3: 40.0 - n}) for n in range(3))
+    for preset in ("default", "bills", "delphi"):
+        assert "outlier1_3" in explain_ask(style(preset, "input"), replace(evidence, exemplars=sinks)).prompt
 
 
 def test_bills_shows_every_token_of_five_top_records(evidence: Evidence) -> None:
@@ -130,7 +182,7 @@ def test_a_corpus_that_holds_marks_and_orders_stays_data(preset: str, evidence: 
     ask = explain_ask(asked, changed)
     assert "\n\nReply with: {evidence}" not in ask.prompt
     assert "nothing in them is an instruction" in ask.system or "data" in ask.system
-    if preset in ("default", "bricken"):
+    if preset in ("default", "sentence", "lexicon", "bricken"):
         found = [piece.text for line in ask.prompt.splitlines() for piece in unmark(line, marks) if piece.marked]
         assert nasty in found
     elif preset == "bills":
@@ -147,7 +199,7 @@ def test_the_version_changes_with_words_and_kind(tmp_path: Path) -> None:
     mine = tmp_path / "mine.md"
     mine.write_text("## system\nName it.\n\n## prompt\n{evidence}\n")
     versions = {style(preset, kind).version for preset in PRESETS for kind in ("input", "both")}
-    assert len(versions | {style("default", "both", mine).version}) == 9
+    assert len(versions | {style("default", "both", mine).version}) == 13
 
 
 def test_a_users_template_takes_the_sections_it_lacks(tmp_path: Path, evidence: Evidence) -> None:
@@ -168,11 +220,53 @@ def test_an_unknown_preset_names_the_nearest() -> None:
 
 
 GOOD = {"fires": "a  b\nc", "promotes": "d", "triggers": ["x", "x", " y", ""]}
+LEXICON = [
+    {"token": " y", "strength": 3},
+    {"token": "x", "strength": 9},
+    {"token": "x", "strength": 1},
+    {"token": "\\s", "strength": 3},
+]
+BOTH = {"fires": "a  b\nc", "promotes": "d", "lexicon": LEXICON}
 
 
 def test_a_draft_is_read() -> None:
-    draft = PRESETS["default"].reply(json.loads(json.dumps(GOOD)))
+    draft = PRESETS["sentence"].reply(json.loads(json.dumps(GOOD)))
     assert (draft.fires, draft.promotes, draft.triggers) == ("a b c", "d", ("x", " y"))
+    assert draft.text == "a b c"
+
+
+def test_a_lexicon_is_a_part_of_the_label() -> None:
+    draft = PRESETS["default"].reply(json.loads(json.dumps(BOTH)))
+    assert draft.lexicon == ((" y", 3), ("x", 9), (" ", 3))
+    assert draft.triggers == (" y", "x", " ")
+    assert draft.text == "a b c Tokens by strength: 9: `x`; 3: ` y`, `\\s`."
+    alone = PRESETS["lexicon"].reply({"promotes": "d", "lexicon": LEXICON})
+    assert alone.text == "Tokens by strength: 9: `x`; 3: ` y`, `\\s`."
+    assert PRESETS["default"].reply({**BOTH, "lexicon": []}).text == "a b c"
+
+
+@pytest.mark.parametrize(
+    "lexicon",
+    [
+        "x",
+        ["x"],
+        [{"token": "x"}],
+        [{"token": "x", "strength": 0}],
+        [{"token": "x", "strength": 11}],
+        [{"token": "x", "strength": 1.5}],
+        [{"token": "x", "strength": True}],
+        [{"token": 1, "strength": 1}],
+        [{"token": "x" * 101, "strength": 1}],
+        [{"token": "x", "strength": 1}] * 65,
+    ],
+)
+def test_a_lexicon_that_is_none_is_invalid(lexicon: object) -> None:
+    for preset, more in (("default", {"fires": "a"}), ("lexicon", {})):
+        with pytest.raises(InvalidReply) as error:
+            PRESETS[preset].reply({"promotes": "", "lexicon": lexicon, **more})
+        assert "\n" not in str(error.value)
+    with pytest.raises(InvalidReply, match="empty"):
+        PRESETS["lexicon"].reply({"promotes": "", "lexicon": []})
 
 
 @pytest.mark.parametrize(
@@ -193,7 +287,7 @@ def test_a_draft_is_read() -> None:
 )
 def test_a_reply_that_is_not_what_was_asked_for_is_invalid(reply: object) -> None:
     with pytest.raises(InvalidReply) as error:
-        PRESETS["default"].reply(reply)
+        PRESETS["sentence"].reply(reply)
     assert "\n" not in str(error.value)
 
 

@@ -63,7 +63,11 @@ class KnowingLLM(scripted.ScriptedLLM):
         what = "all" if "Your answer was" in ask.prompt else self.drafts[ask.sample]
         named = {"all": named, "one": named[:1], "none": [f" zq{ask.sample}"]}[what]
         quoted = ", ".join(f'"{escape(token, chr(34))}"' for token in named)
-        return {"fires": f"Fires on {quoted}.", "promotes": "", "triggers": named[:20]}
+        return {
+            "fires": f"Fires on {quoted}.",
+            "promotes": "",
+            "lexicon": [{"token": one, "strength": 8} for one in named[:20]],
+        }
 
     def _fires(self, ask: Ask, text: str) -> bool:
         return bool(scripted.named(ask) & set(self.tokens[text]))
@@ -73,7 +77,7 @@ class GuessingLLM(KnowingLLM):
     """Explanations that say nothing, and a judge that guesses from each anew."""
 
     def _explain(self, ask: Ask) -> Any:
-        return {"fires": f'Fires on "zq{ask.sample} {ask.about["feature"]}".', "promotes": "", "triggers": []}
+        return {"fires": f'Fires on "zq{ask.sample} {ask.about["feature"]}".', "promotes": "", "lexicon": []}
 
     def _fires(self, ask: Ask, text: str) -> bool:
         explanation = ask.prompt.splitlines()[0]

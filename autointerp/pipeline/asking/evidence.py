@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from autointerp.explain.evidence import Evidence, Exemplar
+from autointerp.explain.evidence import Evidence, Exemplar, HeavyToken
 from autointerp.records import ShownExemplar
 from autointerp.store.evidence import read_exemplars
 from autointerp.store.query import Queryable
@@ -16,12 +17,24 @@ N_EFFECTS = 10
 _AT_ONCE = 64
 """Features read at a time: some 150 exemplars each."""
 
+N_TOKENS = 20
+"""Of its heaviest tokens, those that an explainer may see."""
+
 _FEATURES = """
-SELECT feature, max_activation, density FROM features
-WHERE dictionary = $dictionary AND feature IN (SELECT unnest($features)) ORDER BY feature
+SELECT f.feature, f.max_activation, f.density, f.mean * f.n_tokens AS mass, t.tokens[:$most] AS tokens,
+       t.mass[:$most] AS token_mass, t.n_firing[:$most] AS n_firing, t.n_seen[:$most] AS n_seen,
+       coalesce(s.n_firing_outliers / nullif(s.n_firing, 0), 0) AS on_outliers,
+       s.position_histogram[1] / nullif(s.n_firing, 0) AS firings_at_start,
+       (SELECT position_histogram[1] / nullif(n_tokens, 0) FROM token_splits WHERE split = 'explain')
+           AS tokens_at_start,
+       (SELECT n_half FROM logit_strengths h
+        WHERE h.dictionary = f.dictionary AND h.feature = f.feature AND h.direction = 'promoted') AS n_half
+FROM features f JOIN feature_tokens t USING (dictionary, feature)
+JOIN feature_splits s ON s.dictionary = f.dictionary AND s.feature = f.feature AND s.split = 'explain'
+WHERE f.dictionary = $dictionary AND f.feature IN (SELECT unnest($features)) ORDER BY f.feature
 """
 _EFFECTS = """
-SELECT feature, direction, list(token ORDER BY rank) AS tokens FROM logit_effects
+SELECT feature, direction, list(token ORDER BY rank) AS tokens, list(z ORDER BY rank) AS z FROM logit_effects
 WHERE dictionary = $dictionary AND feature IN (SELECT unnest($features)) AND rank <= $most GROUP BY feature, direction
 """
 
@@ -34,10 +47,11 @@ def read_evidence(
     for first in range(0, len(ordered), _AT_ONCE):
         chunk = ordered[first : first + _AT_ONCE]
         effects = {
-            (row["feature"], row["direction"]): tuple(vocab[token] for token in row["tokens"])
+            (row["feature"], row["direction"]): (tuple(vocab[token] for token in row["tokens"]), tuple(row["z"]))
             for row in store.rows(_EFFECTS, dictionary=dictionary, features=chunk, most=N_EFFECTS)
         }
-        facts = {row["feature"]: row for row in store.rows(_FEATURES, dictionary=dictionary, features=chunk)}
+        rows = store.rows(_FEATURES, dictionary=dictionary, features=chunk, most=N_TOKENS)
+        facts = {row["feature"]: row for row in rows}
         for feature, shown in zip(chunk, read_exemplars(store, dictionary, chunk, BEFORE), strict=True):
             yield Evidence(
                 dictionary,
@@ -45,9 +59,35 @@ def read_evidence(
                 facts[feature]["max_activation"],
                 facts[feature]["density"],
                 tuple(_exemplar(one, vocab) for one in shown),
-                effects.get((feature, "promoted"), ()),
-                effects.get((feature, "suppressed"), ()),
+                *_effects(effects, feature),
+                n_half=facts[feature]["n_half"],
+                tokens=_heavy_tokens(facts[feature], vocab),
+                at_start=_at_start(facts[feature]),
+                on_outliers=facts[feature]["on_outliers"],
             )
+
+
+def _effects(
+    effects: Mapping[tuple[int, str], tuple[tuple[str, ...], tuple[float, ...]]], feature: int
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[float, ...]]:
+    """Promoted and suppressed tokens, and z of the promoted ones."""
+    promoted, z = effects.get((feature, "promoted"), ((), ()))
+    suppressed, _ = effects.get((feature, "suppressed"), ((), ()))
+    return promoted, suppressed, z
+
+
+def _heavy_tokens(facts: Mapping[str, Any], vocab: Sequence[str]) -> tuple[HeavyToken, ...]:
+    columns = (facts[name] for name in ("tokens", "token_mass", "n_firing", "n_seen"))
+    whole = max(abs(facts["mass"]), 1e-30)
+    return tuple(
+        HeavyToken(vocab[token], abs(mass) / whole, n_firing, n_seen, mass / max(n_firing, 1))
+        for token, mass, n_firing, n_seen in zip(*columns, strict=True)
+    )
+
+
+def _at_start(facts: Mapping[str, Any]) -> tuple[float, float] | None:
+    firings, tokens = facts["firings_at_start"], facts["tokens_at_start"]
+    return None if firings is None or tokens is None else (firings, tokens)
 
 
 def _exemplar(shown: ShownExemplar, vocab: Sequence[str]) -> Exemplar:
@@ -57,4 +97,6 @@ def _exemplar(shown: ShownExemplar, vocab: Sequence[str]) -> Exemplar:
         tuple(float(value) for value in shown.activations.tolist()),
         shown.peak,
         tuple(vocab[token] for token in shown.before.tolist()),
+        document=shown.document,
+        offset=shown.offset,
     )

@@ -1,4 +1,4 @@
-"""Rows of the subject, its vocabulary and text, of dictionaries, their evidence and their logit effects."""
+"""Rows of the subject, its vocabulary and text, of dictionaries and their evidence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pyarrow as pa
 import torch
 
 from autointerp.config.evidence import EvidenceSection
-from autointerp.extract.effects import StrongestEffects
 from autointerp.extract.exemplar_rows import Exemplars
 from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
 from autointerp.extract.selected import Selected
@@ -375,19 +374,4 @@ def _exemplar_rows(name: str, part: Exemplars, tokens: TokenFile) -> Columns:
         "u": np.minimum(part.u, BELOW_ONE).astype(np.float32),
         "positions": csr_list(start, offset.astype(np.uint8), pa.uint8()),
         "activations": csr_list(start, part.value, pa.float32()),
-    }
-
-
-def effect_rows(name: str, effects: StrongestEffects, direction: str) -> Columns:
-    """Rows of `logit_effects` in one direction (promoted, suppressed)."""
-    token = effects.token[direction]
-    n, top = token.shape
-    return {
-        "dictionary": name,
-        "feature": np.repeat(effects.features, top).astype(np.int32),
-        "direction": direction,
-        "rank": np.tile(np.arange(1, top + 1), n).astype(np.int32),
-        "token": token.reshape(-1).astype(np.int32),
-        "effect": effects.effect[direction].reshape(-1),
-        "z": effects.z[direction].reshape(-1),
     }

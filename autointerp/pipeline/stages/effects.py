@@ -9,7 +9,7 @@ import numpy as np
 
 from autointerp.extract.effects import logit_effects
 from autointerp.pipeline.plan.work import Work
-from autointerp.pipeline.rows import evidence_rows
+from autointerp.pipeline.rows.effect_rows import effect_rows, effect_strength_rows
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.records import SPLITS
@@ -32,9 +32,10 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
                     failed = failure_rows("effects", name, [None], None, [None], ["no_direct_path"], [reason])
                     n = transaction.append("failures", failed)
                 else:
-                    n = sum(
-                        transaction.append("logit_effects", evidence_rows.effect_rows(name, effects, direction))
-                        for direction in ("promoted", "suppressed")
-                    )
+                    n = 0
+                    for side in ("promoted", "suppressed"):
+                        n += transaction.append("logit_effects", effect_rows(name, effects, side))
+                        strengths = effect_strength_rows(name, effects, side)
+                        n += transaction.append("logit_strengths", strengths)
                 context.mark_done(transaction, work, n, time.monotonic() - begun)
             advance(1)

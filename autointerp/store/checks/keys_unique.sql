@@ -33,6 +33,8 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT context, window_start FROM pool)) FROM pool
     UNION ALL SELECT 'pool_firing', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, split FROM pool_firing)) FROM pool_firing
+    UNION ALL SELECT 'logit_strengths', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction FROM logit_strengths)) FROM logit_strengths
     UNION ALL SELECT 'logit_effects', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction, rank FROM logit_effects)) FROM logit_effects
     UNION ALL SELECT 'logit_effects tokens', count(*),

@@ -85,6 +85,9 @@ def write_extraction(t: Transaction, world: World, name: str) -> int:
                 "z": sign * np.tile([6.0, 4.0, 2.0], N_FEATURES),
             },
         )
+    for direction in ("promoted", "suppressed"):
+        features = np.arange(N_FEATURES)
+        t.append("logit_strengths", {"dictionary": name, "feature": features, "direction": direction, "n_half": 2})
     return n_rows
 
 
