@@ -32,7 +32,9 @@ def start() -> Iterator[Start]:
 
 
 def model(server: OddServer, **more: Any) -> LLMModel:
-    return LLMModel.model_validate({"provider": "openai", "model": "mine", "base_url": server.url, "timeout_s": 10.0} | more)
+    return LLMModel.model_validate(
+        {"provider": "openai", "model": "mine", "base_url": server.url, "timeout_s": 10.0} | more
+    )
 
 
 def settled(log: Any, asks: list[Ask], of: LLMModel) -> tuple[int | None, list[Answer]]:
