@@ -13,7 +13,7 @@ demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
 
 test: $(VENV)/installed-dev  ## the fast tests
-	$(RUN_TESTS) -m "not slow and not interop and not ray" -n 2 --dist loadfile
+	$(RUN_TESTS) -m "not slow and not interop and not ray and not real" -n 2 --dist loadfile
 
 test-slow: $(VENV)/installed-dev  ## simulations of coverage, size and power
 	$(RUN_TESTS) -m slow -n 2 --dist loadfile

@@ -1,6 +1,7 @@
 """Asking LLMs: one client over both providers, where no money and no reply is lost.
 
     asks        the contract: Ask in, Answer out
+    lengths     bounds on how many tokens a text has
     wire/       ask -> request body; reply body -> status; the SDKs
     money/      tokens -> dollars; what may still be spent; what asks will cost
     session/    the client: one ask until it ends, one `ask_all`, what they share

@@ -610,7 +610,7 @@ COMMENT ON COLUMN llm_calls.server IS 'Base URL.';
 COMMENT ON COLUMN llm_calls.model IS 'Model asked for.';
 COMMENT ON COLUMN llm_calls.returned_model IS 'Model that the server says answered.';
 COMMENT ON COLUMN llm_calls.channel IS 'live, batch (a provider''s batch API) or offline (answered elsewhere, read from a file).';
-COMMENT ON COLUMN llm_calls.status IS 'ok; refused, truncated, empty, unparseable, invalid, unsupported (replies that are no answer); rate_limited, server_error, no_connection, timeout, broken_body, api_error (no reply).';
+COMMENT ON COLUMN llm_calls.status IS 'ok; refused, truncated, prompt_cut (the server read less than the prompt), empty, unparseable, invalid, unsupported (replies that are no answer); rate_limited, server_error, no_connection, timeout, broken_body, api_error (no reply).';
 COMMENT ON COLUMN llm_calls.reason IS 'Why it is not ok, in a line; empty where it is.';
 COMMENT ON COLUMN llm_calls.http_status IS 'HTTP status; none where there was no answer.';
 COMMENT ON COLUMN llm_calls.stop_reason IS 'Why the model stopped, in the provider''s word.';
@@ -660,7 +660,7 @@ CREATE TABLE llm_probes (
 COMMENT ON TABLE llm_probes IS 'What a server has shown that it does when asked.';
 COMMENT ON COLUMN llm_probes.server IS 'Base URL.';
 COMMENT ON COLUMN llm_probes.model IS 'Model asked for.';
-COMMENT ON COLUMN llm_probes.wish IS 'schema, logprobs, echo or decisions.';
+COMMENT ON COLUMN llm_probes.wish IS 'schema, logprobs, echo or decisions; of a server that was asked first also: answers, form NAME (how it takes a schema), context N (tokens that it states) or no context stated, counts N (tokens that it counts a piece of text).';
 COMMENT ON COLUMN llm_probes.found_at IS 'When, UTC.';
 
 CREATE VIEW current_works AS

@@ -32,7 +32,9 @@ def start() -> Iterator[Start]:
 
 
 def model(server: OddServer, **more: Any) -> LLMModel:
-    return LLMModel(**{"provider": "openai", "model": "mine", "base_url": server.url, "timeout_s": 10.0} | more)
+    return LLMModel.model_validate(
+        {"provider": "openai", "model": "mine", "base_url": server.url, "timeout_s": 10.0} | more
+    )
 
 
 def settled(log: Any, asks: list[Ask], of: LLMModel) -> tuple[int | None, list[Answer]]:
@@ -269,7 +271,7 @@ def test_a_proxy_that_cannot_be_used_is_named_and_its_password_is_not(
     [
         ("127.0.0.1", True), ("127.8.9.1", True), ("127.1", True), ("localhost", True), ("LOCALHOST.", True),
         ("my.localhost", True), ("::1", True), ("::ffff:127.0.0.1", True), ("0.0.0.0", True), ("::", True),
-        ("192.168.1.4", False), ("localhost.example", False), ("127.0.0.1.example", False), ("server", False), ("", False),
+        ("192.168.1.4", False), ("localhost.example", False), ("127.0.0.1.example", False), ("server", False),
     ],
 )  # fmt: skip
 def test_which_hosts_are_this_machine(host: str, here: bool) -> None:

@@ -367,7 +367,8 @@ def test_an_error_in_a_200_means_what_its_code_and_words_do(said: Any, meaning: 
 
 @pytest.mark.parametrize("status", [400, 403, 405, 422])
 def test_unknown_words_are_in_doubt(status: int) -> None:
-    for said in ({"error": {"message": "Something is wrong with it"}}, {}, "<html>Sorry</html>", {"detail": []}):
+    odd: list[Any] = [{"error": {"message": "Something is wrong with it"}}, {}, "<html>Sorry</html>", {"detail": []}]
+    for said in odd:
         fault = fault_of(status, {}, body(said))
         assert (fault.meaning, fault.unclear) == ("stop", True)
 

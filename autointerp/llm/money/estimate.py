@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from autointerp.config.llm_model import LLMModel
 from autointerp.llm.asks import Ask
 from autointerp.llm.money.prices import Channel, Prices
-from autointerp.llm.wire.capabilities import capabilities_of
+from autointerp.llm.wire.capabilities import as_found, capabilities_of
 from autointerp.llm.wire.render import CHARS_PER_TOKEN, Request, render
 from autointerp.reply_log import ReplyLookup
 
@@ -48,7 +48,10 @@ def estimate(
     `usual`: tokens written by kind, where the log has too few replies to tell. Without `replays` nothing is taken from
     the log but what it says of lengths.
     """
-    known, prices = capabilities_of(model), Prices(model)
+    found = (
+        {wish for server, name, wish in log.probed() if (server, name) == (model.server, model.model)} if log else ()
+    )
+    known, prices = as_found(capabilities_of(model), model, found), Prices(model)
     per_char = (log and log.tokens_per_char(model.server, model.model)) or 1 / CHARS_PER_TOKEN
     typical = dict(usual or {}) | (log.typical_output(model.server, model.model) if log else {})
     sums: dict[str, list[float]] = {}

@@ -97,6 +97,8 @@ _FORM_HINT = (
     '; if the server does not know json_schema, state capabilities = { structured = "json_object" }, or "prompt"'
 )
 
+_CONTEXT_HINT = "; with context_tokens = N of the model in the run file fewer windows are asked about at once"
+
 
 class TurnedAway(ProviderError):
     """A server has ended the run; with the fault that did."""
@@ -196,11 +198,15 @@ def _verdict(errand: Errand, route: Route, read: _Read, tally: _Tally) -> Outcom
         tally.replies += useless
         return None if useless and tally.replies < model.replies else read.outcome
     if fault.meaning == "give_up":
-        return Outcome("refused" if fault.status == "refused" else "api_error", fault.reason)
+        refused = fault.status == "refused"
+        hint = _CONTEXT_HINT if not refused and errand.ask.kind == "simulate" and model.context_tokens is None else ""
+        return Outcome("refused" if refused else "api_error", fault.reason + hint)
     if fault.meaning == "stop":
         if fault.unclear and not route.doubts.about_all():
             return Outcome("api_error", fault.reason)
         hint = _FORM_HINT if any(word in fault.reason for word in ("response_format", "json_schema")) else ""
+        if fault.http_status == 404 and model.provider == "openai" and not model.server.endswith("/v1"):
+            hint = "; base_url of most servers ends in /v1"
         return TurnedAway(f'{model.provider} "{model.model}" stopped the run: {fault.reason}{hint}', fault)
     return _tried_again(errand, route, fault, tally)
 

@@ -139,7 +139,8 @@ class Session:
         if model.provider != "openai" or is_listed(model) or self._shared.courier is not None:
             return model.context_tokens
         self._thread = self._thread or LoopThread()
-        return self._thread.run(self._settle(model, asks))
+        context: int | None = self._thread.run(self._settle(model, asks))
+        return context
 
     async def _settle(self, model: LLMModel, asks: Sequence[Ask]) -> int | None:
         route = await self._route(model)

