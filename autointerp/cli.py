@@ -137,33 +137,58 @@ def label(store: Path, feature: str, text: str) -> None:
 
 
 @cli.command()
+@click.argument("what", metavar="DICTIONARY")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: its name and .toml.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def init(what: str, output: Path | None, force: bool) -> None:
+    """Write a run file for a dictionary, with all that its files say.
+
+    DICTIONARY is a folder, a file, sae-lens:RELEASE/ID, hf:OWNER/REPOSITORY/PATH or bundled:NAME. Says what it read,
+    what it guessed and what is left for you to fill in, and prints the next command.
+
+    \b
+    Examples:
+      autointerp init bundled:resid-1k
+      autointerp init sae-lens:gemma-scope-2b-pt-res-canonical/layer_12/width_16k/canonical -o gemma.toml
+    """
+    from autointerp.pipeline.init_run import write_run_file
+
+    written = write_run_file(what, output, force=force)
+    click.echo(f"wrote {written.file}")
+    for word, lines in (("read", written.read), ("guessed", written.guessed), ("fill in", written.missing)):
+        for line in lines:
+            click.echo(f"  {word}: {line}")
+    click.echo(f"next: {written.next_command}")
+
+
+@cli.command()
 @click.argument("run_file", metavar="RUN.toml")
 @click.pass_context
 def check(context: click.Context, run_file: str) -> None:
     """Is each dictionary loaded right? L0, variance explained and loss on some thousand tokens, before any cost.
 
-    Refuses, with the named cause and exit status 1, a dictionary that is read wrongly or does not belong to the
-    subject or the hook. Writes nothing.
+    Also says where each hook point is in Hugging Face's model, shows a context with token ids, compares special tokens,
+    and names what could not be checked. Refuses, with the named cause and exit status 1, a dictionary that is read
+    wrongly or does not belong to the subject or the hook. Writes nothing.
 
     Example:  autointerp check runs/demo.toml
     """
     from autointerp.config.loading import load_run
-    from autointerp.pipeline.check import check_run, render_reports
+    from autointerp.pipeline.check import check_run
     from autointerp.progress import stderr_reporter
     from autointerp.resources import run_path
+    from autointerp.show.checked import checked_page
     from autointerp.show.console import page_console
 
     config = load_run(run_path(run_file))
-    n = sum(entry.path is not None for entry in config.dictionary)
-    with stderr_reporter().stage("checking", n, "dictionaries") as advance:
-        reports = check_run(config, advance)
-    page_console().print(render_reports(reports))
+    checked = check_run(config, stderr_reporter())
+    page_console().print(checked_page(checked))
     if config.subject.rerandomise_seed is not None:
         click.echo("the subject is re-randomised: poor figures are expected of it, and refuse nothing")
-    for report in reports:
+    for report in checked.reports:
         if report.cause is not None:
             click.echo(f"error: {report.dictionary}: {report.cause}", err=True)
-    context.exit(0 if all(report.ok for report in reports) else 1)
+    context.exit(0 if checked.ok else 1)
 
 
 for command in COMMANDS:

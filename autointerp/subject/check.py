@@ -1,61 +1,57 @@
 """Is this dictionary loaded right, on the subject and at the hook that it was trained on?
 
-1. Some thousand tokens are run. Measured: L0, variance explained (1 - residual / centred variance, over tokens; without
-   those of enormous norm, and beside it of all), the share of features that never fire, and the loss recovered when
-   the activations at the hook are replaced by the reconstruction: (loss zeroed - loss replaced) / (loss zeroed - loss).
-2. It is measured again at the other layers, on the subject with its weights folded (or raw), and at other k;
-   one that explains little also under each fault of reading (TopK read as ReLU, b_dec, normalisation).
-   What mends it is the named cause. Where it explains little and nothing mends it, the subject is not the
-   one that the dictionary was trained on, or the dictionary explains nothing.
-3. The subject's own logits are compared with those of the plain Hugging Face model.
+1. Some thousand tokens are run once, with all dictionaries, all their hook points and the same hook points of all other
+   blocks. Measured: L0, variance explained (1 - residual / centred variance, over tokens; without those of enormous
+   norm, and beside it of all), the share of features that never fire, and the loss.
+2. Loss recovered: (loss zeroed - loss replaced) / (loss zeroed - loss), where the activations at the hook are replaced
+   by the reconstruction. On a part of the contexts: as many as make half a pass for all dictionaries together.
+3. On a smaller part it is measured again at the other blocks, on the subject with its weights folded (or raw), and at
+   other k; one that explains little also under each fault of reading (TopK read as ReLU, b_dec, normalisation). What
+   mends it is the named cause (`faults.py`). Where it explains little and nothing mends it, the subject is not the one
+   that the dictionary was trained on, or the dictionary explains nothing.
+4. The subject's own logits are compared with those of the plain Hugging Face model.
 
-Faults that leave a good reconstruction cannot be seen this way, and are none that matter to scores.
+The sample is run three times at most, whatever the number of dictionaries and blocks, and what is held at a time does
+not grow with it. Faults that leave a good reconstruction cannot be seen this way, and are none that matter to scores.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
+from autointerp.subject.faults import Evidence, find_cause, other_layers
+from autointerp.subject.fit import FitSums, MeasuredFit, decode, measure
 from autointerp.subject.model import Subject
-from autointerp.subject.outliers import norm_limit_of, norms
+from autointerp.subject.sample_pass import (
+    BEFORE_UNEMBEDDING,
+    Consumer,
+    Losses,
+    Sample,
+    batches,
+    logits_of,
+    run_sample,
+    slices,
+)
 from autointerp.words import PLANTED
 
-GOOD = 0.5
-"""Variance explained from which a dictionary passes without further questions."""
-MENDED = 0.1
-"""A fault is the cause when mending it explains so much more of the variance."""
-BETTER_K = 0.02
-"""The same for another k, where the difference is smaller by nature."""
-MEAN_SHARE = 0.05
-"""Share of the activations' square that their mean must hold for a b_dec of zero to be a fault."""
-LARGE_L0 = 0.2
-"""Share of all features firing at once above which a dictionary cannot be called sparse."""
-MANY = 0.05
-"""Share from which a thresholded dictionary may have lost its threshold."""
 LOGITS_DIFFER = 1e-3
 """Largest difference between the subject's log-probabilities and the plain model's."""
-CHUNK = 2048
-
-
-@dataclass(frozen=True)
-class MeasuredFit:
-    """What a dictionary does to the activations at a hook."""
-
-    l0: float
-    variance_explained: float
-    """Without outliers (`outliers.py`); in a report of all tokens where the run file counts them in."""
-    dead_share: float
-    variance_explained_all: float
-    """Of all tokens."""
-    n_outliers: int
+FAULT_TOKENS = 2048
+"""Tokens on which faults are tried, and fewer where a dictionary is wide:"""
+FAULT_OPERATIONS = 1e12
+"""as many as this allows for all other blocks together, and at least:"""
+LEAST_FAULT_TOKENS = 256
+LOSS_PASSES = 0.5
+"""Passes over the sample that all replaced and zeroed activations together may take."""
+LEAST_LOSS_CONTEXTS = 2
 
 
 @dataclass(frozen=True)
@@ -66,9 +62,10 @@ class Report:
     hook: str
     measured: MeasuredFit
     loss: float  # nats per token
-    loss_recovered: float | None  # None: replacing is not defined (a transcoder reads and writes at two places)
+    loss_recovered: float | None  # None: `not_checked` says why
     n_tokens: int
     cause: str | None  # None: it passes
+    not_checked: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -82,224 +79,274 @@ class Probe:
     subject: Subject
     tokens: Tensor  # [n, L] int64
     scored: Tensor  # [n, L] bool
-    other: Callable[[], Subject]
+    other: Callable[[], Subject] | None
+    """None: it cannot be had, as for a subject that is spread over devices."""
     exclude_outliers: bool = True
     """Whether a report's variance explained leaves out tokens of enormous norm; causes are always found without."""
 
+    @property
+    def sample(self) -> Sample:
+        return Sample(self.tokens, self.scored)
 
-@torch.inference_mode()
-def activations(subject: Subject, probe: Probe, hook: str) -> Tensor:
-    """Scored activations at a hook, [N, d]."""
-    parts = []
-    for first in range(0, len(probe.tokens), 32):
-        rows = slice(first, first + 32)
-        values: Tensor = subject.activations(probe.tokens[rows].to(subject.device), [hook])[hook].cpu()
-        parts.append(values[probe.scored[rows]])
-    return torch.cat(parts)
-
-
-@torch.inference_mode()
-def measure(sae: SparseAutoencoder, x: Tensor, target: Tensor | None = None) -> MeasuredFit:
-    """`target` [N, d_out]: what is reconstructed, where it is not the input (transcoders).
-
-    Outliers are those of `x`, what the dictionary reads.
-    """
-    target = x if target is None else target
-    norm = norms(x)
-    outlier = norm > norm_limit_of(norm)
-    residual = torch.zeros(2, dtype=torch.float64)  # of ordinary tokens, of outliers
-    fires = torch.zeros(sae.n_features, dtype=torch.int64)
-    for first in range(0, len(x), CHUNK):
-        rows = slice(first, first + CHUNK)
-        acts = sae.encode(x[rows].clone())
-        fires += (acts != 0).sum(dim=0)
-        residual.index_add_(
-            0, outlier[rows].long(), (target[rows] - decode(sae, acts, x[rows])).double().square().sum(dim=1)
-        )
-    whole = 1 - float(residual.sum() / _centred_square(target).clamp(min=1e-30))
-    ordinary = whole
-    if bool(outlier.any()):
-        ordinary = 1 - float(residual[0] / _centred_square(target[~outlier]).clamp(min=1e-30))
-    return MeasuredFit(
-        l0=float(fires.sum()) / len(x),
-        variance_explained=ordinary,
-        dead_share=float((fires == 0).double().mean()),
-        variance_explained_all=whole,
-        n_outliers=int(outlier.sum()),
-    )
+    @cached_property
+    def few(self) -> Tensor:
+        """Contexts from all over the sample, rising: those on which faults are tried."""
+        n_scored = max(int(self.scored.sum()), 1)
+        wanted = -(-len(self.tokens) * FAULT_TOKENS // n_scored)
+        return spread(len(self.tokens), wanted)
 
 
-def _centred_square(x: Tensor) -> Tensor:
-    """Sum of squared distances of the rows of x from their mean."""
-    return (x.double() - x.double().mean(dim=0)).square().sum()
-
-
-def decode(sae: SparseAutoencoder, acts: Tensor, x: Tensor) -> Tensor:
-    """Reconstruction, with the input's normalisation undone."""
-    if sae.rescale_by_decoder_norm:
-        acts = acts / sae.W_dec.norm(dim=1)
-    out: Tensor = acts @ sae.W_dec + sae.b_dec
-    if sae.W_skip is not None:
-        out = out + x @ sae.W_skip.T
-    if sae.normalize == "layer_norm":
-        return out * (x.std(dim=1, keepdim=True) + 1e-5) + x.mean(dim=1, keepdim=True)
-    if sae.normalize == "constant_norm_rescale":
-        out = out * (x.norm(dim=1, keepdim=True) / x.shape[1] ** 0.5)
-    return out
+def spread(n: int, wanted: int) -> Tensor:
+    """`wanted` of the numbers 0 to n - 1, as evenly as can be, rising."""
+    return torch.from_numpy(np.unique(np.linspace(0, n - 1, max(1, min(n, wanted))).astype(np.int64)))
 
 
 def check_dictionary(name: str, sae: SparseAutoencoder, probe: Probe) -> Report:
     """Measures one dictionary and names the fault where there is one."""
-    x = activations(probe.subject, probe, sae.hook)
-    target = None if sae.hook_out is None else activations(probe.subject, probe, sae.hook_out)
-    measured = measure(sae, x, target)
-    loss, recovered = _losses(sae, probe) if sae.hook_out is None else (_loss(probe, None), None)
-    # Made to fire, not made to reconstruct, or run where nothing of what it learnt is left.
-    known = sae.kind in (PLANTED, "random_init_sae") or probe.subject.rerandomised is not None
-    known = known or sae.incomplete is not None
-    cause = None if known else find_cause(sae, probe, x, target, measured)
-    if not probe.exclude_outliers:
-        measured = replace(measured, variance_explained=measured.variance_explained_all)
-    return Report(name, sae.hook, measured, loss, recovered, len(x), cause)
+    return check_dictionaries({name: sae}, probe)[0]
 
 
-def find_cause(
-    sae: SparseAutoencoder, probe: Probe, x: Tensor, target: Tensor | None, measured: MeasuredFit
-) -> str | None:
-    """The named cause of a worse reconstruction than the dictionary can give; None where there is none."""
-    state = f"variance explained {measured.variance_explained:.2f}, L0 {measured.l0:.0f} of {sae.n_features}"
-    zero = _zero_bias(sae, x, target)
-    if zero is not None:
-        return f"{zero} ({state})"
-    dense = measured.l0 > LARGE_L0 * sae.n_features
-    poor = measured.variance_explained < GOOD or dense
-    faults = [*_of_the_subject(sae, probe, target), *_other_k(sae, x, target)]
-    faults += _of_the_reading(sae, x, target) if poor or measured.l0 > MANY * sae.n_features else []
-    mended = [fault for fault in faults if fault.explained > measured.variance_explained + fault.margin]
-    if mended:
-        top = max(fault.explained for fault in mended)
-        best = next(fault for fault in mended if fault.explained > top - BETTER_K)  # of equals the first: the likeliest
-        return f"{best.cause} ({state}; mended: {best.explained:.2f})"
-    if dense:
-        return f"not sparse: read as {sae.activation}, it fires {measured.l0:.0f} features at once ({state})"
-    if poor and measured.variance_explained < GOOD / 2:
-        return f"wrong subject, or a dictionary that explains nothing here ({state})"
-    return None
+def planned_tokens(probe: Probe) -> int:
+    """Tokens that a check runs through a model, at most."""
+    part = len(probe.few) * probe.tokens.shape[1]
+    return int(probe.tokens.numel() * (1 + LOSS_PASSES)) + part
 
 
-def _zero_bias(sae: SparseAutoencoder, x: Tensor, target: Tensor | None) -> str | None:
-    """Training leaves no encoder bias of a thresholded dictionary, and no b_dec where there is a mean, at exactly 0."""
-    if sae.architecture in ("standard", "jumprelu") and sae.kind != "random_init_sae" and not bool(sae.b_enc.any()):
-        return "missing bias: the encoder bias is zero everywhere"
-    mean = (x if target is None else target).double().mean(dim=0)
-    share = float(mean.square().sum() / (x if target is None else target).double().square().sum(dim=1).mean())
-    if sae.subtract_b_dec and not bool(sae.b_dec.any()) and share > MEAN_SHARE:
-        return f"missing bias: b_dec is zero everywhere, and the mean holds {share:.0%} of the activations' square"
-    return None
+def check_dictionaries(
+    saes: Mapping[str, SparseAutoencoder], probe: Probe, progress: Callable[[int], None] = lambda _: None
+) -> list[Report]:
+    """A report for each dictionary. `progress` is told the tokens that ran through a model."""
+    seen = {name: _Seen(sae, probe.subject) for name, sae in saes.items() if not _is_made(sae, probe)}
+    made = {name: _Seen(sae, probe.subject, sought=False) for name, sae in saes.items() if name not in seen}
+    everyone = {name: (seen | made)[name] for name in saes}
+    clean = _first_pass(everyone, probe, progress)
+    other = _on_the_other_processing(seen, probe, progress)
+    recovered = _losses_recovered(everyone, probe, clean, progress)
+    return [
+        Report(
+            dictionary=name,
+            hook=entry.sae.hook,
+            measured=entry.sums.fit.counting(not probe.exclude_outliers),
+            loss=clean.mean(),
+            loss_recovered=recovered.get(name),
+            n_tokens=entry.sums.n,
+            cause=find_cause(entry.sae, entry.evidence(other.get(name))) if name in seen else None,
+            not_checked=_not_checked(entry, probe, name in seen, name in recovered),
+        )
+        for name, entry in everyone.items()
+    ]
 
 
-@dataclass(frozen=True)
-class _Fault:
-    """A fault that was mended to see: what it is called, what is explained without it, what counts as better."""
-
-    cause: str
-    explained: float
-    margin: float = MENDED
+def _is_made(sae: SparseAutoencoder, probe: Probe) -> bool:
+    """Not made to reconstruct, or not alone, or run where nothing of what it learnt is left: no fault is sought."""
+    made = sae.kind in (PLANTED, "random_init_sae") or sae.incomplete is not None
+    return made or probe.subject.rerandomised is not None
 
 
-def _of_the_reading(sae: SparseAutoencoder, x: Tensor, target: Tensor | None) -> Iterator[_Fault]:
-    """Faults of how the files were read."""
-
-    def explained(changed: SparseAutoencoder) -> float:
-        return measure(changed, x, target).variance_explained
-
-    if sae.architecture == "standard":
-        for k in (8, 16, 32, 64, 128, 256):
-            if k < sae.n_features:
-                cause = f"a TopK read as ReLU, or a threshold lost (some {k} fire at once)"
-                yield _Fault(cause, explained(replace(sae, architecture="topk", k=k)))
-    if target is None:
-        must = "must not" if sae.subtract_b_dec else "must"
-        switched = replace(sae, subtract_b_dec=not sae.subtract_b_dec)
-        yield _Fault(f"b_dec {must} be subtracted from the input", explained(switched))
-    if sae.normalize == "none":
-        for mode in ("layer_norm", "constant_norm_rescale"):
-            yield _Fault(f"the input must be normalised ({mode})", explained(replace(sae, normalize=mode)))
+def _not_checked(entry: _Seen, probe: Probe, sought: bool, has_loss: bool) -> tuple[str, ...]:
+    lines = []
+    if entry.sae.hook_out is not None:
+        lines.append("loss recovered: it reads and writes at two places")
+        if sought:
+            lines.append("other blocks: it reads and writes at two places")
+    elif not has_loss:
+        lines.append("loss recovered: too many dictionaries for the contexts, or zeros cost the model nothing here")
+    if not sought:
+        lines.append(f"faults of reading and of the hook: {_why_not_sought(entry.sae, probe)}")
+    elif probe.other is None:
+        lines.append("the other processing (raw or folded): the subject cannot be loaded with it here")
+    return tuple(lines)
 
 
-def _other_k(sae: SparseAutoencoder, x: Tensor, target: Tensor | None) -> Iterator[_Fault]:
-    """A TopK reconstructs best at about the k that it was trained with; a few steps of a factor of two find it."""
-    tried = [sae.k * 2**step for step in (1, 2, 3)] + [sae.k // 2**step for step in (1, 2, 3)] if sae.k else []
-    for k in tried:
-        if 0 < k <= sae.n_features:
-            explained = measure(replace(sae, k=k), x, target).variance_explained
-            yield _Fault(f"wrong k: {k} fits it better than {sae.k}", explained, margin=BETTER_K)
+def _why_not_sought(sae: SparseAutoencoder, probe: Probe) -> str:
+    if probe.subject.rerandomised is not None:
+        return "the subject is re-randomised"
+    return f"it is {sae.kind}, and need not reconstruct" if sae.incomplete is None else sae.incomplete
 
 
-def _of_the_subject(sae: SparseAutoencoder, probe: Probe, target: Tensor | None) -> Iterator[_Fault]:
-    """Faults of where it is put: another layer, weights folded or raw."""
-    for hook in _other_layers(sae, probe.subject) if target is None else ():
-        elsewhere = activations(probe.subject, probe, hook)
-        if elsewhere.shape[1] == sae.d_in:
-            explained = measure(sae, elsewhere).variance_explained
-            yield _Fault(f"wrong layer: {hook} fits it better than {sae.hook}", explained)
-    other = probe.other()
-    goal = None if sae.hook_out is None else activations(other, probe, sae.hook_out)
-    explained = measure(sae, activations(other, probe, sae.hook), goal).variance_explained
-    cause = f'folded weights or raw: it was trained on {other.processing} ones; set processing = "{other.processing}"'
-    yield _Fault(cause, explained, margin=BETTER_K)
+class _Seen:
+    """What is kept of one dictionary on the way."""
+
+    def __init__(self, sae: SparseAutoencoder, subject: Subject, sought: bool = True) -> None:
+        self.sae = sae
+        self.sums = FitSums(sae)
+        others = other_layers(sae, subject) if sought and sae.hook_out is None else []
+        self.elsewhere = {hook: FitSums(sae) for hook in others}
+        per_token = 4 * sae.d_in * sae.n_features * max(len(others), 1)
+        self.limit = int(min(FAULT_TOKENS, max(LEAST_FAULT_TOKENS, FAULT_OPERATIONS / per_token)))
+        self.parts: list[tuple[Tensor, Tensor | None]] = []
+
+    @property
+    def hooks(self) -> list[str]:
+        return [self.sae.hook] if self.sae.hook_out is None else [self.sae.hook, self.sae.hook_out]
+
+    def left(self, n: int) -> int:
+        """How many more tokens faults are tried on, when there are n."""
+        return max(0, self.limit - n)
+
+    def add(self, held: Mapping[str, Tensor], in_few: Tensor) -> None:
+        """A batch at its own hook points, [N, d] each, and which rows faults are tried on."""
+        x = held[self.sae.hook]
+        target = None if self.sae.hook_out is None else held[self.sae.hook_out]
+        self.sums.add(x, target)
+        room = self.left(sum(len(part) for part, _ in self.parts))
+        few = in_few.nonzero()[:room, 0]
+        if len(few):
+            self.parts.append((x[few].clone(), None if target is None else target[few].clone()))
+
+    def add_elsewhere(self, hook: str, x: Tensor) -> None:
+        sums = self.elsewhere[hook]
+        if x.shape[1] == self.sae.d_in and (room := self.left(sums.n)):
+            sums.add(x[:room])
+
+    @cached_property
+    def part(self) -> tuple[Tensor, Tensor | None]:
+        targets = [target for _, target in self.parts if target is not None]
+        return torch.cat([x for x, _ in self.parts]), torch.cat(targets) if targets else None
+
+    def evidence(self, other: tuple[str, float] | None) -> Evidence:
+        x, target = self.part
+        return Evidence(
+            measured=self.sums.fit,
+            mean_share=self.sums.mean_share,
+            x=x,
+            target=target,
+            as_read=measure(self.sae, x, target).variance_explained,
+            elsewhere={hook: sums.fit.variance_explained for hook, sums in self.elsewhere.items() if sums.n},
+            other_processing=other,
+        )
 
 
-def _other_layers(sae: SparseAutoencoder, subject: Subject) -> list[str]:
-    """The same hook point in every other block, and before and after each block for the residual stream."""
-    match = re.fullmatch(r"blocks\.(\d+)\.(.+)", sae.hook)
-    kinds = {"hook_resid_pre", "hook_resid_post"} if "resid" in sae.hook else {match[2]} if match else set()
-    names = [f"blocks.{layer}.{kind}" for layer in range(subject.n_layers) for kind in sorted(kinds)]
-    return [name for name in names if name != sae.hook and name in subject.bridge.hook_dict]
+def _first_pass(everyone: Mapping[str, _Seen], probe: Probe, progress: Callable[[int], None]) -> Losses:
+    """All hook points of all dictionaries, and the loss, in one pass over the sample."""
+    sample, held = probe.sample, dict[str, Tensor]()
+    in_few = torch.zeros(len(sample), dtype=torch.bool)
+    in_few[probe.few] = True
+    row = 0  # of the first context of the batch
+    now: list[Tensor] = []
+
+    def keep(hook: str) -> Consumer:
+        def consumer(value: Tensor, scored: Tensor) -> None:
+            held[hook] = value[scored]
+            if not now:
+                few = in_few[row : row + len(scored)].to(scored.device)
+                now.append(few[:, None].expand_as(scored)[scored])
+
+        return consumer
+
+    def elsewhere(entry: _Seen, hook: str) -> Consumer:
+        def consumer(value: Tensor, scored: Tensor) -> None:
+            few = in_few[row : row + len(scored)]
+            if bool(few.any()):
+                entry.add_elsewhere(hook, value[few.to(value.device)][scored[few.to(scored.device)]])
+
+        return consumer
+
+    def after_batch() -> None:
+        nonlocal row
+        for entry in everyone.values():
+            entry.add({hook: held[hook] for hook in entry.hooks}, now[0])
+        row += sizes.pop(0)
+        now.clear()
+        held.clear()
+
+    sizes = [part.stop - part.start for part in batches(len(sample), sample.tokens.shape[1])]
+    consumers: dict[str, list[Consumer]] = {hook: [keep(hook)] for entry in everyone.values() for hook in entry.hooks}
+    for entry in everyone.values():
+        for hook in entry.elsewhere:
+            consumers.setdefault(hook, []).append(elsewhere(entry, hook))
+    losses = run_sample(probe.subject, sample, consumers, after_batch=after_batch, losses=True, progress=progress)
+    if losses is None:
+        raise InputError(
+            f'"{probe.subject.name}": nothing passes "{BEFORE_UNEMBEDDING}", so its loss cannot be measured'
+        )
+    return losses
 
 
-def _losses(sae: SparseAutoencoder, probe: Probe) -> tuple[float, float | None]:
-    """Next-token loss, and the share of it recovered by the reconstruction against zeros."""
+def _on_the_other_processing(
+    seen: Mapping[str, _Seen], probe: Probe, progress: Callable[[int], None]
+) -> dict[str, tuple[str, float]]:
+    """Variance explained on the subject with the other processing, on the contexts where faults are tried."""
+    if not seen or probe.other is None:
+        return {}
+    subject = probe.other()
+    sums = {name: FitSums(entry.sae) for name, entry in seen.items()}
+    held: dict[str, Tensor] = {}
 
-    def reconstructed(value: Tensor) -> Tensor:
-        flat = value.reshape(-1, sae.d_in).float()
-        return decode(sae, sae.encode(flat.clone()), flat).reshape(value.shape).to(value.dtype)
+    def keep(hook: str) -> Consumer:
+        return lambda value, scored: held.update({hook: value[scored]})
 
-    clean = _loss(probe, None)
-    replaced = _loss(probe, (sae.hook, reconstructed))
-    zeroed = _loss(probe, (sae.hook, torch.zeros_like))
-    return clean, None if zeroed - clean < 1e-6 else (zeroed - replaced) / (zeroed - clean)
+    def after_batch() -> None:
+        for name, entry in seen.items():
+            if room := entry.left(sums[name].n):
+                target = None if entry.sae.hook_out is None else held[entry.sae.hook_out][:room]
+                sums[name].add(held[entry.sae.hook][:room], target)
+        held.clear()
+
+    hooks = sorted({hook for entry in seen.values() for hook in entry.hooks})
+    run_sample(
+        subject,
+        probe.sample.only(probe.few),
+        {hook: [keep(hook)] for hook in hooks},
+        after_batch=after_batch,
+        progress=progress,
+    )
+    return {name: (subject.processing, entry.fit.variance_explained) for name, entry in sums.items()}
+
+
+def _losses_recovered(
+    everyone: Mapping[str, _Seen], probe: Probe, clean: Losses, progress: Callable[[int], None]
+) -> dict[str, float]:
+    """Share of the loss that the reconstruction recovers against zeros."""
+    replaced = {name: entry.sae for name, entry in everyone.items() if entry.sae.hook_out is None}
+    zeroed = sorted({sae.hook for sae in replaced.values()})
+    runs = len(replaced) + len(zeroed)
+    wanted = int(LOSS_PASSES * len(probe.tokens) / runs) if runs else 0
+    if wanted < LEAST_LOSS_CONTEXTS:
+        return {}
+    contexts = spread(len(probe.tokens), wanted)
+    sample = probe.sample.only(contexts)
+
+    def loss(hook: str, edit: Callable[[Tensor], Tensor]) -> float:
+        losses = run_sample(probe.subject, sample, {}, losses=True, edit=(hook, edit), progress=progress)
+        assert losses is not None
+        return losses.mean()
+
+    without = {hook: loss(hook, torch.zeros_like) for hook in zeroed}
+    whole = clean.mean(contexts)
+    recovered = {}
+    for name, sae in replaced.items():
+        range_ = without[sae.hook] - whole
+        if range_ >= 1e-6:
+            recovered[name] = (without[sae.hook] - loss(sae.hook, reconstruction(sae))) / range_
+    return recovered
+
+
+def reconstruction(sae: SparseAutoencoder) -> Callable[[Tensor], Tensor]:
+    """What the dictionary makes of its input, some rows at a time. [N, d] to [N, d]"""
+
+    def edit(x: Tensor) -> Tensor:
+        parts = [decode(sae, sae.encode(x[some].clone()), x[some]) for some in slices(len(x), sae.n_features)]
+        return torch.cat(parts) if parts else x
+
+    return edit
 
 
 @torch.inference_mode()
-def _loss(probe: Probe, change: tuple[str, Callable[[Tensor], Tensor]] | None) -> float:
-    """Nats per token; what `change` does is done at scored places only."""
-    total, n = 0.0, 0
-    for first in range(0, len(probe.tokens), 32):
-        tokens, scored = probe.tokens[first : first + 32], probe.scored[first : first + 32]
+def check_subject(subject: Subject, tokens: Tensor) -> float | None:
+    """Largest difference of log-probabilities from the plain Hugging Face model's, on some places; None: there is none.
 
-        def edit(value: Tensor, scored: Tensor = scored, **_: object) -> Tensor:  # the hook point comes by name
-            assert change is not None
-            flags = scored.reshape(*scored.shape, *[1] * (value.ndim - 2)).to(value.device)
-            return torch.where(flags, change[1](value), value)
-
-        hooks = [] if change is None else [(change[0], edit)]
-        logits = probe.subject.bridge.run_with_hooks(tokens.to(probe.subject.device), fwd_hooks=hooks)
-        counted = scored[:, 1:]
-        losses = F.cross_entropy(logits[:, :-1].float().cpu()[counted], tokens[:, 1:][counted], reduction="sum")
-        total, n = total + float(losses), n + int(counted.sum())
-    return total / max(n, 1)
-
-
-@torch.inference_mode()
-def check_subject(subject: Subject, tokens: Tensor) -> float:
-    """Largest difference of log-probabilities from the plain Hugging Face forward; raises where it is large."""
-    few = tokens[:4].to(subject.device)
-    plain = getattr(subject.bridge, "original_model", None)
-    if plain is None or subject.processing == "folded":  # folded in place: the plain weights are gone
-        return 0.0
-    ours = subject.bridge(few).float().log_softmax(dim=-1)
-    theirs = plain(few).logits.float().log_softmax(dim=-1)
+    Raises InputError where it is large. So many places that their logits are held at once.
+    """
+    if subject.reference is None:
+        return None
+    length = min(tokens.shape[1], 64)
+    rows = slices(len(tokens) * length, subject.d_vocab)[0].stop
+    few = tokens[: max(1, min(4, rows // length)), : min(length, rows)].to(subject.device)
+    stream = subject.activations(few, [BEFORE_UNEMBEDDING])[BEFORE_UNEMBEDDING]
+    dtype = next(subject.reference.parameters()).dtype
+    ours = logits_of(subject, stream.flatten(0, 1).to(dtype)).log_softmax(dim=-1)
+    theirs = subject.reference(few, use_cache=False).logits.flatten(0, 1).float().log_softmax(dim=-1)
     difference = float((ours - theirs).abs().max())
     if difference > LOGITS_DIFFER and subject.dtype == "float32":
         raise InputError(f'"{subject.name}": its logits differ from the plain model\'s by {difference:.2g}')

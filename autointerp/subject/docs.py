@@ -22,9 +22,9 @@ each, by `tests/subject/test_families.py`.
 For each of them, at every block:
 
 - `hook_resid_pre` and `hook_resid_post` are what goes into Hugging Face's block and what comes out.
-- `hook_attn_out` and `hook_mlp_out` are what is added to the residual stream: behind the norm that Gemma 2 and 3 and OLMo
-  have there, and times Granite's residual multiplier. `attn.hook_out` and `mlp.hook_out` are what the module itself
-  puts out. On BLOOM these two hold the residual stream too.
+- `hook_attn_out` and `hook_mlp_out` are what is added to the residual stream: behind the norm that Gemma 2 and 3 and
+  OLMo have there, and times Granite's residual multiplier.
+- `attn.hook_out` and `mlp.hook_out` are what the module itself puts out. On BLOOM that holds the residual stream too.
 - `hook_resid_mid` is the stream between attention and MLP. Pythia has none: both read the same.
 - `mlp.hook_in`, `mlp.hook_post` and `attn.hook_z` are what goes into the MLP, into its last matrix and into that of the
   attention. A mixture of experts has no neurons at one place, and `mlp.hook_pre` and `mlp.hook_post` are refused there.
@@ -33,9 +33,9 @@ For each of them, at every block:
   path.
 
 `run` and `check` try the hook points of a run file on a few tokens, whatever the model. One that is not what its name
-says is refused in one line. `hook_mlp_out` has been wrong for OLMo, Granite and BLOOM in some versions of TransformerLens.
-`autointerp check` prints, for each hook point, which Hugging Face module it is, which side, and before or after
-which norm.
+says is refused in one line. `hook_mlp_out` has been wrong for OLMo, Granite and BLOOM in some versions of
+TransformerLens. `autointerp check` prints, for each hook point, which Hugging Face module it is, which side, and before
+or after which norm.
 
 ## Special tokens
 

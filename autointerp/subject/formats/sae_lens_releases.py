@@ -127,3 +127,9 @@ def _read(file: Path) -> dict[str, Any]:
     with file.open(encoding="utf-8") as text:
         held: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     return held
+
+
+def model_of(path: str) -> str | None:
+    """The model that the registry names for `sae-lens:RELEASE/ID`."""
+    release = _releases(path).get(path.removeprefix(PREFIX).partition("/")[0], {})
+    return str(release["model"]) if release.get("model") else None
