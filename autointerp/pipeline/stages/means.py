@@ -14,6 +14,7 @@ from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.stored_scores import (
     About,
     DictionaryScores,
+    by_about,
     explainers_in,
     read_dictionary_scores,
     read_scores,
@@ -71,10 +72,10 @@ def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence
 
     A value with status `underpowered` is not to be trusted: it is in no mean.
     """
-    rows = []
+    rows, of_controls = [], by_about(controls)
     for about in of.abouts:
         scorer, metric, design = about
-        floor = _floor([s for s in controls if (s.scorer, s.metric, s.design) == about])
+        floor = _floor(of_controls.get(about, []))
         scores = of.of(about)
         values = {score.feature: score.value for score in scores if trusted(score)}
         low, high, over = _interval(of, about, values)
@@ -108,7 +109,10 @@ def trusted(score: Score) -> bool:
 
 def _floor(controls: Sequence[Score]) -> float | None:
     """The best mean of a control."""
-    means = [_mean([s for s in controls if s.explainer == name]) for name in {s.explainer for s in controls}]
+    of_each: dict[str, list[Score]] = {}
+    for score in controls:
+        of_each.setdefault(score.explainer, []).append(score)
+    means = [_mean(scores) for scores in of_each.values()]
     return max((mean for mean in means if mean is not None), default=None)
 
 
