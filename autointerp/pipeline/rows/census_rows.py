@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from autointerp.records import Int64
 from autointerp.score.census_sums import CensusSums, CensusTruth
+from autointerp.store.columns import to_csr
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 
@@ -58,23 +60,23 @@ def write_sums(transaction: Transaction, dictionary: str, explainer: str, featur
 
 def read_census(store: Queryable, dictionary: str, explainer: str, n_features: int) -> tuple[CensusTruth, CensusSums]:
     """The stored sums, with a row for every feature of the dictionary (zeros where it was not extracted)."""
-    truth = store.rows(_TRUTH, dictionary=dictionary)
-    sums = store.rows(_SUMS, dictionary=dictionary, explainer=explainer, scorer=SCORER)
+    truth = store.query(_TRUTH, dictionary=dictionary)
+    sums = store.query(_SUMS, dictionary=dictionary, explainer=explainer, scorer=SCORER)
 
-    def wide(rows: list[dict[str, Any]], column: str) -> npt.NDArray[Any]:
-        values = np.array([row[column] for row in rows])
-        filled = np.zeros((n_features, values.shape[1] if len(values) else 0), dtype=values.dtype)
-        filled[np.array([row["feature"] for row in rows], dtype=np.int64)] = values
+    def wide(rows: pa.Table, column: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
+        values = to_csr(rows[column])[1].reshape(len(rows), -1) if len(rows) else np.zeros((0, 0))
+        filled = np.zeros((n_features, values.shape[1]), dtype=dtype)
+        filled[rows["feature"].to_numpy()] = values
         return filled
 
-    n = np.array(truth[0]["n"], dtype=np.int64) if truth else np.zeros(0, np.int64)
+    n = to_csr(truth["n"].slice(0, 1))[1] if len(truth) else np.zeros(0)
     return (
-        CensusTruth(n=n, t=wide(truth, "t"), t2=wide(truth, "t2")),
+        CensusTruth(n=n.astype(np.int64), t=wide(truth, "t", np.float64), t2=wide(truth, "t2", np.float64)),
         CensusSums(
-            p=wide(sums, "p"),
-            p2=wide(sums, "p2"),
-            tp=wide(sums, "tp"),
-            positives=wide(sums, "positives"),
-            negatives=wide(sums, "negatives"),
+            p=wide(sums, "p", np.float64),
+            p2=wide(sums, "p2", np.float64),
+            tp=wide(sums, "tp", np.float64),
+            positives=wide(sums, "positives", np.int64),
+            negatives=wide(sums, "negatives", np.int64),
         ),
     )

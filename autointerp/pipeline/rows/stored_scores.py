@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import starmap
 
 import numpy as np
 import pyarrow as pa
@@ -58,11 +60,15 @@ class DictionaryScores:
     @property
     def abouts(self) -> list[About]:
         """Scorer, metric and design of all scores."""
-        return sorted({(score.scorer, score.metric, score.design) for score in self.scores})
+        return sorted(self._by_about)
 
     def of(self, about: About) -> list[Score]:
         """The scores of this scorer, metric and design."""
-        return [score for score in self.scores if (score.scorer, score.metric, score.design) == about]
+        return self._by_about.get(about, [])
+
+    @cached_property
+    def _by_about(self) -> dict[About, list[Score]]:
+        return by_about(self.scores)
 
     def blocks(self, about: About) -> tuple[Int64, Float64] | None:
         """Features and their moments by document block, [features, B, 6]; None where none are stored."""
@@ -71,9 +77,23 @@ class DictionaryScores:
         return self.moments.get(metric) if known is not None and known.by_document else None
 
 
+def by_about(scores: Iterable[Score]) -> dict[About, list[Score]]:
+    """Scores by scorer, metric and design."""
+    groups: dict[About, list[Score]] = {}
+    for score in scores:
+        groups.setdefault((score.scorer, score.metric, score.design), []).append(score)
+    return groups
+
+
 def read_scores(store: Queryable, run: str, explainer: str) -> list[Score]:
     """The scores that a piece of work gave to an explainer, by scorer, metric, design and feature."""
-    return [Score(**row) for row in store.rows(_SCORES, run=run, explainer=explainer)]
+    rows = store.query(_SCORES, run=run, explainer=explainer)
+    # words by dictionary: one string each, however many rows
+    columns = [
+        column.dictionary_encode().to_pylist() if pa.types.is_string(column.type) else column.to_pylist()
+        for column in rows.columns
+    ]
+    return list(starmap(Score, zip(*columns, strict=True)))
 
 
 def trusted_values(scores: Iterable[Score]) -> dict[int, float]:

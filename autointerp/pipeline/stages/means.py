@@ -14,6 +14,7 @@ from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.stored_scores import (
     About,
     DictionaryScores,
+    by_about,
     explainers_in,
     read_dictionary_scores,
     read_scores,
@@ -72,10 +73,10 @@ def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence
 
     A value that is not to be trusted is in no mean.
     """
-    rows = []
+    rows, of_controls = [], by_about(controls)
     for about in of.abouts:
         scorer, metric, design = about
-        floor = _floor([s for s in controls if (s.scorer, s.metric, s.design) == about])
+        floor = _floor(of_controls.get(about, []))
         scores = of.of(about)
         values = trusted_values(scores)
         low, high, over = _interval(of, about, values)
@@ -104,7 +105,10 @@ def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence
 
 def _floor(controls: Sequence[Score]) -> float | None:
     """The best mean of a control."""
-    means = [_mean([s for s in controls if s.explainer == name]) for name in {s.explainer for s in controls}]
+    of_each: dict[str, list[Score]] = {}
+    for score in controls:
+        of_each.setdefault(score.explainer, []).append(score)
+    means = [_mean(scores) for scores in of_each.values()]
     return max((mean for mean in means if mean is not None), default=None)
 
 
