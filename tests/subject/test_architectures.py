@@ -217,6 +217,10 @@ def test_logit_effects_go_through_the_models_own_modules(hook: str, family: str,
         best = (sign * effect).topk(kept, dim=1)
         np.testing.assert_array_equal(found.token[promoted], best.indices.numpy() + 3)
         np.testing.assert_allclose(found.effect[promoted], sign * best.values.numpy(), rtol=1e-3, atol=1e-3)
+        squares = np.sort((sign * effect).clamp(min=0).square().numpy(), axis=1)[:, ::-1]
+        for row, n_half in zip(squares, found.n_half[promoted].tolist(), strict=True):
+            assert row[:n_half].sum() >= 0.4999 * row.sum(), "the fewest tokens that hold half"
+            assert row[: n_half - 1].sum() <= 0.5001 * row.sum()
 
 
 def test_a_model_over_several_places_gives_the_same(
