@@ -7,8 +7,8 @@
 
 1. `labels.json` is a list of objects with the keys explainer, feature, text, triggers. It may be put together from
    several stores, say of two versions of a prompt. Only features that every explainer has labelled count.
-2. Of each feature --windows windows of the score split are drawn as `simulation` draws its 60 (`score/sampling.py`). The
-   triggers of all labels and the table of `lexical` choose class E together, so all labels have the same windows.
+2. Of each feature --windows windows of the score split are drawn as `simulation` draws its 60 (`score/sampling.py`).
+   The triggers of all labels and the table of `lexical` choose class E together: all labels have the same windows.
 3. `questions.jsonl` has a line for each label of each feature, in an order that keeps labels of one feature apart: id
    (a hash that does not say whose label it is), system, prompt. Answer each from its text alone, and write a line with
    id and reply: `{"id": "...", "reply": {"fires": [...]}}`.
