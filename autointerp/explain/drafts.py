@@ -34,7 +34,7 @@ _LEXICON: dict[str, Any] = {
     "type": "array",
     "items": {
         "type": "object",
-        "properties": {"token": {"type": "string"}, "strength": {"type": "integer"}},
+        "properties": {"token": {"type": "string"}, "strength": {"type": "integer", "enum": list(range(1, 11))}},
         "required": ["token", "strength"],
         "additionalProperties": False,
     },

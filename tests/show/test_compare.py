@@ -378,7 +378,7 @@ def test_status_tells_what_is_left(opened: StoreReader, built: tuple[Path, objec
         ("random", 6, 1, 1),
     ]
     assert sum(call.cost_usd for call in page.calls) == 0.25
-    shown = printed(render_status(page))
+    shown = printed(render_status(page), width=240)
     for part in (
         "effects waits for sae, random",
         "to do",
@@ -387,6 +387,9 @@ def test_status_tells_what_is_left(opened: StoreReader, built: tuple[Path, objec
         "MB",
         "documents",
         "cost so far $0.25",
+        "2.0% of the tokens are outliers (norm above 5 x the median 2)",
+        "50% of the variance",
+        "participation ratio 3.0 without them, 1.5 with them",
     ):
         assert part in shown
 
