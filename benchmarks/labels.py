@@ -185,7 +185,9 @@ def report(cases: Sequence[Case], labels: Labels, path: Path) -> None:
     value = {name: np.array([one.value or 0.0 for one in simulated_framed(some)]) for name, some in columns.items()}
     print(f"{len(answered)} of {len(cases)} features answered, {len(answered[0].texts)} windows each")
     for name, scores in value.items():
-        length = [len(rows[case.feature.feature]["text"]) for case in answered] if (rows := labels.get(name)) else []
+        length = (
+            [len(rows[case.feature.feature]["text"]) for case in answered] if (rows := labels.get(name, {})) else []
+        )
         said = f"   {np.mean(length):.0f} characters" if length else ""
         print(f"{name:40s} {scores.mean():.3f}   median {np.median(scores):.3f}{said}")
     for first, second in itertools.combinations(value, 2):

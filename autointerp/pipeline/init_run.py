@@ -49,8 +49,13 @@ def write_run_file(what: str, file: Path | None, *, force: bool = False) -> Writ
     shown = shlex.quote(str(file))
     sae = facts.sae
     read = [f"{sae.n_features:,} features of {sae.d_in:,} dimensions, {sae.activation}, in the format of {sae.format}"]
-    filled = (("hook", facts.hook), ("model", facts.model), ("processing", facts.processing))
-    filled += (("context_length", facts.context_length), ("prepend_bos", facts.prepend_bos))
+    filled = (
+        ("hook", facts.hook),
+        ("model", facts.model),
+        ("processing", facts.processing),
+        ("context_length", facts.context_length),
+        ("prepend_bos", facts.prepend_bos),
+    )
     read += [f"{key} = {_toml(fact.value)}" for key, fact in filled if not fact.is_missing and fact.guessed is None]
     return Written(
         file,

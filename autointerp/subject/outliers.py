@@ -17,7 +17,8 @@ BLOCK = 8192
 
 def past_limit(x: Tensor, norm_limit: float) -> Tensor:
     """Which rows of x [N, d] are outliers, [N] bool."""
-    return torch.linalg.vector_norm(x, dim=1) > norm_limit
+    past: Tensor = torch.linalg.vector_norm(x, dim=1) > norm_limit
+    return past
 
 
 def norms(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from autointerp.errors import InputError
-from autointerp.subject.check import decode
+from autointerp.subject.fit import decode
 from autointerp.subject.formats import hub, load_dictionary
 from autointerp.subject.formats.safetensors_file import SafetensorsFile
 

@@ -57,7 +57,9 @@ def test_trained_dictionaries_pass(name: str, prepared: Prepared, probe: Probe) 
 
 
 def test_the_subject_is_the_plain_model(prepared: Prepared, probe: Probe) -> None:
-    assert check_subject(prepared.subject, probe.tokens) < 1e-4
+    apart = check_subject(prepared.subject, probe.tokens)
+    assert apart is not None
+    assert apart < 1e-4
 
 
 def faults(saes: dict[str, SparseAutoencoder]) -> dict[str, tuple[SparseAutoencoder, str]]:
@@ -125,6 +127,7 @@ def test_weights_folded_or_raw(tiny_model: Path, tokens_npy: Path, tmp_path: Pat
     found = report(sae, probe)  # it reconstructs centred activations, and the subject is raw
     assert found.cause is not None
     assert found.cause.startswith('folded weights or raw: it was trained on folded ones; set processing = "folded"')
+    assert probe.other is not None
     right = report(sae, replace(probe, subject=probe.other(), other=lambda: probe.subject))
     assert right.cause is None or "folded" not in right.cause
     assert right.measured.variance_explained > 0.99

@@ -12,7 +12,7 @@ import yaml
 from safetensors.torch import save_file
 
 from autointerp.errors import InputError
-from autointerp.subject.check import decode
+from autointerp.subject.fit import decode
 from autointerp.subject.formats import load_dictionary, safetensors_file
 
 D, N, K = 8, 14, 4

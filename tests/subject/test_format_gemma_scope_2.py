@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from autointerp.errors import InputError
-from autointerp.subject.check import decode
 from autointerp.subject.dictionary import SparseAutoencoder
+from autointerp.subject.fit import decode
 from autointerp.subject.formats import load_dictionary
 
 D, N, D_OUT = 8, 14, 6

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from autointerp.errors import InputError
-from autointerp.subject.check import decode
+from autointerp.subject.fit import decode
 from autointerp.subject.formats import load_dictionary
 from autointerp.subject.formats.common import DictionarySource
 from autointerp.subject.formats.lm_saes import read
@@ -26,7 +26,8 @@ AVERAGE = {"in": 17.125, "out": 3.390625}
 def inputs(n: int = 40) -> torch.Tensor:
     """Of about the average norm, as the activations of the model are."""
     x = torch.randn(n, D, generator=torch.Generator().manual_seed(3)) + 0.5
-    return x * AVERAGE["in"] / x.norm(dim=1).mean()
+    scaled: torch.Tensor = x * AVERAGE["in"] / x.norm(dim=1).mean()
+    return scaled
 
 
 def weights(d_out: int = D) -> dict[str, torch.Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,7 @@ def test_what_passes_a_module_is_read_at_its_hook_point(family: str, folder: Pat
             assert (name.endswith(("wte", "embed_tokens", "embed_in")), side) == (True, "in")
             continue
         found = subject.activations(ids, [hook])[hook]
-        torch.testing.assert_close(
-            found, expected, rtol=1e-4, atol=1e-4, msg=lambda text, at=(name, side): f"{at}: {text}"
-        )
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4, msg=partial("{} {}: {}".format, name, side))
         compared += 1
     assert compared == 2 * len(MODULES[family]) - 1
 

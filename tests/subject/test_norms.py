@@ -11,8 +11,8 @@ import torch
 from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.hashing import rng_for
 from autointerp.subject.baselines import ActivationSample, Target, make_units, take_sample
-from autointerp.subject.check import measure
 from autointerp.subject.dictionary import SparseAutoencoder
+from autointerp.subject.fit import measure
 from autointerp.subject.norms import norms_of, participation_ratio
 from autointerp.subject.outliers import norm_limit_of, norms, past_limit
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from autointerp.subject.check import decode
 from autointerp.subject.dictionary import SparseAutoencoder
+from autointerp.subject.fit import decode
 from autointerp.subject.formats import load_dictionary
 
 D, N, K = 8, 14, 4

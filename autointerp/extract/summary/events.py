@@ -286,7 +286,10 @@ def _rows(contexts: Int64, tokens: TokenFile, device: torch.device, outlier: Ten
     )
     if outlier is None:
         outlier = torch.zeros(len(contexts) * length, dtype=torch.bool, device=device)
-    return Rows(*(torch.from_numpy(column.astype(np.int64).reshape(-1)).to(device) for column in columns), outlier)
+    context, place, token, previous, split, of_window, shown_from, shown_to = (
+        torch.from_numpy(column.astype(np.int64).reshape(-1)).to(device) for column in columns
+    )
+    return Rows(context, place, token, previous, split, of_window, shown_from, shown_to, outlier)
 
 
 def _sorted(rows: Rows, n_features: int, row: Tensor, feature: Tensor, value: Tensor) -> Events:

@@ -92,7 +92,7 @@ def _architecture(config: dict[str, Any], weights: Weights, path: str) -> str:
     if named is None:
         return "jumprelu" if THRESHOLD in weights else "standard"
     FORMAT.architectures.check(named, path)
-    return {"relu": "standard"}.get(named, named)
+    return "standard" if named == "relu" else str(named)
 
 
 def _k(source: DictionarySource, config: dict[str, Any], n_features: int) -> int:
