@@ -311,6 +311,10 @@ def test_a_configuration_cannot_be_changed() -> None:
         config.seed = 1
 
 
+def test_a_key_that_does_nothing_any_more_is_read() -> None:
+    assert parse_run(run_of(score__bootstrap=100)) == parse_run(run_of(score__margin=0.02))
+
+
 def test_reading_a_file(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text(DESIGN)
