@@ -311,10 +311,17 @@ def test_a_configuration_cannot_be_changed() -> None:
         config.seed = 1
 
 
+def test_a_key_that_does_nothing_any_more_is_read() -> None:
+    assert parse_run(run_of(score__bootstrap=100)) == parse_run(run_of(score__margin=0.02))
+
+
 def test_reading_a_file(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text(DESIGN)
     assert load_run(file) == parse_run(run_of(DESIGN))
+    for encoding in ("utf-8-sig", "utf-16"):  # as Windows saves it
+        file.write_bytes(DESIGN.replace("\n", "\r\n").encode(encoding))
+        assert load_run(file) == parse_run(run_of(DESIGN))
     assert load_run(str(file), store="other.duckdb").store_path == Path("other.duckdb")
     for content, message in ((b"name = ", "not TOML"), (b"name = '\xff'", "not TOML"), (SMALL.encode(), None)):
         file.write_bytes(content)

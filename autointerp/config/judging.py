@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from autointerp.config.features import FeatureChoice, FeatureSample
 from autointerp.config.llm_model import LLMModel
@@ -65,6 +65,12 @@ class ScoreSection(Section):
     `{ sample = 500 }`. Where prediction is free, all features are scored on all tokens too."""
     margin: float = Field(default=0.02, gt=0, lt=1)
     """Two dictionaries are `equivalent` where the interval of their difference lies within plus and minus this."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_keys(cls, given: Any) -> Any:
+        """Resamples, which intervals no longer need: run files of earlier versions say how many."""
+        return {key: value for key, value in given.items() if key != "bootstrap"} if isinstance(given, dict) else given
 
     @field_validator("scorers", mode="before")
     @classmethod

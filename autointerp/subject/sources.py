@@ -8,7 +8,8 @@
     hf:OWNER/NAME#FIELD   a row of a data set of the Hugging Face hub a document, streamed
     npy:PATH              an integer array [n, context_length], a row a document
 
-A field holds texts, or conversations. Bad input is an InputError in one line, before anything is written.
+Texts and JSON lines may be compressed. A field holds texts, or conversations. Bad input is an InputError in one line,
+before anything is written.
 """
 
 from __future__ import annotations

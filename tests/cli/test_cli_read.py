@@ -298,7 +298,7 @@ def test_sql_says_what_is_wrong(path: Path, tmp_path: Path) -> None:
     for arguments in ((), ("SELECT 1", "--file", "best_explained")):
         assert run("sql", path, *arguments).exit_code == 2
     (tmp_path / "bad.sql").write_bytes(b"\xff\xfe\x00")
-    assert "cannot be read" in str(error("sql", path, "--file", tmp_path / "bad.sql"))
+    assert 'bad.sql" is not a whole UTF-16 file' in str(error("sql", path, "--file", tmp_path / "bad.sql"))
 
 
 # --- while a run holds the store

@@ -6,12 +6,14 @@ import glob
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autointerp.errors import InputError
 from autointerp.subject.file_search import in_folder, matching
 from autointerp.subject.sources import open_source
+from autointerp.subject.tokenise import open_tokens
 
 
 def make(folder: Path, *names: str) -> None:
@@ -105,3 +107,10 @@ def test_a_folder_that_may_not_be_read_is_said(here: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "listdir", denied)
     with pytest.raises(InputError, match='the folder "data" cannot be read: Permission denied'):
         in_folder(Path("data"))
+
+
+def test_the_run_is_told_of_links(here: Path, plan: Any, encode: Any) -> None:
+    make(here, *(f"disk/{number}.txt" for number in range(40)))
+    os.mkdir("data")
+    os.symlink("../disk", "data/there")
+    assert open_tokens(here / "work", plan("text:data"), encode, lambda _: None).remarks == ["1 link followed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import os
 import sysconfig
 from pathlib import Path
@@ -143,6 +144,22 @@ def test_one_long_line_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "minified.js"
     file.write_text("x" * (PIECE_CHARACTERS + 1))
     assert "is one line of 4,001 characters" in error_of(f"text:{file}")
+
+
+def test_texts_and_lines_as_other_tools_save_them(tmp_path: Path) -> None:
+    mark = b"\xef\xbb\xbf"
+    lines = mark + b'{"text": "one"}\r\n' + mark + b'{"text": "two"}\r\n'  # two files, one put behind the other
+    saved = {"plain": lines, "utf-16": lines.decode("utf-8-sig").encode("utf-16"), "xz": lzma.compress(lines)}
+    for name, data in saved.items():
+        (tmp_path / name).write_bytes(data)
+        assert read(f"jsonl:{tmp_path / name}") == [("1", "one"), ("2", "two")]
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(mark + b"a\r\n")
+    (folder / "b").write_bytes(gzip.compress(mark + b"b"))
+    (folder / "c.txt").write_bytes("c".encode("utf-16"))
+    assert [text for _, text in read(f"text:{folder}")] == ["a\r\n", "b", "c"]
+    assert [text for _, text in read(f"text:{folder / 'b'}")] == ["b"]
 
 
 def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
