@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +19,12 @@ from autointerp.errors import InputError
 from autointerp.subject.dictionary_facts import DictionaryFacts, Fact, facts_of
 
 DEFAULT_N_TOKENS = 1_000_000
+UNSAID = {
+    "hook": ("where it reads, as TransformerLens calls it", '"blocks.8.hook_resid_post"'),
+    "activation": ("what its values go through: relu, or topk with k", '"relu"'),
+    "k": ("how many features fire at once", "64"),
+}
+"""What only a person knows of some dictionaries: what to fill in, and an example."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,8 @@ def write_run_file(what: str, file: Path | None, *, force: bool = False) -> Writ
     part.replace(file)
     shown = shlex.quote(str(file))
     sae = facts.sae
-    read = [f"{sae.n_features:,} features of {sae.d_in:,} dimensions, {sae.activation}, in the format of {sae.format}"]
+    read = [_size(facts), *([] if "hook" in facts.unsaid else [f'hook = "{_comment(sae.hook)}"'])]
     filled = (
-        ("hook", facts.hook),
         ("model", facts.model),
         ("processing", facts.processing),
         ("context_length", facts.context_length),
@@ -80,7 +86,7 @@ def name_of(path: str) -> str:
 
 def render(name: str, facts: DictionaryFacts) -> tuple[str, list[str], list[str]]:
     """The run file, what it guesses and what it lacks, a line each."""
-    guessed, missing, sae = list[str](), list[str](), facts.sae
+    guessed, missing = list[str](), list[str]()
 
     def line(key: str, fact: Fact, lacks: str | None, example: str = "") -> list[str]:
         """`lacks` says what to fill in; None: the default does."""
@@ -96,7 +102,7 @@ def render(name: str, facts: DictionaryFacts) -> tuple[str, list[str], list[str]
 
     lines = [
         f"# Labels every feature of {_comment(facts.path)}.",
-        f"# {sae.n_features:,} features of {sae.d_in:,} dimensions, {_comment(sae.activation)}, format {sae.format}.",
+        f"# {_size(facts)}.",
         f"name = {_toml(name)}",
         "",
         "[subject]",
@@ -113,7 +119,7 @@ def render(name: str, facts: DictionaryFacts) -> tuple[str, list[str], list[str]
         "[[dictionary]]",
         f"name = {_toml(name)}",
         f"path = {_toml(facts.path)}",
-        *_hook_lines(facts, line),
+        *_own_lines(facts, line),
         "",
         "# An LLM can write the labels and another can judge them; a key comes from the environment.",
         "# [explain]",
@@ -127,14 +133,19 @@ def render(name: str, facts: DictionaryFacts) -> tuple[str, list[str], list[str]
     return "\n".join(lines) + "\n", guessed, missing
 
 
-def _hook_lines(facts: DictionaryFacts, line: Any) -> list[str]:
-    if not facts.hook.is_missing:
+def _size(facts: DictionaryFacts) -> str:
+    sae = facts.sae
+    activation = "" if {"activation", "k"} & set(facts.unsaid) else f" {_comment(sae.activation)},"
+    return f"{sae.n_features:,} features of {sae.d_in:,} dimensions,{activation} format {sae.format}"
+
+
+def _own_lines(facts: DictionaryFacts, line: Callable[..., list[str]]) -> list[str]:
+    """What the files say of the hook points, and what they leave to the run file."""
+    said = []
+    if "hook" not in facts.unsaid:
         out = "" if facts.sae.hook_out is None else f", writes to {_comment(facts.sae.hook_out)}"
-        return [f"# its files say: reads {_comment(facts.hook.value)}{out}"]
-    made: list[str] = line(
-        "hook", facts.hook, "where it reads, as TransformerLens calls it", '"blocks.8.hook_resid_post"'
-    )
-    return made
+        said = [f"# its files say: reads {_comment(facts.sae.hook)}{out}"]
+    return [*said, *(text for key in facts.unsaid for text in line(key, Fact(), *UNSAID[key]))]
 
 
 def _toml(value: Any) -> str:

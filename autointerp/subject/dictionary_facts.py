@@ -16,15 +16,15 @@ from typing import Any
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats import load_dictionary, resolve_dictionary
-from autointerp.subject.formats.common import GIVE_A_HOOK, read_json
+from autointerp.subject.formats.common import read_json
 from autointerp.subject.formats.hub import parse_hub
 from autointerp.subject.formats.sae_lens_releases import PREFIX, look_up, model_of
 
 MODEL_KEYS = ("hf_model_name", "model_name", "lm_name", "model_id", "base_model", "model")
 CONTEXT_KEYS = ("context_size", "ctx_len", "context_length", "seq_len", "context_len")
 DATA_KEYS = ("dataset_path", "dataset", "dataset_name")
-SOME_HOOK = "blocks.0.hook_resid_post"
-"""Stands for a hook that no file names, so that the rest can be read."""
+SAID_BY_NOBODY: dict[str, Any] = {"hook": "blocks.0.hook_resid_post", "activation": "relu", "k": 1}
+"""What a run file may have to say because the files do not, and what stands for it so that the rest can be read."""
 
 FAMILIES = (
     (r"gpt2-small|gpt2", "openai-community/gpt2"),
@@ -60,7 +60,8 @@ class DictionaryFacts:
 
     path: str
     sae: SparseAutoencoder
-    hook: Fact
+    unsaid: tuple[str, ...]
+    """What of `SAID_BY_NOBODY` a person must say."""
     model: Fact
     processing: Fact
     context_length: Fact
@@ -76,21 +77,14 @@ def run_path_of(what: str) -> str:
 def facts_of(what: str) -> DictionaryFacts:
     """Reads a dictionary and what its files say. Raises InputError where it cannot be read."""
     path = run_path_of(what)
-    hook = Fact()
-    try:
-        sae = load_dictionary(path)
-        hook = Fact(sae.hook)
-    except InputError as error:
-        if GIVE_A_HOOK not in str(error):
-            raise
-        sae = load_dictionary(path, hook=SOME_HOOK)
+    sae, unsaid = _read(path)
     settings = list(_settings(sae, path))
     model = _model(path, settings)
     bundled = isinstance(model.value, str) and model.value.startswith("bundled:")
     return DictionaryFacts(
         path=path,
         sae=sae,
-        hook=hook,
+        unsaid=unsaid,
         model=model,
         processing=Fact("raw", "no file says it; most dictionaries are trained on the model as it is")
         if sae.processing is None
@@ -99,6 +93,19 @@ def facts_of(what: str) -> DictionaryFacts:
         prepend_bos=_flag(settings),
         source=Fact("bundled:corpus", "text that the bundled model was not trained on") if bundled else _data(settings),
     )
+
+
+def _read(path: str) -> tuple[SparseAutoencoder, tuple[str, ...]]:
+    """The dictionary, and what its reader asks a run file for, in the order of `SAID_BY_NOBODY`."""
+    stated: dict[str, Any] = {}
+    while True:
+        try:
+            return load_dictionary(path, **stated), tuple(key for key in SAID_BY_NOBODY if key in stated)
+        except InputError as error:
+            asked = re.search(r"give (hook|activation|k) = ", str(error))
+            if asked is None or asked[1] in stated:
+                raise
+            stated[asked[1]] = SAID_BY_NOBODY[asked[1]]
 
 
 def _settings(sae: SparseAutoencoder, path: str) -> Iterator[Mapping[str, Any]]:

@@ -19,22 +19,24 @@ from autointerp.pipeline.dry_run.report import plan_of
 from autointerp.pipeline.init_run import name_of, write_run_file
 from autointerp.pipeline.plan.prepare import check_paths
 from autointerp.subject.dictionary_facts import facts_of, hub_name, run_path_of
-from autointerp.subject.formats import FORMATS
+from autointerp.subject.formats.registry import BY_NAME
 
 
-def writer() -> Callable[[Path, str], Path]:
-    """One dictionary of each format, as the tests of the readers write it."""
+def writer() -> Any:
+    """The tests of the readers: `write` makes a dictionary of each format, WEIGHTS names its file."""
     path = Path(__file__).parent.parent / "subject" / "test_format_detection.py"
     spec = importlib.util.spec_from_file_location("format_writer", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    write: Callable[[Path, str], Path] = module.write
-    return write
+    return module
 
 
-def fill_in(file: Path, **values: str) -> None:
+UNSAID: dict[str, Any] = {"hook": "blocks.1.hook_resid_post", "activation": "relu", "k": 5}
+
+
+def fill_in(file: Path, **values: Any) -> None:
     """What a person does: takes the mark off a line and gives the value; or gives another one."""
     text = file.read_text()
     for key, value in values.items():
@@ -43,25 +45,26 @@ def fill_in(file: Path, **values: str) -> None:
     file.write_text(text)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", BY_NAME)
 def test_a_dictionary_of_every_format(
     format: str, tiny_model: Path, tokens_npy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = writer()(tmp_path / "some" / "resid_post_layer_1" / "layers.1", format)
-    written = write_run_file(str(folder), Path("mine.toml"))
+    files = writer()
+    folder = files.write(tmp_path / "some" / "resid_post_layer_1" / "layers.1", format)
+    path = folder if BY_NAME[format].one_of is None else folder / files.WEIGHTS[format]
+    written = write_run_file(str(path), Path("mine.toml"))
     text = Path("mine.toml").read_text()
     assert f"format {format}" in text
     held = tomllib.loads(text)
-    assert held["dictionary"][0]["path"] == str(folder)
+    assert held["dictionary"][0]["path"] == str(path)
     assert "context_length" not in held["tokens"], "no file says it"
     assert [line.partition(":")[0] for line in written.missing][:2] == ["model", "source"]
     assert "processing" in held["subject"]
     assert written.next_command == "edit mine.toml, then: autointerp run mine.toml --dry-run"
     missing = {line.partition(":")[0] for line in written.missing}
     fill_in(Path("mine.toml"), model=str(tiny_model), source=f"npy:{tokens_npy}")
-    if "hook" in missing:
-        fill_in(Path("mine.toml"), hook="blocks.1.hook_resid_post")
+    fill_in(Path("mine.toml"), **{key: value for key, value in UNSAID.items() if key in missing})
     config = load_run("mine.toml")
     check_paths(config)
     assert plan_of(config) is not None
@@ -90,13 +93,13 @@ def test_what_the_files_say_is_filled_in(
     assert [line.partition(" = ")[0] for line in written.guessed] == ["source"]
     assert 'source = "hf:some/data"  # guessed: the data that it was trained on' in file.read_text()
     assert written.next_command == f"autointerp run {file} --dry-run"
-    assert "48 features of 32 dimensions, topk (k = 5), in the format of saelens" in written.read
+    assert "48 features of 32 dimensions, topk (k = 5), format saelens" in written.read
     fill_in(file, source=f"npy:{tokens_npy}")
     assert plan_of(load_run(file)) is not None
 
 
 def test_the_settings_of_a_run_one_folder_up(tmp_path: Path) -> None:
-    folder = writer()(tmp_path / "run" / "layers.1", "sparsify")
+    folder = writer().write(tmp_path / "run" / "layers.1", "sparsify")
     (tmp_path / "run" / "config.json").write_text(json.dumps({"model": "owner/model", "ctx_len": 64}))
     facts = facts_of(str(folder))
     assert (facts.model.value, facts.model.guessed) == ("owner/model", None)
@@ -105,7 +108,7 @@ def test_the_settings_of_a_run_one_folder_up(tmp_path: Path) -> None:
 
 def test_folders_that_tell_the_model_are_a_guess(tmp_path: Path) -> None:
     place = tmp_path / "google" / "gemma-scope-2b-pt-res" / "layer_1" / "width_16k" / "average_l0_9"
-    folder = writer()(place, "gemma_scope")
+    folder = writer().write(place, "gemma_scope")
     file = tmp_path / "scope.toml"
     written = write_run_file(str(folder), file)
     assert tomllib.loads(file.read_text())["subject"]["model"] == "google/gemma-2-2b"
