@@ -12,7 +12,7 @@ from rich.text import Text
 from autointerp.show.text import safe, token_text
 
 if TYPE_CHECKING:  # they import torch
-    from autointerp.pipeline.check import CheckedRun, HookLine, ContextToken
+    from autointerp.pipeline.check import CheckedRun, ContextToken, HookLine
     from autointerp.subject.check import Report
 
 SHOWN_TOKENS = 128

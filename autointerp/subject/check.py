@@ -33,8 +33,8 @@ from autointerp.subject.model import Subject
 from autointerp.subject.sample_pass import (
     BEFORE_UNEMBEDDING,
     Consumer,
-    Losses,
     ContextSample,
+    Losses,
     batches,
     logits_of,
     run_sample,
