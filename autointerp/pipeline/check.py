@@ -27,7 +27,7 @@ CHECK_TOKENS = 12_000
 
 
 @dataclass(frozen=True)
-class ShownToken:
+class ContextToken:
     """One place of the context that is shown."""
 
     id: int
@@ -51,7 +51,7 @@ class CheckedRun:
 
     reports: list[Report]
     hooks: list[HookLine]
-    context: list[ShownToken]
+    context: list[ContextToken]
     """The first context of the sample."""
     n_contexts: int
     tokens: list[str]
@@ -122,10 +122,10 @@ def _hook_lines(prepared: Prepared) -> list[HookLine]:
     return sorted(lines, key=lambda line: list(prepared.hooks).index(line.dictionary))
 
 
-def _first_context(subject: Subject, probe: Probe) -> list[ShownToken]:
+def _first_context(subject: Subject, probe: Probe) -> list[ContextToken]:
     vocabulary = subject.vocabulary()
     special = set(subject.special)
-    return [ShownToken(int(id_), vocabulary[int(id_)], int(id_) in special) for id_ in probe.tokens[0]]
+    return [ContextToken(int(id_), vocabulary[int(id_)], int(id_) in special) for id_ in probe.tokens[0]]
 
 
 def _bos_lines(prepared: Prepared, probe: Probe) -> list[str]:

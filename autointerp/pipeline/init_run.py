@@ -28,7 +28,7 @@ UNSAID = {
 
 
 @dataclass(frozen=True)
-class Written:
+class NewRunFile:
     """What a new run file says, for a person."""
 
     file: Path
@@ -38,7 +38,7 @@ class Written:
     next_command: str
 
 
-def write_run_file(what: str, file: Path | None, *, force: bool = False) -> Written:
+def write_run_file(what: str, file: Path | None, *, force: bool = False) -> NewRunFile:
     """Reads the dictionary and writes its run file. Raises InputError, and then writes nothing."""
     facts = facts_of(what)
     name = name_of(facts.path)
@@ -63,7 +63,7 @@ def write_run_file(what: str, file: Path | None, *, force: bool = False) -> Writ
         ("prepend_bos", facts.prepend_bos),
     )
     read += [f"{key} = {_toml(fact.value)}" for key, fact in filled if not fact.is_missing and fact.guessed is None]
-    return Written(
+    return NewRunFile(
         file,
         read,
         guessed,

@@ -12,7 +12,7 @@ from rich.text import Text
 from autointerp.show.text import safe, token_text
 
 if TYPE_CHECKING:  # they import torch
-    from autointerp.pipeline.check import CheckedRun, HookLine, ShownToken
+    from autointerp.pipeline.check import CheckedRun, ContextToken, HookLine
     from autointerp.subject.check import Report
 
 SHOWN_TOKENS = 128
@@ -64,7 +64,7 @@ def _hooks(hooks: list[HookLine]) -> Table:
     return table
 
 
-def _context(tokens: list[ShownToken]) -> Text:
+def _context(tokens: list[ContextToken]) -> Text:
     words = [
         f"[{token.id} {token_text(token.text)}]" if token.is_special else f"{token.id} {token_text(token.text)}"
         for token in tokens[:SHOWN_TOKENS]

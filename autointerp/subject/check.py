@@ -27,14 +27,14 @@ from torch import Tensor
 
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
-from autointerp.subject.faults import Evidence, find_cause, other_layers
+from autointerp.subject.faults import FaultEvidence, find_cause, other_layers
 from autointerp.subject.fit import FitSums, MeasuredFit, decode, measure
 from autointerp.subject.model import Subject
 from autointerp.subject.sample_pass import (
     BEFORE_UNEMBEDDING,
     Consumer,
+    ContextSample,
     Losses,
-    Sample,
     batches,
     logits_of,
     run_sample,
@@ -85,8 +85,8 @@ class Probe:
     """Whether a report's variance explained leaves out tokens of enormous norm; causes are always found without."""
 
     @property
-    def sample(self) -> Sample:
-        return Sample(self.tokens, self.scored)
+    def sample(self) -> ContextSample:
+        return ContextSample(self.tokens, self.scored)
 
     @cached_property
     def few(self) -> Tensor:
@@ -204,9 +204,9 @@ class _Seen:
         targets = [target for _, target in self.parts if target is not None]
         return torch.cat([x for x, _ in self.parts]), torch.cat(targets) if targets else None
 
-    def evidence(self, other: tuple[str, float] | None) -> Evidence:
+    def evidence(self, other: tuple[str, float] | None) -> FaultEvidence:
         x, target = self.part
-        return Evidence(
+        return FaultEvidence(
             measured=self.sums.fit,
             mean_share=self.sums.mean_share,
             x=x,

@@ -31,7 +31,7 @@ MANY = 0.05
 
 
 @dataclass(frozen=True)
-class Evidence:
+class FaultEvidence:
     """What was measured of one dictionary."""
 
     measured: MeasuredFit
@@ -57,7 +57,7 @@ class _Fault:
     margin: float = MENDED
 
 
-def find_cause(sae: SparseAutoencoder, seen: Evidence) -> str | None:
+def find_cause(sae: SparseAutoencoder, seen: FaultEvidence) -> str | None:
     """The named cause of a worse reconstruction than the dictionary can give; None where there is none."""
     measured = seen.measured
     state = f"variance explained {measured.variance_explained:.2f}, L0 {measured.l0:.0f} of {sae.n_features}"
@@ -89,7 +89,7 @@ def _zero_bias(sae: SparseAutoencoder, mean_share: float) -> str | None:
     return None
 
 
-def _of_the_reading(sae: SparseAutoencoder, seen: Evidence) -> Iterator[_Fault]:
+def _of_the_reading(sae: SparseAutoencoder, seen: FaultEvidence) -> Iterator[_Fault]:
     """Faults of how the files were read."""
 
     def explained(changed: SparseAutoencoder) -> float:
@@ -109,7 +109,7 @@ def _of_the_reading(sae: SparseAutoencoder, seen: Evidence) -> Iterator[_Fault]:
             yield _Fault(f"the input must be normalised ({mode})", explained(replace(sae, normalize=mode)))
 
 
-def _other_k(sae: SparseAutoencoder, seen: Evidence) -> Iterator[_Fault]:
+def _other_k(sae: SparseAutoencoder, seen: FaultEvidence) -> Iterator[_Fault]:
     """A TopK reconstructs best at about the k that it was trained with; a few steps of a factor of two find it."""
     tried = [sae.k * 2**step for step in (1, 2, 3)] + [sae.k // 2**step for step in (1, 2, 3)] if sae.k else []
     for k in tried:
@@ -118,7 +118,7 @@ def _other_k(sae: SparseAutoencoder, seen: Evidence) -> Iterator[_Fault]:
             yield _Fault(f"wrong k: {k} fits it better than {sae.k}", explained, margin=BETTER_K)
 
 
-def _of_the_subject(sae: SparseAutoencoder, seen: Evidence) -> Iterator[_Fault]:
+def _of_the_subject(sae: SparseAutoencoder, seen: FaultEvidence) -> Iterator[_Fault]:
     """Faults of where it is put: another layer, weights folded or raw."""
     for hook, explained in seen.elsewhere.items():
         yield _Fault(f"wrong layer: {hook} fits it better than {sae.hook}", explained)

@@ -37,7 +37,7 @@ class MeasuredFit:
 
 
 @dataclass
-class _Portion:
+class _TokenSums:
     """Sums over some tokens of what is reconstructed, and of what is left of it."""
 
     n: int = 0
@@ -45,7 +45,7 @@ class _Portion:
     scatter: float = 0.0
     residual: float = 0.0
 
-    def join(self, other: _Portion) -> None:
+    def join(self, other: _TokenSums) -> None:
         """Means and scatters joined (Chan, Golub, LeVeque 1983): no large sums are subtracted."""
         if other.mean is None:
             return
@@ -61,13 +61,13 @@ class _Portion:
         return 1 - self.residual / max(self.scatter, 1e-30)
 
 
-def _portion(target: Tensor, residual: Tensor) -> _Portion:
+def _token_sums(target: Tensor, residual: Tensor) -> _TokenSums:
     """Of tokens [n, d] and their squared errors [n]."""
     if len(target) == 0:
-        return _Portion()
+        return _TokenSums()
     exact = target.double().cpu()
     mean = exact.mean(dim=0)
-    return _Portion(len(exact), mean, float((exact - mean).square().sum()), float(residual.sum()))
+    return _TokenSums(len(exact), mean, float((exact - mean).square().sum()), float(residual.sum()))
 
 
 class FitSums:
@@ -76,7 +76,7 @@ class FitSums:
     def __init__(self, sae: SparseAutoencoder) -> None:
         self.sae = sae
         self._fires = torch.zeros(sae.n_features, dtype=torch.int64)
-        self._ordinary, self._outliers = _Portion(), _Portion()
+        self._ordinary, self._outliers = _TokenSums(), _TokenSums()
         self._norm_limit: float | None = None
 
     @property
@@ -98,11 +98,11 @@ class FitSums:
         self._fires += (acts != 0).sum(dim=0).cpu()
         residual = (target - decode(self.sae, acts, x)).double().square().sum(dim=1)
         outlier = past_limit(x, self._norm_limit)
-        self._ordinary.join(_portion(target[~outlier], residual[~outlier]))
-        self._outliers.join(_portion(target[outlier], residual[outlier]))
+        self._ordinary.join(_token_sums(target[~outlier], residual[~outlier]))
+        self._outliers.join(_token_sums(target[outlier], residual[outlier]))
 
     @property
-    def _whole(self) -> _Portion:
+    def _whole(self) -> _TokenSums:
         whole = replace(self._ordinary)
         whole.join(self._outliers)
         return whole

@@ -34,7 +34,7 @@ class _Ended(Exception):
 
 
 @dataclass(frozen=True)
-class Sample:
+class ContextSample:
     """Contexts and which of their places are scored."""
 
     tokens: Tensor  # [n, L] int64
@@ -43,8 +43,8 @@ class Sample:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def only(self, contexts: Tensor) -> Sample:
-        return Sample(self.tokens[contexts], self.scored[contexts])
+    def only(self, contexts: Tensor) -> ContextSample:
+        return ContextSample(self.tokens[contexts], self.scored[contexts])
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def batches(n: int, length: int) -> list[slice]:
 @torch.inference_mode()
 def run_sample(
     subject: Subject,
-    sample: Sample,
+    sample: ContextSample,
     consumers: Mapping[str, Sequence[Consumer]],
     *,
     after_batch: Callable[[], None] = lambda: None,

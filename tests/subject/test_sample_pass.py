@@ -24,7 +24,7 @@ from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.fit import FitSums, decode, measure
 from autointerp.subject.loading import load_subject
 from autointerp.subject.model import Subject
-from autointerp.subject.sample_pass import Sample, logits_of, run_sample
+from autointerp.subject.sample_pass import ContextSample, logits_of, run_sample
 
 
 def random_sae(hook: str, d: int = 32, n: int = 48, **changed: Any) -> SparseAutoencoder:
@@ -42,13 +42,13 @@ def random_sae(hook: str, d: int = 32, n: int = 48, **changed: Any) -> SparseAut
 
 
 @pytest.fixture(scope="module")
-def sample(token_array: np.ndarray) -> Sample:
+def sample(token_array: np.ndarray) -> ContextSample:
     tokens = torch.from_numpy(token_array.astype(np.int64))
-    return Sample(tokens, tokens > 1)
+    return ContextSample(tokens, tokens > 1)
 
 
 @pytest.fixture(scope="module")
-def probe(tiny_subject: Subject, tiny_model: Path, sample: Sample) -> Probe:
+def probe(tiny_subject: Subject, tiny_model: Path, sample: ContextSample) -> Probe:
     def other() -> Subject:
         return load_subject(str(tiny_model), None, "folded", "float32", "cpu")
 
@@ -63,7 +63,7 @@ def loss_by_hand(plain: Any, tokens: torch.Tensor, scored: torch.Tensor) -> floa
     return float(F.cross_entropy(logits[counted], tokens[:, 1:][counted]))
 
 
-def test_the_loss_is_the_plain_models(tiny_subject: Subject, plain_model: Any, sample: Sample) -> None:
+def test_the_loss_is_the_plain_models(tiny_subject: Subject, plain_model: Any, sample: ContextSample) -> None:
     found = run_sample(tiny_subject, sample, {}, losses=True)
     assert found is not None
     assert found.mean() == pytest.approx(loss_by_hand(plain_model, sample.tokens, sample.scored), rel=1e-5)
@@ -113,7 +113,7 @@ def test_the_sample_is_run_three_times_at_most(n_dictionaries: int, probe: Probe
 
 
 def test_figures_are_those_of_all_activations_at_once(
-    probe: Probe, plain_model: Any, tiny_subject: Subject, sample: Sample
+    probe: Probe, plain_model: Any, tiny_subject: Subject, sample: ContextSample
 ) -> None:
     sae = random_sae("blocks.1.hook_resid_post")
     [report] = check_dictionaries({"it": sae}, probe)
@@ -129,7 +129,7 @@ def test_figures_are_those_of_all_activations_at_once(
 
 
 def test_the_loss_recovered_is_that_of_a_changed_plain_model(
-    probe: Probe, plain_model: Any, sample: Sample, monkeypatch: pytest.MonkeyPatch
+    probe: Probe, plain_model: Any, sample: ContextSample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The change made by a forward hook on Hugging Face's block, on the same contexts."""
     monkeypatch.setattr("autointerp.subject.check.LOSS_PASSES", 2.0)  # one dictionary: all contexts
@@ -253,7 +253,7 @@ def test_a_doubled_bos_is_called_by_its_name(tiny_model: Path, tmp_path: Path, t
 
 
 @pytest.mark.parametrize("processing", ["raw", "folded"])
-def test_the_unembedding_by_slices_is_the_whole(processing: str, tiny_model: Path, sample: Sample) -> None:
+def test_the_unembedding_by_slices_is_the_whole(processing: str, tiny_model: Path, sample: ContextSample) -> None:
     subject = load_subject(str(tiny_model), None, processing, "float32", "cpu")
     tokens = sample.tokens[:3]
     stream = subject.activations(tokens, ["unembed.hook_in"])["unembed.hook_in"]
