@@ -246,3 +246,21 @@ def test_decisions_are_checked_question_by_question() -> None:
     assert of({"type": "refusal", "name": "one"}, {"type": "refusal", "name": "two"}) == "refused"
     for wrong in ([yes], [level, yes], [yes | {"probability": 1.5}, level], [yes, level | {"score": None}], [yes, 3]):
         assert of(*wrong) == "invalid", wrong
+
+
+def test_what_a_model_thinks_is_no_part_of_its_answer() -> None:
+    ask = Ask("detect", "", "p", 9, schema=SCHEMA)
+    for text in (f"<think>\nlet me see\n</think>\n\n{GOOD}", f" <think></think>{GOOD}"):
+        reply = read_body(openai(text), "openai", "chat", "")
+        assert (reply.text, outcome_of(ask, reply).status) == (GOOD, "ok")
+    parts = json.loads(openai("x"))
+    parts["choices"][0]["message"]["content"] = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "let me see"}]},
+        {"type": "text", "text": GOOD},
+    ]
+    assert outcome_of(ask, read_body(json.dumps(parts), "openai", "chat", "")).status == "ok"
+    nothing = outcome_of(ask, read_body(openai(None, reasoning_content="x" * 1200), "openai", "chat", ""))
+    assert (nothing.status, nothing.reason.partition("; ")[2]) == (
+        "empty",
+        "1,200 characters of reasoning and no answer",
+    )

@@ -264,3 +264,18 @@ def test_token_by_token_makes_a_call_each() -> None:
 def test_the_number_of_windows_in_a_call_can_be_chosen(name: str) -> None:
     assert simulator_named(name, group=3).group == 3
     assert simulator_named(name).name == name
+
+
+def test_digits_with_log_probabilities_are_expected_digits() -> None:
+    simulator = simulator_named("digits", logprobs=5)
+    (ask,) = simulator.asks(EXPLANATION, WINDOWS)
+    assert ask.logprobs == 5
+    said = written("digits")
+    halves = choices(json.dumps(said), lambda digit: [(digit, 0.5), ("9", 0.5)])
+    replies = simulator.read([answer(ask, said, halves)], WINDOWS)
+    expected = [[(min(9, v) + 9) / 2 * 10 / 9 for v in row] for row in TRUTH]
+    assert [list(reply.values or ()) for reply in replies] == [pytest.approx(row) for row in expected]
+    whole = (TokenChoice(json.dumps(said), 0.0, ((json.dumps(said), 0.0),)),)  # all digits in one token
+    for tokens in (whole, halves[:-3]):
+        plain = simulator.read([answer(ask, said, tokens)], WINDOWS)
+        assert plain == simulator.read([answer(ask, said)], WINDOWS)

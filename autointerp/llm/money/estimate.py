@@ -48,10 +48,9 @@ def estimate(
     `usual`: tokens written by kind, where the log has too few replies to tell. Without `replays` nothing is taken from
     the log but what it says of lengths.
     """
-    found = (
-        {wish for server, name, wish in log.probed() if (server, name) == (model.server, model.model)} if log else ()
-    )
-    known, prices = as_found(capabilities_of(model), model, found), Prices(model)
+    probed = log.probed() if log else ()
+    shown = {wish for server, name, wish in probed if (server, name) == (model.server, model.model)}
+    known, prices = as_found(capabilities_of(model), model, shown), Prices(model)
     per_char = (log and log.tokens_per_char(model.server, model.model)) or 1 / CHARS_PER_TOKEN
     typical = dict(usual or {}) | (log.typical_output(model.server, model.model) if log else {})
     sums: dict[str, list[float]] = {}
