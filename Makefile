@@ -97,7 +97,8 @@ $(REAL)/installed: pyproject.toml constraints.txt tests/real/requirements.txt te
 	$(PYTHON) -m venv $(REAL)
 	$(REAL)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(REAL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/real/requirements.txt
-	$(REAL)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/real/server-requirements.txt \
+	$(REAL)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-r tests/real/server-requirements.txt \
 		|| echo "llama-cpp-python does not build here: the tests of its server are skipped"
 	touch $@
 

@@ -140,52 +140,55 @@ def test_check_names_the_layer_when_it_is_another(run_file: Path, sae_folder: Pa
     assert re.search(r"blocks\.(5|6)\.hook_resid_p", said.replace("\n", " "))
 
 
-def test_a_run_is_whole_and_a_second_one_has_nothing_to_do(store: Path, run_file: Path, lane: Lane) -> None:
+def rows(store: Path, sql: str) -> list[dict[str, Any]]:
     with autointerp.open_store(store) as opened:
-        counted = opened.query("SELECT dictionary, count(*) AS n FROM features GROUP BY ALL ORDER BY ALL")
-        before = opened.query("SELECT count(*) AS n FROM stages")
+        found: list[dict[str, Any]] = opened.query(sql).to_pylist()
+    return found
+
+
+def test_a_run_is_whole_and_a_second_one_has_nothing_to_do(store: Path, run_file: Path, lane: Lane) -> None:
+    counted = rows(store, "SELECT dictionary, count(*) AS n FROM features GROUP BY ALL")
     assert {row["dictionary"]: row["n"] for row in counted} == {
-        "neurons": 128,
-        "random-covariance": 128,
-        "random-isotropic": 128,
         "sae": 256,
+        "neurons": 128,
+        "random-isotropic": 128,
+        "random-covariance": 128,
     }
     lane.run("verify", "autointerp", "verify", store)
+    before = rows(store, "SELECT * FROM stages ORDER BY ALL")
     lane.run("run again", "autointerp", "run", run_file, "--store", store)
-    with autointerp.open_store(store) as opened:
-        assert opened.query("SELECT count(*) AS n FROM stages") == before
+    assert rows(store, "SELECT * FROM stages ORDER BY ALL") == before
 
 
 def test_compare_finds_the_sae_above_random_directions(store: Path, lane: Lane) -> None:
     said = lane.run("compare", "autointerp", "compare", store)
-    for name in ("sae", "neurons", "random-isotropic", "random-covariance"):
-        assert name in said
-    with autointerp.open_store(store) as opened:
-        means = {
-            row["dictionary"]: (row["ci_low"], row["mean"], row["ci_high"])
-            for row in opened.query(
-                "SELECT dictionary, mean, ci_low, ci_high FROM dictionary_summary"
-                " WHERE metric = 'pearson' AND design = 'census' AND explainer = 'lexical'"
-            )
-        }
-    lane.notes += [f"{name:<18} {mean:.3f} [{low:.3f}, {high:.3f}]" for name, (low, mean, high) in means.items()]
-    assert means["sae"][0] > means["random-isotropic"][2]
+    summary = "SELECT dictionary, mean, ci_low, ci_high, n_scored FROM dictionary_summary"
+    means = {
+        row["dictionary"]: row
+        for row in rows(store, f"{summary} WHERE metric = 'pearson' AND design = 'census' AND explainer = 'lexical'")
+    }
+    assert set(means) == {"sae", "neurons", "random-isotropic", "random-covariance"}
+    for name, row in means.items():
+        assert f"{row['mean']:.3f}" in said
+        interval = f"{row['mean']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
+        lane.notes.append(f"{name:<18} {interval} over {row['n_scored']} features")
+    assert means["sae"]["ci_low"] > means["random-isotropic"]["ci_high"]
 
 
 def test_show_gives_the_card_of_the_best_feature(store: Path, lane: Lane) -> None:
-    with autointerp.open_store(store) as opened:
-        best = opened.query(
-            "SELECT feature, explanation, score, ci_low, ci_high FROM feature_cards"
-            " WHERE dictionary = 'sae' AND score IS NOT NULL ORDER BY ci_low DESC LIMIT 10"
-        )
-        stages = opened.query("SELECT stage, sum(seconds) AS seconds FROM stages GROUP BY ALL ORDER BY seconds DESC")
+    best = rows(
+        store,
+        "SELECT feature, explanation, score, ci_low, ci_high FROM feature_cards"
+        " WHERE dictionary = 'sae' AND score IS NOT NULL ORDER BY ci_low DESC LIMIT 10",
+    )
     said = lane.run("show", "autointerp", "show", store, f"sae/{best[0]['feature']}")
     assert f"sae/{best[0]['feature']}" in said
     assert best[0]["explanation"].split()[0] in said
     for row in best:
         interval = f"{row['score']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
         lane.notes.append(f"sae/{row['feature']} {interval} {row['explanation']}")
-    lane.notes.append("by stage: " + ", ".join(f"{row['stage']} {row['seconds']:.0f} s" for row in stages))
+    stages = rows(store, "SELECT stage, sum(seconds) AS s FROM stages GROUP BY ALL ORDER BY s DESC")
+    lane.notes.append("wall seconds by stage: " + ", ".join(f"{row['stage']} {row['s']:.0f}" for row in stages))
 
 
 def test_reading_costs_little_more_than_the_bare_forward_pass(subject: Subject, plain: Any, lane: Lane) -> None:
