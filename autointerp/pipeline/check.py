@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -67,7 +68,7 @@ def render_reports(reports: list[Report]) -> Table:
             Text(report.dictionary),
             Text(report.hook),
             f"{measured.l0:,.1f}",
-            f"{measured.variance_explained:.3f}",
+            "" if math.isnan(measured.variance_explained) else f"{measured.variance_explained:.3f}",
             f"{measured.dead_share:.1%}",
             f"{report.loss:.3f}",
             "" if report.loss_recovered is None else f"{report.loss_recovered:.3f}",

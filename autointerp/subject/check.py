@@ -48,7 +48,7 @@ class MeasuredFit:
     """What a dictionary does to the activations at a hook."""
 
     l0: float
-    variance_explained: float
+    variance_explained: float  # nan: its features alone are not meant to reconstruct
     dead_share: float
 
 
@@ -110,17 +110,15 @@ def measure(sae: SparseAutoencoder, x: Tensor, target: Tensor | None = None) -> 
 
 
 def decode(sae: SparseAutoencoder, acts: Tensor, x: Tensor) -> Tensor:
-    """Reconstruction, with the input's normalisation undone."""
+    """Reconstruction, with the input's normalisation undone, and a skip transcoder's input added."""
     if sae.rescale_by_decoder_norm:
         acts = acts / sae.W_dec.norm(dim=1)
     out: Tensor = acts @ sae.W_dec + sae.b_dec
-    if sae.W_skip is not None:
-        out = out + x @ sae.W_skip.T
     if sae.normalize == "layer_norm":
-        return out * (x.std(dim=1, keepdim=True) + 1e-5) + x.mean(dim=1, keepdim=True)
+        out = out * (x.std(dim=1, keepdim=True) + 1e-5) + x.mean(dim=1, keepdim=True)
     if sae.normalize == "constant_norm_rescale":
         out = out * (x.norm(dim=1, keepdim=True) / x.shape[1] ** 0.5)
-    return out
+    return out if sae.W_skip is None else out + x @ sae.W_skip.T
 
 
 def check_dictionary(name: str, sae: SparseAutoencoder, probe: Probe) -> Report:
@@ -128,6 +126,8 @@ def check_dictionary(name: str, sae: SparseAutoencoder, probe: Probe) -> Report:
     x = activations(probe.subject, probe, sae.hook)
     target = None if sae.hook_out is None else activations(probe.subject, probe, sae.hook_out)
     measured = measure(sae, x, target)
+    if sae.incomplete is not None:
+        measured = replace(measured, variance_explained=float("nan"))
     loss, recovered = _losses(sae, probe) if sae.hook_out is None else (_loss(probe, None), None)
     # Made to fire, not made to reconstruct, or run where nothing of what it learnt is left.
     known = sae.kind in ("planted", "random_init_sae") or probe.subject.rerandomised is not None
