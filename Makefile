@@ -78,11 +78,14 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/created
 
 # An environment of its own: sae-lens holds TransformerLens below 4. The package itself is read from this folder.
 # torchvision comes with dictionary-learning, nothing here uses it, and it does not load beside a CPU build of torch.
-$(INTEROP)/installed: tests/interop/requirements.txt
+$(INTEROP)/installed: tests/interop/requirements.txt tests/interop/without-requirements.txt
 	$(PYTHON) -m venv $(INTEROP)
 	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/interop/requirements.txt
 	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check dictionary-learning==0.1.0 torch==2.13.0 \
 		|| echo "dictionary-learning does not install here: its tests are skipped"
+	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		-r tests/interop/without-requirements.txt \
+		|| echo "circuit-tracer and llamascopium do not install here: their tests are skipped"
 	$(INTEROP)/bin/python -m pip uninstall --quiet --yes torchvision
 	touch $@
 

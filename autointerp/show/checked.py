@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -42,13 +43,14 @@ def _reports(reports: list[Report]) -> Table:
         table.add_column(name, justify="right")
     for report in reports:
         measured = report.measured
+        alone = math.isnan(measured.variance_explained)  # these features alone are not meant to reconstruct
         table.add_row(
             Text("✓", "green") if report.ok else Text("✗", "red"),
             safe(report.dictionary),
             safe(report.hook),
             f"{measured.l0:,.1f}",
-            f"{measured.variance_explained:.3f}",
-            f"({measured.variance_explained_all:.3f})" if measured.n_outliers else "",
+            "" if alone else f"{measured.variance_explained:.3f}",
+            f"({measured.variance_explained_all:.3f})" if measured.n_outliers and not alone else "",
             f"{measured.n_outliers / max(1, report.n_tokens):.1%}",
             f"{measured.dead_share:.1%}",
             f"{report.loss:.3f}",

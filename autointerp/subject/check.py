@@ -17,8 +17,9 @@ not grow with it. Faults that leave a good reconstruction cannot be seen this wa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -126,7 +127,7 @@ def check_dictionaries(
         Report(
             dictionary=name,
             hook=entry.sae.hook,
-            measured=entry.sums.fit.counting(not probe.exclude_outliers),
+            measured=_measured(entry, probe),
             loss=clean.mean(),
             loss_recovered=recovered.get(name),
             n_tokens=entry.sums.n,
@@ -135,6 +136,14 @@ def check_dictionaries(
         )
         for name, entry in everyone.items()
     ]
+
+
+def _measured(entry: _Seen, probe: Probe) -> MeasuredFit:
+    """What a report says: no variance explained where the features alone are not meant to reconstruct."""
+    fit = entry.sums.fit.counting(not probe.exclude_outliers)
+    if entry.sae.incomplete is None:
+        return fit
+    return replace(fit, variance_explained=math.nan, variance_explained_all=math.nan)
 
 
 def _is_made(sae: SparseAutoencoder, probe: Probe) -> bool:

@@ -25,7 +25,8 @@ class MeasuredFit:
 
     l0: float
     variance_explained: float
-    """Without outliers (`outliers.py`); in a report of all tokens where the run file counts them in."""
+    """Without outliers (`outliers.py`); in a report of all tokens where the run file counts them in, and nan where
+    the features alone are not meant to reconstruct."""
     dead_share: float
     variance_explained_all: float
     """Of all tokens."""
@@ -140,7 +141,7 @@ def decode(sae: SparseAutoencoder, acts: Tensor, x: Tensor) -> Tensor:
         acts = acts / sae.W_dec.norm(dim=1)
     out: Tensor = acts @ sae.W_dec + sae.b_dec
     if sae.normalize == "layer_norm":
-        return out * (x.std(dim=1, keepdim=True) + 1e-5) + x.mean(dim=1, keepdim=True)
+        out = out * (x.std(dim=1, keepdim=True) + 1e-5) + x.mean(dim=1, keepdim=True)
     if sae.normalize == "constant_norm_rescale":
         out = out * (x.norm(dim=1, keepdim=True) / x.shape[1] ** 0.5)
     return out if sae.W_skip is None else out + x @ sae.W_skip.T

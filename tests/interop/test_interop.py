@@ -19,7 +19,6 @@ import torch
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats import load_dictionary
-from autointerp.subject.formats.sae_lens_releases import FORMATS, look_up
 
 pytestmark = pytest.mark.interop
 Agree = Callable[[str, torch.Tensor, torch.Tensor], None]
@@ -158,15 +157,39 @@ def test_saelens_heads_side_by_side(agree: Agree, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("architecture", "config"),
     [
-        ("abstopk", {"k": K}),
         ("matching_pursuit", {}),
         ("temporal", {"n_heads": 1, "bottleneck_factor": 8, "kval_topk": K}),
     ],
 )
-def test_saelens_features_below_zero_are_refused(architecture: str, config: dict[str, Any], tmp_path: Path) -> None:
+def test_saelens_architectures_that_are_not_read(architecture: str, config: dict[str, Any], tmp_path: Path) -> None:
     saelens_sae(architecture, **config).save_model(tmp_path)
     with pytest.raises(InputError, match=f'architecture "{architecture}" is not read'):
         load_dictionary(str(tmp_path))
+
+
+@pytest.mark.parametrize("rescale", [False, True])
+def test_saelens_signed_latents(rescale: bool, agree: Agree, tmp_path: Path) -> None:
+    saelens_sae("abstopk", k=K, rescale_acts_by_decoder_norm=rescale).save_model(tmp_path)
+    sae, found = ours(tmp_path, inputs())
+    latents = saelens_encode(tmp_path, inputs())
+    assert (latents < 0).any()
+    agree("SAELens abstopk", found, torch.cat([latents.clamp(min=0), (-latents).clamp(min=0)], dim=1))
+    assert sae.n_features == 2 * N
+
+
+@pytest.mark.parametrize("architecture", ["standard", "topk", "jumprelu"])
+def test_saelens_scaler_beside_the_weights(architecture: str, agree: Agree, tmp_path: Path) -> None:
+    """A checkpoint before the end of training: SAELens folds the factor when training ends, we when we read."""
+    config: dict[str, Any] = {"k": K} if architecture == "topk" else {}
+    made = saelens_sae(architecture, normalize_activations="expected_average_only_in", **config)
+    made.save_model(tmp_path)
+    scaler = library("sae_lens.training.activation_scaler").ActivationScaler(scaling_factor=0.4)
+    scaler.save(str(tmp_path / "activation_scaler.json"))
+    _, found = ours(tmp_path, inputs())
+    made.fold_activation_norm_scaling_factor(0.4)
+    with torch.no_grad():
+        encoded = made.encode(inputs())
+    agree("SAELens activation_scaler.json", found, encoded.to_dense() if encoded.is_sparse else encoded)
 
 
 # --- Gemma Scope, by SAELens's reader ---------------------------------------------------------------
@@ -359,26 +382,3 @@ def test_sparsify(
         torch.testing.assert_close(rebuilt, theirs(inputs()).sae_out.float(), rtol=1e-4, atol=1e-4)
     reads_input = transcode or skip_connection
     assert sae.hook == ("blocks.1.hook_resid_pre" if reads_input else HOOK)
-
-
-# --- the registry of release names --------------------------------------------------------------------
-
-
-def test_release_names_lead_where_sae_lens_leads() -> None:
-    directory = library("sae_lens.loading.pretrained_saes_directory")
-    n = 0
-    for release, entry in directory.get_pretrained_saes_directory().items():
-        if entry.conversion_func not in FORMATS:
-            with pytest.raises(InputError, match="which is not read"):
-                look_up(f"sae-lens:{release}/{next(iter(entry.saes_map))}")
-            continue
-        for sae_id in entry.saes_map:
-            found = look_up(f"sae-lens:{release}/{sae_id}")
-            repository, folder = directory.get_repo_id_and_folder_name(release, sae_id)
-            assert found.hub == f"hf://{repository}/{folder}"
-            assert found.scaling_factor == directory.get_norm_scaling_factor(release, sae_id)
-            overrides = dict(directory.get_config_overrides(release, sae_id))
-            overrides.pop("neuronpedia_id", None)  # a label of theirs, nothing of the dictionary
-            assert found.overrides == overrides
-            n += 1
-    assert n > 1000

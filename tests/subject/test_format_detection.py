@@ -262,6 +262,21 @@ def test_hub_paths(path: str, repository: str, inside: str, revision: str | None
 
 
 @pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("hf://a/b/layer_3.safetensors", {"layer_3.safetensors", "config.yaml"}),
+        ("hf://a/b/W_enc_3.safetensors", {"W_enc_3.safetensors", "W_dec_3.safetensors", "config.yaml"}),
+        ("hf://a/b/L5R-8x", {"L5R-8x/hyperparams.json", "L5R-8x/checkpoints/final.safetensors"}),
+        ("hf://a/b/L5R-8x/checkpoints/final.safetensors", {"L5R-8x/hyperparams.json"}),
+        ("hf://a/b/resid_post/layer_5", {"resid_post/layer_5/params.safetensors", "resid_post/layer_5/config.json"}),
+        ("hf://a/b/sae", {"sae/cfg.json", "sae/activation_scaler.json"}),
+    ],
+)
+def test_what_is_fetched(path: str, wanted: set[str]) -> None:
+    assert wanted <= set(parse_hub(path).patterns())
+
+
+@pytest.mark.parametrize(
     "path",
     ["hf://", "hf://a", "hf://a/", "hf:///b", "hf://a/b@", "hf://a/../b", "hf://a/b//c", "hf://a/b/c*", "hf://a b"],
 )

@@ -15,7 +15,12 @@ from autointerp.subject.formats.beside import PASSED_OVER, SETTINGS, WEIGHTS
 from autointerp.subject.formats.refused import REFUSED
 from autointerp.subject.formats.registry import BY_NAME
 from autointerp.subject.formats.row import Format, Setting
+from autointerp.subject.hook_names import BLOCK, IN_A_BLOCK
 
+MODULES = {BLOCK: ["the block itself"]} | {
+    sides: [name for name, other in IN_A_BLOCK.items() if other == sides]
+    for sides in dict.fromkeys(IN_A_BLOCK.values())
+}
 REGISTRY_SHARE = (
     "Of the 13,857 ids in the registry of sae-lens 6.54.12, 13,842 (99.9 %) lead to a repository, a path and a reader:",
     "28.8 % in the formats of earlier versions, then 92.2 % with Gemma Scope 2, 93.9 % with circuit-tracer's, 95.9 %",
@@ -46,7 +51,7 @@ class PlainArrays:
 def formats_page(_: str = "") -> str:
     """The whole page."""
     sections = map(_section, BY_NAME.values())
-    parts = [_opening(), *sections, _refused(), _beside(), _registry(), _own(), baselines_markdown()]
+    parts = [_opening(), *sections, _refused(), _beside(), _modules(), _registry(), _own(), baselines_markdown()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -103,9 +108,10 @@ def _beside() -> str:
 ## Files beside the weights
 
 A file beside the weights can change what they mean, as SAELens's `activation_scaler.json` does. So where `path` names a
-folder, every file in it that ends in {endings} must be one that its format reads or is known to
-change nothing. Any other is refused by its name, also where it lies on the hub and is not fetched. Other files (README,
-`.gitattributes`, logs, pictures) are not looked at, nor are folders.
+folder, every file in it that may hold settings or weights must be one that its format reads or is known to change
+nothing. Any other is refused by its name, also where it lies on the hub and is not fetched. Such files end in
+{endings}. Others (README, `.gitattributes`, logs, pictures) are not
+looked at, nor are folders.
 
 Passed over in every format: {patterns}. Beyond these:
 
@@ -115,6 +121,31 @@ Passed over in every format: {patterns}. Beyond these:
 
 Where `path` names a file, that file is read with what its format reads beside it, and other files may lie there; a file
 of settings of the same name (`8.json` beside `8.pt`) is refused.
+""".strip()
+
+
+def _quoted(name: str) -> str:
+    return name if " " in name else f"`{name}`"
+
+
+def _modules() -> str:
+    rows = "\n".join(
+        f"| {', '.join(_quoted(name) for name in names)} | `{sides.input}` | `{sides.output}` |"
+        for sides, names in MODULES.items()
+    )
+    return f"""
+## Modules of Hugging Face's model
+
+Files that name a module of Hugging Face's GPT-2, GPT-NeoX, Llama, Mistral, Qwen or Gemma are read at the hook point
+that holds the same activations (`tests/subject/test_hook_names.py`). The list of blocks may be called `transformer.h`,
+`gpt_neox.layers`, `model.layers`, `model.language_model.layers` or `language_model.model.layers`. The hook points
+stand in the block `blocks.N`:
+
+| module of block N | what goes in | what comes out |
+|---|---|---|
+{rows}
+
+`post_attention_layernorm` is not among them: it stands before the MLP in Llama, and behind the attention in Gemma.
 """.strip()
 
 

@@ -48,6 +48,7 @@ class HubPath:
         names = file_names()
         wanted = [folder / name for name in (config_names() if self.is_file else names)]
         wanted.append(folder.parent / "config.json")
+        wanted += [folder.parent / name for name in config_names()] if folder.name == "checkpoints" else []
         wanted += [inside / name for name in names] if self.is_file else []
         wanted += [folder / name for name in companions(inside.name)] if self.is_file else []
         return [glob.escape(str(item)) for item in ([inside] if self.is_file else []) + wanted]

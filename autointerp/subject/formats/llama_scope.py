@@ -47,7 +47,8 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
 FORMAT = Format(
     name="llama_scope",
     title="Llama Scope",
-    sentence="The SAEs and transcoders that were published for Llama 3.1 8B, of 32,768 and 131,072 features.",
+    sentence="The SAEs and transcoders that were published for Llama 3.1 8B, of 32,768 and 131,072 features. "
+    "`autointerp check` shows their L0: read rightly, and on the right model, it lies near `top_k`, which is 50.",
     documented="https://huggingface.co/fnlp/Llama-Scope",
     hook="`hook_point_in` of `hyperparams.json`; where `hook_point_out` is another, it is a transcoder.",
     input="the activation times sqrt(d) / `dataset_average_activation_norm.in`, which is folded into the weights; "

@@ -16,11 +16,12 @@ def file_of_one_layer(source: DictionarySource, pattern: str, what: str) -> tupl
     there = sorted(source.folder.glob(pattern), key=lambda file: (len(file.name), file.name))
     if len(there) == 1:
         return there[0], _layer(there[0], pattern, source.path)
-    if not there:
-        raise InputError(f'"{source.path}" has no {pattern}')
+    first = there[0].name if there else pattern.replace("*", "0")
+    holds = f"holds {len(there)} {what}, one for each layer" if there else f"has no {pattern} here"
+    where, mark, revision = source.path.partition("@") if source.path.startswith("hf://") else (source.path, "", "")
     raise InputError(
-        f'"{source.path}" holds {len(there)} {what}, one for each layer, and a dictionary is one of them: '
-        f'give path = "{source.path.rstrip("/")}/{there[0].name}"'
+        f'"{source.path}" {holds}, and a dictionary is one of them: '
+        f'give path = "{where.rstrip("/")}/{first}{mark}{revision}"'
     )
 
 
