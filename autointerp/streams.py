@@ -15,7 +15,7 @@ import io
 import os
 import select
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -99,9 +99,7 @@ def _is_closed(number: int) -> bool:
     return False
 
 
-def _prepared(
-    stream: io.TextIOBase | None, number: int, kind: type[OutputStream] | type[MessageStream]
-) -> io.TextIOBase:
+def _prepared(stream: TextIO | None, number: int, kind: type[OutputStream] | type[MessageStream]) -> TextIO:
     """The stream over a descriptor of `kind`; one that is not the process's own (a test's) as it is."""
     if stream is None:
         stream = io.TextIOWrapper(io.FileIO(number, "w", closefd=False), encoding="utf-8")

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from autointerp.errors import InputError
 
@@ -105,7 +105,7 @@ def _compression(head: bytes) -> str | None:
 def _unpack_zstd(file: IO[bytes]) -> Any:
     import pyarrow as pa
 
-    return pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
+    return pa.CompressedInputStream(pa.PythonFile(cast(io.IOBase, file), "r"), "zstd")
 
 
 UNPACKERS: dict[str, Callable[[IO[bytes]], Any]] = {

@@ -106,7 +106,8 @@ def _expanded(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
 
 def _folders(folder: Path) -> Iterator[Path]:
     """The folder and all in it, each once: first those that take no link, then what the links lead to."""
-    waiting, linked = [folder], []
+    waiting: list[Path] = [folder]
+    linked: list[Path] = []
     seen: set[Identity] = set()
     while waiting or linked:
         here = waiting.pop() if waiting else linked.pop(0)

@@ -108,7 +108,11 @@ def test_gemma_scope_2(
     folder.mkdir(parents=True)
     save_file(held, folder / "params.safetensors")
     if with_config:
-        config = {"architecture": "jump_relu", "model_name": "gemma-v3-1b-pt", "hf_hook_point_in": module}
+        config: dict[str, Any] = {
+            "architecture": "jump_relu",
+            "model_name": "gemma-v3-1b-pt",
+            "hf_hook_point_in": module,
+        }
         if site == "transcoder":
             config |= {"hf_hook_point_out": "model.layers.5.post_feedforward_layernorm.output"}
             config |= {"affine_connection": affine}
