@@ -51,10 +51,9 @@ class MessageStream(io.FileIO):
 
     def write(self, data: Buffer, /) -> int:
         try:
-            written = super().write(data)
+            return super().write(data) or memoryview(data).nbytes
         except OSError:
-            written = None
-        return memoryview(data).nbytes if written is None else written
+            return memoryview(data).nbytes
 
 
 def prepare_streams() -> None:
