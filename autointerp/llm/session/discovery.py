@@ -129,7 +129,7 @@ class Discovery:
     async def _logprobs(self, wanted: int) -> None:
         do = "start it so that it gives them, leave logprobs out, or use another server"
         try:
-            ended = await self._ask(probe_ask(logprobs=wanted, max_tokens=64))
+            ended = await self._ask(probe_ask(logprobs=wanted, max_tokens=24))
         except TurnedAway as error:
             if not _of_form(error):
                 raise
