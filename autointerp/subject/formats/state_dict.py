@@ -60,11 +60,11 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
 def _file(source: DictionarySource) -> Path:
     if source.file is not None:
         return source.file
-    found = sorted(file for suffix in SUFFIXES for file in source.folder.glob(f"*{suffix}"))
-    if len(found) != 1:
-        there = ", ".join(file.name for file in found) or "none"
+    files = sorted(file for suffix in SUFFIXES for file in source.folder.glob(f"*{suffix}"))
+    if len(files) != 1:
+        there = ", ".join(file.name for file in files) or "none"
         raise InputError(f'"{source.path}" must have one {SUFFIXES[0]} file, there are: {there}')
-    return found[0]
+    return files[0]
 
 
 def _is_likely(file: Path) -> bool:
