@@ -229,11 +229,15 @@ def measure(
 def pass_one(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], None] = lambda _: None) -> Any:
     """Pass 1 over all tokens, with the evidence that a run keeps by default: the dictionary's summary."""
     import numpy as np
+    import torch
 
     from autointerp.config.evidence import EvidenceSection
     from autointerp.extract.engines.whole import KeptPerFeature, summarise
+    from autointerp.subject.outliers import norm_limit_of, norms
 
     evidence = EvidenceSection()
+    ids = torch.from_numpy(tokens.tokens[:8].astype("int64"))
+    first = subject.activations(ids, [HOOK])[HOOK].view(-1, WIDTH)
     return summarise(
         subject,
         tokens,
@@ -246,6 +250,8 @@ def pass_one(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], N
             random=evidence.random,
             select_windows=evidence.select_windows,
             left=evidence.left_of(tokens.window),
+            norm_limit=norm_limit_of(norms(first)),
+            outlier=evidence.outlier,
         ),
         progress=progress,
     )["sae"]

@@ -120,10 +120,11 @@ class Case:
         by_text = {token: number for number, token in enumerate(self.vocab)}
         listed = text.partition("Tokens by strength: ")[2]
         strengths: dict[int, float] = {}
-        for strength, tokens in re.findall(r"(\d+): ((?:`[^`]+`(?:, )?)+)", listed):
-            for token in re.findall(r"`([^`]+)`", tokens):
-                if unescape(token) in by_text:
-                    strengths[by_text[unescape(token)]] = float(strength)
+        quoted = r"(?:`[^`]+`|\"[^\"]+\")"
+        for strength, tokens in re.findall(rf"(\d+): ({quoted}(?:, {quoted})*)", listed):
+            for token in re.findall(quoted, tokens):
+                if unescape(token[1:-1]) in by_text:
+                    strengths[by_text[unescape(token[1:-1])]] = float(strength)
         token = np.array(list(strengths), dtype=np.int32)
         value = np.array(list(strengths.values()), dtype=np.float32)
         previous = np.full(len(token), ANY_TOKEN, np.int32)

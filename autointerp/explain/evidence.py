@@ -126,6 +126,7 @@ def lexicon_text(lexicon: Sequence[tuple[str, int]]) -> str:
     """`Tokens by strength: 10: ` vetoed`, ` rejected`; 7: ` down`.`; nothing for no tokens."""
     by_strength: dict[int, list[str]] = {}
     for token, strength in sorted(lexicon, key=lambda entry: -entry[1]):
-        by_strength.setdefault(strength, []).append(f"`{spelled(token)}`")
+        quote = '"' if "`" in token else "`"  # a token must not look like the end of its own quotes
+        by_strength.setdefault(strength, []).append(f"{quote}{spelled(token)}{quote}")
     listed = "; ".join(f"{strength}: {', '.join(tokens)}" for strength, tokens in by_strength.items())
     return f"Tokens by strength: {listed}." if listed else ""

@@ -243,6 +243,8 @@ def test_a_lexicon_is_a_part_of_the_label() -> None:
     alone = PRESETS["lexicon"].reply({"promotes": "d", "lexicon": LEXICON})
     assert alone.text == "Tokens by strength: 9: `x`; 3: ` y`, `\\s`."
     assert PRESETS["default"].reply({**BOTH, "lexicon": []}).text == "a b c"
+    ticks = PRESETS["lexicon"].reply({"promotes": "", "lexicon": [{"token": "`", "strength": 8}]})
+    assert ticks.text == 'Tokens by strength: 8: "`".'
 
 
 @pytest.mark.parametrize(

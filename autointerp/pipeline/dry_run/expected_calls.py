@@ -26,7 +26,7 @@ from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.replies import ReplyReader
 from autointerp.words import is_control
 
-EXPLAIN_TOKENS, DRAFT_TOKENS = (3000, 150), (1500, 60)
+EXPLAIN_TOKENS, DRAFT_TOKENS = (3200, 230), (1500, 60)
 """Tokens in and out of a call that explains, and of one that tries a draft, at their defaults; a scorer says what its
 own take (`Scorer.usual`)."""
 SAMPLE, SAMPLE_OF_LOGGED = 20, 200
