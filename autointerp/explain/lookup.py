@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,13 @@ class Entries:
 
     def __len__(self) -> int:
         return len(self.token)
+
+    @cached_property
+    def by_key(self) -> tuple[Int64, Int64]:
+        """The order of the grams' keys, and the keys in it: they are sought window after window."""
+        keys = gram_key(self.previous, self.token)
+        order = np.argsort(keys, kind="stable")
+        return order, keys[order]
 
 
 EMPTY = Entries(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.float32))
@@ -118,9 +126,8 @@ def triggers(lookup: LookupTable, feature: int, tokens: npt.ArrayLike, previous:
 
 def match(entries: Entries, tokens: npt.ArrayLike, previous: npt.ArrayLike) -> Int64:
     """Index of the longest match at each token, -1 where there is none: any shape -> the same shape."""
-    keys = gram_key(entries.previous, entries.token)
-    order = np.argsort(keys, kind="stable")
-    loose = find_keys(keys[order], gram_key(ANY_TOKEN, tokens))
-    exact = find_keys(keys[order], gram_key(previous, tokens))
+    order, keys = entries.by_key
+    loose = find_keys(keys, gram_key(ANY_TOKEN, tokens))
+    exact = find_keys(keys, gram_key(previous, tokens))
     entry = np.where(exact >= 0, exact, loose)
     return np.append(order, -1)[entry]

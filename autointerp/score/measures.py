@@ -8,6 +8,7 @@ neither has an interval.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -54,14 +55,24 @@ def counted_pearson(of: Sequence[Counted]) -> list[Measured]:
     return _estimated(census_pearson_interval(np.stack([one.moments for one in of])), [0] * len(of))
 
 
-def counted_auprc(of: Counted) -> Measured:
+def counted_auprc(of: Sequence[Counted]) -> list[Measured]:
     """By bins of the predicted probability."""
-    return measured(metrics.auprc_from_counts(of.positives, of.negatives), of.n_tokens)
+    return _counted(of, metrics.auprc_of_counts)
 
 
-def counted_f1(of: Counted) -> Measured:
+def counted_f1(of: Sequence[Counted]) -> list[Measured]:
     """Of "more likely than not"."""
-    return measured(metrics.f1_from_counts(of.positives, of.negatives, FIRST_FIRING_BIN), of.n_tokens)
+    return _counted(of, partial(metrics.f1_of_counts, first_firing_bin=FIRST_FIRING_BIN))
+
+
+def _counted(of: Sequence[Counted], compute: Callable[..., npt.NDArray[np.float64]]) -> list[Measured]:
+    if not of:
+        return []
+    values = compute(np.stack([one.positives for one in of]), np.stack([one.negatives for one in of]))
+    return [
+        Measured(None, "rare", counted.n_tokens) if np.isnan(value) else Measured(value, "ok", counted.n_tokens)
+        for counted, value in zip(of, values.tolist(), strict=True)
+    ]
 
 
 # --- sampled windows

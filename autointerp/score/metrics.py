@@ -191,15 +191,20 @@ def auprc_from_counts(positives: npt.ArrayLike, negatives: npt.ArrayLike) -> Val
 
     Sum over bins, from the highest p down, of (recall gained) x (precision so far): ties within a bin.
     """
-    positive = np.asarray(positives, dtype=np.float64)[::-1]
-    negative = np.asarray(negatives, dtype=np.float64)[::-1]
-    total = float(positive.sum())
-    if not total > 0:
-        return Value(None, "rare")
-    hits = np.cumsum(positive)
-    said_to_fire = hits + np.cumsum(negative)
+    value = float(auprc_of_counts(np.asarray(positives)[None], np.asarray(negatives)[None])[0])
+    return Value(None, "rare") if np.isnan(value) else Value(value, "ok")
+
+
+def auprc_of_counts(positives: npt.ArrayLike, negatives: npt.ArrayLike) -> FloatArray:
+    """The same of many features, [F, K] -> [F]; nan where nothing fires."""
+    positive = np.ascontiguousarray(np.asarray(positives, dtype=np.float64)[:, ::-1])
+    negative = np.asarray(negatives, dtype=np.float64)[:, ::-1]
+    total = positive.sum(axis=1)
+    hits = np.cumsum(positive, axis=1)
+    said_to_fire = hits + np.cumsum(negative, axis=1)
     precision = hits / np.where(said_to_fire > 0, said_to_fire, 1.0)
-    return Value(float((positive * precision).sum() / total), "ok")
+    fires = total > 0
+    return np.where(fires, (positive * precision).sum(axis=1) / np.where(fires, total, 1.0), np.nan)
 
 
 def f1(
@@ -216,9 +221,14 @@ def f1(
 
 def f1_from_counts(positives: npt.ArrayLike, negatives: npt.ArrayLike, first_firing_bin: int = 1) -> Value:
     """F1 from counts by bin of p [K]: bins from `first_firing_bin` up predict firing (bin 0 holds p = 0)."""
+    value = float(f1_of_counts(np.asarray(positives)[None], np.asarray(negatives)[None], first_firing_bin)[0])
+    return Value(None, "rare") if np.isnan(value) else Value(value, "ok")
+
+
+def f1_of_counts(positives: npt.ArrayLike, negatives: npt.ArrayLike, first_firing_bin: int = 1) -> FloatArray:
+    """The same of many features, [F, K] -> [F]; nan where nothing fires."""
     positive, negative = np.asarray(positives, dtype=np.float64), np.asarray(negatives, dtype=np.float64)
-    hits, misses = float(positive[first_firing_bin:].sum()), float(positive[:first_firing_bin].sum())
-    false_alarms = float(negative[first_firing_bin:].sum())
-    if not hits + misses > 0:
-        return Value(None, "rare")
-    return Value(2.0 * hits / (2.0 * hits + misses + false_alarms), "ok")
+    hits, misses = positive[:, first_firing_bin:].sum(axis=1), positive[:, :first_firing_bin].sum(axis=1)
+    false_alarms = negative[:, first_firing_bin:].sum(axis=1)
+    fires = hits + misses > 0
+    return np.where(fires, 2.0 * hits / np.where(fires, 2.0 * hits + misses + false_alarms, 1.0), np.nan)

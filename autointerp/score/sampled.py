@@ -169,7 +169,10 @@ def look_up(lookup: Entries, windows: Windows) -> tuple[Float32, Float32]:
 
 def judge(lookup: Entries, windows: Windows) -> tuple[Bool, Float64]:
     """Detection: whether each window is judged to fire, and with what probability of a firing token: [S], [S]."""
-    _, probability = look_up(lookup, windows)
+    return _judged_by(look_up(lookup, windows)[1])
+
+
+def _judged_by(probability: Float32) -> tuple[Bool, Float64]:
     anywhere = 1.0 - np.prod(1.0 - probability.astype(np.float64), axis=1)
     return anywhere >= 0.5, anywhere
 
@@ -231,8 +234,8 @@ class Answered:
 
 def answer(windows: PublishedWindows, lookup: Entries) -> Answered:
     """The embedded simulator and the embedded judge."""
-    prediction, _ = look_up(lookup, windows.windows)
-    return Answered(windows, prediction, *judge(lookup, windows.windows))
+    prediction, probability = look_up(lookup, windows.windows)
+    return Answered(windows, prediction, *_judged_by(probability))
 
 
 def all_strata(feature: Candidates, maximum: float) -> PublishedWindows:

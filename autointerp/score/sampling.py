@@ -158,8 +158,12 @@ def draw(classes: npt.ArrayLike, u: npt.ArrayLike, sizes: npt.ArrayLike, quotas:
 
 def class_counts(classes: npt.ArrayLike) -> IntArray:
     """Windows of each class: [..., W] -> [..., 9]; NOT_SAMPLED is not counted."""
-    member = np.asarray(classes)[..., None] == np.arange(N_CLASSES)
-    return np.asarray(member.sum(axis=-2), dtype=np.int64)
+    kinds = np.asarray(classes, dtype=np.int64)
+    rows = kinds.reshape(int(np.prod(kinds.shape[:-1])), kinds.shape[-1])
+    # one row of counts each; NOT_SAMPLED is -1 and falls into a column of its own
+    cell = np.arange(len(rows))[:, None] * (N_CLASSES + 1) + rows + 1
+    counts = np.bincount(cell.ravel(), minlength=len(rows) * (N_CLASSES + 1)).reshape(len(rows), N_CLASSES + 1)
+    return counts[:, 1:].reshape(*kinds.shape[:-1], N_CLASSES)
 
 
 def window_weights(classes: npt.ArrayLike, sizes: npt.ArrayLike) -> FloatArray:

@@ -13,7 +13,7 @@ from autointerp.explain.controls import Explained
 from autointerp.explain.lookup import Entries, entries_hash, from_lists, to_lists
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.records import Explanation, LookupTable
-from autointerp.store.columns import csr_list
+from autointerp.store.columns import csr_list, to_csr
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.words import is_control
@@ -164,14 +164,12 @@ def read_explanations(
             Explanation(row["feature"], row["explainer"], row["text"] or "", row["status"], donor=row["donor"])
         )
         lookup_of[row["feature"]] = row["lookup"]
+    rows = store.query(_LOOKUPS, dictionary=dictionary, explainer=explainer)
+    start, previous = to_csr(rows["previous"])
+    tokens, value, probability = (to_csr(rows[name])[1] for name in ("tokens", "value", "probability"))
     entries = {
-        row["lookup"]: Entries(
-            np.array(row["previous"], np.int32),
-            np.array(row["tokens"], np.int32),
-            np.array(row["value"], np.float32),
-            np.array(row["probability"], np.float32),
-        )
-        for row in store.rows(_LOOKUPS, dictionary=dictionary, explainer=explainer)
+        key: Entries(previous[first:last], tokens[first:last], value[first:last], probability[first:last])
+        for key, first, last in zip(rows["lookup"].to_pylist(), start[:-1].tolist(), start[1:].tolist(), strict=True)
     }
     none = Entries(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.float32))
     table = from_lists([entries.get(lookup_of.get(feature, ""), none) for feature in range(n_features)])

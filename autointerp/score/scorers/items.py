@@ -92,7 +92,8 @@ def detection_items(
     right: list[int] = []
     wrong: list[int] = []
     for i in _across_strengths(of)[: n_items[1]]:
-        partner = _nearest(free & (pool.n_scored == n_scored[i]), pool.length - length[i], of.pool_u)
+        rows = np.flatnonzero(free & (pool.n_scored == n_scored[i]))
+        partner = _nearest(rows, pool.length[rows] - length[i], of.pool_u[rows])
         if partner is not None:
             free[partner] = False
             right.append(i)
@@ -119,17 +120,18 @@ def fuzzing_items(of: Candidates, pool: Silent, traits: TokenTraits, seed: int, 
             continue
         at = np.flatnonzero(fires[i])
         free_kept[i] = False
-        fits = free_kept & (n_scored == n_scored[i]) & ~fires[:, at].any(axis=1)
-        fits &= (kind[:, at] == kind[i, at]).all(axis=1)
+        rows = _alike(np.flatnonzero(free_kept & (n_scored == n_scored[i])), kind, at, kind[i])
+        rows = rows[~fires[np.ix_(rows, at)].any(axis=1)]
         repeats = _repeats(of.kept.tokens[i : i + 1], at)[0]
-        partner = _nearest(fits, length - length[i], of.u, _repeats(of.kept.tokens[fits], at) != repeats)
+        unlike = _repeats(of.kept.tokens[rows], at) != repeats
+        partner = _nearest(rows, length[rows] - length[i], of.u[rows], unlike)
         if partner is not None:
             free_kept[partner] = False
             wrong_kept.append((len(right), partner))
         else:
-            fits = free_pool & (pool.n_scored == n_scored[i]) & (pool.kind[:, at] == kind[i, at]).all(axis=1)
-            unlike = _repeats(pool.windows.tokens[fits], at) != repeats
-            partner = _nearest(fits, pool.length - length[i], of.pool_u, unlike)
+            rows = _alike(np.flatnonzero(free_pool & (pool.n_scored == n_scored[i])), pool.kind, at, kind[i])
+            unlike = _repeats(pool.windows.tokens[rows], at) != repeats
+            partner = _nearest(rows, pool.length[rows] - length[i], of.pool_u[rows], unlike)
             if partner is None:
                 continue
             free_pool[partner] = False
@@ -169,17 +171,24 @@ def _repeats(tokens: npt.NDArray[np.int32], at: Int64) -> Int64:
     return np.asarray((np.diff(chosen, axis=1) == 0).sum(axis=1), dtype=np.int64)
 
 
-def _nearest(fits: Bool, distance: Int64, u: Float64, unlike: Bool | None = None) -> int | None:
-    """Of the rows that fit the one at the smallest distance, of smallest u among these; those unlike (of the rows
-    that fit) only where there is no other."""
-    rows = np.flatnonzero(fits)
+def _alike(rows: Int64, kinds: Int64, at: Int64, like: Int64) -> Int64:
+    """Those of the rows of [W, L] kinds that are like [L] at some offsets: one after the other, for few are left
+    soon."""
+    for offset in at.tolist():
+        rows = rows[kinds[rows, offset] == like[offset]]
+    return rows
+
+
+def _nearest(rows: Int64, distance: Int64, u: Float64, unlike: Bool | None = None) -> int | None:
+    """The one of the rows at the smallest distance, of smallest u among these; unlike ones only where there is no
+    other. All of these are of the rows."""
     if len(rows) == 0:
         return None
+    near = np.abs(distance)
     if unlike is not None and not unlike.all():
-        rows = rows[~unlike]
-    near = np.abs(distance[rows])
-    rows = rows[near == near.min()]
-    return int(rows[np.argmin(u[rows])])
+        near = np.where(unlike, near.max() + 1, near)
+    nearest = np.flatnonzero(near == near.min())
+    return int(rows[nearest[np.argmin(u[nearest])]])
 
 
 def _shown(

@@ -17,7 +17,7 @@ from autointerp.score.scorers.vocabulary import plain_text
 def read_text(explanation: str, items: TokenItems, texts: Sequence[str]) -> Rated:
     """The embedded judge: how much a token looks like those that the text quotes (as promoted, if it says so)
     or, where it quotes none, like its words."""
-    named = _quoted(explanation)
+    named = _Named(list(dict.fromkeys(_quoted(explanation))))
     rating = np.array([_likeness(texts[token], named) for token in items.token.tolist()], dtype=np.float64)
     return Rated(items, rating)
 
@@ -39,14 +39,29 @@ def _quoted(explanation: str) -> list[str]:
 _kind = cache(kind_of)
 
 
-def _likeness(token: str, named: Sequence[str]) -> float:
+class _Named:
+    """The tokens that a text names: which of them hold a pair of letters, how many pairs each has, and of what kind."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.kinds = [_kind(text) for text in texts]
+        self.sizes = [len(_pairs(text)) for text in texts]
+        self.holding: dict[str, list[int]] = {}
+        for number, text in enumerate(texts):
+            for pair in _pairs(text):
+                self.holding.setdefault(pair, []).append(number)
+
+
+def _likeness(token: str, named: _Named) -> float:
     """The largest share of common letter pairs with a named token, and something for being of its kind."""
-    best = 0.0
     kind, own = _kind(token), _pairs(token)
-    for other in named:
-        theirs = _pairs(other)
-        common = len(own & theirs) / len(own | theirs) if own | theirs else 0.0
-        best = max(best, common + _LIKE_KIND * (kind is not None and kind == _kind(other)))
+    in_common: dict[int, int] = {}
+    for pair in own:
+        for number in named.holding.get(pair, ()):
+            in_common[number] = in_common.get(number, 0) + 1
+    best = _LIKE_KIND if kind is not None and kind in named.kinds else 0.0
+    for number, n_common in in_common.items():
+        common = n_common / (len(own) + named.sizes[number] - n_common)
+        best = max(best, common + _LIKE_KIND * (kind is not None and kind == named.kinds[number]))
     return best
 
 
