@@ -16,6 +16,7 @@ from autointerp.extract.exemplars import explain_exemplars
 from autointerp.extract.selected import Selected
 from autointerp.extract.summary.statistics import log_histogram
 from autointerp.extract.summary.summary import SPARE, Summary
+from autointerp.extract.thinning import PHRASE
 from autointerp.records import SPLITS
 from autointerp.subject.tokens import TokenFile
 
@@ -117,9 +118,15 @@ def test_the_strongest_of_each_kind_one_a_context(
         span = dense[name][context, part.start[i] : part.start[i] + part.n_tokens[i], part.feature[i]]
         np.testing.assert_allclose(part.value[inner], span[span > 0], rtol=1e-4, atol=1e-6)  # all that fires is shown
     for feature in range(acts.shape[-1]):
-        best = np.sort(acts[explain, :, feature].max(axis=1))[::-1]
-        best = best[best > 0][: SPARE * most]
-        assert len(shown[feature]) == min(most, len(best)), "no phrase repeats here"
+        strongest = explain[np.argsort(-acts[explain, :, feature].max(axis=1), kind="stable")][: SPARE * most]
+        strongest = strongest[acts[strongest, :, feature].max(axis=1) > 0]
+        best = acts[strongest, :, feature].max(axis=1)
+        peaks = acts[strongest, :, feature].argmax(axis=1)
+        read = [
+            tuple(token_file.tokens[context, max(0, peak - PHRASE + 1) : peak + 1].tolist())
+            for context, peak in zip(strongest, peaks, strict=True)
+        ]
+        assert len(shown[feature]) == min(most, len(set(read))), "each phrase once"
         assert shown[feature] == sorted(shown[feature], reverse=True)
         assert all(np.isclose(best, value, rtol=1e-4).any() for value in shown[feature])
 

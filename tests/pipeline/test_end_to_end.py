@@ -142,6 +142,7 @@ def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
         "judgements",
         "comparisons",
         "logit_effects",
+        "logit_strengths",
         "feature_diagnostics",
         "feature_neighbours",
     ):
@@ -324,6 +325,7 @@ def test_the_engine_changes_no_row(
     later = {"compare": set(), "census": {"scores", "simulations", *JUDGED, "dictionary_scores", "comparisons"}}
     later["extract"] = later["census"] | {
         "logit_effects",
+        "logit_strengths",
         "failures",
         "explanations",
         "lookups",

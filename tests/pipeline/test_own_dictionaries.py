@@ -165,7 +165,7 @@ def test_a_kind_that_cannot_be_used(write_run: Callable[..., Path], arrays: dict
     [
         ({"format": {"python": "a.b"}}, "dictionary[0].format.python: String should match pattern"),
         ({"format": {"pyhton": "a:B"}}, 'unknown key "dictionary[0].format.pyhton"; the nearest is "python"'),
-        ({"format": "saelans"}, "or 'gemma_scope' (it is 'saelans')"),
+        ({"format": "saelans"}, "(it is 'saelans'); the nearest is \"saelens\""),
         ({"format": {"python": "a:B", "name": "saelens"}}, 'code of your own cannot be named "saelens"'),
         ({"path": None, "kind": {"python": "a:B", "name": "sae"}}, 'code of your own cannot be named "sae"'),
         ({"kind": {"python": "a:B"}}, 'has both a path and kind = "a:B"'),
