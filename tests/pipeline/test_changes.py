@@ -124,7 +124,7 @@ def say(config: RunConfig) -> list[str]:
     console = Console(record=True, width=500, file=open("/dev/null", "w"))  # noqa: SIM115
     run(config, reporter=Reporter(console))
     lines = console.export_text().splitlines()
-    return [line for line in lines if line.split(":")[0] not in PROGRESS and not line.startswith("tokens: ")]
+    return [line for line in lines if line.split(":")[0].strip() not in PROGRESS and not line.startswith("tokens: ")]
 
 
 PROGRESS = (
