@@ -30,7 +30,7 @@ def test_size_in_each_world(name: str) -> None:
 
 
 def test_what_leaves_out_documents_or_units_is_wrong() -> None:
-    for name, careless in (("document effect", "documents"), ("40 units", "units"), ("10 units", "units")):
+    for name, careless in (("large document effect", "documents"), ("40 units", "units"), ("10 units", "units")):
         rate, _ = wrong(name, 400, documents=careless != "documents", units=careless != "units")
         print(f"{name}, {careless} left out: wrong {rate:.3f}")
         assert rate > 0.10
