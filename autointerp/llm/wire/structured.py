@@ -43,12 +43,16 @@ def check_schema(schema: Any, at: str = "schema") -> None:
 
 
 def read_json(text: str) -> Any:
-    """Strict JSON: one value, no fence, no words around it, no NaN, no key twice. Raises ValueError with the reason."""
+    """Strict JSON: one value, no fence, no words around it, no NaN, no key twice. Raises ValueError with the reason.
+
+    A line break or tab may stand in a string as it is: llama.cpp's grammars let models write them so, and no other
+    reading is possible.
+    """
     stripped = text.strip()
     if stripped.startswith("```"):
         raise ValueError("fenced: the JSON stands in a code block")
     try:
-        value = json.loads(stripped, object_pairs_hook=_object, parse_constant=_no_constant)
+        value = json.loads(stripped, object_pairs_hook=_object, parse_constant=_no_constant, strict=False)
         if "\\" in stripped:
             json.dumps(value, ensure_ascii=False).encode()
         return value
