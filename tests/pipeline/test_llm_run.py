@@ -207,6 +207,7 @@ def test_a_feature_costs_at_most_eight_calls_and_three_tenths_of_a_cent(
             most_read, most_written = usual[kind]
             assert read < 1.1 * most_read, kind  # what --dry-run says is no less than what is sent
             assert written < 1.1 * most_written, kind
+    print(f"{n_calls:.1f} calls, ${usd:.4f} a feature")
     assert n_calls <= 8
     assert usd <= 0.003
     assert {kind for explainer, kind in calls if explainer == LUNA} == usual.keys()
