@@ -29,6 +29,7 @@ METRICS: tuple[Metric, ...] = (
         on_card=True,
         by_document=True,
         sees_broad=True,
+        version=2,
     ),
     Metric(
         "auprc",
