@@ -192,7 +192,7 @@ def _scores(lines: Sequence[ExplanationLine], everything: bool) -> RenderableTyp
                 rows.setdefault(_row_name(line.explainer, judge), {})[score.design, scorer, score.metric] = score
                 judges |= {judge: None} if judge and "@" not in judge else {}
     kinds = {kind for cells in rows.values() for kind in cells}
-    order = sorted(kinds, key=lambda kind: (kind[0], not is_primary(kind[2], kind[0]), kind))
+    order = sorted(kinds, key=lambda kind: (kind[0], not is_primary(kind[2], kind[0], kind[1]), kind))
     styles = ["", *["dim"] * (len(rows) - 1)]
     columns = [Column("score", [safe(name, style) for name, style in zip(rows, styles, strict=True)], key=True)]
     for design, scorer, metric in order:

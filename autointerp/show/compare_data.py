@@ -34,7 +34,7 @@ class ScoreKind:
     @property
     def primary(self) -> bool:
         """Whether it is shown unless others are asked for."""
-        return is_primary(self.metric, self.design)
+        return is_primary(self.metric, self.design, self.scorer)
 
 
 @dataclass(frozen=True)

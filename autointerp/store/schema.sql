@@ -447,7 +447,7 @@ COMMENT ON COLUMN simulations.status IS 'ok, or why there is no prediction.';
 CREATE TABLE judgements (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     context BIGINT NOT NULL, window_start INTEGER NOT NULL, stratum VARCHAR NOT NULL, marks UTINYINT[],
-    fires BOOLEAN NOT NULL, judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL
+    weight DOUBLE, fires BOOLEAN NOT NULL, judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL
 );
 COMMENT ON TABLE judgements IS 'Yes or no, as judged from the explanation alone: fires or not (detection), marked rightly or not (fuzzing), or what a scorer of the user''s own asks.';
 COMMENT ON COLUMN judgements.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
@@ -457,7 +457,8 @@ COMMENT ON COLUMN judgements.explainer IS 'Explainer.';
 COMMENT ON COLUMN judgements.scorer IS 'detection (published windows), or SCORER:JUDGE; the judge is a model, or lookup.';
 COMMENT ON COLUMN judgements.context IS 'Context.';
 COMMENT ON COLUMN judgements.window_start IS 'Position of the window''s first token in the context.';
-COMMENT ON COLUMN judgements.stratum IS 'Why this window was judged.';
+COMMENT ON COLUMN judgements.stratum IS 'Why this window was judged: weak, middle, strong (it fires; the third of the firing windows by their maximum), wrong (made like a right one), claimed (silent, and some explanation lists what stands there), rest (silent, nothing does); top, firing, silent (published windows); right, wrong (a scorer of the user''s own).';
+COMMENT ON COLUMN judgements.weight IS 'Windows of the score split that it stands for; 0: none. Those of a feature add up to the split. Empty where nobody stands for any.';
 COMMENT ON COLUMN judgements.marks IS 'fuzzing: offsets of the marked tokens in the window.';
 COMMENT ON COLUMN judgements.fires IS 'Truth: it fires in the window; fuzzing: the marked tokens are those that fire.';
 COMMENT ON COLUMN judgements.judged IS 'The judgement.';

@@ -30,7 +30,7 @@ from autointerp.store.reader import StoreReader, open_reader
 from autointerp.words import HUMAN, STAGES, USUAL_SCORERS, is_control
 
 PRIMARY = {
-    name: next(metric.name for metric in metrics_for(scorer.shape, name) if metric.primary)
+    name: next(metric.name for metric in metrics_for(scorer.shape, name) if metric.is_first(name))
     for name, scorer in SCORERS.items()
 }
 QUESTIONS = sorted(path.stem for path in folder("analysis").glob("*.sql"))
@@ -138,8 +138,10 @@ def test_the_page_says_what_intervals_leave_out_and_which_metrics_see_less(opene
         return " ".join(stream.getvalue().split())
 
     [few] = re.findall(r"95 % intervals of (.*?) say what other features would give", said(ScoreChoice()))
-    assert set(few.split(", ")) == {"balanced_accuracy_matched", "logit_accuracy_direct"}
-    assert "balanced_accuracy_matched: on features that fire rarely" in said(ScoreChoice())
+    assert set(few.split(", ")) == {"mcc_weighted", "logit_accuracy_direct"}
+    matched = said(ScoreChoice(metrics=("balanced_accuracy_matched",)))
+    assert "balanced_accuracy_matched: on features that fire rarely" in matched
+    assert "fire rarely" not in said(ScoreChoice())
     for choice in (ScoreChoice(designs=("census",)), ScoreChoice(metrics=("pearson_framed",))):
         assert "other features would give" not in said(choice)
         assert "fire rarely" not in said(choice)
@@ -166,9 +168,9 @@ def test_no_control_stands_on_the_page_unless_asked_for(opened: StoreReader) -> 
 
 def test_what_is_hidden_is_every_metric_that_is_not_primary(opened: StoreReader) -> None:
     page = load_compare([("judged", opened)], ScoreChoice())
-    assert all(is_primary(kind.metric, kind.design) for kind in page.kinds)
+    assert all(is_primary(kind.metric, kind.design, kind.scorer) for kind in page.kinds)
     hidden = {kind.metric for kind in page.hidden if not is_control(kind.explainer)}
-    assert hidden == {metric.name for metric in METRICS if not metric.primary}
+    assert hidden == {metric.name for metric in METRICS if not metric.primary or metric.second_for}
 
 
 CHOICES = [(), ("--wide",), ("--all",), ("--metric", "auroc_matched"), ("--design", "sample")]

@@ -158,6 +158,7 @@ CORRUPTIONS = [
     ("scored_in_score_split", "UPDATE pool SET split = 'score', pool = pool + 25 WHERE split = 'select'"),
     ("scored_in_score_split", "UPDATE simulations SET context = 0 WHERE class = 'T'"),
     ("scored_in_score_split", "UPDATE judgements SET context = 99999 WHERE fires"),
+    ("weights_add_up", "UPDATE judgements SET weight = 0 WHERE NOT fires"),
     ("drafts_chosen_on_select", "UPDATE drafts SET chosen = NOT chosen"),
     ("drafts_chosen_on_select", "UPDATE drafts SET select_score = 0.9 WHERE draft = 0"),
     ("drafts_chosen_on_select", "UPDATE drafts SET text = 'another' WHERE chosen"),

@@ -145,7 +145,8 @@ class _Graph:
     def _how_scored(self) -> dict[str, Any]:
         features = self.config.score.model_dump(mode="json", include={"features"})
         own = [entry.python for entry in self.config.score.scorers if not isinstance(entry, str)]
-        return features | {"scorers": sorted(self.scorers)} | ({"own": own} if own else {})
+        scorers = {name: getattr(one, "version", 1) for name, one in sorted(self.scorers.items())}
+        return features | {"scorers": scorers} | ({"own": own} if own else {})
 
     def _embedded_metrics(self) -> dict[str, int]:
         every = metrics_for("counted", "simulation", self.metrics)
@@ -218,6 +219,7 @@ class _Graph:
                 BUILDS_ON: {"explain": said.links[0].key},
                 "judge": judge.identity() | judge.model_dump(mode="json", include=settings),
                 "prompts": content_hash(list(scorer.prompts(judge)), tag="prompt"),
+                "asked": getattr(scorer, "version", 1),
                 "score": self.config.score.model_dump(mode="json", include={"features"}),
                 "beside": scorer.shape == "simulated"
                 and "lexical" in self.config.explain.embedded
