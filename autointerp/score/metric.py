@@ -50,6 +50,8 @@ class Metric:
     """Its least and its largest value: no interval reaches further."""
     scorer: str | tuple[str, ...] | None = None
     """The only scorers whose predictions it is computed for; None: every scorer of that shape."""
+    judged_too: bool = False
+    """reads = "published": also computed from what an LLM judge was asked about the windows of our own sample."""
     primary: bool = False
     """Shown by default, one for each scorer and design."""
     second_for: tuple[str, ...] = ()

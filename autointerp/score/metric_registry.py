@@ -15,6 +15,7 @@ from autointerp.errors import AutointerpError, UserError
 from autointerp.own_code import load_own
 from autointerp.score import measures, weighted
 from autointerp.score.metric import Measured, Metric, OwnMetric, Shape, each
+from autointerp.score.published_registry import PUBLISHED
 from autointerp.words import scorer_and_judge
 
 _WEIGHED = ("detection", "fuzzing")
@@ -177,49 +178,23 @@ METRICS: tuple[Metric, ...] = (
         chance=0.5,
     ),
     # --- published protocols, with the lookup as simulator and judge
-    Metric(
-        "pearson_top_random",
-        "published",
-        "Bills et al. 2023: correlation over 5 top and 5 random windows, unweighted",
-        each(measures.published_top_random),
-        chance=0.0,
-        bounds=(-1.0, 1.0),
-        scorer="simulation",
-        sees_broad=False,
-    ),
-    Metric(
-        "spearman_intervals",
-        "published",
-        "Bricken et al. 2023: rank correlation over windows from intervals of the activation",
-        each(measures.published_intervals),
-        chance=0.0,
-        bounds=(-1.0, 1.0),
-        scorer="simulation",
-        sees_broad=False,
-    ),
-    Metric(
-        "balanced_accuracy",
-        "published",
-        "delphi: balanced accuracy of detection over quantiles, silent windows at random",
-        each(measures.published_accuracy),
-        chance=0.5,
-        scorer="detection",
-        sees_broad=False,
-    ),
-    Metric(
-        "accuracy_saebench",
-        "published",
-        "SAEBench: accuracy of detection over top, important and silent windows",
-        each(measures.published_saebench),
-        scorer="detection",
-        sees_broad=False,
-    ),
+    *PUBLISHED,
 )
 
 
 def metrics_for(shape: Shape, scorer: str, own: Iterable[Metric] = ()) -> list[Metric]:
     """The metrics that predictions of a shape get which a scorer made."""
     return [one for one in (*METRICS, *own) if one.reads == shape and one.is_of(scorer)]
+
+
+def metrics_of_judge(shape: Shape, scorer: str, own: Iterable[Metric] = ()) -> list[Metric]:
+    """All metrics that what an LLM judged gets: those of its shape, and the published ones that need no more."""
+    return [*metrics_for(shape, scorer, own), *judged_published(scorer)]
+
+
+def judged_published(scorer: str) -> list[Metric]:
+    """The published metrics that are computed of an LLM judge too."""
+    return [one for one in metrics_for("published", scorer) if one.judged_too]
 
 
 def metric_named(name: str, design: str) -> Metric | None:

@@ -39,8 +39,8 @@ JUDGED = ("judgements", "token_judgements")
 COMPARED = {
     *(("simulation", metric, "census") for metric in ("pearson", "auprc", "f1")),
     *(("simulation", metric, "sample") for metric in ("pearson_framed", "pearson")),
-    *(("simulation", metric, "sample") for metric in ("pearson_top_random", "spearman_intervals")),  # published ones
-    *(("detection", metric, "sample") for metric in ("accuracy_saebench", "balanced_accuracy")),
+    *(("simulation", metric.name, "sample") for metric in metrics_for("published", "simulation")),
+    *(("detection", metric.name, "sample") for metric in metrics_for("published", "detection")),
     *(("detection:lookup", metric.name, "sample") for metric in metrics_for("judged", "detection")),
     *(("fuzzing:lookup", metric.name, "sample") for metric in metrics_for("judged", "fuzzing")),
     *(("logits:text", metric.name, "sample") for metric in metrics_for("rated", "logits")),

@@ -17,7 +17,7 @@ VERSIONS = {
     "explain": 1,
     "census": 1,
     "judge": 1,
-    "score": 1,
+    "score": 2,
     "means": 2,
     "compare": 2,
 }

@@ -40,7 +40,7 @@ from autointerp.pipeline.plan.reask import Redo, Redos
 from autointerp.pipeline.plan.versions import VERSIONS
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.score.metric import Metric
-from autointerp.score.metric_registry import metrics_for, own_metric, versions_of
+from autointerp.score.metric_registry import metrics_for, metrics_of_judge, own_metric, versions_of
 from autointerp.score.scorers.protocol import Scorer
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.subject.dictionary import SparseAutoencoder
@@ -194,7 +194,7 @@ class _Graph:
                     {
                         BUILDS_ON: {"judge": work.key},
                         "score": self.config.score.model_dump(mode="json", include={"features"}),
-                        "metrics": versions_of(metrics_for(scorer.shape, scorer.name, self.metrics)),
+                        "metrics": versions_of(metrics_of_judge(scorer.shape, scorer.name, self.metrics)),
                     },
                 )
                 scores.append(score)

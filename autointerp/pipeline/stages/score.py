@@ -31,13 +31,13 @@ from autointerp.pipeline.rows.prediction_rows import (
     read_simulated,
     write_predictions,
 )
-from autointerp.pipeline.rows.published_rows import published_rows
+from autointerp.pipeline.rows.published_rows import published_of_judge, published_rows, read_densities
 from autointerp.pipeline.rows.score_rows import score_columns
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.records import Explanation, Score
 from autointerp.score.census_sums import counted
 from autointerp.score.metric import Metric
-from autointerp.score.metric_registry import metrics_for
+from autointerp.score.metric_registry import judged_published, metrics_for
 from autointerp.score.predictions import Prediction, Rated
 from autointerp.score.sampled import Answered, answer, published_windows
 from autointerp.score.scorers.logit_effects import completion
@@ -117,7 +117,10 @@ def score_dictionary(
     dictionary, status = material.dictionary, material.status
     n_features = dictionary_row(store, dictionary)["n_features"]
     ready = {f: feature for f, feature in material.ready.items() if f in sample}
-    of_protocols = {f: published_windows(feature.candidates, feature.maximum) for f, feature in ready.items()}
+    density = read_densities(store, dictionary)
+    of_protocols = {
+        f: published_windows(feature.candidates, feature.maximum, density[f]) for f, feature in ready.items()
+    }
     tests = {
         scorer.name: {f: scorer.material(feature, None) for f, feature in ready.items()}
         for scorer in scorers.values()
@@ -225,6 +228,8 @@ def judged_scores(
         if word == "ok" and feature not in predictions:  # nothing could be asked
             predictions[feature] = empty_prediction(scorer.shape, feature, context.tokens.window)
     scores = score_rows(few, predictions, metrics, row_name)
+    if published := judged_published(scorer.name):
+        scores += score_rows(few, published_of_judge(context.store, name, predictions), published, row_name)
     if scorer.shape == "simulated":
         at = f"{SCORER}:lookup@{explainer}"
         beside = read_simulated(context.store, judged, name, "lexical", at)
