@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, cast
 
 from autointerp.errors import AutointerpError, UserError
-from autointerp.own_code import load_own
+from autointerp.own_code import load_own, one_line
 from autointerp.score import measures
 from autointerp.score.metric import Measured, Metric, OwnMetric, Shape, each
 
@@ -28,7 +28,6 @@ METRICS: tuple[Metric, ...] = (
         primary=True,
         on_card=True,
         by_document=True,
-        sees_broad=True,
     ),
     Metric(
         "auprc",
@@ -36,7 +35,6 @@ METRICS: tuple[Metric, ...] = (
         "area under the precision-recall curve of firing, ranked by the predicted probability",
         measures.counted_auprc,
         on_card=True,
-        sees_broad=True,
     ),
     Metric(
         "f1",
@@ -44,7 +42,6 @@ METRICS: tuple[Metric, ...] = (
         "F1 of firing, where the predicted probability is above one half",
         measures.counted_f1,
         on_card=True,
-        sees_broad=True,
     ),
     # --- sampled windows
     Metric(
@@ -58,7 +55,6 @@ METRICS: tuple[Metric, ...] = (
         primary=True,
         on_card=True,
         by_document=True,
-        sees_broad=True,
     ),
     Metric(
         "pearson",
@@ -77,7 +73,6 @@ METRICS: tuple[Metric, ...] = (
         chance=0.5,
         primary=True,
         on_card=True,
-        sees_broad=False,
     ),
     Metric(
         "auroc_matched",
@@ -85,7 +80,6 @@ METRICS: tuple[Metric, ...] = (
         "how often the judge puts a right item above a wrong one",
         each(measures.judged_auroc),
         chance=0.5,
-        sees_broad=False,
     ),
     # --- tokens that are promoted or not
     Metric(
@@ -113,7 +107,6 @@ METRICS: tuple[Metric, ...] = (
         chance=0.0,
         bounds=(-1.0, 1.0),
         scorer="simulation",
-        sees_broad=False,
     ),
     Metric(
         "spearman_intervals",
@@ -123,7 +116,6 @@ METRICS: tuple[Metric, ...] = (
         chance=0.0,
         bounds=(-1.0, 1.0),
         scorer="simulation",
-        sees_broad=False,
     ),
     Metric(
         "balanced_accuracy",
@@ -132,7 +124,6 @@ METRICS: tuple[Metric, ...] = (
         each(measures.published_accuracy),
         chance=0.5,
         scorer="detection",
-        sees_broad=False,
     ),
     Metric(
         "accuracy_saebench",
@@ -140,7 +131,6 @@ METRICS: tuple[Metric, ...] = (
         "SAEBench: accuracy of detection over top, important and silent windows",
         each(measures.published_saebench),
         scorer="detection",
-        sees_broad=False,
     ),
 )
 
@@ -203,14 +193,14 @@ def _measure_own(made: OwnMetric, python: str, prediction: Any) -> Measured:
     if n == 0:
         return Measured(None, "failed" if n_failed else "no_items", n, n_failed)
     try:
-        value = made.measure(prediction)
+        said = made.measure(prediction)
+        value = math.nan if said is None else float(said)
     except Exception as error:  # the user's code
-        raise AutointerpError(
-            f'metric "{python}" failed on feature {prediction.feature}: {type(error).__name__}: {error}'
-        ) from error
-    if value is None or math.isnan(value):
+        what = f"{type(error).__name__}: {one_line(error)}"
+        raise AutointerpError(f'metric "{python}" failed on feature {prediction.feature}: {what}') from error
+    if math.isnan(value):
         return Measured(None, "undefined", n, n_failed)
-    return Measured(float(value), "ok", n, n_failed)
+    return Measured(value, "ok", n, n_failed)
 
 
 def versions_of(metrics: Sequence[Metric]) -> dict[str, int]:
