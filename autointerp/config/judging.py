@@ -68,9 +68,10 @@ class ScoreSection(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _earlier_keys(cls, given: Any) -> Any:
-        """Resamples, which intervals no longer need: run files of earlier versions say how many."""
-        return {key: value for key, value in given.items() if key != "bootstrap"} if isinstance(given, dict) else given
+    def _gone_keys(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "bootstrap" in given:
+            raise ValueError('there is no key "bootstrap" any more: intervals need no resamples; remove it')
+        return given
 
     @field_validator("scorers", mode="before")
     @classmethod

@@ -28,7 +28,7 @@ class Measured:
     """A metric of one prediction, or the reason why it has no value."""
 
     value: float | None
-    status: str  # ok, constant, underpowered; rare, failed, no_items, one_sided ... have no value
+    status: str  # ok, constant, few_documents, underpowered; rare, failed, no_items, one_sided ... have no value
     n: int  # tokens (census), windows or items behind the value
     n_failed: int = 0
     ci_low: float | None = None

@@ -28,6 +28,7 @@ METRICS: tuple[Metric, ...] = (
         primary=True,
         on_card=True,
         by_document=True,
+        version=2,
     ),
     Metric(
         "auprc",

@@ -523,7 +523,7 @@ COMMENT ON COLUMN scores.ci_low IS 'Lower end of the 95 % interval.';
 COMMENT ON COLUMN scores.ci_high IS 'Upper end.';
 COMMENT ON COLUMN scores.n IS 'Tokens (census) or windows (sample) behind it; of logits, tokens of the vocabulary.';
 COMMENT ON COLUMN scores.n_failed IS 'Beside these, those without a prediction.';
-COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); underpowered (a value not to be trusted); rare, dead, failed ... (no value).';
+COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); few_documents (a value without an interval); underpowered (a value not to be trusted); rare, dead, failed ... (no value).';
 
 CREATE TABLE dictionary_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -692,7 +692,7 @@ COMMENT ON VIEW score_table IS 'The latest score of each feature, explainer, sco
 CREATE VIEW dictionary_summary AS
 WITH counted AS (
     SELECT dictionary, explainer, scorer, metric, design, count(*) AS n_features, count(value) AS n_scored,
-           count(*) FILTER (WHERE status NOT IN ('ok', 'constant', 'underpowered', 'rare', 'dead')) AS n_failed,
+           count(*) FILTER (WHERE status NOT IN ('ok', 'constant', 'few_documents', 'underpowered', 'rare', 'dead')) AS n_failed,
            count(*) FILTER (WHERE status = 'dead') AS n_dead, count(*) FILTER (WHERE status = 'rare') AS n_rare,
            median(value) AS median
     FROM score_table GROUP BY ALL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from autointerp.cli import main
 from autointerp.config.loading import load_run
@@ -274,12 +276,13 @@ def test_what_could_not_be_done_has_its_reason(
 # --- nothing but the run file decides ---------------------------------------------------------------
 
 
+def forbidden(*_: Any, **__: Any) -> Any:
+    raise AssertionError("computed again")
+
+
 def test_running_again_changes_nothing_and_computes_nothing(
     configured: Callable[..., Any], whole: Path, rows_of: Callable[[Path], Rows], rows: Rows, monkeypatch: Any
 ) -> None:
-    def forbidden(*_: Any, **__: Any) -> Any:
-        raise AssertionError("computed again")
-
     for name in (
         "autointerp.extract.pass_two.iterate_activations",
         "autointerp.subject.tokenise._write",
@@ -317,9 +320,16 @@ def threads_as_before() -> Iterator[None]:
 )
 @pytest.mark.usefixtures("threads_as_before")
 def test_the_engine_changes_no_row(
-    engine: dict[str, int], until: str, configured: Callable[..., Any], rows_of: Callable[[Path], Rows], rows: Rows
+    engine: dict[str, int],
+    until: str,
+    configured: Callable[..., Any],
+    rows_of: Callable[[Path], Rows],
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What comes after the census reads the store alone, so it is enough to see it once."""
+    """What comes after the census reads the store alone, so it is enough to see it once. The census itself reads what
+    pass 1 kept: the model does not run again."""
+    monkeypatch.setattr("autointerp.extract.pass_two.iterate_activations", forbidden)
     store = run(configured(f"engine-{engine}", engine=engine), until=until, reporter=QUIET)
     found = rows_of(store)
     later = {"compare": set(), "census": {"scores", "simulations", *JUDGED, "dictionary_scores", "comparisons"}}
@@ -351,6 +361,25 @@ def test_stage_by_stage_with_the_work_folder_lost(
         shutil.rmtree(store.with_name(store.name + ".work"))
     assert rows_of(store) == rows
     check(store)
+
+
+def test_the_census_runs_the_model_where_what_pass_1_kept_is_damaged(
+    configured: Callable[..., Any], rows_of: Callable[[Path], Rows], rows: Rows, dictionaries: list[dict[str, Any]]
+) -> None:
+    config = configured("damaged-events", dictionary=dictionaries[:2])
+    store = run(config, until="explain", reporter=QUIET)
+    kept = list(store.with_name(store.name + ".work").rglob("*.events"))
+    assert len(kept) == 2
+    data = bytearray(kept[0].read_bytes())
+    data[len(data) // 2] ^= 1
+    kept[0].write_bytes(data)
+    lines = io.StringIO()
+    run(config, until="census", reporter=Reporter(Console(file=lines, width=200)))
+    assert lines.getvalue().count("cannot be used (it is damaged): the model runs again") == 1
+    assert not [path for path in kept if path.exists()]
+    found, names = rows_of(store), [entry["name"] for entry in dictionaries[:2]]
+    for table in ("feature_blocks", "score_moments"):
+        assert found[table] == [row for row in rows[table] if row[0] in names], table
 
 
 def test_another_seed_makes_other_choices(

@@ -174,4 +174,4 @@ def test_precision_and_recall_equal_their_definitions(t: np.ndarray, data: st.Da
 
 
 def test_every_status_is_declared() -> None:
-    assert {"ok", "constant", "rare", "failed", "one_sided", "underpowered"} == set(metrics.STATUSES)
+    assert {"ok", "constant", "rare", "failed", "one_sided", "underpowered", "few_documents"} == set(metrics.STATUSES)

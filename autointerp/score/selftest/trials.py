@@ -11,6 +11,7 @@ Chance is what the metric's row says; where that depends on the feature, what a 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from scipy import stats
 
 from autointerp.hashing import hash64, stream_key
 from autointerp.records import Float64
-from autointerp.score.metric import Metric
+from autointerp.score.metric import Measured, Metric
 from autointerp.score.scorers.protocol import Scorer
 from autointerp.score.scorers.registry import SCORERS
 from autointerp.score.selftest.figures import Excess, LossCounts, MetricFigures, Ranking
@@ -48,8 +49,8 @@ RANKED_EVERY = 2
 """Of the planted features one in so many has the labels of all ranked."""
 N_UNRELATED = 4
 """Labels that each Gaussian feature is scored with."""
-VALUED = ("ok", "constant")
-"""Statuses of a score that counts: `underpowered` is in no mean."""
+NOT_COUNTED = "underpowered"
+"""Status of a value that is in no mean of a run either."""
 
 Advance = Callable[[int], None]
 
@@ -173,16 +174,17 @@ class _Bench:
 def _values(metric: Metric, predictions: Sequence[Any]) -> Float64:
     """The scores, nan where there is none that counts."""
     measured = metric.measure(predictions)
-    return np.array(
-        [one.value if one.status in VALUED and one.value is not None else np.nan for one in measured], dtype=np.float64
-    )
+    return np.array([math.nan if _lacks(one) else one.value for one in measured], dtype=np.float64)
+
+
+def _lacks(measured: Measured) -> bool:
+    return measured.value is None or measured.status == NOT_COUNTED
 
 
 def _lacking(metric: Metric, predictions: Sequence[Any]) -> str:
     """Why features have no score, where some have none: the commonest status."""
-    statuses = Counter(measured.status for measured in metric.measure(predictions))
-    missing = [status for status, _ in statuses.most_common() if status not in VALUED]
-    return missing[0] if missing else ""
+    statuses = Counter(measured.status for measured in metric.measure(predictions) if _lacks(measured))
+    return statuses.most_common(1)[0][0] if statuses else ""
 
 
 def ranking_of(values: Float64, rows: Sequence[int]) -> Ranking | None:
