@@ -27,6 +27,7 @@ from autointerp.show.card_data import (
     load_card,
 )
 from autointerp.show.layout import Column, FittedToWidth, sheet
+from autointerp.show.marks import mark_sentences, marked
 from autointerp.show.plot import bars, levels
 from autointerp.show.text import running, safe, token_text, visible, wrapped
 from autointerp.store.query import Queryable
@@ -198,11 +199,12 @@ def _scores(lines: Sequence[ExplanationLine], everything: bool) -> RenderableTyp
     for design, scorer, metric in order:
         of = [cells.get((design, scorer, metric)) for cells in rows.values()]
         cells = [_score(score, style) for score, style in zip(of, styles, strict=True)]
-        columns.append(Column(f"{metric}, {design if design == 'census' else scorer}", cells))
-    table = sheet(None, columns)
-    if not judges:
-        return table
-    return Group(table, safe(f"judged by {', '.join(judges)}; embedded explainers by their lookups and texts", "dim"))
+        named = f"{metric}, {design if design == 'census' else scorer}"
+        columns.append(Column(marked((scorer, metric, design), named), cells))
+    notes = mark_sentences((scorer, metric, design) for design, scorer, metric in order)
+    if judges:
+        notes.insert(0, f"judged by {', '.join(judges)}; embedded explainers by their lookups and texts")
+    return Group(sheet(None, columns), *[safe(note, "dim") for note in notes])
 
 
 _ScoreColumn = tuple[str, str, str]

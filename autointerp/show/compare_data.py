@@ -32,6 +32,11 @@ class ScoreKind:
         return self.design, not self.primary, self.scorer, self.metric, explainer_order(self.explainer)
 
     @property
+    def name(self) -> tuple[str, str, str]:
+        """Scorer, metric and design: what it is called whoever the explainer is."""
+        return self.scorer, self.metric, self.design
+
+    @property
     def primary(self) -> bool:
         """Whether it is shown unless others are asked for."""
         return is_primary(self.metric, self.design, self.scorer)
