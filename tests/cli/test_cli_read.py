@@ -272,6 +272,9 @@ def test_the_questions_are_right_on_the_known_store(path: Path) -> None:
     assert {row["n_pairs"] for row in pairs if row["design"] == "census"} == {6}
     assert {row["explainer"] for row in answer("single_token_labels")} == {"lexical", "token_lookup"}
     assert sum(row["n_features"] for row in answer("density_and_score")) == 10  # type: ignore[misc]
+    labels = answer("labels_with_examples")  # of dictionaries first, then of their baselines
+    assert list(dict.fromkeys(row["dictionary"] for row in labels)) == ["sae", "random"]
+    assert all(row["density"] and row["score"] is not None for row in labels)
 
 
 def test_a_file_of_the_users(path: Path, tmp_path: Path) -> None:
