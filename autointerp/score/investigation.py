@@ -104,7 +104,7 @@ def sums_of(
     t, p = t.astype(np.float64), p.astype(np.bool_)
     w = np.broadcast_to(np.asarray(weight, dtype=np.float64), t.shape)
     terms = (w, w * t, w * p, w * t * t, w * p, w * t * p)  # p is 0 or 1
-    moments = np.stack([np.bincount(of, term, N_BLOCKS) for term in terms], axis=-1)
+    moments = np.stack([np.bincount(of, term, N_BLOCKS).astype(np.float64) for term in terms], axis=-1)
     fires = t > 0
     scale = maximum if maximum > 0 else 1.0
     level = np.minimum((t[fires] / scale * N_LEVELS).astype(np.int64), N_LEVELS - 1)

@@ -9,11 +9,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bad_input import Refused
 from click.testing import CliRunner
 
 from autointerp.cli import cli, main
+from autointerp.config.loading import parse_run
+from autointerp.pipeline import run
 from autointerp.pipeline.match import match_dictionaries
 from autointerp.progress import Reporter
 
@@ -60,6 +63,36 @@ def test_the_truth_is_found_in_one_store_and_in_two(stores: dict[str, Path]) -> 
     assert page.exit_code == 0, page.output
     for words in ("4 matched, 1 split, 2 merged", "split: one feature of A, several of B: 1", "new: features of B"):
         assert words in page.stdout, page.stdout
+
+
+@pytest.mark.slow
+def test_the_bundled_dictionaries(tmp_path: Path) -> None:
+    """mlp-1k with itself is the identity; with mlp-2k one to one is the assignment of largest total."""
+    facts = {
+        "name": "bundled",
+        "store": str(tmp_path / "bundled.duckdb"),
+        "subject": {"model": "bundled:subject", "device": "cpu"},
+        "tokens": {"source": "bundled:corpus", "n_tokens": 60_000},
+        "dictionary": [{"name": name, "path": f"bundled:{name.split('@')[0]}"} for name in ("mlp-1k", "mlp-2k")]
+        + [{"name": "again", "path": "bundled:mlp-1k"}],
+        "evidence": {"score_windows": 64},
+    }
+    store = run(parse_run(facts), until="extract", reporter=QUIET)
+    same = match_dictionaries([store], ("mlp-1k", "again"), QUIET).matching
+    for fate in same.a:
+        assert fate.status in ("matched", "rare")
+        if fate.status == "matched":
+            assert fate.best_r == pytest.approx(1.0, abs=1e-6)
+            assert same.a[fate.feature].partner == fate.feature
+    assert same.counts("a")["matched"] > 700
+    other = match_dictionaries([store], ("mlp-1k", "mlp-2k"), QUIET)
+    counts = other.matching.counts("a")
+    assert counts["matched"] > 0.2 * 1024
+    assert counts["split"] > counts["merged"] > 0, "a wider dictionary splits more than it merges"
+    assert other.cosine is not None
+    rows = [row for row, fate in enumerate(other.matching.a) if fate.status == "matched"]
+    assert np.median(other.cosine.of_partner[rows]) > 0.5
+    assert np.mean([other.cosine.best[row] == other.matching.a[row].partner for row in rows]) > 0.5
 
 
 def test_what_cannot_be_matched_is_one_line(
