@@ -6,7 +6,7 @@ WITH scored AS (
            ntile(10) OVER (PARTITION BY s.dictionary, s.explainer, s.design ORDER BY s.value, s.feature) AS tenth
     FROM score_table s
     JOIN current_explanations e ON e.dictionary = s.dictionary AND e.feature = s.feature AND e.explainer = s.explainer
-    WHERE NOT s.is_control AND s.value IS NOT NULL
+    WHERE is_label(s.explainer) AND s.value IS NOT NULL
       AND ((s.metric = 'pearson' AND s.design = 'census')
            OR (s.metric = 'pearson_framed' AND starts_with(s.scorer, 'simulation:') AND NOT contains(s.scorer, '@')))
 ), chosen AS (
