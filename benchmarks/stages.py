@@ -77,7 +77,7 @@ class Clock(Reporter):
         else:
             self._open.append(opened)
         if self._profile:
-            self.profiles.setdefault(self._open[-1], cProfile.Profile()).enable()
+            self.profiles.setdefault(self._open[-1], cProfile.Profile(time.process_time)).enable()
 
 
 def main() -> None:

@@ -49,10 +49,14 @@ class Metric:
     """What a prediction without knowledge gets; None: that depends on the feature."""
     bounds: tuple[float, float] = (0.0, 1.0)
     """Its least and its largest value: no interval reaches further."""
-    scorer: str | None = None
-    """The only scorer whose predictions it is computed for; None: every scorer of that shape."""
+    scorer: str | tuple[str, ...] | None = None
+    """The only scorers whose predictions it is computed for; None: every scorer of that shape."""
+    judged_too: bool = False
+    """reads = "published": also computed from what an LLM judge was asked about the windows of our own sample."""
     primary: bool = False
     """Shown by default, one for each scorer and design."""
+    second_for: tuple[str, ...] = ()
+    """Scorers that have another primary metric of the same shape."""
     on_card: bool = False
     """Shown on a feature's card."""
     by_document: bool = False
@@ -64,6 +68,14 @@ class Metric:
     def design(self) -> str:
         """census or sample."""
         return "census" if self.reads == "counted" else "sample"
+
+    def is_first(self, scorer: str) -> bool:
+        """Whether it is what is shown of this scorer by default."""
+        return self.primary and scorer not in self.second_for
+
+    def is_of(self, scorer: str) -> bool:
+        """Whether it is computed for what this scorer predicts."""
+        return self.scorer is None or scorer in ((self.scorer,) if isinstance(self.scorer, str) else self.scorer)
 
 
 class OwnMetric(Protocol):

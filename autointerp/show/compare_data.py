@@ -9,6 +9,7 @@ from autointerp.errors import StoreError, nearest
 from autointerp.score.metric_registry import is_primary
 from autointerp.show.card_data import explainer_order
 from autointerp.show.fairness import Fairness, load_fairness
+from autointerp.show.text import explainer_name
 from autointerp.store.query import Queryable
 from autointerp.words import STUDIED, is_control, kind_of_word
 
@@ -24,7 +25,7 @@ class ScoreKind:
 
     def title(self) -> str:
         """`pearson, census, lexical`, and the scorer where it is not the simulation."""
-        words = [self.metric, self.design, self.explainer]
+        words = [self.metric, self.design, explainer_name(self.explainer)]
         return ", ".join(words if self.scorer == "simulation" else [*words, self.scorer])
 
     def order(self) -> tuple[object, ...]:
@@ -39,7 +40,7 @@ class ScoreKind:
     @property
     def primary(self) -> bool:
         """Whether it is shown unless others are asked for."""
-        return is_primary(self.metric, self.design)
+        return is_primary(self.metric, self.design, self.scorer)
 
 
 @dataclass(frozen=True)

@@ -107,10 +107,13 @@ def tried(small_text: SelftestText) -> dict[tuple[str, str, str], MetricFigures]
 
 
 def test_every_metric_of_every_scorer_and_design_is_tried(tried: dict[tuple[str, str, str], MetricFigures]) -> None:
-    of_detection = {metric.name for metric in METRICS if metric.reads == "judged"} | {"recall", "always"}
     expected = {("simulation", metric.name, "census") for metric in METRICS if metric.reads == "counted"}
-    expected |= {("detection", m.name, "sample") for m in METRICS if m.reads == "published" and m.scorer == "detection"}
-    expected |= {(name, metric, "sample") for name in ("detection", "strongest", "deaf") for metric in of_detection}
+    expected |= {("detection", m.name, "sample") for m in METRICS if m.reads == "published" and m.is_of("detection")}
+    for name in ("detection", "strongest", "deaf"):
+        expected |= {
+            (name, metric.name, "sample") for metric in METRICS if metric.reads == "judged" and metric.is_of(name)
+        }
+        expected |= {(name, own, "sample") for own in ("recall", "always")}
     expected |= {("logits", metric.name, "sample") for metric in METRICS if metric.reads == "rated"}
     assert set(tried) == expected
 
