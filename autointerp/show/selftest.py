@@ -101,12 +101,12 @@ def _legend(report: SelftestReport) -> list[str]:
         f"extra: features whose score falls by {LEAST_LOSS:g} or more where the label also fires on {EXTRA:g} times as "
         f"many other tokens, at densities {densities} (of logit effects: at all). missing: where it misses half of the "
         f"firings. Enough: {enough} at each. · : too few scores.",
-        "first: features whose true label scores highest among the true labels of all. 1/rank: mean of 1 / its rank. "
-        f"Enough: {first} first.",
+        "first: features whose true label scores highest among the true labels of all, one that claims nothing and one "
+        f"that claims everything. 1/rank: mean of 1 / its rank. Enough: {first} first.",
         f"unrelated: mean score, less chance, of {N_UNRELATED} labels that have nothing to do with a feature that "
         "fires by a Gaussian embedding, and half of its 95 % interval. blind: of the judge that reads nothing and is "
         f"farthest from chance. Enough: within {EARNED.margin:g}, as far as the interval tells. Where chance depends "
-        "on the feature: less what a label gets that claims nothing, and not above it.",
+        "on the feature: less what a label gets that claims nothing or everything, and not above it.",
     ]
 
 

@@ -124,19 +124,20 @@ def test_metrics_that_see_wrong_labels_are_told_from_those_that_do_not(
     for metric in METRICS:
         if metric.reads == "counted":
             row = tried["simulation", metric.name, "census"]
-            assert row.extra == LossCounts((4, 4), (4, 4), (4, 4)), metric.name
+            kinds = {"token": (4, 4), "pair": (2, 2), "context": (2, 2)}
+            assert row.extra == LossCounts((4, 4), (4, 4), (4, 4), kinds), metric.name
             assert row.missing is not None
             assert sum(row.missing.lost) >= 7
-            assert row.ranking == Ranking(1.0, 1.0, 4, 8)
+            assert row.ranking == Ranking(1.0, 1.0, 2, 10)
             assert verdict_of(row).unrelated
             assert row.blind is None
     always = verdict_of(tried["detection", "always", "sample"])
     assert always.failed == ("extra", "missing", "first")
     ranking = tried["detection", "always", "sample"].ranking
     assert ranking is not None
-    assert ranking.first == pytest.approx(1 / 8), "all eight labels tie"
+    assert ranking.first == pytest.approx(1 / 10), "all ten labels tie"
     recall = verdict_of(tried["detection", "recall", "sample"])
-    assert set(recall.failed) >= {"extra", "blind"}, "who always says yes gets 1"
+    assert set(recall.failed) >= {"extra", "first"}, "a label that claims everything gets 1"
     assert recall.missing != "no"
     matched = tried["detection", "balanced_accuracy_matched", "sample"]
     assert matched.missing is not None
@@ -205,15 +206,18 @@ def test_the_interval_of_an_excess_covers() -> None:
     covered = []
     for _ in range(2000):
         values = 0.53 + 0.2 * rng.standard_normal((1, 30))
-        excess = excess_of(metric, values, np.zeros(30))
+        excess = excess_of(metric, values, np.zeros((2, 30)))
         assert excess is not None
         covered.append(excess.low <= 0.03 <= excess.high)
     assert abs(np.mean(covered) - 0.95) < 0.015
-    over_silent = excess_of(replace(metric, chance=None), np.full((2, 4), 0.7), np.full(4, 0.6))
-    assert over_silent is not None
-    assert (over_silent.mean, over_silent.low, over_silent.high) == pytest.approx((0.1, 0.1, 0.1))
-    assert (over_silent.n, over_silent.over) == (4, "nothing")
-    assert excess_of(metric, np.array([[0.5, np.nan, np.nan]]), np.zeros(3)) is None, "too few have a score"
+    ignorant = np.array([[0.1, 0.1, 0.1, 0.1], [0.6, 0.6, np.nan, 0.6]])
+    more = excess_of(replace(metric, chance=None), np.array([[0.7, 0.7, 0.2, 0.7]]), ignorant)
+    assert more is not None
+    assert (more.mean, more.low, more.high) == pytest.approx((0.1, 0.1, 0.1)), (
+        "over the better of the two that know nothing"
+    )
+    assert (more.n, more.over) == (4, "ignorance")
+    assert excess_of(metric, np.array([[0.5, np.nan, np.nan]]), np.zeros((2, 3))) is None, "too few have a score"
 
 
 def figures(
@@ -229,7 +233,8 @@ def figures(
 
     n = (20, 20, 20)
     return MetricFigures(
-        "detection", "auroc_matched", "sample", 1, LossCounts(extra, of, n), LossCounts(missing, of, n),
+        "detection", "auroc_matched", "sample", 1, LossCounts(extra, of, n, {"token": (1, 2)}),
+        LossCounts(missing, of, n, {}),
         Ranking(first, first, 30, 60), excess(unrelated), None if blind is None else excess(blind, "all"),
     )  # fmt: skip
 
@@ -251,7 +256,7 @@ def figures(
         (figures(blind=0.2), "yes", ("blind",), False),
         (figures(of=(20, 20, 9)), "unknown", (), None),
         (replace(figures(), extra=None, ranking=None, reason="its questions show no label"), "unknown", (), None),
-        (replace(figures(), unrelated=Excess(-0.3, -0.4, -0.2, 60, "nothing")), "yes", (), True),
+        (replace(figures(), unrelated=Excess(-0.3, -0.4, -0.2, 60, "ignorance")), "yes", (), True),
     ],
 )
 def test_verdicts(row: MetricFigures, extra: str, failed: tuple[str, ...], passes: bool | None) -> None:

@@ -16,6 +16,8 @@ class LossCounts:
     """Features that had a score with both labels."""
     asked: tuple[int, ...]
     """All."""
+    kinds: Mapping[str, tuple[int, int]]
+    """Of each kind of planted feature, at all densities: how many lost, of how many with a score."""
 
     def shares(self) -> tuple[float | None, ...]:
         """None where fewer than half of the features had a score."""
@@ -44,7 +46,8 @@ class Excess:
     high: float
     n: int
     over: str
-    """`chance`, where the metric has one; else `nothing`: what a label that claims nothing gets."""
+    """`chance`, where the metric has one; else `ignorance`: what a label gets that claims nothing or everything,
+    whichever is more."""
     by: str = ""
     """Of several, the one that is farthest from chance."""
 
@@ -92,7 +95,10 @@ def from_json(row: Mapping[str, Any]) -> MetricFigures:
     """The inverse of `to_json`."""
 
     def losses(name: str) -> LossCounts | None:
-        return None if row[name] is None else LossCounts(*(tuple(row[name][part]) for part in ("lost", "of", "asked")))
+        if row[name] is None:
+            return None
+        counts = (tuple(row[name][part]) for part in ("lost", "of", "asked"))
+        return LossCounts(*counts, {kind: (lost, of) for kind, (lost, of) in row[name]["kinds"].items()})
 
     return MetricFigures(
         row["scorer"],

@@ -17,10 +17,10 @@ import numpy as np
 
 from autointerp.config.judging import Judge
 from autointerp.errors import AutointerpError
-from autointerp.explain.lookup import EMPTY
+from autointerp.explain.lookup import EMPTY, Entries
 from autointerp.explain.triggers import either
 from autointerp.own_code import one_line
-from autointerp.records import Explanation
+from autointerp.records import ANY_TOKEN, Explanation
 from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import metrics_for
 from autointerp.score.sampled import PublishedWindows
@@ -34,6 +34,15 @@ from autointerp.score.selftest.test_material import SelftestMaterial
 Result = TypeVar("Result")
 NOTHING = RuleLabel("rule-0-nothing", Rule(EMPTY), np.zeros(0, np.int64))
 """Says that the feature never fires and promotes nothing."""
+
+
+def everything(n_vocabulary: int) -> RuleLabel:
+    """Says that the feature fires on every token, and promotes every one."""
+    every, ones = np.arange(n_vocabulary), np.ones(n_vocabulary, dtype=np.float32)
+    rule = Rule(Entries(np.full(n_vocabulary, ANY_TOKEN, np.int32), every.astype(np.int32), ones, ones))
+    return RuleLabel("rule-0-everything", rule, every)
+
+
 CENSUS_SCORER = "simulation"
 """What the rows of the census are called, as in a run."""
 
@@ -119,7 +128,7 @@ class ScorerSource(PredictionSource):
         self.rows = [(scorer.name, metric) for metric in metrics_for(scorer.shape, scorer.name, own)]
         self._judge = Judge(provider="openai", model="rule")
         self._reader = reader
-        self._by_rule = RuleJudge(reader, [*labels, NOTHING], rated=scorer.shape == "rated")
+        self._by_rule = RuleJudge(reader, labels, rated=scorer.shape == "rated")
 
     def predict(self, group: FeatureGroup, labels: Sequence[RuleLabel]) -> Sequence[Any]:
         """Asked as a judge of a run is asked, and read as its replies are."""

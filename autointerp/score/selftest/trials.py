@@ -1,12 +1,14 @@
 """The trials of a metric, and the self-test that puts every metric through them.
 
     extra, missing   does the score of a planted feature fall by LEAST_LOSS or more from the true label to the wrong?
-    ranking          the known-neuron test: is the true label first among the true labels of all planted features?
+    ranking          the known-neuron test: is the true label first among the true labels of all planted features, one
+                     that claims nothing and one that claims everything?
     unrelated        a pipeline that must fail: labels of planted features, scored on features that fire by a Gaussian
                      embedding of the tokens; is the mean score that of chance?
     blind            is it that of chance where a judge reads nothing?
 
-Chance is what the metric's row says; where that depends on the feature, what a label that claims nothing gets.
+Chance is what the metric's row says; where that depends on the feature, what a label gets that claims nothing or
+everything, whichever is more.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from autointerp.score.metric import Measured, Metric
 from autointerp.score.scorers.protocol import Scorer
 from autointerp.score.scorers.registry import SCORERS
 from autointerp.score.selftest.figures import Excess, LossCounts, MetricFigures, Ranking
-from autointerp.score.selftest.planted import LABELS, PlantedFeature, Planter, RuleLabel
+from autointerp.score.selftest.planted import KINDS, LABELS, PlantedFeature, Planter, RuleLabel
 from autointerp.score.selftest.replies import CannotAnswer
 from autointerp.score.selftest.shown_lines import LineReader, choose_end
 from autointerp.score.selftest.sources import (
@@ -36,6 +38,7 @@ from autointerp.score.selftest.sources import (
     PredictionSource,
     PublishedSource,
     ScorerSource,
+    everything,
     group_of,
 )
 from autointerp.score.selftest.test_material import SelftestMaterial
@@ -45,10 +48,10 @@ DENSITIES = (1e-2, 1e-3, 1e-4)
 N_FEATURES = 24
 """Planted features of each density."""
 LEAST_LOSS = 0.01
-RANKED_EVERY = 2
+RANKED_EVERY = 4
 """Of the planted features one in so many has the labels of all ranked."""
-N_UNRELATED = 4
-"""Labels that each Gaussian feature is scored with."""
+N_UNRELATED, N_IGNORANT = 4, 2
+"""Labels that each Gaussian feature is scored with: of planted features; those that claim nothing and everything."""
 NOT_COUNTED = "underpowered"
 """Status of a value that is in no mean of a run either."""
 
@@ -74,7 +77,7 @@ class SelftestPlan:
         """Predictions that are made, for a bar of progress."""
         n = self.n_features * len(self.densities)
         ranked = len(range(0, n, RANKED_EVERY))
-        lookups = n * len(LABELS) + ranked * n + n * (N_UNRELATED + 1)
+        lookups = n * len(LABELS) + ranked * (n + N_IGNORANT) + n * (N_UNRELATED + N_IGNORANT)
         return 2 * lookups + len(self.scorers) * (lookups + n)
 
 
@@ -89,7 +92,8 @@ def self_test(text: SelftestText, plan: SelftestPlan, advance: Advance = lambda 
         features += planter.features(density, plan.n_features, 1 + len(features))
     for density in plan.densities:
         unrelated += planter.gaussian(density, plan.n_features, 1 + len(features) + len(unrelated))
-    labels = [label for feature in features for label in feature.labels.values()]
+    ignorant = (NOTHING, everything(text.n_vocabulary))
+    labels = [*ignorant, *(label for feature in features for label in feature.labels.values())]
     reader = LineReader(text.texts, end)
     sources: list[PredictionSource] = [
         CensusSource(material, plan.own),
@@ -99,7 +103,7 @@ def self_test(text: SelftestText, plan: SelftestPlan, advance: Advance = lambda 
             for name, scorer in plan.scorers.items()
         ),
     ]
-    bench = _Bench(group_of(material, features), group_of(material, unrelated), plan, advance)
+    bench = _Bench(group_of(material, features), group_of(material, unrelated), ignorant, plan, advance)
     return [figures for source in sources for figures in bench.try_out(source)]
 
 
@@ -107,6 +111,7 @@ def self_test(text: SelftestText, plan: SelftestPlan, advance: Advance = lambda 
 class _Bench:
     planted: FeatureGroup
     unrelated: FeatureGroup
+    ignorant: Sequence[RuleLabel]
     plan: SelftestPlan
     advance: Advance
 
@@ -118,9 +123,10 @@ class _Bench:
             wrong = {name: self._predicted(source, self.planted, self._own_labels(name)) for name in LABELS}
             ranked_rows = list(range(0, len(self.planted), RANKED_EVERY))
             ranked = self.planted.some(ranked_rows)
-            by_label = [self._predicted(source, ranked, [label] * len(ranked)) for label in self._own_labels("true")]
+            candidates = [*self._own_labels("true"), *self.ignorant]
+            by_label = [self._predicted(source, ranked, [label] * len(ranked)) for label in candidates]
             drawn = [self._predicted(source, self.unrelated, labels) for labels in self._other_labels()]
-            silent = self._predicted(source, self.unrelated, [NOTHING] * len(self.unrelated))
+            ignorant = [self._predicted(source, self.unrelated, [label] * len(drawn[0])) for label in self.ignorant]
             blind = self._blind(source)
         except CannotAnswer as reason:
             for scorer, metric in source.rows:
@@ -129,13 +135,14 @@ class _Bench:
         for scorer, metric in source.rows:
             values = {name: _values(metric, predictions) for name, predictions in wrong.items()}
             bare = MetricFigures(scorer, metric.name, metric.design, metric.version)
-            none = _values(metric, silent)
             yield replace(
                 bare,
                 extra=self._losses(metric, values["true"], values["extra"]),
                 missing=self._losses(metric, values["true"], values["missing"]),
                 ranking=ranking_of(np.stack([_values(metric, part) for part in by_label]), ranked_rows),
-                unrelated=excess_of(metric, np.stack([_values(metric, part) for part in drawn]), none),
+                unrelated=excess_of(
+                    metric, *(np.stack([_values(metric, part) for part in parts]) for parts in (drawn, ignorant))
+                ),
                 blind=_worst(metric, blind),
                 reason=_lacking(metric, wrong["true"]),
             )
@@ -162,13 +169,18 @@ class _Bench:
 
     def _losses(self, metric: Metric, true: Float64, wrong: Float64) -> LossCounts:
         """By density; which tokens a feature promotes has nothing to do with it."""
-        density = np.array([feature.density for feature in self.planted.features])
+        features = self.planted.features
+        density = np.array([feature.density for feature in features])
         groups = [density == wanted for wanted in self.plan.densities]
         if metric.reads == "rated":
             groups = [np.ones(len(density), dtype=np.bool_)]
         both = ~np.isnan(true) & ~np.isnan(wrong)
         lost = both & (np.where(both, true - wrong, 0.0) >= LEAST_LOSS)
-        return LossCounts(*(tuple(int((what & group).sum()) for group in groups) for what in (lost, both, both | True)))
+        of_kind = {kind: np.array([feature.kind == kind for feature in features]) for kind in KINDS}
+        return LossCounts(
+            *(tuple(int((what & group).sum()) for group in groups) for what in (lost, both, both | True)),
+            {kind: (int((lost & mine).sum()), int((both & mine).sum())) for kind, mine in of_kind.items()},
+        )
 
 
 def _values(metric: Metric, predictions: Sequence[Any]) -> Float64:
@@ -200,11 +212,12 @@ def ranking_of(values: Float64, rows: Sequence[int]) -> Ranking | None:
     return Ranking(float(np.mean(first)), float(np.mean(reciprocal)), len(known), len(values))
 
 
-def excess_of(metric: Metric, values: Float64, silent: Float64, by: str = "") -> Excess | None:
-    """Of scores [draws, features]; `silent` is what a label that claims nothing gets, [features]. The mean over
+def excess_of(metric: Metric, values: Float64, ignorant: Float64, by: str = "") -> Excess | None:
+    """Of scores [draws, features]; `ignorant` is what labels that know nothing get, [labels, features]. The mean over
     features with Student's interval."""
-    over_chance = values - (silent if metric.chance is None else metric.chance)
-    known = ~np.isnan(over_chance)
+    known_least = np.where(np.isnan(ignorant), -np.inf, ignorant).max(axis=0)
+    over_chance = values - (known_least if metric.chance is None else metric.chance)
+    known = np.isfinite(over_chance)
     has = known.any(axis=0)
     n = int(has.sum())
     if n < 2 or 2 * n < over_chance.shape[1]:
@@ -212,14 +225,15 @@ def excess_of(metric: Metric, values: Float64, silent: Float64, by: str = "") ->
     of_feature = (np.where(known, over_chance, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))[has]
     mean, error = float(of_feature.mean()), float(of_feature.std(ddof=1) / np.sqrt(n))
     half = float(stats.t.ppf(0.975, n - 1)) * error
-    return Excess(mean, mean - half, mean + half, n, "nothing" if metric.chance is None else "chance", by)
+    return Excess(mean, mean - half, mean + half, n, "ignorance" if metric.chance is None else "chance", by)
 
 
 def _worst(metric: Metric, blind: Mapping[str, Sequence[Any]]) -> Excess | None:
     """Of the judges that read nothing, the one that is farthest from chance, as far as its interval tells."""
     if not blind:
         return None
-    silent = _values(metric, blind["none"])
-    tried = [excess_of(metric, _values(metric, predictions)[None], silent, rule) for rule, predictions in blind.items()]
+    values = {rule: _values(metric, predictions)[None] for rule, predictions in blind.items()}
+    ignorant = np.concatenate([values["none"], values["all"]])
+    tried = [excess_of(metric, own, ignorant, rule) for rule, own in values.items()]
     known = [excess for excess in tried if excess is not None]
     return max(known, key=lambda excess: (max(excess.low, -excess.high, 0.0), abs(excess.mean)), default=None)

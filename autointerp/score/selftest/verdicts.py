@@ -98,4 +98,4 @@ def _sight(losses: LossCounts | None, enough: float) -> Sight:
 def _at_chance(excess: Excess | None, margin: float) -> bool | None:
     if excess is None:
         return None
-    return excess.low <= margin and (excess.high >= -margin or excess.over == "nothing")
+    return excess.low <= margin and (excess.high >= -margin or excess.over == "ignorance")
