@@ -50,6 +50,6 @@ def census_pearson_interval(block_moments: npt.ArrayLike, confidence: float = 0.
 
     se = np.where(defined.all(axis=-1) & (n_blocks > 1), np.sqrt(variance), np.nan)
     n_tokens = np.rint(totals[..., 0]).astype(np.int64)
-    found = pearson_interval(pearson(totals), se, df, n_tokens, pearson_status(totals), confidence)
-    open_to_anything = ~(found.ci_high - found.ci_low < 2.0 * confidence)
-    return found.without_interval((found.status == "ok") & open_to_anything, "few_documents")
+    intervals = pearson_interval(pearson(totals), se, df, n_tokens, pearson_status(totals), confidence)
+    open_to_anything = ~(intervals.ci_high - intervals.ci_low < 2.0 * confidence)
+    return intervals.without_interval((intervals.status == "ok") & open_to_anything, "few_documents")

@@ -1,6 +1,7 @@
 """What a metric is: a row that says what it reads, how it is computed and how it is to be read.
 
-Everything that pages, checks and documentation say of a metric derives from its row in `metric_registry.py`.
+Everything that pages, checks and documentation say of a metric derives from its row in `metric_registry.py`, and from
+what the self-test found of it (`selftest/marks.py`).
 """
 
 from __future__ import annotations
@@ -62,9 +63,6 @@ class Metric:
     """Shown on a feature's card."""
     by_document: bool = False
     """Whether moments by document block are stored: its intervals then count the spread of documents too."""
-    sees_broad: bool | None = None
-    """Whether it drops for a label that fires three times too often, also where a feature fires on one token in 10,000;
-    None: it was not tried."""
     version: int = 1
     """Raised when it would give other values: stored scores are then computed again."""
 

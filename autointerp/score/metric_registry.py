@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, cast
 
 from autointerp.errors import AutointerpError, UserError
-from autointerp.own_code import load_own
+from autointerp.own_code import load_own, one_line
 from autointerp.score import measures, weighted
 from autointerp.score.metric import Measured, Metric, OwnMetric, Shape, each
 from autointerp.score.published_registry import PUBLISHED
@@ -33,7 +33,6 @@ METRICS: tuple[Metric, ...] = (
         primary=True,
         on_card=True,
         by_document=True,
-        sees_broad=True,
         version=2,
     ),
     Metric(
@@ -42,7 +41,6 @@ METRICS: tuple[Metric, ...] = (
         "area under the precision-recall curve of firing, ranked by the predicted probability",
         measures.counted_auprc,
         on_card=True,
-        sees_broad=True,
     ),
     Metric(
         "f1",
@@ -50,7 +48,6 @@ METRICS: tuple[Metric, ...] = (
         "F1 of firing, where the predicted probability is above one half",
         measures.counted_f1,
         on_card=True,
-        sees_broad=True,
     ),
     # --- sampled windows
     Metric(
@@ -64,7 +61,6 @@ METRICS: tuple[Metric, ...] = (
         primary=True,
         on_card=True,
         by_document=True,
-        sees_broad=True,
     ),
     Metric(
         "pearson",
@@ -87,7 +83,6 @@ METRICS: tuple[Metric, ...] = (
         scorer=_WEIGHED,
         primary=True,
         on_card=True,
-        sees_broad=True,
     ),
     Metric(
         "f1_weighted",
@@ -96,7 +91,6 @@ METRICS: tuple[Metric, ...] = (
         weighted.f1,
         prepare=weighted.weighed,
         scorer=_WEIGHED,
-        sees_broad=True,
     ),
     Metric(
         "auprc_weighted",
@@ -106,7 +100,6 @@ METRICS: tuple[Metric, ...] = (
         weighted.average_precision,
         prepare=weighted.weighed,
         scorer=_WEIGHED,
-        sees_broad=True,
     ),
     Metric(
         "precision_weighted",
@@ -116,7 +109,6 @@ METRICS: tuple[Metric, ...] = (
         prepare=weighted.weighed,
         scorer=_WEIGHED,
         on_card=True,
-        sees_broad=True,
     ),
     Metric(
         "recall_strong",
@@ -125,7 +117,6 @@ METRICS: tuple[Metric, ...] = (
         each(partial(weighted.recall, "strong")),
         scorer=_WEIGHED,
         on_card=True,
-        sees_broad=False,
     ),
     Metric(
         "recall_middle",
@@ -134,7 +125,6 @@ METRICS: tuple[Metric, ...] = (
         each(partial(weighted.recall, "middle")),
         scorer=_WEIGHED,
         on_card=True,
-        sees_broad=False,
     ),
     Metric(
         "recall_weak",
@@ -143,7 +133,6 @@ METRICS: tuple[Metric, ...] = (
         each(partial(weighted.recall, "weak")),
         scorer=_WEIGHED,
         on_card=True,
-        sees_broad=False,
     ),
     Metric(
         "balanced_accuracy_matched",
@@ -154,7 +143,6 @@ METRICS: tuple[Metric, ...] = (
         primary=True,
         second_for=_WEIGHED,
         on_card=True,
-        sees_broad=False,
     ),
     Metric(
         "auroc_matched",
@@ -162,7 +150,6 @@ METRICS: tuple[Metric, ...] = (
         "how often the judge puts a right item above a wrong one",
         each(measures.judged_auroc),
         chance=0.5,
-        sees_broad=False,
     ),
     # --- tokens that are promoted or not
     Metric(
@@ -255,14 +242,14 @@ def _measure_own(made: OwnMetric, python: str, prediction: Any) -> Measured:
     if n == 0:
         return Measured(None, "failed" if n_failed else "no_items", n, n_failed)
     try:
-        value = made.measure(prediction)
+        said = made.measure(prediction)
+        value = math.nan if said is None else float(said)
     except Exception as error:  # the user's code
-        raise AutointerpError(
-            f'metric "{python}" failed on feature {prediction.feature}: {type(error).__name__}: {error}'
-        ) from error
-    if value is None or math.isnan(value):
+        what = f"{type(error).__name__}: {one_line(error)}"
+        raise AutointerpError(f'metric "{python}" failed on feature {prediction.feature}: {what}') from error
+    if math.isnan(value):
         return Measured(None, "undefined", n, n_failed)
-    return Measured(float(value), "ok", n, n_failed)
+    return Measured(value, "ok", n, n_failed)
 
 
 def versions_of(metrics: Sequence[Metric]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from autointerp.errors import StoreError, nearest
 from autointerp.score.metric_registry import is_primary
 from autointerp.show.card_data import explainer_order
 from autointerp.show.fairness import Fairness, load_fairness
+from autointerp.show.text import explainer_name
 from autointerp.store.query import Queryable
 from autointerp.words import STUDIED, is_control, kind_of_word
 
@@ -24,12 +25,17 @@ class ScoreKind:
 
     def title(self) -> str:
         """`pearson, census, lexical`, and the scorer where it is not the simulation."""
-        words = [self.metric, self.design, self.explainer]
+        words = [self.metric, self.design, explainer_name(self.explainer)]
         return ", ".join(words if self.scorer == "simulation" else [*words, self.scorer])
 
     def order(self) -> tuple[object, ...]:
         """Census first; the primary metric first; explainers as everywhere, controls last."""
         return self.design, not self.primary, self.scorer, self.metric, explainer_order(self.explainer)
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Scorer, metric and design: what it is called whoever the explainer is."""
+        return self.scorer, self.metric, self.design
 
     @property
     def primary(self) -> bool:

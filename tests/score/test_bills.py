@@ -45,12 +45,12 @@ def test_percentile_matching_is_interpolation_between_sorted_values() -> None:
     def slow(value: float) -> float:
         below = [i for i, x in enumerate(ordered_p) if x <= value]
         if not below:
-            return ordered_t[0]
+            return float(ordered_t[0])
         i = below[-1]  # the last of equal predictions
         if i == len(ordered_p) - 1:
-            return ordered_t[i]
+            return float(ordered_t[i])
         share = (value - ordered_p[i]) / (ordered_p[i + 1] - ordered_p[i])
-        return ordered_t[i] + share * (ordered_t[i + 1] - ordered_t[i])
+        return float(ordered_t[i] + share * (ordered_t[i + 1] - ordered_t[i]))
 
     got = calibration.percentile(t, p)(values)
     np.testing.assert_allclose(got, [slow(float(value)) for value in values], rtol=1e-12)

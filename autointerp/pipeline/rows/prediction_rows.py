@@ -75,8 +75,9 @@ def write_findings(
 ) -> int:
     """All rows of a piece of judging; `again` is the number of the request that it is done for."""
     n = write_predictions(transaction, run, dictionary, explainer, scorer, findings.predictions, tokens)
-    beside = f"simulation:lookup@{explainer}"
-    n += write_predictions(transaction, run, dictionary, "lexical", beside, findings.beside, tokens)
+    at = f"simulation:lookup@{explainer}"
+    for name, predictions in findings.beside.items():
+        n += write_predictions(transaction, run, dictionary, name, at, predictions, tokens)
     failed = [(f, failure) for f, made in findings.predictions.items() if (failure := failure_of(made)) is not None]
     if failed:
         n += transaction.append(
