@@ -177,7 +177,7 @@ class Score:
     ci_high: float | None
     n: int  # tokens (census) or windows (sample) behind the value
     n_failed: int
-    status: str  # ok | constant | rare | dead | underpowered | failed ...
+    status: str  # ok | constant | few_documents | underpowered | fewer | rare | dead | failed ...
 
 
 @dataclass(frozen=True)

@@ -100,25 +100,27 @@ def _simulated(of: Sequence[Simulated], estimate: Callable[..., Estimates]) -> l
 
 def judged_accuracy(of: Judged) -> Measured:
     """Of "probability at least 1/2"."""
-    answered = of.answered
-    return _judged(of, lambda: metrics.balanced_accuracy(of.items.right[answered], of.probability[answered] >= 0.5))
+    counted = of.answered & of.items.matched
+    return _judged(of, lambda: metrics.balanced_accuracy(of.items.right[counted], of.probability[counted] >= 0.5))
 
 
 def judged_auroc(of: Judged) -> Measured:
     """By the judge's probabilities."""
-    answered = of.answered
-    return _judged(of, lambda: metrics.auroc(of.items.right[answered], of.probability[answered]))
+    counted = of.answered & of.items.matched
+    return _judged(of, lambda: metrics.auroc(of.items.right[counted], of.probability[counted]))
 
 
 def _judged(of: Judged, compute: Callable[[], Value]) -> Measured:
-    n = int(of.answered.sum())
-    if len(of.items) < LEAST_ITEMS:
+    """Of the matched items: those that only stand for others count in `weighted.py`."""
+    matched = of.items.matched
+    n = int((of.answered & matched).sum())
+    if int(matched.sum()) < LEAST_ITEMS:
         value = Value(None, "no_items")
     elif n == 0:
         value = Value(None, "failed")
     else:
         value = compute()
-    return measured(value, n, len(of.items) - n)
+    return measured(value, n, int(matched.sum()) - n)
 
 
 # --- tokens

@@ -30,10 +30,10 @@ StrArray = npt.NDArray[np.str_]
 MOMENTS = ("n", "t", "p", "t2", "p2", "tp")
 """The last axis of a moment array: weighted sums of 1, t, p, t squared, p squared and t times p."""
 
-STATUSES = ("ok", "constant", "underpowered", "fewer", "rare", "failed", "one_sided")
-"""ok; constant prediction (value 0); a value not to be trusted; a value from fewer windows than its published
-protocol asks for; no firing to score; no prediction to score; only firing examples, no silent one. The last
-three have no value."""
+STATUSES = ("ok", "constant", "few_documents", "underpowered", "fewer", "rare", "failed", "one_sided")
+"""ok; constant prediction (value 0); a value without an interval, because a document or two decide it; a value not to
+be trusted; a value from fewer windows than its published protocol asks for; no firing to score; no prediction to score;
+only firing examples, no silent one. The last three have no value."""
 
 RELATIVE_TOLERANCE = 1e-10
 """A variance n * sum(x^2) - sum(x)^2 below this share of n * sum(x^2) counts as none.

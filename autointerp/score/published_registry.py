@@ -55,7 +55,6 @@ PUBLISHED: tuple[Metric, ...] = (
         bounds=(-1.0, 1.0),
         scorer="simulation",
         judged_too=True,
-        sees_broad=False,
         version=2,
     ),
     *_bills(
@@ -90,7 +89,6 @@ PUBLISHED: tuple[Metric, ...] = (
         chance=0.0,
         bounds=(-1.0, 1.0),
         scorer="simulation",
-        sees_broad=False,
         version=2,
     ),
     Metric(
@@ -109,7 +107,6 @@ PUBLISHED: tuple[Metric, ...] = (
         each(measures.delphi_accuracy),
         chance=0.5,
         scorer="detection",
-        sees_broad=False,
         version=2,
     ),
     Metric(
@@ -118,7 +115,6 @@ PUBLISHED: tuple[Metric, ...] = (
         "SAEBench: accuracy of detection over top, important and silent windows",
         each(measures.saebench_accuracy),
         scorer="detection",
-        sees_broad=False,
         version=2,
     ),
     Metric(

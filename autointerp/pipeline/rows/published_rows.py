@@ -35,6 +35,7 @@ def published_rows(dictionary: str, explainer: str, answered: dict[int, Answered
         "window_start": joined([tokens.window_start(of.windows) for of in asked], number),
         "stratum": np.where(top, "top", np.where(silent, "silent", "firing")).tolist(),
         "marks": None,
+        "weight": None,
         "fires": joined([np.asarray((of.truth > 0).any(axis=1)) for of in asked], truth),
         "judged": joined([reply.fires for reply in replies], truth),
         "probability": joined([reply.probability for reply in replies], number.astype(np.float64)),
