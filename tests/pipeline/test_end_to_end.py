@@ -27,7 +27,7 @@ from autointerp.score.sampling import FIRST_BIN
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import EMBEDDED
+from autointerp.words import COMPLETION, EMBEDDED
 
 Rows = dict[str, list[tuple[Any, ...]]]
 MLP = "blocks.1.mlp.hook_post"
@@ -120,7 +120,7 @@ def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     explainers = ("controls", "lexical", "token_lookup")
     expected = [
         ("tokens", None, None),
-        *(("compare", None, explainer) for explainer in explainers[1:]),
+        *(("compare", None, explainer) for explainer in explainers),  # of the controls: completion
         *((stage, name, None) for stage in ("extract", "effects", "diagnostics", "census") for name in names),
         *((s, n, e) for s in ("explain", "census", "score", "means") for n in names for e in explainers),
     ]
@@ -249,7 +249,11 @@ def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
         ("topk", "mlp", False, True),
     }
     families = Counter((row["explainer"], row["scorer"], row["metric"], row["design"]) for row in found)
-    assert families == {(explainer, *about): len(pairs) for explainer in EMBEDDED for about in COMPARED}
+    unread = {
+        (COMPLETION, "logits:unembedding", metric.name, "sample"): len(pairs)
+        for metric in metrics_for("rated", "logits")
+    }
+    assert families == {(explainer, *about): len(pairs) for explainer in EMBEDDED for about in COMPARED} | unread
     shared = query(whole, "SELECT DISTINCT scorer, metric, design FROM score_table WHERE explainer = 'lexical'")
     assert {tuple(row.values()) for row in shared} == COMPARED
     for row in found:
