@@ -84,7 +84,11 @@ def status(store: Path) -> None:
 )
 @click.option("--design", "designs", multiple=True, type=click.Choice(["census", "sample"]), help="This design only.")
 @click.option("--all", "everything", is_flag=True, help="All metrics and the controls, where not named.")
-@click.option("--wide", is_flag=True, help="More columns: excess, mean_all, median, dead, rare, kind; what was paired.")
+@click.option(
+    "--wide",
+    is_flag=True,
+    help="More columns: excess over floors, median, dead, rare, kind; what was paired, complete cases.",
+)
 @click.option("--match", nargs=2, metavar="A B", help="Match the features of two dictionaries; runs the subject.")
 @click.option(
     "--split",

@@ -6,6 +6,8 @@ equal to its words.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 STAGES = (
     "tokens", "extract", "effects", "diagnostics", "explain", "census", "judge", "score", "means", "compare",
 )  # fmt: skip
@@ -24,6 +26,8 @@ BESIDE = (LEXICAL, CONTEXT_LOOKUP)
 """Explainers whose lookups also stand on the windows on which an LLM's labels are simulated."""
 EMBEDDED = (LEXICAL, *CEILINGS)
 """Explainers that need no LLM and simulate by a lookup."""
+PREDICTORS = ("context_lookup", "lexical", "token_lookup")
+"""Explainers whose census sharpens the mean of what an LLM judged on a sample; the first that a run has."""
 HUMAN = "human"
 """The explainer of `autointerp label`."""
 PRESETS = ("default", "sentence", "lexicon", "bills", "bricken", "delphi")
@@ -77,6 +81,12 @@ def says_its_lookup(explainer: str) -> bool:
 def of_permuted(explainer: str) -> str | None:
     """The explainer whose texts this control shows with the vocabulary permuted; None: it is none such."""
     return explainer.removeprefix(_PERMUTED) if explainer.startswith(_PERMUTED) else None
+
+
+def predictor_among(explainers: Iterable[str]) -> str | None:
+    """The explainer whose census predicts dearer scores; None: there is none of ours."""
+    known = set(explainers)
+    return next((name for name in PREDICTORS if name in known), None)
 
 
 def explainers_written(explainer: str) -> tuple[str, ...]:

@@ -20,15 +20,17 @@ class Interval:
     confidence: float
     n: int
     """Features behind the value (for a difference: of both dictionaries)."""
+    se_documents: float = 0.0
+    """The part of `se` that more features of the same documents would not take away; 0 where only features count."""
 
     @staticmethod
-    def of(value: float, se: float, df: float, confidence: float, n: int) -> Interval:
+    def of(value: float, se: float, df: float, confidence: float, n: int, se_documents: float = 0.0) -> Interval:
         half = float(stats.t.ppf(0.5 + confidence / 2.0, max(df, 1.0))) * se
-        return Interval(value, se, df, value - half, value + half, confidence, n)
+        return Interval(value, se, df, value - half, value + half, confidence, n, se_documents)
 
     def at(self, confidence: float) -> Interval:
         """The same estimate at another confidence: 1 - 0.05 / m for one of m simultaneous intervals (Bonferroni)."""
-        return Interval.of(self.value, self.se, self.df, confidence, self.n)
+        return Interval.of(self.value, self.se, self.df, confidence, self.n, self.se_documents)
 
     @property
     def p_value(self) -> float:

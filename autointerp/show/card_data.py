@@ -14,7 +14,7 @@ from typing import Any
 from autointerp.errors import StoreError
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
-from autointerp.words import EMBEDDED, LEXICAL_CONTROLS, is_control
+from autointerp.words import COMPLETION, EMBEDDED, LEXICAL_CONTROLS, is_control
 
 Text = Callable[[int], str]
 """Token -> its text."""
@@ -26,7 +26,7 @@ AROUND = 12
 
 def explainer_order(name: str) -> tuple[int, str]:
     """LLMs and people first, then `lexical`, then the ceilings, then the controls."""
-    known = [*EMBEDDED, *LEXICAL_CONTROLS]
+    known = [*EMBEDDED, COMPLETION, *LEXICAL_CONTROLS]
     place = 1 + known.index(name) if name in known else len(known) + 1 if is_control(name) else 0
     return place, name
 

@@ -534,8 +534,8 @@ COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); few_documents (a val
 
 CREATE TABLE dictionary_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
-    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, mean DOUBLE, mean_all DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
-    interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT
+    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, mean DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
+    mean_all DOUBLE, mean_all_low DOUBLE, mean_all_high DOUBLE, interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT
 );
 COMMENT ON TABLE dictionary_scores IS 'Means over a dictionary with intervals; interval_over says what they count.';
 COMMENT ON COLUMN dictionary_scores.run IS 'The piece of work that computed it: `work` of stage means; current_works says which counts.';
@@ -544,21 +544,55 @@ COMMENT ON COLUMN dictionary_scores.explainer IS 'Explainer.';
 COMMENT ON COLUMN dictionary_scores.scorer IS 'Scorer.';
 COMMENT ON COLUMN dictionary_scores.metric IS 'Metric.';
 COMMENT ON COLUMN dictionary_scores.design IS 'census or sample.';
-COMMENT ON COLUMN dictionary_scores.mean IS 'Mean over the features with a value.';
-COMMENT ON COLUMN dictionary_scores.mean_all IS 'Mean over all features, those without a value at the floor.';
+COMMENT ON COLUMN dictionary_scores.mean IS 'Mean over the features with a score; one that is underpowered counts as none.';
 COMMENT ON COLUMN dictionary_scores.ci_low IS 'Lower end of the 95 % interval of mean.';
 COMMENT ON COLUMN dictionary_scores.ci_high IS 'Upper end.';
-COMMENT ON COLUMN dictionary_scores.interval_over IS 'What the interval counts the spread of: features and documents (a two-way clustered variance), or features alone (a clustered one), where no moments by document are stored.';
+COMMENT ON COLUMN dictionary_scores.mean_all IS 'Mean over all features, those without a score at the floor: what verdicts are about.';
+COMMENT ON COLUMN dictionary_scores.mean_all_low IS 'Lower end of the 95 % interval of mean_all; the floor counts as known.';
+COMMENT ON COLUMN dictionary_scores.mean_all_high IS 'Upper end.';
+COMMENT ON COLUMN dictionary_scores.interval_over IS 'What the intervals count the spread of: features and documents (a two-way clustered variance), or features alone (a clustered one), where no moments by document are stored.';
 COMMENT ON COLUMN dictionary_scores.floor IS 'What a worthless explanation gets: the highest mean of the controls shuffled (of an explainer that is judged: shuffled:EXPLAINER), constant and generic.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_rate IS 'pearson_framed: share of class R windows in which the simulator fired, pooled over features.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_high IS 'Its exact 97.5 % upper bound.';
 COMMENT ON COLUMN dictionary_scores.n_residual IS 'Class R windows behind it.';
 
+CREATE TABLE powered_means (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, predictor VARCHAR NOT NULL, n BIGINT NOT NULL,
+    n_all BIGINT NOT NULL, sample_mean DOUBLE NOT NULL, mean DOUBLE NOT NULL, se DOUBLE NOT NULL,
+    ci_low DOUBLE NOT NULL, ci_high DOUBLE NOT NULL, interval_over VARCHAR NOT NULL, slope DOUBLE NOT NULL,
+    correlation DOUBLE NOT NULL, as_good_as DOUBLE NOT NULL
+);
+COMMENT ON TABLE powered_means IS 'Prediction-powered means: the mean of scores that an LLM gave to drawn features + slope x (the mean of the predictor''s census over all features - over the drawn ones).';
+COMMENT ON COLUMN powered_means.run IS 'The piece of work that computed it: `work` of stage means; powered_mean_table has the current ones.';
+COMMENT ON COLUMN powered_means.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN powered_means.explainer IS 'Explainer: an LLM or a class of the user''s own.';
+COMMENT ON COLUMN powered_means.scorer IS 'Scorer.';
+COMMENT ON COLUMN powered_means.metric IS 'Metric.';
+COMMENT ON COLUMN powered_means.design IS 'sample.';
+COMMENT ON COLUMN powered_means.predictor IS 'The embedded explainer whose census Pearson predicts these scores; 0 for a feature without one.';
+COMMENT ON COLUMN powered_means.n IS 'Features drawn.';
+COMMENT ON COLUMN powered_means.n_all IS 'Features from which they were drawn.';
+COMMENT ON COLUMN powered_means.sample_mean IS 'The plain mean over the drawn ones, those without a score at the floor: mean_all of dictionary_scores.';
+COMMENT ON COLUMN powered_means.mean IS 'The prediction-powered mean.';
+COMMENT ON COLUMN powered_means.se IS 'Its standard error.';
+COMMENT ON COLUMN powered_means.ci_low IS 'Lower end of its 95 % interval.';
+COMMENT ON COLUMN powered_means.ci_high IS 'Upper end.';
+COMMENT ON COLUMN powered_means.interval_over IS 'As in dictionary_scores.';
+COMMENT ON COLUMN powered_means.slope IS 'b: of the scores on the predictor''s, over the drawn features.';
+COMMENT ON COLUMN powered_means.correlation IS 'Of the two over the drawn features.';
+COMMENT ON COLUMN powered_means.as_good_as IS 'So many drawn features would give the plain mean the same variance over features.';
+
 CREATE TABLE comparisons (
     run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
-    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, paired BOOLEAN NOT NULL, other_site BOOLEAN NOT NULL, n_a BIGINT NOT NULL, n_b BIGINT NOT NULL,
-    difference DOUBLE, ci_low DOUBLE, ci_high DOUBLE, simultaneous_low DOUBLE, simultaneous_high DOUBLE,
-    interval_over VARCHAR, p DOUBLE, p_holm DOUBLE, detectable DOUBLE, margin DOUBLE NOT NULL, verdict VARCHAR NOT NULL
+    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, paired BOOLEAN NOT NULL, other_site BOOLEAN NOT NULL, over VARCHAR NOT NULL,
+    n_a BIGINT NOT NULL, n_b BIGINT NOT NULL, n_unscored_a BIGINT NOT NULL, n_unscored_b BIGINT NOT NULL,
+    difference DOUBLE, se DOUBLE, se_documents DOUBLE, df DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
+    simultaneous_low DOUBLE, simultaneous_high DOUBLE, interval_over VARCHAR, p DOUBLE, p_holm DOUBLE,
+    detectable DOUBLE, margin DOUBLE NOT NULL, verdict VARCHAR NOT NULL, scored_n_a BIGINT NOT NULL,
+    scored_n_b BIGINT NOT NULL, scored_difference DOUBLE, scored_simultaneous_low DOUBLE,
+    scored_simultaneous_high DOUBLE, scored_p_holm DOUBLE, scored_verdict VARCHAR NOT NULL,
+    hangs_on_failures BOOLEAN NOT NULL
 );
 COMMENT ON TABLE comparisons IS 'Pairs of dictionaries: the difference of their mean scores and whether it is real.';
 COMMENT ON COLUMN comparisons.run IS 'The piece of work that computed it: `work` of stage compare; comparison_table has the latest.';
@@ -570,9 +604,15 @@ COMMENT ON COLUMN comparisons.metric IS 'Metric.';
 COMMENT ON COLUMN comparisons.design IS 'census or sample.';
 COMMENT ON COLUMN comparisons.paired IS 'True where b is density-matched to a: features are compared in pairs.';
 COMMENT ON COLUMN comparisons.other_site IS 'True where b is a baseline at another hook than a.';
+COMMENT ON COLUMN comparisons.over IS 'all: the difference is over all features, those without a score at the floor of their dictionary; scored: there is no floor, and it is over those with a score.';
 COMMENT ON COLUMN comparisons.n_a IS 'Features of a behind the difference.';
 COMMENT ON COLUMN comparisons.n_b IS 'Features of b.';
+COMMENT ON COLUMN comparisons.n_unscored_a IS 'Features of a without a score: at the floor, or left out where over says scored.';
+COMMENT ON COLUMN comparisons.n_unscored_b IS 'Features of b.';
 COMMENT ON COLUMN comparisons.difference IS 'Mean of a minus mean of b.';
+COMMENT ON COLUMN comparisons.se IS 'Its standard error.';
+COMMENT ON COLUMN comparisons.se_documents IS 'The part of se that more features of the same documents would not take away; 0 where interval_over says features.';
+COMMENT ON COLUMN comparisons.df IS 'Degrees of freedom of its t.';
 COMMENT ON COLUMN comparisons.ci_low IS 'Lower end of its 95 % interval; interval_over says what it counts.';
 COMMENT ON COLUMN comparisons.ci_high IS 'Upper end.';
 COMMENT ON COLUMN comparisons.simultaneous_low IS 'Lower end of the interval that holds for all pairs at once, and decides between A and B.';
@@ -583,6 +623,42 @@ COMMENT ON COLUMN comparisons.p_holm IS 'p after Holm over all pairs of this exp
 COMMENT ON COLUMN comparisons.detectable IS 'Smallest difference that this comparison finds with power 0.8: at that level and with that t.';
 COMMENT ON COLUMN comparisons.margin IS 'Differences below this count as none.';
 COMMENT ON COLUMN comparisons.verdict IS 'A, B (the interval for all pairs excludes 0), equivalent (the interval at 1 - 0.10 / pairs lies within the margin) or undecided.';
+COMMENT ON COLUMN comparisons.scored_n_a IS 'Complete cases: features of a with a score; of matched pairs those of which both have one.';
+COMMENT ON COLUMN comparisons.scored_n_b IS 'Features of b.';
+COMMENT ON COLUMN comparisons.scored_difference IS 'The difference over complete cases.';
+COMMENT ON COLUMN comparisons.scored_simultaneous_low IS 'Lower end of its interval for all pairs at once.';
+COMMENT ON COLUMN comparisons.scored_simultaneous_high IS 'Upper end.';
+COMMENT ON COLUMN comparisons.scored_p_holm IS 'Its p after Holm.';
+COMMENT ON COLUMN comparisons.scored_verdict IS 'What the verdict would be over complete cases.';
+COMMENT ON COLUMN comparisons.hangs_on_failures IS 'True: the interval excludes 0, but not with the winner''s failed features (not the dead and rare ones) at the lowest score of either side instead of at the floor; the verdict is undecided.';
+
+CREATE TABLE powered_differences (
+    run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, predictor VARCHAR NOT NULL, paired BOOLEAN NOT NULL,
+    n_a BIGINT NOT NULL, n_b BIGINT NOT NULL, as_good_as DOUBLE, difference DOUBLE NOT NULL, se DOUBLE NOT NULL,
+    simultaneous_low DOUBLE NOT NULL, simultaneous_high DOUBLE NOT NULL, interval_over VARCHAR NOT NULL,
+    p_holm DOUBLE NOT NULL, verdict VARCHAR NOT NULL
+);
+COMMENT ON TABLE powered_differences IS 'Differences of prediction-powered means, beside the verdicts of comparisons.';
+COMMENT ON COLUMN powered_differences.run IS 'The piece of work that computed it: `work` of stage compare; powered_difference_table has the latest.';
+COMMENT ON COLUMN powered_differences.a IS 'First dictionary.';
+COMMENT ON COLUMN powered_differences.b IS 'Second dictionary.';
+COMMENT ON COLUMN powered_differences.explainer IS 'Explainer.';
+COMMENT ON COLUMN powered_differences.scorer IS 'Scorer.';
+COMMENT ON COLUMN powered_differences.metric IS 'Metric.';
+COMMENT ON COLUMN powered_differences.design IS 'sample.';
+COMMENT ON COLUMN powered_differences.predictor IS 'As in powered_means.';
+COMMENT ON COLUMN powered_differences.paired IS 'True where b is density-matched to a: differences of pairs are sharpened by differences of the predictor.';
+COMMENT ON COLUMN powered_differences.n_a IS 'Drawn features of a.';
+COMMENT ON COLUMN powered_differences.n_b IS 'Drawn features of b.';
+COMMENT ON COLUMN powered_differences.as_good_as IS 'So many drawn pairs would give the plain difference the same variance over features; empty where not paired.';
+COMMENT ON COLUMN powered_differences.difference IS 'Mean of a minus mean of b.';
+COMMENT ON COLUMN powered_differences.se IS 'Its standard error.';
+COMMENT ON COLUMN powered_differences.simultaneous_low IS 'Lower end of the interval that holds for all pairs at once.';
+COMMENT ON COLUMN powered_differences.simultaneous_high IS 'Upper end.';
+COMMENT ON COLUMN powered_differences.interval_over IS 'As in dictionary_scores.';
+COMMENT ON COLUMN powered_differences.p_holm IS 'p after Holm over all pairs of this explainer, scorer and metric.';
+COMMENT ON COLUMN powered_differences.verdict IS 'A, B, equivalent or undecided, by the rules of comparisons.';
 
 CREATE TABLE failures (
     stage VARCHAR NOT NULL, dictionary VARCHAR, feature INTEGER, explainer VARCHAR, scorer VARCHAR, status VARCHAR NOT NULL,
@@ -745,11 +821,12 @@ WITH counted AS (
     FROM dictionary_scores m SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run
 )
 SELECT c.dictionary, d.kind, c.explainer, is_control(c.explainer) AS is_control, c.scorer, c.metric, c.design,
-       c.n_features, c.n_scored, c.n_failed, m.mean, m.mean_all, m.ci_low, m.ci_high, m.interval_over, m.floor, m.mean - m.floor AS excess, c.median, c.n_dead, c.n_rare,
+       c.n_features, c.n_scored, c.n_failed, m.mean, m.ci_low, m.ci_high, m.mean_all, m.mean_all_low, m.mean_all_high, m.interval_over, m.floor,
+       m.mean_all - m.floor AS excess, c.median, c.n_dead, c.n_rare,
        m.residual_alarm_rate, m.residual_alarm_high, m.n_residual
 FROM counted c JOIN means m USING (dictionary, explainer, scorer, metric, design)
 JOIN dictionaries d ON d.dictionary = c.dictionary;
-COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them.';
+COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them. excess is mean_all - floor.';
 
 CREATE VIEW score_by_length AS
 SELECT s.dictionary, s.explainer, s.is_control, is_ceiling(s.explainer) AS is_ceiling, s.scorer, s.metric, s.design,
@@ -778,6 +855,18 @@ WITH shown AS (
 SELECT * EXCLUDE (run) FROM comparisons c SEMI JOIN shown ON shown.work = c.run;
 COMMENT ON VIEW comparison_table IS 'The comparisons of the latest run that has any.';
 
+CREATE VIEW powered_mean_table AS
+SELECT * EXCLUDE (run) FROM powered_means m SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run;
+COMMENT ON VIEW powered_mean_table IS 'The prediction-powered means that count.';
+
+CREATE VIEW powered_difference_table AS
+WITH shown AS (
+    SELECT w.work FROM works w JOIN runs r USING (run) SEMI JOIN stages s ON s.stage = w.stage AND s.work = w.work
+    WHERE w.stage = 'compare' QUALIFY rank() OVER (ORDER BY r.started_at DESC) = 1
+)
+SELECT * EXCLUDE (run) FROM powered_differences d SEMI JOIN shown ON shown.work = d.run;
+COMMENT ON VIEW powered_difference_table IS 'The differences of prediction-powered means of the latest run that has any.';
+
 CREATE VIEW matched_pairs AS
 WITH splits AS (
     SELECT max(n_tokens) FILTER (split = 'score') / max(n_tokens) FILTER (split = 'explain') AS ratio FROM token_splits
@@ -802,6 +891,27 @@ CREATE VIEW baseline_pairs AS
 SELECT DISTINCT c.a, c.b, c.paired, c.other_site
 FROM comparison_table c JOIN dictionaries d ON d.dictionary = c.b AND d.kind NOT IN ('sae', 'transcoder');
 COMMENT ON VIEW baseline_pairs IS 'Dictionaries (a) and the baselines (b) that the latest comparison sets beside them.';
+
+CREATE VIEW excess_over_random AS
+WITH random AS (
+    SELECT s.*, d.matched_to FROM dictionary_summary s JOIN dictionaries d USING (dictionary)
+    WHERE d.kind IN ('random_isotropic', 'random_covariance') AND d.matched_to IS NOT NULL AND d.natural_of IS NULL
+), beside AS (
+    SELECT s.dictionary, s.explainer, s.scorer, s.metric, s.design, s.mean_all, r.dictionary AS random,
+           r.mean_all AS random_mean
+    FROM dictionary_summary s JOIN dictionaries d USING (dictionary)
+    JOIN random r ON r.matched_to = coalesce(d.matched_to, d.dictionary) AND r.explainer = s.explainer
+         AND r.scorer = s.scorer AND r.metric = s.metric AND r.design = s.design
+    WHERE r.mean_all IS NOT NULL AND d.natural_of IS NULL AND d.kind NOT IN ('random_isotropic', 'random_covariance')
+    QUALIFY row_number() OVER (
+        PARTITION BY s.dictionary, s.explainer, s.scorer, s.metric, s.design ORDER BY r.mean_all DESC, r.dictionary) = 1
+)
+SELECT b.dictionary, b.explainer, b.scorer, b.metric, b.design, b.random, b.random_mean,
+       CASE WHEN c.a IS NULL THEN b.mean_all - b.random_mean ELSE c.difference END AS excess,
+       c.simultaneous_low, c.simultaneous_high
+FROM beside b LEFT JOIN comparison_table c ON c.a = b.dictionary AND c.b = b.random AND c.explainer = b.explainer
+     AND c.scorer = b.scorer AND c.metric = b.metric AND c.design = b.design;
+COMMENT ON VIEW excess_over_random IS 'What a dictionary scores above an unlearned unit: the matched random directions with the highest mean_all. Of a dictionary under study the difference over its matched features, with its interval for all pairs at once; of a baseline beside them the difference of mean_all.';
 
 CREATE VIEW entropy_overlap AS
 WITH binned AS (

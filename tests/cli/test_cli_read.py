@@ -127,8 +127,8 @@ def test_compare_shows_what_is_chosen(path: Path) -> None:
     assert "constant: mean" in ok("compare", path, "--explainer", "constant")
     census = ok("compare", path, "--design", "census", "--metric", "pearson", "--explainer", "lexical")
     assert census.count(": mean over features") == 1
-    assert "mean_all" not in default
-    assert "mean_all" in ok("compare", path, "--wide")
+    assert "over floor" not in default
+    assert "over floor" in ok("compare", path, "--wide")
     assert str(error("compare", path, "--metric", "peerson")).endswith('the nearest is "pearson"')
     assert run("compare", path, "--design", "cencus").exit_code == 2
 

@@ -33,7 +33,7 @@ SCORES = """
 SELECT dictionary, feature, explainer, scorer, metric, design, value, ci_low, ci_high, n, n_failed, status
 FROM score_table ORDER BY ALL
 """
-PAGES = ("dictionary_summary", "comparison_table")
+PAGES = ("dictionary_summary", "comparison_table", "powered_mean_table", "powered_difference_table")
 PREDICTIONS = ("simulations", "judgements", "token_judgements", "score_moments", "feature_blocks", "explanations")
 
 
@@ -75,10 +75,15 @@ def again(config: RunConfig, until: str | None = "compare") -> Path:
 def forget(path: Path, *stages: str) -> None:
     """As if these stages had never been done."""
     with duckdb.connect(str(path)) as connection:
-        for table, stage in (("scores", "score"), ("dictionary_scores", "means"), ("comparisons", "compare")):
-            if stage in stages:
+        tables = {
+            "score": ["scores"],
+            "means": ["dictionary_scores", "powered_means"],
+            "compare": ["comparisons", "powered_differences"],
+        }
+        for stage in stages:
+            for table in tables[stage]:
                 connection.execute(f"DELETE FROM {table}")
-                connection.execute("DELETE FROM stages WHERE stage = $stage", {"stage": stage})
+            connection.execute("DELETE FROM stages WHERE stage = $stage", {"stage": stage})
 
 
 def counts(path: Path) -> dict[str, int]:

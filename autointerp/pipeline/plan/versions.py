@@ -18,6 +18,6 @@ VERSIONS = {
     "census": 1,
     "judge": 1,
     "score": 2,
-    "means": 2,
-    "compare": 2,
+    "means": 3,
+    "compare": 3,
 }

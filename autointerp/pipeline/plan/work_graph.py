@@ -32,6 +32,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from autointerp.config.features import FeatureSample
 from autointerp.config.judging import Judge
 from autointerp.config.run_file import RunConfig
 from autointerp.hashing import content_hash
@@ -57,6 +58,7 @@ from autointerp.words import (
     is_label,
     of_permuted,
     permuted_of,
+    predictor_among,
     shuffled_of,
 )
 
@@ -103,8 +105,10 @@ class _Graph:
     about: Work
     redos: Redos
     labels: Mapping[str, str]
-    scored: dict[tuple[str, str | None], dict[str, str]] = field(default_factory=dict)
-    """Explainer and scorer -> dictionary -> key of its scores: what is compared."""
+    compared: dict[tuple[str, str | None], dict[str, str]] = field(default_factory=dict)
+    """Explainer and scorer -> dictionary -> key of its means, which know its scores and its floor."""
+    embedded: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Dictionary and embedded explainer -> key of its scores."""
 
     def __post_init__(self) -> None:
         self.scorers = scorers_of(self.config.score.scorers)
@@ -139,10 +143,12 @@ class _Graph:
                 {BUILDS_ON: {"census": census.key}, "score": self._how_scored(), "metrics": self._embedded_metrics()},
             )
             floor = floor or score.key
+            self.embedded[name, explainer] = score.key
             yield from (explain, census, score)
-            yield self._means(name, explainer, None, score, {CONTROLS: floor})
-            if explainer != CONTROLS:
-                self.scored.setdefault((explainer, None), {})[name] = score.key
+            means = self._means(name, explainer, None, score, {CONTROLS: floor})
+            yield means
+            if explainer != CONTROLS or "logits" in self.scorers:  # the ranking that needs no label is among them
+                self.compared.setdefault((explainer, None), {})[name] = means.key
 
     def _how_scored(self) -> dict[str, Any]:
         features = self.config.score.model_dump(mode="json", include={"features"})
@@ -157,8 +163,22 @@ class _Graph:
             every += metrics_for("published", scorer.name, self.metrics)
         return versions_of(every)
 
-    def _means(self, name: str, explainer: str, scorer: str | None, score: Work, floors: Mapping[str, str]) -> Work:
-        return _work("means", name, explainer, scorer, {BUILDS_ON: {"score": score.key, "floors": floors}})
+    def _means(
+        self,
+        name: str,
+        explainer: str,
+        scorer: str | None,
+        score: Work,
+        floors: Mapping[str, str],
+        *,
+        drawn: bool = False,
+    ) -> Work:
+        """`drawn`: of an LLM's scores on features that were drawn by hash; the census of a lookup sharpens them."""
+        builds_on: dict[str, Any] = {"score": score.key, "floors": floors}
+        predictor = predictor_among(self.config.explain.embedded)
+        if drawn and predictor is not None and isinstance(self.config.score.features, FeatureSample):
+            builds_on["predictor"] = self.embedded[name, predictor]
+        return _work("means", name, explainer, scorer, {BUILDS_ON: builds_on})
 
     # --- explainers that are asked
 
@@ -201,11 +221,13 @@ class _Graph:
                 )
                 scores.append(score)
                 yield from (work, score)
-                if not is_control(explainer):
-                    self.scored.setdefault((explainer, scorer.name), {})[name] = score.key
             floors = {str(one.explainer): one.key for one in scores if is_control(str(one.explainer))}
             for score in scores:
-                yield self._means(name, str(score.explainer), scorer.name, score, floors)
+                drawn = score.explainer in [entry.name for entry in self.config.explain.asking]
+                means = self._means(name, str(score.explainer), scorer.name, score, floors, drawn=drawn)
+                yield means
+                if not is_control(str(score.explainer)):
+                    self.compared.setdefault((str(score.explainer), scorer.name), {})[name] = means.key
 
     def _judge(self, name: str, explainer: str, scorer: Scorer, judge: Judge, explained: Mapping[str, Work]) -> Work:
         source = of_permuted(explainer) or explainer
@@ -236,15 +258,15 @@ class _Graph:
     # --- dictionaries beside each other
 
     def comparisons(self) -> Iterator[Work]:
-        """One for each explainer (and scorer), but for the controls."""
-        for (explainer, scorer), keys in self.scored.items():
+        """One for each explainer (and scorer); of the controls only the ranking that needs no label is compared."""
+        for (explainer, scorer), keys in self.compared.items():
             yield _work(
                 "compare",
                 None,
                 explainer,
                 scorer,
                 {
-                    BUILDS_ON: {"scores": keys},
+                    BUILDS_ON: {"means": keys},
                     "compared": list(keys),
                     "score": self.config.score.model_dump(mode="json", include={"margin"}),
                 },

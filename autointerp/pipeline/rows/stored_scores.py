@@ -108,6 +108,18 @@ def explainers_in(store: Queryable, run: str) -> list[str]:
 
 _EXPLAINERS = "SELECT DISTINCT explainer FROM scores WHERE run = $run ORDER BY explainer"
 
+Floors = Mapping[str, Mapping[About, float | None]]
+"""Dictionary -> scorer, metric and design -> floor."""
+
+
+def read_floors(store: Queryable, run: str, explainer: str) -> dict[About, float | None]:
+    """The floors that `run`, a piece of work of stage means, found for an explainer."""
+    rows = store.rows(_FLOORS, run=run, explainer=explainer)
+    return {(row["scorer"], row["metric"], row["design"]): row["floor"] for row in rows}
+
+
+_FLOORS = "SELECT scorer, metric, design, floor FROM dictionary_scores WHERE run = $run AND explainer = $explainer"
+
 
 def read_dictionary_scores(
     store: Queryable, dictionary: str, explainer: str, run: str, judged: str | None = None
