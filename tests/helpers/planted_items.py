@@ -117,7 +117,7 @@ def judge(world: PlantedWorld, scorer: str, items: Items, tokens: Int64) -> Judg
 
 def values(judged: list[Judged], metric: str, scorer: str = "detection") -> np.ndarray:
     [row] = [one for one in metrics_for("judged", scorer) if one.name == metric]
-    return np.array([np.nan if one.value is None else one.value for one in row.measure(judged)])
+    return np.array([np.nan if one.value is None else one.value for one in row.of(judged)])
 
 
 BLIND: dict[str, Callable[[Items], np.ndarray]] = {
