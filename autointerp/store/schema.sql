@@ -392,7 +392,7 @@ COMMENT ON COLUMN explanations.request IS 'LLM explainers: the call it comes fro
 COMMENT ON COLUMN explanations.model IS 'LLM explainers: the model that the server says answered.';
 COMMENT ON COLUMN explanations.again IS '0, or the number of the request (table again) that it was explained again for.';
 COMMENT ON COLUMN explanations.is_control IS 'Whether the explainer is there to score low (shuffled, constant, generic, shuffled:NAME): its text is no label.';
-COMMENT ON COLUMN explanations.description_length IS 'Tokens of what it says: a quarter of the UTF-8 bytes of text and promotes, rounded up; where the text does not name the entries of the lookup, one more for each number of it (three an entry, four where a token before is named). None where it says nothing.';
+COMMENT ON COLUMN explanations.description_length IS 'Tokens of what it says: a quarter of the UTF-8 bytes of text and promotes, rounded up; where the text does not name the entries of the lookup, one more for each number of it (three an entry, four where a token before is named); none where it says nothing.';
 COMMENT ON COLUMN explanations.n_entries IS 'Entries of its lookup; none where it has no lookup.';
 
 CREATE TABLE drafts (

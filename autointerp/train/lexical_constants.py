@@ -112,13 +112,13 @@ def correlations(
     counted: Mapping[str, tuple[CensusTruth, dict[str, CensusSums]]], dictionaries: Mapping[str, Selected]
 ) -> dict[str, dict[str, Float64]]:
     """Pearson by dictionary and lookup, of the features that fire. A constant prediction counts as 0."""
-    found: dict[str, dict[str, Float64]] = {}
+    by_dictionary: dict[str, dict[str, Float64]] = {}
     for name, chosen in dictionaries.items():
         truth, sums = counted[name]
         fires = chosen.features[truth.t2[chosen.features].sum(axis=1) > 0]
         totals = {key: moments(truth, of).sum(axis=1)[fires] for key, of in sums.items()}
-        found[name] = {key: np.where(pearson_status(x) == "ok", pearson(x), 0.0) for key, x in totals.items()}
-    return found
+        by_dictionary[name] = {key: np.where(pearson_status(x) == "ok", pearson(x), 0.0) for key, x in totals.items()}
+    return by_dictionary
 
 
 def choose(scores: Mapping[Point, float], n_entries: Mapping[Point, int]) -> Point:
@@ -195,12 +195,12 @@ def report_labels(store: Queryable, subject: Subject, tokens: TokenFile, diction
         strengths = replace(now, probability=np.abs(now.value))
         lookups[name] = {str(n): lookup for n, lookup in made.items()} | {"strengths": strengths}
     counted = census(subject, tokens, "select", dictionaries, lookups)
-    found = correlations(counted, dictionaries)
-    score = {n: float(np.mean([of[str(n)].mean() for of in found.values()])) for n in NAMES}
+    on_select = correlations(counted, dictionaries)
+    score = {n: float(np.mean([of[str(n)].mean() for of in on_select.values()])) for n in NAMES}
     text = {n: float(np.mean([length[name, n] for name in dictionaries])) for n in NAMES}
     print("NAMED  census Pearson, select split  tokens of text  " + ", ".join(dictionaries))
     for n in NAMES:
-        each = ", ".join(f"{of[str(n)].mean():.3f} of {length[name, n]:.0f}" for name, of in found.items())
+        each = ", ".join(f"{of[str(n)].mean():.3f} of {length[name, n]:.0f}" for name, of in on_select.items())
         print(f"{n:5d}  {score[n]:28.4f}  {text[n]:14.1f}  {each}")
     print(f"chosen: NAMED = {most_names(score, text)}; in explain/lexical.py: {lexical.NAMED}")
     loss = {

@@ -227,10 +227,10 @@ def judged_scores(
     scores = score_rows(few, predictions, metrics, row_name)
     if scorer.shape == "simulated":
         at = f"{SCORER}:lookup@{explainer}"
-        for one in BESIDE:
-            beside = read_simulated(context.store, judged, name, one, at)
-            said = [Explanation(feature, one, "", "ok") for feature in sorted(beside)]
-            scores += score_rows(subjects(said, status), beside, metrics, at)
+        for explainer_beside in BESIDE:
+            beside = read_simulated(context.store, judged, name, explainer_beside, at)
+            predicted = [Explanation(feature, explainer_beside, "", "ok") for feature in sorted(beside)]
+            scores += score_rows(subjects(predicted, status), beside, metrics, at)
     return scores
 
 
