@@ -1,4 +1,4 @@
-"""The commands that only read a store: show, status, compare, sql, verify.
+"""The commands that only read a store: show, status, compare, investigate, sql, verify.
 
 No logic here: open, ask, print. A store is opened for one question and let go. `autointerp.cli` adds
 these commands to its group and turns an AutointerpError into one line and an exit status.
@@ -89,6 +89,15 @@ def status(store: Path) -> None:
     is_flag=True,
     help="More columns: excess over floors, median, dead, rare, kind; what was paired, complete cases.",
 )
+@click.option("--match", nargs=2, metavar="A B", help="Match the features of two dictionaries; runs the subject.")
+@click.option(
+    "--split",
+    type=click.Choice(["explain", "select", "score"]),
+    default="score",
+    show_default=True,
+    help="With --match: the text.",
+)
+@click.option("--json", "as_json", is_flag=True, help="With --match: all of it, as JSON.")
 def compare(
     stores: tuple[Path, ...],
     metrics: tuple[str, ...],
@@ -96,17 +105,31 @@ def compare(
     designs: tuple[str, ...],
     everything: bool,
     wide: bool,
+    match: tuple[str, str] | None,
+    split: str,
+    as_json: bool,
 ) -> None:
     """Scores of dictionaries beside each other, with intervals, and what can be said of their differences.
 
     Several stores are shown in the same tables, with a column that says which is which.
+
+    --match names two dictionaries of one store, or one of each of two stores over the same text. The subject reads one
+    split again, and features are matched by the correlation of their activations: one to one, best match, split, merged
+    and missing. Nothing is written.
 
     \b
     Examples:
       autointerp compare demo.duckdb
       autointerp compare demo.duckdb --design census --explainer lexical --wide
       autointerp compare layer-4.duckdb layer-8.duckdb
+      autointerp compare demo.duckdb --match mlp-1k mlp-2k
+      autointerp compare old.duckdb new.duckdb --match sae sae --json > match.json
     """
+    if match is not None:
+        _match(stores, match, split, as_json)
+        return
+    if as_json:
+        raise click.UsageError("--json goes with --match")
     from autointerp.show.compare import compare_page
     from autointerp.show.compare_data import ScoreChoice
 
@@ -116,6 +139,81 @@ def compare(
         shown = names if len(set(names)) == len(names) else [str(path) for path in stores]
         readers = [stack.enter_context(_reader(path)) for path in stores]
         _print(compare_page(list(zip(shown, readers, strict=True)), choice, wide=wide))
+
+
+def _match(stores: tuple[Path, ...], names: tuple[str, str], split: str, as_json: bool) -> None:
+    from autointerp.pipeline.match import match_dictionaries
+    from autointerp.progress import stderr_reporter
+    from autointerp.records import SPLITS
+    from autointerp.show.match import match_json, match_page
+
+    if len(stores) > 2:
+        raise click.UsageError("--match takes one store, or two: A is of the first and B of the second")
+    [chosen] = [one for one in SPLITS if one == split]
+    report = match_dictionaries(stores, names, stderr_reporter(), chosen)
+    if as_json:
+        click.echo(match_json(report))
+    else:
+        _print(match_page(report))
+
+
+@click.command(no_args_is_help=True)
+@STORE
+@click.argument("feature", metavar="DICT/FEATURE")
+@click.option("--proxy", required=True, help='regex:PATTERN, tokens:["a", "b"] or python:module:function.')
+@click.option("--threshold", type=float, default=0.0, show_default=True, help="Of a Python function: above it is yes.")
+@click.option("--beside", multiple=True, metavar="DICT/FEATURE", help="Another feature, looked at likewise.")
+@click.option("--match", metavar="DICT", help="Its best match in this dictionary, looked at likewise; with --exact.")
+@click.option("--exact", is_flag=True, help="Every token, and the nearest neuron: the subject reads a split again.")
+@click.option(
+    "--split",
+    type=click.Choice(["explain", "select", "score"]),
+    default="score",
+    show_default=True,
+    help="With --exact: the text.",
+)
+@click.option("--json", "as_json", is_flag=True, help="All of it, as JSON.")
+def investigate(
+    store: Path,
+    feature: str,
+    proxy: str,
+    threshold: float,
+    beside: tuple[str, ...],
+    match: str | None,
+    exact: bool,
+    split: str,
+    as_json: bool,
+) -> None:
+    """One feature against a proxy: does it fire where you think that it does, and nowhere else?
+
+    The proxy marks tokens by text alone: those that a regular expression touches, a set of tokens, or those to which a
+    function of yours gives a number above the threshold (it gets the texts of a context's tokens). Shown are the
+    specificity by level of activation, the expected value, and the sensitivity: the correlation of activation and
+    proxy over all tokens. From the store's windows, weighted by what they stand for; with --exact, from every token.
+
+    \b
+    Examples:
+      autointerp investigate demo.duckdb mlp-1k/162 --proxy 'regex:self|cls'
+      autointerp investigate demo.duckdb mlp-1k/162 --proxy 'tokens:[" self", "self"]' --exact --match mlp-2k
+      autointerp investigate demo.duckdb mlp-1k/162 --proxy python:my_proxies:is_base64 --json
+    """
+    from autointerp.pipeline.investigate import investigate_exactly, investigate_from_store
+    from autointerp.progress import stderr_reporter
+    from autointerp.records import SPLITS
+    from autointerp.show.investigate import investigation_json, investigation_page
+
+    unit, others = parse_feature(feature), [parse_feature(other) for other in beside]
+    if match is not None and not exact:
+        raise click.UsageError("--match compares activations on every token: give --exact too, or name it by --beside")
+    if exact:
+        [chosen] = [one for one in SPLITS if one == split]
+        investigated = investigate_exactly(store, unit, proxy, threshold, others, match, chosen, stderr_reporter())
+    else:
+        investigated = investigate_from_store(store, unit, proxy, threshold, others)
+    if as_json:
+        click.echo(investigation_json(investigated))
+    else:
+        _print(investigation_page(investigated))
 
 
 class SqlCommand(click.Command):
@@ -192,7 +290,7 @@ def verify(context: click.Context, store: Path) -> None:
         context.exit(1)
 
 
-COMMANDS: tuple[click.Command, ...] = (show, status, compare, sql, verify)
+COMMANDS: tuple[click.Command, ...] = (show, status, compare, investigate, sql, verify)
 """What `autointerp.cli` adds to its group."""
 
 

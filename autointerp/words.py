@@ -15,9 +15,18 @@ STAGES = (
 
 # --- explainers
 
-EMBEDDED = ("lexical", "token_lookup")
+LEXICAL = "lexical"
+"""The embedded explainer whose text says all that it predicts by."""
+CONTEXT_LOOKUP = "context_lookup"
+"""The table that is in every run with `lexical`."""
+TOKEN_LOOKUP = "token_lookup"  # noqa: S105 - a name
+CEILINGS = (CONTEXT_LOOKUP, TOKEN_LOOKUP)
+"""Tables without a bound: ceilings for what knowledge of tokens can predict, and no labels."""
+BESIDE = (LEXICAL, CONTEXT_LOOKUP)
+"""Explainers whose lookups also stand on the windows on which an LLM's labels are simulated."""
+EMBEDDED = (LEXICAL, *CEILINGS)
 """Explainers that need no LLM and simulate by a lookup."""
-PREDICTORS = ("context_lookup", "lexical", "token_lookup")
+PREDICTORS = (CONTEXT_LOOKUP, LEXICAL, TOKEN_LOOKUP)
 """Explainers whose census sharpens the mean of what an LLM judged on a sample; the first that a run has."""
 HUMAN = "human"
 """The explainer of `autointerp label`."""
@@ -51,6 +60,22 @@ def is_control(explainer: str) -> bool:
     test holds the two equal.
     """
     return explainer in LEXICAL_CONTROLS or explainer.startswith((_SHUFFLED, _PERMUTED))
+
+
+def is_ceiling(explainer: str) -> bool:
+    """Whether an explainer is a table that no label is as long as. The store's macro of that name says the same."""
+    return explainer in CEILINGS
+
+
+def is_label(explainer: str) -> bool:
+    """Whether an explainer writes labels: it is neither a control nor a ceiling. The store's macro says the same."""
+    return not is_control(explainer) and not is_ceiling(explainer)
+
+
+def says_its_lookup(explainer: str) -> bool:
+    """Whether the text of an explainer names every entry of its lookup; else its description is text and lookup. The
+    store's macro says the same."""
+    return explainer == LEXICAL or explainer in LEXICAL_CONTROLS
 
 
 def of_permuted(explainer: str) -> str | None:

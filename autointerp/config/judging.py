@@ -34,7 +34,8 @@ class Judge(LLMModel):
     controls: int = Field(default=100, ge=0)
     """Features of each dictionary on which it judges the controls."""
     embedded: bool = False
-    """Whether it judges `lexical`'s and `token_lookup`'s texts too; it always does where there are no others."""
+    """Whether it judges the texts of `lexical` and of your own embedded explainers too; it always does where there are
+    no others."""
 
 
 def _form_of_scorer(entry: Any) -> str:
@@ -68,9 +69,10 @@ class ScoreSection(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _earlier_keys(cls, given: Any) -> Any:
-        """Resamples, which intervals no longer need: run files of earlier versions say how many."""
-        return {key: value for key, value in given.items() if key != "bootstrap"} if isinstance(given, dict) else given
+    def _gone_keys(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "bootstrap" in given:
+            raise ValueError('there is no key "bootstrap" any more: intervals need no resamples; remove it')
+        return given
 
     @field_validator("scorers", mode="before")
     @classmethod

@@ -8,8 +8,8 @@ Sums add over windows, documents and machines, so the same second step serves a 
 a part of the documents.
 
 Sources: Bills et al. 2023 for `rsquared` and `absolute_dev_explained` (their baseline is zero, unlike
-scikit-learn's), Bricken et al. 2023 for a constant prediction that scores 0, scikit-learn's definition
-of average precision for `auprc` (steps, no interpolation).
+scikit-learn's, which is `r2_mean_baseline`), Bricken et al. 2023 for a constant prediction that scores 0,
+scikit-learn's definition of average precision for `auprc` (steps, no interpolation).
 
 `constant` is the status of a metric that a constant prediction leaves undefined (the correlations):
 its value is 0. Metrics that are defined for a constant prediction keep their value and the status `ok`.
@@ -30,9 +30,10 @@ StrArray = npt.NDArray[np.str_]
 MOMENTS = ("n", "t", "p", "t2", "p2", "tp")
 """The last axis of a moment array: weighted sums of 1, t, p, t squared, p squared and t times p."""
 
-STATUSES = ("ok", "constant", "underpowered", "rare", "failed", "one_sided")
-"""ok; constant prediction (value 0); a value not to be trusted; no firing to score; no prediction to
-score; only firing examples, no silent one. The last three have no value."""
+STATUSES = ("ok", "constant", "few_documents", "underpowered", "fewer", "rare", "failed", "one_sided")
+"""ok; constant prediction (value 0); a value without an interval, because a document or two decide it; a value not to
+be trusted; a value from fewer windows than its published protocol asks for; no firing to score; no prediction to score;
+only firing examples, no silent one. The last three have no value."""
 
 RELATIVE_TOLERANCE = 1e-10
 """A variance n * sum(x^2) - sum(x)^2 below this share of n * sum(x^2) counts as none.
@@ -125,6 +126,15 @@ def rsquared(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayL
     """1 - mean((t - p)^2) / mean(t^2): the baseline is zero, not the mean. Only for calibrated predictions."""
     n, _, _, t2, p2, tp = moments(truth, prediction, weight)
     return Value(float(1.0 - (t2 - 2.0 * tp + p2) / t2), "ok") if n > 0 and t2 > 0 else Value(None, "rare")
+
+
+def r2_mean_baseline(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Value:
+    """1 - mean((t - p)^2) / variance of t: scikit-learn's R2 (Transluce). Only for calibrated predictions."""
+    n, t, _, t2, p2, tp = moments(truth, prediction, weight)
+    spread = n * t2 - t * t
+    if n == 0 or spread <= RELATIVE_TOLERANCE * n * t2:
+        return Value(None, "rare")
+    return Value(float(1.0 - n * (t2 - 2.0 * tp + p2) / spread), "ok")
 
 
 def absolute_dev_explained(

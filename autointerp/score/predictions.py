@@ -67,6 +67,12 @@ LEAST_ITEMS = 8
 """With fewer items there is nothing to score."""
 
 
+STRENGTHS = ("weak", "middle", "strong")
+"""Strata of right items: the thirds of a feature's firing windows by their maximum, a third of the windows each."""
+CLAIMED, REST = "claimed", "rest"
+"""Strata of silent windows that stand for others: something claims that the feature fires there, or nothing does."""
+
+
 @dataclass(frozen=True)
 class Items:
     """What a judge is asked about one feature, in the order it is asked."""
@@ -76,9 +82,26 @@ class Items:
     right: Bool  # [n] detection: it fires; fuzzing: the marked tokens are those that fire
     marks: Bool  # [n, L] marked tokens; none in detection
     groups: tuple[int, ...]  # sizes of the groups that are asked together
+    stratum: tuple[str, ...] = ()  # [n] one of STRENGTHS, right, wrong, CLAIMED, REST; empty: right or wrong
+    weight: Float64 | None = None  # [n] windows of the split that it stands for; 0: none; None: nobody stands for any
 
     def __len__(self) -> int:
         return len(self.right)
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """Why each item is asked about, [n]."""
+        return self.stratum or tuple("right" if right else "wrong" for right in self.right.tolist())
+
+    @property
+    def matched(self) -> Bool:
+        """Right items and the wrong ones that were made like them, [n]: not those that only stand for others."""
+        return np.array([word not in (CLAIMED, REST) for word in self.strata], dtype=np.bool_)
+
+    @property
+    def weights(self) -> Float64:
+        """Windows of the split that each item stands for, [n]."""
+        return np.zeros(len(self)) if self.weight is None else self.weight
 
 
 @dataclass(frozen=True)

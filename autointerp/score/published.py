@@ -9,8 +9,13 @@ Each metric takes two steps, kept apart so that a pipeline can ask a model about
 |---|---|---|---|
 | `pearson_top_random` | Bills et al. 2023, `ev_correlation` | 5 top + 5 random | Pearson |
 | `spearman_intervals` | Bricken et al. 2023 | 6 top, 2 each of 12 intervals, 10 random, 20 out of context | Spearman |
+| `spearman_intervals_weighted` | Bricken et al. 2023 | the same | Spearman, weighted by importance |
 | `balanced_accuracy` | delphi, detection | firing across quantiles + random silent | balanced accuracy |
 | `accuracy_saebench` | SAEBench autointerp | 2 top + 2 importance-sampled + 10 random silent | accuracy |
+
+A sample that lacks windows has the status `fewer`: the value stands, on fewer windows than the protocol asks for.
+delphi itself takes fewer where there are fewer, and so does `balanced_accuracy`. Bills' other metrics: `bills.py`;
+FADE's: `fade.py`.
 
 Known discrepancies: windows have the split's length (32 tokens; Bricken shows nine, Bills 64 or more); the top
 ones are chosen by u among the stored top windows, where Bills interleaves ranks; silent windows are measured,
@@ -23,7 +28,7 @@ Letters in shapes: W windows, L tokens of a window, S chosen windows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -196,12 +201,13 @@ def spearman_intervals(
     """Spearman over all tokens of the 60 windows of Bricken et al.; a constant prediction scores 0.
 
     Arrays as for `pearson_top_random` and `choose_intervals`; `weights` by stratum (`interval_weights`) gives the
-    importance-weighted variant. Fewer than 20 windows that fire: status `underpowered`.
+    importance-weighted variant: weights count as repetitions, in the ranks and in the correlation. Fewer than 20
+    windows that fire: status `underpowered`; fewer than 60 windows: `fewer`.
     """
     chosen = choose_intervals(top, interval, random, out_of_context, u)
     score = _over_tokens(metrics.spearman, truth, predictions, mask, chosen, weights)
     fires = np.where(np.asarray(mask, dtype=np.bool_), np.asarray(truth, dtype=np.float64), 0.0).max(axis=1) > 0
-    if score.status == "ok" and fires[chosen.index].sum() < FEW_EXAMPLES:
+    if score.status in ("ok", "fewer") and fires[chosen.index].sum() < FEW_EXAMPLES:
         return PublishedScore(score.value, "underpowered", score.n, score.n_failed, chosen)
     return score
 
@@ -209,7 +215,8 @@ def spearman_intervals(
 def interval_weights(density: float, interval_probability: npt.ArrayLike) -> dict[str, float]:
     """Importance weights by stratum (Bricken et al.): 1 for random windows, density x probability of the interval.
 
-    `density` is the feature's, `interval_probability` [12] the share of its firings in each interval. Top and
+    `density` is the feature's share of firing tokens, `interval_probability` [12] the share of its firings in each
+    interval. Top and
     out-of-context windows inherit the highest interval's weight.
     """
     probability = np.asarray(interval_probability, dtype=np.float64)
@@ -260,7 +267,12 @@ def accuracy_saebench(
     actual = height > SAEBENCH_THRESHOLD * feature_maximum
     if not actual[chosen.index].any():
         return PublishedScore(None, "rare", 0, 0, chosen)
-    return _over_windows(metrics.accuracy, actual, fires, answered, chosen)
+    return _said_if_fewer(_over_windows(metrics.accuracy, actual, fires, answered, chosen))
+
+
+def _said_if_fewer(score: PublishedScore) -> PublishedScore:
+    """A value from a sample that lacks windows says so."""
+    return replace(score, status="fewer") if score.status == "ok" and score.chosen.missing else score
 
 
 def _fires(truth: npt.ArrayLike, mask: npt.ArrayLike) -> BoolArray:
@@ -288,7 +300,7 @@ def _over_tokens(
     if n == 0:
         return PublishedScore(None, "failed" if n_failed else "rare", 0, n_failed, chosen)
     result = metric(t[usable].ravel(), p[usable].ravel(), weight[usable].ravel())
-    return PublishedScore(result.value, result.status, n, n_failed, chosen)
+    return _said_if_fewer(PublishedScore(result.value, result.status, n, n_failed, chosen))
 
 
 def _over_windows(

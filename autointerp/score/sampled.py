@@ -19,8 +19,9 @@ Letters in shapes: K kept firing windows, W windows of the pool, S windows drawn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +30,14 @@ from autointerp.explain.lookup import Entries, gram_key, match
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import ANY_TOKEN, Bool, FeatureWindows, Float32, Float64, GramTable, Int32, Int64, Windows
 from autointerp.score import published
+from autointerp.score.bills import N_RANDOM, BillsTokens, bills_tokens
+from autointerp.score.fade import NaturalWindows
 from autointerp.score.predictions import Drawn, Simulated
-from autointerp.score.sampling import EXPLANATION, FIRST_BIN, QUOTAS_60, TOP, class_counts, class_sizes, classify, draw
+from autointerp.score.published_strata import calibration_windows, interval_share, quantiles, uniform_windows
+from autointerp.score.sampling import EXPLANATION, QUOTAS_60, TOP, class_counts, class_sizes, classify, draw
 
 TOP_TOKENS = 20
 """M: silent windows that hold one of this many heaviest tokens of the feature."""
-N_QUANTILES = 10
-"""delphi: firing windows by decile of their maximum."""
 
 
 def top_tokens(tokens: GramTable, feature: int) -> Int32:
@@ -186,12 +188,15 @@ class PublishedWindows:
 
     feature: int
     maximum: float  # largest activation of the feature on the explain split
+    density: float  # share of the score split's tokens that it fires on
+    interval_share: Float64  # [12] of its firings, by interval of activation / maximum
     windows: Windows  # [S]
     truth: Float32  # [S, L]
     u: Float64  # [S]
     top: Bool  # [S] T
     silent: Bool  # [S] of the pool, by rising u
     random_5: Bool  # [S] Bills et al.
+    calibration: Bool  # [S] Bills et al.: 5 other top, 5 other random, of other document blocks
     random_10: Bool  # [S] Bricken et al.
     out_of_context: Bool  # [S] Bricken et al.: hold one of the top tokens, wherever
     interval: Int64  # [S] of maximum / largest maximum; -1 where silent
@@ -201,9 +206,9 @@ class PublishedWindows:
         return len(self.u)
 
 
-def published_windows(feature: Candidates, maximum: float) -> PublishedWindows:
-    """All that `pearson_top_random`, `spearman_intervals`, `balanced_accuracy` and `accuracy_saebench` look at."""
-    wide = all_strata(feature, maximum)
+def published_windows(feature: Candidates, maximum: float, density: float = np.nan) -> PublishedWindows:
+    """All that the published metrics look at; `density` is the share of the score split's tokens that it fires on."""
+    wide = all_strata(feature, maximum, density)
     u = wide.u
     height, energy = wide.truth.max(axis=1, initial=0.0), (wide.truth.astype(np.float64) ** 2).sum(axis=1)
     chosen = (
@@ -212,9 +217,9 @@ def published_windows(feature: Candidates, maximum: float) -> PublishedWindows:
         published.choose_quantiles(wide.quantile, wide.silent, u),
         published.choose_saebench(height, energy, wide.top, wide.silent, u, maximum),
     )
-    index = np.unique(np.concatenate([one.index for one in chosen]))
-    rest = {item.name: getattr(wide, item.name)[index] for item in fields(wide)[3:]}
-    return PublishedWindows(wide.feature, wide.maximum, take(wide.windows, index), **rest)
+    index = np.unique(np.concatenate([*(one.index for one in chosen), np.flatnonzero(wide.calibration)]))
+    rest = {item.name: getattr(wide, item.name)[index] for item in fields(wide)[5:]}
+    return PublishedWindows(wide.feature, maximum, density, wide.interval_share, take(wide.windows, index), **rest)
 
 
 @dataclass(frozen=True)
@@ -231,6 +236,22 @@ class Answered:
         """The feature that it is about."""
         return self.published.feature
 
+    @cached_property
+    def bills(self) -> BillsTokens:
+        """What the metrics of Bills et al. look at."""
+        w = self.published
+        chosen = published.choose_top_random(w.top, w.random_5, w.u)
+        fitted, missing = np.flatnonzero(w.calibration), sum(chosen.missing.values())
+        return bills_tokens(w.truth, self.prediction, w.windows.scored, chosen.index, fitted, missing)
+
+    @cached_property
+    def natural(self) -> NaturalWindows:
+        """What FADE's metrics look at: the windows of delphi, firing ones by quantile and silent ones."""
+        w = self.published
+        index = published.choose_quantiles(w.quantile, w.silent, w.u).index
+        height = np.where(w.windows.scored, w.truth, 0.0).max(axis=1, initial=0.0).astype(np.float64)
+        return NaturalWindows(self.fires[index], height[index])
+
 
 def answer(windows: PublishedWindows, lookup: Entries) -> Answered:
     """The embedded simulator and the embedded judge."""
@@ -238,20 +259,21 @@ def answer(windows: PublishedWindows, lookup: Entries) -> Answered:
     return Answered(windows, prediction, *_judged_by(probability))
 
 
-def all_strata(feature: Candidates, maximum: float) -> PublishedWindows:
+def all_strata(feature: Candidates, maximum: float, density: float = np.nan) -> PublishedWindows:
     """The strata over all kept windows and the pool windows that can be chosen."""
     by_u = np.argsort(feature.pool_u, kind="stable")
     # from the far end of the reservoir, so that the strata that take from its near end keep theirs
     spare = [int(i) for i in np.argsort(-feature.u, kind="stable") if feature.classes[i] != TOP]
     holds = _holds(feature.kept, feature.top_tokens)
-    random = list(_uniform(feature, by_u, spare, 10))
+    random = list(uniform_windows(feature, by_u, spare, 10))
     used = {i for fires, i in random if not fires}
     spare = [i for i in spare if (True, i) not in random and holds[i]]
     held = np.asarray([i for i in by_u[feature.has_top_token[by_u]].tolist() if i not in used], dtype=np.int64)
-    out_of_context = list(_uniform(feature, held, spare, 20))
+    out_of_context = list(uniform_windows(feature, held, spare, 20))
+    calibration = calibration_windows(feature, by_u, random, out_of_context)
 
     quiet = by_u[feature.silent[by_u]][:50].tolist()
-    from_pool = sorted({*quiet, *(i for fires, i in random + out_of_context if not fires)})
+    from_pool = sorted({*quiet, *(i for fires, i in random + out_of_context + calibration if not fires)})
     n_kept = len(feature.kept)
     place = {(True, i): i for i in range(n_kept)} | {(False, i): n_kept + k for k, i in enumerate(from_pool)}
 
@@ -266,43 +288,20 @@ def all_strata(feature: Candidates, maximum: float) -> PublishedWindows:
     return PublishedWindows(
         feature=feature.feature,
         maximum=maximum,
+        density=density,
+        interval_share=interval_share(feature, maximum),
         windows=join_windows(feature.kept, take(feature.pool.windows, pool_rows)),
         truth=_truth(feature, firing, len(from_pool)),
         u=np.concatenate([feature.u, feature.pool_u[pool_rows]]),
         top=np.concatenate([feature.classes == TOP, none > 0]),
         silent=np.concatenate([np.zeros(n_kept, dtype=np.bool_), none < 0]),
-        random_5=mask(random[:5]),
+        random_5=mask(random[:N_RANDOM]),
+        calibration=mask(calibration),
         random_10=mask(random),
         out_of_context=mask(out_of_context),
         interval=np.concatenate([published.activation_interval(feature.maximum, maximum), none]),
-        quantile=np.concatenate([_quantiles(feature), none]),
+        quantile=np.concatenate([quantiles(feature), none]),
     )
-
-
-def _uniform(feature: Candidates, order: Int64, spare: Sequence[int], n: int) -> Iterator[tuple[bool, int]]:
-    """Up to n windows in the pool's order, a firing one replaced by the next spare kept one: (fires, number)."""
-    firing = iter(spare)
-    for i in order.tolist():
-        if n == 0:
-            return
-        if feature.silent[i]:
-            yield False, i
-            n -= 1
-        elif (kept := next(firing, None)) is not None:
-            yield True, kept
-            n -= 1
-
-
-def _quantiles(feature: Candidates) -> Int64:
-    """The decile of each kept window's maximum among the kept windows that are a uniform sample of firing ones."""
-    reservoir = feature.classes >= FIRST_BIN
-    whole = len(feature.kept) >= feature.n_firing_windows
-    reach = np.inf if whole else feature.u[reservoir].max(initial=-1.0)  # a top window of small u is one, too
-    sample = np.flatnonzero(reservoir | (feature.u <= reach))
-    rank = np.argsort(np.argsort(feature.maximum[sample], kind="stable"), kind="stable")
-    quantile = np.full(len(feature.kept), -1, dtype=np.int64)
-    quantile[sample] = rank * N_QUANTILES // max(len(sample), 1)
-    return quantile
 
 
 def _holds(windows: Windows, tokens: Int32) -> Bool:

@@ -19,6 +19,7 @@ from autointerp.show.conclusions import conclusions, excess_over_random, without
 from autointerp.show.designs import designs_sentence
 from autointerp.show.fairness import render_fairness
 from autointerp.show.layout import Column, FittedToWidth, Plot, PlottedInterval, packed, sheet
+from autointerp.show.marks import mark_sentences, marked
 from autointerp.show.powered import powered_sentences
 from autointerp.show.score_kind import ScoreKind
 from autointerp.show.sentences import site
@@ -112,7 +113,8 @@ def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: boo
             Column("hook", [row.hook for row in rows]),
         ]
     plot = Plot([PlottedInterval(row.value, *row.interval, row.floor) for row in rows])
-    return sheet(f"{rows[0].about.title()}: mean over features", columns, plot)
+    about = rows[0].about
+    return sheet(marked(about.name, f"{about.title()}: mean over features"), columns, plot)
 
 
 def _excess(rows: Sequence[SummaryRow], several: bool) -> list[Text]:
@@ -197,7 +199,7 @@ def render_differences(rows: Sequence[ComparisonRow], *, several: bool = False, 
         return shown
 
     plot = Plot([PlottedInterval(row.difference, row.low, row.high, 0.0) for row in rows])
-    title = f"{rows[0].about.title()}: differences"
+    title = marked(rows[0].about.name, f"{rows[0].about.title()}: differences")
     return FittedToWidth(lambda width: sheet(title, columns(len(packed(columns(True), width)) == 1), plot))
 
 
@@ -281,22 +283,16 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
 
 
 def _caveats(kinds: Sequence[ScoreKind]) -> list[str]:
-    """What the intervals of these metrics leave out, and which of them do not see a label that claims too much."""
+    """What the intervals of these metrics leave out, and what the self-test says of them."""
     metrics = [(kind.metric, metric_named(kind.metric, kind.design)) for kind in kinds]
     few = dict.fromkeys(name for name, metric in metrics if metric is None or not metric.by_document)
-    blind = dict.fromkeys(name for name, metric in metrics if metric is not None and metric.sees_broad is False)
     lines = []
     if few:
         lines.append(
             f"95 % intervals of {', '.join(few)} say what other features would give on the same documents; other "
             "documents could move all features at once."
         )
-    if blind:
-        lines.append(
-            f"{', '.join(blind)}: on features that fire rarely, a label that claims too much loses little; read "
-            "pearson_framed beside."
-        )
-    return lines
+    return lines + mark_sentences(kind.name for kind in kinds)
 
 
 def _hidden(page: ComparePage) -> list[Text]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from autointerp.score.metric_registry import is_primary
 from autointerp.show.card_data import explainer_order
+from autointerp.show.text import explainer_name
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class ScoreKind:
 
     def title(self) -> str:
         """`pearson, census, lexical`, and the scorer where it is not the simulation."""
-        words = [self.metric, self.design, self.explainer]
+        words = [self.metric, self.design, explainer_name(self.explainer)]
         return ", ".join(words if self.scorer == "simulation" else [*words, self.scorer])
 
     def order(self) -> tuple[object, ...]:
@@ -28,6 +29,11 @@ class ScoreKind:
         return explainer_order(self.explainer), self.design, not self.primary, self.scorer, self.metric
 
     @property
+    def name(self) -> tuple[str, str, str]:
+        """Scorer, metric and design: what it is called whoever the explainer is."""
+        return self.scorer, self.metric, self.design
+
+    @property
     def primary(self) -> bool:
         """Whether it is shown unless others are asked for."""
-        return is_primary(self.metric, self.design)
+        return is_primary(self.metric, self.design, self.scorer)

@@ -22,6 +22,9 @@ COMMENT ON COLUMN runs.started_at IS 'When this configuration became the one tha
 CREATE MACRO is_control(explainer) AS (
     explainer IN ('shuffled', 'constant', 'generic') OR starts_with(explainer, 'shuffled:') OR starts_with(explainer, 'permuted:')
 );
+CREATE MACRO is_ceiling(explainer) AS (explainer IN ('context_lookup', 'token_lookup'));
+CREATE MACRO is_label(explainer) AS (NOT is_control(explainer) AND NOT is_ceiling(explainer));
+CREATE MACRO says_its_lookup(explainer) AS (explainer IN ('lexical', 'shuffled', 'constant', 'generic'));
 
 CREATE TABLE works (
     run VARCHAR NOT NULL, stage VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR, scorer VARCHAR,
@@ -365,18 +368,19 @@ COMMENT ON TABLE lookups IS 'What the embedded simulator looks up: the longest m
 COMMENT ON COLUMN lookups.lookup IS 'Hash of the entries.';
 COMMENT ON COLUMN lookups.previous IS 'Token that must stand before; -1 for any.';
 COMMENT ON COLUMN lookups.tokens IS 'Token id.';
-COMMENT ON COLUMN lookups.value IS 'Predicted activation.';
-COMMENT ON COLUMN lookups.probability IS 'Predicted share of occurrences that fire.';
+COMMENT ON COLUMN lookups.value IS 'Predicted activation; of lexical and its controls the strength that the text says, in tenths of the strongest.';
+COMMENT ON COLUMN lookups.probability IS 'Predicted share of occurrences that fire; of lexical and its controls 1 - exp(-strength / 4).';
 
 CREATE TABLE explanations (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, text VARCHAR,
     status VARCHAR NOT NULL, lookup VARCHAR, donor INTEGER, promotes VARCHAR, triggers VARCHAR[], prompt VARCHAR,
-    request VARCHAR, model VARCHAR, again INTEGER NOT NULL, is_control BOOLEAN NOT NULL
+    request VARCHAR, model VARCHAR, again INTEGER NOT NULL, is_control BOOLEAN NOT NULL,
+    description_length INTEGER, n_entries INTEGER
 );
-COMMENT ON TABLE explanations IS 'All that each explainer ever said; current_explanations shows the latest. Controls (shuffled, constant, generic) are explainers too.';
+COMMENT ON TABLE explanations IS 'All that each explainer ever said; current_explanations shows the latest. Controls (shuffled, constant, generic) and ceilings (context_lookup, token_lookup) are explainers too.';
 COMMENT ON COLUMN explanations.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN explanations.feature IS 'Feature.';
-COMMENT ON COLUMN explanations.explainer IS 'lexical, token_lookup, model/preset/evidence (behind it /best3+revise1 where drafts were refined), the name of your own, human; controls: shuffled, constant, generic, shuffled:EXPLAINER.';
+COMMENT ON COLUMN explanations.explainer IS 'lexical; ceilings: context_lookup, token_lookup; model/preset/evidence (behind it /best3+revise1 where drafts were refined), the name of your own, human; controls: shuffled, constant, generic, shuffled:EXPLAINER.';
 COMMENT ON COLUMN explanations.text IS 'The explanation: when it fires.';
 COMMENT ON COLUMN explanations.status IS 'ok, or why there is none (dead, no_disjoint_feature ...).';
 COMMENT ON COLUMN explanations.lookup IS 'The lookup that the embedded simulator runs for it.';
@@ -388,6 +392,8 @@ COMMENT ON COLUMN explanations.request IS 'LLM explainers: the call it comes fro
 COMMENT ON COLUMN explanations.model IS 'LLM explainers: the model that the server says answered.';
 COMMENT ON COLUMN explanations.again IS '0, or the number of the request (table again) that it was explained again for.';
 COMMENT ON COLUMN explanations.is_control IS 'Whether the explainer is there to score low (shuffled, constant, generic, shuffled:NAME): its text is no label.';
+COMMENT ON COLUMN explanations.description_length IS 'Tokens of what it says: a quarter of the UTF-8 bytes of text and promotes, rounded up; where the text does not name the entries of the lookup, one more for each number of it (three an entry, four where a token before is named). Empty where it says nothing.';
+COMMENT ON COLUMN explanations.n_entries IS 'Entries of its lookup; none where it has no lookup.';
 
 CREATE TABLE drafts (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, draft INTEGER NOT NULL,
@@ -447,7 +453,7 @@ COMMENT ON COLUMN simulations.status IS 'ok, or why there is no prediction.';
 CREATE TABLE judgements (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     context BIGINT NOT NULL, window_start INTEGER NOT NULL, stratum VARCHAR NOT NULL, marks UTINYINT[],
-    fires BOOLEAN NOT NULL, judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL
+    weight DOUBLE, fires BOOLEAN NOT NULL, judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL
 );
 COMMENT ON TABLE judgements IS 'Yes or no, as judged from the explanation alone: fires or not (detection), marked rightly or not (fuzzing), or what a scorer of the user''s own asks.';
 COMMENT ON COLUMN judgements.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
@@ -457,7 +463,8 @@ COMMENT ON COLUMN judgements.explainer IS 'Explainer.';
 COMMENT ON COLUMN judgements.scorer IS 'detection (published windows), or SCORER:JUDGE; the judge is a model, or lookup.';
 COMMENT ON COLUMN judgements.context IS 'Context.';
 COMMENT ON COLUMN judgements.window_start IS 'Position of the window''s first token in the context.';
-COMMENT ON COLUMN judgements.stratum IS 'Why this window was judged.';
+COMMENT ON COLUMN judgements.stratum IS 'Why this window was judged: weak, middle, strong (it fires; the third of the firing windows by their maximum), wrong (made like a right one), claimed (silent, and some explanation lists what stands there), rest (silent, nothing does); top, firing, silent (published windows); right, wrong (a scorer of the user''s own).';
+COMMENT ON COLUMN judgements.weight IS 'Windows of the score split that it stands for; 0: none. Those of a feature add up to the split. Empty where nobody stands for any.';
 COMMENT ON COLUMN judgements.marks IS 'fuzzing: offsets of the marked tokens in the window.';
 COMMENT ON COLUMN judgements.fires IS 'Truth: it fires in the window; fuzzing: the marked tokens are those that fire.';
 COMMENT ON COLUMN judgements.judged IS 'The judgement.';
@@ -523,7 +530,7 @@ COMMENT ON COLUMN scores.ci_low IS 'Lower end of the 95 % interval.';
 COMMENT ON COLUMN scores.ci_high IS 'Upper end.';
 COMMENT ON COLUMN scores.n IS 'Tokens (census) or windows (sample) behind it; of logits, tokens of the vocabulary.';
 COMMENT ON COLUMN scores.n_failed IS 'Beside these, those without a prediction.';
-COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); underpowered (a value not to be trusted); rare, dead, failed ... (no value).';
+COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); few_documents (a value without an interval); underpowered (a value not to be trusted); fewer (from fewer windows than its published protocol asks for); rare, dead, failed ... (no value); no_generated_text, no_measured_effects: the store lacks what the metric needs.';
 
 CREATE TABLE dictionary_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -768,7 +775,7 @@ COMMENT ON VIEW score_table IS 'The latest score of each feature, explainer, sco
 CREATE VIEW dictionary_summary AS
 WITH counted AS (
     SELECT dictionary, explainer, scorer, metric, design, count(*) AS n_features, count(value) AS n_scored,
-           count(*) FILTER (WHERE status NOT IN ('ok', 'constant', 'underpowered', 'rare', 'dead')) AS n_failed,
+           count(*) FILTER (WHERE status NOT IN ('ok', 'constant', 'few_documents', 'underpowered', 'fewer', 'rare', 'dead', 'no_generated_text', 'no_measured_effects')) AS n_failed,
            count(*) FILTER (WHERE status = 'dead') AS n_dead, count(*) FILTER (WHERE status = 'rare') AS n_rare,
            median(value) AS median
     FROM score_table GROUP BY ALL
@@ -782,6 +789,15 @@ SELECT c.dictionary, d.kind, c.explainer, is_control(c.explainer) AS is_control,
 FROM counted c JOIN means m USING (dictionary, explainer, scorer, metric, design)
 JOIN dictionaries d ON d.dictionary = c.dictionary;
 COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them. excess is mean_all - floor.';
+
+CREATE VIEW score_by_length AS
+SELECT s.dictionary, s.explainer, s.is_control, is_ceiling(s.explainer) AS is_ceiling, s.scorer, s.metric, s.design,
+       count(*) AS n_scored, avg(s.value) AS mean_score, avg(e.description_length) AS mean_length,
+       median(e.description_length) AS median_length, avg(e.n_entries) AS mean_entries
+FROM score_table s JOIN current_explanations e USING (dictionary, feature, explainer)
+WHERE s.value IS NOT NULL AND s.status <> 'underpowered'
+GROUP BY ALL;
+COMMENT ON VIEW score_by_length IS 'How well descriptions predict and how long they are: mean score and mean description_length (tokens; explanations says by which rule) of the features that have a score, by dictionary, explainer, scorer, metric and design.';
 
 CREATE VIEW llm_costs AS
 SELECT kind, model, channel, count(*) AS attempts, count(*) FILTER (WHERE status = 'ok') AS ok,
@@ -899,7 +915,7 @@ COMMENT ON VIEW entropy_strata IS 'The difference between a dictionary and a bas
 
 CREATE VIEW feature_cards AS
 SELECT f.dictionary, f.feature, d.kind, d.hook, f.status, f.density, f.max_activation, f.n_firing, f.token_entropy,
-       e.text AS explanation, s.value AS score, s.ci_low, s.ci_high, f.planted_label,
+       e.text AS explanation, e.description_length, s.value AS score, s.ci_low, s.ci_high, f.planted_label,
        (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
         WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'promoted' AND l.rank <= 10) AS promoted,
        (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
@@ -911,7 +927,8 @@ LEFT JOIN score_table s ON s.dictionary = f.dictionary AND s.feature = f.feature
 COMMENT ON VIEW feature_cards IS 'A feature at a glance: what it is, what it is said to do, how well that predicts it, what it promotes.';
 
 CREATE VIEW explained_features AS
-SELECT e.explainer, e.is_control, e.text AS explanation, e.status AS explanation_status, e.promotes, e.again, f.*,
+SELECT e.explainer, e.is_control, e.text AS explanation, e.status AS explanation_status, e.promotes,
+       e.description_length, e.again, f.*,
        s.simulation, s.detection, s.fuzzing, s.logits
 FROM current_explanations e JOIN features f USING (dictionary, feature)
 LEFT JOIN (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +13,7 @@ from autointerp.explain.lookup import EMPTY, Entries, entries_of, from_lists, pr
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import ANY_TOKEN, FeatureWindows, GramTable, Int32, Windows
 from autointerp.score import published
+from autointerp.score.published_strata import quantiles
 from autointerp.score.sampled import (
     Candidates,
     Pool,
@@ -27,7 +28,7 @@ from autointerp.score.sampled import (
     take,
     top_tokens,
 )
-from autointerp.score.sampling import CLASSES, EXPLANATION, NOT_SAMPLED, TOKEN, TOP
+from autointerp.score.sampling import CLASSES, EXPLANATION, FIRST_BIN, NOT_SAMPLED, TOKEN, TOP
 
 L, V, SEED = 6, 15, 3
 LIMITS = np.asarray([0.8, 1.2, 1.6, 2.4])
@@ -45,7 +46,14 @@ class World:
     """All windows of a split with the activations of one feature, and what extraction keeps of them."""
 
     def __init__(
-        self, seed: int, n: int = 900, density: float = 0.03, pool: int = 300, reservoir: int = 60, feature: int = 7
+        self,
+        seed: int,
+        n: int = 900,
+        density: float = 0.03,
+        pool: int = 300,
+        reservoir: int = 60,
+        feature: int = 7,
+        blocks: int = 5,
     ) -> None:
         rng = np.random.default_rng(seed)
         tokens = np.minimum(rng.geometric(0.25, (n, L)) - 1, V - 1).astype(np.int32)
@@ -53,7 +61,7 @@ class World:
         scored = rng.random((n, L)) < 0.95
         scored[:, 1] = True
         number = np.sort(rng.choice(10 * n, n, replace=False))
-        self.windows = Windows(number, number // 4, (number % 5).astype(np.int32), tokens, previous, scored)
+        self.windows = Windows(number, number // 4, (number % blocks).astype(np.int32), tokens, previous, scored)
         fires = (rng.random((n, L)) < density) & scored
         self.truth = np.where(fires, rng.exponential(1, (n, L)) + 0.1, 0).astype(np.float32)
         self.maximum = self.truth.max(axis=1)
@@ -275,7 +283,60 @@ def test_published_strata_are_measured() -> None:
     assert held[windows.out_of_context].any(axis=1).all()
     heights = [world.maximum[rows][windows.quantile == k] for k in range(10)]
     assert min(map(len, heights)) >= 5
-    assert all(low.max() <= high.min() for low, high in pairwise(heights))
+    assert all(high.min() >= low.max() for high, low in pairwise(heights))
+
+
+@pytest.mark.parametrize("blocks", [5, 32])
+def test_calibrations_have_windows_of_their_own_of_other_documents(blocks: int) -> None:
+    world = World(16, density=0.05, blocks=blocks)
+    windows = published_windows(world.candidates(), float(world.maximum.max()))
+    chosen = published.choose_top_random(windows.top, windows.random_5, windows.u).index
+    mine = np.flatnonzero(windows.calibration)
+    block = windows.windows.block
+    assert not set(block[mine]) & set(block[chosen])
+    assert not (windows.calibration & (windows.random_10 | windows.out_of_context)).any()
+    if blocks == 5:  # the ten are of every block
+        assert len(mine) == 0
+        return
+    top = windows.top[mine]
+    assert (top.sum(), (~top).sum()) == (5, 5)
+    rest = [i for i in np.flatnonzero(windows.top) if block[i] not in block[chosen]]
+    assert sorted(windows.u[mine[top]]) == sorted(windows.u[rest])[:5], "the next of smallest u"
+
+
+def test_firings_are_shared_out_over_intervals_as_in_the_split() -> None:
+    """Over many features: the reservoir stands for the firing windows that are not kept."""
+    found, expected = np.zeros(12), np.zeros(12)
+    pool = None
+    for feature in range(30):
+        world = World(17, density=0.1, feature=feature, reservoir=80)
+        pool = pool or Pool(take(world.windows, world.pool_rows))
+        maximum = float(world.maximum.max())
+        share = published_windows(world.candidates(pool), maximum).interval_share
+        assert share.sum() == pytest.approx(1)
+        found += share / 30
+        height = world.truth[world.truth > 0] / maximum
+        expected += np.bincount(np.minimum((height * 12).astype(int), 11), minlength=12) / len(height) / 30
+    np.testing.assert_allclose(found, expected, atol=0.015)
+
+
+@pytest.mark.parametrize("n", [83, 20, 9])
+def test_quantiles_are_of_one_size_as_delphi_cuts_them(n: int) -> None:
+    world = World(18, density=0.05)
+    feature = world.candidates()
+    feature = replace(
+        feature,
+        kept=take(feature.kept, np.arange(n) % len(feature.kept)),
+        maximum=np.random.default_rng(0).permutation(n).astype(np.float32) + 1,
+        classes=np.full(n, FIRST_BIN),
+        u=np.linspace(0, 1, n, endpoint=False),
+    )
+    got = quantiles(feature)
+    falling = np.argsort(-feature.maximum).tolist()
+    size = n // 10
+    for k in range(10):
+        assert sorted(np.flatnonzero(got == k)) == sorted(falling[k * size : (k + 1) * size])
+    assert (got == -1).sum() == n - 10 * size
 
 
 def test_random_windows_fire_as_often_as_windows_do() -> None:

@@ -51,6 +51,7 @@ def test_every_file_begins_with_its_sentence() -> None:
 
 
 ONE_EXEMPLAR = "WHERE dictionary = 'sae' AND feature = 1 AND split = 'explain' AND stratum = 'top' AND rank = 0"
+ONE_TEXT = "WHERE dictionary = 'sae' AND feature = 1 AND explainer = 'lexical'"
 ONE_SCORE = "WHERE dictionary = 'sae' AND feature = 1 AND explainer = 'lexical' AND design = 'census'"
 
 CORRUPTIONS = [
@@ -162,6 +163,7 @@ CORRUPTIONS = [
     ("scored_in_score_split", "UPDATE pool SET split = 'score', pool = pool + 25 WHERE split = 'select'"),
     ("scored_in_score_split", "UPDATE simulations SET context = 0 WHERE class = 'T'"),
     ("scored_in_score_split", "UPDATE judgements SET context = 99999 WHERE fires"),
+    ("weights_add_up", "UPDATE judgements SET weight = 0 WHERE NOT fires"),
     ("drafts_chosen_on_select", "UPDATE drafts SET chosen = NOT chosen"),
     ("drafts_chosen_on_select", "UPDATE drafts SET select_score = 0.9 WHERE draft = 0"),
     ("drafts_chosen_on_select", "UPDATE drafts SET text = 'another' WHERE chosen"),
@@ -190,6 +192,17 @@ CORRUPTIONS = [
     ("rows_of_done_work", "UPDATE simulations SET run = 'x' WHERE feature = 0 AND dictionary = 'sae'"),
     ("controls_marked", "UPDATE explanations SET is_control = false WHERE explainer = 'shuffled'"),
     ("controls_marked", "UPDATE explanations SET is_control = true WHERE explainer = 'lexical'"),
+    ("descriptions_measured", f"UPDATE explanations SET text = text || ' and so on' {ONE_TEXT}"),
+    ("descriptions_measured", f"UPDATE explanations SET promotes = 'many more tokens' {ONE_TEXT}"),
+    ("descriptions_measured", "UPDATE explanations SET n_entries = NULL WHERE explainer = 'lexical' AND feature = 1"),
+    (  # what a table leaves out of its text counts, and a label has nothing to add
+        "descriptions_measured",
+        "UPDATE explanations SET description_length = description_length - 3 WHERE explainer = 'token_lookup'",
+    ),
+    (
+        "descriptions_measured",
+        f"UPDATE explanations SET description_length = description_length + 3 {ONE_TEXT}",
+    ),
     ("rows_of_done_work", "INSERT INTO stages SELECT * REPLACE ('y' AS work) FROM stages WHERE stage = 'extract'"),
     *(
         ("keys_unique", f"INSERT INTO {table} FROM {table} LIMIT 1")

@@ -14,10 +14,10 @@ VERSIONS = {
     "extract": 2,
     "effects": 2,
     "diagnostics": 1,
-    "explain": 1,
+    "explain": 2,
     "census": 1,
     "judge": 1,
-    "score": 1,
+    "score": 2,
     "means": 3,
     "compare": 3,
 }

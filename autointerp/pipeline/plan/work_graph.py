@@ -41,19 +41,21 @@ from autointerp.pipeline.plan.reask import Redo, Redos
 from autointerp.pipeline.plan.versions import VERSIONS
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.score.metric import Metric
-from autointerp.score.metric_registry import metrics_for, own_metric, versions_of
+from autointerp.score.metric_registry import metrics_for, metrics_of_judge, own_metric, versions_of
 from autointerp.score.scorers.protocol import Scorer
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.model import Subject
 from autointerp.subject.tokenise import TokenPlan
 from autointerp.words import (
+    BESIDE,
     CONTROLS,
     HUMAN,
     JUDGED_ALWAYS,
     LEXICAL_CONTROLS,
     STAGES,
     is_control,
+    is_label,
     of_permuted,
     permuted_of,
     predictor_among,
@@ -151,7 +153,8 @@ class _Graph:
     def _how_scored(self) -> dict[str, Any]:
         features = self.config.score.model_dump(mode="json", include={"features"})
         own = [entry.python for entry in self.config.score.scorers if not isinstance(entry, str)]
-        return features | {"scorers": sorted(self.scorers)} | ({"own": own} if own else {})
+        scorers = {name: getattr(one, "version", 1) for name, one in sorted(self.scorers.items())}
+        return features | {"scorers": scorers} | ({"own": own} if own else {})
 
     def _embedded_metrics(self) -> dict[str, int]:
         every = metrics_for("counted", "simulation", self.metrics)
@@ -213,7 +216,7 @@ class _Graph:
                     {
                         BUILDS_ON: {"judge": work.key},
                         "score": self.config.score.model_dump(mode="json", include={"features"}),
-                        "metrics": versions_of(metrics_for(scorer.shape, scorer.name, self.metrics)),
+                        "metrics": versions_of(metrics_of_judge(scorer.shape, scorer.name, self.metrics)),
                     },
                 )
                 scores.append(score)
@@ -240,10 +243,11 @@ class _Graph:
                 BUILDS_ON: {"explain": said.links[0].key},
                 "judge": judge.identity() | judge.model_dump(mode="json", include=settings),
                 "prompts": content_hash(list(scorer.prompts(judge)), tag="prompt"),
+                "asked": getattr(scorer, "version", 1),
                 "score": self.config.score.model_dump(mode="json", include={"features"}),
-                "beside": scorer.shape == "simulated"
-                and "lexical" in self.config.explain.embedded
-                and explainer in asking,
+                "beside": [one for one in BESIDE if one in self.config.explain.embedded]
+                if scorer.shape == "simulated" and explainer in asking
+                else [],
             },
         )
         for redo in self.redos.of(name, source):
@@ -273,7 +277,7 @@ def judged_explainers(config: RunConfig, judge: Judge, scorer: Scorer) -> Sequen
     """Whom an LLM judges, the controls last. The embedded ones have judges of their own: they are judged where the run
     file asks for it, or has no others."""
     asking = [entry.name for entry in config.explain.asking]
-    embedded = config.explain.embedded if judge.embedded or not asking else []
+    embedded = [one for one in config.explain.embedded if is_label(one)] if judge.embedded or not asking else []
     real = [*asking, *([HUMAN] if config.explain.human else []), *embedded]
     controls = [*map(shuffled_of, asking), *(["shuffled"] if embedded else []), *JUDGED_ALWAYS]
     return [*real, *controls, *(map(permuted_of, real) if scorer.permuted else [])]

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 
 from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
+from autointerp.explain.triggers import any_of
 from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Explanation, Int64, Windows
 from autointerp.score.predictions import Prediction, Simulated
@@ -76,6 +77,14 @@ class TestFeature:
     promoted: Int64
     """The tokens of largest direct logit effect, the strongest first; explainers are shown the first ten."""
     corpus: TestCorpus
+    lists: tuple[tuple[Entries, ...], ...] = ((),)
+    """What its explanations list, wave by wave: class E of its windows."""
+
+    @property
+    def claims(self) -> tuple[Entries, ...]:
+        """Whatever says where it fires, a claimant each: what its explanations list, and its heaviest tokens."""
+        listed = [entries for wave in self.lists for entries in wave]
+        return (*listed, any_of(self.candidates.top_tokens))
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,8 @@ class Scorer(Protocol):
     """Of its predictions."""
     sentence: str
     """What it asks, for documentation."""
+    version: int = 1
+    """Raised when it would ask something else of the same store: it is asked again then, and no other scorer."""
     settings: tuple[str, ...] = ()
     """Keys of score.judge that change what is asked."""
     permuted: bool = False

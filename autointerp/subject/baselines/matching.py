@@ -35,7 +35,7 @@ def count_firings(dictionary: Dictionary, x: Tensor, features: Int64) -> Target:
     """Rows of x on which each of `features` fires."""
     counts = np.zeros(dictionary.n_features, dtype=np.int64)
     for first in range(0, len(x), 4096):
-        counts += (dictionary.encode(x[first : first + 4096]) > 0).sum(dim=0).numpy()
+        counts += np.count_nonzero(dictionary.encode(x[first : first + 4096]).numpy() > 0, axis=0)
     return Target(features, counts[features])
 
 

@@ -132,6 +132,7 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
                 "scorer": "detection",
                 "stratum": label,
                 "marks": None,
+                "weight": size / len(drawn),
                 "fires": label != "R",
                 "judged": label != "R",
                 "probability": 0.9,
