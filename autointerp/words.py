@@ -26,7 +26,7 @@ BESIDE = (LEXICAL, CONTEXT_LOOKUP)
 """Explainers whose lookups also stand on the windows on which an LLM's labels are simulated."""
 EMBEDDED = (LEXICAL, *CEILINGS)
 """Explainers that need no LLM and simulate by a lookup."""
-PREDICTORS = ("context_lookup", "lexical", "token_lookup")
+PREDICTORS = (CONTEXT_LOOKUP, LEXICAL, TOKEN_LOOKUP)
 """Explainers whose census sharpens the mean of what an LLM judged on a sample; the first that a run has."""
 HUMAN = "human"
 """The explainer of `autointerp label`."""

@@ -110,6 +110,11 @@ class ComparisonRow:
     n_unscored_b: int
     hangs_on_failures: bool = False
     """Undecided, because the winner would not win with its failures at the lowest score."""
+    se: float | None = None
+    se_documents: float | None = None
+    """The part of it that more features of the same documents would not take away."""
+    df: float | None = None
+    interval_over: str | None = None
     over: str = "all"
     """scored: there is no floor, and the verdict itself is over complete cases."""
     other_site: bool = False
@@ -275,7 +280,7 @@ _COMPARISONS = """
 SELECT c.a, c.b, b.kind AS kind_b, c.explainer, c.scorer, c.metric, c.design, c.paired, c.n_a, c.n_b, c.difference,
        c.simultaneous_low AS low, c.simultaneous_high AS high, c.p_holm, c.detectable, c.margin, c.verdict,
        c.scored_difference, c.scored_verdict, c.n_unscored_a, c.n_unscored_b,
-       c.hangs_on_failures, c.over, c.other_site
+       c.hangs_on_failures, c.se, c.se_documents, c.df, c.interval_over, c.over, c.other_site
 FROM comparison_table c LEFT JOIN dictionaries b ON b.dictionary = c.b
 ORDER BY design, scorer, metric, explainer, difference DESC NULLS LAST, a, b
 """

@@ -784,6 +784,10 @@ COMMENT ON COLUMN llm_probes.model IS 'Model asked for.';
 COMMENT ON COLUMN llm_probes.wish IS 'schema, logprobs, echo or decisions; of a server that was asked first also: answers, form NAME (how it takes a schema), context N (tokens that it states) or no context stated, counts N (tokens that it counts a piece of text).';
 COMMENT ON COLUMN llm_probes.found_at IS 'When, UTC.';
 
+CREATE VIEW latest_works AS
+WITH latest AS (SELECT arg_max(run, started_at) AS run FROM runs) FROM works SEMI JOIN latest USING (run);
+COMMENT ON VIEW latest_works IS 'The works of the run that wrote last: which dictionaries and explainers a page shows.';
+
 CREATE VIEW current_works AS
 WITH started AS (SELECT run, max(started_at) AS started_at FROM runs GROUP BY run)
 SELECT w.stage, w.dictionary, w.explainer, w.scorer, arg_max(w.work, r.started_at) AS work
