@@ -198,5 +198,5 @@ def test_published_protocols_are_told_contexts_too(
     assert answered.published is windows
     for metric in METRICS:
         if metric.name == "balanced_accuracy":
-            [measured] = metric.measure([answered])
+            [measured] = metric.of([answered])
             assert measured.value == 1.0

@@ -182,7 +182,7 @@ class _Bench:
 
 def _values(metric: Metric, predictions: Sequence[Any]) -> Float64:
     """The scores, nan where there is none that counts."""
-    measured = metric.measure(predictions)
+    measured = metric.of(predictions)
     return np.array([math.nan if _lacks(one) else one.value for one in measured], dtype=np.float64)
 
 
@@ -197,7 +197,7 @@ def _lacks(measured: Measured) -> bool:
 
 def _lacking(metric: Metric, predictions: Sequence[Any]) -> str:
     """Why features have no score, where some have none: the commonest status."""
-    statuses = Counter(measured.status for measured in metric.measure(predictions) if _lacks(measured))
+    statuses = Counter(measured.status for measured in metric.of(predictions) if _lacks(measured))
     return statuses.most_common(1)[0][0] if statuses else ""
 
 
