@@ -108,7 +108,8 @@ def means(store: Queryable, kind: ScoreKind, colours: Mapping[str, str]) -> Mark
         over_all = ("mean_all", "mean_all_low", "mean_all_high")
         shown = over_all if row["mean_all"] is not None else ("mean", "ci_low", "ci_high")
         colour = colours.get(row["dictionary"], OTHER)
-        drawn.append(Line(row["dictionary"], *(row[name] for name in shown), colour, row["floor"]))
+        value, low, high = (row[name] for name in shown)
+        drawn.append(Line(row["dictionary"], value, low, high, colour, row["floor"]))
     axis = _axis_of_lines(drawn, kind.metric)
     return joined([table(heads, rows, range(1, len(heads))), intervals(drawn, axis), asked(answer)])
 
@@ -218,9 +219,9 @@ def fairness(store: Queryable) -> Markup:
         ]  # fmt: skip
         parts += [table(heads, rows, range(2, 6)), asked(matching)]
     if likeness.rows:
-        heads = ("dictionary", f"read off the token alone (r >= {ALONE:g})", "features measured")
-        rows = [(row["dictionary"], f"{100 * row['share']:.1f} %", f"{row['n']:,}") for row in likeness.rows]
-        parts += [table(heads, rows, (1, 2)), asked(likeness)]
+        titles = ("dictionary", f"read off the token alone (r >= {ALONE:g})", "features measured")
+        shares = [(row["dictionary"], f"{100 * row['share']:.1f} %", f"{row['n']:,}") for row in likeness.rows]
+        parts += [table(titles, shares, (1, 2)), asked(likeness)]
     return joined(parts)
 
 
