@@ -104,7 +104,7 @@ def scores_of(path: Path, kind: dict[str, str]) -> list[dict[str, Any]]:
     "kind",
     [
         CENSUS,
-        {"explainer": LUNA, "scorer": f"detection:{JUDGE}", "metric": "balanced_accuracy_matched", "design": "sample"},
+        {"explainer": LUNA, "scorer": f"detection:{JUDGE}", "metric": "mcc_weighted", "design": "sample"},
     ],
 )
 def test_means_floors_and_differences_again_from_scores(

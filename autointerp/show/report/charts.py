@@ -152,17 +152,17 @@ def scatter(series: Sequence[Series], x: Axis, y: Axis, cuts: tuple[float, float
         (cut_x, cut_y), right = at(*cuts), left + room
         parts.append(tag("line", x1=cut_x, x2=cut_x, y1=top, y2=height, class_="reference"))
         parts.append(tag("line", x1=left, x2=right, y1=cut_y, y2=cut_y, class_="reference"))
-    for one in series:
+    for of in series:
         dots = []
-        for a, b, what in one.points:
+        for a, b, what in of.points:
             cx, cy = at(a, b)
             dots.append(tag("circle", tag("title", what), cx=cx, cy=cy, r=2.2))
-        parts.append(tag("g", *dots, fill=one.colour, fill_opacity=0.35))
-    for one in series:
-        if len(one.line) > 1:
-            through = " ".join(",".join(at(a, b)) for a, b in one.line)
-            title = tag("title", f"{one.name}: means of tenths")
-            parts.append(tag("polyline", title, points=through, stroke=one.colour, class_="through"))
+        parts.append(tag("g", *dots, fill=of.colour, fill_opacity=0.35))
+    for of in series:
+        if len(of.line) > 1:
+            through = " ".join(",".join(at(a, b)) for a, b in of.line)
+            title = tag("title", f"{of.name}: means of tenths")
+            parts.append(tag("polyline", title, points=through, stroke=of.colour, class_="through"))
     return _svg(width, height + 36, parts)
 
 

@@ -9,7 +9,7 @@ from autointerp.show.agreement import metric_names
 from autointerp.show.compare_data import ComparisonRow
 from autointerp.show.report.charts import OTHER, Axis, Line, axis_of, intervals
 from autointerp.show.report.html import Child, Markup, joined, shown_on_demand, table, tag
-from autointerp.show.report.questions import Answer, about, ask
+from autointerp.show.report.questions import QueryAnswer, about, ask
 from autointerp.show.score_kind import ScoreKind
 from autointerp.show.strata import named
 from autointerp.show.text import explainer_name
@@ -26,7 +26,7 @@ def interval(low: float | None, high: float | None, *, signed: bool = False) -> 
     return "" if low is None or high is None else f"[{number(low, signed=signed)}, {number(high, signed=signed)}]"
 
 
-def asked(answer: Answer) -> Markup:
+def asked(answer: QueryAnswer) -> Markup:
     """The statement behind what stands above it."""
     return shown_on_demand(answer.sql, answer.parameters, answer.name)
 
@@ -50,7 +50,7 @@ def facts(store: Queryable) -> Markup:
         for row in dictionaries.rows
     ]  # fmt: skip
     heads = ("dictionary", "kind", "hook", "matched to", "features", "alive", "rare", "dead", "median density")
-    return joined([*parts, table(heads, rows, range(4, 9)), asked(run), asked(text), asked(dictionaries)])
+    return joined([*parts, asked(run), asked(text), table(heads, rows, range(4, 9)), asked(dictionaries)])
 
 
 def verdict_matrix(store: Queryable, explainer: str, rows: Sequence[ComparisonRow]) -> Markup:
@@ -58,7 +58,7 @@ def verdict_matrix(store: Queryable, explainer: str, rows: Sequence[ComparisonRo
     answer = ask(store, "verdicts", explainer=explainer)
     kinds = sorted({row.about for row in rows if row.explainer == explainer}, key=ScoreKind.order)
     names = metric_names(kinds)
-    found = {
+    by_pair = {
         (row["a"], row["b"], ScoreKind(row["design"], row["metric"], row["scorer"], row["explainer"])): row
         for row in answer.rows
     }
@@ -66,7 +66,7 @@ def verdict_matrix(store: Queryable, explainer: str, rows: Sequence[ComparisonRo
     for a, b in dict.fromkeys((row.a, row.b) for row in rows if row.explainer == explainer):
         cells: list[Child] = [a, b]
         for kind in kinds:
-            row = found.get((a, b, kind))
+            row = by_pair.get((a, b, kind))
             cells.append("" if row is None else _verdict_cell(row))
         body.append(cells)
     return joined([table(["A", "B", *(names[kind] for kind in kinds)], body), asked(answer)])
