@@ -270,10 +270,10 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
             "under study over its matched features."
         )
     if page.comparisons:
-        text = "verdict: by the simultaneous interval; equivalent: by two one-sided tests within the margin. "
+        text = "verdict: by the simultaneous interval; equivalent: two one-sided tests. "
         if any(row.over == "scored" for row in page.comparisons):
             text += "Where there is no floor it is over features with a score. "
-        lines.append(text + "It is about these dictionaries, not the methods that made them: docs/SCORES.md.")
+        lines.append(text + "About these dictionaries, not their methods: docs/SCORES.md.")
     for store, rows in _by_store(page.comparisons).items():
         studied = dict.fromkeys(r.dictionary for r in page.summary if r.store == store and r.kind in STUDIED)
         missing = without_baselines(rows, list(studied))

@@ -44,6 +44,6 @@ def token_likeness_sentence(rows: Sequence[TokenLikeness], several: bool = False
         return None
     shares = [f"{row.store + ': ' if several else ''}{row.dictionary} {100 * row.share:.0f} %" for row in rows]
     return (
-        f"Read off the token alone (r >= {ALONE:g} with the activation on the token by itself): {', '.join(shares)} of "
-        "the features. A dictionary of more such features is easier to label."
+        f"Read off the token alone (r >= {ALONE:g}): {', '.join(shares)} of the features; such features are easier to "
+        "label."
     )

@@ -110,7 +110,7 @@ def test_what_cannot_be_matched_is_one_line(
         weights.write_bytes(held)
     for arguments in (
         ["--match", "a"],
-        ["--match", "a", "b", "--wide"],
+        ["--match", "a", "b", "--power", "0.1"],
         [str(stores["one"]), str(stores["two"]), "--match", "a", "b"],
     ):
         with pytest.raises(SystemExit) as caught:
