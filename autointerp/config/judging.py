@@ -25,8 +25,8 @@ class Judge(LLMModel):
     logprobs: int = Field(default=0, ge=0, le=20)
     """Alternatives asked for at each token, where the model gives log probabilities; 0: none."""
     windows_per_call: int | None = Field(default=None, ge=1)
-    """Windows in one simulation request at most; default: what suits `simulate`, all of a feature for `sparse`. Lower it
-    for a model with a short context."""
+    """Windows in one simulation request at most; default: what suits `simulate`, all of a feature for `sparse`. Lower
+    it for a model with a short context."""
     items_per_call: int | None = Field(default=None, ge=1)
     """Windows in one detection or fuzzing request; default: all of a feature."""
     context: int = Field(default=16, ge=0, le=64)

@@ -22,6 +22,7 @@ from autointerp.score import published
 from autointerp.score.activation_bins import N_BINS, activation_bin
 from autointerp.score.census import census_pearson_interval
 from autointerp.score.census_sums import CensusSums, CensusTruth, moments, probability_bin
+from autointerp.score.metric_registry import METRICS
 from autointerp.score.metrics import auprc, f1
 from autointerp.score.pool import Pool
 from autointerp.score.sample_moments import sample_moments
@@ -108,6 +109,25 @@ def test_census_scores_are_those_of_all_tokens() -> None:
     for score in found.values():
         assert (score.scorer, score.design, score.n, score.n_failed) == ("simulation", "census", 4000, 0)
         assert score.status == "ok"
+
+
+def test_metrics_of_all_tokens_that_say_so_see_a_label_that_claims_too_much() -> None:
+    """Density 1e-4: the same label, and firing on three times as many tokens as the feature does."""
+    rng = np.random.default_rng(1)
+    n = 200_000
+    t = np.where(np.arange(n) < 20, rng.gamma(2.0, 1.0, n) + 0.5, 0.0)
+    values: dict[str, list[float]] = {}
+    for extra in (0, 60):
+        p = np.where(np.arange(n) < 20 + extra, 1.0, 0.0)
+        tokens = Tokens()
+        tokens.block, tokens.t, tokens.p, tokens.q = np.arange(n) % B, *(np.tile(x, (5, 1)) for x in (t, p, 0.9 * p))
+        for name, score in by_metric(census_scores(ALL_OK, *tokens.sums()), 0).items():
+            assert score.value is not None
+            values.setdefault(name, []).append(score.value)
+    for metric in METRICS:
+        if metric.reads == "counted":
+            assert metric.sees_broad
+            assert values[metric.name][1] < values[metric.name][0] - 0.3
 
 
 def test_every_feature_and_metric_has_exactly_one_census_row() -> None:
