@@ -39,26 +39,24 @@ def slow_tokens(of: list[Simulated], index: int) -> tuple[np.ndarray, np.ndarray
     """Truth, prediction and weight, token by token."""
 
     def scale(one: Simulated) -> float:
-        energy = sum(
-            one.drawn.sizes[k]
-            * np.mean([(t.astype(float) ** 2).sum() for t in one.drawn.truth[one.drawn.classes == k]])
-            for k in FIRING
-            if (one.drawn.classes == k).any()
-        )
+        energy = 0.0
+        for k in FIRING:
+            windows = one.drawn.truth[one.drawn.classes == k].astype(np.float64)
+            if len(windows):
+                energy += one.drawn.sizes[k] * float(np.mean([(t**2).sum() for t in windows]))
         return float((energy / one.drawn.sizes[list(FIRING)].sum()) ** 0.5)
 
     one = of[index]
     rows = []
     for w, k in enumerate(one.drawn.classes):
         weight = one.drawn.sizes[k] / (one.drawn.classes == k).sum()
-        for i in np.flatnonzero(one.drawn.windows.scored[w]):
-            rows.append((one.drawn.truth[w, i], 0.0 if k == REST else one.prediction[w, i], weight))
+        said = np.zeros_like(one.prediction[w]) if k == REST else one.prediction[w]
+        rows += [(one.drawn.truth[w, i], said[i], weight) for i in np.flatnonzero(one.drawn.windows.scored[w])]
     n_rest = sum(int((other.drawn.classes == REST).sum()) for other in of)
     for other in of:
         for w in np.flatnonzero(other.drawn.classes == REST):
-            for i in np.flatnonzero(other.prediction[w] > 0):
-                value = other.prediction[w, i] / scale(other) * scale(one)
-                rows.append((0.0, value, one.drawn.sizes[REST] / n_rest))
+            alarms = other.prediction[w][other.prediction[w] > 0] / scale(other) * scale(one)
+            rows += [(0.0, value, one.drawn.sizes[REST] / n_rest) for value in alarms]
     truth, prediction, weight = np.array(rows, dtype=np.float64).T
     return truth, prediction, weight
 
