@@ -8,7 +8,7 @@ REAL ?= .venv-real
 DELPHI ?= .venv-delphi
 RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-interop test-ray test-real bench bench-llm bench-delphi lint format train docs wheel clean
+.PHONY: demo selftest-figures test test-slow test-interop test-ray test-real bench bench-llm bench-delphi lint format train docs wheel clean
 
 demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
@@ -60,6 +60,9 @@ docs: $(VENV)/installed-dev  ## the pages of docs/ that are made from the code
 	$(BIN)/python -m autointerp.subject.formats.docs docs/FORMATS.md
 	$(BIN)/python -m autointerp.subject.docs docs/SUBJECTS.md
 	$(BIN)/python -m autointerp.score.docs docs/SCORES.md
+
+selftest-figures: $(VENV)/installed  ## which metrics pass the self-test: what marks on pages are made from (two minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m autointerp.pipeline.selftest autointerp/score/selftest/figures.json
 
 wheel: $(VENV)/installed-dev
 	$(BIN)/python -m build --wheel

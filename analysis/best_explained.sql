@@ -6,7 +6,7 @@ SELECT s.dictionary, s.feature, s.explainer, s.design, round(s.value, 3) AS scor
 FROM score_table s
 JOIN feature_cards f ON f.dictionary = s.dictionary AND f.feature = s.feature AND f.kind <> 'planted'
 JOIN current_explanations e ON e.dictionary = s.dictionary AND e.feature = s.feature AND e.explainer = s.explainer
-WHERE NOT s.is_control AND s.value IS NOT NULL
+WHERE is_label(s.explainer) AND s.value IS NOT NULL
   AND ((s.metric = 'pearson' AND s.design = 'census')
        OR (s.metric = 'pearson_framed' AND starts_with(s.scorer, 'simulation:') AND NOT contains(s.scorer, '@')))
 ORDER BY s.ci_low DESC NULLS LAST, s.value DESC, s.dictionary, s.feature, s.explainer

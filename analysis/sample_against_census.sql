@@ -9,6 +9,6 @@ FROM score_table s
 JOIN score_table c USING (dictionary, feature, explainer, scorer)
 WHERE s.metric = 'pearson_framed' AND s.design = 'sample' AND s.ci_low IS NOT NULL
   AND c.metric = 'pearson' AND c.design = 'census' AND c.value IS NOT NULL
-  AND s.explainer IN ('lexical', 'token_lookup', 'shuffled')
+  AND s.explainer IN ('lexical', 'context_lookup', 'token_lookup', 'shuffled')
 GROUP BY ALL
 ORDER BY s.explainer, s.dictionary;

@@ -9,5 +9,5 @@ JOIN features f ON f.dictionary = e.dictionary AND f.feature = e.feature
 LEFT JOIN score_table s ON s.dictionary = e.dictionary AND s.feature = e.feature AND s.explainer = e.explainer
      AND s.metric = 'pearson' AND s.design = 'census'
 JOIN dictionaries d ON d.dictionary = e.dictionary AND d.kind <> 'planted'
-WHERE NOT e.is_control
+WHERE is_label(e.explainer)
 ORDER BY s.value DESC NULLS LAST, e.dictionary, e.feature, e.explainer;

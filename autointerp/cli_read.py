@@ -1,4 +1,4 @@
-"""The commands that only read a store: show, status, compare, sql, verify.
+"""The commands that only read a store: show, status, investigate, sql, verify, and compare of `cli_compare.py`.
 
 No logic here: open, ask, print. A store is opened for one question and let go. `autointerp.cli` adds
 these commands to its group and turns an AutointerpError into one line and an exit status.
@@ -7,20 +7,14 @@ these commands to its group and turns an AutointerpError into one line and an ex
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from autointerp.cli_compare import compare
+from autointerp.cli_pages import STORE, print_page, reading
 from autointerp.errors import UserError
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from autointerp.store.reader import StoreReader
-
-STORE = click.argument("store", type=click.Path(path_type=Path))
 
 # What only runs may import: `autointerp --help` loads no database.
 
@@ -45,7 +39,7 @@ def show(store: Path, feature: str, top: int, each: int, everything: bool) -> No
 
     dictionary, number = parse_feature(feature)
     console = page_console()
-    with _reader(store) as reader:
+    with reading(store) as reader:
         marks = not has_colours(console)
         card = feature_card(reader, dictionary, number, top=top, each=each, everything=everything, marks=marks)
         console.print(card)
@@ -62,56 +56,67 @@ def status(store: Path) -> None:
     """
     from autointerp.show.status import status_page
 
-    with _reader(store) as reader:
-        _print(status_page(reader, store))
+    with reading(store) as reader:
+        print_page(status_page(reader, store))
 
 
 @click.command(no_args_is_help=True)
-@click.argument("stores", nargs=-1, required=True, metavar="STORE...", type=click.Path(path_type=Path))
+@STORE
+@click.argument("feature", metavar="DICT/FEATURE")
+@click.option("--proxy", required=True, help='regex:PATTERN, tokens:["a", "b"] or python:module:function.')
+@click.option("--threshold", type=float, default=0.0, show_default=True, help="Of a Python function: above it is yes.")
+@click.option("--beside", multiple=True, metavar="DICT/FEATURE", help="Another feature, looked at likewise.")
+@click.option("--match", metavar="DICT", help="Its best match in this dictionary, looked at likewise; with --exact.")
+@click.option("--exact", is_flag=True, help="Every token, and the nearest neuron: the subject reads a split again.")
 @click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    metavar="NAME",
-    help="This metric (may be given again). Default: the first one of each scorer and design.",
+    "--split",
+    type=click.Choice(["explain", "select", "score"]),
+    default="score",
+    show_default=True,
+    help="With --exact: the text.",
 )
-@click.option(
-    "--explainer",
-    "explainers",
-    multiple=True,
-    metavar="NAME",
-    help="This explainer (may be given again). Default: all but the controls.",
-)
-@click.option("--design", "designs", multiple=True, type=click.Choice(["census", "sample"]), help="This design only.")
-@click.option("--all", "everything", is_flag=True, help="All metrics and the controls, where not named.")
-@click.option("--wide", is_flag=True, help="More columns: excess, mean_all, median, dead, rare, kind; what was paired.")
-def compare(
-    stores: tuple[Path, ...],
-    metrics: tuple[str, ...],
-    explainers: tuple[str, ...],
-    designs: tuple[str, ...],
-    everything: bool,
-    wide: bool,
+@click.option("--json", "as_json", is_flag=True, help="All of it, as JSON.")
+def investigate(
+    store: Path,
+    feature: str,
+    proxy: str,
+    threshold: float,
+    beside: tuple[str, ...],
+    match: str | None,
+    exact: bool,
+    split: str,
+    as_json: bool,
 ) -> None:
-    """Scores of dictionaries beside each other, with intervals, and what can be said of their differences.
+    """One feature against a proxy: does it fire where you think that it does, and nowhere else?
 
-    Several stores are shown in the same tables, with a column that says which is which.
+    The proxy marks tokens by text alone: those that a regular expression touches, a set of tokens, or those to which a
+    function of yours gives a number above the threshold (it gets the texts of a context's tokens). Shown are the
+    specificity by level of activation, the expected value, and the sensitivity: the correlation of activation and
+    proxy over all tokens. From the store's windows, weighted by what they stand for; with --exact, from every token.
 
     \b
     Examples:
-      autointerp compare demo.duckdb
-      autointerp compare demo.duckdb --design census --explainer lexical --wide
-      autointerp compare layer-4.duckdb layer-8.duckdb
+      autointerp investigate demo.duckdb mlp-1k/162 --proxy 'regex:self|cls'
+      autointerp investigate demo.duckdb mlp-1k/162 --proxy 'tokens:[" self", "self"]' --exact --match mlp-2k
+      autointerp investigate demo.duckdb mlp-1k/162 --proxy python:my_proxies:is_base64 --json
     """
-    from autointerp.show.compare import compare_page
-    from autointerp.show.compare_data import ScoreChoice
+    from autointerp.pipeline.investigate import investigate_exactly, investigate_from_store
+    from autointerp.progress import stderr_reporter
+    from autointerp.records import SPLITS
+    from autointerp.show.investigate import investigation_json, investigation_page
 
-    choice = ScoreChoice(metrics, explainers, designs, everything)
-    with contextlib.ExitStack() as stack:
-        names = [path.stem for path in stores]
-        shown = names if len(set(names)) == len(names) else [str(path) for path in stores]
-        readers = [stack.enter_context(_reader(path)) for path in stores]
-        _print(compare_page(list(zip(shown, readers, strict=True)), choice, wide=wide))
+    unit, others = parse_feature(feature), [parse_feature(other) for other in beside]
+    if match is not None and not exact:
+        raise click.UsageError("--match compares activations on every token: give --exact too, or name it by --beside")
+    if exact:
+        [chosen] = [one for one in SPLITS if one == split]
+        investigated = investigate_exactly(store, unit, proxy, threshold, others, match, chosen, stderr_reporter())
+    else:
+        investigated = investigate_from_store(store, unit, proxy, threshold, others)
+    if as_json:
+        click.echo(investigation_json(investigated))
+    else:
+        print_page(investigation_page(investigated))
 
 
 class SqlCommand(click.Command):
@@ -161,7 +166,7 @@ def sql(
     if (query is None) == (file is None):
         raise click.UsageError("give a query or --file, one of the two")
     text = query if query is not None else _sql_file(str(file))
-    with _reader(store) as reader:
+    with reading(store) as reader:
         rows = reader.query(text, **{name: _value(value) for name, value in parameters})
     note = write_rows(rows, format_, output)
     if note:
@@ -181,25 +186,15 @@ def verify(context: click.Context, store: Path) -> None:
     from autointerp.show.checks import render_checks
     from autointerp.store.verify import verify as run_checks
 
-    with _reader(store) as reader:
+    with reading(store) as reader:
         checks = run_checks(reader)
-    _print(render_checks(checks))
+    print_page(render_checks(checks))
     if not all(check.ok for check in checks):
         context.exit(1)
 
 
-COMMANDS: tuple[click.Command, ...] = (show, status, compare, sql, verify)
+COMMANDS: tuple[click.Command, ...] = (show, status, compare, investigate, sql, verify)
 """What `autointerp.cli` adds to its group."""
-
-
-@contextlib.contextmanager
-def _reader(path: Path) -> Iterator[StoreReader]:
-    from autointerp.store.reader import open_reader
-
-    with open_reader(path) as reader:
-        if reader.notice:
-            click.echo(reader.notice, err=True)
-        yield reader
 
 
 def parse_feature(text: str) -> tuple[str, int]:
@@ -226,9 +221,3 @@ def _value(text: str) -> Any:
         with contextlib.suppress(ValueError):
             return kind(text)
     return text
-
-
-def _print(page: RenderableType) -> None:
-    from autointerp.show.console import page_console
-
-    page_console().print(page)

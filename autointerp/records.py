@@ -177,4 +177,20 @@ class Score:
     ci_high: float | None
     n: int  # tokens (census) or windows (sample) behind the value
     n_failed: int
-    status: str  # ok | constant | rare | dead | underpowered | failed ...
+    status: str  # ok | constant | few_documents | underpowered | fewer | rare | dead | failed ...
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Correlations between the activations of dictionaries A and B over the same tokens; A and B features in shapes."""
+
+    n_tokens: int  # tokens read
+    n_firing_a: Int64  # [A] of these, those with a non-zero activation
+    n_firing_b: Int64  # [B]
+    edge_a: Int64  # [pairs] features of A and B that correlate by `extract.correlate.LEAST` or more
+    edge_b: Int64  # [pairs]
+    edge_r: Float64  # [pairs]
+    best_of_a: Int64  # [A] the feature of B with the highest correlation; -1 where there is none to be had
+    r_of_a: Float64  # [A] that correlation; nan likewise
+    best_of_b: Int64  # [B] the feature of A with the highest correlation
+    r_of_b: Float64  # [B]

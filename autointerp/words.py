@@ -6,6 +6,8 @@ equal to its words.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 STAGES = (
     "tokens", "extract", "effects", "diagnostics", "explain", "census", "judge", "score", "means", "compare",
 )  # fmt: skip
@@ -13,8 +15,19 @@ STAGES = (
 
 # --- explainers
 
-EMBEDDED = ("lexical", "token_lookup")
+LEXICAL = "lexical"
+"""The embedded explainer whose text says all that it predicts by."""
+CONTEXT_LOOKUP = "context_lookup"
+"""The table that is in every run with `lexical`."""
+TOKEN_LOOKUP = "token_lookup"  # noqa: S105 - a name
+CEILINGS = (CONTEXT_LOOKUP, TOKEN_LOOKUP)
+"""Tables without a bound: ceilings for what knowledge of tokens can predict, and no labels."""
+BESIDE = (LEXICAL, CONTEXT_LOOKUP)
+"""Explainers whose lookups also stand on the windows on which an LLM's labels are simulated."""
+EMBEDDED = (LEXICAL, *CEILINGS)
 """Explainers that need no LLM and simulate by a lookup."""
+PREDICTORS = (CONTEXT_LOOKUP, LEXICAL, TOKEN_LOOKUP)
+"""Explainers whose census sharpens the mean of what an LLM judged on a sample; the first that a run has."""
 HUMAN = "human"
 """The explainer of `autointerp label`."""
 PRESETS = ("default", "sentence", "lexicon", "bills", "bricken", "delphi")
@@ -49,6 +62,22 @@ def is_control(explainer: str) -> bool:
     return explainer in LEXICAL_CONTROLS or explainer.startswith((_SHUFFLED, _PERMUTED))
 
 
+def is_ceiling(explainer: str) -> bool:
+    """Whether an explainer is a table that no label is as long as. The store's macro of that name says the same."""
+    return explainer in CEILINGS
+
+
+def is_label(explainer: str) -> bool:
+    """Whether an explainer writes labels: it is neither a control nor a ceiling. The store's macro says the same."""
+    return not is_control(explainer) and not is_ceiling(explainer)
+
+
+def says_its_lookup(explainer: str) -> bool:
+    """Whether the text of an explainer names every entry of its lookup; else its description is text and lookup. The
+    store's macro says the same."""
+    return explainer == LEXICAL or explainer in LEXICAL_CONTROLS
+
+
 def of_permuted(explainer: str) -> str | None:
     """The explainer whose texts this control shows with the vocabulary permuted; None: it is none such."""
     return explainer.removeprefix(_PERMUTED) if explainer.startswith(_PERMUTED) else None
@@ -57,6 +86,12 @@ def of_permuted(explainer: str) -> str | None:
 def of_control(explainer: str) -> str:
     """The explainer whose texts a control shows to other features, or with another vocabulary; else the name itself."""
     return explainer.removeprefix(_SHUFFLED).removeprefix(_PERMUTED)
+
+
+def predictor_among(explainers: Iterable[str]) -> str | None:
+    """The explainer whose census predicts dearer scores; None: there is none of ours."""
+    known = set(explainers)
+    return next((name for name in PREDICTORS if name in known), None)
 
 
 def explainers_written(explainer: str) -> tuple[str, ...]:
@@ -72,8 +107,12 @@ USUAL_SCORERS = ("simulation", "detection", "fuzzing", "logits")
 LATER_SCORERS = ("discrimination", "intruder", "generation", "intervention")
 """Planned; a run file that asks for one of them is told so."""
 
-ASK_KINDS = ("explain", "simulate", "detect", "fuzz", "logits", "probe")
-"""What a question to an LLM is for (`Ask.kind`): to explain, for each scorer, `probe` to test a server."""
+LINEUP = "lineup"
+"""Learned features among made-up ones: `autointerp lineup`."""
+ASK_KINDS = ("explain", "simulate", "detect", "fuzz", "logits", LINEUP, "probe")
+"""What a question to an LLM is for (`Ask.kind`): to explain, for each scorer, a line-up, `probe` to test a server."""
+PERSON = "person"
+"""Who answers a line-up in the terminal."""
 
 EMBEDDED_JUDGES = ("lookup", "text", "unembedding")
 """Who judges where no LLM does: behind the scorer's name in rows."""

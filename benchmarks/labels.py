@@ -8,13 +8,13 @@
 1. `labels.json` is a list of objects with the keys explainer, feature, text, triggers. It may be put together from
    several stores, say of two versions of a prompt. Only features that every explainer has labelled count.
 2. Of each feature --windows windows of the score split are drawn as `simulation` draws its 60 (`score/sampling.py`).
-   The triggers of all labels and the table of `lexical` choose class E together: all labels have the same windows.
+   The triggers of all labels and the table `context_lookup` choose class E together: all labels have the same windows.
 3. `questions.jsonl` has a line for each label of each feature, in an order that keeps labels of one feature apart: id
    (a hash that does not say whose label it is), system, prompt. Answer each from its text alone, and write a line with
    id and reply: `{"id": "...", "reply": {"fires": [...]}}`.
 4. `score` prints the framed Pearson of each explainer, the difference of each pair with its 95 % interval over features
    (Student's t), and how long the labels are. Beside them stands what the strengths of a lexicon predict by themselves,
-   each token looked up, and the table of `lexical`.
+   each token looked up, and the table `context_lookup`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from autointerp.explain.lexical import lexical_lookup
+from autointerp.explain.context_lookup import context_lookup
 from autointerp.explain.lookup import Entries, entries_of
 from autointerp.explain.marking import unescape
 from autointerp.explain.triggers import either, entries_of_triggers, tokens_by_text
@@ -139,7 +139,7 @@ def each_case(store: Queryable, path: Path, dictionary: str, labels: Labels, n_w
     corpus = Corpus(store, TokenFile(folder), SEED)
     features = np.array(sorted(next(iter(labels.values()))), dtype=np.int64)
     material = read_material(store, corpus, dictionary, features)
-    table, vocab = lexical_lookup(*read_gram_tables(store, dictionary)), read_vocab(store)
+    table, vocab = context_lookup(*read_gram_tables(store, dictionary)), read_vocab(store)
     by_text = tokens_by_text(vocab)
     for number, feature in material.ready.items():
         own = entries_of(table, number)
@@ -182,7 +182,7 @@ def report(cases: Sequence[Case], labels: Labels, path: Path) -> None:
             columns[name].append(case.read(rows[number]["text"], replies[identity(name, number)]))
             if "Tokens by strength: " in rows[number]["text"]:
                 columns[f"{name}, lexicon looked up"].append(case.of_lexicon(rows[number]["text"]))
-        columns["the table of lexical"].append(simulate(case.drawn, case.table))
+        columns["the table context_lookup"].append(simulate(case.drawn, case.table))
     value = {name: np.array([one.value or 0.0 for one in simulated_framed(some)]) for name, some in columns.items()}
     print(f"{len(answered)} of {len(cases)} features answered, {len(answered[0].texts)} windows each")
     for name, scores in value.items():

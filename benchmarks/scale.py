@@ -31,7 +31,7 @@ import duckdb
 import numpy as np
 
 from autointerp.pipeline.rows.stored_scores import read_dictionary_scores
-from autointerp.pipeline.stages.compare import comparisons, shared_abouts
+from autointerp.pipeline.stages.compare import abouts_of, comparisons, pairs_about
 from autointerp.pipeline.stages.context import columns_of
 from autointerp.pipeline.stages.means import mean_rows
 from autointerp.records import N_BLOCKS, Float64, Int64
@@ -194,6 +194,7 @@ def write_features(append: Callable[[str, dict[str, Any]], None], name: str, fea
             **about, "explainer": "lexical", "text": [f'Fires on " token {t}".' for t in first_token.tolist()],
             "status": "ok", "lookup": lookup, "donor": None, "promotes": None, "triggers": None, "prompt": None,
             "request": None, "model": None, "again": 0, "is_control": False,
+            "description_length": 6, "n_entries": ENTRIES,
         },
     )  # fmt: skip
     write_windows(append, name, features, rng)
@@ -270,7 +271,18 @@ def compute(path: Path) -> dict[str, Any]:
         sides = [read_dictionary_scores(store, name, "lexical", f"score-{name}") for name in NAMES]
         read = cpu()
         means = [row for side in sides for row in mean_rows(f"means-{side.dictionary}", side, "lexical", [])]
-        pairs = [row for about in shared_abouts(sides) for row in comparisons("compare", sides, "lexical", about, 0.02)]
+        pairs = [
+            {
+                "run": "compare",
+                "explainer": "lexical",
+                "scorer": about[0],
+                "metric": about[1],
+                "design": about[2],
+                **row,
+            }
+            for about in abouts_of(sides)
+            for row in comparisons(pairs_about(sides, about, {}), about, 0.02)
+        ]
         computed = cpu()
         with store.transaction() as transaction:
             transaction.append("dictionary_scores", columns_of(means))

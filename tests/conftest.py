@@ -164,3 +164,15 @@ def judged_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("judged") / "judged.duckdb"
     make_judged_store(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def small_text() -> Any:
+    """Every ninth context of the bundled corpus, for features of the self-test."""
+    from dataclasses import replace
+
+    from autointerp.pipeline.selftest import bundled_text
+
+    text = bundled_text()
+    some = {name: getattr(text, name)[::9] for name in ("tokens", "scored", "valid", "document", "block")}
+    return replace(text, **some)

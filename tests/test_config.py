@@ -116,6 +116,9 @@ def test_every_key_of_the_design_is_taken() -> None:
     assert config.store_path == Path("gpt2-res-jb.duckdb")
 
 
+EMBEDDED_ONLY = "Input should be 'lexical', 'context_lookup' or 'token_lookup'"
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -147,7 +150,7 @@ def test_every_key_of_the_design_is_taken() -> None:
             {"explain__explainers": ["lexical", {"provider": "anthropic", "modle": "m"}]},
             'unknown key "explain.explainers[1].modle"; the nearest is "model"',
         ),
-        ({"explain__explainers": ["lexicl"]}, "explain.explainers[0]: Input should be 'lexical' or 'token_lookup'"),
+        ({"explain__explainers": ["lexicl"]}, f"explain.explainers[0]: {EMBEDDED_ONLY}"),
         ({"explain__explainers": ["lexical", {"python": "a:B", "name": "lexical"}]}, '"lexical" is there twice'),
         ({"score__judge": {"provider": "openai"}}, 'the key "score.judge.model" is missing'),
         ({"score__judge": {"provider": "openai", "model": "m", "simulate": "x"}}, "score.judge.simulate: Input should"),
@@ -183,7 +186,7 @@ def test_every_key_of_the_design_is_taken() -> None:
         ({"engine__kind": "dask"}, "engine.kind: Input should be 'local' or 'ray' (it is 'dask')"),
         ({"explain__explainers": []}, "explain.explainers: List should have at least 1 item"),
         ({"explain__explainers": ["lexical", "lexical"]}, 'explain: "lexical" is there twice'),
-        ({"explain__explainers": ["lexicon"]}, "explain.explainers[0]: Input should be 'lexical' or 'token_lookup'"),
+        ({"explain__explainers": ["lexicon"]}, f"explain.explainers[0]: {EMBEDDED_ONLY}"),
         ({"score__scorers": ["detection", "detection"]}, '"detection" is there twice'),
         ({"score__scorers": ["simulated"]}, "score.scorers[0]: Input should be 'simulation', 'detection', 'fuzz"),
         ({"score__features": "some"}, 'score.features: give "all", numbers from 0 up [0, 7], a range "0:1000" or'),
@@ -268,6 +271,21 @@ def test_a_misspelt_key_is_said_before_what_it_leaves_missing() -> None:
     assert error_of(data) == 'unknown key "token"; the nearest is "tokens"'
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["lexical"], ["lexical", "context_lookup"]),
+        (["token_lookup", "lexical", "human"], ["token_lookup", "lexical", "context_lookup", "human"]),
+        (["context_lookup", "lexical"], ["context_lookup", "lexical"]),
+        (["token_lookup"], ["token_lookup"]),
+    ],
+)
+def test_the_ceiling_comes_with_the_label(given: list[str], expected: list[str]) -> None:
+    judge = {"provider": "anthropic", "model": "m"}
+    config = parse_run(run_of(explain__explainers=given, score__judge=judge))
+    assert config.explain.explainers == expected
+
+
 def test_defaults() -> None:
     config = parse_run(run_of())
     assert config.store_path == Path("tiny.duckdb")
@@ -292,7 +310,7 @@ def test_defaults() -> None:
         near_miss=10,
     )
     assert config.dictionary == [DictionaryEntry(name="sae", path="saes", format="auto", kind="auto", features="all")]
-    assert config.explain.explainers == ["lexical", "token_lookup"]
+    assert config.explain.explainers == ["lexical", "context_lookup", "token_lookup"]
     assert config.score.scorers == ["simulation", "detection", "fuzzing", "logits"]
     assert config.score.model_dump()["features"] == {"sample": 500}
     assert config.budget.max_usd is None

@@ -27,6 +27,7 @@ def test_it_holds_everything(wheel: Path) -> None:
         ("autointerp", "**/*.py"),
         ("autointerp", "**/*.sql"),
         ("autointerp", "py.typed"),
+        ("autointerp/score", "**/*.json"),
         ("autointerp/bundled", "**/*.*"),
     ):
         files = [path for path in (ROOT / folder).glob(pattern) if "__pycache__" not in path.parts]

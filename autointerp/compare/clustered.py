@@ -65,14 +65,15 @@ def mean_interval(
     None with fewer than two clusters, or with all documents in one block.
     """
     score = np.asarray(values, dtype=np.float64)
-    variance, df = _over_features(score, np.asarray(clusters))
-    return _with_blocks(
+    variance, df = over_features(score, np.asarray(clusters))
+    return with_blocks(
         float(score.mean()) if score.size else 0.0,
         variance,
         df,
         None if influence is None else influence.sum(axis=0) / max(score.size, 1),
         confidence,
         score.size,
+        0.0 if influence is None else cell_variance(influence) / max(score.size, 1) ** 2,
     )
 
 
@@ -91,11 +92,11 @@ def difference_interval(
     of the same blocks. None where a side has fewer than two clusters, or with all documents in one block."""
     a, b = np.asarray(values_a, dtype=np.float64), np.asarray(values_b, dtype=np.float64)
     if paired:
-        variance, df = _over_features(a - b, np.asarray(clusters_a))
+        variance, df = over_features(a - b, np.asarray(clusters_a))
     else:
         (of_a, df_a), (of_b, df_b) = (
-            _over_features(a, np.asarray(clusters_a)),
-            _over_features(b, np.asarray(clusters_b)),
+            over_features(a, np.asarray(clusters_a)),
+            over_features(b, np.asarray(clusters_b)),
         )
         df = min(df_a, df_b)
         variance = of_a + of_b
@@ -103,14 +104,24 @@ def difference_interval(
             df = variance**2 / (of_a**2 / df_a + of_b**2 / df_b)
     if df < 1:
         return None
-    by_block = None
+    by_block, cells = None, 0.0
     if influence_a is not None and influence_b is not None:
         by_block = influence_a.sum(axis=0) / a.size - influence_b.sum(axis=0) / b.size
-    return _with_blocks(float(a.mean() - b.mean()), variance, df, by_block, confidence, a.size + b.size)
+        if paired:
+            cells = cell_variance(influence_a - influence_b) / a.size**2
+        else:
+            cells = cell_variance(influence_a) / a.size**2 + cell_variance(influence_b) / b.size**2
+    return with_blocks(float(a.mean() - b.mean()), variance, df, by_block, confidence, a.size + b.size, cells)
 
 
-def _over_features(score: FloatArray, clusters: npt.NDArray[np.generic]) -> tuple[float, float]:
-    """Variance of the mean over clusters of features, and its degrees of freedom."""
+def cell_variance(influence: FloatArray) -> float:
+    """V_cells of the sum of scores whose `influence` is [n, B]: what the blocks would add if each feature varied over
+    them for itself. Of the variance over blocks this is the part that shrinks with more features."""
+    return float((influence.shape[1] - 1) * influence.var(axis=1).sum()) if influence.size else 0.0
+
+
+def over_features(score: FloatArray, clusters: npt.NDArray[np.generic]) -> tuple[float, float]:
+    """Variance of the mean of n scores over clusters of features, and its degrees of freedom (below 1: none)."""
     _, cluster = np.unique(clusters, return_inverse=True)
     m = int(cluster.max(initial=-1)) + 1
     if m < 2:
@@ -119,18 +130,27 @@ def _over_features(score: FloatArray, clusters: npt.NDArray[np.generic]) -> tupl
     return float(m / (m - 1) * (sums**2).sum() / score.size**2), m - 1.0
 
 
-def _with_blocks(
-    value: float, variance: float, df: float, by_block: FloatArray | None, confidence: float, n: int
+def with_blocks(
+    value: float,
+    variance: float,
+    df: float,
+    by_block: FloatArray | None,
+    confidence: float,
+    n: int,
+    cells: float = 0.0,
 ) -> Interval | None:
-    """Adds the variance over blocks; `by_block` [B]: by how much the value moves without each. Blocks without
-    documents move nothing and do not count."""
+    """The interval of a value whose `variance` over features has `df`, with the variance over blocks added; `by_block`
+    [B]: by how much the value moves without each; `cells`: V_cells of it. Blocks without documents move nothing and do
+    not count. None with fewer than one degree of freedom, or with all documents in one block."""
     if df < 1:
         return None
+    of_documents = 0.0
     if by_block is not None:
         moved = by_block[by_block != 0]
         if moved.size == 1:
             return None
         if moved.size > 1:
-            variance += float((moved.size - 1) * moved.var())
+            of_documents = float((moved.size - 1) * moved.var())
             df = min(df, moved.size - 1.0)
-    return Interval.of(value, float(np.sqrt(variance)), df, confidence, n)
+    se = float(np.sqrt(variance + of_documents))
+    return Interval.of(value, se, df, confidence, n, float(np.sqrt(max(of_documents - cells, 0.0))))

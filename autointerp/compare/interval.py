@@ -25,6 +25,8 @@ class Interval:
     confidence: float
     n: int
     """Features behind the value (for a difference: of both dictionaries)."""
+    se_documents: float = 0.0
+    """The part of `se` that more features of the same documents would not take away; 0 where only features count."""
     down: float = 0.0
     """What another source of error may take off the value, at 95 %."""
     up: float = 0.0
@@ -32,20 +34,30 @@ class Interval:
 
     @staticmethod
     def of(
-        value: float, se: float, df: float, confidence: float, n: int, down: float = 0.0, up: float = 0.0
+        value: float,
+        se: float,
+        df: float,
+        confidence: float,
+        n: int,
+        se_documents: float = 0.0,
+        *,
+        down: float = 0.0,
+        up: float = 0.0,
     ) -> Interval:
         t = float(stats.t.ppf(0.5 + confidence / 2.0, max(df, 1.0)))
         low, high = value - t * _with(se, down), value + t * _with(se, up)
-        return Interval(value, se, df, low, high, confidence, n, down, up)
+        return Interval(value, se, df, low, high, confidence, n, se_documents, down, up)
 
     def at(self, confidence: float) -> Interval:
         """The same estimate at another confidence: 1 - 0.05 / m for one of m simultaneous intervals (Bonferroni)."""
-        return Interval.of(self.value, self.se, self.df, confidence, self.n, self.down, self.up)
+        return self._again(confidence, self.down, self.up)
 
     def and_limits(self, down: float, up: float) -> Interval:
         """The same with another source of error beside those it has."""
-        down, up = math.hypot(self.down, down), math.hypot(self.up, up)
-        return Interval.of(self.value, self.se, self.df, self.confidence, self.n, down, up)
+        return self._again(self.confidence, math.hypot(self.down, down), math.hypot(self.up, up))
+
+    def _again(self, confidence: float, down: float, up: float) -> Interval:
+        return Interval.of(self.value, self.se, self.df, confidence, self.n, self.se_documents, down=down, up=up)
 
     @property
     def largest_se(self) -> float:

@@ -11,7 +11,7 @@ from autointerp.config.llm_model import LLMModel
 from autointerp.config.own_code import NAME, PYTHON
 from autointerp.config.section import Section, refuse_twice
 from autointerp.errors import nearest
-from autointerp.words import EMBEDDED, HUMAN, PRESETS
+from autointerp.words import CONTEXT_LOOKUP, EMBEDDED, HUMAN, LEXICAL, PRESETS
 
 
 class LLMExplainer(LLMModel):
@@ -105,9 +105,18 @@ ExplainerEntry = Annotated[
 class ExplainSection(Section):
     """Which explainers write explanations."""
 
-    explainers: list[ExplainerEntry] = Field(default=["lexical", "token_lookup"], min_length=1)
-    """`lexical` and `token_lookup` need no LLM; `human` stands for what people wrote with `autointerp label`; a table
-    is an LLM or a Python class."""
+    explainers: list[ExplainerEntry] = Field(default=["lexical", "context_lookup", "token_lookup"], min_length=1)
+    """`lexical` writes labels and needs no LLM. `context_lookup` and `token_lookup` are tables, ceilings and no labels;
+    `context_lookup` comes with `lexical`, named or not. `human` stands for what people wrote with `autointerp label`; a
+    table is an LLM or a Python class."""
+
+    @field_validator("explainers")
+    @classmethod
+    def _ceiling_beside_lexical(cls, explainers: list[ExplainerEntry]) -> list[ExplainerEntry]:
+        if LEXICAL not in explainers or CONTEXT_LOOKUP in explainers:
+            return explainers
+        after = explainers.index(LEXICAL) + 1
+        return [*explainers[:after], CONTEXT_LOOKUP, *explainers[after:]]
 
     @model_validator(mode="after")
     def _different(self) -> ExplainSection:

@@ -34,7 +34,8 @@ class Judge(LLMModel):
     controls: int = Field(default=100, ge=0)
     """Features of each dictionary on which it judges the controls."""
     embedded: bool = False
-    """Whether it judges `lexical`'s and `token_lookup`'s texts too; it always does where there are no others."""
+    """Whether it judges the texts of `lexical` and of your own embedded explainers too; it always does where there are
+    no others."""
 
 
 def _form_of_scorer(entry: Any) -> str:

@@ -2,16 +2,16 @@
 
 `shuffled`: another feature's explanation of the same explainer, one that has nothing to do with this feature.
 1. Features with an explanation stand in a circle, in the order of hash64(seed, feature).
-2. The donor is the first one clockwise with a disjoint token set: no token of its entries is one of this feature's.
-   So each feature gives about one explanation away.
-3. Where there is none, the first with disjoint *named* tokens (those that carry 80 % of the activation) is taken.
+2. The donor is the first one clockwise with a disjoint token set: none of the tokens in its table `context_lookup` is
+   in this feature's. So each feature gives about one explanation away.
+3. Where there is none, the first with disjoint heaviest tokens (those that carry 80 % of the activation) is taken.
 4. Where there is none either, the status is `no_disjoint_feature`.
 
 `constant`: the same prediction everywhere, which a lookup without entries makes. (It is 0: another constant would
 gain from the framed Pearson, where predictions in residual windows count as 0.)
 
-`generic`: one explanation for the whole dictionary, the tokens that fire its features on average: the mean over
-features of token lookups divided by their maximum.
+`generic`: one label for the whole dictionary, of the form of `lexical`'s: the tokens that fire its features on average,
+by the mean over features of token lookups divided by their maximum. It names GENERIC_NAMED of them at most.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autointerp.explain.clauses import Clauses, join
+from autointerp.explain.clauses import Clauses
+from autointerp.explain.lexical import in_strengths, strengths_of
 from autointerp.explain.lookup import EMPTY, Entries, entries_of, from_lists, rows_of
-from autointerp.explain.sentence_facts import named_tokens
-from autointerp.explain.token_text import quote
+from autointerp.explain.sentence import strength_groups
 from autointerp.hashing import hash64, stream_key
 from autointerp.records import ANY_TOKEN, Bool, Explanation, GramTable, Int32, Int64, LookupTable
 
-GENERIC_TOKENS = 256
-"""Tokens of the generic lookup."""
 GENERIC_NAMED = 20
-"""Tokens that its text names."""
+"""Tokens that `generic` names at most."""
+HEAVIEST_SHARE = 0.8
+"""The heaviest tokens of a feature carry this share of its activation."""
 CIRCLE_AT_ONCE = 4096
 """Features of the circle whose sets are held as bits: 25 MB for a vocabulary of 50,000."""
 NO_DISJOINT = "no_disjoint_feature"
@@ -45,9 +45,12 @@ class Explained:
     lookup: LookupTable  # a row for every feature of the dictionary
 
 
-def shuffled(explanations: Sequence[Explanation], lookup: LookupTable, tokens: GramTable, seed: int) -> Explained:
-    """The explanations of one explainer, each given to another feature, with its lookup."""
-    donors = choose_donors(explanations, lookup, tokens, seed)
+def shuffled(
+    explanations: Sequence[Explanation], lookup: LookupTable, table: LookupTable, tokens: GramTable, seed: int
+) -> Explained:
+    """The explanations of one explainer, each given to another feature, with its lookup; `table` says which tokens a
+    feature has anything to do with."""
+    donors = choose_donors(explanations, table, tokens, seed)
     of_feature = {explanation.feature: explanation for explanation in explanations}
     texts, rows = [], [EMPTY] * lookup.n_features
     for old in explanations:
@@ -62,19 +65,27 @@ def shuffled(explanations: Sequence[Explanation], lookup: LookupTable, tokens: G
 
 
 def choose_donors(
-    explanations: Sequence[Explanation], lookup: LookupTable, tokens: GramTable, seed: int
+    explanations: Sequence[Explanation], table: LookupTable, tokens: GramTable, seed: int
 ) -> dict[int, int]:
     """The feature whose explanation each feature gets; none where it has none itself, or where none is disjoint."""
     explained = np.asarray([one.feature for one in explanations if one.status == "ok"], dtype=np.int64)
-    own = {feature: entries_of(lookup, feature).token for feature in explained.tolist()}
-    named = {feature: named_tokens(tokens, feature) for feature in explained.tolist()}
+    own = {feature: entries_of(table, feature).token for feature in explained.tolist()}
+    heaviest = {feature: heaviest_tokens(tokens, feature) for feature in explained.tolist()}
     circle = explained[np.argsort(hash64(stream_key(seed, "shuffled"), explained), kind="stable")]
     circle = circle[np.asarray([len(own[feature]) > 0 for feature in circle.tolist()], dtype=np.bool_)]
     donors: dict[int, int] = {}
-    for sets in (own, named):
+    for sets in (own, heaviest):
         left = [feature for feature in explained.tolist() if feature not in donors]
         donors |= _first_disjoint(left, circle, sets)
     return donors
+
+
+def heaviest_tokens(tokens: GramTable, feature: int) -> Int32:
+    """The tokens that carry HEAVIEST_SHARE of the listed activation of one feature, heaviest first."""
+    own = slice(int(tokens.start[feature]), int(tokens.start[feature + 1]))
+    weight = np.abs(tokens.mass[own])
+    enough = np.searchsorted(np.cumsum(weight), HEAVIEST_SHARE * weight.sum() * (1 - 1e-12))
+    return tokens.token[own][: int(enough) + 1]
 
 
 def _first_disjoint(wanting: Sequence[int], circle: Int64, sets: Mapping[int, Int32]) -> dict[int, int]:
@@ -135,11 +146,13 @@ def constant(explanations: Sequence[Explanation], n_features: int) -> Explained:
     return _everywhere("constant", Clauses()("constant"), EMPTY, explanations, n_features)
 
 
-def generic(explanations: Sequence[Explanation], token_lookup: LookupTable, vocab: Sequence[str]) -> Explained:
-    """What fires the dictionary's features on average, for every feature that has an explanation."""
-    entries = _average(token_lookup)
-    listed = join([quote(vocab[token]) for token in entries.token[:GENERIC_NAMED].tolist()])
-    return _everywhere("generic", Clauses()("generic", tokens=listed), entries, explanations, token_lookup.n_features)
+def generic(explanations: Sequence[Explanation], token_lookup: LookupTable, names: Sequence[str]) -> Explained:
+    """What fires the dictionary's features on average, for every feature that has an explanation; `names` as
+    `sentence.token_names` makes them of the vocabulary."""
+    entries = entries_of(in_strengths(from_lists([_average(token_lookup)])), 0)
+    groups = strength_groups(entries, strengths_of(entries.value).tolist(), names)
+    text = Clauses()("generic", groups=groups) if groups else Clauses()("spread")
+    return _everywhere("generic", text, entries, explanations, token_lookup.n_features)
 
 
 def _everywhere(
@@ -154,7 +167,7 @@ def _everywhere(
 
 
 def _average(lookup: LookupTable) -> Entries:
-    """The mean over features with entries of value / largest value, by token: the heaviest GENERIC_TOKENS."""
+    """The mean over features with entries of value / largest value, by token: the heaviest GENERIC_NAMED."""
     single = np.flatnonzero(lookup.previous == ANY_TOKEN)
     if len(single) == 0:
         return EMPTY
@@ -165,7 +178,7 @@ def _average(lookup: LookupTable) -> Entries:
     n = int((largest > 0).sum())
     value = np.bincount(token, size / largest[row]) / n
     probability = np.bincount(token, lookup.probability[single].astype(np.float64)) / n
-    heaviest = np.argsort(-value, kind="stable")[:GENERIC_TOKENS]
+    heaviest = np.argsort(-value, kind="stable")[:GENERIC_NAMED]
     heaviest = heaviest[value[heaviest] > 0]
     return Entries(
         np.full(len(heaviest), ANY_TOKEN, dtype=np.int32),

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+from autointerp.explain.context_lookup import context_lookup, token_lookup
 from autointerp.explain.controls import Explained, constant, generic, shuffled
-from autointerp.explain.lexical import (
-    lexical_explanations,
-    lexical_lookup,
-    token_lookup,
-    token_lookup_explanations,
-)
-from autointerp.explain.sentence import EffectsToName
-from autointerp.records import Float64, GramTable, Int64, LookupTable
+from autointerp.explain.lexical import Promoted, label_lookup, lexical_explanations
+from autointerp.explain.lookup import entries_of
+from autointerp.explain.sentence import table_text, token_names
+from autointerp.records import Explanation, Float64, GramTable, Int64, LookupTable
+from autointerp.words import CONTEXT_LOOKUP, LEXICAL, TOKEN_LOOKUP
 
 
 @dataclass(frozen=True)
@@ -38,20 +36,21 @@ class EvidenceTables:
     seed: int
 
     @cached_property
+    def names(self) -> list[str]:
+        """[V] what texts call each token."""
+        return token_names(self.vocabulary)
+
+    @cached_property
     def lexical(self) -> Explained:
         """What `lexical` makes of it; the controls are made of that."""
-        lookup = lexical_lookup(self.tokens, self.pairs)
-        texts = lexical_explanations(
-            self.tokens,
-            self.pairs,
-            lookup,
-            self.vocabulary,
-            self.features,
-            total_mass=self.total_mass,
-            effects=EffectsToName(self.promoted, promoted_z=self.promoted_z),
-            special=self.special,
-        )
-        return Explained(texts, lookup)
+        lookup = label_lookup(self.tokens, self.pairs)
+        promoted = Promoted(self.promoted, self.promoted_z)
+        return Explained(lexical_explanations(self.tokens, lookup, self.names, self.features, promoted), lookup)
+
+    @cached_property
+    def context_lookup(self) -> LookupTable:
+        """Each token's mean activation, and each pair's where the token before matters."""
+        return context_lookup(self.tokens, self.pairs)
 
     @cached_property
     def token_lookup(self) -> LookupTable:
@@ -72,12 +71,29 @@ def _lexical(tables: EvidenceTables) -> Explained:
     return tables.lexical
 
 
+def _context_lookup(tables: EvidenceTables) -> Explained:
+    return _table(tables, CONTEXT_LOOKUP, "context_table", tables.context_lookup)
+
+
 def _token_lookup(tables: EvidenceTables) -> Explained:
-    texts = token_lookup_explanations(tables.tokens, tables.vocabulary, tables.features, total_mass=tables.total_mass)
-    return Explained(texts, tables.token_lookup)
+    return _table(tables, TOKEN_LOOKUP, "token_table", tables.token_lookup)
 
 
-EMBEDDED: dict[str, Callable[[EvidenceTables], Explained]] = {"lexical": _lexical, "token_lookup": _token_lookup}
+def _table(tables: EvidenceTables, explainer: str, clause: str, lookup: LookupTable) -> Explained:
+    """A table, with a text that says what it is. A feature that never fires has none."""
+    said = []
+    for feature in tables.features.tolist():
+        fires = bool(tables.tokens.n_firing[tables.tokens.start[feature] : tables.tokens.start[feature + 1]].any())
+        text = table_text(clause, entries_of(lookup, feature), tables.names) if fires else ""
+        said.append(Explanation(feature, explainer, text, "ok" if fires else "dead"))
+    return Explained(said, lookup)
+
+
+EMBEDDED: dict[str, Callable[[EvidenceTables], Explained]] = {
+    LEXICAL: _lexical,
+    CONTEXT_LOOKUP: _context_lookup,
+    TOKEN_LOOKUP: _token_lookup,
+}
 """By the name that a run file gives."""
 
 
@@ -85,7 +101,7 @@ def controls_of(tables: EvidenceTables) -> list[Explained]:
     """`shuffled`, `constant` and `generic`."""
     lexical = tables.lexical
     return [
-        shuffled(lexical.explanations, lexical.lookup, tables.tokens, tables.seed),
+        shuffled(lexical.explanations, lexical.lookup, tables.context_lookup, tables.tokens, tables.seed),
         constant(lexical.explanations, lexical.lookup.n_features),
-        generic(lexical.explanations, tables.token_lookup, tables.vocabulary),
+        generic(lexical.explanations, tables.token_lookup, tables.names),
     ]

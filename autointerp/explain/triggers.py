@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from autointerp.explain.lookup import EMPTY, Entries, gram_key
 from autointerp.explain.marking import unescape
@@ -29,12 +30,16 @@ def named_in(text: str) -> tuple[str, ...]:
 
 def entries_of_triggers(triggers: Iterable[str], by_text: Mapping[str, Sequence[int]]) -> Entries:
     """A lookup that fires on every token of a trigger's text, with and without space around it."""
-    tokens = sorted({token for text in triggers for token in by_text.get(text.strip() or text, ())})
-    n = len(tokens)
-    if n == 0:
+    return any_of(sorted({token for text in triggers for token in by_text.get(text.strip() or text, ())}))
+
+
+def any_of(tokens: npt.ArrayLike) -> Entries:
+    """A lookup that fires on these tokens, whatever stands before."""
+    ids = np.asarray(tokens, dtype=np.int32)
+    if ids.size == 0:
         return EMPTY
-    ones = np.ones(n, dtype=np.float32)
-    return Entries(np.full(n, ANY_TOKEN, dtype=np.int32), np.array(tokens, dtype=np.int32), ones, ones)
+    ones = np.ones(ids.size, dtype=np.float32)
+    return Entries(np.full(ids.size, ANY_TOKEN, dtype=np.int32), ids, ones, ones)
 
 
 def either(first: Entries, second: Entries) -> Entries:

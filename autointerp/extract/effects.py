@@ -56,19 +56,14 @@ def logit_effects(
     subject: Subject, dictionary: Dictionary, features: Int64, usable: np.ndarray
 ) -> StrongestEffects | None:
     """Effects of `features`; `usable` [V] says which tokens stand in the corpus. None: no direct path."""
-    to_residual = _path_to_residual(subject, dictionary)
-    if to_residual is None:
+    directions = written_directions(subject, dictionary, features)
+    if directions is None:
         return None
-    with readable(subject.bridge.unembed):
-        unembed = subject.bridge.W_U.detach().float().to(subject.device)
+    unembed, slope = logit_readers(subject, usable), _logit_slope(subject)
     ids = torch.from_numpy(np.flatnonzero(usable)).to(unembed.device)
-    unembed = unembed[:, ids]
-    slope = _logit_slope(subject)
-    directions = dictionary.directions[torch.from_numpy(features)].to(unembed.device)
     parts: dict[str, list[list[Tensor]]] = {"promoted": [], "suppressed": []}
     for first in range(0, len(directions), 512):
-        written = _through_norm(subject, subject.bridge.ln_final, to_residual(directions[first : first + 512]))
-        effect = written @ unembed * slope
+        effect = directions[first : first + 512] @ unembed * slope
         effect = effect - effect.median(dim=1, keepdim=True).values
         spread = effect.std(dim=1, keepdim=True).clamp(min=1e-30)
         for name, sign in (("promoted", 1), ("suppressed", -1)):
@@ -88,6 +83,30 @@ def logit_effects(
         z={name: column(name, 2).astype(np.float64) for name in parts},
         n_half={name: column(name, 3).astype(np.int64) for name in parts},
     )
+
+
+@torch.inference_mode()
+def written_directions(subject: Subject, dictionary: Dictionary, features: Int64) -> Tensor | None:
+    """What a unit of each of `features` writes towards the logits, behind the final norm's weight, [n, d_model].
+
+    None: there is no direct path.
+    """
+    to_residual = _path_to_residual(subject, dictionary)
+    if to_residual is None:
+        return None
+    directions = dictionary.directions[torch.from_numpy(features)].to(subject.device)
+    parts: list[Tensor] = [
+        _through_norm(subject, subject.bridge.ln_final, to_residual(directions[first : first + 512]))
+        for first in range(0, len(directions), 512)
+    ]
+    return torch.cat(parts) if parts else torch.zeros((0, subject.d_model), device=subject.device)
+
+
+def logit_readers(subject: Subject, usable: np.ndarray) -> Tensor:
+    """The columns of the unembedding of the tokens that `usable` [V] marks, [d_model, n]."""
+    with readable(subject.bridge.unembed):
+        unembed: Tensor = subject.bridge.W_U.detach().float().to(subject.device)
+    return unembed[:, torch.from_numpy(np.flatnonzero(usable)).to(unembed.device)]
 
 
 def _n_half(largest: Tensor, every: Tensor) -> Tensor:

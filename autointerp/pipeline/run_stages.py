@@ -173,6 +173,7 @@ def _sweep(work_folder: Path, tokens_folder: Path) -> None:
 
 
 def _run_until(last: str, context: StageContext) -> None:
+    census.remove_unneeded(context)
     settle_servers(context.asking, context.config, _models_to_ask(last, context))
     for name in STAGES:
         if context.asking.waits and STAGES.index(name) > STAGES.index("score"):

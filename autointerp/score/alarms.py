@@ -131,16 +131,31 @@ class AlarmLimits:
     cost: Float64  # [n] by how much the score would be higher without the charge
     group: Int64  # [n] features that are charged at one share: they fall and rise together
 
-    def of_mean(self, index: npt.ArrayLike) -> tuple[float, float]:
-        """Down and up for the mean over some of them: groups are independent, so their parts add in squares; the size
-        is common to all."""
-        chosen = np.asarray(index, dtype=np.int64)
-        if chosen.size == 0:
+    def take(self, index: npt.ArrayLike) -> AlarmLimits:
+        """Those at these places, or where the mask is true; -1: of a feature that is charged nothing."""
+        at = np.asarray(index)
+        at = np.flatnonzero(at) if at.dtype == np.bool_ else at.astype(np.int64)
+        there = at >= 0
+        empty = not len(self.cost)
+        rows = np.where(there, at, 0)
+
+        def of(values: Float64) -> Float64:
+            found = np.zeros((at.size, *values.shape[1:])) if empty else values[rows]
+            return np.where(there.reshape(-1, *[1] * (values.ndim - 1)), found, 0.0)
+
+        group = np.zeros(at.size, np.int64) if empty else np.where(there, self.group[rows], 0)
+        return AlarmLimits(of(self.of_share), of(self.of_size), of(self.cost), group)
+
+    def of_mean(self) -> tuple[float, float]:
+        """Down and up for the mean over them: groups are independent, so their parts add in squares; the size is common
+        to all."""
+        n = len(self.cost)
+        if n == 0:
             return 0.0, 0.0
         limits = []
         for side in (0, 1):
-            by_group = np.bincount(self.group[chosen], self.of_share[chosen, side]) / chosen.size
-            limits.append(float(np.hypot(np.sqrt((by_group**2).sum()), self.of_size[chosen, side].mean())))
+            by_group = np.bincount(self.group, self.of_share[:, side]) / n
+            limits.append(float(np.hypot(np.sqrt((by_group**2).sum()), self.of_size[:, side].mean())))
         return limits[0], limits[1]
 
 

@@ -45,6 +45,11 @@ class Estimates:
         blank = {k: np.where(gone, np.nan, getattr(self, k)) for k in ("value", "ci_low", "ci_high", "se", "df")}
         return replace(self, status=status, **blank)
 
+    def without_interval(self, where: npt.NDArray[np.bool_], status: str) -> Estimates:
+        """The same with this status and no interval there; the value stays."""
+        blank = {k: np.where(where, np.nan, getattr(self, k)) for k in ("ci_low", "ci_high", "se", "df")}
+        return replace(self, status=np.where(where, status, self.status), **blank)
+
     def with_low(self, highest: FloatArray) -> Estimates:
         """The same with lower ends no higher than these."""
         return replace(self, ci_low=np.where(self.ci_low > highest, highest, self.ci_low))

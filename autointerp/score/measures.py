@@ -1,9 +1,9 @@
 """What the metrics of the registry compute, from a prediction to a `Measured`, shape by shape.
 
-The arithmetic stands in `metrics.py`, `estimator.py`, `census.py` and `published.py`; here predictions become its
-arguments. In the census f1 is that of "the predicted probability is above 1/2", and auprc ranks by the predicted
-probability in 33 bins; the thresholded ones, and those of the sample, go by the predicted activation. None of them has
-an interval of its own.
+The arithmetic stands in `metrics.py`, `estimator.py` and `census.py`; here predictions become its arguments. Published
+protocols have a file of their own, `published_measures.py`. In the census f1 is that of "the predicted probability is
+above 1/2", and auprc ranks by the predicted probability in 33 bins; the thresholded ones, and those of the sample, go by
+the predicted activation. None of them has an interval of its own.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from autointerp.score import metrics, published
-from autointerp.score.activation_bins import FIRST_ABOVE
+from autointerp.score import metrics
+from autointerp.score.activation_bins import FIRST_ABOVE, N_BINS
 from autointerp.score.alarms import pooled_charges
 from autointerp.score.census import census_pearson_interval
-from autointerp.score.census_sums import N_BINS, Counted
+from autointerp.score.census_sums import Counted
 from autointerp.score.estimates import Estimates
 from autointerp.score.estimator import pearson_framed, pearson_sample
 from autointerp.score.metric import Measured, measured
@@ -141,25 +141,27 @@ def _ranked(
 
 def judged_accuracy(of: Judged) -> Measured:
     """Of "probability at least 1/2"."""
-    answered = of.answered
-    return _judged(of, lambda: metrics.balanced_accuracy(of.items.right[answered], of.probability[answered] >= 0.5))
+    counted = of.answered & of.items.matched
+    return _judged(of, lambda: metrics.balanced_accuracy(of.items.right[counted], of.probability[counted] >= 0.5))
 
 
 def judged_auroc(of: Judged) -> Measured:
     """By the judge's probabilities."""
-    answered = of.answered
-    return _judged(of, lambda: metrics.auroc(of.items.right[answered], of.probability[answered]))
+    counted = of.answered & of.items.matched
+    return _judged(of, lambda: metrics.auroc(of.items.right[counted], of.probability[counted]))
 
 
 def _judged(of: Judged, compute: Callable[[], Value]) -> Measured:
-    n = int(of.answered.sum())
-    if len(of.items) < LEAST_ITEMS:
+    """Of the matched items: those that only stand for others count in `weighted.py`."""
+    matched = of.items.matched
+    n = int((of.answered & matched).sum())
+    if int(matched.sum()) < LEAST_ITEMS:
         value = Value(None, "no_items")
     elif n == 0:
         value = Value(None, "failed")
     else:
         value = compute()
-    return measured(value, n, len(of.items) - n)
+    return measured(value, n, int(matched.sum()) - n)
 
 
 # --- tokens
@@ -198,41 +200,6 @@ def forced_accuracy(promoted: npt.ArrayLike, rating: npt.ArrayLike) -> Value:
     above, tied = value > limit, value == limit
     hits = float(truth[above].sum()) + float(truth[tied].mean()) * (n_yes - int(above.sum()))
     return Value((len(truth) - 2 * (n_yes - hits)) / len(truth), "ok")
-
-
-# --- published protocols
-
-
-def published_top_random(of: Answered) -> Measured:
-    """Bills et al."""
-    w = of.published
-    return _published(published.pearson_top_random(w.truth, of.prediction, w.windows.scored, w.top, w.random_5, w.u))
-
-
-def published_intervals(of: Answered) -> Measured:
-    """Bricken et al."""
-    w = of.published
-    return _published(
-        published.spearman_intervals(
-            w.truth, of.prediction, w.windows.scored, w.top, w.interval, w.random_10, w.out_of_context, w.u
-        )
-    )
-
-
-def published_accuracy(of: Answered) -> Measured:
-    """delphi."""
-    w = of.published
-    return _published(published.balanced_accuracy(w.truth, of.fires, w.windows.scored, w.quantile, w.silent, w.u))
-
-
-def published_saebench(of: Answered) -> Measured:
-    """SAEBench."""
-    w = of.published
-    return _published(published.accuracy_saebench(w.truth, of.fires, w.windows.scored, w.top, w.silent, w.u, w.maximum))
-
-
-def _published(score: published.PublishedScore) -> Measured:
-    return Measured(score.value, score.status, score.n, score.n_failed)
 
 
 # --- of any shape

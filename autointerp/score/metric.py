@@ -1,6 +1,7 @@
 """What a metric is: a row that says what it reads, how it is computed and how it is to be read.
 
-Everything that pages, checks and documentation say of a metric derives from its row in `metric_registry.py`.
+Everything that pages, checks and documentation say of a metric derives from its row in `metric_registry.py`, and from
+what the self-test found of it (`selftest/marks.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Measured:
     """A metric of one prediction, or the reason why it has no value."""
 
     value: float | None
-    status: str  # ok, constant, underpowered; rare, failed, no_items, one_sided ... have no value
+    status: str  # ok, constant, few_documents, underpowered; rare, failed, no_items, one_sided ... have no value
     n: int  # tokens (census), windows or items behind the value
     n_failed: int = 0
     ci_low: float | None = None
@@ -44,21 +45,24 @@ class Metric:
     """What it says, for a page: one sentence."""
     measure: Callable[[Sequence[Any]], Sequence[Measured]]
     """Predictions of the shape that it reads -> their measurements, in order."""
+    prepare: Callable[[Sequence[Any]], Any] | None = None
+    """What `measure` is given instead, made of all predictions: once for all metrics that name the same function."""
     chance: float | None = None
     """What a prediction without knowledge gets; None: that depends on the feature."""
     bounds: tuple[float, float] = (0.0, 1.0)
     """Its least and its largest value: no interval reaches further."""
-    scorer: str | None = None
-    """The only scorer whose predictions it is computed for; None: every scorer of that shape."""
+    scorer: str | tuple[str, ...] | None = None
+    """The only scorers whose predictions it is computed for; None: every scorer of that shape."""
+    judged_too: bool = False
+    """reads = "published": also computed from what an LLM judge was asked about the windows of our own sample."""
     primary: bool = False
     """Shown by default, one for each scorer and design."""
+    second_for: tuple[str, ...] = ()
+    """Scorers that have another primary metric of the same shape."""
     on_card: bool = False
     """Shown on a feature's card."""
     by_document: bool = False
     """Whether moments by document block are stored: its intervals then count the spread of documents too."""
-    sees_broad: bool | None = None
-    """Whether it drops for a label that fires three times too often, also where a feature fires on one token in 10,000;
-    None: it was not tried."""
     version: int = 1
     """Raised when it would give other values: stored scores are then computed again."""
 
@@ -66,6 +70,18 @@ class Metric:
     def design(self) -> str:
         """census or sample."""
         return "census" if self.reads == "counted" else "sample"
+
+    def of(self, predictions: Sequence[Any]) -> Sequence[Measured]:
+        """Of predictions of the shape that it reads, in order."""
+        return self.measure(predictions if self.prepare is None else self.prepare(predictions))
+
+    def is_first(self, scorer: str) -> bool:
+        """Whether it is what is shown of this scorer by default."""
+        return self.primary and scorer not in self.second_for
+
+    def is_of(self, scorer: str) -> bool:
+        """Whether it is computed for what this scorer predicts."""
+        return self.scorer is None or scorer in ((self.scorer,) if isinstance(self.scorer, str) else self.scorer)
 
 
 class OwnMetric(Protocol):

@@ -12,9 +12,14 @@ from functools import partial
 from typing import Any, cast
 
 from autointerp.errors import AutointerpError, UserError
-from autointerp.own_code import load_own
-from autointerp.score import measures
+from autointerp.own_code import load_own, one_line
+from autointerp.score import measures, weighted
 from autointerp.score.metric import Measured, Metric, OwnMetric, Shape, each
+from autointerp.score.published_registry import PUBLISHED
+from autointerp.words import scorer_and_judge
+
+_WEIGHED = ("detection", "fuzzing")
+"""Scorers whose items stand for windows of the split."""
 
 METRICS: tuple[Metric, ...] = (
     # --- every token of the score split
@@ -28,7 +33,7 @@ METRICS: tuple[Metric, ...] = (
         primary=True,
         on_card=True,
         by_document=True,
-        sees_broad=True,
+        version=2,
     ),
     Metric(
         "auprc",
@@ -36,7 +41,6 @@ METRICS: tuple[Metric, ...] = (
         "area under the precision-recall curve of firing, ranked by the predicted probability",
         measures.counted_auprc,
         on_card=True,
-        sees_broad=True,
     ),
     Metric(
         "f1",
@@ -44,7 +48,6 @@ METRICS: tuple[Metric, ...] = (
         "F1 of firing, where the predicted probability is above one half",
         measures.counted_f1,
         on_card=True,
-        sees_broad=True,
     ),
     Metric(
         "auprc_thresholded",
@@ -53,14 +56,12 @@ METRICS: tuple[Metric, ...] = (
         "feature's largest), ranked by the predicted activation",
         measures.counted_auprc_thresholded,
         on_card=True,
-        sees_broad=True,
     ),
     Metric(
         "f1_thresholded",
         "counted",
         "F1 of activations above the threshold, where the predicted activation is above it",
         measures.counted_f1_thresholded,
-        sees_broad=True,
     ),
     # --- sampled windows
     Metric(
@@ -74,7 +75,6 @@ METRICS: tuple[Metric, ...] = (
         primary=True,
         on_card=True,
         by_document=True,
-        sees_broad=True,
         version=2,
     ),
     Metric(
@@ -113,14 +113,77 @@ METRICS: tuple[Metric, ...] = (
     ),
     # --- items that are right or wrong
     Metric(
+        "mcc_weighted",
+        "judged",
+        "correlation of yes and no with the truth over the windows of the split, each item weighed by how many it "
+        "stands for (Matthews)",
+        weighted.matthews,
+        prepare=weighted.weighed,
+        chance=0.0,
+        bounds=(-1.0, 1.0),
+        scorer=_WEIGHED,
+        primary=True,
+        on_card=True,
+    ),
+    Metric(
+        "f1_weighted",
+        "judged",
+        "F1 of yes over the windows of the split, weighed likewise",
+        weighted.f1,
+        prepare=weighted.weighed,
+        scorer=_WEIGHED,
+    ),
+    Metric(
+        "auprc_weighted",
+        "judged",
+        "area under the precision-recall curve over the windows of the split, by the judge's probabilities, weighed "
+        "likewise",
+        weighted.average_precision,
+        prepare=weighted.weighed,
+        scorer=_WEIGHED,
+    ),
+    Metric(
+        "precision_weighted",
+        "judged",
+        "of the windows of the split that the judge says yes to, the share that is right, weighed likewise",
+        weighted.precision,
+        prepare=weighted.weighed,
+        scorer=_WEIGHED,
+        on_card=True,
+    ),
+    Metric(
+        "recall_strong",
+        "judged",
+        "share of right items told, of the third of firing windows of largest maximum",
+        each(partial(weighted.recall, "strong")),
+        scorer=_WEIGHED,
+        on_card=True,
+    ),
+    Metric(
+        "recall_middle",
+        "judged",
+        "the same of the middle third",
+        each(partial(weighted.recall, "middle")),
+        scorer=_WEIGHED,
+        on_card=True,
+    ),
+    Metric(
+        "recall_weak",
+        "judged",
+        "the same of the weakest third",
+        each(partial(weighted.recall, "weak")),
+        scorer=_WEIGHED,
+        on_card=True,
+    ),
+    Metric(
         "balanced_accuracy_matched",
         "judged",
         "mean of the shares of right and of wrong items that the judge tells, wrong ones made like right ones",
         each(measures.judged_accuracy),
         chance=0.5,
         primary=True,
+        second_for=_WEIGHED,
         on_card=True,
-        sees_broad=False,
     ),
     Metric(
         "auroc_matched",
@@ -128,7 +191,6 @@ METRICS: tuple[Metric, ...] = (
         "how often the judge puts a right item above a wrong one",
         each(measures.judged_auroc),
         chance=0.5,
-        sees_broad=False,
     ),
     # --- tokens that are promoted or not
     Metric(
@@ -148,49 +210,23 @@ METRICS: tuple[Metric, ...] = (
         chance=0.5,
     ),
     # --- published protocols, with the lookup as simulator and judge
-    Metric(
-        "pearson_top_random",
-        "published",
-        "Bills et al. 2023: correlation over 5 top and 5 random windows, unweighted",
-        each(measures.published_top_random),
-        chance=0.0,
-        bounds=(-1.0, 1.0),
-        scorer="simulation",
-        sees_broad=False,
-    ),
-    Metric(
-        "spearman_intervals",
-        "published",
-        "Bricken et al. 2023: rank correlation over windows from intervals of the activation",
-        each(measures.published_intervals),
-        chance=0.0,
-        bounds=(-1.0, 1.0),
-        scorer="simulation",
-        sees_broad=False,
-    ),
-    Metric(
-        "balanced_accuracy",
-        "published",
-        "delphi: balanced accuracy of detection over quantiles, silent windows at random",
-        each(measures.published_accuracy),
-        chance=0.5,
-        scorer="detection",
-        sees_broad=False,
-    ),
-    Metric(
-        "accuracy_saebench",
-        "published",
-        "SAEBench: accuracy of detection over top, important and silent windows",
-        each(measures.published_saebench),
-        scorer="detection",
-        sees_broad=False,
-    ),
+    *PUBLISHED,
 )
 
 
 def metrics_for(shape: Shape, scorer: str, own: Iterable[Metric] = ()) -> list[Metric]:
     """The metrics that predictions of a shape get which a scorer made."""
-    return [one for one in (*METRICS, *own) if one.reads == shape and one.scorer in (None, scorer)]
+    return [one for one in (*METRICS, *own) if one.reads == shape and one.is_of(scorer)]
+
+
+def metrics_of_judge(shape: Shape, scorer: str, own: Iterable[Metric] = ()) -> list[Metric]:
+    """All metrics that what an LLM judged gets: those of its shape, and the published ones that need no more."""
+    return [*metrics_for(shape, scorer, own), *judged_published(scorer)]
+
+
+def judged_published(scorer: str) -> list[Metric]:
+    """The published metrics that are computed of an LLM judge too."""
+    return [one for one in metrics_for("published", scorer) if one.judged_too]
 
 
 def metric_named(name: str, design: str) -> Metric | None:
@@ -204,10 +240,11 @@ def bounds_of(name: str, design: str) -> tuple[float, float]:
     return (-math.inf, math.inf) if known is None else known.bounds
 
 
-def is_primary(name: str, design: str) -> bool:
-    """Whether a page shows it unless others are asked for: the primary ones, and all of the user's own."""
+def is_primary(name: str, design: str, scorer: str) -> bool:
+    """Whether a page shows it of a scorer, as its rows are called, unless others are asked for: the primary ones, and
+    all of the user's own."""
     known = metric_named(name, design)
-    return known is None or known.primary
+    return known is None or known.is_first(scorer_and_judge(scorer)[0])
 
 
 def on_card(name: str, design: str) -> bool:
@@ -246,14 +283,14 @@ def _measure_own(made: OwnMetric, python: str, prediction: Any) -> Measured:
     if n == 0:
         return Measured(None, "failed" if n_failed else "no_items", n, n_failed)
     try:
-        value = made.measure(prediction)
+        said = made.measure(prediction)
+        value = math.nan if said is None else float(said)
     except Exception as error:  # the user's code
-        raise AutointerpError(
-            f'metric "{python}" failed on feature {prediction.feature}: {type(error).__name__}: {error}'
-        ) from error
-    if value is None or math.isnan(value):
+        what = f"{type(error).__name__}: {one_line(error)}"
+        raise AutointerpError(f'metric "{python}" failed on feature {prediction.feature}: {what}') from error
+    if math.isnan(value):
         return Measured(None, "undefined", n, n_failed)
-    return Measured(float(value), "ok", n, n_failed)
+    return Measured(value, "ok", n, n_failed)
 
 
 def versions_of(metrics: Sequence[Metric]) -> dict[str, int]:

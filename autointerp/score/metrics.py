@@ -8,8 +8,8 @@ Sums add over windows, documents and machines, so the same second step serves a 
 a part of the documents.
 
 Sources: Bills et al. 2023 for `rsquared` and `absolute_dev_explained` (their baseline is zero, unlike
-scikit-learn's), Bricken et al. 2023 for a constant prediction that scores 0, scikit-learn's definition
-of average precision for `auprc` (steps, no interpolation).
+scikit-learn's, which is `r2_mean_baseline`), Bricken et al. 2023 for a constant prediction that scores 0,
+scikit-learn's definition of average precision for `auprc` (steps, no interpolation).
 
 `constant` is the status of a metric that a constant prediction leaves undefined (the correlations):
 its value is 0. Metrics that are defined for a constant prediction keep their value and the status `ok`.
@@ -18,6 +18,7 @@ Letters in shapes: `...` any leading axes, n tokens, K bins of p.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +31,10 @@ StrArray = npt.NDArray[np.str_]
 MOMENTS = ("n", "t", "p", "t2", "p2", "tp")
 """The last axis of a moment array: weighted sums of 1, t, p, t squared, p squared and t times p."""
 
-STATUSES = ("ok", "constant", "underpowered", "rare", "failed", "one_sided")
-"""ok; constant prediction (value 0); a value not to be trusted; no firing to score; no prediction to
-score; only firing examples, no silent one. The last three have no value."""
+STATUSES = ("ok", "constant", "few_documents", "underpowered", "fewer", "rare", "failed", "one_sided")
+"""ok; constant prediction (value 0); a value without an interval, because a document or two decide it; a value not to
+be trusted; a value from fewer windows than its published protocol asks for; no firing to score; no prediction to score;
+only firing examples, no silent one. The last three have no value."""
 
 RELATIVE_TOLERANCE = 1e-10
 """A variance n * sum(x^2) - sum(x)^2 below this share of n * sum(x^2) counts as none.
@@ -59,7 +61,10 @@ class Value:
 def moments(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> FloatArray:
     """Six weighted sums over the last axis: [..., n], [..., n] -> [..., 6]. Tokens of weight 0 may be nan."""
     t, p = np.broadcast_arrays(np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64))
-    w = np.broadcast_to(np.ones(1) if weight is None else np.asarray(weight, dtype=np.float64), t.shape)
+    if weight is None:
+        n = np.full(t.shape[:-1], float(t.shape[-1]))
+        return np.stack([n, *(x.sum(axis=-1) for x in (t, p, t * t, p * p, t * p))], axis=-1)
+    w = np.broadcast_to(np.asarray(weight, dtype=np.float64), t.shape)
     t, p = np.where(w > 0, t, 0.0), np.where(w > 0, p, 0.0)
     wt, wp = w * t, w * p
     return np.stack([x.sum(axis=-1) for x in (w, wt, wp, wt * t, wp * p, wt * p)], axis=-1)
@@ -94,8 +99,17 @@ def pearson_value(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.A
 
 
 def _from_moments(sums: FloatArray) -> Value:
-    status = str(pearson_status(sums))
-    return Value(None if status == "rare" else float(pearson(sums)), status)
+    return _correlation(*sums.tolist())
+
+
+def _correlation(n: float, t: float, p: float, t2: float, p2: float, tp: float) -> Value:
+    """`pearson` and `pearson_status` of one row of moments: numbers, for which arrays would take ten times as long."""
+    variance_t, variance_p = n * t2 - t * t, n * p2 - p * p
+    if not variance_t > RELATIVE_TOLERANCE * n * t2:
+        return Value(None, "rare")
+    if not variance_p > RELATIVE_TOLERANCE * n * p2:
+        return Value(0.0, "constant")
+    return Value(min(max((n * tp - t * p) / math.sqrt(variance_t * variance_p), -1.0), 1.0), "ok")
 
 
 # --- Spearman --------------------------------------------------------------------------------------
@@ -103,14 +117,46 @@ def _from_moments(sums: FloatArray) -> Value:
 
 def spearman(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Value:
     """Spearman's correlation of [n] tokens: Pearson's correlation of (weighted) middle ranks."""
-    t, p = np.asarray(truth, dtype=np.float64).ravel(), np.asarray(prediction, dtype=np.float64).ravel()
-    w = np.ones(t.size) if weight is None else np.asarray(weight, dtype=np.float64).ravel()
-    t, p, w = t[w > 0], p[w > 0], w[w > 0]
-    ranks = []
-    for values in (t, p):
-        _, which = np.unique(values, return_inverse=True)
-        ranks.append(_middle_ranks(np.bincount(which, w).astype(np.float64))[which] if values.size else values)
-    return _from_moments(moments(ranks[0], ranks[1], w))
+    return RankedTruth(truth, weight).spearman(prediction)
+
+
+class RankedTruth:
+    """A truth [n] with weights, ranked once for any number of predictions."""
+
+    def __init__(self, truth: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> None:
+        t = np.asarray(truth, dtype=np.float64).ravel()
+        w = np.ones(t.size) if weight is None else np.asarray(weight, dtype=np.float64).ravel()
+        self._counted = np.flatnonzero(w > 0)
+        w = w[self._counted]
+        self._weight = None if bool((w == 1.0).all()) else w
+        rank = self._ranks(t[self._counted])
+        self._weighted = self._times_weight(rank)
+        self._sums = (float(w.sum()), float(self._weighted.sum()), float((self._weighted * rank).sum()))
+
+    def spearman(self, prediction: npt.ArrayLike) -> Value:
+        """Of predictions [n]."""
+        rank = self._ranks(np.asarray(prediction, dtype=np.float64).ravel()[self._counted])
+        weighted = self._times_weight(rank)
+        n, t, t2 = self._sums
+        p, p2, tp = (float(x.sum()) for x in (weighted, weighted * rank, self._weighted * rank))
+        return _correlation(n, t, p, t2, p2, tp)
+
+    def _times_weight(self, rank: FloatArray) -> FloatArray:
+        return rank if self._weight is None else self._weight * rank
+
+    def _ranks(self, values: FloatArray) -> FloatArray:
+        which, n = _ties(values)
+        return _middle_ranks(np.bincount(which, self._weight, n).astype(np.float64))[which]
+
+
+def _ties(values: FloatArray) -> tuple[npt.NDArray[np.int64], int]:
+    """The number of each value among the distinct ones, ascending; and how many these are. (`numpy.unique` sorts
+    indices, which takes three times as long where most values are equal.)"""
+    ordered = np.sort(values)
+    first = np.ones(ordered.size, dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    distinct = ordered[first]
+    return np.searchsorted(distinct, values), distinct.size
 
 
 def _middle_ranks(count: FloatArray) -> FloatArray:
@@ -125,6 +171,15 @@ def rsquared(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayL
     """1 - mean((t - p)^2) / mean(t^2): the baseline is zero, not the mean. Only for calibrated predictions."""
     n, _, _, t2, p2, tp = moments(truth, prediction, weight)
     return Value(float(1.0 - (t2 - 2.0 * tp + p2) / t2), "ok") if n > 0 and t2 > 0 else Value(None, "rare")
+
+
+def r2_mean_baseline(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Value:
+    """1 - mean((t - p)^2) / variance of t: scikit-learn's R2 (Transluce). Only for calibrated predictions."""
+    n, t, _, t2, p2, tp = moments(truth, prediction, weight)
+    spread = n * t2 - t * t
+    if n == 0 or spread <= RELATIVE_TOLERANCE * n * t2:
+        return Value(None, "rare")
+    return Value(float(1.0 - n * (t2 - 2.0 * tp + p2) / spread), "ok")
 
 
 def absolute_dev_explained(
@@ -168,8 +223,8 @@ def auroc(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Value:
         return Value(None, "rare")
     if t.all():
         return Value(None, "one_sided")
-    _, which = np.unique(p, return_inverse=True)
-    rank = _middle_ranks(np.bincount(which).astype(np.float64))[which] + (t.size + 1) / 2.0
+    which, n_distinct = _ties(p)
+    rank = _middle_ranks(np.bincount(which, minlength=n_distinct).astype(np.float64))[which] + (t.size + 1) / 2.0
     n = int(t.sum())
     return Value(float((rank[t].sum() - n * (n + 1) / 2.0) / (n * (t.size - n))), "ok")
 
@@ -182,8 +237,8 @@ def auprc(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike
     t, p = np.asarray(truth).ravel() > 0, np.asarray(prediction, dtype=np.float64).ravel()
     w = np.ones(t.size) if weight is None else np.asarray(weight, dtype=np.float64).ravel()
     t, p, w = t[w > 0], p[w > 0], w[w > 0]
-    _, which = np.unique(p, return_inverse=True)
-    return auprc_from_counts(np.bincount(which, w * t), np.bincount(which, w * ~t))
+    which, n_distinct = _ties(p)
+    return auprc_from_counts(np.bincount(which, w * t, n_distinct), np.bincount(which, w * ~t, n_distinct))
 
 
 def auprc_from_counts(positives: npt.ArrayLike, negatives: npt.ArrayLike) -> Value:

@@ -13,6 +13,7 @@ Letters in shapes: S windows drawn, L tokens of a window, n items or tokens aske
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -68,6 +69,12 @@ LEAST_ITEMS = 8
 """With fewer items there is nothing to score."""
 
 
+STRENGTHS = ("weak", "middle", "strong")
+"""Strata of right items: the thirds of a feature's firing windows by their maximum, a third of the windows each."""
+CLAIMED, REST = "claimed", "rest"
+"""Strata of silent windows that stand for others: something claims that the feature fires there, or nothing does."""
+
+
 @dataclass(frozen=True)
 class Items:
     """What a judge is asked about one feature, in the order it is asked."""
@@ -77,9 +84,34 @@ class Items:
     right: Bool  # [n] detection: it fires; fuzzing: the marked tokens are those that fire
     marks: Bool  # [n, L] marked tokens; none in detection
     groups: tuple[int, ...]  # sizes of the groups that are asked together
+    stratum: tuple[str, ...] = ()  # [n] one of STRENGTHS, right, wrong, CLAIMED, REST; empty: right or wrong
+    weight: Float64 | None = None  # [n] windows of the split that it stands for; 0: none; None: nobody stands for any
 
     def __len__(self) -> int:
         return len(self.right)
+
+    # What many judgements of the same items ask for is made once.
+
+    @cached_property
+    def strata(self) -> tuple[str, ...]:
+        """Why each item is asked about, [n]."""
+        return self.stratum or tuple("right" if right else "wrong" for right in self.right.tolist())
+
+    @cached_property
+    def matched(self) -> Bool:
+        """Right items and the wrong ones that were made like them, [n]: not those that only stand for others."""
+        return np.array([word not in (CLAIMED, REST) for word in self.strata], dtype=np.bool_)
+
+    @cached_property
+    def of_stratum(self) -> dict[str, Bool]:
+        """Which items each stratum has, [n] by name."""
+        words = np.array(self.strata, dtype=np.str_)
+        return {word: words == word for word in dict.fromkeys(self.strata)}
+
+    @property
+    def weights(self) -> Float64:
+        """Windows of the split that each item stands for, [n]."""
+        return np.zeros(len(self)) if self.weight is None else self.weight
 
 
 @dataclass(frozen=True)
@@ -96,7 +128,7 @@ class Judged:
         """The feature that it is about."""
         return self.items.feature
 
-    @property
+    @cached_property
     def answered(self) -> Bool:
         """Items with a judgement, [n]."""
         return np.asarray(~np.isnan(self.probability), dtype=np.bool_)

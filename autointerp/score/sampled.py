@@ -20,8 +20,9 @@ Letters in shapes: K kept firing windows, W windows of the pool, S windows drawn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -30,17 +31,19 @@ from autointerp.explain.lookup import Entries, match
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import ANY_TOKEN, Bool, FeatureWindows, Float32, Float64, GramTable, Int32, Int64, Windows
 from autointerp.score import metrics, published
-from autointerp.score.class_names import EXPLANATION, FIRST_BIN, N_CLASSES, TOP
+from autointerp.score.bills import N_RANDOM, BillsSample, BillsTokens
+from autointerp.score.class_names import EXPLANATION, N_CLASSES, TOP
+from autointerp.score.fade import NaturalWindows
+from autointerp.score.gram_index import GramIndex
 from autointerp.score.listed import different_lists, leverages, parts_of_lists
 from autointerp.score.pool import Pool
 from autointerp.score.predictions import Drawn, Simulated
+from autointerp.score.published_strata import calibration_windows, interval_share, quantiles, uniform_windows
 from autointerp.score.quotas import QUOTAS_60, allocate, half_neyman, shared_out, with_later_lists
 from autointerp.score.sampling import class_counts, class_sizes, classify, draw
 
 TOP_TOKENS = 20
 """M: silent windows that hold one of this many heaviest tokens of the feature."""
-N_QUANTILES = 10
-"""delphi: firing windows by decile of their maximum."""
 
 
 def top_tokens(tokens: GramTable, feature: int) -> Int32:
@@ -205,12 +208,15 @@ class PublishedWindows:
 
     feature: int
     maximum: float  # largest activation of the feature on the explain split
+    density: float  # share of the score split's tokens that it fires on
+    interval_share: Float64  # [12] of its firings, by interval of activation / maximum
     windows: Windows  # [S]
     truth: Float32  # [S, L]
     u: Float64  # [S]
     top: Bool  # [S] T
     silent: Bool  # [S] of the pool, by rising u
     random_5: Bool  # [S] Bills et al.
+    calibration: Bool  # [S] Bills et al.: 5 other top, 5 other random, of other document blocks
     random_10: Bool  # [S] Bricken et al.
     out_of_context: Bool  # [S] Bricken et al.: hold one of the top tokens, wherever
     interval: Int64  # [S] of maximum / largest maximum; -1 where silent
@@ -219,10 +225,56 @@ class PublishedWindows:
     def __len__(self) -> int:
         return len(self.u)
 
+    # What the protocols make of the truth alone: once for all explanations.
 
-def published_windows(feature: Candidates, maximum: float) -> PublishedWindows:
-    """All that `pearson_top_random`, `spearman_intervals`, `balanced_accuracy` and `accuracy_saebench` look at."""
-    wide = all_strata(feature, maximum)
+    @cached_property
+    def bills(self) -> BillsSample:
+        """The ten windows of Bills et al., and those to calibrate on."""
+        chosen = published.choose_top_random(self.top, self.random_5, self.u)
+        fitted, missing = np.flatnonzero(self.calibration), sum(chosen.missing.values())
+        return BillsSample(self.truth, self.windows.scored, chosen.index, fitted, missing)
+
+    @cached_property
+    def intervals(self) -> published.IntervalSample:
+        """Bricken et al."""
+        return published.IntervalSample(self._intervals, self.truth, self.windows.scored)
+
+    @cached_property
+    def intervals_weighted(self) -> published.IntervalSample:
+        """Bricken et al., by importance."""
+        weights = published.interval_weights(self.density, self.interval_share)
+        return published.IntervalSample(self._intervals, self.truth, self.windows.scored, weights)
+
+    @cached_property
+    def _intervals(self) -> published.Chosen:
+        return published.choose_intervals(self.top, self.interval, self.random_10, self.out_of_context, self.u)
+
+    @cached_property
+    def quantiles(self) -> published.QuantileSample:
+        """delphi."""
+        return published.QuantileSample(self.truth, self.windows.scored, self.quantile, self.silent, self.u)
+
+    @cached_property
+    def saebench(self) -> published.SaebenchSample:
+        """SAEBench."""
+        return published.SaebenchSample(self.truth, self.windows.scored, self.top, self.silent, self.u, self.maximum)
+
+    @cached_property
+    def natural(self) -> tuple[Int64, Float64]:
+        """FADE: the windows of delphi, firing ones by quantile and silent ones; and the largest activation in each."""
+        index = published.choose_quantiles(self.quantile, self.silent, self.u).index
+        height = np.where(self.windows.scored, self.truth, 0.0).max(axis=1, initial=0.0).astype(np.float64)
+        return index, height[index]
+
+    @cached_property
+    def grams(self) -> GramIndex:
+        """The windows' tokens, to look explanations up in."""
+        return GramIndex(self.windows)
+
+
+def published_windows(feature: Candidates, maximum: float, density: float = np.nan) -> PublishedWindows:
+    """All that the published metrics look at; `density` is the share of the score split's tokens that it fires on."""
+    wide = all_strata(feature, maximum, density)
     u = wide.u
     height, energy = wide.truth.max(axis=1, initial=0.0), (wide.truth.astype(np.float64) ** 2).sum(axis=1)
     chosen = (
@@ -231,9 +283,9 @@ def published_windows(feature: Candidates, maximum: float) -> PublishedWindows:
         published.choose_quantiles(wide.quantile, wide.silent, u),
         published.choose_saebench(height, energy, wide.top, wide.silent, u, maximum),
     )
-    index = np.unique(np.concatenate([one.index for one in chosen]))
-    rest = {item.name: getattr(wide, item.name)[index] for item in fields(wide)[3:]}
-    return PublishedWindows(wide.feature, wide.maximum, take(wide.windows, index), **rest)
+    index = np.unique(np.concatenate([*(one.index for one in chosen), np.flatnonzero(wide.calibration)]))
+    rest = {item.name: getattr(wide, item.name)[index] for item in fields(wide)[5:]}
+    return PublishedWindows(wide.feature, maximum, density, wide.interval_share, take(wide.windows, index), **rest)
 
 
 @dataclass(frozen=True)
@@ -250,27 +302,39 @@ class Answered:
         """The feature that it is about."""
         return self.published.feature
 
+    @cached_property
+    def bills(self) -> BillsTokens:
+        """What the metrics of Bills et al. look at."""
+        return self.published.bills.tokens(self.prediction)
+
+    @cached_property
+    def natural(self) -> NaturalWindows:
+        """What FADE's metrics look at: the windows of delphi, firing ones by quantile and silent ones."""
+        index, height = self.published.natural
+        return NaturalWindows(self.fires[index], height)
+
 
 def answer(windows: PublishedWindows, lookup: Entries) -> Answered:
     """The embedded simulator and the embedded judge."""
-    prediction, probability = look_up(lookup, windows.windows)
+    prediction, probability = windows.grams.look_up(lookup)
     return Answered(windows, prediction, *_judged_by(probability))
 
 
-def all_strata(feature: Candidates, maximum: float) -> PublishedWindows:
+def all_strata(feature: Candidates, maximum: float, density: float = np.nan) -> PublishedWindows:
     """The strata over all kept windows and the pool windows that can be chosen."""
     by_u = np.argsort(feature.pool_u, kind="stable")
     # from the far end of the reservoir, so that the strata that take from its near end keep theirs
     spare = [int(i) for i in np.argsort(-feature.u, kind="stable") if feature.classes[i] != TOP]
     holds = _holds(feature.kept, feature.top_tokens)
-    random = list(_uniform(feature, by_u, spare, 10))
+    random = list(uniform_windows(feature, by_u, spare, 10))
     used = {i for fires, i in random if not fires}
     spare = [i for i in spare if (True, i) not in random and holds[i]]
     held = np.asarray([i for i in by_u[feature.has_top_token[by_u]].tolist() if i not in used], dtype=np.int64)
-    out_of_context = list(_uniform(feature, held, spare, 20))
+    out_of_context = list(uniform_windows(feature, held, spare, 20))
+    calibration = calibration_windows(feature, by_u, random, out_of_context)
 
     quiet = by_u[feature.silent[by_u]][:50].tolist()
-    from_pool = sorted({*quiet, *(i for fires, i in random + out_of_context if not fires)})
+    from_pool = sorted({*quiet, *(i for fires, i in random + out_of_context + calibration if not fires)})
     n_kept = len(feature.kept)
     place = {(True, i): i for i in range(n_kept)} | {(False, i): n_kept + k for k, i in enumerate(from_pool)}
 
@@ -285,43 +349,20 @@ def all_strata(feature: Candidates, maximum: float) -> PublishedWindows:
     return PublishedWindows(
         feature=feature.feature,
         maximum=maximum,
+        density=density,
+        interval_share=interval_share(feature, maximum),
         windows=join_windows(feature.kept, take(feature.pool.windows, pool_rows)),
         truth=_truth(feature, firing, len(from_pool)),
         u=np.concatenate([feature.u, feature.pool_u[pool_rows]]),
         top=np.concatenate([feature.classes == TOP, none > 0]),
         silent=np.concatenate([np.zeros(n_kept, dtype=np.bool_), none < 0]),
-        random_5=mask(random[:5]),
+        random_5=mask(random[:N_RANDOM]),
+        calibration=mask(calibration),
         random_10=mask(random),
         out_of_context=mask(out_of_context),
         interval=np.concatenate([published.activation_interval(feature.maximum, maximum), none]),
-        quantile=np.concatenate([_quantiles(feature), none]),
+        quantile=np.concatenate([quantiles(feature), none]),
     )
-
-
-def _uniform(feature: Candidates, order: Int64, spare: Sequence[int], n: int) -> Iterator[tuple[bool, int]]:
-    """Up to n windows in the pool's order, a firing one replaced by the next spare kept one: (fires, number)."""
-    firing = iter(spare)
-    for i in order.tolist():
-        if n == 0:
-            return
-        if feature.silent[i]:
-            yield False, i
-            n -= 1
-        elif (kept := next(firing, None)) is not None:
-            yield True, kept
-            n -= 1
-
-
-def _quantiles(feature: Candidates) -> Int64:
-    """The decile of each kept window's maximum among the kept windows that are a uniform sample of firing ones."""
-    reservoir = feature.classes >= FIRST_BIN
-    whole = len(feature.kept) >= feature.n_firing_windows
-    reach = np.inf if whole else feature.u[reservoir].max(initial=-1.0)  # a top window of small u is one, too
-    sample = np.flatnonzero(reservoir | (feature.u <= reach))
-    rank = np.argsort(np.argsort(feature.maximum[sample], kind="stable"), kind="stable")
-    quantile = np.full(len(feature.kept), -1, dtype=np.int64)
-    quantile[sample] = rank * N_QUANTILES // max(len(sample), 1)
-    return quantile
 
 
 def _holds(windows: Windows, tokens: Int32) -> Bool:

@@ -27,8 +27,9 @@ from autointerp.show.card_data import (
     load_card,
 )
 from autointerp.show.layout import Column, FittedToWidth, sheet
+from autointerp.show.marks import mark_sentences, marked
 from autointerp.show.plot import bars, levels
-from autointerp.show.text import running, safe, token_text, visible, wrapped
+from autointerp.show.text import explainer_name, running, safe, token_text, visible, wrapped
 from autointerp.store.query import Queryable
 from autointerp.words import is_control, scorer_and_judge
 
@@ -174,6 +175,8 @@ def _explanations(lines: Sequence[ExplanationLine]) -> FittedToWidth:
             text = f"none: {line.status}" if line.text is None else line.text
             if line.text and any(other.text and other.text.startswith(line.text) for other in lines[:number]):
                 text = "(the beginning of the text above)"
+            if line.description_length is not None:
+                text += f" · {line.description_length:,} tokens"
             indented = wrapped(visible(text), width - (beside or 2)).replace("\n", "\n" + " " * (beside or 2))
             parts.append(name.append(indented, "yellow" if line.text is None else dim or "not bold"))
         return Group(*parts)
@@ -192,17 +195,18 @@ def _scores(lines: Sequence[ExplanationLine], everything: bool) -> RenderableTyp
                 rows.setdefault(_row_name(line.explainer, judge), {})[score.design, scorer, score.metric] = score
                 judges |= {judge: None} if judge and "@" not in judge else {}
     kinds = {kind for cells in rows.values() for kind in cells}
-    order = sorted(kinds, key=lambda kind: (kind[0], not is_primary(kind[2], kind[0]), kind))
+    order = sorted(kinds, key=lambda kind: (kind[0], not is_primary(kind[2], kind[0], kind[1]), kind))
     styles = ["", *["dim"] * (len(rows) - 1)]
     columns = [Column("score", [safe(name, style) for name, style in zip(rows, styles, strict=True)], key=True)]
     for design, scorer, metric in order:
         of = [cells.get((design, scorer, metric)) for cells in rows.values()]
         cells = [_score(score, style) for score, style in zip(of, styles, strict=True)]
-        columns.append(Column(f"{metric}, {design if design == 'census' else scorer}", cells))
-    table = sheet(None, columns)
-    if not judges:
-        return table
-    return Group(table, safe(f"judged by {', '.join(judges)}; embedded explainers by their lookups and texts", "dim"))
+        named = f"{metric}, {design if design == 'census' else scorer}"
+        columns.append(Column(marked((scorer, metric, design), named), cells))
+    notes = mark_sentences((scorer, metric, design) for design, scorer, metric in order)
+    if judges:
+        notes.insert(0, f"judged by {', '.join(judges)}; embedded explainers by their lookups and texts")
+    return Group(sheet(None, columns), *[safe(note, "dim") for note in notes])
 
 
 _ScoreColumn = tuple[str, str, str]
@@ -210,7 +214,8 @@ _ScoreColumn = tuple[str, str, str]
 
 
 def _row_name(explainer: str, judge: str) -> str:
-    return f"{explainer} on the windows of {judge.partition('@')[2]}" if "@" in judge else explainer
+    name = explainer_name(explainer)
+    return f"{name} on the windows of {judge.partition('@')[2]}" if "@" in judge else name
 
 
 def _score(score: ScoreLine | None, style: str) -> Text:

@@ -14,7 +14,7 @@ from typing import Any
 from autointerp.errors import StoreError
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
-from autointerp.words import EMBEDDED, LEXICAL_CONTROLS, is_control
+from autointerp.words import COMPLETION, EMBEDDED, LEXICAL_CONTROLS, is_control
 
 Text = Callable[[int], str]
 """Token -> its text."""
@@ -25,8 +25,8 @@ AROUND = 12
 
 
 def explainer_order(name: str) -> tuple[int, str]:
-    """LLMs and people first, then the embedded explainers, then the controls."""
-    known = [*EMBEDDED, *LEXICAL_CONTROLS]
+    """LLMs and people first, then `lexical`, then the ceilings, then the controls."""
+    known = [*EMBEDDED, COMPLETION, *LEXICAL_CONTROLS]
     place = 1 + known.index(name) if name in known else len(known) + 1 if is_control(name) else 0
     return place, name
 
@@ -52,6 +52,8 @@ class ExplanationLine:
     text: str | None
     status: str
     scores: tuple[ScoreLine, ...]
+    description_length: int | None = None
+    """Tokens of what it says."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ def load_card(
 def good_example(store: Queryable) -> tuple[str, int] | None:
     """A feature to look at first: of those that `lexical` predicts well, the one where context says the most.
 
-    That is where it scores furthest above the token lookup, which knows no context.
+    That is where it scores furthest above the table of all tokens, which knows no context.
     """
     rows = store.rows(_GOOD_EXAMPLE) or store.rows("SELECT dictionary, feature FROM features LIMIT 1")
     return (rows[0]["dictionary"], rows[0]["feature"]) if rows else None
@@ -251,7 +253,8 @@ WHERE dictionary = $dictionary AND feature = $feature AND rank <= 10 ORDER BY ra
 """
 
 _EXPLANATIONS = """
-SELECT explainer, text, status FROM current_explanations WHERE dictionary = $dictionary AND feature = $feature
+SELECT explainer, text, status, description_length FROM current_explanations
+WHERE dictionary = $dictionary AND feature = $feature
 """
 
 _SCORES = """
@@ -318,7 +321,7 @@ def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLin
     for row in store.rows(_SCORES, **key):
         scores.setdefault(row.pop("explainer"), []).append(ScoreLine(**row))
     lines = [
-        ExplanationLine(row["explainer"], row["text"], row["status"], tuple(scores.get(row["explainer"], ())))
+        ExplanationLine(scores=tuple(scores.get(row["explainer"], ())), **row)
         for row in store.rows(_EXPLANATIONS, **key)
     ]
     return tuple(sorted(lines, key=lambda line: explainer_order(line.explainer)))

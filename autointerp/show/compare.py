@@ -1,7 +1,7 @@
 """Scores of dictionaries beside each other, and what can be said of their differences, in the terminal.
 
-For each scorer, metric, design and explainer: a table of means, a table of differences, and the verdicts in sentences.
-What the columns mean stands once, at the end.
+First whether the metrics agree. Then, for each explainer, scorer, metric and design: a table of means, a table of
+differences, and the verdicts in sentences. What the columns mean stands once, at the end.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from autointerp.score.metric_registry import metric_named
-from autointerp.show.compare_data import ComparePage, ComparisonRow, ScoreChoice, ScoreKind, SummaryRow, load_compare
-from autointerp.show.conclusions import conclusions, without_baselines
-from autointerp.show.fairness import render_fairness, site
+from autointerp.show.agreement import agreement
+from autointerp.show.compare_data import ComparePage, ComparisonRow, ScoreChoice, SummaryRow, load_compare
+from autointerp.show.conclusions import conclusions, excess_over_random, without_baselines
+from autointerp.show.designs import designs_sentence
+from autointerp.show.fairness import render_fairness
 from autointerp.show.layout import Column, FittedToWidth, Plot, PlottedInterval, packed, sheet
+from autointerp.show.marks import mark_sentences, marked
+from autointerp.show.powered import powered_sentences
+from autointerp.show.score_kind import ScoreKind
+from autointerp.show.sentences import site
+from autointerp.show.strata import render_strata
 from autointerp.show.text import safe
+from autointerp.show.token_likeness import token_likeness_sentence
 from autointerp.store.query import Queryable
 from autointerp.words import LEXICAL_CONTROLS, PLANTED, STUDIED
 
@@ -44,17 +52,29 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
         if page.hidden:
             return Group(Text("no scores of that kind"), *_hidden(page))
         return Text("no scores yet; `autointerp status` says what is done", style="dim")
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = _agreement(page)
     for about in page.kinds:
+        parts += _designs(page, about, several)
         means = [row for row in page.summary if row.about == about]
         differences = [row for row in page.comparisons if row.about == about]
         if means:
-            parts += [render_means(means, several=several, wide=wide), *_failures(means), Text()]
+            parts += [render_means(means, several=several, wide=wide), *_failures(means)]
+            parts += [*_excess(means, several), *_powered(page, about, several), Text()]
         if differences:
             parts += [render_differences(differences, several=several, wide=wide)]
             parts += [_reach(differences), *_sentences(differences, several), Text()]
+        if strata := render_strata([row for row in page.strata if row.about == about], several=several):
+            parts += [*strata, Text()]
     parts += render_fairness(page.fairness, several=several)
+    if likeness := token_likeness_sentence(page.likeness, several):
+        parts += [safe(likeness), Text()]
     return Group(*parts, *_legend(page, wide), *_hidden(page), *_earlier(page))
+
+
+def _agreement(page: ComparePage) -> list[RenderableType]:
+    """Whether the metrics agree, and what they say of each pair."""
+    lines = agreement(page.verdicts)
+    return [*(safe(line, "" if number else "bold") for number, line in enumerate(lines)), Text()] if lines else []
 
 
 # --- means
@@ -62,33 +82,63 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
 
 def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: bool = False) -> RenderableType:
     """One kind of score: the dictionaries by their mean, planted ones last."""
-    rows = sorted(rows, key=lambda row: (row.kind == PLANTED, row.mean is None, -(row.mean or 0.0)))
+    rows = sorted(rows, key=lambda row: (row.kind == PLANTED, row.value is None, -(row.value or 0.0)))
     columns = [Column("store", [row.store for row in rows], key=True)] if several else []
     columns += [
         Column("  dictionary", [_name(row) for row in rows], key=True),
-        Column("mean", [_number(row.mean) for row in rows], right=True),
-        *_intervals([_interval(row.ci_low, row.ci_high) for row in rows]),
+        Column("mean_all", [_number(row.mean_all) for row in rows], right=True),
+        *_intervals([_interval(*row.interval) for row in rows]),
         Column("floor", [_number(row.floor) for row in rows], right=True),
+    ]
+    if any(row.random_mean is not None for row in rows):
+        columns.append(Column("random", [_number(row.random_mean) for row in rows], right=True, spare=True))
+    columns += [
+        Column("mean", [_number(row.mean) for row in rows], right=True, spare=True),
         Column("scored", [f"{row.n_scored:,}/{row.n_features:,}" for row in rows], right=True),
     ]
     if any(row.residual_alarm_rate is not None for row in rows):
         # pearson_framed never stands without it
-        columns.append(Column("alarms", [_alarms(row) for row in rows], right=True))
+        columns.append(Column("alarm %", [_alarms(row) for row in rows], right=True))
     notes = [_note(row) for row in rows]
     if any(notes):
         columns.append(Column("note", notes))
     if wide:
         columns += [
-            Column("excess", [_number(row.excess, signed=True) for row in rows], right=True),
-            Column("mean_all", [_number(row.mean_all) for row in rows], right=True),
+            Column("over floor", [_number(row.excess, signed=True) for row in rows], right=True),
+            Column("over random", [_number(row.over_random, signed=True) for row in rows], right=True),
             Column("median", [_number(row.median) for row in rows], right=True),
             Column("rare", [f"{row.n_rare:,}" for row in rows], right=True),
             Column("dead", [f"{row.n_dead:,}" for row in rows], right=True),
             Column("kind", [row.kind for row in rows]),
             Column("hook", [row.hook for row in rows]),
         ]
-    plot = Plot([PlottedInterval(row.mean, row.ci_low, row.ci_high, row.floor) for row in rows])
-    return sheet(f"{rows[0].about.title()}: mean over features", columns, plot)
+    plot = Plot([PlottedInterval(row.value, *row.interval, row.floor) for row in rows])
+    about = rows[0].about
+    return sheet(marked(about.name, f"{about.title()}: mean over features"), columns, plot)
+
+
+def _excess(rows: Sequence[SummaryRow], several: bool) -> list[Text]:
+    lines = []
+    for store in dict.fromkeys(row.store for row in rows):
+        sentence = excess_over_random([row for row in rows if row.store == store])
+        lines += [safe(f"{store}: {sentence}" if several else sentence)] if sentence else []
+    return lines
+
+
+def _powered(page: ComparePage, about: ScoreKind, several: bool) -> list[Text]:
+    means, differences = page.powered
+    mine, between = [row for row in means if row.about == about], [row for row in differences if row.about == about]
+    return [safe(line) for line in powered_sentences(mine, between, several)]
+
+
+def _designs(page: ComparePage, about: ScoreKind, several: bool) -> list[RenderableType]:
+    """Between the census and the sample of an explainer that has both: a word on what differs."""
+    mine = [kind for kind in page.kinds if kind.explainer == about.explainer]
+    samples = [kind for kind in mine if kind.design == "sample"]
+    if not samples or about != samples[0] or len(samples) == len(mine):
+        return []
+    sentence = designs_sentence([row for row in page.designs if row.explainer == about.explainer], several)
+    return [safe(sentence), Text()] if sentence else []
 
 
 def _intervals(cells: Sequence[str]) -> list[Column]:
@@ -113,8 +163,8 @@ def _note(row: SummaryRow) -> str:
 def _alarms(row: SummaryRow) -> str:
     if row.residual_alarm_rate is None:
         return ""
-    bound = "" if row.residual_alarm_high is None else f" ≤{100 * row.residual_alarm_high:.1f}"
-    return f"{100 * row.residual_alarm_rate:.1f}{bound} %"
+    bound = "" if row.residual_alarm_high is None else f"≤{100 * row.residual_alarm_high:.1f}"
+    return f"{100 * row.residual_alarm_rate:.1f}{bound}"
 
 
 def _failures(rows: Iterable[SummaryRow]) -> list[Text]:
@@ -137,16 +187,19 @@ def render_differences(rows: Sequence[ComparisonRow], *, several: bool = False, 
             Column("simultaneous 95 %", [_interval(row.low, row.high, signed=True) for row in rows]),
             Column("p Holm", [_p(row.p_holm) for row in rows], right=True),
             Column("verdict", [_verdict(row, name_winner) for row in rows]),
+            Column("scored", [_number(row.scored_difference, signed=True) for row in rows], right=True, spare=True),
         ]
         if wide:
             shown += [
                 Column("features", [_pairs(row) for row in rows]),
+                Column("left out", [f"{row.n_unscored_a:,}, {row.n_unscored_b:,}" for row in rows], right=True),
+                Column("verdict of scored", [row.scored_verdict for row in rows]),
                 Column("could find", [_number(row.detectable) for row in rows], right=True),
             ]
         return shown
 
     plot = Plot([PlottedInterval(row.difference, row.low, row.high, 0.0) for row in rows])
-    title = f"{rows[0].about.title()}: differences"
+    title = marked(rows[0].about.name, f"{rows[0].about.title()}: differences")
     return FittedToWidth(lambda width: sheet(title, columns(len(packed(columns(True), width)) == 1), plot))
 
 
@@ -165,14 +218,16 @@ def _pairs(row: ComparisonRow) -> str:
 def _reach(rows: Sequence[ComparisonRow]) -> Text:
     """What these comparisons could have told."""
     margins = sorted({row.margin for row in rows})
-    line = "equivalent: within ±" + " or ±".join(f"{margin:g}" for margin in margins)
+    line = "margin ±" + " or ±".join(f"{margin:g}" for margin in margins)
     detectable = [row.detectable for row in rows if row.detectable is not None]
     if detectable:
         low, high = f"{min(detectable):.3f}", f"{max(detectable):.3f}"
         line += f"; a difference of {low if low == high else f'{low} to {high}'} is found 4 times in 5"
-    paired = {f"{row.b} {row.n_a:,}": row for row in rows if row.paired}
-    if paired:
-        line += f"; pairs of features: {', '.join(paired)}"
+    pairs = {row.b: row.n_a for row in rows if row.paired}
+    if len(pairs) > 1 and len(set(pairs.values())) == 1:
+        line += f"; {min(pairs.values()):,} pairs of features with each baseline"
+    elif pairs:
+        line += f"; pairs of features: {', '.join(f'{name} {n:,}' for name, n in pairs.items())}"
     return safe(line, "dim")
 
 
@@ -194,24 +249,31 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
     lines = []
     if page.summary:
         *others, last = LEXICAL_CONTROLS
-        lines.append(
-            f"{MARK}dictionaries under study; the others are baselines, planted ones the positive control. "
-            f"floor (┊ in the plot): the best mean of the controls {', '.join(others)} and {last}, "
-            "what a worthless explanation gets. scored: features with a score, of all."
+        text = (
+            f"{MARK}under study; the others are baselines, or planted. mean_all: over all features, those without a "
+            f"score at the floor (┊), the best mean of the labels {', '.join(others)} and {last}."
         )
+        if any(row.random is not None for row in page.summary):
+            text += " random: mean_all of the matched random directions, the best of them."
+        text += " mean, scored: of features with a score alone."
+        if any(row.mean_all is None and row.mean is not None for row in page.summary):
+            text += " Without a floor there is no mean_all, and the interval is that of mean."
+        lines.append(text)
     if any(row.residual_alarm_rate is not None for row in page.summary):
         lines.append(
-            "alarms: share of the silent windows drawn at random in which the simulation fired, and its 97.5 % bound."
+            "alarm %: share of the silent windows drawn at random that the simulation fired in, with its bound."
         )
     lines += _caveats(page.kinds)
     if wide and page.summary:
-        lines.append("excess: mean - floor. mean_all: the mean with unscored features at the floor.")
-    if page.comparisons:
         lines.append(
-            "verdict: whose mean is higher (the simultaneous interval, which holds for all pairs at once, excludes 0); "
-            "equivalent: the difference is smaller than the margin (two one-sided tests, at the level of all pairs); "
-            "undecided: neither. Each is about these dictionaries, not about the methods that made them."
+            "over floor: mean_all - floor. over random: the same over the matched random directions; of a dictionary "
+            "under study over its matched features."
         )
+    if page.comparisons:
+        text = "verdict: by the simultaneous interval; equivalent: by two one-sided tests within the margin. "
+        if any(row.over == "scored" for row in page.comparisons):
+            text += "Where there is no floor it is over features with a score. "
+        lines.append(text + "It is about these dictionaries, not the methods that made them: docs/SCORES.md.")
     for store, rows in _by_store(page.comparisons).items():
         studied = dict.fromkeys(r.dictionary for r in page.summary if r.store == store and r.kind in STUDIED)
         missing = without_baselines(rows, list(studied))
@@ -221,22 +283,16 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
 
 
 def _caveats(kinds: Sequence[ScoreKind]) -> list[str]:
-    """What the intervals of these metrics leave out, and which of them do not see a label that claims too much."""
+    """What the intervals of these metrics leave out, and what the self-test says of them."""
     metrics = [(kind.metric, metric_named(kind.metric, kind.design)) for kind in kinds]
     few = dict.fromkeys(name for name, metric in metrics if metric is None or not metric.by_document)
-    blind = dict.fromkeys(name for name, metric in metrics if metric is not None and metric.sees_broad is False)
     lines = []
     if few:
         lines.append(
             f"95 % intervals of {', '.join(few)} say what other features would give on the same documents; other "
             "documents could move all features at once."
         )
-    if blind:
-        lines.append(
-            f"{', '.join(blind)}: on features that fire rarely, a label that claims too much loses little; read "
-            "pearson_framed beside."
-        )
-    return lines
+    return lines + mark_sentences(kind.name for kind in kinds)
 
 
 def _hidden(page: ComparePage) -> list[Text]:

@@ -6,35 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autointerp.errors import StoreError, nearest
-from autointerp.score.metric_registry import is_primary
-from autointerp.show.card_data import explainer_order
+from autointerp.show.designs import BothDesigns, load_designs
 from autointerp.show.fairness import Fairness, load_fairness
+from autointerp.show.powered import PoweredDifference, PoweredMean, load_powered
+from autointerp.show.score_kind import ScoreKind
+from autointerp.show.strata import Stratum, load_strata
+from autointerp.show.token_likeness import TokenLikeness, load_token_likeness
 from autointerp.store.query import Queryable
 from autointerp.words import STUDIED, is_control, kind_of_word
-
-
-@dataclass(frozen=True)
-class ScoreKind:
-    """What a table of scores is about; scores of two kinds never stand in one table."""
-
-    design: str
-    metric: str
-    scorer: str
-    explainer: str
-
-    def title(self) -> str:
-        """`pearson, census, lexical`, and the scorer where it is not the simulation."""
-        words = [self.metric, self.design, self.explainer]
-        return ", ".join(words if self.scorer == "simulation" else [*words, self.scorer])
-
-    def order(self) -> tuple[object, ...]:
-        """Census first; the primary metric first; explainers as everywhere, controls last."""
-        return self.design, not self.primary, self.scorer, self.metric, explainer_order(self.explainer)
-
-    @property
-    def primary(self) -> bool:
-        """Whether it is shown unless others are asked for."""
-        return is_primary(self.metric, self.design)
 
 
 @dataclass(frozen=True)
@@ -55,11 +34,16 @@ class SummaryRow:
     n_dead: int
     n_rare: int
     mean: float | None
-    mean_all: float | None
+    """Over the features with a score."""
     ci_low: float | None
     ci_high: float | None
+    mean_all: float | None
+    """Over all features, those without a score at the floor."""
+    mean_all_low: float | None
+    mean_all_high: float | None
     floor: float | None
     excess: float | None
+    """Of mean_all over the floor."""
     median: float | None
     residual_alarm_rate: float | None
     residual_alarm_high: float | None
@@ -69,10 +53,29 @@ class SummaryRow:
     """The matched baseline whose units these are, at their natural density."""
     other_site: bool = False
     """A baseline at another hook than what it is compared with."""
+    random: str | None = None
+    """The density-matched random directions beside it."""
+    random_mean: float | None = None
+    """Their mean_all."""
+    over_random: float | None = None
+    """What it scores above them: over matched features where it is under study."""
+    over_random_low: float | None = None
+    """Of its interval for all pairs at once; of a dictionary under study."""
+    over_random_high: float | None = None
 
     @property
     def about(self) -> ScoreKind:
         return ScoreKind(self.design, self.metric, self.scorer, self.explainer)
+
+    @property
+    def value(self) -> float | None:
+        """What is plotted and ordered by: mean_all, or, where there is no floor, mean."""
+        return self.mean if self.mean_all is None else self.mean_all
+
+    @property
+    def interval(self) -> tuple[float | None, float | None]:
+        """The 95 % interval of `value`."""
+        return (self.ci_low, self.ci_high) if self.mean_all is None else (self.mean_all_low, self.mean_all_high)
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,42 @@ class ComparisonRow:
     detectable: float | None
     margin: float
     verdict: str
+    """Over all features, those without a score at the floor."""
+    scored_difference: float | None
+    """Over complete cases: features with a score; of matched pairs both."""
+    scored_verdict: str
+    n_unscored_a: int
+    n_unscored_b: int
+    hangs_on_failures: bool = False
+    """Undecided, because the winner would not win with its failures at the lowest score."""
+    se: float | None = None
+    se_documents: float | None = None
+    """The part of it that more features of the same documents would not take away."""
+    df: float | None = None
+    interval_over: str | None = None
+    over: str = "all"
+    """scored: there is no floor, and the verdict itself is over complete cases."""
     other_site: bool = False
     """True where b is a baseline at another hook than a."""
 
     @property
     def about(self) -> ScoreKind:
         return ScoreKind(self.design, self.metric, self.scorer, self.explainer)
+
+    @property
+    def n_left_out(self) -> int:
+        """Features without a score on either side."""
+        return self.n_unscored_a + self.n_unscored_b
+
+    @property
+    def changes(self) -> bool:
+        """Whether complete cases would get another verdict."""
+        return self.scored_verdict != self.verdict
+
+    @property
+    def winner(self) -> str | None:
+        """Who scores higher, where that is the verdict."""
+        return {"A": self.a, "B": self.b}.get(self.verdict)
 
     @property
     def within_margin(self) -> bool:
@@ -115,7 +148,7 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class ScoreChoice:
-    """What of the scores is shown: by default the primary metric of each design, by the real explainers."""
+    """Which scores have tables: by default the primary metric of each design, of the real explainers."""
 
     metrics: Sequence[str] = ()
     explainers: Sequence[str] = ()
@@ -126,12 +159,16 @@ class ScoreChoice:
     def takes(self, about: ScoreKind) -> bool:
         """Whether tables of this kind are shown."""
         metric = about.metric in self.metrics if self.metrics else (self.everything or about.primary)
+        return metric and self.weighs(about)
+
+    def weighs(self, about: ScoreKind) -> bool:
+        """Whether its verdicts count when the metrics are held against each other: whatever metric is shown."""
         explainer = (
             about.explainer in self.explainers
             if self.explainers
             else (self.everything or not is_control(about.explainer))
         )
-        return metric and explainer and (not self.designs or about.design in self.designs)
+        return explainer and (not self.designs or about.design in self.designs)
 
 
 @dataclass(frozen=True)
@@ -140,8 +177,17 @@ class ComparePage:
 
     summary: Sequence[SummaryRow]
     comparisons: Sequence[ComparisonRow]
+    verdicts: Sequence[ComparisonRow] = ()
+    """Those of every metric of what is shown, also of metrics without a table: whether they agree."""
     fairness: Sequence[Fairness] = ()
     """Each baseline beside its dictionary."""
+    powered: tuple[Sequence[PoweredMean], Sequence[PoweredDifference]] = ((), ())
+    """Prediction-powered means and their differences."""
+    strata: Sequence[Stratum] = ()
+    """Differences by token entropy, of the kinds of score that are shown."""
+    likeness: Sequence[TokenLikeness] = ()
+    designs: Sequence[BothDesigns] = ()
+    """Explainers with scores of both designs."""
     hidden: Sequence[ScoreKind] = ()
     """What the stores hold and the choice leaves out."""
     earlier: Sequence[str] = ()
@@ -174,10 +220,20 @@ def load_compare(stores: Sequence[tuple[str, Queryable]], choice: ScoreChoice) -
                     else nearest(name, sorted(known), listed="there are those of")
                 )
                 raise StoreError(f'there are no scores of {what} "{name}"{hint}')
+    powered = [load_powered(store, name) for name, store in stores]
+    shown = [kind for kind in kinds if choice.takes(kind)]
     return ComparePage(
         summary=[row for row in summary if choice.takes(row.about)],
         comparisons=[row for row in comparisons if choice.takes(row.about)],
+        verdicts=[row for row in comparisons if choice.weighs(row.about)],
         fairness=[row for name, store in stores for row in load_fairness(store, name)],
+        powered=(
+            [row for means, _ in powered for row in means if choice.takes(row.about)],
+            [row for _, differences in powered for row in differences if choice.takes(row.about)],
+        ),
+        strata=[row for name, store in stores for row in load_strata(store, name, shown)],
+        likeness=[row for name, store in stores for row in load_token_likeness(store, name)],
+        designs=[row for name, store in stores for row in load_designs(store, name)],
         hidden=[kind for kind in kinds if not choice.takes(kind)],
         earlier=[row["dictionary"] for _, store in stores for row in store.rows(_EARLIER)],
     )
@@ -194,12 +250,16 @@ WITH latest AS (SELECT arg_max(run, started_at) AS run FROM runs), mine AS (
     SEMI JOIN (FROM works SEMI JOIN latest USING (run)) w ON w.stage = 'means' AND w.work = m.run
 )
 SELECT s.dictionary, s.kind, d.hook, s.explainer, s.scorer, s.metric, s.design, s.n_features, s.n_scored, s.n_failed,
-       s.n_dead, s.n_rare, s.mean, s.mean_all, s.ci_low, s.ci_high, s.floor, s.excess, s.median, s.residual_alarm_rate,
-       s.residual_alarm_high, d.n_units, d.natural_of,
-       s.dictionary IN (SELECT b FROM baseline_pairs WHERE other_site) AS other_site
+       s.n_dead, s.n_rare, s.mean, s.ci_low, s.ci_high, s.mean_all, s.mean_all_low,
+       s.mean_all_high, s.floor, s.excess, s.median,
+       s.residual_alarm_rate, s.residual_alarm_high, d.n_units, d.natural_of,
+       s.dictionary IN (SELECT b FROM baseline_pairs WHERE other_site) AS other_site,
+       r.random, r.random_mean, r.excess AS over_random, r.simultaneous_low AS over_random_low,
+       r.simultaneous_high AS over_random_high
 FROM dictionary_summary s JOIN dictionaries d USING (dictionary)
+LEFT JOIN excess_over_random r USING (dictionary, explainer, scorer, metric, design)
 SEMI JOIN mine m USING (dictionary, explainer, scorer, metric, design)
-ORDER BY design, scorer, metric, mean DESC NULLS LAST, dictionary, explainer
+ORDER BY design, scorer, metric, mean_all DESC NULLS LAST, mean DESC NULLS LAST, dictionary, explainer
 """
 
 
@@ -218,7 +278,9 @@ def load_comparisons(store: Queryable, name: str) -> list[ComparisonRow]:
 
 _COMPARISONS = """
 SELECT c.a, c.b, b.kind AS kind_b, c.explainer, c.scorer, c.metric, c.design, c.paired, c.n_a, c.n_b, c.difference,
-       c.simultaneous_low AS low, c.simultaneous_high AS high, c.p_holm, c.detectable, c.margin, c.verdict, c.other_site
+       c.simultaneous_low AS low, c.simultaneous_high AS high, c.p_holm, c.detectable, c.margin, c.verdict,
+       c.scored_difference, c.scored_verdict, c.n_unscored_a, c.n_unscored_b,
+       c.hangs_on_failures, c.se, c.se_documents, c.df, c.interval_over, c.over, c.other_site
 FROM comparison_table c LEFT JOIN dictionaries b ON b.dictionary = c.b
 ORDER BY design, scorer, metric, explainer, difference DESC NULLS LAST, a, b
 """

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from autointerp.show.layout import Column, sheet
+from autointerp.show.sentences import site
 from autointerp.show.text import safe
 from autointerp.store.query import Queryable
 
@@ -55,8 +56,6 @@ class Fairness:
     """The same of the same units at theta 0, where NAME@natural is there."""
     overlap: float | None
     """Overlap coefficient of the token entropies at equal firing counts."""
-    strata: dict[int, float]
-    """Stratum of token entropy, nats -> mean of A minus mean of B."""
     worst: tuple[Missed, ...]
 
 
@@ -67,9 +66,8 @@ def load_fairness(store: Queryable, name: str) -> list[Fairness]:
         pair = {"a": row["a"], "b": row["b"]}
         [density] = store.rows(_DENSITY, **pair)
         [overlap] = store.rows(_OVERLAP, **pair)
-        strata = {item["nats"]: item["difference"] for item in store.rows(_STRATA, **pair)}
         worst = tuple(Missed(**item) for item in store.rows(_WORST, n=WORST, **pair))
-        pairs.append(Fairness(store=name, **row, **density, **overlap, strata=strata, worst=worst))
+        pairs.append(Fairness(store=name, **row, **density, **overlap, worst=worst))
     return pairs
 
 
@@ -89,12 +87,6 @@ FROM matched_pairs WHERE dictionary = $a AND baseline = $b
 """
 _OVERLAP = """
 SELECT sum(overlap * least(n_a, n_b)) / sum(least(n_a, n_b)) AS overlap FROM entropy_overlap WHERE a = $a AND b = $b
-"""
-_STRATA = """
-SELECT nats, difference FROM entropy_strata
-WHERE a = $a AND b = $b AND metric = 'pearson' AND design = 'census' AND difference IS NOT NULL
-      AND explainer = (SELECT min(explainer) FROM comparison_table)
-ORDER BY nats
 """
 _WORST = """
 SELECT feature, matched_feature, n_firing, n_firing_baseline FROM matched_pairs
@@ -124,32 +116,15 @@ def render_fairness(rows: Sequence[Fairness], *, several: bool = False) -> list[
     if any(row.natural_density is not None for row in rows):
         columns.append(Column("natural density", [_natural(row) for row in rows]))
     columns.append(Column("entropy overlap", [_number(row.overlap) for row in rows], right=True))
-    for nats in sorted({nats for row in rows for nats in row.strata}):
-        cells = [f"{row.strata[nats]:+.3f}" if nats in row.strata else "" for row in rows]
-        columns.append(Column(f"A - B at {stratum(nats)}", cells, right=True))
     parts: list[RenderableType] = [sheet("Baselines: how like their dictionaries they are", columns)]
     parts += [safe(line, "dim") for row in rows if (line := _worst(row, several))]
     legend = (
         "density kept: matched pairs within 10 % or 3 firings on the score split, of all matched; A's own: features of "
         "A that keep their own density so well from the explain to the score split; off by: the median pair; above "
-        "threshold: the same where only activations above score.threshold of the maximum count. entropy "
-        "overlap: of the token entropies of both at equal firing counts (1: alike). A - B at: the difference of "
-        "pearson (census) among features of that token entropy, in nats."
+        "threshold: the same where only activations above score.threshold of the maximum count. entropy overlap: of "
+        "the token entropies of both at equal firing counts (1: alike)."
     )
     return [*parts, safe(legend, "dim"), Text()]
-
-
-def site(name: str, other_site: bool) -> str:
-    return f"{name} (other site)" if other_site else name
-
-
-def stratum(nats: int) -> str:
-    """`1-2`, and `4+` for the last."""
-    return f"{nats}+" if nats >= LAST_STRATUM else f"{nats}-{nats + 1}"
-
-
-LAST_STRATUM = 4
-"""As in the view entropy_strata."""
 
 
 def _units(row: Fairness) -> str:

@@ -3,7 +3,8 @@
 Rich shrinks the columns of a table that is too wide until numbers and names are slivers of three characters.
 Here no cell of a column is ever broken while the column itself fits the page. Where the columns do not:
 1. the plot goes first;
-2. then the columns that do not fit go under the others, in a second table with the same key columns in front.
+2. then spare columns, the last first: what they say stands in a sentence or elsewhere too;
+3. then the columns that do not fit go under the others, in a second table with the same key columns in front.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Column:
     right: bool = False
     key: bool = False
     """Says what a row is about: repeated where the columns go under each other."""
+    spare: bool = False
+    """Left out rather than put under the others."""
 
     @property
     def width(self) -> int:
@@ -92,12 +95,23 @@ def _tables(
 ) -> Iterator[RenderableType]:
     if title is not None:
         yield title if isinstance(title, Text) else safe(title, "bold")
-    groups = packed(columns, width)
+    groups = packed(without_spare(columns, width), width)
     room = width - total_width(groups[0]) - GAP
     if plot is not None and len(groups) == 1 and room >= PLOT_NARROWEST:
         groups = [[*groups[0], plot.column(min(room, PLOT_WIDEST))]]
     for group in groups:
         yield _table(group)
+
+
+def without_spare(columns: Sequence[Column], width: int) -> list[Column]:
+    """The columns without as many of the spare ones, from the last on, as it takes to fit."""
+    kept = list(columns)
+    for column in reversed(columns):
+        if total_width(kept) <= width:
+            break
+        if column.spare:
+            kept.remove(column)
+    return kept
 
 
 def packed(columns: Sequence[Column], width: int) -> list[list[Column]]:

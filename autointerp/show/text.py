@@ -12,6 +12,8 @@ import unicodedata
 from rich.cells import cell_len
 from rich.text import Text
 
+from autointerp.words import is_ceiling
+
 _SHOWN = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
 _OBEYED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories: controls, formats (bidirectional marks, zero width), surrogates, unassigned, separators."""
@@ -48,6 +50,11 @@ def token_text(text: str) -> str:
 
 def _counted(blanks: re.Match[str]) -> str:
     return "␣" if len(blanks[0]) == 1 else "␣" + str(len(blanks[0])).translate(_SUBSCRIPTS)
+
+
+def explainer_name(explainer: str) -> str:
+    """An explainer as pages name it: of a table it is said that it is no label."""
+    return f"{explainer} (ceiling, no label)" if is_ceiling(explainer) else explainer
 
 
 _UNBROKEN = re.compile(r'"(?:[^"\\]|\\.){0,60}"\S*|\(?<?\d+ %\S*|\S+')

@@ -22,6 +22,9 @@ COMMENT ON COLUMN runs.started_at IS 'When this configuration became the one tha
 CREATE MACRO is_control(explainer) AS (
     explainer IN ('shuffled', 'constant', 'generic') OR starts_with(explainer, 'shuffled:') OR starts_with(explainer, 'permuted:')
 );
+CREATE MACRO is_ceiling(explainer) AS (explainer IN ('context_lookup', 'token_lookup'));
+CREATE MACRO is_label(explainer) AS (NOT is_control(explainer) AND NOT is_ceiling(explainer));
+CREATE MACRO says_its_lookup(explainer) AS (explainer IN ('lexical', 'shuffled', 'constant', 'generic'));
 
 CREATE TABLE works (
     run VARCHAR NOT NULL, stage VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR, scorer VARCHAR,
@@ -365,18 +368,19 @@ COMMENT ON TABLE lookups IS 'What the embedded simulator looks up: the longest m
 COMMENT ON COLUMN lookups.lookup IS 'Hash of the entries.';
 COMMENT ON COLUMN lookups.previous IS 'Token that must stand before; -1 for any.';
 COMMENT ON COLUMN lookups.tokens IS 'Token id.';
-COMMENT ON COLUMN lookups.value IS 'Predicted activation.';
-COMMENT ON COLUMN lookups.probability IS 'Predicted share of occurrences that fire.';
+COMMENT ON COLUMN lookups.value IS 'Predicted activation; of lexical and its controls the strength that the text says, in tenths of the strongest.';
+COMMENT ON COLUMN lookups.probability IS 'Predicted share of occurrences that fire; of lexical and its controls 1 - exp(-strength / 4).';
 
 CREATE TABLE explanations (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, text VARCHAR,
     status VARCHAR NOT NULL, lookup VARCHAR, donor INTEGER, promotes VARCHAR, triggers VARCHAR[], prompt VARCHAR,
-    request VARCHAR, model VARCHAR, again INTEGER NOT NULL, is_control BOOLEAN NOT NULL
+    request VARCHAR, model VARCHAR, again INTEGER NOT NULL, is_control BOOLEAN NOT NULL,
+    description_length INTEGER, n_entries INTEGER
 );
-COMMENT ON TABLE explanations IS 'All that each explainer ever said; current_explanations shows the latest. Controls (shuffled, constant, generic) are explainers too.';
+COMMENT ON TABLE explanations IS 'All that each explainer ever said; current_explanations shows the latest. Controls (shuffled, constant, generic) and ceilings (context_lookup, token_lookup) are explainers too.';
 COMMENT ON COLUMN explanations.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN explanations.feature IS 'Feature.';
-COMMENT ON COLUMN explanations.explainer IS 'lexical, token_lookup, model/preset/evidence (behind it /best3+revise1 where drafts were refined), the name of your own, human; controls: shuffled, constant, generic, shuffled:EXPLAINER.';
+COMMENT ON COLUMN explanations.explainer IS 'lexical; ceilings: context_lookup, token_lookup; model/preset/evidence (behind it /best3+revise1 where drafts were refined), the name of your own, human; controls: shuffled, constant, generic, shuffled:EXPLAINER.';
 COMMENT ON COLUMN explanations.text IS 'The explanation: when it fires.';
 COMMENT ON COLUMN explanations.status IS 'ok, or why there is none (dead, no_disjoint_feature ...).';
 COMMENT ON COLUMN explanations.lookup IS 'The lookup that the embedded simulator runs for it.';
@@ -388,6 +392,8 @@ COMMENT ON COLUMN explanations.request IS 'LLM explainers: the call it comes fro
 COMMENT ON COLUMN explanations.model IS 'LLM explainers: the model that the server says answered.';
 COMMENT ON COLUMN explanations.again IS '0, or the number of the request (table again) that it was explained again for.';
 COMMENT ON COLUMN explanations.is_control IS 'Whether the explainer is there to score low (shuffled, constant, generic, shuffled:NAME): its text is no label.';
+COMMENT ON COLUMN explanations.description_length IS 'Tokens of what it says: a quarter of the UTF-8 bytes of text and promotes, rounded up; where the text does not name the entries of the lookup, one more for each number of it (three an entry, four where a token before is named). Empty where it says nothing.';
+COMMENT ON COLUMN explanations.n_entries IS 'Entries of its lookup; none where it has no lookup.';
 
 CREATE TABLE drafts (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, draft INTEGER NOT NULL,
@@ -460,7 +466,7 @@ COMMENT ON COLUMN simulations.status IS 'ok, or why there is no prediction.';
 CREATE TABLE judgements (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     context BIGINT NOT NULL, window_start INTEGER NOT NULL, stratum VARCHAR NOT NULL, marks UTINYINT[],
-    fires BOOLEAN NOT NULL, judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL
+    weight DOUBLE, fires BOOLEAN NOT NULL, judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL
 );
 COMMENT ON TABLE judgements IS 'Yes or no, as judged from the explanation alone: fires or not (detection), marked rightly or not (fuzzing), or what a scorer of the user''s own asks.';
 COMMENT ON COLUMN judgements.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
@@ -470,7 +476,8 @@ COMMENT ON COLUMN judgements.explainer IS 'Explainer.';
 COMMENT ON COLUMN judgements.scorer IS 'detection (published windows), or SCORER:JUDGE; the judge is a model, or lookup.';
 COMMENT ON COLUMN judgements.context IS 'Context.';
 COMMENT ON COLUMN judgements.window_start IS 'Position of the window''s first token in the context.';
-COMMENT ON COLUMN judgements.stratum IS 'Why this window was judged.';
+COMMENT ON COLUMN judgements.stratum IS 'Why this window was judged: weak, middle, strong (it fires; the third of the firing windows by their maximum), wrong (made like a right one), claimed (silent, and some explanation lists what stands there), rest (silent, nothing does); top, firing, silent (published windows); right, wrong (a scorer of the user''s own).';
+COMMENT ON COLUMN judgements.weight IS 'Windows of the score split that it stands for; 0: none. Those of a feature add up to the split. Empty where nobody stands for any.';
 COMMENT ON COLUMN judgements.marks IS 'fuzzing: offsets of the marked tokens in the window.';
 COMMENT ON COLUMN judgements.fires IS 'Truth: it fires in the window; fuzzing: the marked tokens are those that fire.';
 COMMENT ON COLUMN judgements.judged IS 'The judgement.';
@@ -541,12 +548,12 @@ COMMENT ON COLUMN scores.ci_low IS 'Lower end of the 95 % interval.';
 COMMENT ON COLUMN scores.ci_high IS 'Upper end.';
 COMMENT ON COLUMN scores.n IS 'Tokens (census) or windows (sample) behind it; of logits, tokens of the vocabulary.';
 COMMENT ON COLUMN scores.n_failed IS 'Beside these, those without a prediction.';
-COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); underpowered (a value not to be trusted); rare, dead, failed ... (no value).';
+COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); few_documents (a value without an interval); underpowered (a value not to be trusted); fewer (from fewer windows than its published protocol asks for); rare, dead, failed ... (no value); no_generated_text, no_measured_effects: the store lacks what the metric needs.';
 
 CREATE TABLE dictionary_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
-    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, mean DOUBLE, mean_all DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
-    interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT,
+    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, mean DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
+    mean_all DOUBLE, mean_all_low DOUBLE, mean_all_high DOUBLE, interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT,
     residual_alarm_cost DOUBLE
 );
 COMMENT ON TABLE dictionary_scores IS 'Means over a dictionary with intervals; interval_over says what they count.';
@@ -556,22 +563,56 @@ COMMENT ON COLUMN dictionary_scores.explainer IS 'Explainer.';
 COMMENT ON COLUMN dictionary_scores.scorer IS 'Scorer.';
 COMMENT ON COLUMN dictionary_scores.metric IS 'Metric.';
 COMMENT ON COLUMN dictionary_scores.design IS 'census or sample.';
-COMMENT ON COLUMN dictionary_scores.mean IS 'Mean over the features with a value.';
-COMMENT ON COLUMN dictionary_scores.mean_all IS 'Mean over all features, those without a value at the floor.';
+COMMENT ON COLUMN dictionary_scores.mean IS 'Mean over the features with a score; one that is underpowered counts as none.';
 COMMENT ON COLUMN dictionary_scores.ci_low IS 'Lower end of the 95 % interval of mean.';
 COMMENT ON COLUMN dictionary_scores.ci_high IS 'Upper end.';
-COMMENT ON COLUMN dictionary_scores.interval_over IS 'What the interval counts the spread of: features and documents (a two-way clustered variance), or features alone (a clustered one), where no moments by document are stored.';
+COMMENT ON COLUMN dictionary_scores.mean_all IS 'Mean over all features, those without a score at the floor: what verdicts are about.';
+COMMENT ON COLUMN dictionary_scores.mean_all_low IS 'Lower end of the 95 % interval of mean_all; the floor counts as known.';
+COMMENT ON COLUMN dictionary_scores.mean_all_high IS 'Upper end.';
+COMMENT ON COLUMN dictionary_scores.interval_over IS 'What the intervals count the spread of: features and documents (a two-way clustered variance), or features alone (a clustered one), where no moments by document are stored.';
 COMMENT ON COLUMN dictionary_scores.floor IS 'What a worthless explanation gets: the highest mean of the controls shuffled (of an explainer that is judged: shuffled:EXPLAINER), constant and generic.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_rate IS 'pearson_framed: share of class R windows in which the simulator fired, pooled over features.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_high IS 'Its exact 97.5 % upper bound.';
 COMMENT ON COLUMN dictionary_scores.n_residual IS 'Class R windows behind it.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_cost IS 'pearson_framed: by how much the mean would be higher if predictions in class R windows counted as 0, not at the pooled rate.';
 
+CREATE TABLE powered_means (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, predictor VARCHAR NOT NULL, n BIGINT NOT NULL,
+    n_all BIGINT NOT NULL, sample_mean DOUBLE NOT NULL, mean DOUBLE NOT NULL, se DOUBLE NOT NULL,
+    ci_low DOUBLE NOT NULL, ci_high DOUBLE NOT NULL, interval_over VARCHAR NOT NULL, slope DOUBLE NOT NULL,
+    correlation DOUBLE NOT NULL, as_good_as DOUBLE NOT NULL
+);
+COMMENT ON TABLE powered_means IS 'Prediction-powered means: the mean of scores that an LLM gave to drawn features + slope x (the mean of the predictor''s census over all features - over the drawn ones).';
+COMMENT ON COLUMN powered_means.run IS 'The piece of work that computed it: `work` of stage means; powered_mean_table has the current ones.';
+COMMENT ON COLUMN powered_means.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN powered_means.explainer IS 'Explainer: an LLM or a class of the user''s own.';
+COMMENT ON COLUMN powered_means.scorer IS 'Scorer.';
+COMMENT ON COLUMN powered_means.metric IS 'Metric.';
+COMMENT ON COLUMN powered_means.design IS 'sample.';
+COMMENT ON COLUMN powered_means.predictor IS 'The embedded explainer whose census Pearson predicts these scores; 0 for a feature without one.';
+COMMENT ON COLUMN powered_means.n IS 'Features drawn.';
+COMMENT ON COLUMN powered_means.n_all IS 'Features from which they were drawn.';
+COMMENT ON COLUMN powered_means.sample_mean IS 'The plain mean over the drawn ones, those without a score at the floor: mean_all of dictionary_scores.';
+COMMENT ON COLUMN powered_means.mean IS 'The prediction-powered mean.';
+COMMENT ON COLUMN powered_means.se IS 'Its standard error.';
+COMMENT ON COLUMN powered_means.ci_low IS 'Lower end of its 95 % interval.';
+COMMENT ON COLUMN powered_means.ci_high IS 'Upper end.';
+COMMENT ON COLUMN powered_means.interval_over IS 'As in dictionary_scores.';
+COMMENT ON COLUMN powered_means.slope IS 'b: of the scores on the predictor''s, over the drawn features.';
+COMMENT ON COLUMN powered_means.correlation IS 'Of the two over the drawn features.';
+COMMENT ON COLUMN powered_means.as_good_as IS 'So many drawn features would give the plain mean the same variance over features.';
+
 CREATE TABLE comparisons (
     run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
-    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, paired BOOLEAN NOT NULL, other_site BOOLEAN NOT NULL, n_a BIGINT NOT NULL, n_b BIGINT NOT NULL,
-    difference DOUBLE, ci_low DOUBLE, ci_high DOUBLE, simultaneous_low DOUBLE, simultaneous_high DOUBLE,
-    interval_over VARCHAR, p DOUBLE, p_holm DOUBLE, detectable DOUBLE, margin DOUBLE NOT NULL, verdict VARCHAR NOT NULL
+    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, paired BOOLEAN NOT NULL, other_site BOOLEAN NOT NULL, over VARCHAR NOT NULL,
+    n_a BIGINT NOT NULL, n_b BIGINT NOT NULL, n_unscored_a BIGINT NOT NULL, n_unscored_b BIGINT NOT NULL,
+    difference DOUBLE, se DOUBLE, se_documents DOUBLE, df DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
+    simultaneous_low DOUBLE, simultaneous_high DOUBLE, interval_over VARCHAR, p DOUBLE, p_holm DOUBLE,
+    detectable DOUBLE, margin DOUBLE NOT NULL, verdict VARCHAR NOT NULL, scored_n_a BIGINT NOT NULL,
+    scored_n_b BIGINT NOT NULL, scored_difference DOUBLE, scored_simultaneous_low DOUBLE,
+    scored_simultaneous_high DOUBLE, scored_p_holm DOUBLE, scored_verdict VARCHAR NOT NULL,
+    hangs_on_failures BOOLEAN NOT NULL
 );
 COMMENT ON TABLE comparisons IS 'Pairs of dictionaries: the difference of their mean scores and whether it is real.';
 COMMENT ON COLUMN comparisons.run IS 'The piece of work that computed it: `work` of stage compare; comparison_table has the latest.';
@@ -583,9 +624,15 @@ COMMENT ON COLUMN comparisons.metric IS 'Metric.';
 COMMENT ON COLUMN comparisons.design IS 'census or sample.';
 COMMENT ON COLUMN comparisons.paired IS 'True where b is density-matched to a: features are compared in pairs.';
 COMMENT ON COLUMN comparisons.other_site IS 'True where b is a baseline at another hook than a.';
+COMMENT ON COLUMN comparisons.over IS 'all: the difference is over all features, those without a score at the floor of their dictionary; scored: there is no floor, and it is over those with a score.';
 COMMENT ON COLUMN comparisons.n_a IS 'Features of a behind the difference.';
 COMMENT ON COLUMN comparisons.n_b IS 'Features of b.';
+COMMENT ON COLUMN comparisons.n_unscored_a IS 'Features of a without a score: at the floor, or left out where over says scored.';
+COMMENT ON COLUMN comparisons.n_unscored_b IS 'Features of b.';
 COMMENT ON COLUMN comparisons.difference IS 'Mean of a minus mean of b.';
+COMMENT ON COLUMN comparisons.se IS 'Its standard error.';
+COMMENT ON COLUMN comparisons.se_documents IS 'The part of se that more features of the same documents would not take away; 0 where interval_over says features.';
+COMMENT ON COLUMN comparisons.df IS 'Degrees of freedom of its t.';
 COMMENT ON COLUMN comparisons.ci_low IS 'Lower end of its 95 % interval; interval_over says what it counts.';
 COMMENT ON COLUMN comparisons.ci_high IS 'Upper end.';
 COMMENT ON COLUMN comparisons.simultaneous_low IS 'Lower end of the interval that holds for all pairs at once, and decides between A and B.';
@@ -596,6 +643,42 @@ COMMENT ON COLUMN comparisons.p_holm IS 'p after Holm over all pairs of this exp
 COMMENT ON COLUMN comparisons.detectable IS 'Smallest difference that this comparison finds with power 0.8: at that level and with that t.';
 COMMENT ON COLUMN comparisons.margin IS 'Differences below this count as none.';
 COMMENT ON COLUMN comparisons.verdict IS 'A, B (the interval for all pairs excludes 0), equivalent (the interval at 1 - 0.10 / pairs lies within the margin) or undecided.';
+COMMENT ON COLUMN comparisons.scored_n_a IS 'Complete cases: features of a with a score; of matched pairs those of which both have one.';
+COMMENT ON COLUMN comparisons.scored_n_b IS 'Features of b.';
+COMMENT ON COLUMN comparisons.scored_difference IS 'The difference over complete cases.';
+COMMENT ON COLUMN comparisons.scored_simultaneous_low IS 'Lower end of its interval for all pairs at once.';
+COMMENT ON COLUMN comparisons.scored_simultaneous_high IS 'Upper end.';
+COMMENT ON COLUMN comparisons.scored_p_holm IS 'Its p after Holm.';
+COMMENT ON COLUMN comparisons.scored_verdict IS 'What the verdict would be over complete cases.';
+COMMENT ON COLUMN comparisons.hangs_on_failures IS 'True: the interval excludes 0, but not with the winner''s failed features (not the dead and rare ones) at the lowest score of either side instead of at the floor; the verdict is undecided.';
+
+CREATE TABLE powered_differences (
+    run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL, design VARCHAR NOT NULL, predictor VARCHAR NOT NULL, paired BOOLEAN NOT NULL,
+    n_a BIGINT NOT NULL, n_b BIGINT NOT NULL, as_good_as DOUBLE, difference DOUBLE NOT NULL, se DOUBLE NOT NULL,
+    simultaneous_low DOUBLE NOT NULL, simultaneous_high DOUBLE NOT NULL, interval_over VARCHAR NOT NULL,
+    p_holm DOUBLE NOT NULL, verdict VARCHAR NOT NULL
+);
+COMMENT ON TABLE powered_differences IS 'Differences of prediction-powered means, beside the verdicts of comparisons.';
+COMMENT ON COLUMN powered_differences.run IS 'The piece of work that computed it: `work` of stage compare; powered_difference_table has the latest.';
+COMMENT ON COLUMN powered_differences.a IS 'First dictionary.';
+COMMENT ON COLUMN powered_differences.b IS 'Second dictionary.';
+COMMENT ON COLUMN powered_differences.explainer IS 'Explainer.';
+COMMENT ON COLUMN powered_differences.scorer IS 'Scorer.';
+COMMENT ON COLUMN powered_differences.metric IS 'Metric.';
+COMMENT ON COLUMN powered_differences.design IS 'sample.';
+COMMENT ON COLUMN powered_differences.predictor IS 'As in powered_means.';
+COMMENT ON COLUMN powered_differences.paired IS 'True where b is density-matched to a: differences of pairs are sharpened by differences of the predictor.';
+COMMENT ON COLUMN powered_differences.n_a IS 'Drawn features of a.';
+COMMENT ON COLUMN powered_differences.n_b IS 'Drawn features of b.';
+COMMENT ON COLUMN powered_differences.as_good_as IS 'So many drawn pairs would give the plain difference the same variance over features; empty where not paired.';
+COMMENT ON COLUMN powered_differences.difference IS 'Mean of a minus mean of b.';
+COMMENT ON COLUMN powered_differences.se IS 'Its standard error.';
+COMMENT ON COLUMN powered_differences.simultaneous_low IS 'Lower end of the interval that holds for all pairs at once.';
+COMMENT ON COLUMN powered_differences.simultaneous_high IS 'Upper end.';
+COMMENT ON COLUMN powered_differences.interval_over IS 'As in dictionary_scores.';
+COMMENT ON COLUMN powered_differences.p_holm IS 'p after Holm over all pairs of this explainer, scorer and metric.';
+COMMENT ON COLUMN powered_differences.verdict IS 'A, B, equivalent or undecided, by the rules of comparisons.';
 
 CREATE TABLE failures (
     stage VARCHAR NOT NULL, dictionary VARCHAR, feature INTEGER, explainer VARCHAR, scorer VARCHAR, status VARCHAR NOT NULL,
@@ -610,6 +693,44 @@ COMMENT ON COLUMN failures.scorer IS 'Scorer.';
 COMMENT ON COLUMN failures.status IS 'The status that the row without a value carries.';
 COMMENT ON COLUMN failures.reason IS 'A sentence.';
 COMMENT ON COLUMN failures.again IS '0, or the number of the request (table again) that it failed in.';
+
+CREATE TABLE lineups (
+    lineup VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, number INTEGER NOT NULL, letter VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL, feature INTEGER NOT NULL, parents INTEGER[] NOT NULL, n_firing BIGINT NOT NULL,
+    max_activation DOUBLE NOT NULL, n_tokens BIGINT NOT NULL, excerpts VARCHAR[] NOT NULL
+);
+COMMENT ON TABLE lineups IS 'Line-ups (autointerp lineup): five learned features and five made-up units each, as they are shown, a row a unit.';
+COMMENT ON COLUMN lineups.lineup IS 'Hash of what decides it.';
+COMMENT ON COLUMN lineups.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN lineups.number IS 'Number of the line-up in its dictionary, from 0.';
+COMMENT ON COLUMN lineups.letter IS 'What the unit is called: A to J, in an order drawn by hash.';
+COMMENT ON COLUMN lineups.kind IS 'real: a feature of the dictionary; combination: a Gaussian mixture of the directions by which its parents read; random: the difference of two activations. The last two are thresholded to fire as often as the feature that they are matched to.';
+COMMENT ON COLUMN lineups.feature IS 'real: the feature; else the one that it is matched to.';
+COMMENT ON COLUMN lineups.parents IS 'combination: the features that it is made of.';
+COMMENT ON COLUMN lineups.n_firing IS 'Tokens of the sample that it fires on.';
+COMMENT ON COLUMN lineups.max_activation IS 'Its largest activation on the sample.';
+COMMENT ON COLUMN lineups.n_tokens IS 'Tokens of the sample: of contexts of the explain split of smallest hash.';
+COMMENT ON COLUMN lineups.excerpts IS 'As shown: the four strongest firings, then up to four drawn uniformly; firing tokens between marks, with a strength of 1 to 9.';
+
+CREATE TABLE lineup_answers (
+    lineup VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, judge VARCHAR NOT NULL, named VARCHAR[] NOT NULL, n_right INTEGER,
+    value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, p DOUBLE, status VARCHAR NOT NULL, reason VARCHAR NOT NULL,
+    request VARCHAR, answered_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE lineup_answers IS 'Which five units of a line-up somebody took for learned features, and how well that is.';
+COMMENT ON COLUMN lineup_answers.lineup IS 'The line-up.';
+COMMENT ON COLUMN lineup_answers.dictionary IS 'Its dictionary.';
+COMMENT ON COLUMN lineup_answers.judge IS 'person, or the model that was asked.';
+COMMENT ON COLUMN lineup_answers.named IS 'The letters named; none where the answer is none.';
+COMMENT ON COLUMN lineup_answers.n_right IS 'How many of them are features.';
+COMMENT ON COLUMN lineup_answers.value IS 'n_right / 5; by chance 0.5.';
+COMMENT ON COLUMN lineup_answers.ci_low IS 'Lower end of the exact 95 % interval (Fisher''s noncentral hypergeometric distribution).';
+COMMENT ON COLUMN lineup_answers.ci_high IS 'Upper end.';
+COMMENT ON COLUMN lineup_answers.p IS 'Chance of so many or more at random (hypergeometric).';
+COMMENT ON COLUMN lineup_answers.status IS 'ok, or why there is no score: refused, truncated, invalid ...';
+COMMENT ON COLUMN lineup_answers.reason IS 'Why, in a line; empty where it is ok.';
+COMMENT ON COLUMN lineup_answers.request IS 'The call it comes from, in llm_calls; none of a person.';
+COMMENT ON COLUMN lineup_answers.answered_at IS 'When, UTC.';
 
 CREATE TABLE llm_calls (
     request VARCHAR NOT NULL, sample INTEGER NOT NULL, attempt INTEGER NOT NULL, kind VARCHAR NOT NULL, about VARCHAR,
@@ -683,6 +804,10 @@ COMMENT ON COLUMN llm_probes.model IS 'Model asked for.';
 COMMENT ON COLUMN llm_probes.wish IS 'schema, logprobs, echo or decisions; of a server that was asked first also: answers, form NAME (how it takes a schema), context N (tokens that it states) or no context stated, counts N (tokens that it counts a piece of text).';
 COMMENT ON COLUMN llm_probes.found_at IS 'When, UTC.';
 
+CREATE VIEW latest_works AS
+WITH latest AS (SELECT arg_max(run, started_at) AS run FROM runs) FROM works SEMI JOIN latest USING (run);
+COMMENT ON VIEW latest_works IS 'The works of the run that wrote last: which dictionaries and explainers a page shows.';
+
 CREATE VIEW current_works AS
 WITH started AS (SELECT run, max(started_at) AS started_at FROM runs GROUP BY run)
 SELECT w.stage, w.dictionary, w.explainer, w.scorer, arg_max(w.work, r.started_at) AS work
@@ -712,7 +837,7 @@ COMMENT ON VIEW score_table IS 'The latest score of each feature, explainer, sco
 CREATE VIEW dictionary_summary AS
 WITH counted AS (
     SELECT dictionary, explainer, scorer, metric, design, count(*) AS n_features, count(value) AS n_scored,
-           count(*) FILTER (WHERE status NOT IN ('ok', 'constant', 'underpowered', 'rare', 'dead')) AS n_failed,
+           count(*) FILTER (WHERE status NOT IN ('ok', 'constant', 'few_documents', 'underpowered', 'fewer', 'rare', 'dead', 'no_generated_text', 'no_measured_effects')) AS n_failed,
            count(*) FILTER (WHERE status = 'dead') AS n_dead, count(*) FILTER (WHERE status = 'rare') AS n_rare,
            median(value) AS median
     FROM score_table GROUP BY ALL
@@ -720,11 +845,21 @@ WITH counted AS (
     FROM dictionary_scores m SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run
 )
 SELECT c.dictionary, d.kind, c.explainer, is_control(c.explainer) AS is_control, c.scorer, c.metric, c.design,
-       c.n_features, c.n_scored, c.n_failed, m.mean, m.mean_all, m.ci_low, m.ci_high, m.interval_over, m.floor, m.mean - m.floor AS excess, c.median, c.n_dead, c.n_rare,
+       c.n_features, c.n_scored, c.n_failed, m.mean, m.ci_low, m.ci_high, m.mean_all, m.mean_all_low, m.mean_all_high, m.interval_over, m.floor,
+       m.mean_all - m.floor AS excess, c.median, c.n_dead, c.n_rare,
        m.residual_alarm_rate, m.residual_alarm_high, m.n_residual, m.residual_alarm_cost
 FROM counted c JOIN means m USING (dictionary, explainer, scorer, metric, design)
 JOIN dictionaries d ON d.dictionary = c.dictionary;
-COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them.';
+COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them. excess is mean_all - floor.';
+
+CREATE VIEW score_by_length AS
+SELECT s.dictionary, s.explainer, s.is_control, is_ceiling(s.explainer) AS is_ceiling, s.scorer, s.metric, s.design,
+       count(*) AS n_scored, avg(s.value) AS mean_score, avg(e.description_length) AS mean_length,
+       median(e.description_length) AS median_length, avg(e.n_entries) AS mean_entries
+FROM score_table s JOIN current_explanations e USING (dictionary, feature, explainer)
+WHERE s.value IS NOT NULL AND s.status <> 'underpowered'
+GROUP BY ALL;
+COMMENT ON VIEW score_by_length IS 'How well descriptions predict and how long they are: mean score and mean description_length (tokens; explanations says by which rule) of the features that have a score, by dictionary, explainer, scorer, metric and design.';
 
 CREATE VIEW llm_costs AS
 SELECT kind, model, channel, count(*) AS attempts, count(*) FILTER (WHERE status = 'ok') AS ok,
@@ -749,6 +884,18 @@ SELECT b.dictionary, b.feature, b.threshold, list_sum(b.n)::BIGINT AS n_tokens, 
        s.n_firing / s.n_tokens AS density, list_sum(b.n_above) / list_sum(b.n) AS density_above
 FROM feature_blocks b JOIN feature_splits s ON s.dictionary = b.dictionary AND s.feature = b.feature AND s.split = 'score';
 COMMENT ON VIEW feature_densities IS 'How often each feature fires on the score split: above 0, and above its threshold (score.threshold).';
+
+CREATE VIEW powered_mean_table AS
+SELECT * EXCLUDE (run) FROM powered_means m SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run;
+COMMENT ON VIEW powered_mean_table IS 'The prediction-powered means that count.';
+
+CREATE VIEW powered_difference_table AS
+WITH shown AS (
+    SELECT w.work FROM works w JOIN runs r USING (run) SEMI JOIN stages s ON s.stage = w.stage AND s.work = w.work
+    WHERE w.stage = 'compare' QUALIFY rank() OVER (ORDER BY r.started_at DESC) = 1
+)
+SELECT * EXCLUDE (run) FROM powered_differences d SEMI JOIN shown ON shown.work = d.run;
+COMMENT ON VIEW powered_difference_table IS 'The differences of prediction-powered means of the latest run that has any.';
 
 CREATE VIEW matched_pairs AS
 WITH splits AS (
@@ -778,6 +925,27 @@ CREATE VIEW baseline_pairs AS
 SELECT DISTINCT c.a, c.b, c.paired, c.other_site
 FROM comparison_table c JOIN dictionaries d ON d.dictionary = c.b AND d.kind NOT IN ('sae', 'transcoder');
 COMMENT ON VIEW baseline_pairs IS 'Dictionaries (a) and the baselines (b) that the latest comparison sets beside them.';
+
+CREATE VIEW excess_over_random AS
+WITH random AS (
+    SELECT s.*, d.matched_to FROM dictionary_summary s JOIN dictionaries d USING (dictionary)
+    WHERE d.kind IN ('random_isotropic', 'random_covariance') AND d.matched_to IS NOT NULL AND d.natural_of IS NULL
+), beside AS (
+    SELECT s.dictionary, s.explainer, s.scorer, s.metric, s.design, s.mean_all, r.dictionary AS random,
+           r.mean_all AS random_mean
+    FROM dictionary_summary s JOIN dictionaries d USING (dictionary)
+    JOIN random r ON r.matched_to = coalesce(d.matched_to, d.dictionary) AND r.explainer = s.explainer
+         AND r.scorer = s.scorer AND r.metric = s.metric AND r.design = s.design
+    WHERE r.mean_all IS NOT NULL AND d.natural_of IS NULL AND d.kind NOT IN ('random_isotropic', 'random_covariance')
+    QUALIFY row_number() OVER (
+        PARTITION BY s.dictionary, s.explainer, s.scorer, s.metric, s.design ORDER BY r.mean_all DESC, r.dictionary) = 1
+)
+SELECT b.dictionary, b.explainer, b.scorer, b.metric, b.design, b.random, b.random_mean,
+       CASE WHEN c.a IS NULL THEN b.mean_all - b.random_mean ELSE c.difference END AS excess,
+       c.simultaneous_low, c.simultaneous_high
+FROM beside b LEFT JOIN comparison_table c ON c.a = b.dictionary AND c.b = b.random AND c.explainer = b.explainer
+     AND c.scorer = b.scorer AND c.metric = b.metric AND c.design = b.design;
+COMMENT ON VIEW excess_over_random IS 'What a dictionary scores above an unlearned unit: the matched random directions with the highest mean_all. Of a dictionary under study the difference over its matched features, with its interval for all pairs at once; of a baseline beside them the difference of mean_all.';
 
 CREATE VIEW entropy_overlap AS
 WITH binned AS (
@@ -819,7 +987,7 @@ COMMENT ON VIEW entropy_strata IS 'The difference between a dictionary and a bas
 
 CREATE VIEW feature_cards AS
 SELECT f.dictionary, f.feature, d.kind, d.hook, f.status, f.density, f.max_activation, f.n_firing, f.token_entropy,
-       e.text AS explanation, s.value AS score, s.ci_low, s.ci_high, f.planted_label,
+       e.text AS explanation, e.description_length, s.value AS score, s.ci_low, s.ci_high, f.planted_label,
        (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
         WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'promoted' AND l.rank <= 10) AS promoted,
        (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
@@ -831,7 +999,8 @@ LEFT JOIN score_table s ON s.dictionary = f.dictionary AND s.feature = f.feature
 COMMENT ON VIEW feature_cards IS 'A feature at a glance: what it is, what it is said to do, how well that predicts it, what it promotes.';
 
 CREATE VIEW explained_features AS
-SELECT e.explainer, e.is_control, e.text AS explanation, e.status AS explanation_status, e.promotes, e.again, f.*,
+SELECT e.explainer, e.is_control, e.text AS explanation, e.status AS explanation_status, e.promotes,
+       e.description_length, e.again, f.*,
        s.simulation, s.detection, s.fuzzing, s.logits
 FROM current_explanations e JOIN features f USING (dictionary, feature)
 LEFT JOIN (

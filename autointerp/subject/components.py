@@ -1,6 +1,6 @@
 """Principal and independent components of the activations at a hook, from the sample of pass 0.
 
-PCA. The covariance of the sample, summed in blocks in float64, and its eigenvectors, largest variance first. Components
+PCA. The covariance of the sample, in float64, and its eigenvectors, largest variance first. Components
 of less than RANK times the largest variance are rounding, and not counted: the rank says how many are left.
 
 ICA (Hyvarinen 1999: FastICA, symmetric, g = tanh, that is G = log cosh):
@@ -28,6 +28,7 @@ from torch import Tensor
 
 from autointerp.hashing import rng_for
 from autointerp.records import Float64
+from autointerp.subject.row_moments import covariance
 
 RANK = 1e-10
 """Variance of a component, of the largest, below which it is rounding of float32."""
@@ -102,17 +103,6 @@ def decorrelated(matrix: Float64) -> Float64:
     """(W W^T)^(-1/2) W: the nearest rotation."""
     left, _, right = np.linalg.svd(matrix, full_matrices=False)
     return np.asarray(left @ right)
-
-
-def covariance(x: Tensor) -> Float64:
-    """Covariance of the rows of x, float64 [d, d]; centred before it is squared, so that a far mean costs nothing."""
-    d = int(x.shape[1])
-    mean = x.mean(dim=0, dtype=torch.float64)
-    product = np.zeros((d, d))
-    for first in range(0, len(x), BLOCK):
-        rows = x[first : first + BLOCK].double() - mean
-        product += (rows.T @ rows).numpy()
-    return product / max(1, len(x))
 
 
 def _principal(x: Tensor, n: int | None) -> tuple[Float64, Float64]:

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from autointerp.subject.baselines.sample import take_sample
-from autointerp.subject.components import covariance
 from autointerp.subject.model import Subject
 from autointerp.subject.outliers import BLOCK, norm_limit_of, norms
+from autointerp.subject.row_moments import covariance, mean_of
 from autointerp.subject.tokens import TokenFile
 
 NORM_TOKENS = 1 << 14
@@ -58,12 +58,13 @@ def norms_of(hook: str, x: Tensor) -> HookNorms:
     norm = norms(x)
     limit = norm_limit_of(norm)
     outlier = norm > limit
-    mean = x.mean(dim=0, dtype=torch.float64)
+    mean = mean_of(x)
     squares = np.zeros(len(x))
     for first in range(0, len(x), BLOCK):
         rows = x[first : first + BLOCK].double() - mean
         squares[first : first + len(rows)] = rows.square().sum(dim=1).numpy()
     total = float(squares.sum())
+    ratio = participation_ratio(x)
     return HookNorms(
         hook=hook,
         n_tokens=len(x),
@@ -72,8 +73,8 @@ def norms_of(hook: str, x: Tensor) -> HookNorms:
         largest=float(norm.max()) if len(norm) else 0.0,
         n_outliers=int(outlier.sum()),
         variance_share=float(squares[outlier.numpy()].sum()) / total if total > 0 else 0.0,
-        participation_all=participation_ratio(x),
-        participation=participation_ratio(x[~outlier] if bool(outlier.any()) else x),
+        participation_all=ratio,
+        participation=participation_ratio(x[~outlier]) if bool(outlier.any()) else ratio,
     )
 
 

@@ -3,7 +3,9 @@
     python -m autointerp.train.own_sae mine.toml FOLDER --hook blocks.6.hook_resid_pre --width 2048 --k 24
 
 1. The model is run once over documents of the explain split, as far as the hook. The SAE never sees the documents
-   that scores are computed on. Activations lie in a temporary file: --read times the hook's width times 4 bytes.
+   that scores are computed on. Where `n_tokens` of the run file is too little text for --read, more of the same source
+   is read: a document is on the same side of the split however much is read. Activations lie in a temporary file:
+   --read times the hook's width times 4 bytes.
 2. Tokens of enormous norm are left out, as everywhere (`subject/outliers.py`): they would be most of what is learned.
 3. --tokens activations are drawn, each several times where --read holds fewer, and `sae_trainer.py` trains on them.
 4. FOLDER is written in SAELens's format: `cfg.json` and `sae_weights.safetensors`. A run file can name it.
@@ -31,7 +33,7 @@ from autointerp.records import Float32
 from autointerp.subject.model import Subject
 from autointerp.subject.opening import open_subject
 from autointerp.subject.outliers import norm_limit_of, norms, past_limit
-from autointerp.subject.tokenise import open_tokens
+from autointerp.subject.tokenise import TokenPlan, open_tokens
 from autointerp.subject.tokens import TokenFile
 from autointerp.train.on_disk import save
 from autointerp.train.paths import SEED
@@ -40,6 +42,23 @@ from autointerp.train.sae_trainer import BATCH, Recipe, train
 CONTEXTS_AT_ONCE = 16
 HELD_OUT_CONTEXTS = 64
 """Contexts of the select split by which the SAE is judged at the end."""
+
+
+def open_enough(folder: Path, plan: TokenPlan, subject: Subject, n_read: int, reporter: Reporter) -> TokenFile:
+    """The text of the plan, or as much more of its source as the explain split needs to hold `n_read` tokens.
+
+    Splits are of whole documents, so that how much is enough is not known beforehand: it is doubled until it is.
+    """
+    if plan.n_tokens is not None and plan.n_tokens < n_read:
+        plan = replace(plan, n_tokens=n_read, allow_fewer=True)
+    while True:
+        with reporter.stage("tokens", plan.n_tokens, "tokens") as advance:
+            tokens = open_tokens(folder, plan, subject.encode_texts, rising(advance), subject.encode_chat)
+        if plan.n_tokens is None or tokens.n_valid.sum() < plan.n_tokens:
+            return tokens  # there is no more
+        if tokens.scored(tokens.contexts_of("explain")).sum() >= n_read:
+            return tokens
+        plan = replace(plan, n_tokens=2 * plan.n_tokens, allow_fewer=True)
 
 
 def read(subject: Subject, tokens: TokenFile, contexts: np.ndarray, hook: str) -> Iterator[Float32]:
@@ -77,8 +96,7 @@ def build(config: RunConfig, folder: Path, recipe: Recipe, n_read: int, reporter
     subject.check_hook(recipe.hook)
     plan = token_plan(config, subject)
     with tempfile.TemporaryDirectory() as temporary:
-        with reporter.stage("tokens", config.tokens.n_tokens, "tokens") as advance:
-            tokens = open_tokens(Path(temporary), plan, subject.encode_texts, rising(advance), subject.encode_chat)
+        tokens = open_enough(Path(temporary), plan, subject, n_read, reporter)
         usual, limit = read_usual(subject, tokens, recipe.hook, n_read, Path(temporary) / "activations", reporter)
         with reporter.stage("training", recipe.n_tokens, "tokens") as advance:
             dictionary = train(recipe, batches(usual), reporter.say, advance)
@@ -106,7 +124,9 @@ def read_usual(
     contexts = np.random.default_rng(SEED).permutation(tokens.contexts_of("explain"))
     reached = np.cumsum(tokens.scored(contexts).sum(axis=1))
     contexts = contexts[: int(np.searchsorted(reached, n_read)) + 1]
-    n_read = int(reached[len(contexts) - 1])
+    asked, n_read = n_read, int(reached[len(contexts) - 1])
+    if n_read < asked:
+        reporter.say(f"the explain split holds {n_read:,} tokens, fewer than the {asked:,} that were to be read")
     kept = np.memmap(file, np.float32, "w+", shape=(n_read, subject.width(hook)))
     n, limit = 0, 0.0
     with reporter.stage("activations", n_read, "tokens") as advance:

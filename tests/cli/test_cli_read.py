@@ -56,7 +56,9 @@ def test_every_command_helps_with_an_example(command: click.Command) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
 def test_a_missing_store_is_a_users_error(command: click.Command, tmp_path: Path) -> None:
-    more = {"show": ["sae/1"], "sql": ["SELECT 1"]}.get(str(command.name), [])
+    more = {"show": ["sae/1"], "sql": ["SELECT 1"], "investigate": ["sae/1", "--proxy", "regex:a"]}.get(
+        str(command.name), []
+    )
     caught = error(command.name, tmp_path / "nowhere.duckdb", *more)
     assert isinstance(caught, StoreError)
     assert caught.exit_status == 2
@@ -125,8 +127,8 @@ def test_compare_shows_what_is_chosen(path: Path) -> None:
     assert "constant: mean" in ok("compare", path, "--explainer", "constant")
     census = ok("compare", path, "--design", "census", "--metric", "pearson", "--explainer", "lexical")
     assert census.count(": mean over features") == 1
-    assert "mean_all" not in default
-    assert "mean_all" in ok("compare", path, "--wide")
+    assert "over floor" not in default
+    assert "over floor" in ok("compare", path, "--wide")
     assert str(error("compare", path, "--metric", "peerson")).endswith('the nearest is "pearson"')
     assert run("compare", path, "--design", "cencus").exit_code == 2
 
@@ -255,6 +257,9 @@ def test_every_question_of_ours_has_an_answer(path: Path, question: str) -> None
     assert rows
 
 
+_ABOUT = ("explainer", "dictionary", "scorer", "metric", "design")
+
+
 def test_the_questions_are_right_on_the_known_store(path: Path) -> None:
     def answer(question: str) -> list[dict[str, object]]:
         return json.loads(ok("sql", path, "--file", question, "--format", "json"))  # type: ignore[no-any-return]
@@ -270,8 +275,31 @@ def test_the_questions_are_right_on_the_known_store(path: Path) -> None:
     pairs = answer("sae_against_baselines")
     assert {(row["dictionary"], row["baseline"]) for row in pairs} == {("sae", "random")}
     assert {row["n_pairs"] for row in pairs if row["design"] == "census"} == {6}
-    assert {row["explainer"] for row in answer("single_token_labels")} == {"lexical", "token_lookup"}
+    assert {row["explainer"] for row in answer("single_token_labels")} == {"lexical"}, "a ceiling is no label"
+    assert {row["explainer"] for row in best} == {"lexical"}
+    lengths = answer("score_and_length")
+    assert {row["explainer"]: row["is_ceiling"] for row in lengths} == {"lexical": False, "token_lookup": True}
+    summary = json.loads(
+        ok(
+            "sql",
+            path,
+            "select explainer, dictionary, scorer, metric, design, mean from dictionary_summary",
+            "--format",
+            "json",
+        )
+    )
+    mean_of = {tuple(row[key] for key in _ABOUT): row["mean"] for row in summary}
+    for row in lengths:
+        assert row["mean_score"] == pytest.approx(mean_of[tuple(row[key] for key in _ABOUT)], abs=6e-4)
+    census = {row["explainer"]: row for row in lengths if row["dictionary"] == "sae" and row["metric"] == "pearson"}
+    table, label = (float(str(census[name]["mean_length"])) for name in ("token_lookup", "lexical"))
+    assert table == label + 3
+    assert census["lexical"]["per_doubling"] is None
+    assert census["token_lookup"]["per_doubling"] is not None
     assert sum(row["n_features"] for row in answer("density_and_score")) == 10  # type: ignore[misc]
+    labels = answer("labels_with_examples")  # of dictionaries first, then of their baselines
+    assert list(dict.fromkeys(row["dictionary"] for row in labels)) == ["sae", "random"]
+    assert all(row["density"] and row["score"] is not None for row in labels)
 
 
 def test_a_file_of_the_users(path: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bootstrap_twin import drawn_differences
 from scipy import stats
-from score_worlds import world, wrong
+from score_worlds import dictionary, world, wrong
 
 from autointerp.compare import clustered
 from autointerp.compare.clustered import difference_interval, mean_interval
@@ -148,6 +148,19 @@ def test_the_variance_is_that_of_the_bootstrap_less_the_noise_of_the_cells(kind:
     assert draws.var(ddof=1) == pytest.approx(ours + cells, rel=4 * np.sqrt(2 / 600))
     if kind == "pairs":
         assert cells > 0.1 * ours  # there is something to leave out
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.15])
+def test_what_documents_add_that_more_features_do_not_take_away(effect: float) -> None:
+    """The spread over blocks that features share: 0 without one, else effect^2 / 32, but for the blocks' weights."""
+    rng = np.random.default_rng(12)
+    got = []
+    for _ in range(40):
+        blocks = dictionary(rng, 150, effect=effect)
+        one = mean_interval(pearson(blocks.sum(1)), np.arange(150), clustered.block_influence(blocks))
+        assert one is not None
+        got.append(one.se_documents**2)
+    assert np.mean(got) == pytest.approx(effect**2 / 32, rel=0.25, abs=3e-5)
 
 
 def test_blocks_without_documents_do_not_count() -> None:

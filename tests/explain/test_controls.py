@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from label_reader import entries_in
 
-from autointerp.explain.controls import NO_DISJOINT, choose_donors, constant, generic, shuffled
+from autointerp.explain.controls import (
+    GENERIC_NAMED,
+    NO_DISJOINT,
+    choose_donors,
+    constant,
+    generic,
+    heaviest_tokens,
+    shuffled,
+)
 from autointerp.explain.lookup import Entries, entries_of, from_lists, predict
+from autointerp.explain.sentence import token_names
 from autointerp.hashing import hash64, stream_key
 from autointerp.records import ANY_TOKEN, Explanation, GramTable, LookupTable
 
@@ -82,7 +92,7 @@ def test_donors_depend_on_the_seed_and_not_on_the_order() -> None:
 def test_a_shuffled_explanation_is_its_donors() -> None:
     sets = random_sets(70, 2)
     explanations, lookup, tokens = world(sets)
-    control = shuffled(explanations, lookup, tokens, 0)
+    control = shuffled(explanations, lookup, lookup, tokens, 0)
     assert control.lookup.n_features == lookup.n_features
     for feature, explanation in enumerate(control.explanations):
         assert (explanation.feature, explanation.explainer) == (feature, "shuffled")
@@ -108,14 +118,14 @@ def test_without_a_disjoint_feature_the_named_tokens_decide() -> None:
 
 def test_where_all_features_share_a_token_the_status_says_so() -> None:
     explanations, lookup, tokens = world([[0], [0], []])
-    control = shuffled(explanations, lookup, tokens, 0)
+    control = shuffled(explanations, lookup, lookup, tokens, 0)
     assert [one.status for one in control.explanations] == [NO_DISJOINT, NO_DISJOINT, "dead"]
     assert control.lookup.start.tolist() == [0, 0, 0, 0]
 
 
 def test_features_left_out_of_a_run_are_left_alone() -> None:
     explanations, lookup, tokens = world([[0], [1], [2], [3]])
-    control = shuffled(explanations[1:3], lookup, tokens, 0)
+    control = shuffled(explanations[1:3], lookup, lookup, tokens, 0)
     assert [(one.feature, one.donor) for one in control.explanations] == [(1, 2), (2, 1)]
     assert control.lookup.start.tolist() == [0, 0, 1, 2, 2]
 
@@ -132,23 +142,39 @@ def test_constant_predicts_the_same_everywhere() -> None:
 
 def test_generic_is_the_mean_of_the_normalised_lookups() -> None:
     explanations, lookup, _ = world([[5, 6], [6], []])
-    control = generic(explanations, lookup, VOCAB)
-    assert {one.text for one in control.explanations if one.status == "ok"} == {
-        'Fires on what features of this dictionary fire on, whichever the feature: tokens such as "w6" and "w5".'
-    }
+    control = generic(explanations, lookup, token_names(VOCAB))
+    [text] = {one.text for one in control.explanations if one.status == "ok"}
+    assert text == 'Whichever the feature, fires on "w6" (strength 10); "w5" (2).'
     for feature in (0, 1):
         own = entries_of(control.lookup, feature)
         assert own.token.tolist() == [6, 5]
-        assert own.value.tolist() == [1.0, 0.25]  # (2/2 + 1/1) / 2 and (1/2 + 0) / 2
-        assert own.probability.tolist() == [0.5, 0.25]
+        assert own.value.tolist() == pytest.approx([1.0, 0.2])  # 1 and .25: (2/2 + 1/1) / 2 and (1/2 + 0) / 2
     assert len(entries_of(control.lookup, 2)) == 0
 
 
-def test_generic_keeps_256_tokens() -> None:
-    tokens = list(range(0, 600))
-    token, value = np.asarray(tokens, np.int32), np.asarray(tokens, np.float32) + 1
-    rows = [Entries(np.full(600, -1, np.int32), token, value, np.ones(600, np.float32))]
-    explanations = [Explanation(0, "lexical", "x", "ok")]
-    control = generic(explanations, from_lists(rows), [f"w{i}" for i in tokens])
-    assert entries_of(control.lookup, 0).token.tolist() == tokens[:-257:-1]
-    assert control.explanations[0].text.count('"w') == 20
+def test_generic_predicts_what_its_text_says() -> None:
+    rng = np.random.default_rng(0)
+    explanations, lookup, _ = world([rng.choice(64, 20, replace=False).tolist() for _ in range(9)])
+    control = generic(explanations, lookup, token_names(VOCAB))
+    read, own = entries_in(control.explanations[0].text, VOCAB), entries_of(control.lookup, 0)
+    assert len(own) == GENERIC_NAMED
+    for name in ("previous", "token", "value", "probability"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(own, name))
+
+
+def test_a_shuffled_donor_shares_no_token_of_the_table() -> None:
+    """The label is shorter than the table: tokens that only the table holds count all the same."""
+    explanations, table, tokens = world([[0, 1], [1, 2], [3, 4]])
+    labels = from_lists([_first(entries_of(table, feature)) for feature in range(3)])
+    control = shuffled(explanations, labels, table, tokens, 0)
+    assert [one.donor for one in control.explanations[:2]] == [2, 2]
+    assert entries_of(control.lookup, 0).token.tolist() == [3]
+
+
+def _first(entries: Entries) -> Entries:
+    return Entries(entries.previous[:1], entries.token[:1], entries.value[:1], entries.probability[:1])
+
+
+def test_the_heaviest_tokens_carry_four_fifths() -> None:
+    _, _, tokens = world([[0, 1, 2]], [[50, 30, 20]])
+    assert heaviest_tokens(tokens, 0).tolist() == [0, 1]

@@ -27,7 +27,14 @@ class World:
     """All windows of a split with the activations of one feature, and what extraction keeps of them."""
 
     def __init__(
-        self, seed: int, n: int = 900, density: float = 0.03, pool: int = 300, reservoir: int = 60, feature: int = 7
+        self,
+        seed: int,
+        n: int = 900,
+        density: float = 0.03,
+        pool: int = 300,
+        reservoir: int = 60,
+        feature: int = 7,
+        blocks: int = 5,
     ) -> None:
         rng = np.random.default_rng(seed)
         tokens = np.minimum(rng.geometric(0.25, (n, L)) - 1, V - 1).astype(np.int32)
@@ -35,7 +42,7 @@ class World:
         scored = rng.random((n, L)) < 0.95
         scored[:, 1] = True
         number = np.sort(rng.choice(10 * n, n, replace=False))
-        self.windows = Windows(number, number // 4, (number % 5).astype(np.int32), tokens, previous, scored)
+        self.windows = Windows(number, number // 4, (number % blocks).astype(np.int32), tokens, previous, scored)
         fires = (rng.random((n, L)) < density) & scored
         self.truth = np.where(fires, rng.exponential(1, (n, L)) + 0.1, 0).astype(np.float32)
         self.maximum = self.truth.max(axis=1)

@@ -16,6 +16,7 @@ import pytest
 
 from autointerp.config.llm_model import LLMModel
 from autointerp.llm.asks import Answer, Ask, InvalidReply
+from autointerp.llm.session import attempt
 from autointerp.llm.session.client import Session
 from autointerp.store.replies import StoreReplyLog
 from autointerp.store.writer import StoreWriter
@@ -77,6 +78,12 @@ def running_server() -> Iterator[Server]:
     yield server
     server.process.kill()
     server.process.wait()
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two attempts in this process: what is tested is what is tried again, not how long a person waits."""
+    monkeypatch.setattr(attempt, "FIRST_PAUSE_S", 0.02)
 
 
 @pytest.fixture

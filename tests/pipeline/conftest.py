@@ -11,8 +11,12 @@ from typing import Any
 import duckdb
 import pytest
 from bad_input import Refused, contents
+from detectors import write_detectors
 
 from autointerp.cli import main
+from autointerp.config.loading import parse_run
+from autointerp.pipeline import run
+from autointerp.progress import Reporter
 
 TIMES = {"seconds", "finished_at", "started_at"}
 """Columns that may differ between two runs of one configuration."""
@@ -111,3 +115,31 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
         return last.removeprefix("error: ")
 
     return run
+
+
+@pytest.fixture(scope="session")
+def detectors(
+    plain_model: Any, write_sae: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Dictionaries whose features fire on exactly the tokens of `detectors.SETS`."""
+    return write_detectors(plain_model, write_sae, tmp_path_factory.mktemp("detectors"))
+
+
+@pytest.fixture(scope="session")
+def extracted(
+    detectors: dict[str, Path], tiny_model: Path, tokens_npy: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """A store with these dictionaries."""
+    folder = tmp_path_factory.mktemp("stores")
+
+    def make(name: str, dictionaries: str, until: str = "extract", **tokens: Any) -> Path:
+        facts = {
+            "name": name,
+            "store": str(folder / f"{name}.duckdb"),
+            "subject": {"model": str(tiny_model), "device": "cpu"},
+            "tokens": {"source": f"npy:{tokens_npy}", "window": 7, **tokens},
+            "dictionary": [{"name": one, "path": str(detectors[one])} for one in dictionaries],
+        }
+        return run(parse_run(facts), until=until, reporter=Reporter(quiet=True))
+
+    return make

@@ -39,12 +39,12 @@ from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokenise import open_tokens
-from autointerp.words import CONTROLS
+from autointerp.words import CONTROLS, EMBEDDED
 
 Rows = dict[str, list[tuple[Any, ...]]]
 QUIET = Reporter(quiet=True)
 HISTORY = {"runs", "works", "stages"}
-RERUN = {"scores", "dictionary_scores", "comparisons"}
+RERUN = {"scores", "dictionary_scores", "comparisons", "powered_means", "powered_differences"}
 
 
 @pytest.fixture(scope="module")
@@ -179,15 +179,16 @@ def test_added_one_after_the_other_or_all_at_once(
     controls = ["shuffled", "constant", "generic"]
     assert computed.extracted == ["topk", "sae", "mlp", "neurons", "random"]
     assert computed.counted == {
-        **{name: ["lexical"] for name in ("sae", "topk", "mlp")},
-        **{name: [*controls, "lexical", "token_lookup"] for name in ("neurons", "random")},
+        **{name: ["lexical", "context_lookup"] for name in ("sae", "topk", "mlp")},
+        **{name: [*controls, *EMBEDDED] for name in ("neurons", "random")},
     }
-    again = ["shuffled", "constant", "generic", "lexical", "token_lookup"]
+    again = [*controls, *EMBEDDED]
     assert computed.scored == computed.counted | {"sae": again, "mlp": again}
     assert lines == [
-        "kept: 29 of 83 pieces of work, on sae, topk, mlp",
+        "kept: 29 of 105 pieces of work, on sae, topk, mlp",
         "new dictionaries: extract, effects, diagnostics, explain, census, score, means of neurons, random",
         "new explainer lexical: explain, census, score, means of sae, topk, mlp; compare",
+        "new explainer context_lookup: explain, census, score, means of sae, topk, mlp; compare",
         "score.features.sample 3 -> 8: score of sae, mlp",
         "score.margin 0.03 -> 0.02: compare",
         "after that again: means of sae, mlp",
@@ -214,7 +215,7 @@ def test_another_margin_keeps_the_scores_and_can_be_taken_back(
     store = before_config.store_path
     before, rows = views(store), rows_of(store)
     assert say(changed) == [
-        "kept: 81 of 83 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 101 of 105 pieces of work, on sae, topk, neurons, random, mlp",
         "score.margin 0.02 -> 0.03: compare",
     ]
     assert computed.extracted == []
@@ -238,7 +239,7 @@ def test_a_smaller_sample_is_what_is_shown(copied: str, configured: Callable[...
     sql = "SELECT DISTINCT dictionary, feature FROM score_table WHERE design = 'sample' AND metric = 'pearson_framed'"
     many, simulated = query(store, sql), query(store, "SELECT count(*) AS n FROM simulations")
     assert say(configured(copied, score={"features": {"sample": 5}})) == [
-        "kept: 51 of 83 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 61 of 105 pieces of work, on sae, topk, neurons, random, mlp",
         "score.features.sample 8 -> 5: score of 5 dictionaries",
         "after that again: means of 5 dictionaries; compare",
     ]
@@ -258,8 +259,9 @@ def test_a_dictionary_that_is_no_longer_in_the_run_file(copied: str, configured:
     after = views(config.store_path)
     assert after["score_table"] == before["score_table"]
     assert {(row["a"], row["b"], row["explainer"]) for row in after["comparison_table"]} == {
-        ("topk", "random", "lexical"),
-        ("topk", "mlp", "lexical"),
+        ("topk", baseline, explainer)
+        for baseline in ("random", "mlp")
+        for explainer in ("lexical", "context_lookup", "completion")
     }
 
 
@@ -298,7 +300,7 @@ def test_a_baseline_that_is_fitted_otherwise_the_second_time_is_refused(
 def test_a_dry_run_says_what_a_change_does(copied: str, configured: Callable[..., RunConfig]) -> None:
     text = render_plan(plan_of(configured(copied, score={"margin": 0.04})))
     assert "score.margin 0.02 -> 0.04: compare" in text
-    assert "judge 0/0, score 15/15, means 15/15, compare 0/2" in text
+    assert "judge 0/0, score 20/20, means 20/20, compare 0/4" in text
     assert "kept" not in render_plan(plan_of(configured(copied)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from label_reader import entries_in
+from rich.console import Console
 
 from autointerp.cli import main
 from autointerp.config.loading import load_run
@@ -24,10 +27,11 @@ from autointerp.records import SPLITS, Split
 from autointerp.score.metric_registry import metrics_for
 from autointerp.score.sampled import draw_windows
 from autointerp.score.sampling import FIRST_BIN
+from autointerp.store.evidence import read_vocab
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import EMBEDDED
+from autointerp.words import COMPLETION, EMBEDDED, is_label
 
 Rows = dict[str, list[tuple[Any, ...]]]
 MLP = "blocks.1.mlp.hook_post"
@@ -37,8 +41,8 @@ JUDGED = ("judgements", "token_judgements")
 COMPARED = {
     *(("simulation", metric.name, "census") for metric in metrics_for("counted", "simulation")),
     *(("simulation", metric.name, "sample") for metric in metrics_for("simulated", "simulation")),
-    *(("simulation", metric, "sample") for metric in ("pearson_top_random", "spearman_intervals")),  # published ones
-    *(("detection", metric, "sample") for metric in ("accuracy_saebench", "balanced_accuracy")),
+    *(("simulation", metric.name, "sample") for metric in metrics_for("published", "simulation")),
+    *(("detection", metric.name, "sample") for metric in metrics_for("published", "detection")),
     *(("detection:lookup", metric.name, "sample") for metric in metrics_for("judged", "detection")),
     *(("fuzzing:lookup", metric.name, "sample") for metric in metrics_for("judged", "fuzzing")),
     *(("logits:text", metric.name, "sample") for metric in metrics_for("rated", "logits")),
@@ -117,10 +121,10 @@ def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     check(whole)
     done = [tuple(row.values()) for row in query(whole, "SELECT stage, dictionary, explainer FROM stages")]
     names = ["sae", "twin", "topk", "neurons", "random", "mlp"]
-    explainers = ("controls", "lexical", "token_lookup")
+    explainers = ("controls", "lexical", "context_lookup", "token_lookup")
     expected = [
         ("tokens", None, None),
-        *(("compare", None, explainer) for explainer in explainers[1:]),
+        *(("compare", None, explainer) for explainer in explainers),  # of the controls: completion
         *((stage, name, None) for stage in ("extract", "effects", "diagnostics", "census") for name in names),
         *((s, n, e) for s in ("explain", "census", "score", "means") for n in names for e in explainers),
     ]
@@ -249,14 +253,59 @@ def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
         ("topk", "mlp", False, True),
     }
     families = Counter((row["explainer"], row["scorer"], row["metric"], row["design"]) for row in found)
-    assert families == {(explainer, *about): len(pairs) for explainer in EMBEDDED for about in COMPARED}
+    about_effects = {about for about in COMPARED if about[0] == "logits:text"}  # of which a table says nothing
+    unread = {
+        (COMPLETION, "logits:unembedding", metric.name, "sample"): len(pairs)
+        for metric in metrics_for("rated", "logits")
+    }
+    read = {
+        (explainer, *about): len(pairs)
+        for explainer in EMBEDDED
+        for about in (COMPARED if is_label(explainer) else COMPARED - about_effects)
+    }
+    assert families == read | unread
     shared = query(whole, "SELECT DISTINCT scorer, metric, design FROM score_table WHERE explainer = 'lexical'")
     assert {tuple(row.values()) for row in shared} == COMPARED
     for row in found:
         if row["difference"] is not None:
             assert row["ci_low"] <= row["difference"] <= row["ci_high"]
     twin = [row for row in found if (row["a"], row["b"], row["design"]) == ("sae", "twin", "census")]
-    assert [row["difference"] for row in twin] == [0.0] * 2 * 5  # two explainers, five metrics of all tokens
+    assert [row["difference"] for row in twin] == [0.0] * 3 * 5  # three explainers, five metrics of all tokens
+
+
+def test_the_text_of_a_label_is_all_that_it_predicts_by(whole: Path) -> None:
+    """Every label in the store, read back from its text, is the lookup that was scored."""
+    with open_reader(whole) as store:
+        vocabulary = read_vocab(store)
+        n_read = 0
+        for explainer in ("lexical", "shuffled", "generic"):
+            said, table = read_explanations(store, "sae", explainer, 48)
+            for one in said:
+                own = entries_of(table, one.feature)
+                if one.status != "ok":
+                    assert len(own) == 0
+                    continue
+                read = entries_in(one.text, vocabulary)
+                by_gram, of_text = (np.lexsort((x.previous, x.token)) for x in (own, read))
+                for column in ("previous", "token", "value", "probability"):
+                    np.testing.assert_array_equal(getattr(own, column)[by_gram], getattr(read, column)[of_text])
+                n_read += len(read)
+    assert n_read > 100
+
+
+def test_a_ceiling_is_beside_every_label_and_scores_above_it(whole: Path) -> None:
+    sql = """
+    SELECT avg(l.value) AS label, avg(c.value) AS ceiling, count(*) AS n FROM score_table l
+    JOIN score_table c USING (dictionary, feature, scorer, metric, design)
+    WHERE l.explainer = 'lexical' AND c.explainer = 'context_lookup' AND metric = 'pearson' AND design = 'census'
+          AND l.value IS NOT NULL
+    """
+    [found] = query(whole, sql)
+    assert found["n"] > 50
+    assert found["ceiling"] > found["label"]
+    lengths = "SELECT explainer, mean_length FROM score_by_length WHERE dictionary = 'sae' AND metric = 'f1'"
+    length = {row["explainer"]: row["mean_length"] for row in query(whole, lengths)}
+    assert length["lexical"] < 60 < length["token_lookup"] < length["context_lookup"]
 
 
 def test_what_could_not_be_done_has_its_reason(
@@ -274,12 +323,13 @@ def test_what_could_not_be_done_has_its_reason(
 # --- nothing but the run file decides ---------------------------------------------------------------
 
 
+def forbidden(*_: Any, **__: Any) -> Any:
+    raise AssertionError("computed again")
+
+
 def test_running_again_changes_nothing_and_computes_nothing(
     configured: Callable[..., Any], whole: Path, rows_of: Callable[[Path], Rows], rows: Rows, monkeypatch: Any
 ) -> None:
-    def forbidden(*_: Any, **__: Any) -> Any:
-        raise AssertionError("computed again")
-
     for name in (
         "autointerp.extract.pass_two.iterate_activations",
         "autointerp.subject.tokenise._write",
@@ -317,9 +367,16 @@ def threads_as_before() -> Iterator[None]:
 )
 @pytest.mark.usefixtures("threads_as_before")
 def test_the_engine_changes_no_row(
-    engine: dict[str, int], until: str, configured: Callable[..., Any], rows_of: Callable[[Path], Rows], rows: Rows
+    engine: dict[str, int],
+    until: str,
+    configured: Callable[..., Any],
+    rows_of: Callable[[Path], Rows],
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What comes after the census reads the store alone, so it is enough to see it once."""
+    """What comes after the census reads the store alone, so it is enough to see it once. The census itself reads what
+    pass 1 kept: the model does not run again."""
+    monkeypatch.setattr("autointerp.extract.pass_two.iterate_activations", forbidden)
     store = run(configured(f"engine-{engine}", engine=engine), until=until, reporter=QUIET)
     found = rows_of(store)
     later = {"compare": set(), "census": {"scores", "simulations", *JUDGED, "dictionary_scores", "comparisons"}}
@@ -352,6 +409,25 @@ def test_stage_by_stage_with_the_work_folder_lost(
         shutil.rmtree(store.with_name(store.name + ".work"))
     assert rows_of(store) == rows
     check(store)
+
+
+def test_the_census_runs_the_model_where_what_pass_1_kept_is_damaged(
+    configured: Callable[..., Any], rows_of: Callable[[Path], Rows], rows: Rows, dictionaries: list[dict[str, Any]]
+) -> None:
+    config = configured("damaged-events", dictionary=dictionaries[:2])
+    store = run(config, until="explain", reporter=QUIET)
+    kept = list(store.with_name(store.name + ".work").rglob("*.events"))
+    assert len(kept) == 2
+    data = bytearray(kept[0].read_bytes())
+    data[len(data) // 2] ^= 1
+    kept[0].write_bytes(data)
+    lines = io.StringIO()
+    run(config, until="census", reporter=Reporter(Console(file=lines, width=200)))
+    assert lines.getvalue().count("cannot be used (it is damaged): the model runs again") == 1
+    assert not [path for path in kept if path.exists()]
+    found, names = rows_of(store), [entry["name"] for entry in dictionaries[:2]]
+    for table in ("feature_blocks", "score_moments"):
+        assert found[table] == [row for row in rows[table] if row[0] in names], table
 
 
 def test_another_seed_makes_other_choices(

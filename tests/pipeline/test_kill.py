@@ -173,7 +173,7 @@ def finish(runs: Runs, file: Path, expected: dict[str, list[Any]], rows_of: Call
     beside = {path.name for path in file.parent.glob(f"*{store.name}*")}
     assert beside == {store.name, f"{store.name}.work"}
     work = store.with_name(f"{store.name}.work")
-    assert not list(work.rglob("*.part"))
+    assert not [*work.rglob("*.part"), *work.rglob("*.events")]
     assert len(list(work.iterdir())) == 1, "the token file; nothing that a killed process left half-written"
 
 

@@ -29,6 +29,8 @@ from autointerp.pipeline.dry_run.expected_calls import EXPLAIN_TOKENS
 from autointerp.pipeline.dry_run.report import plan_of
 from autointerp.progress import Reporter
 from autointerp.records import Explanation
+from autointerp.score.metric_registry import metrics_for
+from autointerp.score.predictions import CLAIMED, REST, STRENGTHS
 from autointerp.score.scorers.registry import SCORERS
 from autointerp.words import USUAL_SCORERS
 
@@ -102,12 +104,9 @@ def test_explanations_have_their_answers_and_where_they_come_from(store: Path) -
 def test_scores_have_the_right_names_and_numbers(store: Path) -> None:
     found = rows(store, "SELECT explainer, scorer, metric, count(*) AS n FROM score_table GROUP BY ALL")
     counts = {(row["explainer"], row["scorer"], row["metric"]): row["n"] for row in found}
-    judged = {
-        "simulation": ("pearson_framed", "pearson"),
-        "detection": ("balanced_accuracy_matched", "auroc_matched"),
-        "fuzzing": ("balanced_accuracy_matched", "auroc_matched"),
-        "logits": ("logit_accuracy_direct", "logit_auprc_direct"),
-    }
+    judged = {name: [one.name for one in metrics_for(SCORERS[name].shape, name)] for name in USUAL_SCORERS}
+    assert judged["simulation"] == ["pearson_framed", "pearson"]
+    assert {"mcc_weighted", "recall_weak", "balanced_accuracy_matched"} <= {*judged["detection"]} & {*judged["fuzzing"]}
     for scorer, metrics in judged.items():
         for metric in metrics:
             name = f"{scorer}:gpt-6-luna"
@@ -155,11 +154,13 @@ def test_predictions_are_stored_and_scores_follow_from_them(store: Path) -> None
         e=LUNA,
     )
     judged = rows(store, "SELECT * FROM judgements WHERE explainer = $e AND scorer = 'fuzzing:gpt-6-luna'", e=LUNA)
+    assert {row["stratum"] for row in judged} == {*STRENGTHS, "wrong", CLAIMED, REST}
     for score in scores:
-        of = [row for row in judged if row["feature"] == score["feature"]]
+        mine = [row for row in judged if row["feature"] == score["feature"]]
+        of = [row for row in mine if row["stratum"] not in (CLAIMED, REST)]
         truth, said = (np.array([row[name] for row in of]) for name in ("fires", "judged"))
         assert score["value"] == pytest.approx((said[truth].mean() + (~said[~truth]).mean()) / 2)
-        assert all(row["marks"] for row in of)
+        assert all(row["marks"] for row in mine)
 
 
 def test_the_same_run_again_sends_nothing(store: Path, configured: Callable[..., Any], llm: Any) -> None:
@@ -205,6 +206,7 @@ def test_a_feature_costs_at_most_eight_calls_and_three_tenths_of_a_cent(
         usd += share * (0.10 * read + 0.50 * written) / 1e6
         if explainer == LUNA:
             most_read, most_written = usual[kind]
+            print(f"{kind}: {read:.0f} of {most_read}, {written:.0f} of {most_written}")
             assert read < 1.1 * most_read, kind  # what --dry-run says is no less than what is sent
             assert written < 1.1 * most_written, kind
     print(f"{n_calls:.1f} calls, ${usd:.4f} a feature")

@@ -11,8 +11,10 @@ from types import ModuleType
 from typing import Any
 
 import duckdb
+import numpy as np
 import pytest
 from judged import JUDGE, JUDGED, LUNA, MODEL, QUIET, NumberedLLM, judged_config
+from sklearn.metrics import average_precision_score, roc_auc_score
 from stored import check, rows
 
 from autointerp.config.run_file import RunConfig
@@ -31,7 +33,7 @@ SCORES = """
 SELECT dictionary, feature, explainer, scorer, metric, design, value, ci_low, ci_high, n, n_failed, status
 FROM score_table ORDER BY ALL
 """
-PAGES = ("dictionary_summary", "comparison_table")
+PAGES = ("dictionary_summary", "comparison_table", "powered_mean_table", "powered_difference_table")
 PREDICTIONS = ("simulations", "judgements", "token_judgements", "score_moments", "feature_blocks", "explanations")
 
 
@@ -73,10 +75,15 @@ def again(config: RunConfig, until: str | None = "compare") -> Path:
 def forget(path: Path, *stages: str) -> None:
     """As if these stages had never been done."""
     with duckdb.connect(str(path)) as connection:
-        for table, stage in (("scores", "score"), ("dictionary_scores", "means"), ("comparisons", "compare")):
-            if stage in stages:
+        tables = {
+            "score": ["scores"],
+            "means": ["dictionary_scores", "powered_means"],
+            "compare": ["comparisons", "powered_differences"],
+        }
+        for stage in stages:
+            for table in tables[stage]:
                 connection.execute(f"DELETE FROM {table}")
-                connection.execute("DELETE FROM stages WHERE stage = $stage", {"stage": stage})
+            connection.execute("DELETE FROM stages WHERE stage = $stage", {"stage": stage})
 
 
 def counts(path: Path) -> dict[str, int]:
@@ -123,6 +130,44 @@ def test_scores_and_verdicts_are_made_again_where_the_weights_are_gone(tmp_path:
         again(config, until=None)
     with pytest.raises(UserError, match="cannot be loaded"):
         again(RunConfig.model_validate({**facts, "seed": 1}), until="score")
+
+
+def test_published_scores_of_an_llm_judge_are_those_of_its_stored_answers(judged_store: Path) -> None:
+    """Bills' and FADE's, computed plainly."""
+    found = {
+        (row["metric"], row["feature"]): row
+        for row in rows(
+            judged_store, SCORES.replace("ORDER", "WHERE dictionary = 'mlp-1k' AND explainer = $e ORDER"), e=LUNA
+        )
+        if row["scorer"] in (f"detection:{JUDGE}", f"simulation:{JUDGE}")
+    }
+    asked = rows(
+        judged_store,
+        "SELECT j.feature, j.judged, coalesce(max(e.max_activation), 0) AS height FROM judgements j "
+        "JOIN current_works c ON c.work = j.run LEFT JOIN exemplars e ON e.dictionary = j.dictionary "
+        "AND e.feature = j.feature AND e.split = 'score' AND e.context = j.context "
+        "AND e.window_start = j.window_start WHERE j.dictionary = 'mlp-1k' AND j.explainer = $e AND j.scorer = $s "
+        "AND j.status = 'ok' GROUP BY j.rowid, j.feature, j.judged",
+        e=LUNA, s=f"detection:{JUDGE}",
+    )  # fmt: skip
+    told = 0
+    for feature in {row["feature"] for row in asked}:
+        mine = [row for row in asked if row["feature"] == feature]
+        said, height = np.array([row["judged"] for row in mine]), np.array([row["height"] for row in mine])
+        score = found["responsiveness", feature]
+        assert score["n"] == len(mine)
+        if said.all() or not said.any():
+            assert score["status"] == "one_sided"
+            continue
+        told += 1
+        assert score["value"] == pytest.approx(2 * roc_auc_score(said, height) - 1)
+        assert found["purity", feature]["value"] == pytest.approx(average_precision_score(said, height))
+    assert told >= 3
+    assert {row["status"] for key, row in found.items() if key[0] == "clarity"} >= {"no_generated_text"}
+    r2 = [row for key, row in found.items() if key[0] == "rsquared_linear" and row["value"] is not None]
+    assert len(r2) >= 3
+    assert {row["scorer"] for row in r2} == {f"simulation:{JUDGE}"}
+    assert {row["status"] for row in r2} <= {"ok", "fewer"}
 
 
 class Misses:

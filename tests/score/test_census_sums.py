@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from autointerp.explain.context_lookup import context_lookup, token_lookup
 from autointerp.explain.controls import constant, generic, shuffled
-from autointerp.explain.lexical import lexical_explanations, lexical_lookup, token_lookup
+from autointerp.explain.lexical import label_lookup, lexical_explanations
 from autointerp.explain.lookup import EMPTY, Entries, entries_of, from_lists, match
 from autointerp.records import ANY_TOKEN, BlockCounts, EventBatch, GramTable, LookupTable
 from autointerp.score import census_sums
@@ -268,19 +269,25 @@ def test_planted_features_are_explained_and_controls_are_not() -> None:
     explain, score = planted(1, 60_000), planted(2, 40_000)
     n_features = len(score.activations)
     tokens, pairs = explain.tables()
-    lookups = {"lexical": lexical_lookup(tokens, pairs), "token_lookup": token_lookup(tokens)}
-    explanations = lexical_explanations(
-        tokens, pairs, lookups["lexical"], [f"w{i}" for i in range(score.V)], range(n_features)
-    )
-    lookups["shuffled"] = shuffled(explanations, lookups["lexical"], tokens, seed=0).lookup
+    names = [f"w{i}" for i in range(score.V)]
+    lookups = {
+        "lexical": label_lookup(tokens, pairs),
+        "context_lookup": context_lookup(tokens, pairs),
+        "token_lookup": token_lookup(tokens),
+    }
+    explanations = lexical_explanations(tokens, lookups["lexical"], names, range(n_features))
+    table = lookups["context_lookup"]
+    lookups["shuffled"] = shuffled(explanations, lookups["lexical"], table, tokens, seed=0).lookup
     lookups["constant"] = constant(explanations, n_features).lookup
-    lookups["generic"] = generic(explanations, lookups["token_lookup"], [f"w{i}" for i in range(score.V)]).lookup
+    lookups["generic"] = generic(explanations, lookups["token_lookup"], names).lookup
     truth, sums = run(score, lookups)
     r = {name: pearson(moments(truth, one).sum(axis=1)) for name, one in sums.items()}
 
     on_tokens, in_context = slice(0, 12), slice(12, None)
-    assert r["lexical"].min() > 0.99
+    assert r["context_lookup"].min() > 0.99
     assert r["token_lookup"][on_tokens].min() > 0.99
+    assert r["lexical"][on_tokens].min() > 0.99
+    assert r["lexical"].min() > 0.9, "nine of ten places that matter are named: 95 % of what they explain"
     assert r["token_lookup"][in_context].max() < 0.7, "the context is what a token lookup cannot see"
     assert (r["lexical"][in_context] - r["token_lookup"][in_context]).min() > 0.25
     assert r["shuffled"].max() < 0.05

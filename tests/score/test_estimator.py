@@ -479,9 +479,32 @@ def test_census_statuses() -> None:
     loudest = blocks[:, 1].argmax()
     lonely[np.arange(32) != loudest, 1::2] = 0  # t, t2 and tp of all other blocks
     got = est.census_pearson_interval(np.stack([blocks, mute, silent, lonely]))
-    assert list(got.status) == ["ok", "constant", "rare", "ok"]
+    assert list(got.status) == ["ok", "constant", "rare", "few_documents"]
     assert got.value[1] == 0
     assert np.isnan(got.value[2])
     assert np.isfinite(got.value[3])
     assert np.isnan([got.ci_low[3], got.ci_high[3], got.se[3]]).all()
-    assert np.isnan(est.census_pearson_interval(blocks.sum(axis=0, keepdims=True)).ci_low)
+    alone = est.census_pearson_interval(blocks.sum(axis=0, keepdims=True))
+    assert np.isnan(alone.ci_low)
+    assert alone.status == "few_documents"
+
+
+def test_an_interval_that_leaves_everything_open_is_a_status() -> None:
+    """sae/1286 of SmolLM2: 73 % of the squared activation in one block, .79 [-.995, 1.000]."""
+    n = np.array([5990, 1349, 3134, 3962, 939, 1603, 527, 695, 1660, 1166, 996, 1398, 1669, 1185], dtype=np.float64)
+    t2 = np.array([320, 121, 1172, 589, 28, 79, 0, 118, 412, 0, 10073, 292, 602, 43], dtype=np.float64)
+
+    def one(share_elsewhere: float) -> np.ndarray:
+        """A label that knows the firings of block 10, strength 40, and a share of those elsewhere, strength 17."""
+        strength = np.where(t2 > 5_000, 40.0, 17.0)
+        count = t2 / strength**2
+        known = np.where(t2 > 5_000, 1.0, share_elsewhere)
+        columns = [n, count * strength, known * count * strength, t2, known * t2 + 0.3 * n, known * t2]
+        return np.stack(columns, axis=1)
+
+    got = est.census_pearson_interval(np.stack([one(0.02), one(0.9)]))
+    assert list(got.status) == ["few_documents", "ok"]
+    *_, low, high = slow_census(one(0.02))
+    assert high - low >= 1.9
+    assert np.isnan([got.ci_low[0], got.ci_high[0], got.se[0], got.df[0]]).all()
+    np.testing.assert_allclose((got.value[1], got.ci_low[1]), np.array(slow_census(one(0.9)))[[0, 3]])

@@ -54,7 +54,7 @@ def answers_to(asks: list[Ask], values: list[int]) -> list[Answer]:
 def test_the_words_for_kinds_of_question_are_those_that_scorers_use() -> None:
     judge = Judge(provider="openai", model="m")
     asked = [ask.kind for scorer in SCORERS.values() for ask in scorer.examples(judge)]
-    assert ("explain", *dict.fromkeys(asked), "probe") == ASK_KINDS
+    assert ("explain", *dict.fromkeys(asked), "lineup", "probe") == ASK_KINDS
 
 
 @pytest.mark.parametrize("kind", ["detect", "fuzz"])
@@ -125,11 +125,18 @@ def test_a_failed_group_is_counted_and_never_scored(items: Items) -> None:
     judged = read_judgements(items, answers)
     assert judged.status == ("ok",) * 5 + ("truncated",) * 7
     assert judged.reason == "cut at 100 tokens"
+    matched = {"balanced_accuracy_matched", "auroc_matched"}
     for score in scores_of(judged, "x", "detection:m"):
-        assert (score.value, score.n, score.n_failed, score.status) == (1.0, 5, 7, "ok")
+        if score.metric in matched:
+            assert (score.value, score.n, score.n_failed, score.status) == (1.0, 5, 7, "ok")
+        else:  # nobody says what these items stand for
+            assert (score.value, score.status) in ((None, "no_weights"), (None, "no_items"))
     nothing = read_judgements(items, [Answer(ask, "h", "refused", "no") for ask in asks])
     for score in scores_of(nothing, "x", "detection:m"):
-        assert (score.value, score.n, score.n_failed, score.status) == (None, 0, 12, "failed")
+        if score.metric.startswith("recall"):
+            assert (score.value, score.n, score.status) == (None, 0, "no_items")
+        else:
+            assert (score.value, score.n, score.n_failed, score.status) == (None, 0, 12, "failed")
 
 
 def test_too_few_items_are_no_score(items: Items) -> None:

@@ -174,4 +174,5 @@ def test_precision_and_recall_equal_their_definitions(t: np.ndarray, data: st.Da
 
 
 def test_every_status_is_declared() -> None:
-    assert {"ok", "constant", "rare", "failed", "one_sided", "underpowered"} == set(metrics.STATUSES)
+    known = {"ok", "constant", "rare", "failed", "one_sided", "underpowered", "few_documents", "fewer"}
+    assert known == set(metrics.STATUSES)

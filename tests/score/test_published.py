@@ -88,11 +88,18 @@ def test_spearman_intervals_has_sixty_windows_or_says_what_is_short(windows: dic
     missing = got.chosen.missing
     assert got.n == 60 - sum(missing.values())
     assert missing  # the high intervals hold few windows
+    assert got.status == "fewer"
     assert all(name.startswith("interval_") for name in missing)
     rows = got.chosen.index
     scored = w["mask"][rows]
     expected = stats.spearmanr(w["truth"][rows][scored], w["prediction"][rows][scored]).statistic
     assert got.value == pytest.approx(expected)
+
+    enough = dict(w, interval=np.where(w["interval"] >= 0, np.arange(W) % 12, -1))
+    whole = published.spearman_intervals(
+        w["truth"], w["prediction"], w["mask"], w["top"], enough["interval"], w["random"], w["out_of_context"], w["u"]
+    )
+    assert (whole.n, whole.status, whole.chosen.missing) == (60, "ok", {})
 
     flat = published.spearman_intervals(w["truth"], np.ones((W, L)), w["mask"], *arrays)
     assert (flat.value, flat.status) == (0.0, "constant")
@@ -119,6 +126,17 @@ def test_importance_weights_follow_the_intervals(windows: dict[str, np.ndarray])
     plain = published.spearman_intervals(w["truth"], w["prediction"], w["mask"], *arrays)
     assert got.value != plain.value
     np.testing.assert_array_equal(got.chosen.index, plain.chosen.index)
+
+    rows = got.chosen.index
+    of_token = np.repeat([weights[str(name)] for name in got.chosen.stratum], w["mask"][rows].sum(axis=1))
+    t, p = (w[name][rows][w["mask"][rows]] for name in ("truth", "prediction"))
+
+    def ranks(values: np.ndarray) -> np.ndarray:
+        """The weight below each value and half of that beside it."""
+        return np.array([of_token[values < v].sum() + of_token[values == v].sum() / 2 for v in values])
+
+    covariance = np.cov(ranks(t), ranks(p), aweights=of_token)
+    assert got.value == pytest.approx(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
 
 
 def test_balanced_accuracy_of_detection(windows: dict[str, np.ndarray]) -> None:
@@ -157,6 +175,10 @@ def test_saebench_and_its_floor(windows: dict[str, np.ndarray]) -> None:
     assert published.accuracy_saebench(truth, fires, *arguments).value == 1.0
     assert not w["top"][nothing.chosen.index[2:4]].any()
     assert published.accuracy_saebench(np.zeros((W, L)), fires, *arguments).status == "rare"
+    few = w["random"] & (np.arange(W) >= 395)
+    short = published.accuracy_saebench(truth, fires, w["mask"], w["top"], few, w["u"], maximum)
+    assert short.status == "fewer"
+    assert short.n == 4 + few.sum() < 14
 
 
 def test_importance_sampling_follows_the_squared_activation() -> None:

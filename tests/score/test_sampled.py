@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +14,7 @@ from autointerp.explain.lookup import entries_of, from_lists, predict, triggers
 from autointerp.records import ANY_TOKEN, FeatureWindows, GramTable, Windows
 from autointerp.score import published
 from autointerp.score.pool import Pool
+from autointerp.score.published_strata import quantiles
 from autointerp.score.sampled import (
     PublishedWindows,
     all_strata,
@@ -26,7 +27,7 @@ from autointerp.score.sampled import (
     take,
     top_tokens,
 )
-from autointerp.score.sampling import CLASSES, EXPLANATION, NOT_SAMPLED, TOKEN, TOP
+from autointerp.score.sampling import CLASSES, EXPLANATION, FIRST_BIN, NOT_SAMPLED, TOKEN, TOP
 
 
 @pytest.mark.parametrize("name", LOOKUPS)
@@ -188,7 +189,60 @@ def test_published_strata_are_measured() -> None:
     assert held[windows.out_of_context].any(axis=1).all()
     heights = [world.maximum[rows][windows.quantile == k] for k in range(10)]
     assert min(map(len, heights)) >= 5
-    assert all(low.max() <= high.min() for low, high in pairwise(heights))
+    assert all(high.min() >= low.max() for high, low in pairwise(heights))
+
+
+@pytest.mark.parametrize("blocks", [5, 32])
+def test_calibrations_have_windows_of_their_own_of_other_documents(blocks: int) -> None:
+    world = World(16, density=0.05, blocks=blocks)
+    windows = published_windows(world.candidates(), float(world.maximum.max()))
+    chosen = published.choose_top_random(windows.top, windows.random_5, windows.u).index
+    mine = np.flatnonzero(windows.calibration)
+    block = windows.windows.block
+    assert not set(block[mine]) & set(block[chosen])
+    assert not (windows.calibration & (windows.random_10 | windows.out_of_context)).any()
+    if blocks == 5:  # the ten are of every block
+        assert len(mine) == 0
+        return
+    top = windows.top[mine]
+    assert (top.sum(), (~top).sum()) == (5, 5)
+    rest = [i for i in np.flatnonzero(windows.top) if block[i] not in block[chosen]]
+    assert sorted(windows.u[mine[top]]) == sorted(windows.u[rest])[:5], "the next of smallest u"
+
+
+def test_firings_are_shared_out_over_intervals_as_in_the_split() -> None:
+    """Over many features: the reservoir stands for the firing windows that are not kept."""
+    found, expected = np.zeros(12), np.zeros(12)
+    pool = None
+    for feature in range(30):
+        world = World(17, density=0.1, feature=feature, reservoir=80)
+        pool = pool or Pool(take(world.windows, world.pool_rows))
+        maximum = float(world.maximum.max())
+        share = published_windows(world.candidates(pool), maximum).interval_share
+        assert share.sum() == pytest.approx(1)
+        found += share / 30
+        height = world.truth[world.truth > 0] / maximum
+        expected += np.bincount(np.minimum((height * 12).astype(int), 11), minlength=12) / len(height) / 30
+    np.testing.assert_allclose(found, expected, atol=0.015)
+
+
+@pytest.mark.parametrize("n", [83, 20, 9])
+def test_quantiles_are_of_one_size_as_delphi_cuts_them(n: int) -> None:
+    world = World(18, density=0.05)
+    feature = world.candidates()
+    feature = replace(
+        feature,
+        kept=take(feature.kept, np.arange(n) % len(feature.kept)),
+        maximum=np.random.default_rng(0).permutation(n).astype(np.float32) + 1,
+        classes=np.full(n, FIRST_BIN),
+        u=np.linspace(0, 1, n, endpoint=False),
+    )
+    got = quantiles(feature)
+    falling = np.argsort(-feature.maximum).tolist()
+    size = n // 10
+    for k in range(10):
+        assert sorted(np.flatnonzero(got == k)) == sorted(falling[k * size : (k + 1) * size])
+    assert (got == -1).sum() == n - 10 * size
 
 
 def test_random_windows_fire_as_often_as_windows_do() -> None:

@@ -93,11 +93,13 @@ def test_a_span_off_the_grid_is_shown_as_it_is(store: Path, builder: SimpleNames
 
 
 def test_explainers_come_in_one_order() -> None:
-    names = ["generic", "lexical", "shuffled", "claude/default/both", "token_lookup", "constant", "person"]
+    names = ["generic", "token_lookup", "lexical", "shuffled", "claude/default/both", "context_lookup", "constant"]
+    names.append("person")
     assert sorted(names, key=explainer_order) == [
         "claude/default/both",
         "person",
         "lexical",
+        "context_lookup",
         "token_lookup",
         *LEXICAL_CONTROLS,
     ]
@@ -108,6 +110,18 @@ def test_a_card_shows_its_parts(opened: StoreReader, printed: Printed) -> None:
     for part in ("sae/1", "alive", "fires on", "lexical", "pearson, census", "[", "top", "promotes", "suppresses", "█"):
         assert part in page
     assert "density matched to sae/5" in printed(feature_card(opened, "random", 5))
+
+
+def test_a_ceiling_is_named_one_and_each_description_has_its_length(opened: StoreReader, printed: Printed) -> None:
+    page = printed(feature_card(opened, "sae", 1), width=120)
+    assert "token_lookup (ceiling, no label)" in page
+    assert "lexical (ceiling" not in page
+    lengths = {line.explainer: line.description_length for line in load_card(opened, "sae", 1).explanations}
+    assert lengths["token_lookup"] == 3 + (lengths["lexical"] or 0), "the same text, and a table of one entry"
+    for n in lengths.values():
+        assert f" · {n} tokens" in page
+    [row] = opened.rows("SELECT description_length FROM feature_cards WHERE dictionary = 'sae' AND feature = 1")
+    assert row["description_length"] == lengths["lexical"]
 
 
 def test_controls_are_shown_where_asked_for(opened: StoreReader, printed: Printed) -> None:

@@ -19,14 +19,14 @@ from autointerp.show.compare_data import (
     ComparePage,
     ComparisonRow,
     ScoreChoice,
-    ScoreKind,
     SummaryRow,
     load_compare,
     load_comparisons,
     load_summary,
 )
-from autointerp.show.conclusions import conclusions, without_baselines
+from autointerp.show.conclusions import conclusions, excess_over_random, without_baselines
 from autointerp.show.console import page_console
+from autointerp.show.score_kind import ScoreKind
 from autointerp.show.status import render_status, status_page
 from autointerp.show.status_data import load_status
 from autointerp.store.reader import StoreReader, open_reader
@@ -66,14 +66,19 @@ def summary_row(dictionary: str, number: int, design: str = "census") -> Summary
         n_dead=3,
         n_rare=2,
         mean=mean,
-        mean_all=mean - 0.01,
         ci_low=mean - 0.02,
         ci_high=mean + 0.02,
+        mean_all=mean - 0.01,
+        mean_all_low=mean - 0.03,
+        mean_all_high=mean + 0.01,
         floor=0.05,
-        excess=mean - 0.05,
+        excess=mean - 0.06,
         median=mean,
         residual_alarm_rate=0.001 if framed else None,
         residual_alarm_high=0.005 if framed else None,
+        random="random-covariance",
+        random_mean=0.586,
+        over_random=mean - 0.6,
     )
 
 
@@ -97,6 +102,10 @@ def comparison_row(a: str, b: str, verdict: str, design: str = "census") -> Comp
         detectable=0.035,
         margin=0.02,
         verdict=verdict,
+        scored_difference=-0.101,
+        scored_verdict=verdict,
+        n_unscored_a=0,
+        n_unscored_b=2,
     )
 
 
@@ -179,8 +188,8 @@ def test_verdicts_name_the_winner_where_there_is_room(printed: Printed) -> None:
 
 def test_the_page_says_what_could_have_been_found_and_what_is_not_shown(printed: Printed) -> None:
     page = printed(render_compare(PAGE), width=400)
-    assert "equivalent: within ±0.02; a difference of 0.035 is found 4 times in 5" in page
-    assert "0.1 ≤0.5 %" in page  # pearson_framed never stands without its alarm rate
+    assert "margin ±0.02; a difference of 0.035 is found 4 times in 5" in page
+    assert "0.1≤0.5" in page  # pearson_framed never stands without its alarm rate
     assert "Not shown: f1 (census), shuffled." in page
     assert "No baseline is matched to mlp-2k and resid-1k." in page
 
@@ -219,9 +228,40 @@ def test_conclusions_say_plainly_who_beats_whom(verdicts: dict[str, str], senten
 
 def test_a_difference_smaller_than_the_margin_is_said() -> None:
     row = replace(comparison_row("sae", "x", "A"), difference=0.012, low=0.006, high=0.018)
+    same = replace(row, verdict="equivalent", scored_verdict="equivalent")
     assert conclusions([row]) == ["sae scores higher than x.", "Real, but smaller than the margin of 0.02: sae and x."]
     assert conclusions([replace(row, high=0.021)]) == ["sae scores higher than x."]
-    assert conclusions([replace(row, verdict="equivalent")])[1:] == []
+    assert conclusions([same])[1:] == []
+
+
+def test_a_verdict_that_hangs_on_features_without_a_score_says_so() -> None:
+    row = replace(comparison_row("sae", "x", "undecided"), n_unscored_a=3, n_unscored_b=0, scored_verdict="A")
+    assert conclusions([row])[1:] == [
+        "sae and x: undecided, but sae if features without a score are left out (3 of sae) and do not stand at the "
+        "floor."
+    ]
+    assert conclusions([replace(row, scored_verdict="undecided")])[1:] == []
+
+
+# --- what an unlearned unit gets
+
+
+def test_excess_over_random_directions_is_a_column_and_a_sentence(printed: Printed) -> None:
+    sae = replace(summary_row("mlp-1k", 4), over_random_low=-0.03, over_random_high=0.05)
+    rows = [sae, replace(summary_row("mlp-2k", 0), random=None, random_mean=None, over_random=None)]
+    rows.append(summary_row("neurons", 3))
+    assert excess_over_random(rows) == (
+        "Excess over density-matched random directions: mlp-1k +0.000 [-0.030, +0.050] over random-covariance; none "
+        "are matched to mlp-2k."
+    )
+    assert excess_over_random([row for row in rows if row.random is None]) is None
+    page = printed(render_compare(ComparePage(rows, []), wide=True), width=200)
+    assert str(excess_over_random(rows)) in " ".join(page.split())
+    [head] = [line for line in page.splitlines() if "mean_all" in line and "floor" in line][:1]
+    assert head.index("floor") < head.index("random") < head.index("over floor") < head.index("over random")
+
+
+# --- tables
 
 
 def test_conclusions_between_dictionaries_stand_apart() -> None:
@@ -344,7 +384,9 @@ def test_the_demo_ends_on_a_page(store: Path, capsys: pytest.CaptureFixture[str]
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 45
     titles = [line for line in lines if "lexical: " in line]
-    assert titles == ["pearson, census, lexical: mean over features", "pearson, census, lexical: differences"]
+    about = "pearson, census, lexical"
+    strata = f"{about}: A - B by token entropy (fewer of their features)"
+    assert titles == [f"{about}: mean over features", f"{about}: differences", strata]
     assert sum(line.startswith("  autointerp ") for line in lines) == 3
     assert any(str(store) in line for line in lines)
 

@@ -22,15 +22,18 @@ from autointerp.cli import main
 from autointerp.resources import folder
 from autointerp.score.metric_registry import METRICS, bounds_of, is_primary, metrics_for
 from autointerp.score.scorers.registry import SCORERS
+from autointerp.score.selftest.marks import kept_run
+from autointerp.score.selftest.verdicts import verdict_of
 from autointerp.show.card import feature_card
 from autointerp.show.card_data import load_card
-from autointerp.show.compare import compare_page
+from autointerp.show.compare import compare_page, render_compare
 from autointerp.show.compare_data import ScoreChoice, load_compare
+from autointerp.show.marks import MARK, mark_sentences
 from autointerp.store.reader import StoreReader, open_reader
-from autointerp.words import HUMAN, STAGES, USUAL_SCORERS, is_control
+from autointerp.words import EMBEDDED, HUMAN, STAGES, USUAL_SCORERS, is_ceiling, is_control, is_label, says_its_lookup
 
 PRIMARY = {
-    name: next(metric.name for metric in metrics_for(scorer.shape, name) if metric.primary)
+    name: next(metric.name for metric in metrics_for(scorer.shape, name) if metric.is_first(name))
     for name, scorer in SCORERS.items()
 }
 QUESTIONS = sorted(path.stem for path in folder("analysis").glob("*.sql"))
@@ -138,17 +141,22 @@ def test_the_page_says_what_intervals_leave_out_and_which_metrics_see_less(opene
         return " ".join(stream.getvalue().split())
 
     [few] = re.findall(r"95 % intervals of (.*?) say what other features would give", said(ScoreChoice()))
-    assert set(few.split(", ")) == {"balanced_accuracy_matched", "logit_accuracy_direct"}
-    assert "balanced_accuracy_matched: on features that fire rarely" in said(ScoreChoice())
+    assert set(few.split(", ")) == {"mcc_weighted", "logit_accuracy_direct"}
+    matched = ScoreChoice(metrics=("balanced_accuracy_matched",))
+    sentences = mark_sentences(kind.name for kind in load_compare([("judged", opened)], matched).kinds)
+    assert any("balanced_accuracy_matched of detection" in sentence for sentence in sentences)
+    assert all(sentence in said(matched) for sentence in sentences)
     for choice in (ScoreChoice(designs=("census",)), ScoreChoice(metrics=("pearson_framed",))):
         assert "other features would give" not in said(choice)
-        assert "fire rarely" not in said(choice)
+        assert "loses little" not in said(choice)
 
 
 def test_the_lookup_on_the_same_windows_and_the_completion_floor_are_shown(opened: StoreReader) -> None:
     page = load_compare([("judged", opened)], ScoreChoice())
     shown = {(row.explainer, row.scorer) for row in page.summary}
     assert ("lexical", f"simulation:lookup@{LUNA}") in shown
+    assert ("context_lookup", f"simulation:lookup@{LUNA}") in shown
+    assert f"context_lookup (ceiling, no label), simulation:lookup@{LUNA}: mean" in printed(render_compare(page))
     assert ("completion", "logits:unembedding") in shown
 
 
@@ -166,9 +174,9 @@ def test_no_control_stands_on_the_page_unless_asked_for(opened: StoreReader) -> 
 
 def test_what_is_hidden_is_every_metric_that_is_not_primary(opened: StoreReader) -> None:
     page = load_compare([("judged", opened)], ScoreChoice())
-    assert all(is_primary(kind.metric, kind.design) for kind in page.kinds)
+    assert all(is_primary(kind.metric, kind.design, kind.scorer) for kind in page.kinds)
     hidden = {kind.metric for kind in page.hidden if not is_control(kind.explainer)}
-    assert hidden == {metric.name for metric in METRICS if not metric.primary}
+    assert hidden == {metric.name for metric in METRICS if not metric.primary or metric.second_for}
 
 
 CHOICES = [(), ("--wide",), ("--all",), ("--metric", "auroc_matched"), ("--design", "sample")]
@@ -220,6 +228,7 @@ def test_every_card_opens_and_shows_no_control_as_a_label(opened: StoreReader) -
 def test_a_card_has_the_scores_of_every_scorer(path: Path, opened: StoreReader) -> None:
     sql = """
         SELECT feature FROM score_table WHERE dictionary = 'mlp-1k' AND explainer = $e AND design = 'sample'
+              AND status NOT LIKE 'no_%'  -- what the store lacks is not of the feature
         GROUP BY feature HAVING bool_and(value IS NOT NULL) ORDER BY feature LIMIT 1
     """
     [found] = rows(path, sql, e=LUNA)
@@ -231,6 +240,7 @@ def test_a_card_has_the_scores_of_every_scorer(path: Path, opened: StoreReader) 
     assert len(re.findall(r"-?\d\.\d{3}", mine)) >= 4
     assert f"judged by {JUDGE}" in card
     assert f"lexical on the windows of {LUNA}" in card
+    assert f"context_lookup (ceiling, no label) on the windows of {LUNA}" in card
 
 
 def test_a_refused_explanation_says_so_on_the_card(path: Path, command: Callable[..., str]) -> None:
@@ -269,8 +279,9 @@ def test_the_store_says_which_explainer_is_a_control(path: Path) -> None:
         for row in found:
             assert row["is_control"] == is_control(row["explainer"]), (view, row)
     names = ["shuffled", "constant", "generic", "shuffled:x", "permuted:x", "lexical", LUNA, "completion", "constantly"]
-    for name in names:
-        assert rows(path, "SELECT is_control($name) AS control", name=name) == [{"control": is_control(name)}]
+    for name in [*names, *EMBEDDED]:
+        for said in (is_control, is_ceiling, is_label, says_its_lookup):
+            assert rows(path, f"SELECT {said.__name__}($name) AS yes", name=name) == [{"yes": said(name)}]
 
 
 def test_verify_finds_nothing(path: Path, command: Callable[..., str]) -> None:
@@ -281,3 +292,30 @@ def printed(page: Any) -> str:
     stream = io.StringIO()
     Console(file=stream, width=300, force_terminal=False).print(page)
     return stream.getvalue()
+
+
+def test_pages_carry_the_marks_of_the_self_test(path: Path, opened: StoreReader, command: Callable[..., str]) -> None:
+    """Behind each metric that does not see a label that claims too much, on the comparison and on a card."""
+    blind = {row.name for row in kept_run().rows if verdict_of(row).extra in ("frequent", "no")}
+    assert ("fuzzing", "auroc_matched", "sample") in blind
+    lines = {line.rstrip() for line in command("compare", path, "--all").splitlines()}
+    kinds = load_compare([("judged", opened)], ScoreChoice(everything=True)).kinds
+    marked = [(kind.scorer.partition(":")[0], kind.metric, kind.design) in blind for kind in kinds]
+    assert set(marked) == {True, False}
+    for kind, has_mark in zip(kinds, marked, strict=True):
+        for table in ("mean over features", "differences"):
+            right, wrong = (f"{kind.title()}: {table}" + f" {MARK}" * mark for mark in (has_mark, not has_mark))
+            assert wrong not in lines, wrong
+            assert right in lines or table == "differences", right
+    assert sum("loses little" in line for line in lines) >= 1
+    feature = next(f for f in rows(path, JUDGED_FEATURES) if f["feature"] not in judged.REFUSED)
+    card = command("show", path, f"mlp-1k/{feature['feature']}", "--all")
+    assert f"balanced_accuracy_matched, fuzzing {MARK}" in card
+    assert f"pearson, census {MARK}" not in card
+    assert "loses little" in card
+
+
+JUDGED_FEATURES = """
+SELECT DISTINCT feature FROM score_table WHERE dictionary = 'mlp-1k' AND scorer LIKE 'fuzzing%' AND value IS NOT NULL
+ORDER BY feature
+"""

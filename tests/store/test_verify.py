@@ -51,6 +51,7 @@ def test_every_file_begins_with_its_sentence() -> None:
 
 
 ONE_EXEMPLAR = "WHERE dictionary = 'sae' AND feature = 1 AND split = 'explain' AND stratum = 'top' AND rank = 0"
+ONE_TEXT = "WHERE dictionary = 'sae' AND feature = 1 AND explainer = 'lexical'"
 ONE_SCORE = "WHERE dictionary = 'sae' AND feature = 1 AND explainer = 'lexical' AND design = 'census'"
 
 CORRUPTIONS = [
@@ -142,6 +143,10 @@ CORRUPTIONS = [
     ("intervals_hold_values", f"UPDATE scores SET ci_high = NULL {ONE_SCORE}"),
     ("intervals_hold_values", "UPDATE dictionary_scores SET ci_high = mean - 0.01 WHERE explainer = 'lexical'"),
     ("intervals_hold_values", "UPDATE comparisons SET simultaneous_low = difference + 0.01"),
+    ("intervals_hold_values", "UPDATE comparisons SET scored_simultaneous_low = scored_difference + 0.01"),
+    ("intervals_hold_values", "UPDATE dictionary_scores SET mean_all_high = mean_all - 0.01 WHERE design = 'sample'"),
+    ("intervals_hold_values", "UPDATE powered_means SET ci_low = mean + 0.01"),
+    ("intervals_hold_values", "UPDATE powered_differences SET simultaneous_high = difference - 0.01"),
     ("census_pearson_recomputed", f"UPDATE scores SET value = value + 2e-9 {ONE_SCORE}"),
     ("census_pearson_recomputed", "UPDATE score_moments SET tp = list_transform(tp, lambda x: x * 1.0001)"),
     ("census_pearson_recomputed", "DELETE FROM score_moments WHERE feature = 1"),
@@ -158,6 +163,7 @@ CORRUPTIONS = [
     ("scored_in_score_split", "UPDATE pool SET split = 'score', pool = pool + 25 WHERE split = 'select'"),
     ("scored_in_score_split", "UPDATE simulations SET context = 0 WHERE class = 'T'"),
     ("scored_in_score_split", "UPDATE judgements SET context = 99999 WHERE fires"),
+    ("weights_add_up", "UPDATE judgements SET weight = 0 WHERE NOT fires"),
     ("drafts_chosen_on_select", "UPDATE drafts SET chosen = NOT chosen"),
     ("drafts_chosen_on_select", "UPDATE drafts SET select_score = 0.9 WHERE draft = 0"),
     ("drafts_chosen_on_select", "UPDATE drafts SET text = 'another' WHERE chosen"),
@@ -180,11 +186,24 @@ CORRUPTIONS = [
     ("rows_of_done_work", "UPDATE works SET run = 'x' WHERE stage = 'explain'"),
     ("rows_of_done_work", "UPDATE again SET explained = [3]"),
     ("rows_of_done_work", "UPDATE scores SET run = 'means-sae' WHERE feature = 1 AND dictionary = 'sae'"),
+    ("rows_of_done_work", "UPDATE powered_means SET run = 'score-sae'"),
+    ("rows_of_done_work", "UPDATE powered_differences SET run = 'score-sae'"),
     ("rows_of_done_work", "UPDATE dictionary_scores SET run = 'score-sae' WHERE dictionary = 'sae'"),
     ("rows_of_done_work", "DELETE FROM stages WHERE stage = 'compare'"),
     ("rows_of_done_work", "UPDATE simulations SET run = 'x' WHERE feature = 0 AND dictionary = 'sae'"),
     ("controls_marked", "UPDATE explanations SET is_control = false WHERE explainer = 'shuffled'"),
     ("controls_marked", "UPDATE explanations SET is_control = true WHERE explainer = 'lexical'"),
+    ("descriptions_measured", f"UPDATE explanations SET text = text || ' and so on' {ONE_TEXT}"),
+    ("descriptions_measured", f"UPDATE explanations SET promotes = 'many more tokens' {ONE_TEXT}"),
+    ("descriptions_measured", "UPDATE explanations SET n_entries = NULL WHERE explainer = 'lexical' AND feature = 1"),
+    (  # what a table leaves out of its text counts, and a label has nothing to add
+        "descriptions_measured",
+        "UPDATE explanations SET description_length = description_length - 3 WHERE explainer = 'token_lookup'",
+    ),
+    (
+        "descriptions_measured",
+        f"UPDATE explanations SET description_length = description_length + 3 {ONE_TEXT}",
+    ),
     ("rows_of_done_work", "INSERT INTO stages SELECT * REPLACE ('y' AS work) FROM stages WHERE stage = 'extract'"),
     *(
         ("keys_unique", f"INSERT INTO {table} FROM {table} LIMIT 1")
@@ -195,7 +214,8 @@ CORRUPTIONS = [
             "lookups", "explanations", "again", "drafts", "sample_lists", "simulations", "judgements",
             "token_judgements", "feature_blocks",
             "score_moments", "scores",
-            "dictionary_scores", "comparisons", "llm_calls", "llm_prefixes", "llm_probes", "llm_batches",
+            "dictionary_scores", "comparisons", "powered_means", "powered_differences",
+            "llm_calls", "llm_prefixes", "llm_probes", "llm_batches",
             "llm_batch_requests",
         )
     ),

@@ -11,6 +11,7 @@ from autointerp.config.engine import EngineSection
 from autointerp.config.evidence import EvidenceSection
 from autointerp.extract.engines.pass_one import PassOne, Summaries
 from autointerp.extract.engines.shards import Piece, Shard, cut_rounds, cut_shards
+from autointerp.extract.score_spool import ScoreSpool
 from autointerp.extract.selected import Selected, on_device
 from autointerp.extract.summary.summary import SummaryPlan
 from autointerp.subject.model import Subject
@@ -29,10 +30,17 @@ class Job:
     shards: list[Shard]
     rounds: list[list[Piece]]
 
-    def begin(self, subject: Subject, tokens: TokenFile, shards: list[Shard], spool_folder: Path) -> PassOne:
+    def begin(
+        self,
+        subject: Subject,
+        tokens: TokenFile,
+        shards: list[Shard],
+        spool_folder: Path,
+        score_spool: ScoreSpool | None = None,
+    ) -> PassOne:
         """The pass over some of the shards, nothing gathered yet."""
         placed = on_device(self.dictionaries, subject.device)
-        return PassOne(subject, tokens, placed, self.plans, shards, self.rounds, spool_folder)
+        return PassOne(subject, tokens, placed, self.plans, shards, self.rounds, spool_folder, score_spool)
 
     def key(self) -> list[Any]:
         """What decides where its files may be used, beside the key of the work."""
@@ -88,6 +96,10 @@ class PassOneEngine(Protocol):
 
     def rounds(self) -> Iterator[Summaries]:
         """The summaries of all pieces, a round at a time: use them up before the next is asked for."""
+        ...
+
+    def keep_score_events(self, paths: Mapping[str, Path]) -> None:
+        """Everything is stored: the events of the score split, where they were kept, go here, a file a dictionary."""
         ...
 
     def discard_checkpoints(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from autointerp.config.engine import EngineSection
 from autointerp.extract.engines.checkpoint import Checkpoint
 from autointerp.extract.engines.job import TITLE, Job
 from autointerp.extract.engines.pass_one import Summaries
+from autointerp.extract.score_spool import ScoreSpool
 from autointerp.progress import Reporter
 from autointerp.records import SPLITS
 from autointerp.subject.model import Subject
@@ -29,7 +31,9 @@ class LocalEngine:
     ) -> None:
         self._engine, self._report = engine, report
         self._checkpoint = Checkpoint(tokens.folder, [work_keys, "local", job.key()], report.say)
-        self._work = job.begin(subject, tokens, job.shards, self._checkpoint.folder)
+        widths = {name: plan.n_features for name, plan in job.plans.items()}
+        self._kept = ScoreSpool(self._checkpoint.folder, widths, tokens.context_length, report.say)
+        self._work = job.begin(subject, tokens, job.shards, self._checkpoint.folder, self._kept)
         self._n_tokens = sum(tokens.facts(split)["n_tokens"] for split in SPLITS)
         self.seconds, self._done = 0.0, 0
         self._device = subject.device
@@ -47,6 +51,9 @@ class LocalEngine:
 
     def rounds(self) -> Iterator[Summaries]:
         return self._work.finished()
+
+    def keep_score_events(self, paths: Mapping[str, Path]) -> None:
+        self._kept.keep(paths)
 
     def discard_checkpoints(self) -> None:
         self._checkpoint.remove()

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from autointerp.extract.engines.shards import Piece, Shard
 from autointerp.extract.engines.spool import Spool
+from autointerp.extract.score_spool import ScoreSpool
 from autointerp.extract.summary.events import encode_events, events_of
 from autointerp.extract.summary.frequent import frequent_tokens
 from autointerp.extract.summary.pair_sample import pair_levels
@@ -46,12 +47,17 @@ class PassOne:
         shards: Sequence[Shard],
         rounds: Sequence[Sequence[Piece]],
         spool_folder: Path | None = None,
+        score_spool: ScoreSpool | None = None,
     ) -> None:
-        """`spool_folder`: where the events of later rounds are kept; needed where there is more than one."""
+        """`spool_folder`: where the events of later rounds are kept; needed where there is more than one.
+
+        `score_spool`: keeps the events of the score split for the census.
+        """
         assert len(rounds) == 1 or spool_folder is not None
         self.subject, self.tokens, self.placed, self.plans = subject, tokens, placed, plans
         self.shards, self.rounds = shards, rounds
         self._spool = None if len(rounds) == 1 else Spool(spool_folder or Path(), rounds, INNER * tokens.context_length)
+        self.score_spool = score_spool
         seed = next(iter(plans.values())).seed
         self._pools = Pools.of(tokens, seed, subject.device)
         self._pair_levels = pair_levels(subject, tokens, placed, seed)
@@ -67,6 +73,8 @@ class PassOne:
         self.summaries = self.empty(0)
         self.next_context = self.shards[0].first
         self.remove_spool()
+        if self.score_spool:
+            self.score_spool.begin()
 
     def empty(self, number: int) -> Summaries:
         """The summaries of a round that have seen nothing."""
@@ -94,8 +102,11 @@ class PassOne:
                     for piece, summary in self.summaries.items():
                         if piece.dictionary == name:
                             summary.add(events, events.count(EXPLAIN))
+                    number = int(batch.contexts[0]) // INNER
                     if self._spool:
-                        self._spool.add(name, int(batch.contexts[0]) // INNER, events)
+                        self._spool.add(name, number, events)
+                    if self.score_spool:
+                        self.score_spool.add(name, number, events)
                 self.next_context = min(int(batch.contexts[0]) + INNER, shard.last)
                 if mine[-1] < self.next_context:
                     _end_shard(self.summaries)
@@ -136,7 +147,8 @@ class PassOne:
         """A description (JSON) and the tensors it speaks of, uncopied: write them before going on."""
         description, tensors = take(list(self.summaries.values()))
         sizes = self._spool.flush() if self._spool else []
-        return {"next_context": self.next_context, "summaries": description, "spool": sizes}, tensors
+        score = self.score_spool.flush() if self.score_spool else None
+        return {"next_context": self.next_context, "summaries": description, "spool": sizes, "score": score}, tensors
 
     def resume(self, description: Any, tensors: dict[str, Tensor]) -> None:
         """Goes on from a `state`. Raises ValueError where it is of other work; `begin` then."""
@@ -144,6 +156,8 @@ class PassOne:
             put_back(list(self.summaries.values()), description["summaries"], tensors)
             if self._spool:
                 self._spool.cut_back(description["spool"])
+            if self.score_spool:
+                self.score_spool.cut_back(description.get("score"))
             self.next_context = int(description["next_context"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(str(error)) from error

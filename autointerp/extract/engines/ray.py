@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,6 +197,9 @@ class RayEngine:
             raise AutointerpError(f'"{path}" is damaged ({error}); run again: pass 1 is done anew') from error
         for piece, summary in merged.items():
             summary.merge(theirs.pop(piece))
+
+    def keep_score_events(self, paths: Mapping[str, Path]) -> None:
+        """Workers keep none, on disks that may be others': the census runs the model."""
 
     def discard_checkpoints(self) -> None:
         self._checkpoint.remove()

@@ -35,8 +35,9 @@ from autointerp.reply_log import Call, CallKey, Usage
 
 MOST_THROTTLES = 100
 """One request turned away so often while others pass is a request that is too large for the limit."""
-_FIRST_PAUSE_S = 0.25
-_LONGEST_PAUSE_S = 8.0
+FIRST_PAUSE_S = 0.25
+"""Seconds before the second attempt at a request that failed; each further pause is twice as long."""
+LONGEST_PAUSE_S = 8.0
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ async def _pause(route: Route, fault: Fault, failures: int) -> None:
         silent = f"has answered nothing for {silent_s:.0f} s"
         raise ProviderError(f'{model.provider} "{model.model}" {silent}: {fault.reason}; run again later')
     if fault.meaning == "again":
-        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (failures - 1))
+        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (failures - 1))
         await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - timing only
 
 

@@ -9,10 +9,10 @@ from typing import cast
 
 from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.errors import AutointerpError
+from autointerp.explain.context_lookup import context_lookup
 from autointerp.explain.controls import NO_DISJOINT, choose_donors
 from autointerp.explain.embedded import EmbeddedExplainer
 from autointerp.explain.evidence import Draft, Explainer, Failure
-from autointerp.explain.lexical import lexical_lookup
 from autointerp.explain.prompt import Style, explain_ask, style
 from autointerp.llm.asks import Answer, Ask
 from autointerp.own_code import load_own
@@ -142,7 +142,7 @@ def shuffle(store: Queryable, dictionary: str, explainer: str, seed: int) -> Ask
     said = {row["feature"]: row for row in store.rows(_FIRST, dictionary=dictionary, explainer=explainer)}
     tokens, pairs = read_gram_tables(store, dictionary)
     own = [Explanation(feature, explainer, row["text"] or "", row["status"]) for feature, row in said.items()]
-    donors = choose_donors(own, lexical_lookup(tokens, pairs), tokens, seed)
+    donors = choose_donors(own, context_lookup(tokens, pairs), tokens, seed)
     name, written = shuffled_of(explainer), []
     for old in own:
         donor = donors.get(old.feature)

@@ -6,7 +6,7 @@
 A failure is a prediction without a value, with status and reason. Scores are computed later, from the stored
 predictions.
 
-The cheap simulator stands on the same windows: `lexical`'s lookup as scorer `simulation:lookup@EXPLAINER`.
+What `lexical` says and the table `context_lookup` stand on the same windows, as scorer `simulation:lookup@EXPLAINER`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Findings:
     """What a judge said of one explainer of one dictionary, by one scorer."""
 
     predictions: dict[int, Prediction] = field(default_factory=dict)
-    beside: dict[int, Simulated] = field(default_factory=dict)
-    """`lexical`'s lookup on the same windows."""
+    beside: dict[str, dict[int, Simulated]] = field(default_factory=dict)
+    """What lookups predict on the same windows, by their explainer."""
     unanswered: Unanswered = field(default_factory=Unanswered)
 
 
@@ -42,8 +42,8 @@ class ScorerTask:
 
     scorer: Scorer
     features: frozenset[int]
-    beside: Mapping[int, Entries] = field(default_factory=dict)
-    """Lookups that stand on the same windows, by feature."""
+    beside: Mapping[str, Mapping[int, Entries]] = field(default_factory=dict)
+    """Lookups that stand on the same windows, by their explainer and by feature."""
     samples: Mapping[int, int] = field(default_factory=dict)
     """Sample numbers of the features that are not asked about for the first time; others: 0."""
 
@@ -91,8 +91,10 @@ class _Stream:
             feature = replace(feature, corpus=self.material.corpus.permuted)
         questions = scorer.questions(shown, feature, material, self.judge)
         findings = self.findings[scorer.name]
-        if questions.beside is not None and number in task.beside:
-            findings.beside[number] = questions.beside(task.beside[number])
+        if questions.beside is not None:
+            for name, lookups in task.beside.items():
+                if number in lookups:
+                    findings.beside.setdefault(name, {})[number] = questions.beside(lookups[number])
         if not questions.asks:  # too few windows or tokens: nothing is asked, and nothing waited for
             findings.predictions[number] = questions.read([])
             return

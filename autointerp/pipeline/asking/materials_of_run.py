@@ -7,7 +7,7 @@ from functools import cache, cached_property, partial
 
 import numpy as np
 
-from autointerp.explain.lexical import lexical_lookup
+from autointerp.explain.context_lookup import context_lookup
 from autointerp.explain.lookup import entries_of
 from autointerp.explain.triggers import tokens_by_text
 from autointerp.hashing import hash64, stream_key
@@ -18,18 +18,13 @@ from autointerp.records import Int64
 from autointerp.store.evidence import dictionary_row, read_gram_tables
 from autointerp.store.query import Queryable
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import HUMAN, is_control
+from autointerp.words import CONTEXT_LOOKUP, HUMAN, is_control
 
 _PARTNERS = "SELECT feature, matched_feature FROM features WHERE dictionary = $dictionary ORDER BY feature"
 _STATUS = "SELECT feature, status FROM features WHERE dictionary = $dictionary"
 _LABELLED = """
 SELECT DISTINCT feature FROM explanations WHERE dictionary = $dictionary AND explainer = $explainer ORDER BY feature
 """
-
-
-TABLE = "lexical"
-"""The embedded explainer whose lookup is the table of a feature's tokens and pairs. It is listed in every run: where a
-run does not have this explainer, it is made for the purpose."""
 
 
 class Materials:
@@ -69,8 +64,8 @@ class Materials:
             listers = [*explain.embedded, *asked, *([HUMAN] if explain.human else [])]
             by_text = tokens_by_text(self.corpus.vocabulary.texts)
             table = None
-            if TABLE not in explain.embedded:
-                every = lexical_lookup(*read_gram_tables(self._store, name))
+            if CONTEXT_LOOKUP not in explain.embedded:  # it is listed in every run
+                every = context_lookup(*read_gram_tables(self._store, name))
                 table = partial(entries_of, every)
             self._lists[name] = read_lists(self._store, name, tested, listers, by_text, table)
         return self._lists[name]

@@ -23,12 +23,12 @@ WHERE e.dictionary = $dictionary AND e.explainer = $explainer ORDER BY e.feature
 
 
 def read_shown(
-    store: Queryable, dictionary: str, explainer: str, vocab: Sequence[str], lexical: LookupTable
+    store: Queryable, dictionary: str, explainer: str, vocab: Sequence[str], table: LookupTable
 ) -> list[ShownExplanation]:
     """All that an explainer says of a dictionary, with where a cheap simulator of each explanation fires.
 
-    That is the explainer's own list of triggers joined with the token and context lookup (of the donor, for a
-    shuffled one); nothing for `constant`, its own lookup for `generic`.
+    That is the explainer's own list of triggers joined with the table `context_lookup` (of the donor, for a
+    shuffled one); nothing for `constant`; of explainers with a lookup it is theirs.
     """
     by_text, shown = tokens_by_text(vocab), []
     of = of_permuted(explainer) or explainer
@@ -47,7 +47,7 @@ def read_shown(
             ones = np.ones(len(row["tokens"]), np.float32)
             own = Entries(np.array(row["previous"], np.int32), np.array(row["tokens"], np.int32), ones, ones)
         if explainer not in JUDGED_ALWAYS and row["status"] == "ok" and not row["previous"]:
-            own = entries_of(lexical, row["feature"] if row["donor"] is None else row["donor"])
+            own = entries_of(table, row["feature"] if row["donor"] is None else row["donor"])
         shown.append(ShownExplanation(said, either(own, entries_of_triggers(said.triggers, by_text))))
     return shown
 

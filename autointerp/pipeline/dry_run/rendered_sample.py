@@ -13,7 +13,7 @@ import numpy as np
 
 from autointerp.config.explainers import LLMExplainer
 from autointerp.config.llm_model import LLMModel
-from autointerp.explain.lexical import lexical_lookup
+from autointerp.explain.context_lookup import context_lookup
 from autointerp.explain.lookup import entries_of
 from autointerp.explain.prompt import explain_ask
 from autointerp.hashing import hash64, stream_key
@@ -79,7 +79,7 @@ class Sampler:
         self._materials = None if tokens is None else Materials(prepared, tokens, store)
         self._vocab: list[str] | None = None
         self._status: dict[str, dict[int, str]] = {}
-        self._lexical: dict[str, LookupTable] = {}
+        self._tables: dict[str, LookupTable] = {}
 
     def of(self, work: Work, size: int) -> Sampled | None:
         """`size` features of it at most; None where the store has no evidence to render from."""
@@ -128,13 +128,13 @@ class Sampler:
         return Sampled(listener.heard, each, new)
 
     def _shown(self, name: str, explainer: str, chosen: Int64, new: bool) -> list[ShownExplanation]:
-        if name not in self._lexical:
-            self._lexical[name] = lexical_lookup(*read_gram_tables(self._store, name))
-        lexical = self._lexical[name]
+        if name not in self._tables:
+            self._tables[name] = context_lookup(*read_gram_tables(self._store, name))
+        table = self._tables[name]
         if new:
             said = Explanation(0, explainer, STAND_IN, "ok")
-            return [ShownExplanation(replace(said, feature=f), entries_of(lexical, f)) for f in chosen.tolist()]
+            return [ShownExplanation(replace(said, feature=f), entries_of(table, f)) for f in chosen.tolist()]
         assert self._materials is not None
         wanted = set(chosen.tolist())
         texts = self._materials.corpus.vocabulary.texts
-        return [one for one in read_shown(self._store, name, explainer, texts, lexical) if one.feature in wanted]
+        return [one for one in read_shown(self._store, name, explainer, texts, table) if one.feature in wanted]

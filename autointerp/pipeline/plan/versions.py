@@ -14,7 +14,7 @@ VERSIONS = {
     "extract": 2,
     "effects": 2,
     "diagnostics": 1,
-    "explain": 1,
+    "explain": 2,
     "census": 2,
     "judge": 2,
     "score": 2,

@@ -32,6 +32,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from autointerp.config.features import FeatureSample
 from autointerp.config.judging import Judge
 from autointerp.config.run_file import RunConfig
 from autointerp.hashing import content_hash
@@ -40,21 +41,24 @@ from autointerp.pipeline.plan.reask import Redo, Redos
 from autointerp.pipeline.plan.versions import VERSIONS
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.score.metric import Metric
-from autointerp.score.metric_registry import metrics_for, own_metric, versions_of
+from autointerp.score.metric_registry import metrics_for, metrics_of_judge, own_metric, versions_of
 from autointerp.score.scorers.protocol import Scorer
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.model import Subject
 from autointerp.subject.tokenise import TokenPlan
 from autointerp.words import (
+    BESIDE,
     CONTROLS,
     HUMAN,
     JUDGED_ALWAYS,
     LEXICAL_CONTROLS,
     STAGES,
     is_control,
+    is_label,
     of_permuted,
     permuted_of,
+    predictor_among,
     shuffled_of,
 )
 
@@ -101,8 +105,10 @@ class _Graph:
     about: Work
     redos: Redos
     labels: Mapping[str, str]
-    scored: dict[tuple[str, str | None], dict[str, str]] = field(default_factory=dict)
-    """Explainer and scorer -> dictionary -> key of its scores: what is compared."""
+    compared: dict[tuple[str, str | None], dict[str, str]] = field(default_factory=dict)
+    """Explainer and scorer -> dictionary -> key of its means, which know its scores and its floor."""
+    embedded: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Dictionary and embedded explainer -> key of its scores."""
 
     def __post_init__(self) -> None:
         self.scorers = scorers_of(self.config.score.scorers)
@@ -137,10 +143,12 @@ class _Graph:
                 {BUILDS_ON: {"census": census.key}, "score": self._how_scored(), "metrics": self._embedded_metrics()},
             )
             floor = floor or score.key
+            self.embedded[name, explainer] = score.key
             yield from (explain, census, score)
-            yield self._means(name, explainer, None, score, {CONTROLS: floor})
-            if explainer != CONTROLS:
-                self.scored.setdefault((explainer, None), {})[name] = score.key
+            means = self._means(name, explainer, None, score, {CONTROLS: floor})
+            yield means
+            if explainer != CONTROLS or "logits" in self.scorers:  # the ranking that needs no label is among them
+                self.compared.setdefault((explainer, None), {})[name] = means.key
 
     @property
     def _threshold(self) -> dict[str, Any]:
@@ -149,7 +157,8 @@ class _Graph:
     def _how_scored(self) -> dict[str, Any]:
         features = self.config.score.model_dump(mode="json", include={"features"})
         own = [entry.python for entry in self.config.score.scorers if not isinstance(entry, str)]
-        return features | {"scorers": sorted(self.scorers)} | ({"own": own} if own else {})
+        scorers = {name: getattr(one, "version", 1) for name, one in sorted(self.scorers.items())}
+        return features | {"scorers": scorers} | ({"own": own} if own else {})
 
     def _embedded_metrics(self) -> dict[str, int]:
         every = metrics_for("counted", "simulation", self.metrics)
@@ -158,8 +167,22 @@ class _Graph:
             every += metrics_for("published", scorer.name, self.metrics)
         return versions_of(every)
 
-    def _means(self, name: str, explainer: str, scorer: str | None, score: Work, floors: Mapping[str, str]) -> Work:
-        return _work("means", name, explainer, scorer, {BUILDS_ON: {"score": score.key, "floors": floors}})
+    def _means(
+        self,
+        name: str,
+        explainer: str,
+        scorer: str | None,
+        score: Work,
+        floors: Mapping[str, str],
+        *,
+        drawn: bool = False,
+    ) -> Work:
+        """`drawn`: of an LLM's scores on features that were drawn by hash; the census of a lookup sharpens them."""
+        builds_on: dict[str, Any] = {"score": score.key, "floors": floors}
+        predictor = predictor_among(self.config.explain.embedded)
+        if drawn and predictor is not None and isinstance(self.config.score.features, FeatureSample):
+            builds_on["predictor"] = self.embedded[name, predictor]
+        return _work("means", name, explainer, scorer, {BUILDS_ON: builds_on})
 
     # --- explainers that are asked
 
@@ -197,16 +220,18 @@ class _Graph:
                     {
                         BUILDS_ON: {"judge": work.key},
                         "score": self.config.score.model_dump(mode="json", include={"features"}),
-                        "metrics": versions_of(metrics_for(scorer.shape, scorer.name, self.metrics)),
+                        "metrics": versions_of(metrics_of_judge(scorer.shape, scorer.name, self.metrics)),
                     },
                 )
                 scores.append(score)
                 yield from (work, score)
-                if not is_control(explainer):
-                    self.scored.setdefault((explainer, scorer.name), {})[name] = score.key
             floors = {str(one.explainer): one.key for one in scores if is_control(str(one.explainer))}
             for score in scores:
-                yield self._means(name, str(score.explainer), scorer.name, score, floors)
+                drawn = score.explainer in [entry.name for entry in self.config.explain.asking]
+                means = self._means(name, str(score.explainer), scorer.name, score, floors, drawn=drawn)
+                yield means
+                if not is_control(str(score.explainer)):
+                    self.compared.setdefault((str(score.explainer), scorer.name), {})[name] = means.key
 
     def _judge(self, name: str, explainer: str, scorer: Scorer, judge: Judge, explained: Mapping[str, Work]) -> Work:
         source = of_permuted(explainer) or explainer
@@ -222,10 +247,11 @@ class _Graph:
                 BUILDS_ON: {"explain": said.links[0].key},
                 "judge": judge.identity() | judge.model_dump(mode="json", include=settings),
                 "prompts": content_hash(list(scorer.prompts(judge)), tag="prompt"),
+                "asked": getattr(scorer, "version", 1),
                 "score": self.config.score.model_dump(mode="json", include={"features"}),
-                "beside": scorer.shape == "simulated"
-                and "lexical" in self.config.explain.embedded
-                and explainer in asking,
+                "beside": [one for one in BESIDE if one in self.config.explain.embedded]
+                if scorer.shape == "simulated" and explainer in asking
+                else [],
             },
         )
         for redo in self.redos.of(name, source):
@@ -236,15 +262,15 @@ class _Graph:
     # --- dictionaries beside each other
 
     def comparisons(self) -> Iterator[Work]:
-        """One for each explainer (and scorer), but for the controls."""
-        for (explainer, scorer), keys in self.scored.items():
+        """One for each explainer (and scorer); of the controls only the ranking that needs no label is compared."""
+        for (explainer, scorer), keys in self.compared.items():
             yield _work(
                 "compare",
                 None,
                 explainer,
                 scorer,
                 {
-                    BUILDS_ON: {"scores": keys},
+                    BUILDS_ON: {"means": keys},
                     "compared": list(keys),
                     "score": self.config.score.model_dump(mode="json", include={"margin"}),
                 },
@@ -255,7 +281,7 @@ def judged_explainers(config: RunConfig, judge: Judge, scorer: Scorer) -> Sequen
     """Whom an LLM judges, the controls last. The embedded ones have judges of their own: they are judged where the run
     file asks for it, or has no others."""
     asking = [entry.name for entry in config.explain.asking]
-    embedded = config.explain.embedded if judge.embedded or not asking else []
+    embedded = [one for one in config.explain.embedded if is_label(one)] if judge.embedded or not asking else []
     real = [*asking, *([HUMAN] if config.explain.human else []), *embedded]
     controls = [*map(shuffled_of, asking), *(["shuffled"] if embedded else []), *JUDGED_ALWAYS]
     return [*real, *controls, *(map(permuted_of, real) if scorer.permuted else [])]

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from autointerp.explain.controls import Explained
+from autointerp.explain.description import description_length
 from autointerp.explain.lookup import Entries, entries_hash, from_lists, to_lists
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.records import Explanation, LookupTable
@@ -48,6 +49,8 @@ def write_written(transaction: Transaction, dictionary: str, written: Sequence[W
         "model": [one.model for one in written],
         "again": again,
         "is_control": [is_control(one.explainer) for one in said],
+        "description_length": [description_length(one) for one in said],
+        "n_entries": None,
     }
     n = transaction.append("explanations", rows)
     failed = [one for one in written if one.explanation.status not in ("ok", "dead")]
@@ -115,6 +118,8 @@ def write_explanations(transaction: Transaction, dictionary: str, made: Sequence
                 "model": None,
                 "again": 0,
                 "is_control": [is_control(e.explainer) for e in control.explanations],
+                "description_length": [description_length(e, entries[e.feature]) for e in control.explanations],
+                "n_entries": [len(entries[e.feature]) for e in control.explanations],
             },
         )
     stored.update(lookups)

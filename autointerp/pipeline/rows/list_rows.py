@@ -13,11 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from autointerp.explain.lookup import Entries
-from autointerp.explain.triggers import entries_of_triggers
-from autointerp.records import ANY_TOKEN, Int64
+from autointerp.explain.triggers import any_of, entries_of_triggers
+from autointerp.records import Int64
 from autointerp.store.columns import to_csr
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
@@ -85,7 +83,7 @@ def read_lists(
     listed: dict[int, list[Listed]] = {}
     for row in store.rows(_STORED, **about):
         key = row["lookup"]
-        entries = lookups[key] if key is not None else _any_of(row["tokens"])
+        entries = lookups[key] if key is not None else any_of(row["tokens"])
         found = Listed(row["feature"], row["explainer"], row["again"], row["wave"], entries, key, is_new=False)
         listed.setdefault(row["feature"], []).append(found)
     known = {(one.feature, one.explainer, one.again) for own in listed.values() for one in own}
@@ -127,12 +125,6 @@ def _read_lookups(store: Queryable, about: dict[str, Any]) -> dict[str, Entries]
         key: Entries(previous[first:last], tokens[first:last], value[first:last], probability[first:last])
         for key, first, last in zip(rows["lookup"].to_pylist(), start[:-1].tolist(), start[1:].tolist(), strict=True)
     }
-
-
-def _any_of(tokens: Sequence[int]) -> Entries:
-    """A lookup that fires on these tokens."""
-    ones = np.ones(len(tokens), dtype=np.float32)
-    return Entries(np.full(len(tokens), ANY_TOKEN, np.int32), np.array(tokens, np.int32), ones, ones)
 
 
 _STORED = """

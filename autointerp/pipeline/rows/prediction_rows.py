@@ -75,8 +75,9 @@ def write_findings(
 ) -> int:
     """All rows of a piece of judging; `again` is the number of the request that it is done for."""
     n = write_predictions(transaction, run, dictionary, explainer, scorer, findings.predictions, tokens)
-    beside = f"simulation:lookup@{explainer}"
-    n += write_predictions(transaction, run, dictionary, "lexical", beside, findings.beside, tokens)
+    at = f"simulation:lookup@{explainer}"
+    for name, predictions in findings.beside.items():
+        n += write_predictions(transaction, run, dictionary, name, at, predictions, tokens)
     failed = [(f, failure) for f, made in findings.predictions.items() if (failure := failure_of(made)) is not None]
     if failed:
         n += transaction.append(
@@ -177,13 +178,18 @@ def judgement_rows(
         "scorer": scorer,
         "context": joined([of.windows.context for of in items], number),
         "window_start": joined([tokens.window_start(of.windows) for of in items], number),
-        "stratum": np.where(right, "right", "wrong").tolist(),
+        "stratum": [word for of in items for word in of.strata],
         "marks": csr_list(start, np.nonzero(marks)[1].astype(np.uint8), pa.uint8()),
+        "weight": pa.array(joined([_weights(of) for of in items], probability[:0]), from_pandas=True),
         "fires": right,
         "judged": pa.array(np.where(answered, probability >= 0.5, False), mask=~answered),
         "probability": pa.array(probability, from_pandas=True),
         "status": [status for one in judged.values() for status in one.status],
     }
+
+
+def _weights(of: Items) -> npt.NDArray[np.float64]:
+    return np.full(len(of), np.nan) if of.weight is None else of.weight
 
 
 def rating_rows(
@@ -246,13 +252,19 @@ def read_judged(store: Queryable, run: str | None, dictionary: str, explainer: s
         marks[row, places or []] = True
     right = rows["fires"].to_numpy(zero_copy_only=False).astype(np.bool_)
     probability = rows["probability"].to_numpy(zero_copy_only=False).astype(np.float64)
+    weight = rows["weight"].to_numpy(zero_copy_only=False).astype(np.float64)
     windows, status = _windows(rows, np.zeros(marks.shape, dtype=np.bool_)), _words(rows, "status")
+    strata = _words(rows, "stratum")
+
+    def items(feature: int, mine: slice) -> Items:
+        group = (mine.stop - mine.start,)
+        stands_for = None if np.isnan(weight[mine]).any() else weight[mine]
+        return Items(
+            feature, _some(windows, mine), right[mine], marks[mine], group, tuple(strata[mine]), stands_for
+        )  # fmt: skip
+
     return {
-        feature: Judged(
-            Items(feature, _some(windows, mine), right[mine], marks[mine], (mine.stop - mine.start,)),
-            probability[mine],
-            tuple(status[mine]),
-        )
+        feature: Judged(items(feature, mine), probability[mine], tuple(status[mine]))
         for feature, mine in _by_feature(rows)
     }
 
@@ -330,7 +342,8 @@ WHERE s.dictionary = $dictionary AND s.explainer = $explainer AND s.scorer = $sc
 ORDER BY s.feature, s.rowid
 """
 _JUDGEMENTS = """
-SELECT j.feature, j.context, j.window_start, j.marks, j.fires, j.probability, j.status, c.document_block,
+SELECT j.feature, j.context, j.window_start, j.stratum, j.marks, j.weight, j.fires, j.probability, j.status,
+       c.document_block,
        coalesce(list_max(j.marks)::INTEGER + 1, 0) AS n_places
 FROM judgements j JOIN contexts c USING (context)
 WHERE j.dictionary = $dictionary AND j.explainer = $explainer AND j.scorer = $scorer

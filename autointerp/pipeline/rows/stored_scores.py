@@ -77,18 +77,14 @@ class DictionaryScores:
         """The scores of this scorer, metric and design."""
         return self._by_about.get(about, [])
 
-    def alarm_shift(self, about: About, features: Sequence[int]) -> tuple[float, float]:
-        """By how much the mean of these features would fall, and rise, at the limits of the alarms it is charged."""
-        return self.limits.of_mean(self._sampled(features)) if about[1:] == FRAMED else (0.0, 0.0)
-
-    def alarm_cost(self, features: Sequence[int]) -> float | None:
-        """By how much their mean would be higher if what is predicted in windows of R counted as 0."""
-        index = self._sampled(features)
-        return float(self.limits.cost[index].mean()) if index.size else None
-
-    def _sampled(self, features: Sequence[int]) -> Int64:
-        numbers, _ = self.moments.get(FRAMED[0], (np.zeros(0, np.int64), None))
-        return np.flatnonzero(np.isin(numbers, features))
+    def alarm_limits(self, about: About, features: Sequence[int]) -> AlarmLimits | None:
+        """What the alarms that these features are charged with may move, nothing where one has no sample; None where
+        none are charged."""
+        if about[1:] != FRAMED or FRAMED[0] not in self.moments:
+            return None
+        numbers, _ = self.moments[FRAMED[0]]
+        place = {int(feature): index for index, feature in enumerate(numbers)}
+        return self.limits.take([place.get(feature, -1) for feature in features])
 
     @cached_property
     def _by_about(self) -> dict[About, list[Score]]:
@@ -131,6 +127,18 @@ def explainers_in(store: Queryable, run: str) -> list[str]:
 
 
 _EXPLAINERS = "SELECT DISTINCT explainer FROM scores WHERE run = $run ORDER BY explainer"
+
+Floors = Mapping[str, Mapping[About, float | None]]
+"""Dictionary -> scorer, metric and design -> floor."""
+
+
+def read_floors(store: Queryable, run: str, explainer: str) -> dict[About, float | None]:
+    """The floors that `run`, a piece of work of stage means, found for an explainer."""
+    rows = store.rows(_FLOORS, run=run, explainer=explainer)
+    return {(row["scorer"], row["metric"], row["design"]): row["floor"] for row in rows}
+
+
+_FLOORS = "SELECT scorer, metric, design, floor FROM dictionary_scores WHERE run = $run AND explainer = $explainer"
 
 
 def read_dictionary_scores(

@@ -2,32 +2,41 @@
 
 Pairs: every two dictionaries read from files (planted ones aside), and every baseline with the one it is
 matched to, feature by feature, or, unmatched, with those at its hook; where there is none, with all, as another
-site. `NAME@natural` is in no pair: it stands beside NAME. Every scorer and metric that all dictionaries have scores of
-is a family of its own: Holm's correction and the simultaneous intervals run over the pairs of one explainer, scorer and
-metric.
+site. `NAME@natural` is in no pair: it stands beside NAME. Every explainer, scorer, metric and design is a family of
+its own: Holm's correction and the simultaneous intervals run over its pairs, those of which both sides have scores. The
+lookup that was judged on an LLM's windows, and the ranking of logit effects that needs no label, are explainers like
+others.
+
+The verdict is on the difference over all features, those without a score at the floor of their dictionary. Beside it
+stands the one on complete cases: of a pair of features both, else each, with a score. Where there is no floor, complete
+cases are all there is, and the row says so.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-import numpy as np
-
-from autointerp.compare.clustered import difference_interval
 from autointerp.compare.interval import Interval
 from autointerp.compare.statistics import LEVEL, decide, detectable_difference, holm, simultaneous_confidence
-from autointerp.pipeline.plan.work import Work
-from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, read_dictionary_scores, trusted_values
+from autointerp.pipeline.plan.work import BUILDS_ON, Work
+from autointerp.pipeline.rows.feature_pairs import FeaturePair
+from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
+from autointerp.pipeline.rows.powered_rows import cheap_values, powered_pairs
+from autointerp.pipeline.rows.stored_scores import (
+    About,
+    DictionaryScores,
+    Floors,
+    explainers_in,
+    read_dictionary_scores,
+    read_floors,
+)
 from autointerp.pipeline.stages.context import StageContext, columns_of
-from autointerp.pipeline.stages.means import BOTH, FEATURES, influence_of
-from autointerp.records import Float64, Int64
+from autointerp.pipeline.stages.means import counted_by
 from autointerp.score.metric_registry import bounds_of
-from autointerp.words import PLANTED, STUDIED
+from autointerp.words import COMPLETION, CONTROLS, PLANTED, STUDIED, is_control, predictor_among
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -40,28 +49,75 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
         for work in works:
             begun = time.monotonic()
             assert work.explainer is not None
-            sides = [_scores_of(context, name, work) for name in context.dictionary_names]
-            rows = [
-                row
-                for about in shared_abouts(sides)
-                for row in comparisons(work.key, sides, work.explainer, about, config.score.margin)
-            ]
-            n = transaction.append("comparisons", columns_of(rows)) if rows else 0
+            n = 0
+            for table, rows in _rows_of(context, work, config.score.margin).items():
+                n += transaction.append(table, columns_of(rows)) if rows else 0
             context.mark_done(transaction, work, n, time.monotonic() - begun)
             advance(1)
 
 
-def _scores_of(context: StageContext, name: str, work: Work) -> DictionaryScores:
-    explainer = str(work.explainer)
-    run = context.prepared.work("score", name, explainer, work.scorer).key
-    judged = None if work.scorer is None else context.prepared.work("judge", name, explainer, work.scorer).key
-    return read_dictionary_scores(context.store, name, explainer, run, judged)
+def _explainers_of(context: StageContext, work: Work) -> list[str]:
+    """Whose scores a piece of work compares: its explainer, and what was scored beside it that is no control."""
+    if work.explainer == CONTROLS:
+        return [COMPLETION]
+    if work.scorer is None:
+        return [str(work.explainer)]
+    keys = [context.prepared.work("score", name, work.explainer, work.scorer).key for name in context.dictionary_names]
+    scored = {explainer for key in keys for explainer in explainers_in(context.store, key)}
+    return sorted(explainer for explainer in scored if not is_control(explainer))
 
 
-def shared_abouts(sides: Sequence[DictionaryScores]) -> list[About]:
-    """Scorer, metric and design of which every dictionary has scores."""
-    shared = set(sides[0].abouts).intersection(*(side.abouts for side in sides[1:]))
-    return sorted(shared)
+def _rows_of(context: StageContext, work: Work, margin: float) -> dict[str, list[dict[str, Any]]]:
+    """Rows of each table that a piece of work makes."""
+    rows: dict[str, list[dict[str, Any]]] = {"comparisons": [], "powered_differences": []}
+    predictor = predictor_among(context.config.explain.embedded)
+    cheap = _cheap(context, work, predictor)
+    for explainer in _explainers_of(context, work):
+        sides, floors = _sides(context, work, explainer)
+        for about in abouts_of(sides):
+            pairs = pairs_about(sides, about, floors)
+            names = {
+                "run": work.key,
+                "explainer": explainer,
+                "scorer": about[0],
+                "metric": about[1],
+                "design": about[2],
+            }
+            rows["comparisons"] += [names | row for row in comparisons(pairs, about, margin)]
+            if explainer == work.explainer and cheap:
+                names["predictor"] = str(predictor)
+                rows["powered_differences"] += [names | row for row in powered_rows(pairs, cheap, about, margin)]
+    return rows
+
+
+def _sides(context: StageContext, work: Work, explainer: str) -> tuple[list[DictionaryScores], Floors]:
+    sides, floors = [], {}
+    for name in context.dictionary_names:
+        scored, means = (
+            context.prepared.work(stage, name, work.explainer, work.scorer).key for stage in ("score", "means")
+        )
+        judged = None
+        if work.scorer is not None:
+            judged = context.prepared.work("judge", name, work.explainer, work.scorer).key
+        sides.append(read_dictionary_scores(context.store, name, explainer, scored, judged))
+        floors[name] = read_floors(context.store, means, explainer)
+    return sides, floors
+
+
+def _cheap(context: StageContext, work: Work, predictor: str | None) -> dict[str, FeatureValues]:
+    """By dictionary the cheap scores that sharpen the means of this work; none where its features were not drawn."""
+    by_dictionary = {}
+    for name in context.dictionary_names:
+        means = context.prepared.work("means", name, work.explainer, work.scorer)
+        key = means.decided_by[BUILDS_ON].get("predictor")
+        if key is not None and predictor is not None:
+            by_dictionary[name] = cheap_values(read_dictionary_scores(context.store, name, predictor, key))
+    return by_dictionary
+
+
+def abouts_of(sides: Sequence[DictionaryScores]) -> list[About]:
+    """Scorer, metric and design of which any dictionary has scores."""
+    return sorted({about for side in sides for about in side.abouts})
 
 
 def is_baseline(side: DictionaryScores) -> bool:
@@ -83,44 +139,108 @@ def pairs_of(sides: Sequence[DictionaryScores]) -> list[tuple[DictionaryScores, 
     return pairs
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """The features of two dictionaries that are compared, with their scores."""
-
-    features_a: list[int]
-    features_b: list[int]
-    values_a: Float64
-    values_b: Float64
-    clusters: Int64  # paired: of the pairs; else those of b
+Pair = tuple[DictionaryScores, DictionaryScores, FeaturePair]
 
 
-def comparisons(
-    run: str, sides: Sequence[DictionaryScores], explainer: str, about: About, margin: float
-) -> list[dict[str, Any]]:
-    """Rows of `comparisons` for one explainer, scorer and metric: the whole family of pairs."""
-    scorer, metric, design = about
-    rows: list[dict[str, Any]] = []
-    intervals: list[Interval | None] = []
+def pairs_about(sides: Sequence[DictionaryScores], about: About, floors: Floors) -> list[Pair]:
+    """The pairs of dictionaries of which both have scores by this scorer, metric and design: a family."""
+    values = {
+        side.dictionary: feature_values(side, about, floors.get(side.dictionary, {}).get(about))
+        for side in sides
+        if side.of(about)
+    }
+    pairs = []
     for a, b in pairs_of(sides):
-        paired = b.matched_to == a.dictionary
-        pair = _pair(a, b, about, paired)
-        row: dict[str, Any] = {
-            "run": run, "a": a.dictionary, "b": b.dictionary, "explainer": explainer, "scorer": scorer,
-            "metric": metric, "design": design, "paired": paired,
-            "other_site": is_baseline(b) and a.hook != b.hook, "n_a": len(pair.features_a),
-            "n_b": len(pair.features_b), "difference": None, "ci_low": None, "ci_high": None,
-            "simultaneous_low": None, "simultaneous_high": None, "interval_over": None, "p": None, "p_holm": None,
-            "detectable": None, "margin": margin, "verdict": "undecided",
-        }  # fmt: skip
-        rows.append(row)
-        interval, over = _difference(a, b, about, pair, paired)
-        intervals.append(interval)
+        if a.dictionary in values and b.dictionary in values:
+            paired = b.matched_to == a.dictionary
+            pair = FeaturePair(values[a.dictionary], values[b.dictionary], paired)
+            pairs.append((a, b, pair.matched(b) if paired else pair))
+    return pairs
+
+
+def comparisons(family: Sequence[Pair], about: About, margin: float) -> list[dict[str, Any]]:
+    """Columns of `comparisons` that are about the pairs."""
+    rows: list[dict[str, Any]] = []
+    pairs: list[FeaturePair] = []
+    every: list[Interval | None] = []
+    complete: list[Interval | None] = []
+    for a, b, pair in family:
+        scored = pair.complete()
+        counted = scored if pair.unknown else pair
+        rows.append(
+            {
+                "a": a.dictionary, "b": b.dictionary, "paired": pair.paired,
+                "other_site": is_baseline(b) and a.hook != b.hook, "over": SCORED if pair.unknown else ALL,
+                "n_a": len(counted.a), "n_b": len(counted.b),
+                "n_unscored_a": pair.a.n_unscored, "n_unscored_b": pair.b.n_unscored,
+                "interval_over": counted_by(pair.a, pair.b), "margin": margin,
+                "scored_n_a": len(scored.a), "scored_n_b": len(scored.b),
+            }
+        )  # fmt: skip
+        pairs.append(counted)
+        every.append(counted.difference())
+        complete.append(scored.difference())
+    made = []
+    n_known = sum(interval is not None for interval in every)
+    for row, pair, of_all, of_scored in zip(
+        rows, pairs, decided(every, about, margin), decided(complete, about, margin), strict=True
+    ):
+        over = row["interval_over"] if of_all["difference"] is not None else None
+        hangs = not pair.wins_in_spite_of_failures(of_all["verdict"], n_known, margin)
+        verdict = "undecided" if hangs else of_all["verdict"]
+        beside = {f"scored_{name}": of_scored[name] for name in _BESIDE}
+        made.append(row | of_all | beside | {"interval_over": over, "verdict": verdict, "hangs_on_failures": hangs})
+    return made
+
+
+def powered_rows(
+    family: Sequence[Pair], cheap: Mapping[str, FeatureValues], about: About, margin: float
+) -> list[dict[str, Any]]:
+    """Columns of `powered_differences` that are about the pairs."""
+    rows = powered_pairs(family, cheap)
+    together = decided([row.pop("interval") for row in rows], about, margin)
+    return [row | {name: of[name] for name in _POWERED} for row, of in zip(rows, together, strict=True)]
+
+
+ALL, SCORED = "all", "scored"
+"""What a difference is over: all features, or those with a score."""
+_NOTHING: dict[str, Any] = dict.fromkeys(
+    ("difference", "se", "se_documents", "df", "ci_low", "ci_high", "simultaneous_low", "simultaneous_high", "p",
+     "p_holm", "detectable")
+) | {"verdict": "undecided"}  # fmt: skip
+_BESIDE = ("difference", "simultaneous_low", "simultaneous_high", "p_holm", "verdict")
+"""What is stored of complete cases, as `scored_...`."""
+_POWERED = ("difference", "se", "simultaneous_low", "simultaneous_high", "p_holm", "verdict")
+"""What is stored of prediction-powered differences."""
+
+
+def decided(intervals: Sequence[Interval | None], about: About, margin: float) -> list[dict[str, Any]]:
+    """Columns of each difference of a family, with what holds for all of its pairs at once."""
+    known = [interval for interval in intervals if interval is not None]
+    adjusted = iter(holm([interval.p_value for interval in known]))
+    rows = []
+    for interval in intervals:
         if interval is None:
+            rows.append(_NOTHING)
             continue
         low, high = _clipped(interval, about)
-        row |= {"difference": interval.value, "ci_low": low, "ci_high": high, "p": interval.p_value}
-        row["interval_over"] = over
-    _decide(rows, intervals, about, margin)
+        all_low, all_high = _clipped(interval.at(simultaneous_confidence(len(known))), about)
+        rows.append(
+            {
+                "difference": interval.value,
+                "se": interval.se,
+                "se_documents": interval.se_documents,
+                "df": interval.df,
+                "ci_low": low,
+                "ci_high": high,
+                "simultaneous_low": all_low,
+                "simultaneous_high": all_high,
+                "p": interval.p_value,
+                "p_holm": float(next(adjusted)),
+                "detectable": detectable_difference(interval.largest_se, interval.df, LEVEL / len(known)),
+                "verdict": decide(interval, len(known), margin),
+            }
+        )
     return rows
 
 
@@ -128,60 +248,3 @@ def _clipped(interval: Interval, about: About) -> tuple[float, float]:
     """The interval as far as differences of this metric reach."""
     least, most = bounds_of(about[1], about[2])
     return max(interval.low, least - most), min(interval.high, most - least)
-
-
-def _difference(
-    a: DictionaryScores, b: DictionaryScores, about: About, pair: _Pair, paired: bool
-) -> tuple[Interval | None, str]:
-    """The difference with its interval, and what that counts: documents too where their moments are stored."""
-    if min(len(pair.features_a), len(pair.features_b)) < 2:
-        return None, ""
-    of_a, of_b = influence_of(a, about, pair.features_a), influence_of(b, about, pair.features_b)
-    interval = difference_interval(
-        pair.values_a,
-        pair.values_b,
-        pair.clusters if paired else _units(a, pair.features_a),
-        pair.clusters if paired else _units(b, pair.features_b),
-        paired=paired,
-        influence_a=of_a,
-        influence_b=of_b,
-    )
-    if interval is not None:
-        (down_a, up_a), (down_b, up_b) = a.alarm_shift(about, pair.features_a), b.alarm_shift(about, pair.features_b)
-        interval = interval.and_limits(math.hypot(down_a, up_b), math.hypot(up_a, down_b))
-    return interval, FEATURES if of_a is None or of_b is None else BOTH
-
-
-def _decide(rows: list[dict[str, Any]], intervals: Sequence[Interval | None], about: About, margin: float) -> None:
-    """Adds to the rows of a family what holds for all of its pairs at once."""
-    known = [index for index, row in enumerate(rows) if row["p"] is not None]
-    adjusted = holm([rows[index]["p"] for index in known])
-    for index, p_holm in zip(known, adjusted, strict=True):
-        interval = intervals[index]
-        assert interval is not None
-        low, high = _clipped(interval.at(simultaneous_confidence(len(known))), about)
-        rows[index] |= {
-            "simultaneous_low": low,
-            "simultaneous_high": high,
-            "p_holm": float(p_holm),
-            "detectable": detectable_difference(interval.largest_se, interval.df, LEVEL / len(known)),
-            "verdict": decide(interval, len(known), margin),
-        }
-
-
-def _pair(a: DictionaryScores, b: DictionaryScores, about: About, paired: bool) -> _Pair:
-    """The features with a value that counts; paired ones in the order of their pairs, with their clusters."""
-    of_a, of_b = (trusted_values(side.of(about)) for side in (a, b))
-    if paired:
-        pairs = [(b.partner[mine], mine) for mine in sorted(of_b) if mine in b.partner and b.partner[mine] in of_a]
-        features_a, features_b = [theirs for theirs, _ in pairs], [mine for _, mine in pairs]
-        clusters = np.array([b.unit.get(mine, mine) for mine in features_b], dtype=np.int64)
-    else:
-        features_a, features_b, clusters = sorted(of_a), sorted(of_b), np.zeros(0, np.int64)
-    values_a = np.array([of_a[feature] for feature in features_a])
-    return _Pair(features_a, features_b, values_a, np.array([of_b[f] for f in features_b]), clusters)
-
-
-def _units(side: DictionaryScores, features: Sequence[int]) -> Int64:
-    """Cluster ids: features of one unit share one."""
-    return np.array([side.unit.get(feature, feature) for feature in features], dtype=np.int64)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from autointerp.extract.engines.choose import make_engine
 from autointerp.extract.engines.job import make_job
 from autointerp.extract.engines.pass_one import Summaries
+from autointerp.extract.score_spool import kept_path
 from autointerp.extract.selected import Selected
 from autointerp.pipeline.hook_norms import write_norms
 from autointerp.pipeline.plan.work import Work
@@ -44,6 +45,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
         shared = (engine.seconds + time.monotonic() - begun) / len(missing)
         for name, [work] in missing.items():
             context.mark_done(transaction, work, n_rows[name], shared)
+    engine.keep_score_events({name: kept_path(tokens, work.key) for name, [work] in missing.items()})
     engine.discard_checkpoints()
     context.publish()
 

@@ -7,22 +7,24 @@ are there.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autointerp.config.judging import Judge
 from autointerp.errors import OverBudget
-from autointerp.explain.lexical import lexical_lookup
+from autointerp.explain.context_lookup import context_lookup
 from autointerp.explain.lookup import entries_of
 from autointerp.pipeline.asking.judging import Findings, ScorerTask, ask_judge
 from autointerp.pipeline.asking.shown_explanation import read_shown
 from autointerp.pipeline.plan.reask import first_sample
 from autointerp.pipeline.plan.work import Work
+from autointerp.pipeline.rows.explanation_rows import read_explanations
 from autointerp.pipeline.rows.prediction_rows import carry_over, failed_features, write_findings
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.records import LookupTable
 from autointerp.score.scorers.registry import scorers_of
-from autointerp.store.evidence import read_gram_tables
+from autointerp.store.evidence import dictionary_row, read_gram_tables
+from autointerp.words import BESIDE
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -33,10 +35,18 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
         if not context.texts_are_there(name):
             continue
         context.settle_lists(name)
-        lexical = lexical_lookup(*read_gram_tables(context.store, name))
+        table = context_lookup(*read_gram_tables(context.store, name))
+        beside = _beside(context, name)
         for explainer in dict.fromkeys(str(work.explainer) for work in mine):
             scorer_works = [_ScorerWork(context, work, done) for work in mine if work.explainer == explainer]
-            _judge(context, judge, lexical, name, explainer, scorer_works)
+            _judge(context, judge, table, beside, name, explainer, scorer_works)
+
+
+def _beside(context: StageContext, name: str) -> dict[str, LookupTable]:
+    """The lookups that stand on the same windows, as far as the run has them."""
+    n_features = dictionary_row(context.store, name)["n_features"]
+    here = [one for one in BESIDE if one in context.config.explain.embedded]
+    return {one: read_explanations(context.store, name, one, n_features)[1] for one in here}
 
 
 @dataclass
@@ -54,14 +64,14 @@ class _ScorerWork:
         later = self.work.links[self.work.links.index(self.before) + 1 :] if self.before is not None else []
         self.redone = {feature for link in later if link.redo is not None for feature in link.redo.judged}
 
-    def task(self, name: str, explainer: str, lexical: LookupTable) -> ScorerTask:
+    def task(self, name: str, explainer: str, beside: Mapping[str, LookupTable]) -> ScorerTask:
         """What its scorer is to ask about."""
         assert self.work.scorer is not None
         tested = {int(feature) for feature in self.context.materials.tested_of(name, explainer)}
         features = tested if self.before is None else tested & self.redone
-        beside = {f: entries_of(lexical, f) for f in features} if self.work.decided_by["beside"] else {}
+        lookups = {one: {f: entries_of(beside[one], f) for f in features} for one in self.work.decided_by["beside"]}
         scorer = scorers_of(self.context.config.score.scorers)[self.work.scorer]
-        return ScorerTask(scorer, frozenset(features), beside, self._samples())
+        return ScorerTask(scorer, frozenset(features), lookups, self._samples())
 
     def _samples(self) -> dict[int, int]:
         """Numbers of the request's own for what failed before it: a failure in a batch would stand."""
@@ -74,19 +84,20 @@ class _ScorerWork:
 def _judge(
     context: StageContext,
     judge: Judge,
-    lexical: LookupTable,
+    table: LookupTable,
+    beside: Mapping[str, LookupTable],
     name: str,
     explainer: str,
     scorer_works: Sequence[_ScorerWork],
 ) -> None:
     """Asks all scorers of an explainer at once, and writes each that is whole."""
     begun = time.monotonic()
-    tasks = [scorer_work.task(name, explainer, lexical) for scorer_work in scorer_works]
+    tasks = [scorer_work.task(name, explainer, beside) for scorer_work in scorer_works]
     wanted = frozenset().union(*(task.features for task in tasks))
     again = all(scorer_work.before is not None for scorer_work in scorer_works)
     material = context.materials.some(name, wanted) if again else context.materials.of(name)
     texts = context.materials.corpus.vocabulary.texts
-    shown = [one for one in read_shown(context.store, name, explainer, texts, lexical) if one.feature in wanted]
+    shown = [one for one in read_shown(context.store, name, explainer, texts, table) if one.feature in wanted]
     with context.report.stage(f"judging {explainer} of {name}", None, "answers") as advance:
         findings_of = ask_judge(material, explainer, shown, judge, tasks, context.asking.client(), advance)
     shared = (time.monotonic() - begun) / len(scorer_works)

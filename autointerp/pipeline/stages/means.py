@@ -1,4 +1,5 @@
-"""Stage means: the mean of each dictionary, explainer, scorer and metric, with its interval and floor."""
+"""Stage means: the mean of each dictionary, explainer, scorer and metric, with its floor: over all features, and over
+those with a score, each with its interval."""
 
 from __future__ import annotations
 
@@ -9,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.compare.clustered import block_influence, mean_interval
+from autointerp.compare.clustered import mean_interval
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
+from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
+from autointerp.pipeline.rows.powered_rows import cheap_values, powered, powered_mean_row
 from autointerp.pipeline.rows.stored_scores import (
     FRAMED,
     About,
@@ -22,10 +25,9 @@ from autointerp.pipeline.rows.stored_scores import (
     trusted_values,
 )
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, columns_of
-from autointerp.records import Float64, Score
+from autointerp.records import Score
 from autointerp.score.metric_registry import bounds_of
-from autointerp.score.metrics import pearson, pearson_status
-from autointerp.words import COMPLETION, CONTROLS, JUDGED_ALWAYS, explainers_written, shuffled_of
+from autointerp.words import COMPLETION, CONTROLS, JUDGED_ALWAYS, explainers_written, predictor_among, shuffled_of
 
 BOTH, FEATURES = "features and documents", "features"
 """What an interval counts the spread of."""
@@ -37,11 +39,14 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     with context.report.stage("means", len(missing), "dictionaries") as advance:
         for name, mine in missing.items():
             controls = cache(partial(read_scores, context.store))  # the floors of several works are the same scores
+            predictors = cache(partial(read_dictionary_scores, context.store, name))
             with context.store.transaction() as transaction:
                 for work in mine:
                     begun = time.monotonic()
                     rows = list(_means_of(context, name, work, controls))
                     n = transaction.append("dictionary_scores", columns_of(rows)) if rows else 0
+                    rows = _powered_of(context, name, work, rows, predictors)
+                    n += transaction.append("powered_means", columns_of(rows)) if rows else 0
                     context.mark_done(transaction, work, n, time.monotonic() - begun)
             advance(1)
     context.publish()
@@ -69,18 +74,49 @@ def _means_of(
         yield from mean_rows(work.key, read_dictionary_scores(store, name, explainer, run), explainer, controls)
 
 
+def _powered_of(
+    context: StageContext,
+    name: str,
+    work: Work,
+    means: Sequence[dict[str, Any]],
+    read: Callable[[str, str], DictionaryScores],
+) -> list[dict[str, Any]]:
+    """Rows of `powered_means`, of a work whose features were drawn; `means` are its rows of `dictionary_scores`."""
+    key = work.decided_by[BUILDS_ON].get("predictor")
+    predictor = predictor_among(context.config.explain.embedded)
+    if key is None or predictor is None:
+        return []
+    explainer = str(work.explainer)
+    run = context.prepared.work("score", name, explainer, work.scorer).key
+    judged = context.prepared.work("judge", name, explainer, work.scorer).key
+    dear = read_dictionary_scores(context.store, name, explainer, run, judged)
+    cheap = cheap_values(read(predictor, key))
+    mine = [row for row in means if row["explainer"] == explainer]
+    floors = {(row["scorer"], row["metric"], row["design"]): row["floor"] for row in mine}
+    rows = []
+    for about in dear.abouts:
+        of = powered(feature_values(dear, about, floors.get(about)), cheap)
+        if of is not None:
+            scorer, metric, design = about
+            names = {"run": work.key, "dictionary": name, "explainer": explainer, "scorer": scorer, "metric": metric}
+            rows.append({**names, "design": design, "predictor": predictor, **powered_mean_row(about, of)})
+    return rows
+
+
 def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence[Score]) -> list[dict[str, Any]]:
     """Rows of `dictionary_scores` of one dictionary and explainer; `controls` are the scores of all controls.
 
-    A value that is not to be trusted is in no mean.
+    A value that is not to be trusted is in no mean: over all features it stands at the floor, as if there were none.
     """
     rows, of_controls = [], by_about(controls)
     for about in of.abouts:
         scorer, metric, design = about
         floor = _floor(of_controls.get(about, []))
-        scores = of.of(about)
-        values = trusted_values(scores)
-        low, high, over = _interval(of, about, values)
+        every = feature_values(of, about, floor)
+        scored = every.complete()
+        known = floor is not None or not every.n_unscored
+        low, high = _interval(scored, about)
+        all_low, all_high = _interval(every, about) if known else (None, None)
         framed = (metric, design) == FRAMED
         rows.append(
             {
@@ -90,16 +126,18 @@ def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence
                 "scorer": scorer,
                 "metric": metric,
                 "design": design,
-                "mean": _mean(scores),
-                "mean_all": _mean_all(list(values.values()), len(scores), floor),
+                "mean": _mean(scored),
                 "ci_low": low,
                 "ci_high": high,
-                "interval_over": over,
+                "mean_all": _mean(every) if known else None,
+                "mean_all_low": all_low,
+                "mean_all_high": all_high,
+                "interval_over": None if low is None and all_low is None else counted_by(every),
                 "floor": floor,
                 "residual_alarm_rate": of.alarms.value if framed else None,
                 "residual_alarm_high": of.alarms.ci_high if framed else None,
                 "n_residual": of.alarms.n if framed else None,
-                "residual_alarm_cost": of.alarm_cost(list(values)) if framed else None,
+                "residual_alarm_cost": _cost(scored) if framed else None,
             }
         )
     return rows
@@ -110,46 +148,30 @@ def _floor(controls: Sequence[Score]) -> float | None:
     of_each: dict[str, list[Score]] = {}
     for score in controls:
         of_each.setdefault(score.explainer, []).append(score)
-    means = [_mean(scores) for scores in of_each.values()]
-    return max((mean for mean in means if mean is not None), default=None)
+    means = [float(np.mean(list(values.values()))) for values in map(trusted_values, of_each.values()) if values]
+    return max(means, default=None)
 
 
-def _mean(scores: Sequence[Score]) -> float | None:
-    values = list(trusted_values(scores).values())
-    return float(np.mean(values)) if values else None
+def _mean(of: FeatureValues) -> float | None:
+    return float(of.values.mean()) if len(of) else None
 
 
-def _mean_all(values: Sequence[float], n: int, floor: float | None) -> float | None:
-    if n == 0 or (floor is None and len(values) < n):
-        return None
-    return float((sum(values) + (n - len(values)) * (floor or 0.0)) / n)
+def _cost(of: FeatureValues) -> float | None:
+    """By how much the mean would be higher if what is predicted in windows of R counted as 0."""
+    return float(of.limits.cost.mean()) if of.limits is not None and len(of) else None
 
 
-def _interval(
-    of: DictionaryScores, about: About, values: dict[int, float]
-) -> tuple[float | None, float | None, str | None]:
-    """Of the mean, and what it counts: documents too where there are moments by document."""
-    features = list(values)
-    units = [of.unit.get(feature, feature) for feature in features]
-    influence = influence_of(of, about, features)
-    counted = mean_interval(list(values.values()), units, influence)
+def _interval(of: FeatureValues, about: About) -> tuple[float | None, float | None]:
+    """Of the mean, as far as the metric reaches."""
+    counted = mean_interval(of.values, of.clusters, of.influence)
     if counted is None:
-        return None, None, None
-    counted = counted.and_limits(*of.alarm_shift(about, features))
+        return None, None
+    if of.limits is not None:
+        counted = counted.and_limits(*of.limits.of_mean())
     least, most = bounds_of(about[1], about[2])
-    return max(counted.low, least), min(counted.high, most), FEATURES if influence is None else BOTH
+    return max(counted.low, least), min(counted.high, most)
 
 
-def influence_of(of: DictionaryScores, about: About, features: Sequence[int]) -> Float64 | None:
-    """How each document block moves the scores of these features, [n, B]; None where no moments are stored."""
-    known = of.blocks(about)
-    if known is None:
-        return None
-    numbers, blocks = known
-    place = {int(feature): index for index, feature in enumerate(numbers)}
-    return block_influence(blocks[[place[feature] for feature in features]], zero_where_constant)
-
-
-def zero_where_constant(sums: Float64) -> Float64:
-    """Pearson, 0 where the prediction is constant in the documents drawn (as in the scores themselves)."""
-    return np.where(pearson_status(sums) == "constant", 0.0, pearson(sums))
+def counted_by(*of: FeatureValues) -> str:
+    """What an interval counts: documents too where the moments of all sides are stored."""
+    return FEATURES if any(side.influence is None for side in of) else BOTH

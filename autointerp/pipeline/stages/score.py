@@ -31,13 +31,13 @@ from autointerp.pipeline.rows.prediction_rows import (
     read_simulated,
     write_predictions,
 )
-from autointerp.pipeline.rows.published_rows import published_rows
+from autointerp.pipeline.rows.published_rows import published_of_judge, published_rows, read_densities
 from autointerp.pipeline.rows.score_rows import score_columns
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.records import Explanation, Score
 from autointerp.score.census_sums import counted
 from autointerp.score.metric import Metric
-from autointerp.score.metric_registry import metrics_for
+from autointerp.score.metric_registry import judged_published, metrics_for
 from autointerp.score.predictions import Prediction, Rated
 from autointerp.score.sampled import Answered, answer, published_windows
 from autointerp.score.scorers.logit_effects import completion
@@ -48,7 +48,7 @@ from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import COMPLETION, CONTROLS, explainers_written
+from autointerp.words import BESIDE, COMPLETION, CONTROLS, explainers_written, is_ceiling
 
 UNEMBEDDING = "logits:unembedding"
 """The scorer of the baseline of logit effects."""
@@ -118,7 +118,10 @@ def score_dictionary(
     dictionary, status = material.dictionary, material.status
     n_features = dictionary_row(store, dictionary)["n_features"]
     ready = {f: feature for f, feature in material.ready.items() if f in sample}
-    of_protocols = {f: published_windows(feature.candidates, feature.maximum) for f, feature in ready.items()}
+    density = read_densities(store, dictionary)
+    of_protocols = {
+        f: published_windows(feature.candidates, feature.maximum, density[f]) for f, feature in ready.items()
+    }
     tests = {
         scorer.name: {f: scorer.material(feature, None) for f, feature in ready.items()}
         for scorer in scorers.values()
@@ -142,8 +145,8 @@ def score_dictionary(
         for scorer in scorers.values():
             published = metrics_for("published", scorer.name, own)
             made.scores += score_rows(few, answered, published, scorer.name)
-            if scorer.embedded is None:
-                continue
+            if scorer.embedded is None or (scorer.shape == "rated" and is_ceiling(explainer)):
+                continue  # a table says nothing of what a feature promotes
             said = {}
             for f in fit:
                 feature = material.for_explainer(f, explainer)
@@ -219,7 +222,7 @@ def _score_judged(context: StageContext, name: str, work: Work, done: set[str]) 
 def judged_scores(
     context: StageContext, name: str, explainer: str, scorer: Scorer, judge: Judge, judged: str
 ) -> list[Score]:
-    """From the rows of the piece of judging `judged`; and of the lookup that stands beside a simulator."""
+    """From the rows of the piece of judging `judged`; and of the lookups that stand beside a simulator."""
     metrics = metrics_for(scorer.shape, scorer.name, own_metrics(context.config))
     status = context.materials.status_of(name)
     tested = set(context.materials.tested_of(name, explainer).tolist())
@@ -231,11 +234,14 @@ def judged_scores(
         if word == "ok" and feature not in predictions:  # nothing could be asked
             predictions[feature] = empty_prediction(scorer.shape, feature, context.tokens.window)
     scores = score_rows(few, predictions, metrics, row_name)
+    if published := judged_published(scorer.name):
+        scores += score_rows(few, published_of_judge(context.store, name, predictions), published, row_name)
     if scorer.shape == "simulated":
         at = f"{SCORER}:lookup@{explainer}"
-        beside = read_simulated(context.store, judged, name, "lexical", at)
-        lexical = [Explanation(feature, "lexical", "", "ok") for feature in sorted(beside)]
-        scores += score_rows(subjects(lexical, status), beside, metrics, at)
+        for lookup_name in BESIDE:
+            beside = read_simulated(context.store, judged, name, lookup_name, at)
+            said = [Explanation(feature, lookup_name, "", "ok") for feature in sorted(beside)]
+            scores += score_rows(subjects(said, status), beside, metrics, at)
     return scores
 
 

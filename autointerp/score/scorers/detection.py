@@ -1,6 +1,6 @@
 """Detection: a judge says from the explanation in which of some windows the feature fires.
 
-Wrong windows are silent ones made like the right ones (`items.py`).
+Wrong windows are silent ones made like the right ones; others stand for the silent windows of the split (`items.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Detection(Scorer):
 
     name = "detection"
     shape = "judged"
-    sentence = "says of about 20 windows whether the feature fires there, from the explanation alone"
+    sentence = "says of about 30 windows whether the feature fires there, from the explanation alone"
+    version = 2
     settings = ("judgements", "logprobs", "items_per_call")
     embedded = "detection:lookup"
 
@@ -35,12 +36,13 @@ class Detection(Scorer):
 
     def usual(self, judge: Judge) -> Usual:
         """Measured on the bundled dictionaries."""
-        return items_usual("detect", judge, 1500, 60)
+        return items_usual("detect", judge, 1700, 80)
 
     def material(self, feature: TestFeature, group: int | None) -> Items:
-        """Windows that fire, and silent ones like them."""
+        """Windows that fire, silent ones like them, and silent ones that stand for others."""
         corpus = feature.corpus
-        return detection_items(feature.candidates, corpus.silent, corpus.traits, corpus.seed, group)
+        of = feature.candidates
+        return detection_items(of, corpus.silent, corpus.traits, corpus.seed, group, claims=feature.claims)
 
     def questions(self, shown: ShownExplanation, feature: TestFeature, material: Items, judge: Judge) -> Questions:
         """One question a group of items."""

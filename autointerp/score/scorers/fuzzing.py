@@ -1,6 +1,7 @@
 """Fuzzing: a judge says from the explanation in which of some windows the marked tokens are those that fire.
 
-Wrong windows have tokens of the same kinds marked at the same places (`items.py`).
+Wrong windows have tokens of the same kinds marked at the same places; others stand for the silent windows of the split,
+with look-alikes marked (`items.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Fuzzing(Scorer):
 
     name = "fuzzing"
     shape = "judged"
-    sentence = "says of about 20 windows with marked tokens whether the feature fires on these"
+    sentence = "says of about 30 windows with marked tokens whether the feature fires on these"
+    version = 2
     settings = ("judgements", "logprobs", "items_per_call")
     embedded = "fuzzing:lookup"
 
@@ -35,12 +37,13 @@ class Fuzzing(Scorer):
 
     def usual(self, judge: Judge) -> Usual:
         """Measured on the bundled dictionaries."""
-        return items_usual("fuzz", judge, 1600, 60)
+        return items_usual("fuzz", judge, 1900, 80)
 
     def material(self, feature: TestFeature, group: int | None) -> Items:
-        """Windows with their firing tokens marked, and others with as many and such tokens marked."""
+        """Windows with their firing tokens marked, and others with as many tokens marked."""
         corpus = feature.corpus
-        return fuzzing_items(feature.candidates, corpus.silent, corpus.traits, corpus.seed, group)
+        of = feature.candidates
+        return fuzzing_items(of, corpus.silent, corpus.traits, corpus.seed, group, claims=feature.claims)
 
     def questions(self, shown: ShownExplanation, feature: TestFeature, material: Items, judge: Judge) -> Questions:
         """One question a group of items."""

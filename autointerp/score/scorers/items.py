@@ -9,6 +9,12 @@ A judge that does not read must score at chance. So wrong items are made like th
   as nearly as there is one, is how many of the marked tokens are repeats.
 A window without a partner is left out with it, on both sides, and no window is used twice.
 
+Beside the pairs stand silent windows that stand for others, so that answers can be weighed back to the corpus: some in
+which something claims that the feature fires, some of the rest (`claims.py`). In fuzzing as many
+tokens are marked there as in some right item: those that are claimed (the feature's own tokens where they are silent,
+tokens of a label's kind), then tokens of the kinds that are marked in that right item. Right items stand for the firing
+windows, each third of these by strength apart (`STRENGTHS`): thirds of a uniform sample.
+
 Items shown together tell of each other: how many are right, and what the right ones have in common. So the number of
 items and the share of right ones are drawn by hash (the right ones of some pairs, the wrong ones of others), their
 order too; with `group = 1` every item is asked by itself. What a group gives away is measured by a judge that never
@@ -25,16 +31,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from autointerp.explain.lookup import Entries
 from autointerp.explain.marking import escape
 from autointerp.explain.token_text import kind_of
 from autointerp.hashing import hash01, hash64, stream_key
 from autointerp.records import Bool, Float64, Int64, Windows
-from autointerp.score.predictions import LEAST_ITEMS, Items
+from autointerp.score.predictions import LEAST_ITEMS, STRENGTHS, Items
 from autointerp.score.sampled import Candidates, join_windows, take
-from autointerp.score.sampling import TOP
+from autointerp.score.sampling import FIRST_BIN
+from autointerp.score.scorers.claims import OF_REST, Cells, Standing, cells_of, claimed_places, draw_standing
 
 N_ITEMS = (16, 24)
-"""Items of a feature, drawn by hash: 20 on average, which gives its balanced accuracy a standard error of about .11."""
+"""Items in pairs, drawn by hash: 20 on average, which gives a balanced accuracy a standard error of about .11."""
+N_CLAIMED, N_REST = (6, 9), (3, 4)
+"""Items that stand for silent windows, drawn by hash: claimed ones, and of the rest."""
 SHARE = (0.25, 0.75)
 """Share of right items, drawn by hash."""
 LENGTHS = (1, 2, 4, 7)
@@ -85,9 +95,13 @@ def detection_items(
     seed: int,
     group: int | None = None,
     n_items: tuple[int, int] = N_ITEMS,
+    claims: Sequence[Entries] | None = None,
 ) -> Items:
-    """Windows that fire, and silent ones like them; `n_items` at least and at most."""
+    """Windows that fire, and silent ones like them, `n_items` at least and at most; and silent ones that stand for
+    others, where it is known what `claims` the feature (None: none of these)."""
+    standing, _ = _standing("detection", of, claims, seed)
     free = of.silent.copy()
+    free[standing.rows] = False
     length, n_scored = shown_length(of.kept, traits), of.kept.scored.sum(axis=1)
     right: list[int] = []
     wrong: list[int] = []
@@ -98,21 +112,32 @@ def detection_items(
             free[partner] = False
             right.append(i)
             wrong.append(partner)
-    windows = join_windows(take(of.kept, _ids(right)), take(of.pool.windows, _ids(wrong)))
-    marks = np.zeros((len(windows), windows.tokens.shape[1]), dtype=np.bool_)
-    return _shown("detection", of.feature, windows, marks, len(right), seed, group, n_items)
+    wrong_windows = take(of.pool.windows, _ids(wrong))
+    marks = np.zeros((2 * len(right), of.truth.shape[1]), dtype=np.bool_)
+    pairs = _Pairs(_ids(right), wrong_windows, marks)
+    beside = np.zeros((len(standing.rows), marks.shape[1]), dtype=np.bool_)
+    return _shown("detection", of, pairs, standing, beside, seed, group, n_items)
 
 
-def fuzzing_items(of: Candidates, pool: Silent, traits: TokenTraits, seed: int, group: int | None = None) -> Items:
-    """Windows with the firing tokens marked, and windows with others marked at the same offsets."""
+def fuzzing_items(
+    of: Candidates,
+    pool: Silent,
+    traits: TokenTraits,
+    seed: int,
+    group: int | None = None,
+    claims: Sequence[Entries] | None = None,
+) -> Items:
+    """Windows with the firing tokens marked, and windows with others marked at the same offsets; and silent ones that
+    stand for others, as in detection, with claimed tokens marked or such as are marked in right items."""
+    standing, cells = _standing("fuzzing", of, claims, seed)
     fires = of.truth != 0
     kind = np.where(of.kept.scored, traits.kind[of.kept.tokens], -1)
     length, n_scored = shown_length(of.kept, traits), of.kept.scored.sum(axis=1)
     free_kept, free_pool = np.ones(len(of.kept), dtype=np.bool_), of.silent.copy()
+    free_pool[standing.rows] = False
     right: list[int] = []
     wrong_kept: list[tuple[int, int]] = []
     wrong_pool: list[tuple[int, int]] = []
-    marked: list[Bool] = []
     for i in _across_strengths(of):
         if len(right) >= N_ITEMS[1]:
             break
@@ -137,23 +162,90 @@ def fuzzing_items(of: Candidates, pool: Silent, traits: TokenTraits, seed: int, 
             free_pool[partner] = False
             wrong_pool.append((len(right), partner))
         right.append(i)
-        marked.append(fires[i])
     wrong = join_windows(
         take(of.kept, _ids([row for _, row in wrong_kept])), take(of.pool.windows, _ids([row for _, row in wrong_pool]))
     )
     back = np.argsort(_ids([place for place, _ in wrong_kept + wrong_pool]), kind="stable")
-    windows = join_windows(take(of.kept, _ids(right)), take(wrong, back))
-    marks = np.array([*marked, *marked], dtype=np.bool_).reshape(len(windows), of.truth.shape[1])
-    return _shown("fuzzing", of.feature, windows, marks, len(right), seed, group)
+    marked = fires[_ids(right)]
+    pairs = _Pairs(_ids(right), take(wrong, back), np.concatenate([marked, marked]))
+    beside = _marks_beside(of, pool, standing, cells, marked, kind[_ids(right)], seed)
+    return _shown("fuzzing", of, pairs, standing, beside, seed, group)
+
+
+def _standing(
+    scorer: str, of: Candidates, claims: Sequence[Entries] | None, seed: int
+) -> tuple[Standing, Cells | None]:
+    """Silent windows that stand for others, drawn before any partner is: at most half of those that there are."""
+    if claims is None:
+        none = np.zeros(0, dtype=np.int64)
+        return Standing(none, none, np.zeros(0)), None
+    cells = cells_of(of, claims)
+    room = int(of.silent.sum()) // 2
+    most = [_between(limits, scorer, name, of.feature, seed) for name, limits in _STANDING.items()]
+    n_claimed, n_rest = (min(n, room * n // sum(most)) for n in most)
+    # one at least of each part: a part of which none is drawn is stood for by nobody
+    return draw_standing(cells, of.pool_u, max(n_claimed, len(cells.claimants)), max(n_rest, 1)), cells
+
+
+_STANDING = {"claimed": N_CLAIMED, "rest": N_REST}
+
+
+def _between(limits: tuple[int, int], scorer: str, what: str, feature: int, seed: int) -> int:
+    return limits[0] + int(
+        float(hash01(stream_key(seed, "items", scorer, what), feature)) * (limits[1] - limits[0] + 1)
+    )
+
+
+def _marks_beside(
+    of: Candidates, pool: Silent, standing: Standing, cells: Cells | None, marked: Bool, kinds: Int64, seed: int
+) -> Bool:
+    """What is marked in the windows that stand for others, [n, L]. `marked` and `kinds` [R, L] of the right items."""
+    marks = np.zeros((len(standing.rows), of.truth.shape[1]), dtype=np.bool_)
+    if cells is None or not len(marked):
+        return marks
+    windows = take(of.pool.windows, standing.rows)
+    place = hash64(
+        stream_key(seed, "marks"), of.feature, windows.window[:, None], np.arange(marks.shape[1], dtype=np.int64)
+    )
+    like = hash64(stream_key(seed, "marks like"), of.feature, windows.window) % np.uint64(len(marked))
+    for row, (cell, model) in enumerate(zip(standing.cell.tolist(), like.astype(np.int64).tolist(), strict=True)):
+        at = np.flatnonzero(marked[model])
+        if cell != OF_REST:
+            claimed = np.flatnonzero(claimed_places(cells.claimants[cell], take(windows, _ids([row])))[0])
+            marks[row, claimed[np.argsort(place[row, claimed], kind="stable")][: len(at)]] = True
+        for offset in at[int(marks[row].sum()) :].tolist():
+            free = windows.scored[row] & ~marks[row]
+            alike = free & (pool.kind[standing.rows[row]] == kinds[model, offset])
+            choice = np.flatnonzero(alike if alike.any() else free)
+            marks[row, choice[np.argsort(place[row, choice], kind="stable")][:1]] = True
+    return marks
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Right items and wrong ones made like them."""
+
+    right: Int64  # [P] of the kept windows
+    wrong: Windows  # [P]
+    marks: Bool  # [2 P, L] of the right ones, then of the wrong ones
 
 
 def _ids(rows: Sequence[int]) -> Int64:
     return np.array(rows, dtype=np.int64)
 
 
+def _uniform(of: Candidates) -> Int64:
+    """The kept windows that are a uniform sample of the firing ones: all of the reservoir, and of the top windows those
+    that it would have held too."""
+    reservoir = of.classes >= FIRST_BIN
+    whole = len(of.kept) >= of.n_firing_windows
+    reach = np.inf if whole else of.u[reservoir].max(initial=-1.0)
+    return np.flatnonzero(reservoir | (of.u <= reach))
+
+
 def _across_strengths(of: Candidates) -> list[int]:
-    """Kept windows by rising u, one of each decile of strength in turn; the top ones, no uniform sample, come last."""
-    uniform = np.flatnonzero(of.classes != TOP)
+    """Kept windows by rising u, one of each decile of strength in turn; those of no uniform sample come last."""
+    uniform = _uniform(of)
     rank = np.argsort(np.argsort(of.maximum[uniform], kind="stable"), kind="stable")
     decile = rank * N_STRENGTHS // max(len(uniform), 1)
     turn = np.zeros(len(uniform), dtype=np.int64)
@@ -161,8 +253,18 @@ def _across_strengths(of: Candidates) -> list[int]:
         own = np.flatnonzero(decile == part)
         turn[own[np.argsort(of.u[uniform[own]], kind="stable")]] = np.arange(len(own))
     first = uniform[np.lexsort((of.u[uniform], turn))]
-    top = np.flatnonzero(of.classes == TOP)
-    return [*first.tolist(), *top[np.argsort(of.u[top], kind="stable")].tolist()]
+    others = np.setdiff1d(np.arange(len(of.kept)), uniform)
+    return [*first.tolist(), *others[np.argsort(of.u[others], kind="stable")].tolist()]
+
+
+def strength_of(of: Candidates) -> tuple[Int64, Float64]:
+    """Which third of the firing windows each kept window is of, by its maximum, [K] numbers of STRENGTHS; and the share
+    of the firing windows in each, [3]: a third, but for windows of equal maxima."""
+    ordered = np.sort(of.maximum[_uniform(of)])
+    n = len(STRENGTHS)
+    limits = [ordered[len(ordered) * part // n] for part in range(1, n)] if len(ordered) else []
+    shares = np.bincount(np.searchsorted(limits, ordered, side="right"), minlength=n) / max(len(ordered), 1)
+    return np.searchsorted(limits, of.maximum, side="right").astype(np.int64), shares
 
 
 def _repeats(tokens: npt.NDArray[np.int32], at: Int64) -> Int64:
@@ -193,26 +295,53 @@ def _nearest(rows: Int64, distance: Int64, u: Float64, unlike: Bool | None = Non
 
 def _shown(
     kind: str,
-    feature: int,
-    windows: Windows,
-    marks: Bool,
-    n_pairs: int,
+    of: Candidates,
+    pairs: _Pairs,
+    standing: Standing,
+    marks_beside: Bool,
     seed: int,
     group: int | None,
     limits: tuple[int, int] = N_ITEMS,
 ) -> Items:
-    """Of the pairs (right ones first, wrong ones behind) so many of each, in an order by hash."""
-    key = stream_key(seed, "items", kind)
-    order = np.argsort(hash64(key, feature, windows.window[:n_pairs]), kind="stable")
+    """Of the pairs so many of each side, and those that stand for others, in an order by hash."""
+    key, feature, n_pairs = stream_key(seed, "items", kind), of.feature, len(pairs.right)
+    own = take(of.kept, pairs.right)
+    order = np.argsort(hash64(key, feature, own.window), kind="stable")
     of_size, of_share = (float(hash01(stream_key(seed, "items", kind, what), feature)) for what in ("size", "share"))
     n_items = min(limits[0] + int(of_size * (limits[1] - limits[0] + 1)), 2 * n_pairs)
     n_right = round(n_items * (SHARE[0] + of_share * (SHARE[1] - SHARE[0])))
     n_right = min(max(n_right, n_items - n_pairs, 0), n_pairs)
-    rows = np.concatenate([order[:n_right], n_pairs + order[::-1][: n_items - n_right]]).astype(np.int64)
+    n_beside = len(standing.rows)
+    chosen = np.concatenate([order[:n_right], n_pairs + order[::-1][: n_items - n_right]])
+    rows = np.concatenate([chosen, 2 * n_pairs + np.arange(n_beside)]).astype(np.int64)
+    beside = take(of.pool.windows, standing.rows)
+    windows = join_windows(join_windows(own, pairs.wrong), beside)
+    marks = np.concatenate([pairs.marks, marks_beside])
     rows = rows[np.argsort(hash64(stream_key(seed, "order", kind), feature, windows.window[rows]), kind="stable")]
-    if len(rows) < LEAST_ITEMS:
+    if n_items < LEAST_ITEMS:
         rows = rows[:0]
-    return Items(feature, take(windows, rows), rows < n_pairs, marks[rows], _groups(len(rows), group, key, feature))
+    third, shares = strength_of(of)
+    strength = third[pairs.right]
+    strata = np.array([*(STRENGTHS[i] for i in strength.tolist()), *("wrong",) * n_pairs, *standing.strata])
+    weight = np.concatenate([np.zeros(2 * n_pairs), standing.weight])
+    weight[order[:n_right]] = _firing_weights(strength[order[:n_right]], shares, of.n_firing_windows)
+    return Items(
+        feature,
+        take(windows, rows),
+        rows < n_pairs,
+        marks[rows],
+        _groups(len(rows), group, key, feature),
+        tuple(strata[rows].tolist()),
+        weight[rows],
+    )
+
+
+def _firing_weights(strength: Int64, shares: Float64, n_firing: int) -> Float64:
+    """Firing windows that each right item stands for: [n] thirds, [3] shares -> [n]. A third that has no right item is
+    stood for by the others."""
+    count = np.bincount(strength, minlength=len(STRENGTHS))
+    total = float(shares[count > 0].sum()) or 1.0
+    return np.asarray(n_firing * shares[strength] / total / count[strength], dtype=np.float64)
 
 
 def _groups(n: int, most: int | None, key: int, feature: int) -> tuple[int, ...]:

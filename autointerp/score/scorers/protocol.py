@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 
 from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
+from autointerp.explain.triggers import any_of
 from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Explanation, Int64, Windows
 from autointerp.score.predictions import Drawn, Prediction, Simulated
@@ -84,6 +85,12 @@ class TestFeature:
         """The windows of the sample: drawn anew each time, always the same."""
         return draw_windows(self.candidates, self.lists[0], later=self.lists[1:])
 
+    @property
+    def claims(self) -> tuple[Entries, ...]:
+        """Whatever says where it fires, a claimant each: what its explanations list, and its heaviest tokens."""
+        listed = [entries for wave in self.lists for entries in wave]
+        return (*listed, any_of(self.candidates.top_tokens))
+
 
 @dataclass(frozen=True)
 class Questions:
@@ -117,6 +124,8 @@ class Scorer(Protocol):
     """Of its predictions."""
     sentence: str
     """What it asks, for documentation."""
+    version: int = 1
+    """Raised when it would ask something else of the same store: it is asked again then, and no other scorer."""
     settings: tuple[str, ...] = ()
     """Keys of score.judge that change what is asked."""
     permuted: bool = False

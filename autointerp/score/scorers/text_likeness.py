@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import chain
 
 import numpy as np
 
 from autointerp.explain.marking import unescape
 from autointerp.explain.token_text import kind_of
+from autointerp.records import Float64, Int64
 from autointerp.score.predictions import Rated, TokenItems
 from autointerp.score.scorers.vocabulary import plain_text
 
@@ -17,9 +20,8 @@ from autointerp.score.scorers.vocabulary import plain_text
 def read_text(explanation: str, items: TokenItems, texts: Sequence[str]) -> Rated:
     """The embedded judge: how much a token looks like those that the text quotes (as promoted, if it says so)
     or, where it quotes none, like its words."""
-    named = _Named(list(dict.fromkeys(_quoted(explanation))))
-    rating = np.array([_likeness(texts[token], named) for token in items.token.tolist()], dtype=np.float64)
-    return Rated(items, rating)
+    named = list(dict.fromkeys(_quoted(explanation)))
+    return Rated(items, likeness([texts[token] for token in items.token.tolist()], named))
 
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -36,36 +38,68 @@ def _quoted(explanation: str) -> list[str]:
     return [unescape(text) for text in quoted] or _WORDS.findall(of_promoted or explanation)
 
 
-_kind = cache(kind_of)
+@dataclass(frozen=True)
+class _Spelt:
+    """Some tokens as the likeness sees them."""
+
+    pairs: Int64  # [all] numbers of their letter pairs, token after token
+    sizes: Int64  # [n] pairs of each
+    kinds: Int64  # [n] numbers of their kinds; -1 for those of none
 
 
-class _Named:
-    """The tokens that a text names: which of them hold a pair of letters, how many pairs each has, and of what kind."""
+def likeness(tokens: Sequence[str], named: Sequence[str]) -> Float64:
+    """How much each token looks like one of those named: the largest share of common letter pairs with one of them, and
+    something for being of its kind. [n]"""
+    own, theirs = _spelt(tuple(tokens)), _spelt(tuple(named))
+    kind = own.kinds[:, None]
+    alike = (kind == theirs.kinds) & (kind >= 0)
+    known = np.unique(theirs.pairs)
+    held, holding = (_incidence(of, known) for of in (own, theirs))
+    in_common = held @ holding.T
+    share = in_common / np.maximum(own.sizes[:, None] + theirs.sizes - in_common, 1) + _LIKE_KIND * alike
+    best = np.where(in_common > 0, share, _LIKE_KIND * alike)
+    return np.asarray(best.max(axis=1, initial=0.0), dtype=np.float64)
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.kinds = [_kind(text) for text in texts]
-        self.sizes = [len(_pairs(text)) for text in texts]
-        self.holding: dict[str, list[int]] = {}
-        for number, text in enumerate(texts):
-            for pair in _pairs(text):
-                self.holding.setdefault(pair, []).append(number)
+
+@lru_cache(maxsize=2048)  # all explanations of a feature are asked about the same tokens
+def _spelt(texts: tuple[str, ...]) -> _Spelt:
+    numbers = [_pairs(text) for text in texts]
+    return _Spelt(
+        np.array(list(chain.from_iterable(numbers)), dtype=np.int64),
+        np.array(list(map(len, numbers)), dtype=np.int64),
+        np.array([_kind(text) for text in texts], dtype=np.int64),
+    )
 
 
-def _likeness(token: str, named: _Named) -> float:
-    """The largest share of common letter pairs with a named token, and something for being of its kind."""
-    kind, own = _kind(token), _pairs(token)
-    in_common: dict[int, int] = {}
-    for pair in own:
-        for number in named.holding.get(pair, ()):
-            in_common[number] = in_common.get(number, 0) + 1
-    best = _LIKE_KIND if kind is not None and kind in named.kinds else 0.0
-    for number, n_common in in_common.items():
-        common = n_common / (len(own) + named.sizes[number] - n_common)
-        best = max(best, common + _LIKE_KIND * (kind is not None and kind == named.kinds[number]))
-    return best
+def _incidence(of: _Spelt, known: Int64) -> Float64:
+    """Which of the known pairs each token has, as 0 and 1: [n, len(known)]."""
+    has = np.zeros((len(of.sizes), len(known)))
+    if len(known):
+        place = np.minimum(np.searchsorted(known, of.pairs), len(known) - 1)
+        hit = known[place] == of.pairs
+        has[np.repeat(np.arange(len(of.sizes)), of.sizes)[hit], place[hit]] = 1.0
+    return has
+
+
+class _Numbers(dict[str, int]):
+    """A number for each word, given when it is first asked for."""
+
+    def __missing__(self, word: str) -> int:
+        self[word] = len(self)
+        return self[word]
+
+
+_pair_numbers, _kind_numbers = _Numbers(), _Numbers()
 
 
 @cache
-def _pairs(text: str) -> frozenset[str]:
+def _kind(text: str) -> int:
+    kind = kind_of(text)
+    return -1 if kind is None else _kind_numbers[kind]
+
+
+@cache
+def _pairs(text: str) -> tuple[int, ...]:
+    """The numbers of its letter pairs, each once."""
     plain = f"^{plain_text(text)}$"
-    return frozenset(plain[i : i + 2] for i in range(len(plain) - 1))
+    return tuple({_pair_numbers[plain[i : i + 2]] for i in range(len(plain) - 1)})

@@ -26,8 +26,8 @@ from autointerp.score.scorers.prompt_windows import one_line, template
 from autointerp.score.scorers.protocol import Questions, ShownExplanation, TestFeature, Usual
 from autointerp.score.scorers.reply_values import ReplyValues, in_order, integer_schema, read_decisions, read_integers
 
-ITEMS = 20
-"""Items of a feature, on average."""
+ITEMS = 32
+"""Items of a feature, on average: 20 in pairs and 12 that stand for silent windows."""
 Kind = Literal["detect", "fuzz"]
 """The file of the prompt, and `Ask.kind`."""
 Form = Literal["json", "decisions"]

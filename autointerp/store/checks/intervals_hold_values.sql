@@ -4,10 +4,18 @@ WITH intervals AS (
            value, ci_low, ci_high FROM scores
     UNION ALL SELECT concat_ws(', ', dictionary, explainer, scorer, metric, design), mean, ci_low, ci_high
         FROM dictionary_scores
+    UNION ALL SELECT concat_ws(', ', dictionary, explainer, scorer, metric, design, 'all features'), mean_all,
+        mean_all_low, mean_all_high FROM dictionary_scores
     UNION ALL SELECT concat_ws(', ', a || ' - ' || b, explainer, scorer, metric, design), difference, ci_low, ci_high
         FROM comparisons
     UNION ALL SELECT concat_ws(', ', a || ' - ' || b, explainer, scorer, metric, design, 'simultaneous'), difference,
         simultaneous_low, simultaneous_high FROM comparisons
+    UNION ALL SELECT concat_ws(', ', a || ' - ' || b, explainer, scorer, metric, design, 'complete cases'),
+        scored_difference, scored_simultaneous_low, scored_simultaneous_high FROM comparisons
+    UNION ALL SELECT concat_ws(', ', dictionary, explainer, scorer, metric, 'prediction-powered'), mean, ci_low, ci_high
+        FROM powered_means
+    UNION ALL SELECT concat_ws(', ', a || ' - ' || b, explainer, scorer, metric, 'prediction-powered'), difference,
+        simultaneous_low, simultaneous_high FROM powered_differences
 ), judged AS (
     SELECT name, (ci_low IS NULL) <> (ci_high IS NULL)
            OR coalesce(value NOT BETWEEN ci_low - 1e-12 AND ci_high + 1e-12, false) AS wrong

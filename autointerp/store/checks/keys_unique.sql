@@ -66,6 +66,10 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, explainer, scorer, metric, design FROM dictionary_scores)) FROM dictionary_scores
     UNION ALL SELECT 'comparisons', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, a, b, explainer, scorer, metric, design FROM comparisons)) FROM comparisons
+    UNION ALL SELECT 'powered_means', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, explainer, scorer, metric, design FROM powered_means)) FROM powered_means
+    UNION ALL SELECT 'powered_differences', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, a, b, explainer, scorer, metric, design FROM powered_differences)) FROM powered_differences
     UNION ALL SELECT 'llm_calls', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT request, sample, attempt FROM llm_calls)) FROM llm_calls
     UNION ALL SELECT 'llm_prefixes', count(*),

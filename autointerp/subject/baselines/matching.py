@@ -44,7 +44,8 @@ def count_firings(dictionary: Dictionary, x: Tensor, features: Int64, share: flo
         least *= share
     counts = np.zeros(dictionary.n_features, dtype=np.int64)
     for first in range(0, len(x), ROWS):
-        counts += (dictionary.encode(x[first : first + ROWS]) > least).sum(dim=0).numpy()
+        fires = dictionary.encode(x[first : first + ROWS]).numpy() > least.numpy()
+        counts += np.count_nonzero(fires, axis=0)
     return Target(features, counts[features])
 
 

@@ -21,7 +21,7 @@ from autointerp.config.baseline_kinds import FACTS
 from autointerp.hashing import rng_for
 from autointerp.records import Float64
 from autointerp.subject.baselines.kind import KindRow, Lines, LinesWanted
-from autointerp.subject.components import covariance
+from autointerp.subject.row_moments import covariance
 
 Draw = Callable[[np.random.Generator], Float64]
 """One direction of a generator, of any length."""

@@ -27,6 +27,7 @@ def write_explanations(t: Transaction, world: World, name: str) -> list[str]:
     )
     for explainer in EXPLAINERS:
         status = ["dead" if f == DEAD else "ok" for f in range(N_FEATURES)]
+        texts = [None if f == DEAD else f"the token w{token[f]} [bold]\x1b[2J" for f in range(N_FEATURES)]
         t.append(
             "explanations",
             {
@@ -34,7 +35,7 @@ def write_explanations(t: Transaction, world: World, name: str) -> list[str]:
                 "dictionary": name,
                 "feature": np.arange(N_FEATURES),
                 "explainer": explainer,
-                "text": [None if f == DEAD else f"the token w{token[f]} [bold]\x1b[2J" for f in range(N_FEATURES)],
+                "text": texts,
                 "status": status,
                 "lookup": [None if f == DEAD else key for f, key in enumerate(lookups)],
                 "donor": None,
@@ -44,6 +45,8 @@ def write_explanations(t: Transaction, world: World, name: str) -> list[str]:
                 "request": None,
                 "model": None,
                 "again": 0,
+                "description_length": [_length(explainer, text) for text in texts],
+                "n_entries": [None if f == DEAD else 1 for f in range(N_FEATURES)],
             },
         )
     if name == "sae":
@@ -63,7 +66,7 @@ def write_explanations(t: Transaction, world: World, name: str) -> list[str]:
             "status": "ok",
         }
         said |= dict.fromkeys(("lookup", "donor", "promotes", "triggers", "prompt", "request", "model"))
-        t.append("explanations", {**said, "again": 1, "is_control": False})
+        t.append("explanations", {**said, "again": 1, "is_control": False, "description_length": 2, "n_entries": None})
     mine = np.flatnonzero(world.split == "select")
     t.append(
         "drafts",  # the second of two is better, and a third is none
@@ -106,6 +109,13 @@ def write_explanations(t: Transaction, world: World, name: str) -> list[str]:
         },
     )
     return lookups
+
+
+def _length(explainer: str, text: str | None) -> int | None:
+    """Of a text with a lookup of one entry, which only some explainers' texts name."""
+    if text is None:
+        return None
+    return -(-len(text) // 4) + (0 if explainer in ("lexical", "shuffled", "constant") else 3)
 
 
 def write_calls(t: Transaction) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 from autointerp.store.writer import Transaction
 from built_store.world import BLOCKS, DEAD, EXPLAINERS, N_FEATURES, RARE, WINDOW, World, prediction_of
 
+FLOOR = 0.05
+
 
 def _pearson(n: float, t: float, t2: float, p: float, p2: float, tp: float) -> float:
     return float((n * tp - t * p) / np.sqrt((n * t2 - t * t) * (n * p2 - p * p)))
@@ -78,11 +80,13 @@ def write_scores(t: Transaction, world: World, name: str) -> None:
                 "metric": "pearson",
                 "design": "census",
                 "mean": mean,
-                "mean_all": mean * len(scored) / N_FEATURES,
                 "ci_low": mean - 0.1,
                 "ci_high": mean + 0.1,
+                "mean_all": (mean * len(scored) + FLOOR * (N_FEATURES - len(scored))) / N_FEATURES,
+                "mean_all_low": None,
+                "mean_all_high": None,
                 "interval_over": "features and documents",
-                "floor": 0.05,
+                "floor": FLOOR,
                 "residual_alarm_rate": None,
                 "residual_alarm_high": None,
                 "n_residual": None,
@@ -143,6 +147,7 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
                 "scorer": "detection",
                 "stratum": label,
                 "marks": None,
+                "weight": size / len(drawn),
                 "fires": label != "R",
                 "judged": label != "R",
                 "probability": 0.9,
@@ -172,6 +177,8 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
             "run": f"means-{name}",
             "mean": 0.5,
             "mean_all": 0.4,
+            "mean_all_low": 0.3,
+            "mean_all_high": 0.5,
             "interval_over": "features and documents",
             "floor": 0.1,
             "residual_alarm_rate": 0.01,
@@ -180,6 +187,28 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
             "residual_alarm_cost": 0.02,
         },
     )
+
+
+def write_powered(t: Transaction) -> None:
+    """A prediction-powered mean of each dictionary, and their difference."""
+    about: dict[str, str | float] = {"explainer": "lexical", "scorer": "simulation", "metric": "pearson_framed"}
+    about |= {"design": "sample"}
+    about |= {"predictor": "lexical", "se": 0.02, "interval_over": "features", "as_good_as": 3.0}
+    for name in ("sae", "random"):
+        t.append(
+            "powered_means",
+            {
+                **about, "run": f"means-{name}", "dictionary": name, "n": 1, "n_all": 6, "sample_mean": 0.5,
+                "mean": 0.48, "ci_low": 0.4, "ci_high": 0.56, "slope": 0.7, "correlation": 0.8,
+            },
+        )  # fmt: skip
+    t.append(
+        "powered_differences",
+        {
+            **about, "run": "compare-1", "a": "sae", "b": "random", "paired": True, "n_a": 1, "n_b": 1,
+            "difference": 0.1, "simultaneous_low": 0.02, "simultaneous_high": 0.18, "p_holm": 0.01, "verdict": "A",
+        },
+    )  # fmt: skip
 
 
 def write_comparisons(t: Transaction) -> None:
@@ -205,9 +234,15 @@ def write_comparisons(t: Transaction) -> None:
                 "design": "census",
                 "paired": True,
                 "other_site": False,
-                "n_a": 4,
-                "n_b": 4,
+                "over": "all",
+                "n_a": 6,
+                "n_b": 6,
+                "n_unscored_a": 2,
+                "n_unscored_b": 2,
                 "difference": difference,
+                "se": 0.004,
+                "se_documents": 0.003,
+                "df": 5.0,
                 "ci_low": beside(difference, -0.01),
                 "ci_high": beside(difference, 0.01),
                 "interval_over": "features and documents",
@@ -218,5 +253,13 @@ def write_comparisons(t: Transaction) -> None:
                 "detectable": 0.035,
                 "margin": 0.02,
                 "verdict": verdict,
+                "scored_n_a": 4,
+                "scored_n_b": 4,
+                "scored_difference": difference,
+                "scored_simultaneous_low": beside(difference, -0.03),
+                "scored_simultaneous_high": beside(difference, 0.03),
+                "scored_p_holm": 0.0004,
+                "scored_verdict": verdict,
+                "hangs_on_failures": False,
             },
         )

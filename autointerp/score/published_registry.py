@@ -1,0 +1,157 @@
+"""The metrics of published protocols: their rows of the registry (`metric_registry.py`). Sources: `published.py`,
+`bills.py`, `fade.py`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from autointerp.score import metrics
+from autointerp.score import published_measures as measures
+from autointerp.score.bills import CalibrationName
+from autointerp.score.metric import Metric, each
+from autointerp.score.metrics import FloatArray, Value
+
+_TEN = "5 top and 5 random windows"
+_HOW: dict[CalibrationName, tuple[str, str]] = {
+    "none": ("", "of the predictions as they are"),
+    "linear": ("_linear", "after a linear fit on windows of other documents"),
+    "percentile": ("_percentile", "after percentile matching on windows of other documents"),
+}
+
+
+def _bills(
+    name: str,
+    sentence: str,
+    compute: Callable[[FloatArray, FloatArray], Value],
+    calibrations: tuple[CalibrationName, ...] = ("none", "linear", "percentile"),
+    chance: float | None = None,
+    bounds: tuple[float, float] = (-math.inf, 1.0),
+) -> list[Metric]:
+    """One metric with each calibration."""
+    return [
+        Metric(
+            name + _HOW[how][0],
+            "published",
+            f"{sentence}, {_HOW[how][1]}",
+            each(measures.bills(compute, how)),
+            # a worthless prediction is calibrated to the mean; as it is, its scale decides
+            chance=None if how == "none" else chance,
+            bounds=bounds,
+            scorer="simulation",
+            judged_too=True,
+        )
+        for how in calibrations
+    ]
+
+
+PUBLISHED: tuple[Metric, ...] = (
+    Metric(
+        "pearson_top_random",
+        "published",
+        f"Bills et al. 2023: correlation over {_TEN}, unweighted",
+        each(measures.bills(metrics.pearson_value)),
+        chance=0.0,
+        bounds=(-1.0, 1.0),
+        scorer="simulation",
+        judged_too=True,
+        version=2,
+    ),
+    *_bills(
+        "pearson_top_random",
+        "the same correlation",
+        metrics.pearson_value,
+        ("percentile",),
+        chance=0.0,
+        bounds=(-1.0, 1.0),
+    ),
+    *_bills(
+        "rsquared",
+        f"Bills et al. 2023: 1 - mean squared error / mean squared activation over {_TEN}",
+        metrics.rsquared,
+    ),
+    *_bills(
+        "absolute_dev_explained",
+        f"Bills et al. 2023: 1 - mean absolute error / mean activation over {_TEN}",
+        metrics.absolute_dev_explained,
+    ),
+    *_bills(
+        "r2_mean_baseline",
+        f"R2 as of scikit-learn and Transluce: 1 - mean squared error / variance over {_TEN}",
+        metrics.r2_mean_baseline,
+        chance=0.0,
+    ),
+    Metric(
+        "spearman_intervals",
+        "published",
+        "Bricken et al. 2023: rank correlation over windows from intervals of the activation",
+        each(measures.intervals),
+        chance=0.0,
+        bounds=(-1.0, 1.0),
+        scorer="simulation",
+        version=2,
+    ),
+    Metric(
+        "spearman_intervals_weighted",
+        "published",
+        "the same, random windows weighted by 1 and those of an interval by its share of all tokens",
+        each(measures.intervals_weighted),
+        chance=0.0,
+        bounds=(-1.0, 1.0),
+        scorer="simulation",
+    ),
+    Metric(
+        "balanced_accuracy",
+        "published",
+        "delphi: balanced accuracy of detection over quantiles, silent windows at random",
+        each(measures.delphi_accuracy),
+        chance=0.5,
+        scorer="detection",
+        version=2,
+    ),
+    Metric(
+        "accuracy_saebench",
+        "published",
+        "SAEBench: accuracy of detection over top, important and silent windows",
+        each(measures.saebench_accuracy),
+        scorer="detection",
+        version=2,
+    ),
+    Metric(
+        "clarity",
+        "published",
+        "FADE: 2 AUROC - 1 of the activation, texts written from the explanation against the corpus; needs such texts",
+        each(measures.clarity),
+        chance=0.0,
+        bounds=(-1.0, 1.0),
+        scorer="detection",
+        judged_too=True,
+    ),
+    Metric(
+        "responsiveness",
+        "published",
+        "FADE: 2 AUROC - 1 of the activation, windows that the judge finds the explanation in against the others",
+        each(measures.responsiveness),
+        chance=0.0,
+        bounds=(-1.0, 1.0),
+        scorer="detection",
+        judged_too=True,
+    ),
+    Metric(
+        "purity",
+        "published",
+        "FADE: average precision of the activation for the windows that the judge finds the explanation in",
+        each(measures.purity),
+        scorer="detection",
+        judged_too=True,
+    ),
+    Metric(
+        "faithfulness",
+        "published",
+        "FADE: how much steering raises the share of texts with the explanation; needs measured effects",
+        each(measures.faithfulness),
+        chance=0.0,
+        scorer="detection",
+        judged_too=True,
+    ),
+)

@@ -1,0 +1,39 @@
+"""What a table of scores is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autointerp.score.metric_registry import is_primary
+from autointerp.show.card_data import explainer_order
+from autointerp.show.text import explainer_name
+
+
+@dataclass(frozen=True)
+class ScoreKind:
+    """What a table of scores is about; scores of two kinds never stand in one table."""
+
+    design: str
+    metric: str
+    scorer: str
+    explainer: str
+
+    def title(self) -> str:
+        """`pearson, census, lexical`, and the scorer where it is not the simulation."""
+        words = [self.metric, self.design, explainer_name(self.explainer)]
+        return ", ".join(words if self.scorer == "simulation" else [*words, self.scorer])
+
+    def order(self) -> tuple[object, ...]:
+        """All of an explainer together, explainers as everywhere, controls last; then census before sample, the primary
+        metric first."""
+        return explainer_order(self.explainer), self.design, not self.primary, self.scorer, self.metric
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Scorer, metric and design: what it is called whoever the explainer is."""
+        return self.scorer, self.metric, self.design
+
+    @property
+    def primary(self) -> bool:
+        """Whether it is shown unless others are asked for."""
+        return is_primary(self.metric, self.design, self.scorer)

@@ -1,0 +1,54 @@
+"""Dictionaries with made-up scores, as stages means and compare read them from a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from autointerp.pipeline.rows.stored_scores import About, DictionaryScores
+from autointerp.records import Float64, Int64, Score
+from autointerp.score.estimator import AlarmRate
+from autointerp.score.metrics import pearson
+
+CENSUS: About = ("simulation", "pearson", "census")
+
+
+def scored(
+    name: str,
+    blocks: Float64 | None = None,
+    values: Float64 | None = None,
+    *,
+    matched_to: str | None = None,
+    failed: Iterable[Any] = (),
+    units: Int64 | None = None,
+    kind: str | None = None,
+    about: About = CENSUS,
+) -> DictionaryScores:
+    """A dictionary of n features: the Pearson of their moments by block [n, B, 6], or `values` [n] without moments.
+
+    With `matched_to` a baseline, feature i matched to feature i; those of `failed` have no score.
+    """
+    known = pearson(blocks.sum(axis=1)) if values is None and blocks is not None else values
+    assert known is not None
+    scorer, metric, design = about
+    lost = set(map(int, failed))
+    rows = [
+        Score(i, "lexical", scorer, metric, design, None if i in lost else float(value), None, None, 1000, 0,
+              "failed" if i in lost else "ok")
+        for i, value in enumerate(known)
+    ]  # fmt: skip
+    n = len(known)
+    return DictionaryScores(
+        dictionary=name,
+        kind=kind or ("sae" if matched_to is None else "neurons"),
+        hook="blocks.0.hook_mlp_out",
+        matched_to=matched_to,
+        natural_of=None,
+        partner={i: i for i in range(n)} if matched_to is not None else {},
+        unit={} if units is None else dict(enumerate(map(int, units))),
+        scores=rows,
+        moments={} if blocks is None else {"pearson": (np.arange(n), blocks)},
+        alarms=AlarmRate(None, None, None, 0, 0),
+    )

@@ -1,0 +1,223 @@
+"""The judge that follows labels reads what scorers ask, exactly, and answers by the label; blind ones by nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autointerp.config.judging import Judge
+from autointerp.llm.asks import Answer, Ask, InvalidReply
+from autointerp.records import Explanation
+from autointerp.score.predictions import Judged, Rated, Simulated
+from autointerp.score.scorers.protocol import Scorer, ShownExplanation
+from autointerp.score.scorers.registry import SCORERS
+from autointerp.score.selftest.judges import BLIND_RULES, BlindJudge, RuleJudge
+from autointerp.score.selftest.planted import PlantedFeature, Planter, RuleLabel
+from autointerp.score.selftest.replies import CannotAnswer
+from autointerp.score.selftest.shown_lines import ENDS, NO_TOKEN, LineReader, choose_end
+from autointerp.score.selftest.test_material import SelftestMaterial
+from autointerp.score.selftest.text import SelftestText
+
+JUDGE = Judge(provider="openai", model="rule")
+
+
+class Bench:
+    """Features of each kind, and what is needed to ask about them."""
+
+    def __init__(self, text: SelftestText) -> None:
+        self.text, self.end = text, choose_end(text.texts)
+        self.material = SelftestMaterial(text, 0, self.end)
+        self.features = Planter(text, 0).features(1e-2, 9, 1)
+        self.tests = [self.material.feature(feature) for feature in self.features]
+        self.reader = LineReader(text.texts, self.end)
+        self.labels = [label for feature in self.features for label in feature.labels.values()]
+
+    def ask(self, scorer: Scorer, row: int, label: RuleLabel, judge: Any, settings: Judge = JUDGE) -> Any:
+        """The prediction."""
+        feature, test = self.features[row], self.tests[row]
+        said = ShownExplanation(Explanation(feature.number, "x", label.text, "ok"), feature.grams)
+        questions = scorer.questions(said, test, scorer.material(test, None), settings)
+        return questions.read([judge.answer(ask) for ask in questions.asks])
+
+    def rule_judge(self, scorer: Scorer) -> RuleJudge:
+        return RuleJudge(self.reader, self.labels, rated=scorer.shape == "rated")
+
+
+@pytest.fixture(scope="module")
+def bench(small_text: SelftestText) -> Bench:
+    return Bench(small_text)
+
+
+def seen(feature: PlantedFeature, prediction: Simulated, bench: Bench) -> np.ndarray:
+    """What the true label says of the simulated windows by all of the text: what stands in front of a window is shown
+    in part only."""
+    windows = prediction.drawn.windows
+    rule = feature.labels["true"].rule
+    states = {} if rule.context is None else {rule.context: bench.text.state_in(rule.context, windows)}
+    return np.asarray(rule.strengths(windows.tokens, windows.previous, states) * windows.scored)
+
+
+@pytest.mark.parametrize("simulate", ["sparse", "dense"])
+def test_simulation_is_the_rule_at_every_token(bench: Bench, simulate: Any) -> None:
+    scorer, settings = SCORERS["simulation"], Judge(provider="openai", model="rule", simulate=simulate)
+    for row, feature in enumerate(bench.features[:6] if simulate == "sparse" else bench.features[:2]):
+        prediction = bench.ask(scorer, row, feature.labels["true"], bench.rule_judge(scorer), settings)
+        assert set(prediction.status) == {"ok"}
+        right = seen(feature, prediction, bench)
+        scored = prediction.drawn.windows.scored
+        if feature.kind != "context":
+            assert np.array_equal(prediction.prediction > 0, right > 0)
+        agree = ((prediction.prediction > 0) == (right > 0))[scored].mean()
+        assert agree > 0.98, "a quote that was opened long before cannot be seen"
+        both = (prediction.prediction > 0) & (right > 0)
+        assert np.corrcoef(prediction.prediction[both], right[both])[0, 1] > 0.95
+
+
+def test_detection_and_fuzzing_are_the_rule_on_each_line(bench: Bench) -> None:
+    for row, feature in enumerate(bench.features):
+        for name in ("detection", "fuzzing"):
+            scorer = SCORERS[name]
+            judged: Judged = bench.ask(scorer, row, feature.labels["true"], bench.rule_judge(scorer))
+            assert set(judged.status) == {"ok"}
+            right = (judged.probability >= 0.5) == judged.items.right
+            if feature.kind == "token":
+                assert right.all()
+            assert right.mean() > 0.75
+
+
+def test_ratings_are_what_the_label_says_is_promoted(bench: Bench) -> None:
+    scorer = SCORERS["logits"]
+    for row, feature in enumerate(bench.features[:3]):
+        for name, label in feature.labels.items():
+            rated: Rated = bench.ask(scorer, row, label, bench.rule_judge(scorer))
+            assert np.array_equal(rated.rating == 9, np.isin(rated.items.token, label.promotes)), name
+            assert set(rated.rating.tolist()) <= {1.0, 9.0}
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_every_token_that_is_shown_is_read(name: str, bench: Bench) -> None:
+    scorer, test = SCORERS[name], bench.tests[1]
+    said = ShownExplanation(Explanation(1, "x", "rule-1-true", "ok"), bench.features[1].grams)
+    questions = scorer.questions(said, test, scorer.material(test, None), JUDGE)
+    lines = [line for ask in questions.asks for line in bench.reader.lines(ask.prompt).values()]
+    assert lines
+    assert all(NO_TOKEN not in line.tokens for line in lines)
+
+
+def test_lines_are_read_whatever_stands_around_a_token() -> None:
+    texts = ["(", '"(', " a", "\n", "7", "\\", "'", "\\\\", "\\n"]
+    reader = LineReader(texts, "⸱")
+
+    def tokens(shown: str) -> list[int]:
+        return [int(token) for token in reader.line(shown).tokens]
+
+    assert tokens('"(⸱') == [1]
+    assert tokens('"\\"(⸱"') == [1], "a token in quotes"
+    assert tokens('"(⸱"') == [0]
+    assert tokens("|12| a⸱|13|7⸱") == [2, 4]
+    assert reader.line("|12| a⸱|13|7⸱").number.tolist() == [12, 13]
+    assert tokens("«(⸱» a⸱« a⸱»\\n⸱") == [0, 2, 2, 3]
+    assert reader.line("«(⸱» a⸱« a⸱»\\n⸱").marked.tolist() == [True, False, True, False]
+    assert tokens(repr("'⸱ a⸱")) == [6, 2], "as Python writes it"
+    assert tokens(repr("'⸱\"(⸱\n⸱\\⸱")) == [6, 1, 3, 5]
+    assert tokens("\\\\⸱\\\\\\\\⸱\\\\n⸱") == [5, 7, 8], "the code of one token is another's text"
+    assert tokens("zebra⸱(⸱") == [NO_TOKEN, 0]
+    assert reader.lines("e1: (⸱ a⸱\nw2: none of it\nthe line e3: (⸱").keys() == {"e1"}
+
+
+def test_an_end_stands_in_no_token() -> None:
+    assert choose_end(["a", "b"]) == ENDS[0]
+    assert choose_end([ENDS[0], "x" + ENDS[1]]) == ENDS[2]
+    with pytest.raises(ValueError, match="cannot be told apart"):
+        choose_end(list(ENDS))
+
+
+# --- forms of questions -----------------------------------------------------------------------------
+
+
+def question(prompt: str, properties: Any, **more: Any) -> Ask:
+    schema = None if properties is None else {"type": "object", "properties": properties}
+    return Ask("own", "", prompt, max_tokens=10, schema=schema, **more)
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[RuleJudge, RuleLabel]:
+    """A rule that fires on " a" and promotes it."""
+    from autointerp.explain.lookup import Entries
+    from autointerp.score.selftest.planted import Rule
+
+    one = np.ones(1, np.float32)
+    label = RuleLabel(
+        "rule-4-true", Rule(Entries(np.array([-1], np.int32), np.array([1], np.int32), one, one)), np.ones(1, np.int64)
+    )
+    return RuleJudge(LineReader(["(", " a"], "⸱"), [label]), label
+
+
+YES_NO = {"type": "integer", "enum": [0, 1]}
+LINES = "rule-4-true\nx1: (⸱(⸱\nx2: (⸱ a⸱\nx3: (⸱"
+
+
+@pytest.mark.parametrize(
+    ("properties", "reply"),
+    [
+        ({"x1": YES_NO, "x2": YES_NO}, {"x1": 0, "x2": 1}),
+        ({"x2": {"type": "integer", "enum": [1, 5, 3]}}, {"x2": 5}),
+        ({"x2": {"type": "boolean"}, "x3": {"type": "boolean"}}, {"x2": True, "x3": False}),
+        ({"best": {"type": "integer", "enum": [1, 2, 3]}}, {"best": 2}),
+        ({"best": {"type": "string", "enum": ["x1", "x2", "x3"]}}, {"best": "x2"}),
+    ],
+)
+def test_forms_that_are_answered(properties: Any, reply: Any, small: tuple[RuleJudge, RuleLabel]) -> None:
+    answer: Answer = small[0].answer(question(LINES, properties))
+    assert answer.status == "ok"
+    assert answer.data == json.loads(answer.text) == reply
+
+
+@pytest.mark.parametrize(
+    ("prompt", "properties", "why"),
+    [
+        (LINES, None, "no schema"),
+        (LINES, {}, "no schema"),
+        (LINES.replace("rule-4-true", "no rule"), {"x1": YES_NO}, "show no label"),
+        ("rule-4-true\nno lines", {"x1": YES_NO}, "show no tokens"),
+        (LINES, {"x1": YES_NO, "x9": YES_NO}, 'ask for "x9"'),
+        (LINES, {"x1": {"type": "string", "enum": ["yes", "no"]}}, "no numbers"),
+        (LINES, {"best": {"type": "integer", "enum": [1, 7]}}, "stands on no lines"),
+        (LINES, {"fires": {"type": "array", "items": {"properties": {"w": {}}}}}, "other things"),
+    ],
+)
+def test_what_cannot_be_answered_is_said(
+    prompt: str, properties: Any, why: str, small: tuple[RuleJudge, RuleLabel]
+) -> None:
+    with pytest.raises(CannotAnswer, match=why):
+        small[0].answer(question(prompt, properties))
+
+
+def test_a_reply_that_a_scorer_refuses_is_a_failure(small: tuple[RuleJudge, RuleLabel]) -> None:
+    def refuse(_reply: Any) -> Any:
+        raise InvalidReply("never right")
+
+    answer = small[0].answer(question(LINES, {"x1": YES_NO}, parse=refuse))
+    assert (answer.status, answer.reason, answer.data) == ("invalid", "never right", None)
+
+
+# --- judges that read nothing -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", BLIND_RULES)
+@pytest.mark.parametrize("name", SCORERS)
+def test_blind_judges_do_not_know_the_label(name: str, rule: str, bench: Bench) -> None:
+    scorer, judge = SCORERS[name], BlindJudge(bench.reader, rule)
+    feature = bench.features[0]
+    said = [bench.ask(scorer, 0, feature.labels[label], judge) for label in ("true", "missing")]
+    one, two = (
+        np.asarray(getattr(p, {"simulated": "prediction", "judged": "probability", "rated": "rating"}[scorer.shape]))
+        for p in said
+    )
+    if rule != "coin":  # a coin is thrown for each question
+        assert np.array_equal(one, two)
+    spread = {"none": 0, "all": 0}.get(rule, 1)
+    assert (np.ptp(one[one > 0] if rule == "all" and scorer.shape == "simulated" else one) > 0) == bool(spread)

@@ -1,0 +1,74 @@
+"""Which metrics of detection and fuzzing see a label that claims three times too much, by density; and what rules get
+that do not read. Planted features, no LLM (`helpers/planted_items.py`, `tests/score/test_base_rate.py`).
+
+`pytest tests/slow/test_over_broad_items.py -m slow -s` prints the table of docs/SCORES.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from planted_items import BLIND, SCORERS, PlantedFeature, PlantedWorld, judge, values
+
+from autointerp.score.metric_registry import metrics_for
+from autointerp.score.predictions import Judged
+
+pytestmark = pytest.mark.slow
+DENSITIES = (1e-2, 1e-3, 1e-4)
+N_TRIED, N_BLIND = 24, 100
+WEIGHED = ("mcc_weighted", "f1_weighted", "auprc_weighted", "precision_weighted")
+
+
+@pytest.fixture(scope="module")
+def world() -> PlantedWorld:
+    return PlantedWorld(40_000)
+
+
+@pytest.fixture(scope="module", params=DENSITIES)
+def features(request: pytest.FixtureRequest, world: PlantedWorld) -> tuple[float, list[PlantedFeature]]:
+    return request.param, [world.feature(number, request.param) for number in range(N_BLIND)]
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_which_metrics_see_it(scorer: str, world: PlantedWorld, features: tuple[float, list[PlantedFeature]]) -> None:
+    density, every = features
+    tried = every[:N_TRIED]
+    dropped: dict[bool, dict[str, tuple[float, float]]] = {}
+    for listed in (True, False):
+        items = [world.items(of, scorer, listed) for of in tried]
+        said = {
+            label: [judge(world, scorer, one, of.labels[label]) for one, of in zip(items, tried, strict=True)]
+            for label in ("true", "broad", "narrow")
+        }
+        of_metric = {}
+        for metric in metrics_for("judged", scorer):
+            found = {label: values(judged, metric.name, scorer) for label, judged in said.items()}
+            of_metric[metric.name] = tuple(
+                float(np.mean(found[label] < found["true"] - 1e-9)) for label in ("broad", "narrow")
+            )
+            if listed and metric.name in WEIGHED:
+                assert of_metric[metric.name][0] >= 0.95, metric.name
+            print(
+                f"{density:g} {scorer:10} {'listed' if listed else 'not listed':11} {metric.name:26}"
+                f" broad {of_metric[metric.name][0]:.2f} narrow {of_metric[metric.name][1]:.2f}"
+                f"   scores {' '.join(f'{np.nanmean(v):.3f}' for v in found.values())}"
+            )
+        dropped[listed] = of_metric  # type: ignore[assignment]
+    for name in ("mcc_weighted", "f1_weighted", "auprc_weighted"):
+        assert dropped[True][name][1] >= 0.85, name
+    if density < 1e-3:  # why these have a mark
+        assert max(dropped[True][name][0] for name in ("balanced_accuracy_matched", "auroc_matched")) < 0.1
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_a_rule_that_does_not_read_is_at_chance(
+    scorer: str, world: PlantedWorld, features: tuple[float, list[PlantedFeature]]
+) -> None:
+    density, every = features
+    items = [world.items(of, scorer) for of in every]
+    for name, rule in BLIND.items():
+        said = [Judged(one, rule(one).astype(np.float64), ("ok",) * len(one)) for one in items]
+        found = values(said, "mcc_weighted", scorer)
+        error = found.std() / np.sqrt(len(found))
+        print(f"{density:g} {scorer:10} {name:12} {found.mean():+.4f} ({error:.4f})")
+        assert abs(found.mean()) < max(4 * error, 0.01), name
