@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from autointerp.extract.pass_two import score_events
 from autointerp.extract.selected import Selected
 from autointerp.pipeline.plan.work import Work
-from autointerp.pipeline.rows.census_rows import write_sums, write_truth
+from autointerp.pipeline.rows.census_rows import read_maxima, write_sums, write_truth
 from autointerp.pipeline.rows.explanation_rows import read_explanations
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, explainers_of, flat
 from autointerp.progress import Advance
@@ -32,6 +32,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
             context.tokens,
             context.open(missing),
             explainers,
+            context.config.score.threshold,
             advance,
             context.config.engine.batch_size,
         )
@@ -55,16 +56,19 @@ def run_census(
     tokens: TokenFile,
     dictionaries: dict[str, Selected],
     explainers: Mapping[str, Sequence[str]],
+    share: float,
     progress: Advance,
     batch_size: int,
 ) -> dict[str, tuple[CensusTruth, dict[str, CensusSums]]]:
-    """One pass over the score split: truth, and sums by explainer, of each dictionary; `explainers` by dictionary."""
+    """One pass over the score split: truth, and sums by explainer, of each dictionary; `explainers` by dictionary,
+    `share` of a feature's largest activation is its threshold."""
     counts = tokens.block_counts("score", subject.d_vocab)
     accumulators = {}
     for name, chosen in dictionaries.items():
         n = chosen.dictionary.n_features
         lookups = {explainer: read_explanations(store, name, explainer, n)[1] for explainer in explainers[name]}
-        accumulators[name] = CensusAccumulator(n, counts, lookups)
+        threshold = share * read_maxima(store, name, n)
+        accumulators[name] = CensusAccumulator(n, counts, lookups, threshold, share)
     for name, events in score_events(subject, tokens, dictionaries, progress, batch_size):
         accumulators[name].add(events)
     return {name: accumulator.finish() for name, accumulator in accumulators.items()}

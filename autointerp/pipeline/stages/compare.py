@@ -9,6 +9,7 @@ metric.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -145,6 +146,9 @@ def _difference(
         influence_a=of_a,
         influence_b=of_b,
     )
+    if interval is not None:
+        (down_a, up_a), (down_b, up_b) = a.alarm_shift(about, pair.features_a), b.alarm_shift(about, pair.features_b)
+        interval = interval.and_limits(math.hypot(down_a, up_b), math.hypot(up_a, down_b))
     return interval, FEATURES if of_a is None or of_b is None else BOTH
 
 
@@ -160,7 +164,7 @@ def _decide(rows: list[dict[str, Any]], intervals: Sequence[Interval | None], ab
             "simultaneous_low": low,
             "simultaneous_high": high,
             "p_holm": float(p_holm),
-            "detectable": detectable_difference(interval.se, interval.df, LEVEL / len(known)),
+            "detectable": detectable_difference(interval.largest_se, interval.df, LEVEL / len(known)),
             "verdict": decide(interval, len(known), margin),
         }
 

@@ -12,6 +12,7 @@ import numpy as np
 from autointerp.compare.clustered import block_influence, mean_interval
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.stored_scores import (
+    FRAMED,
     About,
     DictionaryScores,
     by_about,
@@ -80,7 +81,7 @@ def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence
         scores = of.of(about)
         values = trusted_values(scores)
         low, high, over = _interval(of, about, values)
-        framed = metric == "pearson_framed"
+        framed = (metric, design) == FRAMED
         rows.append(
             {
                 "run": run,
@@ -98,6 +99,7 @@ def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence
                 "residual_alarm_rate": of.alarms.value if framed else None,
                 "residual_alarm_high": of.alarms.ci_high if framed else None,
                 "n_residual": of.alarms.n if framed else None,
+                "residual_alarm_cost": of.alarm_cost(list(values)) if framed else None,
             }
         )
     return rows
@@ -133,6 +135,7 @@ def _interval(
     counted = mean_interval(list(values.values()), units, influence)
     if counted is None:
         return None, None, None
+    counted = counted.and_limits(*of.alarm_shift(about, features))
     least, most = bounds_of(about[1], about[2])
     return max(counted.low, least), min(counted.high, most), FEATURES if influence is None else BOTH
 

@@ -19,8 +19,8 @@ from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
 from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Explanation, Int64, Windows
-from autointerp.score.predictions import Prediction, Simulated
-from autointerp.score.sampled import Candidates
+from autointerp.score.predictions import Drawn, Prediction, Simulated
+from autointerp.score.sampled import Candidates, draw_windows
 from autointerp.score.scorers.items import Silent, TokenTraits
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.vocabulary import Vocabulary
@@ -76,6 +76,13 @@ class TestFeature:
     promoted: Int64
     """The tokens of largest direct logit effect, the strongest first; explainers are shown the first ten."""
     corpus: TestCorpus
+    lists: tuple[tuple[Entries, ...], ...] = ((),)
+    """What its explanations list, wave by wave: class E of its windows."""
+
+    @property
+    def drawn(self) -> Drawn:
+        """The windows of the sample: drawn anew each time, always the same."""
+        return draw_windows(self.candidates, self.lists[0], later=self.lists[1:])
 
 
 @dataclass(frozen=True)
