@@ -89,6 +89,11 @@ def predictor_among(explainers: Iterable[str]) -> str | None:
     return next((name for name in PREDICTORS if name in known), None)
 
 
+def of_control(explainer: str) -> str:
+    """The explainer whose texts a control shows to other features, or with another vocabulary; else the name itself."""
+    return explainer.removeprefix(_SHUFFLED).removeprefix(_PERMUTED)
+
+
 def explainers_written(explainer: str) -> tuple[str, ...]:
     """The explainers whose rows a piece of work about this one writes."""
     return LEXICAL_CONTROLS if explainer == CONTROLS else (explainer,)

@@ -425,6 +425,7 @@ def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, i
     from autointerp.store.writer import StoreWriter
     from autointerp.words import CONTROLS, explainers_written
 
+    share = 0.05  # `score.threshold` of a run file that says nothing
     with StoreWriter.open(path) as store:
         tables = evidence_tables(store, "sae", 0)
         explained = [*(explain(tables) for explain in EMBEDDED.values()), *controls_of(tables)]
@@ -432,7 +433,9 @@ def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, i
             write_explanations(transaction, "sae", explained, stored_lookups(store))
         explainers = {"sae": [*EMBEDDED, *explainers_written(CONTROLS)]}
         seconds, _ = cpu(
-            lambda: run_census(store, subject, tokens, {"sae": chosen}, explainers, lambda _: None, batch_size=32)
+            lambda: run_census(
+                store, subject, tokens, {"sae": chosen}, explainers, share, lambda _: None, batch_size=32
+            )
         )
     return seconds, tokens.facts("score")["n_tokens"]
 

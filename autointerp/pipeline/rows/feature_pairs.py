@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +57,7 @@ class FeaturePair:
         """Mean of a minus mean of b; None where a side has fewer than two features."""
         if min(len(self.a), len(self.b)) < 2:
             return None
-        return difference_interval(
+        interval = difference_interval(
             self.a.values,
             self.b.values,
             self.b.clusters if self.paired else self.a.clusters,
@@ -65,3 +66,10 @@ class FeaturePair:
             influence_a=self.a.influence,
             influence_b=self.b.influence,
         )
+        return None if interval is None else interval.and_limits(*self.alarm_shift())
+
+    def alarm_shift(self) -> tuple[float, float]:
+        """By how much the difference would fall, and rise, at the limits of the alarms that both sides are charged
+        with: these are independent, and add in squares."""
+        (down_a, up_a), (down_b, up_b) = self.a.alarm_shift(), self.b.alarm_shift()
+        return math.hypot(down_a, up_b), math.hypot(up_a, down_b)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from autointerp.compare.clustered import block_influence
 from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, trusted_values
 from autointerp.records import Bool, Float64, Int64
+from autointerp.score.alarms import AlarmLimits
 from autointerp.score.metrics import pearson, pearson_status
 
 
@@ -33,6 +34,8 @@ class FeatureValues:
     failed: Bool  # [n] no score, though the feature fires
     clusters: Int64  # [n] the unit of a baseline's feature, else the feature
     influence: Float64 | None  # [n, B] by how much each value moves without a document block; None: not known
+    alarms: AlarmLimits | None = None  # of the alarms that the values are charged with; None: of none
+    alarm_rows: Int64 | None = None  # [n] each feature's place in them, -1 where it has none
 
     def __len__(self) -> int:
         return len(self.features)
@@ -46,9 +49,26 @@ class FeatureValues:
         at = np.asarray(chosen)
         at = at if at.size else np.zeros(0, np.int64)
         moved = None if self.influence is None else self.influence[at]
+        rows = None if self.alarm_rows is None else self.alarm_rows[at]
         return FeatureValues(
-            self.features[at], self.values[at], self.scored[at], self.failed[at], self.clusters[at], moved
+            self.features[at],
+            self.values[at],
+            self.scored[at],
+            self.failed[at],
+            self.clusters[at],
+            moved,
+            self.alarms,
+            rows,
         )
+
+    def alarm_shift(self) -> tuple[float, float]:
+        """By how much the mean would fall, and rise, at the limits of the alarms it is charged with. A value at the
+        floor is charged with none."""
+        if self.alarms is None or self.alarm_rows is None or not len(self):
+            return 0.0, 0.0
+        charged = self.alarm_rows[self.scored & (self.alarm_rows >= 0)]
+        down, up = self.alarms.of_mean(charged)
+        return down * len(charged) / len(self), up * len(charged) / len(self)
 
     def at_most(self, lowest: float) -> FeatureValues:
         """With those that failed at `lowest`, where they stand higher."""
@@ -93,7 +113,17 @@ def feature_values(of: DictionaryScores, about: About, floor: float | None) -> F
         ~scored & np.array([row.status not in ("dead", "rare") for row in rows], dtype=np.bool_),
         np.array([of.unit.get(feature, feature) for feature in features], dtype=np.int64),
         moved,
+        *_alarms(of, about, features),
     )
+
+
+def _alarms(of: DictionaryScores, about: About, features: Sequence[int]) -> tuple[AlarmLimits | None, Int64 | None]:
+    """The limits of what these scores are charged with, and each feature's place in them."""
+    known = of.alarm_features(about)
+    if known is None:
+        return None, None
+    place = {int(feature): index for index, feature in enumerate(known)}
+    return of.limits, np.array([place.get(feature, -1) for feature in features], dtype=np.int64)
 
 
 def influence_of(of: DictionaryScores, about: About, features: Sequence[int]) -> Float64 | None:

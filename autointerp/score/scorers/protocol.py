@@ -20,8 +20,8 @@ from autointerp.explain.lookup import Entries
 from autointerp.explain.triggers import any_of
 from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Explanation, Int64, Windows
-from autointerp.score.predictions import Prediction, Simulated
-from autointerp.score.sampled import Candidates
+from autointerp.score.predictions import Drawn, Prediction, Simulated
+from autointerp.score.sampled import Candidates, draw_windows
 from autointerp.score.scorers.items import Silent, TokenTraits
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.vocabulary import Vocabulary
@@ -85,6 +85,11 @@ class TestFeature:
         """Whatever says where it fires, a claimant each: what its explanations list, and its heaviest tokens."""
         listed = [entries for wave in self.lists for entries in wave]
         return (*listed, any_of(self.candidates.top_tokens))
+
+    @property
+    def drawn(self) -> Drawn:
+        """The windows of the sample: drawn anew each time, always the same."""
+        return draw_windows(self.candidates, self.lists[0], later=self.lists[1:])
 
 
 @dataclass(frozen=True)
