@@ -20,6 +20,8 @@ from autointerp.words import scorer_and_judge
 
 OUTPUT_SCORERS = ("logits",)
 """Scorers of what a feature writes; all others are about what it reads."""
+NAMED = 5
+"""Metrics of one opinion that are named; of more the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -168,5 +170,6 @@ def _clauses(one: Said, other: str) -> str:
     clauses = []
     for verdict, names in one.by_verdict.items():
         singular, plural, what = words[verdict]
-        clauses.append(" ".join([listed(names), singular if len(names) == 1 else plural, what]).strip())
+        few = names if len(names) <= NAMED else (*names[: NAMED - 1], f"{len(names) - NAMED + 1} more")
+        clauses.append(" ".join([listed(few), singular if len(names) == 1 else plural, what]).strip())
     return ", ".join(clauses)
