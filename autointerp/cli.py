@@ -136,6 +136,61 @@ def label(store: Path, feature: str, text: str) -> None:
     click.echo(f"{dictionary}/{number} is labelled")
 
 
+@cli.command(no_args_is_help=True)
+@click.argument("store", type=click.Path(path_type=Path))
+@click.argument("dictionary", metavar="DICT")
+@click.option("--number", type=click.IntRange(0), default=None, help="Which line-up; default: the next one.")
+@click.option("--answer", metavar="LETTERS", help="The five letters, instead of being asked for them.")
+@click.option("--llm", is_flag=True, help="Ask the judge of the store's latest run.")
+@click.option("--judge", metavar="TOML", help="Ask this LLM: '{ provider = ..., model = ... }', as in a run file.")
+@click.option(
+    "--count", type=click.IntRange(1), default=5, show_default=True, help="With an LLM: line-ups to ask about."
+)
+@click.option("--max-usd", type=float, default=None, help="Stop before spending more than this.")
+@click.option("--batch", is_flag=True, help="Ask through the provider's batch API; the same command again collects.")
+@click.option("--batch-out", type=click.Path(path_type=Path), metavar="DIR", help="Write requests as JSONL; no key.")
+@click.option("--batch-in", type=click.Path(path_type=Path), metavar="DIR", help="Read replies from JSONL; no key.")
+def lineup(
+    store: Path,
+    dictionary: str,
+    number: int | None,
+    answer: str | None,
+    llm: bool,
+    judge: str | None,
+    count: int,
+    max_usd: float | None,
+    batch: bool,
+    batch_out: Path | None,
+    batch_in: Path | None,
+) -> None:
+    """Five features and five made-up units, blind: can you, or an LLM, tell which are learned?
+
+    The made-up ones are mixtures of other features' directions and differences of activations, set to fire as often.
+    The subject runs once for a line-up; it is stored as it is shown, so that all who answer see the same. Answers are
+    stored with an exact interval (table lineup_answers).
+
+    \b
+    Examples:
+      autointerp lineup demo.duckdb mlp-1k
+      autointerp lineup demo.duckdb mlp-1k --number 0 --answer ACDFI
+      autointerp lineup demo.duckdb mlp-1k --llm --count 10 --max-usd 0.5
+      autointerp lineup demo.duckdb mlp-1k --judge '{ provider = "openai", model = "gpt-6-luna" }' --batch-out asked/
+    """
+    from autointerp.cli_lineup import ask_llm, ask_person
+    from autointerp.pipeline.asking.delivery import Delivery
+
+    delivery = Delivery(batch, batch_out, batch_in)
+    if not llm and judge is None:
+        if delivery != Delivery() or max_usd is not None:
+            raise click.UsageError("--batch, --batch-out, --batch-in and --max-usd go with --llm or --judge")
+        ask_person(store, dictionary, number, answer)
+        return
+    if answer is not None:
+        raise click.UsageError("--answer is a person's: leave it, or --llm and --judge, away")
+    numbers = range(count) if number is None else [number]
+    ask_llm(store, dictionary, numbers, judge, max_usd, delivery)
+
+
 @cli.command()
 @click.argument("what", metavar="DICTIONARY")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: its name and .toml.")
@@ -203,7 +258,7 @@ def check(context: click.Context, run_file: str) -> None:
 def selftest(
     context: click.Context, metrics: tuple[str, ...], scorers: tuple[str, ...], features: int, seed: int, as_json: bool
 ) -> None:
-    """Which metrics see a wrong label? All of them, on features whose truth is known. No LLM takes part; a minute or two.
+    """Which metrics see a wrong label? All of them, on features whose truth is known. No LLM takes part; a minute.
 
     Features are planted on the bundled text, and a judge that follows labels to the letter answers every scorer's
     questions. Prints which metrics notice a label that claims too much or misses half, which rank the true label first,

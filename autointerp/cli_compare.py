@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CompareOptions:
     """The options of `compare`."""
 
     metrics: tuple[str, ...]
@@ -105,7 +105,7 @@ def compare(stores: tuple[Path, ...], **options: Any) -> None:
       autointerp compare demo.duckdb --match mlp-1k mlp-2k
       autointerp compare old.duckdb new.duckdb --match sae sae --json > match.json
     """
-    asked = Asked(**options)
+    asked = CompareOptions(**options)
     if asked.match is not None:
         if asked.report or asked.parquet or asked.power or asked.anyway:
             raise click.UsageError("--match goes with --split and --json only")
@@ -118,7 +118,7 @@ def compare(stores: tuple[Path, ...], **options: Any) -> None:
         _compare(list(zip(shown, readers, strict=True)), asked)
 
 
-def _compare(stores: list[tuple[str, StoreReader]], asked: Asked) -> None:
+def _compare(stores: list[tuple[str, StoreReader]], asked: CompareOptions) -> None:
     """Writes the files that are asked for, then prints: the data, what a difference needs, or, without any of these,
     the page."""
     from autointerp.show.comparable import differences
@@ -126,10 +126,10 @@ def _compare(stores: list[tuple[str, StoreReader]], asked: Asked) -> None:
     from autointerp.show.compare_data import ScoreChoice, load_compare
     from autointerp.show.power import power_page, power_rows
 
-    found = differences(stores)
-    if found and not asked.anyway:
-        raise UserError(f"these stores are not comparable: {'; '.join(found)}; --anyway shows them together")
-    remarks = [f"Not comparable, shown together all the same: {line}." for line in found]
+    differing = differences(stores)
+    if differing and not asked.anyway:
+        raise UserError(f"these stores are not comparable: {'; '.join(differing)}; --anyway shows them together")
+    remarks = [f"Not comparable, shown together all the same: {line}." for line in differing]
     choice = ScoreChoice(asked.metrics, asked.explainers, asked.designs, asked.everything)
     page, several = load_compare(stores, choice), len(stores) > 1
     needed = [] if asked.power is None else power_rows(page.comparisons, asked.power)

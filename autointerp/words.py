@@ -102,8 +102,12 @@ USUAL_SCORERS = ("simulation", "detection", "fuzzing", "logits")
 LATER_SCORERS = ("discrimination", "intruder", "generation", "intervention")
 """Planned; a run file that asks for one of them is told so."""
 
-ASK_KINDS = ("explain", "simulate", "detect", "fuzz", "logits", "probe")
-"""What a question to an LLM is for (`Ask.kind`): to explain, for each scorer, `probe` to test a server."""
+LINEUP = "lineup"
+"""Learned features among made-up ones: `autointerp lineup`."""
+ASK_KINDS = ("explain", "simulate", "detect", "fuzz", "logits", LINEUP, "probe")
+"""What a question to an LLM is for (`Ask.kind`): to explain, for each scorer, a line-up, `probe` to test a server."""
+PERSON = "person"
+"""Who answers a line-up in the terminal."""
 
 EMBEDDED_JUDGES = ("lookup", "text", "unembedding")
 """Who judges where no LLM does: behind the scorer's name in rows."""

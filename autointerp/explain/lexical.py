@@ -130,7 +130,7 @@ def _as_strong_as_their_token(table: LookupTable, row: Int64, strength: Int64, a
     single = single[np.argsort(keys[single], kind="stable")]
     home = find_keys(keys[single], keys)
     of_token = np.append(own[single], 0)[home]
-    return (previous != ANY_TOKEN) & (of_token == own)
+    return np.asarray((previous != ANY_TOKEN) & (of_token == own), dtype=np.bool_)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ _CODE = re.compile(r"\\(?:u[0-9a-f]{4}|U[0-9a-f]{8}|.)", re.DOTALL)
 
 def escape(text: str, also: str = "") -> str:
     """Text on one line: characters that are not printable, backslashes and those of `also` are written as codes."""
+    if text.isprintable() and "\\" not in text and not (also and set(also) & set(text)):  # most tokens
+        return text
     return "".join(_visible(character, also) for character in text)
 
 

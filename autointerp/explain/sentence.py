@@ -54,7 +54,8 @@ def strength_groups(entries: Entries, strengths: Sequence[int], names: Sequence[
     groups: dict[int, dict[int, list[int]]] = {}
     for previous, token, strength in zip(entries.previous.tolist(), entries.token.tolist(), strengths, strict=True):
         groups.setdefault(strength, {}).setdefault(token, []).append(previous)
-    clauses, said = _words(), []
+    clauses = _words()
+    said: list[str] = []
     for strength in sorted(groups, key=lambda s: (-abs(s), -s)):
         listed = ", ".join(
             place for token, before in groups[strength].items() for place in _places(token, before, names)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def reopen(path: Path, names: Sequence[str], report: Reporter) -> Reopened:
     with open_reader(path) as store:
         for name in names:
             dictionary_row(store, name)
-        config = _config(store, path, names)
+        config = stored_config(store, path, names)
         with report.stage("subject and dictionaries", None, "files"):
             prepared = prepare(config)
         _refuse_others(store, prepared)
@@ -64,22 +65,30 @@ def reopen(path: Path, names: Sequence[str], report: Reporter) -> Reopened:
             tokens = open_tokens(
                 prepared.work_folder, prepared.tokens, subject.encode_texts, rising(advance), subject.encode_chat
             )
-
-        def limits(hooks: Sequence[str]) -> dict[str, float]:
-            if not config.evidence.exclude_outliers:
-                return {}
-            return {hook: norms.norm_limit for hook, norms in norms_at(prepared, tokens, store, hooks).items()}
-
+        limits = partial(norm_limits, prepared, tokens, store)
         opened = open_fitted(prepared, tokens, store, list(dict.fromkeys(names)), report, limits)
     return Reopened(path, prepared, tokens, opened)
 
 
-def _config(store: Queryable, path: Path, names: Sequence[str]) -> RunConfig:
-    """The latest run file, with these dictionaries and those that they are made from; no LLM is asked."""
+def norm_limits(prepared: Prepared, tokens: TokenFile, store: Queryable, hooks: Sequence[str]) -> dict[str, float]:
+    """By hook, the norm past which a token is an outlier; none where outliers count like all others."""
+    if not prepared.config.evidence.exclude_outliers:
+        return {}
+    return {hook: norms.norm_limit for hook, norms in norms_at(prepared, tokens, store, hooks).items()}
+
+
+def stored_facts(store: Queryable, path: Path) -> dict[str, Any]:
+    """The latest run file as the store has it, with all defaults. Raises StoreError where there is none."""
     runs = store.rows(_CONFIG)
     if not runs:
         raise StoreError(f'"{path}" holds no run yet')
     facts: dict[str, Any] = json.loads(runs[0]["config"])
+    return facts
+
+
+def stored_config(store: Queryable, path: Path, names: Sequence[str]) -> RunConfig:
+    """The latest run file, with these dictionaries and those that they are made from; no LLM is asked."""
+    facts = stored_facts(store, path)
     # natural twins stand beside their baselines there, and are made of them
     entries = {one["name"]: one for one in facts["dictionary"] if not one["name"].endswith(NATURAL)}
     wanted = {base_name(name) for name in names}

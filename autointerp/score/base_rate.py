@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Weighed:
     weight: Float64  # [n]
     status: str = "ok"
 
+    @cached_property
     def table(self) -> tuple[float, float, float, float]:
         """Weight of what is told, missed, a false alarm and rightly left alone."""
         yes = self.probability >= YES
@@ -48,29 +50,33 @@ class Weighed:
 def weigh(of: Sequence[Judged]) -> list[Weighed]:
     """Each feature's items with the rest of all of them. Status no_weights where nobody stands for the corpus; failed
     where a stratum has no answer at all."""
-    of_rest = [np.array([word == REST for word in one.items.strata], dtype=np.bool_) for one in of]
+    of_rest = [one.items.of_stratum.get(REST, np.zeros(len(one.items), dtype=np.bool_)) for one in of]
     shared = [one.probability[rest & one.answered] for one, rest in zip(of, of_rest, strict=True)]
     alarms = np.concatenate([np.zeros(0), *shared])
-    return [_weigh(one, rest, alarms) for one, rest in zip(of, of_rest, strict=True)]
+    silent = np.zeros(len(alarms), dtype=np.bool_)
+    return [_weigh(one, rest, alarms, silent) for one, rest in zip(of, of_rest, strict=True)]
 
 
-def _weigh(of: Judged, rest: Bool, alarms: Float64) -> Weighed:
-    weight, answered = of.items.weights.copy(), of.answered
-    n_rest = float(weight[rest].sum())
+def _weigh(of: Judged, rest: Bool, alarms: Float64, silent: Bool) -> Weighed:
+    """`silent` [alarms]: that they are wrong items."""
+    weight, answered = of.items.weights, of.answered
+    nothing = (answered[:0], weight[:0], weight[:0])
     if not weight.any():
-        return Weighed(answered[:0], weight[:0], weight[:0], "no_weights")
-    strata = np.array(of.items.strata)
-    for word in set(of.items.strata):
-        own = (strata == word) & ~rest
-        total, answering = float(weight[own].sum()), float(weight[own & answered].sum())
-        if total > 0 and answering == 0:
-            return Weighed(answered[:0], weight[:0], weight[:0], "failed")
-        weight[own] *= total / answering if answering else 0.0
+        return Weighed(*nothing, "no_weights")
+    n_rest = float(weight[rest].sum())
+    if not answered.all():
+        weight = weight.copy()
+        for stratum in of.items.of_stratum.values():
+            own = stratum & ~rest
+            total, answering = float(weight[own].sum()), float(weight[own & answered].sum())
+            if total > 0 and answering == 0:
+                return Weighed(*nothing, "failed")
+            weight[own] *= total / answering if answering else 0.0
     if n_rest > 0 and not len(alarms):
-        return Weighed(answered[:0], weight[:0], weight[:0], "failed")
+        return Weighed(*nothing, "failed")
     own = answered & ~rest & (weight > 0)
     return Weighed(
-        np.concatenate([of.items.right[own], np.zeros(len(alarms), dtype=np.bool_)]),
+        np.concatenate([of.items.right[own], silent]),
         np.concatenate([of.probability[own], alarms]),
         np.concatenate([weight[own], np.full(len(alarms), n_rest / max(len(alarms), 1))]),
     )
@@ -78,7 +84,7 @@ def _weigh(of: Judged, rest: Bool, alarms: Float64) -> Weighed:
 
 def matthews(of: Weighed) -> Value:
     """Correlation of yes and no with the truth over the windows of the split; 0 where all answers are the same."""
-    told, missed, alarms, left = of.table()
+    told, missed, alarms, left = of.table
     spread = (told + missed) * (alarms + left) * (told + alarms) * (missed + left)
     if (told + missed) * (alarms + left) == 0:
         return Value(None, "one_sided")
@@ -87,13 +93,13 @@ def matthews(of: Weighed) -> Value:
 
 def precision(of: Weighed) -> Value:
     """Of the windows that the judge points to, those that fire; none where it points to none."""
-    told, _, alarms, _ = of.table()
+    told, _, alarms, _ = of.table
     return Value(told / (told + alarms), "ok") if told + alarms else Value(None, "undefined")
 
 
 def f1(of: Weighed) -> Value:
     """Harmonic mean of precision and recall; 0 where nothing is told."""
-    told, missed, alarms, _ = of.table()
+    told, missed, alarms, _ = of.table
     whole = 2 * told + missed + alarms
     return Value(2 * told / whole, "ok") if whole else Value(None, "one_sided")
 

@@ -53,6 +53,66 @@ class BillsTokens:
         return self.windows.size
 
 
+class BillsSample:
+    """Steps 1 and 2: the windows scored, and those that calibrations are fitted on, for any number of predictions."""
+
+    def __init__(
+        self,
+        truth: npt.ArrayLike,
+        scored: npt.ArrayLike,
+        chosen: npt.ArrayLike,
+        fitted: npt.ArrayLike,
+        n_missing: int = 0,
+    ) -> None:
+        """`truth` and `scored` [S, L]; `chosen` and `fitted` are positions in these."""
+        self._truth, self._mask = np.asarray(truth, dtype=np.float64), np.asarray(scored, dtype=np.bool_)
+        self._asked, self._others = (np.asarray(index, dtype=np.int64) for index in (chosen, fitted))
+        self._n_missing = n_missing
+        self._whole = self._of(self._asked, self._others)
+
+    def tokens(self, prediction: npt.ArrayLike) -> BillsTokens:
+        """Of predictions [S, L]. One of nan at a scored token is a failure of its window: nobody takes its place."""
+        p = np.asarray(prediction)
+        of = self._whole
+        raw, fit_p = of.at_asked(p), of.at_fitted(p)
+        if np.isnan(raw).any() or np.isnan(fit_p).any():
+            whole = ~(self._mask & np.isnan(p)).any(axis=1)
+            of = self._of(self._asked[whole[self._asked]], self._others[whole[self._others]])
+            raw, fit_p = of.at_asked(p), of.at_fitted(p)
+        predicted: dict[CalibrationName, FloatArray] = {"none": raw}
+        if of.fit_truth.size:
+            predicted |= {
+                "linear": calibration.linear(of.fit_truth, fit_p)(raw),
+                "percentile": calibration.percentile(of.fit_truth, fit_p)(raw),
+            }
+        return BillsTokens(of.truth, predicted, of.asked, self._asked.size - of.asked.size, self._n_missing, of.fitted)
+
+    def _of(self, asked: IntArray, fitted: IntArray) -> _Places:
+        asked_at, fitted_at = (np.flatnonzero(self._mask[index]) for index in (asked, fitted))
+        truth, fit_truth = self._truth[asked].ravel()[asked_at], self._truth[fitted].ravel()[fitted_at]
+        return _Places(asked, fitted, asked_at, fitted_at, truth, fit_truth)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """The scored tokens of some windows to score, and of some to fit calibrations on."""
+
+    asked: IntArray
+    fitted: IntArray
+    asked_at: IntArray  # in the windows `asked`, laid out one after the other
+    fitted_at: IntArray
+    truth: FloatArray
+    fit_truth: FloatArray
+
+    def at_asked(self, values: npt.NDArray[np.floating]) -> FloatArray:
+        """Of values [S, L]."""
+        return np.asarray(values[self.asked].ravel()[self.asked_at], dtype=np.float64)
+
+    def at_fitted(self, values: npt.NDArray[np.floating]) -> FloatArray:
+        """Of values [S, L]."""
+        return np.asarray(values[self.fitted].ravel()[self.fitted_at], dtype=np.float64)
+
+
 def bills_tokens(
     truth: npt.ArrayLike,
     prediction: npt.ArrayLike,
@@ -61,28 +121,8 @@ def bills_tokens(
     fitted: npt.ArrayLike,
     n_missing: int = 0,
 ) -> BillsTokens:
-    """Steps 1 and 2. `truth`, `prediction` and `scored` [S, L]; `chosen` and `fitted` are positions in these.
-
-    A prediction of nan at a scored token is a failure of its window: nobody takes its place.
-    """
-    t, p = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
-    mask = np.asarray(scored, dtype=np.bool_)
-    whole = np.asarray(~(mask & np.isnan(p)).any(axis=1), dtype=np.bool_)
-    asked, others = (np.asarray(index, dtype=np.int64) for index in (chosen, fitted))
-    rows, fit_on = asked[whole[asked]], others[whole[others]]
-
-    def tokens(values: FloatArray, index: IntArray) -> FloatArray:
-        return np.asarray(values[index][mask[index]], dtype=np.float64)
-
-    raw = tokens(p, rows)
-    predicted: dict[CalibrationName, FloatArray] = {"none": raw}
-    fit_t, fit_p = tokens(t, fit_on), tokens(p, fit_on)
-    if fit_t.size:
-        predicted |= {
-            "linear": calibration.linear(fit_t, fit_p)(raw),
-            "percentile": calibration.percentile(fit_t, fit_p)(raw),
-        }
-    return BillsTokens(tokens(t, rows), predicted, rows, asked.size - rows.size, n_missing, fit_on)
+    """The same of one prediction. `truth`, `prediction` and `scored` [S, L]."""
+    return BillsSample(truth, scored, chosen, fitted, n_missing).tokens(prediction)
 
 
 def bills_of_simulated(of: Simulated) -> BillsTokens:

@@ -45,6 +45,8 @@ class Metric:
     """What it says, for a page: one sentence."""
     measure: Callable[[Sequence[Any]], Sequence[Measured]]
     """Predictions of the shape that it reads -> their measurements, in order."""
+    prepare: Callable[[Sequence[Any]], Any] | None = None
+    """What `measure` is given instead, made of all predictions: once for all metrics that name the same function."""
     chance: float | None = None
     """What a prediction without knowledge gets; None: that depends on the feature."""
     bounds: tuple[float, float] = (0.0, 1.0)
@@ -68,6 +70,10 @@ class Metric:
     def design(self) -> str:
         """census or sample."""
         return "census" if self.reads == "counted" else "sample"
+
+    def of(self, predictions: Sequence[Any]) -> Sequence[Measured]:
+        """Of predictions of the shape that it reads, in order."""
+        return self.measure(predictions if self.prepare is None else self.prepare(predictions))
 
     def is_first(self, scorer: str) -> bool:
         """Whether it is what is shown of this scorer by default."""

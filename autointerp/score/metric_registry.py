@@ -77,6 +77,7 @@ METRICS: tuple[Metric, ...] = (
         "correlation of yes and no with the truth over the windows of the split, each item weighed by how many it "
         "stands for (Matthews)",
         weighted.matthews,
+        prepare=weighted.weighed,
         chance=0.0,
         bounds=(-1.0, 1.0),
         scorer=_WEIGHED,
@@ -88,6 +89,7 @@ METRICS: tuple[Metric, ...] = (
         "judged",
         "F1 of yes over the windows of the split, weighed likewise",
         weighted.f1,
+        prepare=weighted.weighed,
         scorer=_WEIGHED,
     ),
     Metric(
@@ -96,6 +98,7 @@ METRICS: tuple[Metric, ...] = (
         "area under the precision-recall curve over the windows of the split, by the judge's probabilities, weighed "
         "likewise",
         weighted.average_precision,
+        prepare=weighted.weighed,
         scorer=_WEIGHED,
     ),
     Metric(
@@ -103,6 +106,7 @@ METRICS: tuple[Metric, ...] = (
         "judged",
         "of the windows of the split that the judge says yes to, the share that is right, weighed likewise",
         weighted.precision,
+        prepare=weighted.weighed,
         scorer=_WEIGHED,
         on_card=True,
     ),

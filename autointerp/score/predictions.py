@@ -13,6 +13,7 @@ Letters in shapes: S windows drawn, L tokens of a window, n items or tokens aske
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -88,15 +89,23 @@ class Items:
     def __len__(self) -> int:
         return len(self.right)
 
-    @property
+    # What many judgements of the same items ask for is made once.
+
+    @cached_property
     def strata(self) -> tuple[str, ...]:
         """Why each item is asked about, [n]."""
         return self.stratum or tuple("right" if right else "wrong" for right in self.right.tolist())
 
-    @property
+    @cached_property
     def matched(self) -> Bool:
         """Right items and the wrong ones that were made like them, [n]: not those that only stand for others."""
         return np.array([word not in (CLAIMED, REST) for word in self.strata], dtype=np.bool_)
+
+    @cached_property
+    def of_stratum(self) -> dict[str, Bool]:
+        """Which items each stratum has, [n] by name."""
+        words = np.array(self.strata, dtype=np.str_)
+        return {word: words == word for word in dict.fromkeys(self.strata)}
 
     @property
     def weights(self) -> Float64:
@@ -118,7 +127,7 @@ class Judged:
         """The feature that it is about."""
         return self.items.feature
 
-    @property
+    @cached_property
     def answered(self) -> Bool:
         """Items with a judgement, [n]."""
         return np.asarray(~np.isnan(self.probability), dtype=np.bool_)

@@ -84,7 +84,7 @@ def _tokens(listed: str, vocabulary: Sequence[str]) -> Mark:
     known = set(vocabulary)
     for name in names:
         if name not in known:
-            raise UserError(f"proxy: no token of the subject is {json.dumps(name)}{nearest(name, known)}")
+            raise UserError(f"proxy: no token of the subject is {json.dumps(name)}{nearest(name, vocabulary)}")
     wanted = frozenset(names)
     return lambda tokens: np.fromiter((token in wanted for token in tokens), dtype=np.bool_, count=len(tokens))
 

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,7 @@ SAEBENCH_THRESHOLD = 0.01
 """SAEBench counts an example as firing above this share of the feature's maximum."""
 
 _TokenMetric = Callable[[FloatArray, FloatArray, FloatArray], Value]
+_OfAllTokens = Callable[[FloatArray], Value]
 _WindowMetric = Callable[[BoolArray, BoolArray], Value]
 
 
@@ -184,7 +186,7 @@ def pearson_top_random(
     `truth` and `predictions` [W, L], `mask` [W, L] True at scored tokens, `top` and `random` boolean [W], `u` [W].
     A prediction of nan at a scored token is a failure of its window.
     """
-    return _over_tokens(metrics.pearson_value, truth, predictions, mask, choose_top_random(top, random, u), None)
+    return _Tokens(choose_top_random(top, random, u), truth, mask).score(predictions, metrics.pearson_value)
 
 
 def spearman_intervals(
@@ -205,19 +207,37 @@ def spearman_intervals(
     windows that fire: status `underpowered`; fewer than 60 windows: `fewer`.
     """
     chosen = choose_intervals(top, interval, random, out_of_context, u)
-    score = _over_tokens(metrics.spearman, truth, predictions, mask, chosen, weights)
-    fires = np.where(np.asarray(mask, dtype=np.bool_), np.asarray(truth, dtype=np.float64), 0.0).max(axis=1) > 0
-    if score.status in ("ok", "fewer") and fires[chosen.index].sum() < FEW_EXAMPLES:
-        return PublishedScore(score.value, "underpowered", score.n, score.n_failed, chosen)
-    return score
+    return IntervalSample(chosen, truth, mask, weights).score(predictions)
+
+
+class IntervalSample:
+    """The 60 windows of Bricken et al.: their truth is ranked once for any number of predictions."""
+
+    def __init__(
+        self, chosen: Chosen, truth: npt.ArrayLike, mask: npt.ArrayLike, weights: Mapping[str, float] | None = None
+    ) -> None:
+        """`truth` and `mask` [W, L]; `weights` by stratum."""
+        self._tokens = _Tokens(chosen, truth, mask, weights)
+        fires = (np.where(self._tokens.scored, self._tokens.truth, 0.0) > 0).any(axis=1)
+        self._few = int(fires.sum()) < FEW_EXAMPLES
+
+    def score(self, predictions: npt.ArrayLike) -> PublishedScore:
+        """Of predictions [W, L]."""
+        score = self._tokens.score(predictions, metrics.spearman, self._ranked.spearman)
+        if score.status in ("ok", "fewer") and self._few:
+            return replace(score, status="underpowered")
+        return score
+
+    @cached_property
+    def _ranked(self) -> metrics.RankedTruth:
+        return metrics.RankedTruth(self._tokens.truth, self._tokens.weight)
 
 
 def interval_weights(density: float, interval_probability: npt.ArrayLike) -> dict[str, float]:
     """Importance weights by stratum (Bricken et al.): 1 for random windows, density x probability of the interval.
 
     `density` is the feature's share of firing tokens, `interval_probability` [12] the share of its firings in each
-    interval. Top and
-    out-of-context windows inherit the highest interval's weight.
+    interval. Top and out-of-context windows inherit the highest interval's weight.
     """
     probability = np.asarray(interval_probability, dtype=np.float64)
     weights = {f"interval_{k}": density * float(probability[k]) for k in range(N_INTERVALS)}
@@ -241,10 +261,29 @@ def balanced_accuracy(
     `truth` [W, L], `fires` the judge's answers [W], `answered` [W] False where there is none, the rest as for
     `choose_quantiles`. A window marked silent that fires is left out: silence is measured.
     """
-    actual = _fires(truth, mask)
-    quiet = np.asarray(silent, dtype=np.bool_) & ~actual
-    chosen = choose_quantiles(np.where(actual, quantile, -1), quiet, u, n_each, n_silent)
-    return _over_windows(metrics.balanced_accuracy, actual, fires, answered, chosen)
+    return QuantileSample(truth, mask, quantile, silent, u, n_each, n_silent).score(fires, answered)
+
+
+class QuantileSample:
+    """The windows of delphi's detection, chosen once for any number of judges. Arguments as for `balanced_accuracy`."""
+
+    def __init__(
+        self,
+        truth: npt.ArrayLike,
+        mask: npt.ArrayLike,
+        quantile: npt.ArrayLike,
+        silent: npt.ArrayLike,
+        u: npt.ArrayLike,
+        n_each: int = 5,
+        n_silent: int = 50,
+    ) -> None:
+        self._actual = _fires(truth, mask)
+        quiet = np.asarray(silent, dtype=np.bool_) & ~self._actual
+        self._chosen = choose_quantiles(np.where(self._actual, quantile, -1), quiet, u, n_each, n_silent)
+
+    def score(self, fires: npt.ArrayLike, answered: npt.ArrayLike | None = None) -> PublishedScore:
+        """Of answers [W]."""
+        return _over_windows(metrics.balanced_accuracy, self._actual, fires, answered, self._chosen)
 
 
 def accuracy_saebench(
@@ -261,13 +300,31 @@ def accuracy_saebench(
 
     Arrays as for `balanced_accuracy` and `choose_saebench`. A window fires above 1 % of `feature_maximum`.
     """
-    scored = np.where(np.asarray(mask, dtype=np.bool_), np.asarray(truth, dtype=np.float64), 0.0)
-    height = scored.max(axis=1)
-    chosen = choose_saebench(height, (scored**2).sum(axis=1), top, random, u, feature_maximum)
-    actual = height > SAEBENCH_THRESHOLD * feature_maximum
-    if not actual[chosen.index].any():
-        return PublishedScore(None, "rare", 0, 0, chosen)
-    return _said_if_fewer(_over_windows(metrics.accuracy, actual, fires, answered, chosen))
+    return SaebenchSample(truth, mask, top, random, u, feature_maximum).score(fires, answered)
+
+
+class SaebenchSample:
+    """The 14 windows of SAEBench, chosen once for any number of judges. Arguments as for `accuracy_saebench`."""
+
+    def __init__(
+        self,
+        truth: npt.ArrayLike,
+        mask: npt.ArrayLike,
+        top: npt.ArrayLike,
+        random: npt.ArrayLike,
+        u: npt.ArrayLike,
+        feature_maximum: float,
+    ) -> None:
+        scored = np.where(np.asarray(mask, dtype=np.bool_), np.asarray(truth, dtype=np.float64), 0.0)
+        height = scored.max(axis=1)
+        self._chosen = choose_saebench(height, (scored**2).sum(axis=1), top, random, u, feature_maximum)
+        self._actual = height > SAEBENCH_THRESHOLD * feature_maximum
+
+    def score(self, fires: npt.ArrayLike, answered: npt.ArrayLike | None = None) -> PublishedScore:
+        """Of answers [W]."""
+        if not self._actual[self._chosen.index].any():
+            return PublishedScore(None, "rare", 0, 0, self._chosen)
+        return _said_if_fewer(_over_windows(metrics.accuracy, self._actual, fires, answered, self._chosen))
 
 
 def _said_if_fewer(score: PublishedScore) -> PublishedScore:
@@ -280,27 +337,35 @@ def _fires(truth: npt.ArrayLike, mask: npt.ArrayLike) -> BoolArray:
     return np.asarray((np.where(scored, np.asarray(truth, dtype=np.float64), 0.0) > 0).any(axis=1), dtype=np.bool_)
 
 
-def _over_tokens(
-    metric: _TokenMetric,
-    truth: npt.ArrayLike,
-    predictions: npt.ArrayLike,
-    mask: npt.ArrayLike,
-    chosen: Chosen,
-    weights: Mapping[str, float] | None,
-) -> PublishedScore:
-    """The metric over the scored tokens of the chosen windows that have all their predictions."""
-    t, p = (np.asarray(x, dtype=np.float64)[chosen.index] for x in (truth, predictions))
-    scored = np.asarray(mask, dtype=np.bool_)[chosen.index]
-    usable = ~(scored & np.isnan(p)).any(axis=1)
-    weight: FloatArray = scored.astype(np.float64)
-    if weights is not None:
-        weight = weight * np.asarray([weights[str(name)] for name in chosen.stratum])[:, None]
-    n = int(usable.sum())
-    n_failed = chosen.index.size - n
-    if n == 0:
-        return PublishedScore(None, "failed" if n_failed else "rare", 0, n_failed, chosen)
-    result = metric(t[usable].ravel(), p[usable].ravel(), weight[usable].ravel())
-    return _said_if_fewer(PublishedScore(result.value, result.status, n, n_failed, chosen))
+class _Tokens:
+    """The tokens of the chosen windows."""
+
+    def __init__(
+        self, chosen: Chosen, truth: npt.ArrayLike, mask: npt.ArrayLike, weights: Mapping[str, float] | None = None
+    ) -> None:
+        self.chosen = chosen
+        self.truth: FloatArray = np.asarray(truth)[chosen.index].astype(np.float64)
+        self.scored: BoolArray = np.asarray(mask, dtype=np.bool_)[chosen.index]
+        self.weight: FloatArray = self.scored.astype(np.float64)
+        if weights is not None:
+            self.weight *= np.asarray([weights[str(name)] for name in chosen.stratum])[:, None]
+
+    def score(
+        self, predictions: npt.ArrayLike, metric: _TokenMetric, of_all: _OfAllTokens | None = None
+    ) -> PublishedScore:
+        """Over the scored tokens of the windows that have all their predictions; `of_all`: the metric of these alone,
+        where all have."""
+        p = np.asarray(predictions)[self.chosen.index].astype(np.float64)
+        usable = ~(self.scored & np.isnan(p)).any(axis=1)
+        n = int(usable.sum())
+        n_failed = self.chosen.index.size - n
+        if n == 0:
+            return PublishedScore(None, "failed" if n_failed else "rare", 0, n_failed, self.chosen)
+        if n_failed == 0 and of_all is not None:
+            result = of_all(p.ravel())
+        else:
+            result = metric(self.truth[usable].ravel(), p[usable].ravel(), self.weight[usable].ravel())
+        return _said_if_fewer(PublishedScore(result.value, result.status, n, n_failed, self.chosen))
 
 
 def _over_windows(

@@ -82,34 +82,24 @@ def bills(compute: _OfTokens, calibration: CalibrationName = "none") -> Callable
 
 def intervals(of: Answered) -> Measured:
     """Bricken et al."""
-    return _intervals(of, weighted=False)
+    return _published(of.published.intervals.score(of.prediction))
 
 
 def intervals_weighted(of: Answered) -> Measured:
     """Bricken et al., by importance."""
-    return Measured(None, NO_DENSITY, 0) if isnan(of.published.density) else _intervals(of, weighted=True)
-
-
-def _intervals(of: Answered, *, weighted: bool) -> Measured:
-    w = of.published
-    weights = published.interval_weights(w.density, w.interval_share) if weighted else None
-    return _published(
-        published.spearman_intervals(
-            w.truth, of.prediction, w.windows.scored, w.top, w.interval, w.random_10, w.out_of_context, w.u, weights
-        )
-    )
+    if isnan(of.published.density):
+        return Measured(None, NO_DENSITY, 0)
+    return _published(of.published.intervals_weighted.score(of.prediction))
 
 
 def delphi_accuracy(of: Answered) -> Measured:
     """delphi."""
-    w = of.published
-    return _published(published.balanced_accuracy(w.truth, of.fires, w.windows.scored, w.quantile, w.silent, w.u))
+    return _published(of.published.quantiles.score(of.fires))
 
 
 def saebench_accuracy(of: Answered) -> Measured:
     """SAEBench."""
-    w = of.published
-    return _published(published.accuracy_saebench(w.truth, of.fires, w.windows.scored, w.top, w.silent, w.u, w.maximum))
+    return _published(of.published.saebench.score(of.fires))
 
 
 def _published(score: published.PublishedScore) -> Measured:

@@ -30,8 +30,9 @@ from autointerp.explain.lookup import Entries, gram_key, match
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import ANY_TOKEN, Bool, FeatureWindows, Float32, Float64, GramTable, Int32, Int64, Windows
 from autointerp.score import published
-from autointerp.score.bills import N_RANDOM, BillsTokens, bills_tokens
+from autointerp.score.bills import N_RANDOM, BillsSample, BillsTokens
 from autointerp.score.fade import NaturalWindows
+from autointerp.score.gram_index import GramIndex
 from autointerp.score.predictions import Drawn, Simulated
 from autointerp.score.published_strata import calibration_windows, interval_share, quantiles, uniform_windows
 from autointerp.score.sampling import EXPLANATION, QUOTAS_60, TOP, class_counts, class_sizes, classify, draw
@@ -205,6 +206,52 @@ class PublishedWindows:
     def __len__(self) -> int:
         return len(self.u)
 
+    # What the protocols make of the truth alone: once for all explanations.
+
+    @cached_property
+    def bills(self) -> BillsSample:
+        """The ten windows of Bills et al., and those to calibrate on."""
+        chosen = published.choose_top_random(self.top, self.random_5, self.u)
+        fitted, missing = np.flatnonzero(self.calibration), sum(chosen.missing.values())
+        return BillsSample(self.truth, self.windows.scored, chosen.index, fitted, missing)
+
+    @cached_property
+    def intervals(self) -> published.IntervalSample:
+        """Bricken et al."""
+        return published.IntervalSample(self._intervals, self.truth, self.windows.scored)
+
+    @cached_property
+    def intervals_weighted(self) -> published.IntervalSample:
+        """Bricken et al., by importance."""
+        weights = published.interval_weights(self.density, self.interval_share)
+        return published.IntervalSample(self._intervals, self.truth, self.windows.scored, weights)
+
+    @cached_property
+    def _intervals(self) -> published.Chosen:
+        return published.choose_intervals(self.top, self.interval, self.random_10, self.out_of_context, self.u)
+
+    @cached_property
+    def quantiles(self) -> published.QuantileSample:
+        """delphi."""
+        return published.QuantileSample(self.truth, self.windows.scored, self.quantile, self.silent, self.u)
+
+    @cached_property
+    def saebench(self) -> published.SaebenchSample:
+        """SAEBench."""
+        return published.SaebenchSample(self.truth, self.windows.scored, self.top, self.silent, self.u, self.maximum)
+
+    @cached_property
+    def natural(self) -> tuple[Int64, Float64]:
+        """FADE: the windows of delphi, firing ones by quantile and silent ones; and the largest activation in each."""
+        index = published.choose_quantiles(self.quantile, self.silent, self.u).index
+        height = np.where(self.windows.scored, self.truth, 0.0).max(axis=1, initial=0.0).astype(np.float64)
+        return index, height[index]
+
+    @cached_property
+    def grams(self) -> GramIndex:
+        """The windows' tokens, to look explanations up in."""
+        return GramIndex(self.windows)
+
 
 def published_windows(feature: Candidates, maximum: float, density: float = np.nan) -> PublishedWindows:
     """All that the published metrics look at; `density` is the share of the score split's tokens that it fires on."""
@@ -239,23 +286,18 @@ class Answered:
     @cached_property
     def bills(self) -> BillsTokens:
         """What the metrics of Bills et al. look at."""
-        w = self.published
-        chosen = published.choose_top_random(w.top, w.random_5, w.u)
-        fitted, missing = np.flatnonzero(w.calibration), sum(chosen.missing.values())
-        return bills_tokens(w.truth, self.prediction, w.windows.scored, chosen.index, fitted, missing)
+        return self.published.bills.tokens(self.prediction)
 
     @cached_property
     def natural(self) -> NaturalWindows:
         """What FADE's metrics look at: the windows of delphi, firing ones by quantile and silent ones."""
-        w = self.published
-        index = published.choose_quantiles(w.quantile, w.silent, w.u).index
-        height = np.where(w.windows.scored, w.truth, 0.0).max(axis=1, initial=0.0).astype(np.float64)
-        return NaturalWindows(self.fires[index], height[index])
+        index, height = self.published.natural
+        return NaturalWindows(self.fires[index], height)
 
 
 def answer(windows: PublishedWindows, lookup: Entries) -> Answered:
     """The embedded simulator and the embedded judge."""
-    prediction, probability = look_up(lookup, windows.windows)
+    prediction, probability = windows.grams.look_up(lookup)
     return Answered(windows, prediction, *_judged_by(probability))
 
 

@@ -42,9 +42,13 @@ def subjects(explanations: Sequence[Explanation], feature_status: Mapping[int, s
 def score_rows(of: Subjects, predictions: Mapping[int, Any], metrics: Iterable[Metric], scorer: str) -> list[Score]:
     """A row for each feature and metric; `predictions` by feature, of the shape that the metrics read."""
     scored = [f for f, s in zip(of.features.tolist(), of.status, strict=True) if s == "ok" and f in predictions]
+    given = [predictions[feature] for feature in scored]
+    prepared: dict[Any, Any] = {None: given}
     rows: list[Score] = []
     for metric in metrics:
-        values = metric.measure([predictions[feature] for feature in scored])
+        if metric.prepare is not None and metric.prepare not in prepared:
+            prepared[metric.prepare] = metric.prepare(given)
+        values = metric.measure(prepared[metric.prepare])
         by_feature = dict(zip(scored, values, strict=True))
         for feature, status in zip(of.features.tolist(), of.status, strict=True):
             missing = Measured(None, "failed" if status == "ok" else status, 0)

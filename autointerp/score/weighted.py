@@ -12,29 +12,32 @@ from autointerp.score.metric import Measured, measured
 from autointerp.score.metrics import Value
 from autointerp.score.predictions import Judged
 
+Items = tuple[Judged, Weighed]
 
-def matthews(of: Sequence[Judged]) -> list[Measured]:
+
+def weighed(of: Sequence[Judged]) -> list[Items]:
+    """What the metrics of this file read: each feature's answers, weighed together with those of all others."""
+    return list(zip(of, weigh(of), strict=True))
+
+
+def matthews(of: Sequence[Items]) -> list[Measured]:
     """Correlation over the windows of the split."""
-    return _weighed(of, base_rate.matthews)
+    return [_measured(*one, base_rate.matthews) for one in of]
 
 
-def f1(of: Sequence[Judged]) -> list[Measured]:
+def f1(of: Sequence[Items]) -> list[Measured]:
     """Of yes."""
-    return _weighed(of, base_rate.f1)
+    return [_measured(*one, base_rate.f1) for one in of]
 
 
-def average_precision(of: Sequence[Judged]) -> list[Measured]:
+def average_precision(of: Sequence[Items]) -> list[Measured]:
     """By the judge's probabilities."""
-    return _weighed(of, base_rate.average_precision)
+    return [_measured(*one, base_rate.average_precision) for one in of]
 
 
-def precision(of: Sequence[Judged]) -> list[Measured]:
+def precision(of: Sequence[Items]) -> list[Measured]:
     """Of yes."""
-    return _weighed(of, base_rate.precision)
-
-
-def _weighed(of: Sequence[Judged], compute: Callable[[Weighed], Value]) -> list[Measured]:
-    return [_measured(one, items, compute) for one, items in zip(of, weigh(of), strict=True)]
+    return [_measured(*one, base_rate.precision) for one in of]
 
 
 def _measured(of: Judged, items: Weighed, compute: Callable[[Weighed], Value]) -> Measured:
@@ -50,7 +53,7 @@ def _measured(of: Judged, items: Weighed, compute: Callable[[Weighed], Value]) -
 
 def recall(stratum: str, of: Judged) -> Measured:
     """Share of the right items of a stratum that the judge tells; no_items where it has none."""
-    own = np.array([word == stratum for word in of.items.strata], dtype=np.bool_)
+    own = of.items.of_stratum.get(stratum, np.zeros(len(of.items), dtype=np.bool_))
     answered = own & of.answered
     n = int(answered.sum())
     if n:

@@ -25,7 +25,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True)
-class Said:
+class PairVerdicts:
     """What the metrics say of one pair."""
 
     store: str
@@ -57,7 +57,7 @@ class Said:
 _VERDICTS = ("A", "B", "equivalent", "undecided")
 
 
-def what_metrics_say(rows: Sequence[ComparisonRow]) -> list[Said]:
+def what_metrics_say(rows: Sequence[ComparisonRow]) -> list[PairVerdicts]:
     """Pair by pair, explainers as on the page, pairs with baselines first."""
     rows = sorted(rows, key=lambda row: (row.about.order(), not row.baseline))
     groups: dict[tuple[str, str, bool], list[ComparisonRow]] = {}
@@ -72,7 +72,7 @@ def what_metrics_say(rows: Sequence[ComparisonRow]) -> list[Said]:
                 verdict: tuple(called[row.about] for row in of_pair if row.verdict == verdict) for verdict in _VERDICTS
             }
             known = {verdict: names for verdict, names in by_verdict.items() if names}
-            said.append(Said(store, explainer, output, a, b, known))
+            said.append(PairVerdicts(store, explainer, output, a, b, known))
     return said
 
 
@@ -103,7 +103,7 @@ def agreement(rows: Sequence[ComparisonRow]) -> list[str]:
     return [headline(said), *_lines(said)] if said else []
 
 
-def headline(said: Sequence[Said]) -> str:
+def headline(said: Sequence[PairVerdicts]) -> str:
     """Whether the metrics agree, in a sentence."""
     n = f"{len(said)} pairs" + (" (each explainer counted)" if len({one.group for one in said}) > 1 else "")
     disagree = [one for one in said if one.disagree]
@@ -126,20 +126,20 @@ def headline(said: Sequence[Said]) -> str:
     return f"{words} {n}; of {most.a} and {most.b} {_clauses(most, most.b)}."
 
 
-def _all_names(said: Sequence[Said]) -> list[str]:
+def _all_names(said: Sequence[PairVerdicts]) -> list[str]:
     return list(dict.fromkeys(name for one in said for names in one.by_verdict.values() for name in names))
 
 
-def _lines(said: Sequence[Said]) -> list[str]:
+def _lines(said: Sequence[PairVerdicts]) -> list[str]:
     """What the metrics say of the pairs on which they do not all say the same; the same of several pairs in one
     line."""
     lines = []
     for group in dict.fromkeys(one.group for one in said):
         mine = [one for one in said if one.group == group]
         split = [one for one in mine if len(one.by_verdict) > 1]
-        same: dict[tuple[object, ...], list[Said]] = {}
-        for one in split:
-            same.setdefault((one.a, *one.by_verdict.items()), []).append(one)
+        same: dict[tuple[object, ...], list[PairVerdicts]] = {}
+        for pair in split:
+            same.setdefault((pair.a, *pair.by_verdict.items()), []).append(pair)
         for alike in same.values():
             first, others = alike[0], [one.b for one in alike]
             other = first.b if len(alike) == 1 else "the other"
@@ -151,24 +151,24 @@ def _lines(said: Sequence[Said]) -> list[str]:
     return lines
 
 
-def _title(one: Said, said: Sequence[Said]) -> str:
+def _title(pair: PairVerdicts, said: Sequence[PairVerdicts]) -> str:
     """What tells a line from those of others, where there are others."""
-    parts = [one.store] if len({other.store for other in said}) > 1 else []
-    parts += [one.explainer] if len({other.explainer for other in said}) > 1 else []
-    parts += ["logit effects"] if one.output else []
+    parts = [pair.store] if len({other.store for other in said}) > 1 else []
+    parts += [pair.explainer] if len({other.explainer for other in said}) > 1 else []
+    parts += ["logit effects"] if pair.output else []
     return f"{', '.join(parts)}: " if parts else ""
 
 
-def _clauses(one: Said, other: str) -> str:
+def _clauses(pair: PairVerdicts, other: str) -> str:
     """`pearson says mlp-1k, auprc and f1 say neurons, recall cannot tell`; `other`: what B is called."""
     words = {
-        "A": ("says", "say", one.a),
+        "A": ("says", "say", pair.a),
         "B": ("says", "say", other),
         "equivalent": ("finds", "find", "them equivalent"),
         "undecided": ("cannot tell", "cannot tell", ""),
     }
     clauses = []
-    for verdict, names in one.by_verdict.items():
+    for verdict, names in pair.by_verdict.items():
         singular, plural, what = words[verdict]
         few = names if len(names) <= NAMED else (*names[: NAMED - 1], f"{len(names) - NAMED + 1} more")
         clauses.append(" ".join([listed(few), singular if len(names) == 1 else plural, what]).strip())

@@ -43,8 +43,8 @@ def differences(stores: Sequence[tuple[str, Queryable]]) -> list[str]:
     return [line for other in known[1:] for line in _between(known[0], other)]
 
 
-def _between(one: tuple[str, Facts], two: tuple[str, Facts]) -> list[str]:
-    (first, base), (name, of) = one, two
+def _between(left: tuple[str, Facts], right: tuple[str, Facts]) -> list[str]:
+    (first, base), (name, of) = left, right
     return [
         f"{what} ({first}: {_shown(mine, of[what])}; {name}: {_shown(of[what], mine)})"
         for what, mine in base.items()

@@ -48,11 +48,11 @@ def tables(page: ComparePage, power: Sequence[PowerRow] = ()) -> dict[str, list[
     return {
         "agreement": [
             {
-                "store": one.store, "explainer": one.explainer, "side": "output" if one.output else "input",
-                "a": one.a, "b": one.b, "disagree": one.disagree,
-                **{verdict: list(one.by_verdict.get(verdict, ())) for verdict in ("A", "B", "equivalent", "undecided")},
+                "store": pair.store, "explainer": pair.explainer, "side": "output" if pair.output else "input",
+                "a": pair.a, "b": pair.b, "disagree": pair.disagree,
+                **{word: list(pair.by_verdict.get(word, ())) for word in ("A", "B", "equivalent", "undecided")},
             }
-            for one in said
+            for pair in said
         ],
         "means": _rows(page.summary),
         "differences": _rows(page.comparisons),

@@ -44,11 +44,11 @@ def load_strata(store: Queryable, name: str, kinds: Iterable[ScoreKind]) -> list
         scorers=[kind.scorer for kind in asked],
         explainers=[kind.explainer for kind in asked],
     )
-    found = []
+    strata = []
     for row in rows:
         kind = ScoreKind(*(row.pop(part) for part in ("design", "metric", "scorer", "explainer")))
-        found.append(Stratum(store=name, about=kind, **row))
-    return found
+        strata.append(Stratum(store=name, about=kind, **row))
+    return strata
 
 
 _STRATA = """
@@ -68,14 +68,14 @@ def render_strata(rows: Sequence[Stratum], *, several: bool = False) -> list[Ren
     if not rows:
         return []
     pairs = list(dict.fromkeys((row.store, row.a, row.b, row.other_site) for row in rows))
-    found = {(row.store, row.a, row.b, row.nats): row for row in rows}
+    by_pair = {(row.store, row.a, row.b, row.nats): row for row in rows}
     columns = [Column("store", [store for store, *_ in pairs], key=True)] if several else []
     columns += [
         Column("A", [a for _, a, _, _ in pairs], key=True),
         Column("B", [site(b, other) for _, _, b, other in pairs], key=True),
     ]
     for nats in sorted({row.nats for row in rows}):
-        cells = [_cell(found.get((store, a, b, nats))) for store, a, b, _ in pairs]
+        cells = [_cell(by_pair.get((store, a, b, nats))) for store, a, b, _ in pairs]
         columns.append(Column(f"{named(nats)} nats", cells, right=True))
     return [sheet(f"{rows[0].about.title()}: A - B by token entropy (fewer of their features)", columns)]
 

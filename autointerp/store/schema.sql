@@ -674,6 +674,44 @@ COMMENT ON COLUMN failures.status IS 'The status that the row without a value ca
 COMMENT ON COLUMN failures.reason IS 'A sentence.';
 COMMENT ON COLUMN failures.again IS '0, or the number of the request (table again) that it failed in.';
 
+CREATE TABLE lineups (
+    lineup VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, number INTEGER NOT NULL, letter VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL, feature INTEGER NOT NULL, parents INTEGER[] NOT NULL, n_firing BIGINT NOT NULL,
+    max_activation DOUBLE NOT NULL, n_tokens BIGINT NOT NULL, excerpts VARCHAR[] NOT NULL
+);
+COMMENT ON TABLE lineups IS 'Line-ups (autointerp lineup): five learned features and five made-up units each, as they are shown, a row a unit.';
+COMMENT ON COLUMN lineups.lineup IS 'Hash of what decides it.';
+COMMENT ON COLUMN lineups.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN lineups.number IS 'Number of the line-up in its dictionary, from 0.';
+COMMENT ON COLUMN lineups.letter IS 'What the unit is called: A to J, in an order drawn by hash.';
+COMMENT ON COLUMN lineups.kind IS 'real: a feature of the dictionary; combination: a Gaussian mixture of the directions by which its parents read; random: the difference of two activations. The last two are thresholded to fire as often as the feature that they are matched to.';
+COMMENT ON COLUMN lineups.feature IS 'real: the feature; else the one that it is matched to.';
+COMMENT ON COLUMN lineups.parents IS 'combination: the features that it is made of.';
+COMMENT ON COLUMN lineups.n_firing IS 'Tokens of the sample that it fires on.';
+COMMENT ON COLUMN lineups.max_activation IS 'Its largest activation on the sample.';
+COMMENT ON COLUMN lineups.n_tokens IS 'Tokens of the sample: of contexts of the explain split of smallest hash.';
+COMMENT ON COLUMN lineups.excerpts IS 'As shown: the four strongest firings, then up to four drawn uniformly; firing tokens between marks, with a strength of 1 to 9.';
+
+CREATE TABLE lineup_answers (
+    lineup VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, judge VARCHAR NOT NULL, named VARCHAR[] NOT NULL, n_right INTEGER,
+    value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, p DOUBLE, status VARCHAR NOT NULL, reason VARCHAR NOT NULL,
+    request VARCHAR, answered_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE lineup_answers IS 'Which five units of a line-up somebody took for learned features, and how well that is.';
+COMMENT ON COLUMN lineup_answers.lineup IS 'The line-up.';
+COMMENT ON COLUMN lineup_answers.dictionary IS 'Its dictionary.';
+COMMENT ON COLUMN lineup_answers.judge IS 'person, or the model that was asked.';
+COMMENT ON COLUMN lineup_answers.named IS 'The letters named; none where the answer is none.';
+COMMENT ON COLUMN lineup_answers.n_right IS 'How many of them are features.';
+COMMENT ON COLUMN lineup_answers.value IS 'n_right / 5; by chance 0.5.';
+COMMENT ON COLUMN lineup_answers.ci_low IS 'Lower end of the exact 95 % interval (Fisher''s noncentral hypergeometric distribution).';
+COMMENT ON COLUMN lineup_answers.ci_high IS 'Upper end.';
+COMMENT ON COLUMN lineup_answers.p IS 'Chance of so many or more at random (hypergeometric).';
+COMMENT ON COLUMN lineup_answers.status IS 'ok, or why there is no score: refused, truncated, invalid ...';
+COMMENT ON COLUMN lineup_answers.reason IS 'Why, in a line; empty where it is ok.';
+COMMENT ON COLUMN lineup_answers.request IS 'The call it comes from, in llm_calls; none of a person.';
+COMMENT ON COLUMN lineup_answers.answered_at IS 'When, UTC.';
+
 CREATE TABLE llm_calls (
     request VARCHAR NOT NULL, sample INTEGER NOT NULL, attempt INTEGER NOT NULL, kind VARCHAR NOT NULL, about VARCHAR,
     provider VARCHAR NOT NULL, server VARCHAR NOT NULL, model VARCHAR NOT NULL, returned_model VARCHAR,

@@ -53,7 +53,8 @@ def slow_label(corpus: Corpus, feature: int, named: int = NAMED) -> dict[Gram, i
         if previous >= 0 and here.sum() >= PAIR_SEEN and a[here].any():
             value[previous, token] = (a[here].sum() + PAIR_PRIOR * mean[token]) / (here.sum() + PAIR_PRIOR)
             explained[previous, token] = here.sum() * (value[previous, token] - mean[token]) ** 2
-    total, held, chosen = sum(explained.values()), 0.0, []
+    total, held = sum(explained.values()), 0.0
+    chosen: list[tuple[int, int]] = []
     for gram, part in sorted(explained.items(), key=lambda item: -item[1] / (1 if item[0][0] < 0 else 2)):
         if held < COVER * total and len(chosen) < named:
             chosen.append(gram)
@@ -144,7 +145,12 @@ def test_where_no_token_is_named_the_prediction_is_constant() -> None:
 def test_strengths_are_tenths_of_the_strongest() -> None:
     exact = from_lists(
         [
-            Entries(*(np.array(x, t) for x, t in zip(rows, (np.int32, np.int32, np.float32, np.float32), strict=True)))
+            Entries(
+                np.array(rows[0], np.int32),
+                np.array(rows[1], np.int32),
+                np.array(rows[2], np.float32),
+                np.array(rows[3], np.float32),
+            )
             for rows in (
                 ([-1, 0, 1, -1], [2, 2, 2, 3], [4.0, 4.1, 2.0, 0.19], [1.0, 1, 1, 0.5]),
                 ([-1, -1, 0], [1, 2, 3], [-8.0, 4.0, -0.3], [1.0, 1, 1]),
@@ -253,7 +259,7 @@ def test_tokens_that_look_alike_are_told_apart_by_their_numbers() -> None:
 
 
 def test_texts_of_tables_say_that_they_are_no_labels() -> None:
-    entries = Entries(*(np.array(x, t) for x, t in (([-1, 0, 1], np.int32), ([1, 2, 2], np.int32))), *_ones(3))
+    entries = Entries(np.array([-1, 0, 1], np.int32), np.array([1, 2, 2], np.int32), *_ones(3))
     for clause in ("context_table", "token_table"):
         text = table_text(clause, entries, token_names(VOCABULARY))
         assert text.startswith("No label but a table of 3 entries: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import groupby
 
 import pytest
@@ -90,3 +91,14 @@ def test_the_marks_are_the_most_readable_that_stand_in_no_token() -> None:
 def test_a_wrong_count_of_numbers_is_an_error() -> None:
     with pytest.raises(ValueError, match="1, 2, 3"):
         unnumber("|1|a|3|b", BARS[0])
+
+
+def test_a_text_is_escaped_as_its_characters_are() -> None:
+    """The slow twin: one character after the other."""
+    rng = random.Random(0)
+    characters = [*map(chr, range(0x180)), *"«»·|~\u2028\u200b\u3000\xad😀"]
+    for _ in range(20_000):
+        text = "".join(rng.choices(characters, k=rng.randrange(6)))
+        also = rng.choice(["", '"', "«»·", "|", "\\", "\n"])
+        assert escape(text, also) == "".join(escape(character, also) for character in text)
+        assert unescape(escape(text, also)) == text

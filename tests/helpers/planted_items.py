@@ -95,8 +95,8 @@ class PlantedWorld:
     def items(self, of: PlantedFeature, scorer: str, listed: bool = True) -> Items:
         """`listed`: the labels say which tokens they mean; else only the table is known."""
         claims = [lookup(of.table), *([lookup(tokens) for tokens in of.labels.values()] if listed else [])]
-        make = {"detection": detection_items, "fuzzing": fuzzing_items}[scorer]
-        return make(of.candidates, self.silent, TRAITS, SEED, claims=claims)
+        makers: dict[str, Callable[..., Items]] = {"detection": detection_items, "fuzzing": fuzzing_items}
+        return makers[scorer](of.candidates, self.silent, TRAITS, SEED, claims=claims)
 
     def says(self, tokens: Int64, windows: Windows) -> Bool:
         """Where any of the tokens stands, [n, L]."""
@@ -112,12 +112,12 @@ def judge(world: PlantedWorld, scorer: str, items: Items, tokens: Int64) -> Judg
         yes = named.any(axis=1)
     else:
         yes = (named & items.marks).sum(axis=1) >= 0.5 * np.maximum(items.marks.sum(axis=1), 1)
-    return Judged(items, yes.astype(np.float64), ("ok",) * len(items))
+    return Judged(items, np.asarray(yes, dtype=np.float64), ("ok",) * len(items))
 
 
 def values(judged: list[Judged], metric: str, scorer: str = "detection") -> np.ndarray:
     [row] = [one for one in metrics_for("judged", scorer) if one.name == metric]
-    return np.array([np.nan if one.value is None else one.value for one in row.measure(judged)])
+    return np.array([np.nan if one.value is None else one.value for one in row.of(judged)])
 
 
 BLIND: dict[str, Callable[[Items], np.ndarray]] = {

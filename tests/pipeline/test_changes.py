@@ -258,8 +258,8 @@ def test_a_dictionary_that_is_no_longer_in_the_run_file(copied: str, configured:
     after = views(config.store_path)
     assert after["score_table"] == before["score_table"]
     assert {(row["a"], row["b"], row["explainer"]) for row in after["comparison_table"]} == {
-        ("topk", other, explainer)
-        for other in ("random", "mlp")
+        ("topk", baseline, explainer)
+        for baseline in ("random", "mlp")
         for explainer in ("lexical", "context_lookup", "completion")
     }
 

@@ -253,20 +253,17 @@ def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
         ("topk", "mlp", False, True),
     }
     families = Counter((row["explainer"], row["scorer"], row["metric"], row["design"]) for row in found)
+    about_effects = {about for about in COMPARED if about[0] == "logits:text"}  # of which a table says nothing
     unread = {
         (COMPLETION, "logits:unembedding", metric.name, "sample"): len(pairs)
         for metric in metrics_for("rated", "logits")
     }
-    about_effects = {about for about in COMPARED if about[0] == "logits:text"}  # of which a table says nothing
-    assert (
-        families
-        == {
-            (explainer, *about): len(pairs)
-            for explainer in EMBEDDED
-            for about in (COMPARED if is_label(explainer) else COMPARED - about_effects)
-        }
-        | unread
-    )
+    read = {
+        (explainer, *about): len(pairs)
+        for explainer in EMBEDDED
+        for about in (COMPARED if is_label(explainer) else COMPARED - about_effects)
+    }
+    assert families == read | unread
     shared = query(whole, "SELECT DISTINCT scorer, metric, design FROM score_table WHERE explainer = 'lexical'")
     assert {tuple(row.values()) for row in shared} == COMPARED
     for row in found:

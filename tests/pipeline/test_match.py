@@ -108,7 +108,11 @@ def test_what_cannot_be_matched_is_one_line(
         assert "not those that the store is about" in refused("compare", stores["one"], "--match", "a", "a")
     finally:
         weights.write_bytes(held)
-    for arguments in (["--match", "a"], ["--json"], [str(stores["one"]), str(stores["two"]), "--match", "a", "b"]):
+    for arguments in (
+        ["--match", "a"],
+        ["--match", "a", "b", "--wide"],
+        [str(stores["one"]), str(stores["two"]), "--match", "a", "b"],
+    ):
         with pytest.raises(SystemExit) as caught:
             main(["compare", str(stores["both"]), *arguments])
         assert caught.value.code == 2

@@ -96,7 +96,7 @@ def features(world: World) -> list[Candidates]:
     return [world.feature(feature) for feature in range(220)]
 
 
-MAKERS = {"detection": detection_items, "fuzzing": fuzzing_items}
+MAKERS: dict[str, Callable[..., Items]] = {"detection": detection_items, "fuzzing": fuzzing_items}
 
 
 @pytest.fixture(scope="module", params=MAKERS)

@@ -54,7 +54,7 @@ def answers_to(asks: list[Ask], values: list[int]) -> list[Answer]:
 def test_the_words_for_kinds_of_question_are_those_that_scorers_use() -> None:
     judge = Judge(provider="openai", model="m")
     asked = [ask.kind for scorer in SCORERS.values() for ask in scorer.examples(judge)]
-    assert ("explain", *dict.fromkeys(asked), "probe") == ASK_KINDS
+    assert ("explain", *dict.fromkeys(asked), "lineup", "probe") == ASK_KINDS
 
 
 @pytest.mark.parametrize("kind", ["detect", "fuzz"])

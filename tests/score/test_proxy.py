@@ -68,7 +68,7 @@ def test_a_function_marks_what_lies_above_the_threshold() -> None:
         ("regex:(", "not a regular expression"),
         ("tokens:[1]", "give a list of texts"),
         ("tokens:[", "not JSON"),
-        ("tokens:slef", 'the nearest is "self"'),
+        ("tokens:clss", 'the nearest is "cls"'),
         ("python:own_proxies:nothing", "cannot be imported"),
         ("python:no_such_module_at_all:f", "cannot be imported"),
         ("python:own_proxies:number", "no function"),

@@ -185,7 +185,7 @@ def test_published_protocols_are_told_contexts_too(
     small_text: SelftestText, material: SelftestMaterial, features: list[PlantedFeature]
 ) -> None:
     feature = next(feature for feature in features if feature.kind == "context")
-    windows = material.published(material.feature(feature))
+    windows = material.published(feature, material.feature(feature))
     answered: Answered = material.answered(windows, feature.labels["true"])
     rule = feature.labels["true"].rule
     assert rule.context is not None
@@ -198,5 +198,5 @@ def test_published_protocols_are_told_contexts_too(
     assert answered.published is windows
     for metric in METRICS:
         if metric.name == "balanced_accuracy":
-            [measured] = metric.measure([answered])
+            [measured] = metric.of([answered])
             assert measured.value == 1.0

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from autointerp.show.agreement import agreement, metric_names, what_metrics_say
-from autointerp.show.compare_data import ComparisonRow
+from autointerp.show.compare_data import ComparisonRow, ScoreChoice
 from autointerp.show.score_kind import ScoreKind
 
 
@@ -119,3 +119,26 @@ def test_every_verdict_is_said_once_and_none_is_made_up(verdicts: tuple[str, ...
     }
     first = agreement(rows_of(x=dict(zip(metrics, verdicts, strict=True))))[0]
     assert ("disagree" in first) == ({"A", "B"} <= set(verdicts))
+
+
+def test_the_first_metrics_and_those_of_the_census_are_weighed_whatever_has_a_table() -> None:
+    auprc = ScoreKind("census", "auprc", "simulation", "lexical")
+    assert ScoreChoice().weighs(auprc)
+    assert not ScoreChoice().takes(auprc)
+    assert ScoreChoice(metrics=("pearson",)).weighs(auprc)
+    for part_or_form in (
+        ScoreKind("sample", "recall_weak", "detection:lookup", "lexical"),
+        ScoreKind("sample", "rsquared", "simulation", "lexical"),
+        ScoreKind("sample", "pearson_framed", "simulation:lookup@luna", "lexical"),
+    ):
+        assert not ScoreChoice().weighs(part_or_form)
+        assert ScoreChoice(everything=True).weighs(part_or_form)
+        assert ScoreChoice(metrics=(part_or_form.metric,)).weighs(part_or_form)
+    assert ScoreChoice().weighs(ScoreKind("sample", "my_own", "detection:lookup", "lexical"))
+    assert not ScoreChoice().weighs(ScoreKind("census", "auprc", "simulation", "shuffled"))
+    assert not ScoreChoice(designs=("sample",)).weighs(auprc)
+
+
+def test_of_many_metrics_of_one_opinion_some_are_named_and_the_rest_counted() -> None:
+    rows = [row(f"m{number}", "x", "undecided") for number in range(7)] + [row("pearson", "x", "A")]
+    assert agreement(rows)[0].startswith("pearson says sae, m0, m1, m2, m3 and 3 more cannot tell:")

@@ -26,11 +26,11 @@ from autointerp.score.selftest.marks import kept_run
 from autointerp.score.selftest.verdicts import verdict_of
 from autointerp.show.card import feature_card
 from autointerp.show.card_data import load_card
-from autointerp.show.compare import compare_page
+from autointerp.show.compare import compare_page, render_compare
 from autointerp.show.compare_data import ScoreChoice, load_compare
 from autointerp.show.marks import MARK, mark_sentences
 from autointerp.store.reader import StoreReader, open_reader
-from autointerp.words import HUMAN, STAGES, USUAL_SCORERS, is_control
+from autointerp.words import EMBEDDED, HUMAN, STAGES, USUAL_SCORERS, is_ceiling, is_control, is_label, says_its_lookup
 
 PRIMARY = {
     name: next(metric.name for metric in metrics_for(scorer.shape, name) if metric.is_first(name))
@@ -155,6 +155,8 @@ def test_the_lookup_on_the_same_windows_and_the_completion_floor_are_shown(opene
     page = load_compare([("judged", opened)], ScoreChoice())
     shown = {(row.explainer, row.scorer) for row in page.summary}
     assert ("lexical", f"simulation:lookup@{LUNA}") in shown
+    assert ("context_lookup", f"simulation:lookup@{LUNA}") in shown
+    assert f"context_lookup (ceiling, no label), simulation:lookup@{LUNA}: mean" in printed(render_compare(page))
     assert ("completion", "logits:unembedding") in shown
 
 
@@ -238,6 +240,7 @@ def test_a_card_has_the_scores_of_every_scorer(path: Path, opened: StoreReader) 
     assert len(re.findall(r"-?\d\.\d{3}", mine)) >= 4
     assert f"judged by {JUDGE}" in card
     assert f"lexical on the windows of {LUNA}" in card
+    assert f"context_lookup (ceiling, no label) on the windows of {LUNA}" in card
 
 
 def test_a_refused_explanation_says_so_on_the_card(path: Path, command: Callable[..., str]) -> None:
@@ -276,8 +279,9 @@ def test_the_store_says_which_explainer_is_a_control(path: Path) -> None:
         for row in found:
             assert row["is_control"] == is_control(row["explainer"]), (view, row)
     names = ["shuffled", "constant", "generic", "shuffled:x", "permuted:x", "lexical", LUNA, "completion", "constantly"]
-    for name in names:
-        assert rows(path, "SELECT is_control($name) AS control", name=name) == [{"control": is_control(name)}]
+    for name in [*names, *EMBEDDED]:
+        for said in (is_control, is_ceiling, is_label, says_its_lookup):
+            assert rows(path, f"SELECT {said.__name__}($name) AS yes", name=name) == [{"yes": said(name)}]
 
 
 def test_verify_finds_nothing(path: Path, command: Callable[..., str]) -> None:
@@ -292,7 +296,9 @@ def printed(page: Any) -> str:
 
 def test_pages_carry_the_marks_of_the_self_test(path: Path, opened: StoreReader, command: Callable[..., str]) -> None:
     """Behind each metric that does not see a label that claims too much, on the comparison and on a card."""
-    blind = {row.name for row in kept_run().rows if verdict_of(row).extra in ("frequent", "no")}
+    run = kept_run()
+    current = [row for row in run.rows if run.of(*row.name) is row]  # of metrics that have not changed since
+    blind = {row.name for row in current if verdict_of(row).extra in ("frequent", "no")}
     assert ("fuzzing", "auroc_matched", "sample") in blind
     lines = {line.rstrip() for line in command("compare", path, "--all").splitlines()}
     kinds = load_compare([("judged", opened)], ScoreChoice(everything=True)).kinds

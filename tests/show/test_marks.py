@@ -9,8 +9,9 @@ import pytest
 from autointerp.score.selftest.verdicts import SelftestVerdict, Sight
 from autointerp.show import marks
 from autointerp.show.compare import render_compare
-from autointerp.show.compare_data import ComparePage, ScoreKind, SummaryRow
+from autointerp.show.compare_data import ComparePage, SummaryRow
 from autointerp.show.marks import MARK, mark_sentences, marked
+from autointerp.show.score_kind import ScoreKind
 
 SIGHTS: dict[str, Sight] = {"detection": "frequent", "fuzzing": "no", "simulation": "yes"}
 
@@ -60,7 +61,8 @@ def test_compare_shows_them(printed: Callable[..., str]) -> None:
         return SummaryRow(
             store="s", dictionary="sae", kind="sae", hook="h", explainer="lexical", scorer=scorer, metric=metric,
             design=design, n_features=3, n_scored=3, n_failed=0, n_dead=0, n_rare=0, mean=0.5, mean_all=0.5, ci_low=0.4,
-            ci_high=0.6, floor=0.1, excess=0.4, median=0.5, residual_alarm_rate=None, residual_alarm_high=None,
+            ci_high=0.6, mean_all_low=0.4, mean_all_high=0.6,
+            floor=0.1, excess=0.4, median=0.5, residual_alarm_rate=None, residual_alarm_high=None,
         )  # fmt: skip
 
     rows = [summary("detection:lookup", "auroc_matched", "sample"), summary("simulation", "pearson", "census")]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def test_every_statement_runs_and_gives_its_table(judged_store: Path, read: Repo
     assert checked > 300
 
 
-def the(read: ReportReader, statement: str, number: int = 0, **parameters: str) -> Table:
+def the(read: ReportReader, statement: str, number: int, parameters: Mapping[str, str]) -> Table:
     """The last table before the statement of that name with those values."""
     found = [
         place
@@ -104,16 +104,16 @@ def scores_of(path: Path, kind: dict[str, str]) -> list[dict[str, Any]]:
     "kind",
     [
         CENSUS,
-        {"explainer": LUNA, "scorer": f"detection:{JUDGE}", "metric": "balanced_accuracy_matched", "design": "sample"},
+        {"explainer": LUNA, "scorer": f"detection:{JUDGE}", "metric": "mcc_weighted", "design": "sample"},
     ],
 )
 def test_means_floors_and_differences_again_from_scores(
     judged_store: Path, read: ReportReader, kind: dict[str, str]
 ) -> None:
     found = scores_of(judged_store, kind)
-    controls = {"shuffled", f"shuffled:{LUNA}", "constant", "generic"} - (
-        {"shuffled"} if kind["explainer"] == LUNA else {}
-    )
+    controls = {"shuffled", f"shuffled:{LUNA}", "constant", "generic"}
+    if kind["explainer"] == LUNA:
+        controls.remove("shuffled")
 
     def values(dictionary: str, explainer: str) -> dict[int, float]:
         return {
@@ -125,13 +125,13 @@ def test_means_floors_and_differences_again_from_scores(
         }
 
     filled: dict[str, dict[int, float]] = {}
-    for record in the(read, "means", **kind).records:
+    for record in the(read, "means", 0, kind).records:
         name = record["dictionary"]
-        floor = max(np.mean(list(values(name, one).values())) for one in controls if values(name, one))
+        floor = max(float(np.mean(list(values(name, one).values()))) for one in controls if values(name, one))
         mine = values(name, kind["explainer"])
         every = [row["feature"] for row in found if (row["dictionary"], row["explainer"]) == (name, kind["explainer"])]
         filled[name] = {feature: mine.get(feature, floor) for feature in every}
-        mean_all = np.mean(list(filled[name].values()))
+        mean_all = float(np.mean(list(filled[name].values())))
         assert record["floor"] == f"{floor:.3f}"
         assert record["mean_all"] == f"{mean_all:.3f}"
         assert record["over floor"] == f"{mean_all - floor:+.3f}"
@@ -143,7 +143,7 @@ def test_means_floors_and_differences_again_from_scores(
             judged_store, "SELECT * FROM features WHERE dictionary = 'neurons' AND match_status = 'matched'"
         )
     }
-    for record in the(read, "differences", **kind).records:
+    for record in the(read, "differences", 0, kind).records:
         a, b = filled[record["A"]], filled[record["B"]]
         if record["B"] == "neurons":
             both = [(a[partner[feature]], value) for feature, value in b.items() if partner.get(feature) in a]
@@ -193,7 +193,7 @@ def test_lines_of_tenths(judged_store: Path, read: ReportReader) -> None:
 
 
 def test_the_four_quadrants_are_named_and_counted(judged_store: Path, read: ReportReader) -> None:
-    table = the(read, "quadrants", explainer="lexical")
+    table = the(read, "quadrants", 0, {"explainer": "lexical"})
     assert table.rows[0] == ["dictionary", "features", "input and output", "input only", "output only", "neither"]
     output = {"scorer": "logits:text", "metric": "logit_accuracy_direct", "design": "sample"}
     both = {}
@@ -228,7 +228,7 @@ def test_the_pairs_that_differ_most_come_first(judged_store: Path, read: ReportR
         if ("mlp-1k", pair["matched_feature"]) in value and ("neurons", pair["feature"]) in value
     ]
     known.sort(key=lambda one: (-one[0], one[1]["feature"]))
-    records = the(read, "pairs", explainer="lexical").records
+    records = the(read, "pairs", 0, {"explainer": "lexical"}).records
     assert [record["B"] for record in records] == [f"neurons/{pair['feature']}" for _, pair in known][:10]
     assert all("Fires" in record["label of A"] or record["label of A"] for record in records)
 
@@ -258,7 +258,9 @@ def test_hostile_names_and_labels_are_text(judged_store: Path, tmp_path: Path) -
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "<script" not in text
-    assert any("</pre><script>alert(1)</script>" in record["label of A"] for record in the(read, "pairs").records)
+    assert any(
+        "</pre><script>alert(1)</script>" in record["label of A"] for record in the(read, "pairs", 0, {}).records
+    )
     for statement in read.statements:
         rows(path, statement.sql, **statement.parameters)
 

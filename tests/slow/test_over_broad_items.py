@@ -54,8 +54,8 @@ def test_which_metrics_see_it(scorer: str, world: PlantedWorld, features: tuple[
                 f"   scores {' '.join(f'{np.nanmean(v):.3f}' for v in found.values())}"
             )
         dropped[listed] = of_metric  # type: ignore[assignment]
-    for metric in ("mcc_weighted", "f1_weighted", "auprc_weighted"):
-        assert dropped[True][metric][1] >= 0.85, metric
+    for name in ("mcc_weighted", "f1_weighted", "auprc_weighted"):
+        assert dropped[True][name][1] >= 0.85, name
     if density < 1e-3:  # why these have a mark
         assert max(dropped[True][name][0] for name in ("balanced_accuracy_matched", "auroc_matched")) < 0.1
 

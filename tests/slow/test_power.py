@@ -17,9 +17,10 @@ pytestmark = pytest.mark.slow
 
 def seen(rng: np.random.Generator, n: int, difference: float, effect: float) -> Interval:
     a, b = dictionary(rng, n, 0.5 + difference, effect), dictionary(rng, n, 0.5, effect)
-    values = [pearson(side.sum(axis=1)) for side in (a, b)]
+    value_a, value_b = (pearson(side.sum(axis=1)) for side in (a, b))
     got = difference_interval(
-        *values,
+        value_a,
+        value_b,
         np.arange(n),
         np.arange(n),
         paired=False,

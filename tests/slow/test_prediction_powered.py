@@ -70,9 +70,9 @@ def test_coverage_with_units_and_documents(kind: str) -> None:
     covered, differ = [], []
     for _ in range(N_DRAWS // 2):
         unit = rng.integers(0, 200, n_all) if kind == "units" else np.arange(n_all)
-        sides = [side(rng, n, unit, effect) for _ in range(2)]
-        covered.append(sides[0].interval.low <= 0.5 <= sides[0].interval.high)
-        difference = prediction_powered_difference(*sides)
+        a, b = (side(rng, n, unit, effect) for _ in range(2))
+        covered.append(a.interval.low <= 0.5 <= a.interval.high)
+        difference = prediction_powered_difference(a, b)
         assert difference is not None
         differ.append(not difference.low <= 0 <= difference.high)
     print(f"{kind}: covered {np.mean(covered):.3f}, equal dictionaries differ {np.mean(differ):.3f}")

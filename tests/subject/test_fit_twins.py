@@ -82,9 +82,9 @@ def test_thresholds_from_the_largest_values_alone(shape: str) -> None:
         values = np.sort(values)
     elif shape == "late":  # all large ones between the evenly spaced places
         values[::9] -= 20
-    values = values.astype(np.float32)
+    single = values.astype(np.float32)
     for n_above in (1, 2, 30, 399, 400, 401, 5_000, 19_999, 20_001, 35_000, 39_998, 39_999):
-        assert threshold_for(values, n_above) == slow_threshold(values, n_above)
+        assert threshold_for(single, n_above) == slow_threshold(single, n_above)
 
 
 def test_firings_are_counted(x: torch.Tensor) -> None:

@@ -91,9 +91,10 @@ class _Stream:
             feature = replace(feature, corpus=self.material.corpus.permuted)
         questions = scorer.questions(shown, feature, material, self.judge)
         findings = self.findings[scorer.name]
-        for name, lookups in task.beside.items() if questions.beside is not None else ():
-            if number in lookups:
-                findings.beside.setdefault(name, {})[number] = questions.beside(lookups[number])
+        if questions.beside is not None:
+            for name, lookups in task.beside.items():
+                if number in lookups:
+                    findings.beside.setdefault(name, {})[number] = questions.beside(lookups[number])
         if not questions.asks:  # too few windows or tokens: nothing is asked, and nothing waited for
             findings.predictions[number] = questions.read([])
             return

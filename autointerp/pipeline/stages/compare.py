@@ -63,8 +63,8 @@ def _explainers_of(context: StageContext, work: Work) -> list[str]:
     if work.scorer is None:
         return [str(work.explainer)]
     keys = [context.prepared.work("score", name, work.explainer, work.scorer).key for name in context.dictionary_names]
-    found = {explainer for key in keys for explainer in explainers_in(context.store, key)}
-    return sorted(explainer for explainer in found if not is_control(explainer))
+    scored = {explainer for key in keys for explainer in explainers_in(context.store, key)}
+    return sorted(explainer for explainer in scored if not is_control(explainer))
 
 
 def _rows_of(context: StageContext, work: Work, margin: float) -> dict[str, list[dict[str, Any]]]:
@@ -106,13 +106,13 @@ def _sides(context: StageContext, work: Work, explainer: str) -> tuple[list[Dict
 
 def _cheap(context: StageContext, work: Work, predictor: str | None) -> dict[str, FeatureValues]:
     """By dictionary the cheap scores that sharpen the means of this work; none where its features were not drawn."""
-    found = {}
+    by_dictionary = {}
     for name in context.dictionary_names:
         means = context.prepared.work("means", name, work.explainer, work.scorer)
         key = means.decided_by[BUILDS_ON].get("predictor")
         if key is not None and predictor is not None:
-            found[name] = cheap_values(read_dictionary_scores(context.store, name, predictor, key))
-    return found
+            by_dictionary[name] = cheap_values(read_dictionary_scores(context.store, name, predictor, key))
+    return by_dictionary
 
 
 def abouts_of(sides: Sequence[DictionaryScores]) -> list[About]:

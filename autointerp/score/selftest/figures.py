@@ -97,8 +97,8 @@ def from_json(row: Mapping[str, Any]) -> MetricFigures:
     def losses(name: str) -> LossCounts | None:
         if row[name] is None:
             return None
-        counts = (tuple(row[name][part]) for part in ("lost", "of", "asked"))
-        return LossCounts(*counts, {kind: (lost, of) for kind, (lost, of) in row[name]["kinds"].items()})
+        lost, of, asked = (tuple(row[name][part]) for part in ("lost", "of", "asked"))
+        return LossCounts(lost, of, asked, {kind: (n_lost, n) for kind, (n_lost, n) in row[name]["kinds"].items()})
 
     return MetricFigures(
         row["scorer"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -54,14 +54,17 @@ class FeatureGroup:
     features: Sequence[PlantedFeature]
     tests: Sequence[TestFeature]
     published: Sequence[PublishedWindows]
-    materials: dict[str, list[Any]] = field(default_factory=dict)
-    """By scorer, once they are made."""
+    together: bool = False
+    """Whether the labels of a feature are compared, as explainers of one run are: what any of them lists decides what
+    all are asked about. Else each label is tried by itself."""
+    materials: dict[tuple[str, int], Any] = field(default_factory=dict)
+    """By scorer and row, once they are made; of labels that are tried together."""
 
     def __len__(self) -> int:
         return len(self.features)
 
     def some(self, rows: Sequence[int]) -> FeatureGroup:
-        """Those of these rows."""
+        """Those of these rows, each label by itself."""
         return FeatureGroup(
             [self.features[row] for row in rows],
             [self.tests[row] for row in rows],
@@ -69,10 +72,11 @@ class FeatureGroup:
         )
 
 
-def group_of(material: SelftestMaterial, features: Sequence[PlantedFeature]) -> FeatureGroup:
+def group_of(material: SelftestMaterial, features: Sequence[PlantedFeature], *, together: bool = False) -> FeatureGroup:
     """Draws what they are tested on."""
     tests = [material.feature(feature) for feature in features]
-    return FeatureGroup(features, tests, [material.published(test) for test in tests])
+    published = [material.published(feature, test) for feature, test in zip(features, tests, strict=True)]
+    return FeatureGroup(features, tests, published, together)
 
 
 class PredictionSource(ABC):
@@ -147,16 +151,19 @@ class ScorerSource(PredictionSource):
         }
 
     def _questions(self, group: FeatureGroup, row: int, label: RuleLabel) -> Questions:
-        of, test = group.features[row], group.tests[row]
-        if self.scorer.name not in group.materials:
-            group.materials[self.scorer.name] = [
-                self._guarded(test.feature, partial(self.scorer.material, test, None)) for test in group.tests
-            ]
-        material = group.materials[self.scorer.name][row]
-        # the lookup of a run is in class E of every explainer's sample, and so is what the label itself points to
-        shown = ShownExplanation(
-            Explanation(of.number, "selftest", label.text, "ok"), either(of.grams, label.rule.entries)
-        )
+        of = group.features[row]
+        compared = of.labels.values() if group.together else (label,)
+        listed = [of.grams, *(other.rule.entries for other in compared if len(other.rule.entries))]
+        test = replace(group.tests[row], lists=(tuple(listed),))
+        key = self.scorer.name, row
+        material = group.materials.get(key) if group.together else None
+        if material is None:
+            material = self._guarded(of.number, partial(self.scorer.material, test, None))
+        if group.together:
+            group.materials[key] = material
+        # the lookup of a run stands in class E, and so does what the label itself points to
+        said = Explanation(of.number, "selftest", label.text, "ok")
+        shown = ShownExplanation(said, either(of.grams, label.rule.entries))
         return self._guarded(of.number, lambda: self.scorer.questions(shown, test, material, self._judge))
 
     def _read(self, of: PlantedFeature, questions: Questions, judge: SelftestJudge) -> Any:

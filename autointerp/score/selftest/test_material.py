@@ -114,9 +114,10 @@ class SelftestMaterial:
 
     # --- the published protocols
 
-    def published(self, feature: TestFeature) -> PublishedWindows:
+    def published(self, planted: PlantedFeature, feature: TestFeature) -> PublishedWindows:
         """The windows that they choose."""
-        return published_windows(feature.candidates, feature.maximum)
+        density = len(planted.place) / float(self.text.scored.sum())
+        return published_windows(feature.candidates, feature.maximum, density)
 
     def answered(self, of: PublishedWindows, label: RuleLabel) -> Answered:
         """What the embedded simulator and judge say there, by the label's rule."""

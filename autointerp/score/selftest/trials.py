@@ -103,7 +103,7 @@ def self_test(text: SelftestText, plan: SelftestPlan, advance: Advance = lambda 
             for name, scorer in plan.scorers.items()
         ),
     ]
-    bench = _Bench(group_of(material, features), group_of(material, unrelated), ignorant, plan, advance)
+    bench = _Bench(group_of(material, features, together=True), group_of(material, unrelated), ignorant, plan, advance)
     return [figures for source in sources for figures in bench.try_out(source)]
 
 
@@ -139,10 +139,8 @@ class _Bench:
                 bare,
                 extra=self._losses(metric, values["true"], values["extra"]),
                 missing=self._losses(metric, values["true"], values["missing"]),
-                ranking=ranking_of(np.stack([_values(metric, part) for part in by_label]), ranked_rows),
-                unrelated=excess_of(
-                    metric, *(np.stack([_values(metric, part) for part in parts]) for parts in (drawn, ignorant))
-                ),
+                ranking=ranking_of(_each_values(metric, by_label), ranked_rows),
+                unrelated=excess_of(metric, _each_values(metric, drawn), _each_values(metric, ignorant)),
                 blind=_worst(metric, blind),
                 reason=_lacking(metric, wrong["true"]),
             )
@@ -177,16 +175,20 @@ class _Bench:
         both = ~np.isnan(true) & ~np.isnan(wrong)
         lost = both & (np.where(both, true - wrong, 0.0) >= LEAST_LOSS)
         of_kind = {kind: np.array([feature.kind == kind for feature in features]) for kind in KINDS}
-        return LossCounts(
-            *(tuple(int((what & group).sum()) for group in groups) for what in (lost, both, both | True)),
-            {kind: (int((lost & mine).sum()), int((both & mine).sum())) for kind, mine in of_kind.items()},
-        )
+        lost_in, of_in, asked = ([int((what & group).sum()) for group in groups] for what in (lost, both, both | True))
+        kinds = {kind: (int((lost & mine).sum()), int((both & mine).sum())) for kind, mine in of_kind.items()}
+        return LossCounts(tuple(lost_in), tuple(of_in), tuple(asked), kinds)
 
 
 def _values(metric: Metric, predictions: Sequence[Any]) -> Float64:
     """The scores, nan where there is none that counts."""
-    measured = metric.measure(predictions)
+    measured = metric.of(predictions)
     return np.array([math.nan if _lacks(one) else one.value for one in measured], dtype=np.float64)
+
+
+def _each_values(metric: Metric, parts: Sequence[Sequence[Any]]) -> Float64:
+    """Those of several sets of predictions about the same features, [sets, features]."""
+    return np.stack([_values(metric, part) for part in parts])
 
 
 def _lacks(measured: Measured) -> bool:
@@ -195,7 +197,7 @@ def _lacks(measured: Measured) -> bool:
 
 def _lacking(metric: Metric, predictions: Sequence[Any]) -> str:
     """Why features have no score, where some have none: the commonest status."""
-    statuses = Counter(measured.status for measured in metric.measure(predictions) if _lacks(measured))
+    statuses = Counter(measured.status for measured in metric.of(predictions) if _lacks(measured))
     return statuses.most_common(1)[0][0] if statuses else ""
 
 

@@ -164,17 +164,17 @@ def scatter(
                   (left + 4, height - 6, "start"))  # fmt: skip
         for name, (at_x, at_y, anchor) in zip(quadrants, places, strict=True):
             parts.append(tag("text", name, x=_n(at_x), y=_n(at_y), text_anchor=anchor, class_="name"))
-    for one in series:
+    for of in series:
         dots = []
-        for a, b, what in one.points:
+        for a, b, what in of.points:
             cx, cy = at(a, b)
             dots.append(tag("circle", tag("title", what), cx=cx, cy=cy, r=2.6))
-        parts.append(tag("g", *dots, fill=one.colour, fill_opacity=0.5))
-    for one in series:
-        if len(one.line) > 1:
-            through = " ".join(",".join(at(a, b)) for a, b in one.line)
-            title = tag("title", f"{one.name}: means of tenths")
-            parts.append(tag("polyline", title, points=through, stroke=one.colour, class_="through"))
+        parts.append(tag("g", *dots, fill=of.colour, fill_opacity=0.5))
+    for of in series:
+        if len(of.line) > 1:
+            through = " ".join(",".join(at(a, b)) for a, b in of.line)
+            title = tag("title", f"{of.name}: means of tenths")
+            parts.append(tag("polyline", title, points=through, stroke=of.colour, class_="through"))
     return _svg(width, height + 36, parts)
 
 

@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "sql"
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryAnswer:
     """A statement, the values bound in it, and its rows."""
 
     name: str
@@ -27,10 +27,10 @@ class Answer:
     rows: list[dict[str, Any]]
 
 
-def ask(store: Queryable, name: str, **parameters: Any) -> Answer:
+def ask(store: Queryable, name: str, **parameters: Any) -> QueryAnswer:
     """The answer to the question of that name."""
     sql = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
-    return Answer(name, sql, parameters, store.rows(sql, **parameters))
+    return QueryAnswer(name, sql, parameters, store.rows(sql, **parameters))
 
 
 def about(kind: ScoreKind) -> dict[str, str]:

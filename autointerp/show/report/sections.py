@@ -9,7 +9,7 @@ from autointerp.show.agreement import metric_names
 from autointerp.show.compare_data import ComparisonRow
 from autointerp.show.report.charts import OTHER, Axis, Line, axis_of, intervals
 from autointerp.show.report.html import Child, Markup, joined, shown_on_demand, table, tag
-from autointerp.show.report.questions import Answer, about, ask
+from autointerp.show.report.questions import QueryAnswer, about, ask
 from autointerp.show.score_kind import ScoreKind
 from autointerp.show.strata import named
 from autointerp.show.text import explainer_name
@@ -26,7 +26,7 @@ def interval(low: float | None, high: float | None, *, signed: bool = False) -> 
     return "" if low is None or high is None else f"[{number(low, signed=signed)}, {number(high, signed=signed)}]"
 
 
-def asked(answer: Answer) -> Markup:
+def asked(answer: QueryAnswer) -> Markup:
     """The statement behind what stands above it."""
     return shown_on_demand(answer.sql, answer.parameters, answer.name)
 
@@ -50,7 +50,7 @@ def facts(store: Queryable) -> Markup:
         for row in dictionaries.rows
     ]  # fmt: skip
     heads = ("dictionary", "kind", "hook", "matched to", "features", "alive", "rare", "dead", "median density")
-    return joined([*parts, table(heads, rows, range(4, 9)), asked(run), asked(text), asked(dictionaries)])
+    return joined([*parts, asked(run), asked(text), table(heads, rows, range(4, 9)), asked(dictionaries)])
 
 
 def verdict_matrix(store: Queryable, explainer: str, rows: Sequence[ComparisonRow]) -> Markup:
@@ -58,7 +58,7 @@ def verdict_matrix(store: Queryable, explainer: str, rows: Sequence[ComparisonRo
     answer = ask(store, "verdicts", explainer=explainer)
     kinds = sorted({row.about for row in rows if row.explainer == explainer}, key=ScoreKind.order)
     names = metric_names(kinds)
-    found = {
+    by_pair = {
         (row["a"], row["b"], ScoreKind(row["design"], row["metric"], row["scorer"], row["explainer"])): row
         for row in answer.rows
     }
@@ -66,7 +66,7 @@ def verdict_matrix(store: Queryable, explainer: str, rows: Sequence[ComparisonRo
     for a, b in dict.fromkeys((row.a, row.b) for row in rows if row.explainer == explainer):
         cells: list[Child] = [a, b]
         for kind in kinds:
-            row = found.get((a, b, kind))
+            row = by_pair.get((a, b, kind))
             cells.append("" if row is None else _verdict_cell(row))
         body.append(cells)
     return joined([table(["A", "B", *(names[kind] for kind in kinds)], body), asked(answer)])
@@ -108,7 +108,8 @@ def means(store: Queryable, kind: ScoreKind, colours: Mapping[str, str]) -> Mark
         over_all = ("mean_all", "mean_all_low", "mean_all_high")
         shown = over_all if row["mean_all"] is not None else ("mean", "ci_low", "ci_high")
         colour = colours.get(row["dictionary"], OTHER)
-        drawn.append(Line(row["dictionary"], *(row[name] for name in shown), colour, row["floor"]))
+        value, low, high = (row[name] for name in shown)
+        drawn.append(Line(row["dictionary"], value, low, high, colour, row["floor"]))
     axis = _axis_of_lines(drawn, kind.metric)
     return joined([table(heads, rows, range(1, len(heads))), intervals(drawn, axis), asked(answer)])
 
@@ -218,9 +219,9 @@ def fairness(store: Queryable) -> Markup:
         ]  # fmt: skip
         parts += [table(heads, rows, range(2, 6)), asked(matching)]
     if likeness.rows:
-        heads = ("dictionary", f"read off the token alone (r >= {ALONE:g})", "features measured")
-        rows = [(row["dictionary"], f"{100 * row['share']:.1f} %", f"{row['n']:,}") for row in likeness.rows]
-        parts += [table(heads, rows, (1, 2)), asked(likeness)]
+        titles = ("dictionary", f"read off the token alone (r >= {ALONE:g})", "features measured")
+        shares = [(row["dictionary"], f"{100 * row['share']:.1f} %", f"{row['n']:,}") for row in likeness.rows]
+        parts += [table(titles, shares, (1, 2)), asked(likeness)]
     return joined(parts)
 
 

@@ -175,7 +175,8 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
 
 def write_powered(t: Transaction) -> None:
     """A prediction-powered mean of each dictionary, and their difference."""
-    about = {"explainer": "lexical", "scorer": "simulation", "metric": "pearson_framed", "design": "sample"}
+    about: dict[str, str | float] = {"explainer": "lexical", "scorer": "simulation", "metric": "pearson_framed"}
+    about |= {"design": "sample"}
     about |= {"predictor": "lexical", "se": 0.02, "interval_over": "features", "as_good_as": 3.0}
     for name in ("sae", "random"):
         t.append(

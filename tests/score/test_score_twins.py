@@ -1,0 +1,149 @@
+"""What is computed once for many explanations, or for all tokens at once, is what it says of each by itself."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from autointerp.explain.lookup import Entries, match
+from autointerp.explain.token_text import kind_of
+from autointerp.records import ANY_TOKEN, Windows
+from autointerp.score import metrics
+from autointerp.score.bills import BillsSample, bills_tokens
+from autointerp.score.gram_index import GramIndex
+from autointerp.score.published import IntervalSample, choose_intervals
+from autointerp.score.scorers.text_likeness import likeness
+from autointerp.score.scorers.vocabulary import plain_text
+
+S, L, V = 40, 16, 30
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def windows_of(rng: np.random.Generator) -> Windows:
+    number = np.arange(S)
+    tokens = rng.integers(0, V, (S, L)).astype(np.int32)
+    previous = np.concatenate([rng.integers(-1, V, (S, 1)), tokens[:, :-1]], axis=1).astype(np.int32)
+    return Windows(number, number, number.astype(np.int32), tokens, previous, rng.random((S, L)) < 0.8)
+
+
+def entries_of(rng: np.random.Generator, n: int, pairs: float) -> Entries:
+    """Tokens and pairs of tokens, in any order, each once."""
+    grams = [(ANY_TOKEN, token) for token in range(V)] + list(itertools.product(range(V), range(V)))
+    share = np.array([(1 - pairs) / V] * V + [pairs / V**2] * V**2)
+    chosen = rng.choice(len(grams), size=n, replace=False, p=share)
+    previous, token = np.array([grams[i] for i in chosen], dtype=np.int32).reshape(-1, 2).T
+    return Entries(previous, token, rng.random(n).astype(np.float32) + 1, rng.random(n).astype(np.float32))
+
+
+@pytest.mark.parametrize(("n", "pairs"), [(0, 0.5), (1, 0.0), (12, 0.5), (300, 0.95)])
+def test_a_lookup_read_off_an_index_of_the_windows(n: int, pairs: float, rng: np.random.Generator) -> None:
+    windows, entries = windows_of(rng), entries_of(rng, n, pairs)
+    index = GramIndex(windows)
+    expected = np.where(windows.scored, match(entries, windows.tokens, windows.previous), -1)
+    np.testing.assert_array_equal(index.match(entries), expected)
+    value, probability = index.look_up(entries)
+    for found, column in ((value, entries.value), (probability, entries.probability)):
+        np.testing.assert_array_equal(found, np.append(column, np.float32(0))[expected])
+    assert n < 2 or (expected >= 0).any()
+
+
+@pytest.mark.parametrize("weights", [None, "some", "whole"])
+def test_a_truth_ranked_once(weights: str | None, rng: np.random.Generator) -> None:
+    truth = np.maximum(rng.standard_normal(400), 0).round(1)
+    w = {None: None, "some": rng.integers(0, 4, 400).astype(float), "whole": rng.integers(0, 2, 400).astype(float)}
+    ranked = metrics.RankedTruth(truth, w[weights])
+    for spread in (0.0, 0.3, 3.0):
+        prediction = (truth * (rng.random(400) < 0.5) + spread * rng.standard_normal(400)).round(1)
+        count = np.ones(400, dtype=int) if w[weights] is None else w[weights].astype(int)  # type: ignore[union-attr]
+        expected = stats.spearmanr(np.repeat(truth, count), np.repeat(prediction, count)).statistic
+        assert ranked.spearman(prediction).value == pytest.approx(expected, abs=1e-12)
+        assert ranked.spearman(prediction) == metrics.spearman(truth, prediction, w[weights])
+    assert ranked.spearman(np.ones(400)).status == "constant"
+
+
+def test_one_correlation_is_that_of_many(rng: np.random.Generator) -> None:
+    """`pearson_value` computes with numbers, `pearson` with arrays."""
+    for a, b, c in itertools.product((0, 1, 1e-9), (0, 1, 1e-9), (0, 7)):
+        for n in (0, 1, 9):
+            t, p = rng.random(n) * a, rng.random(n) * b + c
+            sums = metrics.moments(t, p)
+            found, status = metrics.pearson_value(t, p), str(metrics.pearson_status(sums))
+            assert found.status == status
+            assert found.value == (None if status == "rare" else float(metrics.pearson(sums)))
+
+
+def test_weights_of_one_are_no_weights(rng: np.random.Generator) -> None:
+    t, p = rng.random((3, 50)), rng.random((3, 50))
+    np.testing.assert_array_equal(metrics.moments(t, p), metrics.moments(t, p, np.ones(50)))
+
+
+def test_the_windows_of_bills_for_many_predictions(rng: np.random.Generator) -> None:
+    truth, scored = np.maximum(rng.standard_normal((S, L)), 0), rng.random((S, L)) < 0.8
+    chosen, fitted = np.array([3, 1, 8, 20]), np.array([5, 30, 31])
+    sample = BillsSample(truth, scored, chosen, fitted, 2)
+    whole = rng.random((S, L)).astype(np.float32)
+    lost = whole.copy()
+    lost[[1, 31], :] = np.nan
+    for prediction in (whole, lost, whole):
+        rows = [i for i in chosen if not (np.isnan(prediction[i]) & scored[i]).any()]
+        found, alone = sample.tokens(prediction), bills_tokens(truth, prediction, scored, chosen, fitted, 2)
+        for of in (found, alone):
+            np.testing.assert_array_equal(of.truth, np.concatenate([truth[i][scored[i]] for i in rows]))
+            np.testing.assert_array_equal(
+                of.predicted["none"], np.concatenate([prediction[i][scored[i]] for i in rows]).astype(np.float64)
+            )
+            assert (of.windows.tolist(), of.n_failed, of.n_missing) == (rows, len(chosen) - len(rows), 2)
+        for calibrated in ("linear", "percentile"):
+            np.testing.assert_array_equal(found.predicted[calibrated], alone.predicted[calibrated])
+
+
+def test_the_windows_of_bricken_for_many_predictions(rng: np.random.Generator) -> None:
+    truth, mask = np.maximum(rng.standard_normal((S, L)), 0), rng.random((S, L)) < 0.8
+    marks = [rng.random(S) < 0.4 for _ in range(3)]
+    chosen = choose_intervals(marks[0], rng.integers(-1, 12, S), marks[1], marks[2], rng.random(S))
+    weights = {name: 1 + number % 3 for number, name in enumerate(dict.fromkeys(chosen.stratum.tolist()))}
+    for by_stratum in (None, weights):
+        sample = IntervalSample(chosen, truth, mask, by_stratum)
+        for lost in (0, 2):
+            prediction = rng.random((S, L)).round(1)
+            prediction[chosen.index[:lost]] = np.nan
+            left = chosen.index[lost:]
+            w = np.array([1 if by_stratum is None else by_stratum[name] for name in chosen.stratum[lost:]])
+            count = (mask[left] * w[:, None]).ravel()
+            t, p = (np.repeat(values[left].ravel(), count) for values in (truth, np.nan_to_num(prediction)))
+            score = sample.score(prediction)
+            assert score.value == pytest.approx(stats.spearmanr(t, p).statistic, abs=1e-12)
+            assert (score.n, score.n_failed) == (len(left), lost)
+
+
+def slow_likeness(token: str, named: list[str]) -> float:
+    """One pair of tokens after the other."""
+
+    def pairs(text: str) -> set[str]:
+        plain = f"^{plain_text(text)}$"
+        return {plain[i : i + 2] for i in range(len(plain) - 1)}
+
+    best = 0.0
+    for other in named:
+        alike = 0.2 * (kind_of(token) is not None and kind_of(token) == kind_of(other))
+        common = len(pairs(token) & pairs(other))
+        share = common / len(pairs(token) | pairs(other)) if common else 0.0
+        best = max(best, share + alike)
+    return best
+
+
+def test_likeness_of_many_tokens_to_many(rng: np.random.Generator) -> None:
+    letters = list("abcAB 12().,_\n é")
+    texts = ["".join(rng.choice(letters, rng.integers(0, 8))) for _ in range(200)]
+    for n in (0, 1, 2, 25):
+        named = list(dict.fromkeys(texts[:n]))
+        found = likeness(texts, named)
+        assert found.tolist() == pytest.approx([slow_likeness(token, named) for token in texts], abs=1e-12)
+    assert likeness([], ["a"]).shape == (0,)
