@@ -17,6 +17,7 @@ from autointerp.show.compare_data import ComparePage, ComparisonRow, ScoreChoice
 from autointerp.show.conclusions import conclusions, without_baselines
 from autointerp.show.fairness import render_fairness, site
 from autointerp.show.layout import Column, FittedToWidth, Plot, PlottedInterval, packed, sheet
+from autointerp.show.logit_baselines import ANOTHER, baseline_columns, is_about_logits
 from autointerp.show.text import safe
 from autointerp.store.query import Queryable
 from autointerp.words import LEXICAL_CONTROLS, PLANTED, STUDIED
@@ -49,7 +50,8 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
         means = [row for row in page.summary if row.about == about]
         differences = [row for row in page.comparisons if row.about == about]
         if means:
-            parts += [render_means(means, several=several, wide=wide), *_failures(means), Text()]
+            beside = baseline_columns(means, page.every)
+            parts += [render_means(means, several=several, wide=wide, beside=beside), *_failures(means), Text()]
         if differences:
             parts += [render_differences(differences, several=several, wide=wide)]
             parts += [_reach(differences), *_sentences(differences, several), Text()]
@@ -60,9 +62,12 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
 # --- means
 
 
-def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: bool = False) -> RenderableType:
-    """One kind of score: the dictionaries by their mean, planted ones last."""
-    rows = sorted(rows, key=lambda row: (row.kind == PLANTED, row.mean is None, -(row.mean or 0.0)))
+def render_means(
+    rows: Sequence[SummaryRow], *, several: bool = False, wide: bool = False, beside: Sequence[Column] = ()
+) -> RenderableType:
+    """One kind of score: the dictionaries by their mean, planted ones last; `beside`: columns of the rows as given."""
+    order = sorted(range(len(rows)), key=lambda i: _by_mean(rows[i]))
+    rows = [rows[i] for i in order]
     columns = [Column("store", [row.store for row in rows], key=True)] if several else []
     columns += [
         Column("  dictionary", [_name(row) for row in rows], key=True),
@@ -74,6 +79,7 @@ def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: boo
     if any(row.residual_alarm_rate is not None for row in rows):
         # pearson_framed never stands without it
         columns.append(Column("alarms", [_alarms(row) for row in rows], right=True))
+    columns += [replace(column, cells=[column.cells[i] for i in order]) for column in beside]
     notes = [_note(row) for row in rows]
     if any(notes):
         columns.append(Column("note", notes))
@@ -89,6 +95,10 @@ def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: boo
         ]
     plot = Plot([PlottedInterval(row.mean, row.ci_low, row.ci_high, row.floor) for row in rows])
     return sheet(f"{rows[0].about.title()}: mean over features", columns, plot)
+
+
+def _by_mean(row: SummaryRow) -> tuple[object, ...]:
+    return row.kind == PLANTED, row.mean is None, -(row.mean or 0.0)
 
 
 def _intervals(cells: Sequence[str]) -> list[Column]:
@@ -202,6 +212,11 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
     if any(row.residual_alarm_rate is not None for row in page.summary):
         lines.append(
             "alarms: share of the silent windows drawn at random in which the simulation fired, and its 97.5 % bound."
+        )
+    if any(is_about_logits(kind.metric, kind.design) for kind in page.kinds):
+        lines.append(
+            "completion: tokens ranked by likeness to the ten shown, W_U norm: by the length of their row of the "
+            f"unembedding; neither sees a label. {ANOTHER}: what a label about something else gets."
         )
     lines += _caveats(page.kinds)
     if wide and page.summary:

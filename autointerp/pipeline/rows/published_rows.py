@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.pipeline.rows.prediction_rows import joined
+from autointerp.pipeline.rows.columns import joined
 from autointerp.score.sampled import Answered
 from autointerp.subject.tokens import TokenFile
 
