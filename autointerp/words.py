@@ -83,6 +83,11 @@ def of_permuted(explainer: str) -> str | None:
     return explainer.removeprefix(_PERMUTED) if explainer.startswith(_PERMUTED) else None
 
 
+def of_control(explainer: str) -> str:
+    """The explainer whose texts a control shows to other features, or with another vocabulary; else the name itself."""
+    return explainer.removeprefix(_SHUFFLED).removeprefix(_PERMUTED)
+
+
 def predictor_among(explainers: Iterable[str]) -> str | None:
     """The explainer whose census predicts dearer scores; None: there is none of ours."""
     known = set(explainers)

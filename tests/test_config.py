@@ -132,6 +132,12 @@ EMBEDDED_ONLY = "Input should be 'lexical', 'context_lookup' or 'token_lookup'"
         ({"subject__device": "map", "subject__processing": "folded"}, "needs the whole model on one device"),
         ({"subject__rerandomise": -1}, "subject.rerandomise"),
         ({"dictionary__0": {"name": "p", "path": "x", "natural": True}}, "natural = true is for matched baselines"),
+        ({"dictionary__0": {"name": "p", "path": "x", "match_at": 0.05}}, "only baselines are matched"),
+        (
+            {"dictionary": [{"name": "p", "kind": "neurons", "hook": "blocks.0.mlp.hook_post", "match_at": 0.05}]},
+            'match_at is for a baseline with match = "a dictionary"',
+        ),
+        ({"score__threshold": 1}, "score.threshold: Input should be less than 1"),
         (
             {"dictionary": [{"name": "sae", "path": "x"}, {"name": "p", "kind": "random_init_sae", "like": "sea"}]},
             'like = "sea" names no dictionary; the nearest is "sae"',

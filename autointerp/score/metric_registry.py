@@ -49,18 +49,33 @@ METRICS: tuple[Metric, ...] = (
         measures.counted_f1,
         on_card=True,
     ),
+    Metric(
+        "auprc_thresholded",
+        "counted",
+        "area under the precision-recall curve of activations above the threshold (`score.threshold`: 5 % of the "
+        "feature's largest), ranked by the predicted activation",
+        measures.counted_auprc_thresholded,
+        on_card=True,
+    ),
+    Metric(
+        "f1_thresholded",
+        "counted",
+        "F1 of activations above the threshold, where the predicted activation is above it",
+        measures.counted_f1_thresholded,
+    ),
     # --- sampled windows
     Metric(
         "pearson_framed",
         "simulated",
-        "correlation over the split, estimated from windows by class; predictions in windows that nothing points to "
-        "count as 0",
+        "correlation over the split, estimated from windows by class; windows that nothing points to are charged with "
+        "the alarms that all features of the dictionary raise there",
         measures.simulated_framed,
         chance=0.0,
         bounds=(-1.0, 1.0),
         primary=True,
         on_card=True,
         by_document=True,
+        version=2,
     ),
     Metric(
         "pearson",
@@ -69,6 +84,32 @@ METRICS: tuple[Metric, ...] = (
         measures.simulated_pearson,
         chance=0.0,
         bounds=(-1.0, 1.0),
+        version=2,
+    ),
+    Metric(
+        "auprc",
+        "simulated",
+        "area under the precision-recall curve of firing over the split, estimated from windows by class, ranked by "
+        "the predicted activation; alarms charged as in `pearson_framed`",
+        measures.simulated_auprc,
+    ),
+    Metric(
+        "f1",
+        "simulated",
+        "F1 of firing, where the predicted activation is above 0; estimated and charged likewise",
+        measures.simulated_f1,
+    ),
+    Metric(
+        "auprc_thresholded",
+        "simulated",
+        "the same as `auprc`, of activations above the threshold",
+        partial(measures.simulated_auprc, thresholded=True),
+    ),
+    Metric(
+        "f1_thresholded",
+        "simulated",
+        "F1 of activations above the threshold, where the predicted activation is above it",
+        partial(measures.simulated_f1, thresholded=True),
     ),
     # --- items that are right or wrong
     Metric(

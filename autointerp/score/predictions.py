@@ -27,10 +27,11 @@ class Drawn:
     feature: int
     windows: Windows  # [S]
     truth: Float32  # [S, L] 0 where silent or not scored
-    classes: Int64  # [S] as numbered by `sampling.CLASSES`
-    n: Int64  # [9] windows drawn of each class
-    sizes: Float64  # [9] windows that each class stands for
-    available: Int64  # [9] candidates of each class
+    classes: Int64  # [S] as numbered by `class_names.CLASSES`
+    n: Int64  # [H] windows drawn of each class
+    sizes: Float64  # [H] windows that each class stands for
+    available: Int64  # [H] candidates of each class
+    threshold: float = 0.0  # the activation above which a token counts in thresholded metrics
 
     @property
     def n_class(self) -> Int64:

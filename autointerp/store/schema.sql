@@ -427,6 +427,19 @@ COMMENT ON COLUMN drafts.sample IS 'The sample number of that call.';
 COMMENT ON COLUMN drafts.model IS 'The model that the server says answered.';
 COMMENT ON COLUMN drafts.again IS 'explanations.again of what it is a draft of.';
 
+CREATE TABLE sample_lists (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, again INTEGER NOT NULL,
+    wave INTEGER NOT NULL, lookup VARCHAR, tokens INTEGER[] NOT NULL
+);
+COMMENT ON TABLE sample_lists IS 'What explanations of a feature list, by which the class E of its sample is made. Never changed: explainers of the first wave share all windows; what is explained when others have been tested makes another wave, whose windows are those of the waves before and some of its own.';
+COMMENT ON COLUMN sample_lists.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN sample_lists.feature IS 'Feature.';
+COMMENT ON COLUMN sample_lists.explainer IS 'Explainer.';
+COMMENT ON COLUMN sample_lists.again IS 'explanations.again of the explanation that lists this.';
+COMMENT ON COLUMN sample_lists.wave IS 'From 1.';
+COMMENT ON COLUMN sample_lists.lookup IS 'Embedded explainers: the lookup whose entries are listed.';
+COMMENT ON COLUMN sample_lists.tokens IS 'Others: token ids of the triggers that the explainer wrote; none where it wrote none.';
+
 CREATE TABLE simulations (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     context BIGINT NOT NULL, window_start INTEGER NOT NULL, class VARCHAR NOT NULL, n_class BIGINT NOT NULL,
@@ -441,7 +454,7 @@ COMMENT ON COLUMN simulations.explainer IS 'Explainer.';
 COMMENT ON COLUMN simulations.scorer IS 'Simulator: simulation (the embedded lookup), simulation:MODEL, simulation:lookup@EXPLAINER (the lookup on the windows drawn for another explainer).';
 COMMENT ON COLUMN simulations.context IS 'Context.';
 COMMENT ON COLUMN simulations.window_start IS 'Position of the window''s first token in the context.';
-COMMENT ON COLUMN simulations.class IS 'T, F1 to F5 (firing), E, M, R (silent).';
+COMMENT ON COLUMN simulations.class IS 'T, F1 to F5 (firing), E, E2 to E8 (silent, on the rarest of the lists of sample_lists, on the next ...), M, R (silent).';
 COMMENT ON COLUMN simulations.n_class IS 'Windows drawn from the class.';
 COMMENT ON COLUMN simulations.size_class IS 'Windows that the class stands for; n_class / size_class is the inclusion probability.';
 COMMENT ON COLUMN simulations.available_class IS 'Candidates of its class that the windows were drawn from.';
@@ -487,7 +500,8 @@ COMMENT ON COLUMN token_judgements.rating IS 'The rating; on a scale of the judg
 COMMENT ON COLUMN token_judgements.status IS 'ok, or why there is no rating.';
 
 CREATE TABLE feature_blocks (
-    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, n BIGINT[] NOT NULL, t DOUBLE[] NOT NULL, t2 DOUBLE[] NOT NULL
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, n BIGINT[] NOT NULL, t DOUBLE[] NOT NULL, t2 DOUBLE[] NOT NULL,
+    threshold DOUBLE NOT NULL, n_above BIGINT[] NOT NULL
 );
 COMMENT ON TABLE feature_blocks IS 'The census''s truth: sums over the score split, one value a document block.';
 COMMENT ON COLUMN feature_blocks.dictionary IS 'Dictionary.';
@@ -495,11 +509,13 @@ COMMENT ON COLUMN feature_blocks.feature IS 'Feature.';
 COMMENT ON COLUMN feature_blocks.n IS 'Tokens.';
 COMMENT ON COLUMN feature_blocks.t IS 'Sum of activations.';
 COMMENT ON COLUMN feature_blocks.t2 IS 'Sum of squared activations.';
+COMMENT ON COLUMN feature_blocks.threshold IS 'The activation above which a token counts as firing in the thresholded metrics: score.threshold times features.max_activation.';
+COMMENT ON COLUMN feature_blocks.n_above IS 'Tokens with an activation above the threshold.';
 
 CREATE TABLE score_moments (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     p DOUBLE[] NOT NULL, p2 DOUBLE[] NOT NULL, tp DOUBLE[] NOT NULL,
-    positives BIGINT[] NOT NULL, negatives BIGINT[] NOT NULL
+    positives BIGINT[] NOT NULL, negatives BIGINT[] NOT NULL, above BIGINT[] NOT NULL, below BIGINT[] NOT NULL
 );
 COMMENT ON TABLE score_moments IS 'The census: sums over all tokens of the score split, one value a document block (with feature_blocks: all a Pearson correlation needs).';
 COMMENT ON COLUMN score_moments.dictionary IS 'Dictionary.';
@@ -511,6 +527,8 @@ COMMENT ON COLUMN score_moments.p2 IS 'Sum of squared predictions.';
 COMMENT ON COLUMN score_moments.tp IS 'Sum of activation times prediction.';
 COMMENT ON COLUMN score_moments.positives IS 'Firing tokens by predicted probability: bin 0 holds 0, bin i ((i-1)/32, i/32].';
 COMMENT ON COLUMN score_moments.negatives IS 'Silent tokens by predicted probability.';
+COMMENT ON COLUMN score_moments.above IS 'Tokens above the threshold (feature_blocks.threshold) by predicted activation: bin 0 holds 0, bins 1 to 8 what is predicted at the threshold or below, 9 to 32 above, in a geometric row up to the largest activation (score/activation_bins.py).';
+COMMENT ON COLUMN score_moments.below IS 'The other tokens by predicted activation.';
 
 CREATE TABLE scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL,
@@ -535,7 +553,8 @@ COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); few_documents (a val
 CREATE TABLE dictionary_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     metric VARCHAR NOT NULL, design VARCHAR NOT NULL, mean DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
-    mean_all DOUBLE, mean_all_low DOUBLE, mean_all_high DOUBLE, interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT
+    mean_all DOUBLE, mean_all_low DOUBLE, mean_all_high DOUBLE, interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT,
+    residual_alarm_cost DOUBLE
 );
 COMMENT ON TABLE dictionary_scores IS 'Means over a dictionary with intervals; interval_over says what they count.';
 COMMENT ON COLUMN dictionary_scores.run IS 'The piece of work that computed it: `work` of stage means; current_works says which counts.';
@@ -555,6 +574,7 @@ COMMENT ON COLUMN dictionary_scores.floor IS 'What a worthless explanation gets:
 COMMENT ON COLUMN dictionary_scores.residual_alarm_rate IS 'pearson_framed: share of class R windows in which the simulator fired, pooled over features.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_high IS 'Its exact 97.5 % upper bound.';
 COMMENT ON COLUMN dictionary_scores.n_residual IS 'Class R windows behind it.';
+COMMENT ON COLUMN dictionary_scores.residual_alarm_cost IS 'pearson_framed: by how much the mean would be higher if predictions in class R windows counted as 0, not at the pooled rate.';
 
 CREATE TABLE powered_means (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -827,7 +847,7 @@ WITH counted AS (
 SELECT c.dictionary, d.kind, c.explainer, is_control(c.explainer) AS is_control, c.scorer, c.metric, c.design,
        c.n_features, c.n_scored, c.n_failed, m.mean, m.ci_low, m.ci_high, m.mean_all, m.mean_all_low, m.mean_all_high, m.interval_over, m.floor,
        m.mean_all - m.floor AS excess, c.median, c.n_dead, c.n_rare,
-       m.residual_alarm_rate, m.residual_alarm_high, m.n_residual
+       m.residual_alarm_rate, m.residual_alarm_high, m.n_residual, m.residual_alarm_cost
 FROM counted c JOIN means m USING (dictionary, explainer, scorer, metric, design)
 JOIN dictionaries d ON d.dictionary = c.dictionary;
 COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them. excess is mean_all - floor.';
@@ -859,6 +879,12 @@ WITH shown AS (
 SELECT * EXCLUDE (run) FROM comparisons c SEMI JOIN shown ON shown.work = c.run;
 COMMENT ON VIEW comparison_table IS 'The comparisons of the latest run that has any.';
 
+CREATE VIEW feature_densities AS
+SELECT b.dictionary, b.feature, b.threshold, list_sum(b.n)::BIGINT AS n_tokens, s.n_firing, list_sum(b.n_above)::BIGINT AS n_above,
+       s.n_firing / s.n_tokens AS density, list_sum(b.n_above) / list_sum(b.n) AS density_above
+FROM feature_blocks b JOIN feature_splits s ON s.dictionary = b.dictionary AND s.feature = b.feature AND s.split = 'score';
+COMMENT ON VIEW feature_densities IS 'How often each feature fires on the score split: above 0, and above its threshold (score.threshold).';
+
 CREATE VIEW powered_mean_table AS
 SELECT * EXCLUDE (run) FROM powered_means m SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run;
 COMMENT ON VIEW powered_mean_table IS 'The prediction-powered means that count.';
@@ -877,19 +903,23 @@ WITH splits AS (
 ), counted AS (
     SELECT d.matched_to AS dictionary, f.matched_feature, f.dictionary AS baseline, f.feature, f.unit,
            t.n_firing AS n_firing_explain, f.n_firing AS n_firing_baseline_explain, s.n_firing,
-           b.n_firing AS n_firing_baseline, t.n_firing * ratio AS n_expected, f.density, n.density AS natural_density
+           b.n_firing AS n_firing_baseline, t.n_firing * ratio AS n_expected, f.density, n.density AS natural_density,
+           u.n_above, v.n_above AS n_above_baseline
     FROM splits, features f JOIN dictionaries d ON d.dictionary = f.dictionary AND d.natural_of IS NULL
     JOIN features t ON t.dictionary = d.matched_to AND t.feature = f.matched_feature
     JOIN feature_splits s ON s.dictionary = d.matched_to AND s.feature = f.matched_feature AND s.split = 'score'
     JOIN feature_splits b ON b.dictionary = f.dictionary AND b.feature = f.feature AND b.split = 'score'
     LEFT JOIN dictionaries e ON e.natural_of = f.dictionary
     LEFT JOIN features n ON n.dictionary = e.dictionary AND n.feature = f.feature
+    LEFT JOIN feature_densities u ON u.dictionary = d.matched_to AND u.feature = f.matched_feature
+    LEFT JOIN feature_densities v ON v.dictionary = f.dictionary AND v.feature = f.feature
     WHERE f.match_status = 'matched'
 )
 SELECT *, abs(n_firing_baseline - n_firing) <= greatest(0.1 * n_firing, 3) AS within,
-       abs(n_expected - n_firing) <= greatest(0.1 * n_firing, 3) AS own_within
+       abs(n_expected - n_firing) <= greatest(0.1 * n_firing, 3) AS own_within,
+       abs(n_above_baseline - n_above) <= greatest(0.1 * n_above, 3) AS within_above
 FROM counted;
-COMMENT ON VIEW matched_pairs IS 'Each matched baseline feature beside the feature whose density it was given: firings on both splits, whether the score split is within 10 % or 3 firings, and whether that feature keeps its own density so well.';
+COMMENT ON VIEW matched_pairs IS 'Each matched baseline feature beside the feature whose density it was given: firings on both splits, whether the score split is within 10 % or 3 firings, whether that feature keeps its own density so well, and the same of tokens above the threshold (feature_densities).';
 
 CREATE VIEW baseline_pairs AS
 SELECT DISTINCT c.a, c.b, c.paired, c.other_site

@@ -16,8 +16,9 @@ from autointerp.explain.lookup import Entries
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import ANY_TOKEN, Bool, FeatureWindows, Int64, Windows
 from autointerp.score.metric_registry import metrics_for
+from autointerp.score.pool import Pool
 from autointerp.score.predictions import Items, Judged
-from autointerp.score.sampled import Candidates, Pool, candidates
+from autointerp.score.sampled import Candidates, candidates
 from autointerp.score.scorers.items import Silent, detection_items, fuzzing_items, token_traits
 
 SCORERS = ("detection", "fuzzing")

@@ -17,7 +17,7 @@ from autointerp.config.run_file import RunConfig
 from autointerp.errors import StoreError
 from autointerp.extract.engines.job import make_job
 from autointerp.pipeline import run
-from autointerp.pipeline.asking.test_material import Corpus, read_material
+from autointerp.pipeline.asking.materials_of_run import Materials
 from autointerp.pipeline.dry_run.report import plan_of, render_plan
 from autointerp.pipeline.plan.prepare import choose_scored, prepare
 from autointerp.pipeline.plan.store_diff import StoreDiff
@@ -30,10 +30,11 @@ from autointerp.pipeline.stages import score as score_stage
 from autointerp.pipeline.stages.score import score_dictionary
 from autointerp.progress import Reporter
 from autointerp.records import N_BLOCKS
-from autointerp.score.estimator import block_moments, frame_moments, residual_alarm_rate
+from autointerp.score.alarms import alarm_limits, pooled_charges, residual_alarm_rate
+from autointerp.score.class_names import NOT_SAMPLED, REST
+from autointerp.score.estimator import block_moments, frame_moments
 from autointerp.score.predictions import Simulated
 from autointerp.score.sample_moments import sample_moments
-from autointerp.score.sampling import NOT_SAMPLED
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
@@ -357,18 +358,25 @@ def test_a_sample_read_back_is_the_one_that_was_scored(together: Path, configure
     sample = choose_scored(prepared.config.score.features, np.arange(48), 48, 0, "sae")
     with open_reader(together) as reader:
         assert StoreDiff(prepared, reader).goes_on
-        material, scorers = read_material(reader, Corpus(reader, tokens, 0), "sae", sample), scorers_of(["simulation"])
+        material, scorers = Materials(prepared, tokens, reader).of("sae"), scorers_of(["simulation"])
+        assert material.sample.tolist() == sample.tolist()
+        assert material.lists.by_feature
+        assert material.lists.new == []
         scored = score_dictionary(reader, material, ["lexical", "generic"], scorers, [], set(sample.tolist()))
         for explainer, one in scored.items():
             simulated = {f: made for f, made in one.predictions["simulation"].items() if isinstance(made, Simulated)}
-            features, blocks, alarms = read_sample(reader, "sae", explainer, sample.tolist())
+            read = read_sample(reader, "sae", explainer, sample.tolist())
             made = sample_moments(list(simulated.values()))
-            framed = frame_moments(made.moments, made.classes)
+            charges = pooled_charges(made.moments, made.classes, made.sizes)
+            framed = frame_moments(made.moments, made.classes, charges.value)
             expected = block_moments(framed, made.classes, made.sizes, made.blocks, N_BLOCKS)
-            assert features.tolist() == list(simulated)
-            np.testing.assert_allclose(blocks, expected, rtol=1e-12, atol=1e-12)
-            assert blocks.any()
+            assert read.features.tolist() == list(simulated)
+            np.testing.assert_allclose(read.blocks, expected, rtol=1e-12, atol=1e-12)
+            assert read.blocks.any()
+            limits = alarm_limits(expected.sum(axis=1), made.sizes[:, REST], charges)
+            np.testing.assert_allclose(read.limits.of_share, limits.of_share, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(read.limits.cost, limits.cost, rtol=1e-9, atol=1e-12)
             fires = [((of.prediction != 0) & of.drawn.windows.scored).any(axis=1) for of in simulated.values()]
             kinds = [np.where(of.predicted, of.drawn.classes, NOT_SAMPLED) for of in simulated.values()]
-            assert alarms == residual_alarm_rate(np.concatenate(fires), np.concatenate(kinds))
+            assert read.alarms == residual_alarm_rate(np.concatenate(fires), np.concatenate(kinds))
     assert CONTROLS not in prepared.config.explain.explainers

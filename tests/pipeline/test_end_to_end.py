@@ -39,8 +39,8 @@ QUIET = Reporter(quiet=True)
 SOME = [3, 4, 11, 40]
 JUDGED = ("judgements", "token_judgements")
 COMPARED = {
-    *(("simulation", metric, "census") for metric in ("pearson", "auprc", "f1")),
-    *(("simulation", metric, "sample") for metric in ("pearson_framed", "pearson")),
+    *(("simulation", metric.name, "census") for metric in metrics_for("counted", "simulation")),
+    *(("simulation", metric.name, "sample") for metric in metrics_for("simulated", "simulation")),
     *(("simulation", metric.name, "sample") for metric in metrics_for("published", "simulation")),
     *(("detection", metric.name, "sample") for metric in metrics_for("published", "detection")),
     *(("detection:lookup", metric.name, "sample") for metric in metrics_for("judged", "detection")),
@@ -270,7 +270,7 @@ def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
         if row["difference"] is not None:
             assert row["ci_low"] <= row["difference"] <= row["ci_high"]
     twin = [row for row in found if (row["a"], row["b"], row["design"]) == ("sae", "twin", "census")]
-    assert [row["difference"] for row in twin] == [0.0] * 3 * 3  # three explainers, three metrics of all tokens
+    assert [row["difference"] for row in twin] == [0.0] * 3 * 5  # three explainers, five metrics of all tokens
 
 
 def test_the_text_of_a_label_is_all_that_it_predicts_by(whole: Path) -> None:
@@ -380,6 +380,7 @@ def test_the_engine_changes_no_row(
     store = run(configured(f"engine-{engine}", engine=engine), until=until, reporter=QUIET)
     found = rows_of(store)
     later = {"compare": set(), "census": {"scores", "simulations", *JUDGED, "dictionary_scores", "comparisons"}}
+    later["census"].add("sample_lists")
     later["extract"] = later["census"] | {
         "logit_effects",
         "logit_strengths",
@@ -480,7 +481,7 @@ def test_only_what_is_asked_for_is_scored(
         f"scorers-{'-'.join(scorers)}",
         dictionary=dictionaries[:1],
         score={"features": {"sample": 12}, "scorers": scorers},
-        explain={"explainers": ["lexical"]},
+        explain={"explainers": ["lexical", "token_lookup"]},  # what both list decides the windows of both
     )
     store = run(config, reporter=QUIET)
     check(store)

@@ -16,8 +16,9 @@ import pytest
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import FeatureWindows, Windows
 from autointerp.score import metrics
+from autointerp.score.pool import Pool
 from autointerp.score.predictions import Items
-from autointerp.score.sampled import Candidates, Pool, candidates
+from autointerp.score.sampled import Candidates, candidates
 from autointerp.score.scorers.items import (
     N_ITEMS,
     Silent,

@@ -1,6 +1,7 @@
 """What explanations are tested on: of one dictionary's sampled features the windows and the tokens asked about.
 
-Everything here is the same for all explainers; only which silent windows a simulator sees depends on the explanation.
+Everything here is the same for all explainers that were first tested together; one that came later is tested on some
+windows of its own besides (`rows/list_rows.py`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from autointerp.pipeline.rows.list_rows import NO_LISTS, SampleLists
 from autointerp.records import SPLITS, Int64, Split, Windows
-from autointerp.score.sampled import Candidates, Pool, candidates, top_tokens
+from autointerp.score.pool import Pool
+from autointerp.score.sampled import Candidates, candidates, top_tokens
 from autointerp.score.sampling import firing_limits
 from autointerp.score.scorers.items import Silent, token_traits
 from autointerp.score.scorers.prompt_windows import ShownWindow
@@ -44,8 +47,9 @@ WHERE dictionary = $dictionary AND direction = 'promoted' AND feature IN (SELECT
 class Corpus:
     """What all dictionaries of a store share."""
 
-    def __init__(self, store: Queryable, tokens: TokenFile, seed: int) -> None:
+    def __init__(self, store: Queryable, tokens: TokenFile, seed: int, threshold: float = 0.05) -> None:
         self.tokens, self.seed = tokens, seed
+        self.threshold = threshold  # `score.threshold`, a share of each feature's largest activation
         vocab = read_vocab(store)
         self.vocabulary = Vocabulary(vocab, [row["usable"] for row in store.rows(_VOCAB)])
         self.traits = token_traits(vocab)
@@ -87,11 +91,20 @@ class TestMaterial:
     dictionary: str
     status: dict[int, str]  # of every feature: alive, rare, dead
     sample: Int64  # features of the sample design
-    ready: dict[int, TestFeature]  # those of them that are alive
+    ready: dict[int, TestFeature]  # those of them that are alive, as for an explainer of the first wave
+    lists: SampleLists = NO_LISTS
+
+    def for_explainer(self, feature: int, explainer: str) -> TestFeature | None:
+        """A feature as an explainer is tested on it; None: it is not alive."""
+        ready = self.ready.get(feature)
+        waves = self.lists.waves(feature, explainer)
+        return ready if ready is None or len(waves) == len(ready.lists) else replace(ready, lists=waves)
 
 
-def read_material(store: Queryable, corpus: Corpus, dictionary: str, sample: Int64) -> TestMaterial:
-    """Of the features `sample`."""
+def read_material(
+    store: Queryable, corpus: Corpus, dictionary: str, sample: Int64, lists: SampleLists = NO_LISTS
+) -> TestMaterial:
+    """Of the features `sample`, with what is listed of them."""
     rows = store.rows(_FEATURES, dictionary=dictionary)
     status = {row["feature"]: row["status"] for row in rows}
     maximum = {row["feature"]: row["max_activation"] for row in rows}
@@ -101,13 +114,12 @@ def read_material(store: Queryable, corpus: Corpus, dictionary: str, sample: Int
         for row in store.rows(_PROMOTED, dictionary=dictionary, features=alive)
     }
     none = np.zeros(0, np.int64)
-    ready = {
-        drawn.feature: TestFeature(
-            dictionary, drawn.feature, maximum[drawn.feature], drawn, promoted.get(drawn.feature, none), corpus.shared
-        )
-        for drawn in each_candidates(store, dictionary, alive, corpus, "score")
-    }
-    return TestMaterial(corpus, dictionary, status, sample, ready)
+    ready = {}
+    for drawn in each_candidates(store, dictionary, alive, corpus, "score"):
+        feature = drawn.feature
+        tokens, waves = promoted.get(feature, none), lists.waves(feature, "")
+        ready[feature] = TestFeature(dictionary, feature, maximum[feature], drawn, tokens, corpus.shared, waves)
+    return TestMaterial(corpus, dictionary, status, sample, ready, lists)
 
 
 def read_shared_pool(store: Queryable, tokens: TokenFile, split: Split) -> Pool:
@@ -125,6 +137,7 @@ def each_candidates(
     firing_in_pool = read_pool_firing(store, dictionary, split)
     heavy, _ = read_gram_tables(store, dictionary)
     maxima = {row["feature"]: row["maxima"] for row in store.rows(_MAXIMA, dictionary=dictionary)}
+    largest = {row["feature"]: row["max_activation"] for row in store.rows(_FEATURES, dictionary=dictionary)}
     for firing in read_feature_windows(store, dictionary, features, tokens.window, tokens.windows_per_context, split):
         feature = firing.feature
         yield candidates(
@@ -135,6 +148,7 @@ def each_candidates(
             firing_limits(maxima.get(feature, [])),
             top_tokens(heavy, feature),
             corpus.seed,
+            corpus.threshold * largest[feature],
         )
 
 

@@ -5,7 +5,7 @@
     effects     a dictionary
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
-    census      a dictionary and explainer           (and one without an explainer: the truth)
+    census      a dictionary and explainer           threshold (and one without an explainer: the truth)
     judge       a dictionary, explainer and scorer   the judge, its settings and prompts that the scorer uses, features
     score       a dictionary and explainer           scorers, metrics, scored features
                 (and scorer, where an LLM judges)    metrics, scored features
@@ -120,7 +120,7 @@ class _Graph:
         effects = _work("effects", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield from (extract, effects)
         yield _work("diagnostics", name, None, None, {BUILDS_ON: {"extract": extract.key}})
-        yield _work("census", name, None, None, {BUILDS_ON: {"extract": extract.key}})
+        yield _work("census", name, None, None, {BUILDS_ON: {"extract": extract.key}} | self._threshold)
         explained: dict[str, Work] = {}
         yield from self._embedded(name, effects, explained)
         yield from self._asking(name, effects, explained)
@@ -134,7 +134,7 @@ class _Graph:
             own = {one.name: {"python": one.python} for one in self.config.explain.own_embedded}.get(explainer)
             facts = {BUILDS_ON: {"effects": effects.key}} | ({"explainer": own} if own else {})
             explain = explained[explainer] = _work("explain", name, explainer, None, facts)
-            census = _work("census", name, explainer, None, {BUILDS_ON: {"explain": explain.key}})
+            census = _work("census", name, explainer, None, {BUILDS_ON: {"explain": explain.key}} | self._threshold)
             score = _work(
                 "score",
                 name,
@@ -149,6 +149,10 @@ class _Graph:
             yield means
             if explainer != CONTROLS or "logits" in self.scorers:  # the ranking that needs no label is among them
                 self.compared.setdefault((explainer, None), {})[name] = means.key
+
+    @property
+    def _threshold(self) -> dict[str, Any]:
+        return {"score": self.config.score.model_dump(mode="json", include={"threshold"})}
 
     def _how_scored(self) -> dict[str, Any]:
         features = self.config.score.model_dump(mode="json", include={"features"})

@@ -227,14 +227,17 @@ def read_simulated(
     )
     windows = _windows(rows, scored.astype(np.bool_))
     n, size, available = (_numbers(rows, name) for name in ("n_class", "size_class", "available_class"))
-    status = _words(rows, "status")
+    status, threshold = _words(rows, "status"), _numbers(rows, "threshold")
     simulated = {}
     for feature, mine in _by_feature(rows):
         of_class = kinds[mine]
         wide = [np.zeros(len(CLASSES), dtype=values.dtype) for values in (n, size, available)]
         for values, into in zip((n, size, available), wide, strict=True):
             into[of_class] = values[mine]
-        drawn = Drawn(feature, _some(windows, mine), truth[mine], of_class, wide[0], wide[1], wide[2])
+        drawn = Drawn(
+            feature, _some(windows, mine), truth[mine], of_class, wide[0], wide[1], wide[2],
+            float(threshold[mine.start]),
+        )  # fmt: skip
         simulated[feature] = Simulated(drawn, prediction[mine], tuple(status[mine]))
     return simulated
 
@@ -332,8 +335,8 @@ def _some(windows: Windows, mine: slice) -> Windows:
 
 _SIMULATIONS = """
 SELECT s.feature, s.context, s.window_start, s.class, s.n_class, s.size_class, s.available_class, s.truth,
-       s.prediction, s.scored, s.status, c.document_block
-FROM simulations s JOIN contexts c USING (context)
+       s.prediction, s.scored, s.status, c.document_block, b.threshold
+FROM simulations s JOIN contexts c USING (context) JOIN feature_blocks b USING (dictionary, feature)
 WHERE s.dictionary = $dictionary AND s.explainer = $explainer AND s.scorer = $scorer
       AND s.run IS NOT DISTINCT FROM $run
 ORDER BY s.feature, s.rowid

@@ -237,7 +237,7 @@ def decided(intervals: Sequence[Interval | None], about: About, margin: float) -
                 "simultaneous_high": all_high,
                 "p": interval.p_value,
                 "p_holm": float(next(adjusted)),
-                "detectable": detectable_difference(interval.se, interval.df, LEVEL / len(known)),
+                "detectable": detectable_difference(interval.largest_se, interval.df, LEVEL / len(known)),
                 "verdict": decide(interval, len(known), margin),
             }
         )

@@ -14,6 +14,7 @@ from autointerp.pipeline.fitted_dictionaries import open_fitted
 from autointerp.pipeline.hook_norms import norms_at
 from autointerp.pipeline.plan.prepare import Prepared
 from autointerp.pipeline.plan.work import Work, done_keys
+from autointerp.pipeline.rows.list_rows import write_lists
 from autointerp.progress import Reporter
 from autointerp.store.writer import StoreWriter, Transaction
 from autointerp.subject.norms import HookNorms
@@ -62,6 +63,18 @@ class StageContext:
             self.store.publish_snapshot()
         except AutointerpError as error:
             self.report.say(f"no snapshot for readers: {error}")
+
+    # --- tests
+
+    def settle_lists(self, name: str) -> None:
+        """Makes rows of what is listed of the features that are tested: their windows are drawn by it, once."""
+        if new := self.materials.new_lists(name):
+            with self.store.transaction() as transaction:
+                write_lists(transaction, name, new)
+
+    def texts_are_there(self, name: str) -> bool:
+        """Whether no explainer's texts are waited for: what tests explanations is drawn by what all of them list."""
+        return all(dictionary != name for dictionary, _ in self.asking.unexplained)
 
     # --- dictionaries
 

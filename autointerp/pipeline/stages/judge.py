@@ -24,20 +24,22 @@ from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.records import LookupTable
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.evidence import dictionary_row, read_gram_tables
-from autointerp.words import BESIDE, of_permuted
+from autointerp.words import BESIDE
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
-    """All judgements that are missing, but for explanations that are waited for."""
+    """All judgements that are missing, but of dictionaries some of whose explanations are waited for."""
     judge = context.asking.judge()
     done = context.done_keys("judge")
     for name, mine in by_dictionary(works).items():
+        if not context.texts_are_there(name):
+            continue
+        context.settle_lists(name)
         table = context_lookup(*read_gram_tables(context.store, name))
         beside = _beside(context, name)
         for explainer in dict.fromkeys(str(work.explainer) for work in mine):
-            if (name, of_permuted(explainer) or explainer) not in context.asking.unexplained:
-                scorer_works = [_ScorerWork(context, work, done) for work in mine if work.explainer == explainer]
-                _judge(context, judge, table, beside, name, explainer, scorer_works)
+            scorer_works = [_ScorerWork(context, work, done) for work in mine if work.explainer == explainer]
+            _judge(context, judge, table, beside, name, explainer, scorer_works)
 
 
 def _beside(context: StageContext, name: str) -> dict[str, LookupTable]:

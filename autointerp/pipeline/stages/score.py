@@ -82,8 +82,9 @@ class EmbeddedScores:
 
 
 def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> None:
-    if not works:
+    if not works or not context.texts_are_there(name):
         return
+    context.settle_lists(name)
     begun = time.monotonic()
     scorers, own = scorers_of(context.config.score.scorers), own_metrics(context.config)
     material = context.materials.of(name)
@@ -146,7 +147,12 @@ def score_dictionary(
             made.scores += score_rows(few, answered, published, scorer.name)
             if scorer.embedded is None or (scorer.shape == "rated" and is_ceiling(explainer)):
                 continue  # a table says nothing of what a feature promotes
-            said = {f: scorer.look_up(ready[f], tests[scorer.name][f], texts[f], entries[f]) for f in fit}
+            said = {}
+            for f in fit:
+                feature = material.for_explainer(f, explainer)
+                assert feature is not None
+                test = tests[scorer.name][f] if feature is ready[f] else scorer.material(feature, None)
+                said[f] = scorer.look_up(feature, test, texts[f], entries[f])
             predictions = {f: prediction for f, prediction in said.items() if prediction is not None}
             made.predictions[scorer.embedded] = predictions
             mine = metrics_for(scorer.shape, scorer.name, own)

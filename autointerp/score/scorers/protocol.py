@@ -20,8 +20,8 @@ from autointerp.explain.lookup import Entries
 from autointerp.explain.triggers import any_of
 from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Explanation, Int64, Windows
-from autointerp.score.predictions import Prediction, Simulated
-from autointerp.score.sampled import Candidates
+from autointerp.score.predictions import Drawn, Prediction, Simulated
+from autointerp.score.sampled import Candidates, draw_windows
 from autointerp.score.scorers.items import Silent, TokenTraits
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.vocabulary import Vocabulary
@@ -79,6 +79,11 @@ class TestFeature:
     corpus: TestCorpus
     lists: tuple[tuple[Entries, ...], ...] = ((),)
     """What its explanations list, wave by wave: class E of its windows."""
+
+    @property
+    def drawn(self) -> Drawn:
+        """The windows of the sample: drawn anew each time, always the same."""
+        return draw_windows(self.candidates, self.lists[0], later=self.lists[1:])
 
     @property
     def claims(self) -> tuple[Entries, ...]:

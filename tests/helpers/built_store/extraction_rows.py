@@ -222,4 +222,6 @@ def _blocks(world: World, truth: np.ndarray) -> dict[str, np.ndarray]:
     n = np.array([world.scored[m].sum() for m in of])
     t = np.array([[truth[f][m].sum(dtype=np.float64) for m in of] for f in range(N_FEATURES)])
     t2 = np.array([[(truth[f][m].astype(np.float64) ** 2).sum() for m in of] for f in range(N_FEATURES)])
-    return {"n": np.tile(n, (N_FEATURES, 1)), "t": t, "t2": t2}
+    threshold = 0.05 * np.array([_facts(truth[f], world, "explain")["max_activation"] for f in range(N_FEATURES)])
+    above = np.array([[(truth[f][m] > threshold[f]).sum() for m in of] for f in range(N_FEATURES)])
+    return {"n": np.tile(n, (N_FEATURES, 1)), "t": t, "t2": t2, "threshold": threshold, "n_above": above}
