@@ -20,6 +20,7 @@ from autointerp.config.run_file import RunConfig
 from autointerp.config.subject_tokens import SplitsSection, SubjectSection, TokensSection
 from autointerp.errors import ConfigError
 from autointerp.resources import folder
+from autointerp.words import USUAL_SCORERS
 
 # A run file with every section, with the values that this version takes where the design's own are of a later one.
 DESIGN = """
@@ -311,7 +312,7 @@ def test_defaults() -> None:
     )
     assert config.dictionary == [DictionaryEntry(name="sae", path="saes", format="auto", kind="auto", features="all")]
     assert config.explain.explainers == ["lexical", "context_lookup", "token_lookup"]
-    assert config.score.scorers == ["simulation", "detection", "fuzzing", "logits"]
+    assert config.score.scorers == list(USUAL_SCORERS)
     assert config.score.model_dump()["features"] == {"sample": 500}
     assert config.budget.max_usd is None
     assert (config.engine.kind, config.engine.batch_size, config.engine.threads) == ("local", 128, None)

@@ -11,7 +11,16 @@ from autointerp.config.llm_model import LLMModel
 from autointerp.config.own_code import NAME, PYTHON
 from autointerp.config.section import Section, refuse_twice
 from autointerp.errors import nearest
-from autointerp.words import CONTEXT_LOOKUP, EMBEDDED, HUMAN, LEXICAL, PRESETS
+from autointerp.words import (
+    CONTEXT_LOOKUP,
+    EMBEDDED,
+    HUMAN,
+    LEXICAL,
+    LEXICAL_CONTROLS,
+    NO_LABEL,
+    PRESETS,
+    RANKINGS,
+)
 
 
 class LLMExplainer(LLMModel):
@@ -121,7 +130,7 @@ class ExplainSection(Section):
     @model_validator(mode="after")
     def _different(self) -> ExplainSection:
         refuse_twice(self.names)
-        reserved = {"shuffled", "constant", "generic", "completion", "human", *EMBEDDED}
+        reserved = {*LEXICAL_CONTROLS, *RANKINGS, NO_LABEL, HUMAN, *EMBEDDED}
         for entry in self.explainers:
             if not isinstance(entry, str) and entry.name in reserved:
                 raise ValueError(f'an explainer of your own cannot be named "{entry.name}"')

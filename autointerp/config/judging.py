@@ -56,7 +56,8 @@ class ScoreSection(Section):
 
     scorers: list[ScorerEntry] = Field(default=list(USUAL_SCORERS))
     """What is predicted from the explanation: activations, which windows fire, which marks are right, which tokens are
-    promoted; or a class of your own as `{ python = "module:Class", name = "mine" }`, see `autointerp.Scorer`."""
+    promoted (`logits`: beside random ones, as published; `logits_hard`: beside ones that are hard to tell); or a class
+    of your own as `{ python = "module:Class", name = "mine" }`, see `autointerp.Scorer`."""
     metrics: list[OwnCode] = Field(default=[])
     """Metrics of your own beside the built-in ones, as `{ python = "module:Class" }`, see `autointerp.OwnMetric`."""
     judge: Judge | None = None

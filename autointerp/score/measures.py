@@ -23,7 +23,7 @@ from autointerp.score.estimates import Estimates
 from autointerp.score.estimator import pearson_framed, pearson_sample
 from autointerp.score.metric import Measured, measured
 from autointerp.score.metrics import Value
-from autointerp.score.predictions import LEAST_ITEMS, Judged, Rated, Simulated
+from autointerp.score.predictions import LEAST_ITEMS, Chosen, Generated, Judged, Rated, Simulated
 from autointerp.score.sample_moments import sample_moments
 from autointerp.score.sample_ranking import WeightedTokens, weighted_tokens
 from autointerp.score.sampled import Answered
@@ -205,7 +205,7 @@ def forced_accuracy(promoted: npt.ArrayLike, rating: npt.ArrayLike) -> Value:
 # --- of any shape
 
 
-def counted_of(of: Counted | Simulated | Judged | Rated | Answered) -> tuple[int, int]:
+def counted_of(of: Counted | Simulated | Judged | Rated | Chosen | Generated | Answered) -> tuple[int, int]:
     """How much a metric of the user's own has to stand on: tokens, windows or items; and how many of them failed."""
     match of:
         case Counted():
@@ -219,5 +219,11 @@ def counted_of(of: Counted | Simulated | Judged | Rated | Answered) -> tuple[int
         case Rated():
             failed = int(np.isnan(of.rating).sum())
             return len(of.items) - failed, failed
+        case Chosen():
+            n = int(of.answered.sum())
+            return n, len(of.choices) - n
+        case Generated():
+            n = int(of.answered.sum())
+            return n, len(of) - n
         case Answered():
             return len(of.published), 0

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from autointerp.errors import AutointerpError, UserError
 from autointerp.own_code import load_own, one_line
-from autointerp.score import measures, weighted
+from autointerp.score import chosen, measures, weighted
 from autointerp.score.metric import Measured, Metric, OwnMetric, Shape, each
+from autointerp.score.predictions import N_OPTIONS
 from autointerp.score.published_registry import PUBLISHED
 from autointerp.words import scorer_and_judge
 
@@ -199,6 +200,7 @@ METRICS: tuple[Metric, ...] = (
         "share of tokens told rightly when the highest-rated half is said to be promoted",
         each(measures.rated_accuracy),
         chance=0.5,
+        but_for=("logits_hard",),
         primary=True,
         on_card=True,
     ),
@@ -207,6 +209,54 @@ METRICS: tuple[Metric, ...] = (
         "rated",
         "area under the precision-recall curve of promoted tokens, by rating",
         each(measures.rated_auprc),
+        chance=0.5,
+        but_for=("logits_hard",),
+    ),
+    Metric(
+        "logit_accuracy_direct_hard",
+        "rated",
+        "the same share where the wrong tokens are hard to tell: as similar to the shown ones, as common and of the "
+        "same norm, or promoted by a feature nearby",
+        each(measures.rated_accuracy),
+        chance=0.5,
+        scorer="logits_hard",
+        primary=True,
+        on_card=True,
+    ),
+    Metric(
+        "logit_auprc_direct_hard",
+        "rated",
+        "area under the precision-recall curve over these, by rating",
+        each(measures.rated_auprc),
+        chance=0.5,
+        scorer="logits_hard",
+    ),
+    # --- questions where one of five windows is chosen
+    Metric(
+        "choice_accuracy",
+        "chosen",
+        "share of questions in which the judge chooses the right one of five windows",
+        each(chosen.choice_accuracy),
+        chance=1 / N_OPTIONS,
+        primary=True,
+        on_card=True,
+    ),
+    # --- texts
+    Metric(
+        "generation_accuracy",
+        "generated",
+        "mean of the share of texts written to fire that reach the median of the feature's own firing windows, and of "
+        "the share of the others that do not",
+        each(chosen.generation_accuracy),
+        chance=0.5,
+        primary=True,
+        on_card=True,
+    ),
+    Metric(
+        "generation_auroc",
+        "generated",
+        "how often a text written to fire has a larger activation than one written not to",
+        each(chosen.generation_auroc),
         chance=0.5,
     ),
     # --- published protocols, with the lookup as simulator and judge
@@ -256,11 +306,11 @@ def on_card(name: str, design: str) -> bool:
 def own_metric(python: str, name: str | None = None) -> Metric:
     """The row of a metric of the user's own. Raises UserError where it cannot be one."""
     made = load_own(python, "metric", ("measure(prediction)",))
-    reads = getattr(made, "reads", None)
-    if reads not in ("counted", "simulated", "judged", "rated", "published"):
+    reads: Any = getattr(made, "reads", None)
+    *others, last = get_args(Shape)
+    if reads not in (*others, last):
         raise UserError(
-            f'metric "{python}": reads = {reads!r} is no shape of predictions; give counted, simulated, judged, rated '
-            "or published"
+            f'metric "{python}": reads = {reads!r} is no shape of predictions; give {", ".join(others)} or {last}'
         )
     called = name or str(getattr(made, "name", "") or python)
     if any((one.name, one.reads) == (called, reads) for one in METRICS):

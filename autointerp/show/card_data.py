@@ -14,7 +14,7 @@ from typing import Any
 from autointerp.errors import StoreError
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
-from autointerp.words import COMPLETION, EMBEDDED, LEXICAL_CONTROLS, is_control
+from autointerp.words import EMBEDDED, LEXICAL_CONTROLS, NO_LABEL, RANKINGS, is_control
 
 Text = Callable[[int], str]
 """Token -> its text."""
@@ -26,7 +26,7 @@ AROUND = 12
 
 def explainer_order(name: str) -> tuple[int, str]:
     """LLMs and people first, then `lexical`, then the ceilings, then the controls."""
-    known = [*EMBEDDED, COMPLETION, *LEXICAL_CONTROLS]
+    known = [*EMBEDDED, *RANKINGS, *LEXICAL_CONTROLS]
     place = 1 + known.index(name) if name in known else len(known) + 1 if is_control(name) else 0
     return place, name
 
@@ -158,6 +158,8 @@ class FeatureCard:
     exemplars: tuple[CardExemplar, ...]
     promoted: tuple[LogitEffect, ...]
     suppressed: tuple[LogitEffect, ...]
+    without: tuple[ExplanationLine, ...] = ()
+    """Scores of no explanation: rankings of tokens, and what is asked about the feature itself."""
 
 
 def load_card(
@@ -199,6 +201,7 @@ def load_card(
         neighbours=tuple(Neighbour(*row.values()) for row in store.rows(_NEIGHBOURS, **key)),
         match=match,
         explanations=_explanations(store, key),
+        without=_without_explanation(store, key),
         exemplars=_exemplars(chosen, text),
         promoted=_effects(effects, "promoted", text),
         suppressed=_effects(effects, "suppressed", text),
@@ -325,6 +328,17 @@ def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLin
         for row in store.rows(_EXPLANATIONS, **key)
     ]
     return tuple(sorted(lines, key=lambda line: explainer_order(line.explainer)))
+
+
+def _without_explanation(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLine, ...]:
+    rows = [row for row in store.rows(_SCORES, **key) if row["explainer"] in (*RANKINGS, NO_LABEL)]
+    lines = []
+    for explainer in (*RANKINGS, NO_LABEL):
+        mine = [{name: value for name, value in row.items() if name != "explainer"} for row in rows
+                if row["explainer"] == explainer]  # fmt: skip
+        if mine:
+            lines.append(ExplanationLine(explainer, None, "ok", tuple(ScoreLine(**row) for row in mine)))
+    return tuple(lines)
 
 
 def _text_of(store: Queryable, tokens: Iterable[int]) -> Text:

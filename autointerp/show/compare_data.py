@@ -192,6 +192,8 @@ class ComparePage:
     """What the stores hold and the choice leaves out."""
     earlier: Sequence[str] = ()
     """Dictionaries of earlier runs, which the latest run of their store leaves out."""
+    every: Sequence[SummaryRow] = ()
+    """All means, shown or not: some stand beside others."""
 
     @property
     def kinds(self) -> list[ScoreKind]:
@@ -236,6 +238,7 @@ def load_compare(stores: Sequence[tuple[str, Queryable]], choice: ScoreChoice) -
         designs=[row for name, store in stores for row in load_designs(store, name)],
         hidden=[kind for kind in kinds if not choice.takes(kind)],
         earlier=[row["dictionary"] for _, store in stores for row in store.rows(_EARLIER)],
+        every=summary,
     )
 
 

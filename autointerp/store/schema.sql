@@ -334,6 +334,18 @@ COMMENT ON COLUMN logit_strengths.feature IS 'Feature.';
 COMMENT ON COLUMN logit_strengths.direction IS 'promoted or suppressed.';
 COMMENT ON COLUMN logit_strengths.n_half IS 'The fewest tokens that hold half of the squared effects on this side of the median; none: more than 1,024.';
 
+CREATE TABLE logit_distractors (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, kind VARCHAR NOT NULL, tokens INTEGER[] NOT NULL,
+    made_like INTEGER[] NOT NULL, promoted_by INTEGER[] NOT NULL
+);
+COMMENT ON TABLE logit_distractors IS 'Tokens that a feature does not promote and that are hard to tell from those that it does: wrong tokens of the hard set of logit effects are taken from these. Whole characters only, none that is special or never stands in the corpus.';
+COMMENT ON COLUMN logit_distractors.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN logit_distractors.feature IS 'Feature.';
+COMMENT ON COLUMN logit_distractors.kind IS 'similar: as similar to the ten shown tokens as a promoted one, own rank past 600; same_norm: of the same length of its row of the centred unembedding and as frequent as a promoted one, own rank past 600; neighbour: promoted by one of the nearest other features (cosine of effects below .9), own rank past 200.';
+COMMENT ON COLUMN logit_distractors.tokens IS 'Token ids.';
+COMMENT ON COLUMN logit_distractors.made_like IS 'similar, same_norm: the promoted token that each is made like.';
+COMMENT ON COLUMN logit_distractors.promoted_by IS 'neighbour: the feature that promotes each.';
+
 CREATE TABLE causal_effects (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, measure VARCHAR NOT NULL, value DOUBLE, n BIGINT NOT NULL,
     status VARCHAR NOT NULL
@@ -486,18 +498,61 @@ COMMENT ON COLUMN judgements.status IS 'ok, or why there is no judgement.';
 
 CREATE TABLE token_judgements (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
-    token INTEGER NOT NULL, promoted BOOLEAN NOT NULL, rating DOUBLE, status VARCHAR NOT NULL
+    token INTEGER NOT NULL, promoted BOOLEAN NOT NULL, kind VARCHAR NOT NULL, rating DOUBLE, status VARCHAR NOT NULL
 );
 COMMENT ON TABLE token_judgements IS 'Logit effects: how likely each token is to be promoted, as rated from the explanation alone. Only the order counts.';
 COMMENT ON COLUMN token_judgements.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
 COMMENT ON COLUMN token_judgements.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN token_judgements.feature IS 'Feature.';
-COMMENT ON COLUMN token_judgements.explainer IS 'Explainer; completion: the baseline of logit effects, without an explanation; permuted:EXPLAINER: the control with the vocabulary permuted.';
-COMMENT ON COLUMN token_judgements.scorer IS 'logits:JUDGE; the judge is a model, text (likeness to what the explanation quotes) or, of completion, unembedding.';
+COMMENT ON COLUMN token_judgements.explainer IS 'Explainer; completion, unembedding_norm: rankings without an explanation; permuted:EXPLAINER: the control with the vocabulary permuted.';
+COMMENT ON COLUMN token_judgements.scorer IS 'logits:JUDGE or logits_hard:JUDGE; the judge is a model, text (likeness to what the explanation quotes) or, of rankings without an explanation, unembedding.';
 COMMENT ON COLUMN token_judgements.token IS 'Token id.';
-COMMENT ON COLUMN token_judgements.promoted IS 'Truth: of ranks 11 to 60 of the direct effects; the others were drawn at random.';
+COMMENT ON COLUMN token_judgements.promoted IS 'Truth: of ranks 11 to 60 of the direct effects.';
+COMMENT ON COLUMN token_judgements.kind IS 'promoted; random (logits), or the kind of logit_distractors that a wrong token is of (logits_hard).';
 COMMENT ON COLUMN token_judgements.rating IS 'The rating; on a scale of the judge''s own.';
 COMMENT ON COLUMN token_judgements.status IS 'ok, or why there is no rating.';
+
+CREATE TABLE choices (
+    run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    question INTEGER NOT NULL, option INTEGER NOT NULL, source INTEGER NOT NULL, context BIGINT NOT NULL,
+    window_start INTEGER NOT NULL, stratum VARCHAR NOT NULL, marks UTINYINT[], is_right BOOLEAN NOT NULL,
+    probability DOUBLE, status VARCHAR NOT NULL
+);
+COMMENT ON TABLE choices IS 'Questions with five windows, one of which is to be chosen: discrimination, intruders. A row is an option.';
+COMMENT ON COLUMN choices.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
+COMMENT ON COLUMN choices.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN choices.feature IS 'Feature.';
+COMMENT ON COLUMN choices.explainer IS 'Explainer; unlabelled: no explanation was shown; shuffled:unlabelled: its control, in which no window belongs more than another.';
+COMMENT ON COLUMN choices.scorer IS 'SCORER:JUDGE; the judge is a model, or lookup.';
+COMMENT ON COLUMN choices.question IS 'From 1.';
+COMMENT ON COLUMN choices.option IS 'From 1 to 5, as shown.';
+COMMENT ON COLUMN choices.source IS 'The feature whose window it is: the feature itself, or another of the dictionary.';
+COMMENT ON COLUMN choices.context IS 'Context.';
+COMMENT ON COLUMN choices.window_start IS 'Position of the window''s first token in the context.';
+COMMENT ON COLUMN choices.stratum IS 'weak, middle, strong: the third of the feature''s firing windows by their maximum; other: another feature''s.';
+COMMENT ON COLUMN choices.marks IS 'Offsets of the marked tokens in the window; none where none are shown.';
+COMMENT ON COLUMN choices.is_right IS 'Truth: the window that the question asks for.';
+COMMENT ON COLUMN choices.probability IS 'How much the judge is for it: 1 for what it chose, 0 for the others, unless it says more.';
+COMMENT ON COLUMN choices.status IS 'ok, or why there is no answer.';
+
+CREATE TABLE generations (
+    run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    number INTEGER NOT NULL, intended BOOLEAN NOT NULL, text VARCHAR NOT NULL, n_tokens INTEGER NOT NULL,
+    max_activation DOUBLE, reached DOUBLE, status VARCHAR NOT NULL
+);
+COMMENT ON TABLE generations IS 'Texts that a judge wrote from an explanation, and what the feature does on them: the subject read them.';
+COMMENT ON COLUMN generations.run IS 'The work of stage judge that asked for it.';
+COMMENT ON COLUMN generations.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN generations.feature IS 'Feature.';
+COMMENT ON COLUMN generations.explainer IS 'Explainer.';
+COMMENT ON COLUMN generations.scorer IS 'generation:JUDGE.';
+COMMENT ON COLUMN generations.number IS 'From 1, in the order of the reply.';
+COMMENT ON COLUMN generations.intended IS 'Whether it was written to fire.';
+COMMENT ON COLUMN generations.text IS 'The text; empty where there is none.';
+COMMENT ON COLUMN generations.n_tokens IS 'Tokens of it that were read; a text longer than a context is cut.';
+COMMENT ON COLUMN generations.max_activation IS 'The feature''s largest activation on it, in the dictionary''s own scale.';
+COMMENT ON COLUMN generations.reached IS 'Share of the feature''s own firing windows (a uniform sample of the score split''s) whose maximum is no larger; 0 where it is silent.';
+COMMENT ON COLUMN generations.status IS 'ok; empty: no token of it; or why there is no text.';
 
 CREATE TABLE feature_blocks (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, n BIGINT[] NOT NULL, t DOUBLE[] NOT NULL, t2 DOUBLE[] NOT NULL,
@@ -1001,14 +1056,15 @@ COMMENT ON VIEW feature_cards IS 'A feature at a glance: what it is, what it is 
 CREATE VIEW explained_features AS
 SELECT e.explainer, e.is_control, e.text AS explanation, e.status AS explanation_status, e.promotes,
        e.description_length, e.again, f.*,
-       s.simulation, s.detection, s.fuzzing, s.logits
+       s.simulation, s.detection, s.fuzzing, s.logits, s.logits_hard
 FROM current_explanations e JOIN features f USING (dictionary, feature)
 LEFT JOIN (
     SELECT dictionary, feature, explainer,
            max(value) FILTER (metric = 'pearson_framed' AND NOT contains(scorer, '@')) AS simulation,
            max(value) FILTER (metric = 'balanced_accuracy_matched' AND starts_with(scorer, 'detection:')) AS detection,
            max(value) FILTER (metric = 'balanced_accuracy_matched' AND starts_with(scorer, 'fuzzing:')) AS fuzzing,
-           max(value) FILTER (metric = 'logit_accuracy_direct') AS logits
+           max(value) FILTER (metric = 'logit_accuracy_direct') AS logits,
+           max(value) FILTER (metric = 'logit_accuracy_direct_hard') AS logits_hard
     FROM score_table WHERE design = 'sample' GROUP BY dictionary, feature, explainer
 ) s USING (dictionary, feature, explainer);
 COMMENT ON VIEW explained_features IS 'A row for each feature and explainer: the columns of features, what the explainer says of it, and its scores by scorer (sample design). What run --where is a condition over.';

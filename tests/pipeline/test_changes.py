@@ -39,7 +39,7 @@ from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokenise import open_tokens
-from autointerp.words import CONTROLS, EMBEDDED
+from autointerp.words import CONTROLS, EMBEDDED, USUAL_SCORERS
 
 Rows = dict[str, list[tuple[Any, ...]]]
 QUIET = Reporter(quiet=True)
@@ -327,7 +327,7 @@ def test_each_key_of_the_run_file_decides_its_own_work(
     assert changed(evidence={"top": 3}) == everything - {("tokens", None, None, None)}
     assert {stage for stage, _, _, _ in changed(score={"scorers": ["simulation"]})} == {"score", "means", "compare"}
     assert {stage for stage, _, _, _ in changed(score={"margin": 0.3})} == {"compare"}
-    assert changed(score={"scorers": ["logits", "fuzzing", "detection", "simulation"]}) == set()
+    assert changed(score={"scorers": list(reversed(USUAL_SCORERS))}) == set()
     entries = [entry | ({"features": "0:40"} if name == "random" else {}) for name, entry in dictionaries.items()]
     assert {name for _, name, _, _ in changed(dictionary=entries)} == {"random", None}
     assert changed(explainers="token_lookup lexical") == set()

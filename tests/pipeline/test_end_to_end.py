@@ -45,7 +45,7 @@ COMPARED = {
     *(("detection", metric.name, "sample") for metric in metrics_for("published", "detection")),
     *(("detection:lookup", metric.name, "sample") for metric in metrics_for("judged", "detection")),
     *(("fuzzing:lookup", metric.name, "sample") for metric in metrics_for("judged", "fuzzing")),
-    *(("logits:text", metric.name, "sample") for metric in metrics_for("rated", "logits")),
+    *(("logits_hard:text", metric.name, "sample") for metric in metrics_for("rated", "logits_hard")),
 }
 """Scorer, metric and design: each is a family of comparisons of its own."""
 
@@ -473,7 +473,7 @@ def test_a_subset_of_features_has_the_rows_of_the_whole(
 # --- what is scored ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scorers", [["simulation"], ["detection"], ["fuzzing", "logits"], []], ids=str)
+@pytest.mark.parametrize("scorers", [["simulation"], ["detection"], ["fuzzing", "logits", "logits_hard"], []], ids=str)
 def test_only_what_is_asked_for_is_scored(
     scorers: list[str], configured: Callable[..., Any], dictionaries: list[dict[str, Any]], whole: Path
 ) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 VERSIONS = {
     "tokens": 10,
     "extract": 2,
-    "effects": 2,
+    "effects": 3,
     "diagnostics": 1,
     "explain": 2,
     "census": 2,

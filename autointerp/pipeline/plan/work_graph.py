@@ -53,6 +53,7 @@ from autointerp.words import (
     HUMAN,
     JUDGED_ALWAYS,
     LEXICAL_CONTROLS,
+    NO_LABEL,
     STAGES,
     is_control,
     is_label,
@@ -60,6 +61,7 @@ from autointerp.words import (
     permuted_of,
     predictor_among,
     shuffled_of,
+    without_label,
 )
 
 
@@ -235,7 +237,7 @@ class _Graph:
 
     def _judge(self, name: str, explainer: str, scorer: Scorer, judge: Judge, explained: Mapping[str, Work]) -> Work:
         source = of_permuted(explainer) or explainer
-        said = explained[CONTROLS if source in LEXICAL_CONTROLS else source]
+        said = explained[CONTROLS if source in LEXICAL_CONTROLS or without_label(source) else source]
         settings = {*scorer.settings, *(["controls"] if is_control(explainer) else [])}
         asking = [entry.name for entry in self.config.explain.asking]
         work = _work(
@@ -280,6 +282,8 @@ class _Graph:
 def judged_explainers(config: RunConfig, judge: Judge, scorer: Scorer) -> Sequence[str]:
     """Whom an LLM judges, the controls last. The embedded ones have judges of their own: they are judged where the run
     file asks for it, or has no others."""
+    if not getattr(scorer, "reads_label", True):
+        return [NO_LABEL, shuffled_of(NO_LABEL)]
     asking = [entry.name for entry in config.explain.asking]
     embedded = [one for one in config.explain.embedded if is_label(one)] if judge.embedded or not asking else []
     real = [*asking, *([HUMAN] if config.explain.human else []), *embedded]

@@ -15,6 +15,7 @@ from autointerp.errors import OverBudget
 from autointerp.explain.context_lookup import context_lookup
 from autointerp.explain.lookup import entries_of
 from autointerp.pipeline.asking.judging import Findings, ScorerTask, ask_judge
+from autointerp.pipeline.asking.reading_texts import with_activations
 from autointerp.pipeline.asking.shown_explanation import read_shown
 from autointerp.pipeline.plan.reask import first_sample
 from autointerp.pipeline.plan.work import Work
@@ -22,6 +23,7 @@ from autointerp.pipeline.rows.explanation_rows import read_explanations
 from autointerp.pipeline.rows.prediction_rows import carry_over, failed_features, write_findings
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.records import LookupTable
+from autointerp.score.predictions import Generated, Prediction
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.evidence import dictionary_row, read_gram_tables
 from autointerp.words import BESIDE
@@ -107,10 +109,23 @@ def _judge(
         if findings.unanswered.over_budget:
             over_budget = findings.unanswered.over_budget
         elif context.asking.whole(findings.unanswered):
+            if any(isinstance(one, Generated) for one in findings.predictions.values()):
+                findings.predictions = _read(context, name, findings.predictions)
             _write(context, judge, name, explainer, scorer_work, findings, shared)
     context.publish()
     if over_budget:
         raise OverBudget(over_budget)
+
+
+def _read(context: StageContext, name: str, predictions: dict[int, Prediction]) -> dict[int, Prediction]:
+    """Texts that the judge wrote, read by the subject."""
+    return with_activations(
+        context.prepared.subject,
+        context.open([name])[name],
+        predictions,
+        context.prepared.tokens.bos,
+        context.prepared.tokens.context_length,
+    )
 
 
 def _write(

@@ -27,7 +27,7 @@ from autointerp.pipeline.rows.stored_scores import (
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, columns_of
 from autointerp.records import Score
 from autointerp.score.metric_registry import bounds_of
-from autointerp.words import COMPLETION, CONTROLS, JUDGED_ALWAYS, explainers_written, predictor_among, shuffled_of
+from autointerp.words import CONTROLS, JUDGED_ALWAYS, RANKINGS, explainers_written, predictor_among, shuffled_of
 
 BOTH, FEATURES = "features and documents", "features"
 """What an interval counts the spread of."""
@@ -69,7 +69,7 @@ def _means_of(
             yield from mean_rows(work.key, scores, explainer, own)
         return
     controls = [s for one in explainers_written(CONTROLS) for s in scores_of(floors[CONTROLS], one)]
-    more = [COMPLETION] if work.explainer == CONTROLS else []
+    more = RANKINGS if work.explainer == CONTROLS else ()
     for explainer in (*explainers_written(work.explainer), *more):
         yield from mean_rows(work.key, read_dictionary_scores(store, name, explainer, run), explainer, controls)
 

@@ -29,7 +29,7 @@ from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Bool, Float32, Float64
 from autointerp.score.selftest.planted import Rule, RuleLabel
 from autointerp.score.selftest.replies import CannotAnswer, answer_by
-from autointerp.score.selftest.shown_lines import LineReader, ShownLine
+from autointerp.score.selftest.shown_lines import LineReader, ShownLine, question_of
 
 BLIND_RULES = ("none", "all", "coin", "first", "long")
 _KEY = re.compile(r"rule-\d+-[a-z]+")
@@ -66,6 +66,24 @@ class RuleJudge:
         if self.rated:
             return {name: np.isin(line.tokens, label.promotes).astype(np.float32) for name, line in lines.items()}
         return dict(zip(lines, rule_on_lines(label.rule, list(lines.values())), strict=True))
+
+
+class OddJudge:
+    """Of the lines of a question it finds the one on which a label fires least like on the others."""
+
+    def __init__(self, reader: LineReader, label: RuleLabel) -> None:
+        self.reader, self.label = reader, label
+
+    def answer(self, ask: Ask) -> Answer:
+        """By how far each line is from the middle one of its question."""
+        lines = self.reader.lines(ask.prompt)
+        strengths = dict(zip(lines, rule_on_lines(self.label.rule, list(lines.values())), strict=True))
+        fit = {name: _fit(line, strengths[name]) for name, line in lines.items()}
+        questions: dict[str, list[float]] = {}
+        for name, share in fit.items():
+            questions.setdefault(question_of(name), []).append(share)
+        odd = {name: abs(share - float(np.median(questions[question_of(name)]))) for name, share in fit.items()}
+        return answer_by(ask, lines, odd, strengths)
 
 
 def _fit(line: ShownLine, strength: Float32) -> float:

@@ -126,7 +126,7 @@ class Planter:
 
     def __init__(self, text: SelftestText, seed: int) -> None:
         self.text, self.seed = text, seed
-        self._readable = _readable(text)
+        self._readable = readable_tokens(text)
         self._grams: dict[str, _GramPlaces] = {}
 
     def features(self, density: float, n: int, first: int) -> list[PlantedFeature]:
@@ -224,7 +224,7 @@ class Planter:
         table = self.text.unembedding[usable].astype(np.float64)
         table -= table.mean(axis=0)
         mine, other = (
-            usable[np.argsort(-(table @ ndtri(hash01(self._key(name), number, np.arange(table.shape[1])))))]
+            usable[np.argsort(-(table @ effect_direction(self.seed, number, table.shape[1], name)))]
             for name in ("effects", "other effects")
         )
         promoted = mine[:N_PROMOTED]
@@ -239,7 +239,13 @@ class Planter:
         return stream_key(self.seed, "selftest", name)
 
 
-def _readable(text: SelftestText) -> Bool:
+def effect_direction(seed: int, number: int, width: int, name: str = "effects") -> Float64:
+    """What a feature writes to the residual stream, [width]."""
+    key = stream_key(seed, "selftest", name)
+    return np.asarray(ndtri(hash01(key, number, np.arange(width))), dtype=np.float64)
+
+
+def readable_tokens(text: SelftestText) -> Bool:
     """Tokens that can be told by their text, [V]."""
     _, which, count = np.unique(np.array(text.texts, dtype=object).astype(str), return_inverse=True, return_counts=True)
     readable = count[which] == 1

@@ -4,6 +4,7 @@
     tokens   {"w1": {"t1": 0, "t2": 7}}               a value for each numbered token
     items    {"e1": 0, "e2": 1}                       a value for each line
     choice   {"odd": 3}                               the line that differs most from the others
+    options  {"q1": 3, "q2": 5}                       the line of each question that fits best
 
 What is said is a share from 0 to 1; a value is the nearest of those that the schema allows. A question of another form
 cannot be answered, and that is said.
@@ -20,7 +21,7 @@ import numpy as np
 
 from autointerp.llm.asks import Answer, Ask, InvalidReply
 from autointerp.records import Float32
-from autointerp.score.selftest.shown_lines import ShownLine
+from autointerp.score.selftest.shown_lines import ShownLine, question_of
 
 _NUMBERED = re.compile(r"[A-Za-z]+(\d+)")
 
@@ -52,6 +53,8 @@ def _reply(
         raise CannotAnswer("its questions show no tokens on lines of their own")
     if list(properties) == ["fires"]:
         return {"fires": _fires(properties["fires"], lines, of_tokens)}
+    if set(map(question_of, lines)) == set(properties):
+        return {name: _option(form, name, fit) for name, form in properties.items()}
     if len(properties) == 1 and not set(properties) & set(lines):
         [(name, form)] = properties.items()
         return {name: _choice(form, fit)}
@@ -99,6 +102,15 @@ def _choice(form: Mapping[str, Any], fit: Mapping[str, float]) -> Any:
     if len(known) < 2 or len(known) < len(shares):
         raise CannotAnswer("its questions ask for a choice among what stands on no lines")
     return form["enum"][int(np.argmax(np.abs(np.array(known) - np.median(known))))]
+
+
+def _option(form: Mapping[str, Any], question: str, fit: Mapping[str, float]) -> Any:
+    """The first of those lines of a question that fit best."""
+    shares = [fit.get(f"{question}.{option}") for option in form.get("enum", [])]
+    known = [share for share in shares if share is not None]
+    if not known or len(known) < len(shares):
+        raise CannotAnswer("its questions ask for a choice among what stands on no lines")
+    return form["enum"][int(np.argmax(known))]
 
 
 def _number_of(name: str) -> int:

@@ -26,7 +26,7 @@ _FRONT = re.compile(
     f"(?P<close>[{re.escape(_CLOSE)}]*)(?:(?P<bar>[{re.escape(_BARS)}])(?P<number>[0-9]+)(?P=bar))?"
     f"(?P<open>[{re.escape(_OPEN)}]*)"
 )
-_LINE = re.compile(r"^([A-Za-z]\w*): (.*)$", re.MULTILINE)
+_LINE = re.compile(r"^([A-Za-z]\w*|\d+): (.*)$|^([A-Za-z]\w*):$", re.MULTILINE)
 MOST_KEPT = 200_000
 """Lines that are remembered at once."""
 
@@ -38,6 +38,11 @@ def choose_end(texts: Iterable[str]) -> str:
         if sign not in used:
             return sign
     raise ValueError(f"each of {ENDS} stands in a token: tokens cannot be told apart")
+
+
+def question_of(name: str) -> str:
+    """The question that a line belongs to; nothing where its lines have names of their own."""
+    return name.rpartition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,13 @@ class LineReader:
         self._lines: dict[str, ShownLine] = {}
 
     def lines(self, prompt: str) -> dict[str, ShownLine]:
-        """The lines of a prompt that show tokens, by their name: `e1: ...`."""
-        return {name: self.line(shown) for name, shown in _LINE.findall(prompt) if self.end in shown}
+        """The lines of a prompt that show tokens, by their name: `e1: ...`; `q1.3` is line `3: ...` below `q1:`."""
+        found, question = {}, ""
+        for name, shown, head in _LINE.findall(prompt):
+            question = head or question
+            if self.end in shown:
+                found[f"{question}.{name}" if name.isdigit() else name] = self.line(shown)
+        return found
 
     def line(self, shown: str) -> ShownLine:
         """What stands behind a line's name."""

@@ -25,8 +25,9 @@ from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import metrics_for
 from autointerp.score.sampled import PublishedWindows
 from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature
-from autointerp.score.selftest.judges import BLIND_RULES, BlindJudge, RuleJudge, SelftestJudge
+from autointerp.score.selftest.judges import BLIND_RULES, BlindJudge, OddJudge, RuleJudge, SelftestJudge
 from autointerp.score.selftest.planted import PlantedFeature, Rule, RuleLabel
+from autointerp.score.selftest.planted_others import with_others
 from autointerp.score.selftest.replies import CannotAnswer
 from autointerp.score.selftest.shown_lines import LineReader
 from autointerp.score.selftest.test_material import SelftestMaterial
@@ -74,7 +75,8 @@ class FeatureGroup:
 
 def group_of(material: SelftestMaterial, features: Sequence[PlantedFeature], *, together: bool = False) -> FeatureGroup:
     """Draws what they are tested on."""
-    tests = [material.feature(feature) for feature in features]
+    alone = [material.feature(feature) for feature in features]
+    tests = with_others(material.text, material.seed, features, alone)
     published = [material.published(feature, test) for feature, test in zip(features, tests, strict=True)]
     return FeatureGroup(features, tests, published, together)
 
@@ -137,9 +139,13 @@ class ScorerSource(PredictionSource):
     def predict(self, group: FeatureGroup, labels: Sequence[RuleLabel]) -> Sequence[Any]:
         """Asked as a judge of a run is asked, and read as its replies are."""
         return [
-            self._read(of, self._questions(group, row, label), self._by_rule)
+            self._read(of, self._questions(group, row, label), self._judge_of(label))
             for row, (of, label) in enumerate(zip(group.features, labels, strict=True))
         ]
+
+    def _judge_of(self, label: RuleLabel) -> SelftestJudge:
+        """Where no explanation is shown, the judge knows the label all the same: it sees what the label names."""
+        return self._by_rule if self.scorer.reads_label else OddJudge(self._reader, label)
 
     def blindly(self, group: FeatureGroup) -> dict[str, Sequence[Any]]:
         """Each question is rendered once."""

@@ -163,7 +163,41 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
             "scorer": "logits:text",
             "token": np.arange(4, dtype=np.int32),
             "promoted": [True, False, True, False],
+            "kind": ["promoted", "random"] * 2,
             "rating": np.linspace(0.0, 1.0, 4),
+            "status": "ok",
+        },
+    )
+    about = {"run": None, "dictionary": name, "feature": 0, "explainer": "lexical"}
+    five = [*firing[:3], *silent[:2]]
+    t.append(
+        "choices",
+        {
+            **about,
+            "scorer": "discrimination:lookup",
+            "question": 1,
+            "option": np.arange(1, 6),
+            "source": [0, 1, 2, 1, 2],
+            "context": [c for c, _ in five],
+            "window_start": [s for _, s in five],
+            "stratum": ["strong", *["other"] * 4],
+            "marks": None,
+            "is_right": np.arange(5) == 0,
+            "probability": [0.9, 0.2, 0.0, 0.0, 0.1],
+            "status": "ok",
+        },
+    )
+    t.append(
+        "generations",
+        {
+            **about,
+            "scorer": "generation:m",
+            "number": [1, 2],
+            "intended": [True, False],
+            "text": ["it fires", "it does not"],
+            "n_tokens": 2,
+            "max_activation": [1.5, 0.0],
+            "reached": [0.4, 0.0],
             "status": "ok",
         },
     )
