@@ -114,6 +114,8 @@ SCORERS = (
     "simulation", "detection", "fuzzing", "logits", "logits_hard", "discrimination", "intruder", "intruder_internal",
     "generation",
 )  # fmt: skip
+LOGIT_SCORERS = ("logits", "logits_hard")
+"""Of what a feature writes; all others are about what it reads."""
 USUAL_SCORERS = ("simulation", "detection", "fuzzing", "logits_hard")
 """Those of a run file that names none."""
 LATER_SCORERS = ("intervention",)

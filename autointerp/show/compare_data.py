@@ -159,10 +159,14 @@ class ScoreChoice:
     def takes(self, about: ScoreKind) -> bool:
         """Whether tables of this kind are shown."""
         metric = about.metric in self.metrics if self.metrics else (self.everything or about.primary)
-        return metric and self.weighs(about)
+        return metric and self._within(about)
 
     def weighs(self, about: ScoreKind) -> bool:
-        """Whether its verdicts count when the metrics are held against each other: whatever metric is shown."""
+        """Whether its verdicts count when the metrics are held against each other: also those of metrics without a
+        table, so that no choice of what is shown hides that they disagree."""
+        return (self.everything or about.weighed or about.metric in self.metrics) and self._within(about)
+
+    def _within(self, about: ScoreKind) -> bool:
         explainer = (
             about.explainer in self.explainers
             if self.explainers

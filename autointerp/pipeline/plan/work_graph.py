@@ -53,6 +53,7 @@ from autointerp.words import (
     HUMAN,
     JUDGED_ALWAYS,
     LEXICAL_CONTROLS,
+    LOGIT_SCORERS,
     NO_LABEL,
     STAGES,
     is_control,
@@ -149,7 +150,9 @@ class _Graph:
             yield from (explain, census, score)
             means = self._means(name, explainer, None, score, {CONTROLS: floor})
             yield means
-            if explainer != CONTROLS or "logits" in self.scorers:  # the ranking that needs no label is among them
+            if explainer != CONTROLS or not self.scorers.keys().isdisjoint(
+                LOGIT_SCORERS
+            ):  # rankings without label are among them
                 self.compared.setdefault((explainer, None), {})[name] = means.key
 
     @property

@@ -48,11 +48,10 @@ from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import BESIDE, CONTROLS, RANKINGS, explainers_written, is_ceiling
+from autointerp.words import BESIDE, CONTROLS, LOGIT_SCORERS, RANKINGS, explainers_written, is_ceiling
 
 UNEMBEDDING = "unembedding"
 """Who judges in the rankings of logit effects without an explanation."""
-LOGIT_SCORERS = ("logits", "logits_hard")
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:

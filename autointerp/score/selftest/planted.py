@@ -100,6 +100,11 @@ class PlantedFeature:
     labels: Mapping[str, RuleLabel]
     """By LABELS; none of a `gaussian` one."""
 
+    @property
+    def rule(self) -> Rule:
+        """Where it fires, and how strongly but for the noise."""
+        return self.labels["true"].rule if self.labels else Rule(self.grams)
+
     @cached_property
     def maximum(self) -> float:
         """The largest activation."""
@@ -183,7 +188,8 @@ class Planter:
         place = grams.places(mine)
         value = (height[text.tokens.reshape(-1)[place]] - threshold).astype(np.float32)
         token, ones = grams.token[mine].astype(np.int32), np.ones(len(mine), dtype=np.float32)
-        lookup = Entries(np.full(len(mine), ANY_TOKEN, np.int32), token, ones, ones)
+        level = (height[token] - threshold).astype(np.float32)
+        lookup = Entries(np.full(len(mine), ANY_TOKEN, np.int32), token, level, ones)
         return PlantedFeature(number, "gaussian", density, place, value, self._promoted(number)[0], lookup, {})
 
     def _of(self, name: str) -> _GramPlaces:

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from autointerp.explain.marking import ANGLES, BARS, MARKS, unescape
+from autointerp.hashing import hash64, stream_key
 from autointerp.records import Bool, Int64
+from autointerp.score.sampled import take
+from autointerp.score.scorers.protocol import TestCorpus
 from autointerp.score.selftest.line_contexts import LINE_CONTEXTS, running_states
 
 ENDS = "⸱⸳⸰⸴"
@@ -27,6 +30,8 @@ _FRONT = re.compile(
     f"(?P<open>[{re.escape(_OPEN)}]*)"
 )
 _LINE = re.compile(r"^([A-Za-z]\w*|\d+): (.*)$|^([A-Za-z]\w*):$", re.MULTILINE)
+STOCK = 4000
+"""Texts that may be handed over as written."""
 MOST_KEPT = 200_000
 """Lines that are remembered at once."""
 
@@ -38,6 +43,14 @@ def choose_end(texts: Iterable[str]) -> str:
         if sign not in used:
             return sign
     raise ValueError(f"each of {ENDS} stands in a token: tokens cannot be told apart")
+
+
+def stock_of(reader: LineReader, corpus: TestCorpus) -> dict[str, ShownLine]:
+    """Texts that a judge may hand over as its own, by themselves: windows of the corpus, by hash."""
+    windows = corpus.silent.windows
+    order = np.argsort(hash64(stream_key(corpus.seed, "stock"), windows.window), kind="stable")
+    shown = corpus.show(take(windows, np.sort(order[:STOCK])), 0)
+    return {text: reader.line(text) for text in ("".join(one.tokens) for one in shown)}
 
 
 def question_of(name: str) -> str:

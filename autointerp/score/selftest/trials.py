@@ -30,7 +30,7 @@ from autointerp.score.scorers.registry import SCORERS
 from autointerp.score.selftest.figures import Excess, LossCounts, MetricFigures, Ranking
 from autointerp.score.selftest.planted import KINDS, LABELS, PlantedFeature, Planter, RuleLabel
 from autointerp.score.selftest.replies import CannotAnswer
-from autointerp.score.selftest.shown_lines import LineReader, choose_end
+from autointerp.score.selftest.shown_lines import LineReader, choose_end, stock_of
 from autointerp.score.selftest.sources import (
     NOTHING,
     CensusSource,
@@ -95,11 +95,12 @@ def self_test(text: SelftestText, plan: SelftestPlan, advance: Advance = lambda 
     ignorant = (NOTHING, everything(text.n_vocabulary))
     labels = [*ignorant, *(label for feature in features for label in feature.labels.values())]
     reader = LineReader(text.texts, end)
+    stock = stock_of(reader, material.corpus)
     sources: list[PredictionSource] = [
         CensusSource(material, plan.own),
         PublishedSource(material, plan.scorers, plan.own),
         *(
-            ScorerSource(scorer, reader, labels, plan.own, is_own=name not in SCORERS)
+            ScorerSource(scorer, reader, labels, plan.own, stock, is_own=name not in SCORERS)
             for name, scorer in plan.scorers.items()
         ),
     ]
