@@ -103,6 +103,13 @@ def without_label(explainer: str) -> bool:
     return explainer in (NO_LABEL, shuffled_of(NO_LABEL))
 
 
+def explainer_order(name: str) -> tuple[int, str]:
+    """LLMs and people first, then `lexical`, then the ceilings, then the controls."""
+    known = [*EMBEDDED, *RANKINGS, *LEXICAL_CONTROLS]
+    place = 1 + known.index(name) if name in known else len(known) + 1 if is_control(name) else 0
+    return place, name
+
+
 def explainers_written(explainer: str) -> tuple[str, ...]:
     """The explainers whose rows a piece of work about this one writes."""
     return LEXICAL_CONTROLS if explainer == CONTROLS else (explainer,)

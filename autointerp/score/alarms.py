@@ -141,8 +141,8 @@ class AlarmLimits:
         rows = np.where(there, at, 0)
 
         def of(values: Float64) -> Float64:
-            found = np.zeros((at.size, *values.shape[1:])) if empty else values[rows]
-            return np.where(there.reshape(-1, *[1] * (values.ndim - 1)), found, 0.0)
+            taken = np.zeros((at.size, *values.shape[1:])) if empty else values[rows]
+            return np.where(there.reshape(-1, *[1] * (values.ndim - 1)), taken, 0.0)
 
         group = np.zeros(at.size, np.int64) if empty else np.where(there, self.group[rows], 0)
         return AlarmLimits(of(self.of_share), of(self.of_size), of(self.cost), group)

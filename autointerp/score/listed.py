@@ -25,14 +25,14 @@ from autointerp.score.sampling import class_counts
 def different_lists(lists: Sequence[Entries]) -> list[Entries]:
     """Those that list anything, each once, in the order given."""
     kept: list[Entries] = []
-    for one in lists:
-        if len(one) and not any(_same(one, other) for other in kept):
-            kept.append(one)
+    for entries in lists:
+        if len(entries) and not any(_same(entries, other) for other in kept):
+            kept.append(entries)
     return kept
 
 
-def _same(one: Entries, other: Entries) -> bool:
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("previous", "token", "value"))
+def _same(a: Entries, b: Entries) -> bool:
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("previous", "token", "value"))
 
 
 def parts_of_lists(stands: Sequence[Bool], earlier: Int64, n_earlier: int = 0) -> tuple[Int64, int]:
@@ -60,11 +60,11 @@ def leverages(moments: Sequence[Float64], classes: Int64, sizes: Float64) -> Flo
     n_classes = sizes.size
     counts = class_counts(classes, n_classes)
     per_window = sizes / np.maximum(counts, 1)
-    found = np.zeros((len(moments), n_classes))
-    for row, values in zip(found, moments, strict=True):
+    made = np.zeros((len(moments), n_classes))
+    for row, values in zip(made, moments, strict=True):
         z = values @ pearson_gradient(per_window[classes] @ values)
         row[:] = sizes * spread_within(z, classes, n_classes)
-    return found
+    return made
 
 
 def spread_within(z: npt.ArrayLike, classes: npt.ArrayLike, n_classes: int) -> Float64:

@@ -129,10 +129,10 @@ def _ranked(
     of: Sequence[Simulated], compute: Callable[[WeightedTokens, npt.ArrayLike], Value], thresholded: bool
 ) -> list[Measured]:
     made = []
-    for one, tokens in zip(of, weighted_tokens(of), strict=True):
-        n = int(one.predicted.sum())
+    for simulated, tokens in zip(of, weighted_tokens(of), strict=True):
+        n = int(simulated.predicted.sum())
         value = compute(tokens, tokens.truth > (tokens.threshold if thresholded else 0.0))
-        made.append(measured(value if n else Value(None, "failed"), n, len(one.predicted) - n))
+        made.append(measured(value if n else Value(None, "failed"), n, len(simulated.predicted) - n))
     return made
 
 

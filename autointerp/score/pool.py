@@ -36,9 +36,9 @@ class Pool:
         loose = entries.previous == ANY_TOKEN
         places = []
         for own in (loose, ~loose):  # the longer match has the last word
-            found, n = self._places(entries.previous[own].astype(np.int64), entries.token[own].astype(np.int64))
-            self._value[found] = np.repeat(entries.value[own].astype(np.float64), n)
-            places.append(found)
+            where, n = self._places(entries.previous[own].astype(np.int64), entries.token[own].astype(np.int64))
+            self._value[where] = np.repeat(entries.value[own].astype(np.float64), n)
+            places.append(where)
         both = np.concatenate(places)
         single = np.isin(entries.token[~loose], entries.token[loose])
         if single.any():  # a pair's places are among its token's

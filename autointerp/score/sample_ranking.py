@@ -41,19 +41,19 @@ def weighted_tokens(simulated: Sequence[Simulated]) -> list[WeightedTokens]:
     rest = sample.classes == REST
     alarms, n_rest = _alarms_of_groups(simulated, sample.classes, scale, group), np.bincount(group, rest.sum(axis=1))
     made = []
-    for i, one in enumerate(simulated):
-        kinds = sample.classes[i, : len(one.prediction)]
-        used = one.drawn.windows.scored & (kinds >= 0)[:, None]
+    for i, feature in enumerate(simulated):
+        kinds = sample.classes[i, : len(feature.prediction)]
+        used = feature.drawn.windows.scored & (kinds >= 0)[:, None]
         weight = np.broadcast_to(weights[i, : len(kinds), None], used.shape)
-        prediction = np.where((kinds == REST)[:, None], 0.0, one.prediction)
+        prediction = np.where((kinds == REST)[:, None], 0.0, feature.prediction)
         charged = alarms[group[i]] * scale[i]
-        each = one.drawn.sizes[REST] / max(float(n_rest[group[i]]), 1.0)
+        each = feature.drawn.sizes[REST] / max(float(n_rest[group[i]]), 1.0)
         made.append(
             WeightedTokens(
-                np.concatenate([one.drawn.truth[used], np.zeros(len(charged))]),
+                np.concatenate([feature.drawn.truth[used], np.zeros(len(charged))]),
                 np.concatenate([prediction[used], charged]),
                 np.concatenate([weight[used], np.full(len(charged), each)]),
-                one.drawn.threshold,
+                feature.drawn.threshold,
             )
         )
     return made
@@ -63,10 +63,10 @@ def _alarms_of_groups(
     simulated: Sequence[Simulated], classes: Int64, scale: Float64, group: Int64
 ) -> dict[int, Float64]:
     """What is predicted at tokens of R, relative to the feature, of each group of features: the alarms alone."""
-    found: dict[int, list[Float64]] = {int(g): [] for g in np.unique(group)}
-    for i, one in enumerate(simulated):
-        rest: Bool = classes[i, : len(one.prediction)] == REST
-        values = one.prediction[rest][one.drawn.windows.scored[rest]].astype(np.float64)
+    by_group: dict[int, list[Float64]] = {int(g): [] for g in np.unique(group)}
+    for i, feature in enumerate(simulated):
+        rest: Bool = classes[i, : len(feature.prediction)] == REST
+        values = feature.prediction[rest][feature.drawn.windows.scored[rest]].astype(np.float64)
         if scale[i] > 0:
-            found[int(group[i])].append(values[values > 0] / scale[i])
-    return {g: np.concatenate([np.zeros(0), *parts]) for g, parts in found.items()}
+            by_group[int(group[i])].append(values[values > 0] / scale[i])
+    return {g: np.concatenate([np.zeros(0), *parts]) for g, parts in by_group.items()}

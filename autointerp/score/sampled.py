@@ -246,7 +246,7 @@ class PublishedWindows:
         return published.IntervalSample(self._intervals, self.truth, self.windows.scored, weights)
 
     @cached_property
-    def _intervals(self) -> published.Chosen:
+    def _intervals(self) -> published.ChosenWindows:
         return published.choose_intervals(self.top, self.interval, self.random_10, self.out_of_context, self.u)
 
     @cached_property

@@ -14,7 +14,7 @@ from typing import Any
 from autointerp.errors import StoreError
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
-from autointerp.words import EMBEDDED, LEXICAL_CONTROLS, NO_LABEL, RANKINGS, is_control
+from autointerp.words import NO_LABEL, RANKINGS, explainer_order
 
 Text = Callable[[int], str]
 """Token -> its text."""
@@ -22,13 +22,6 @@ ALONE_SHOWN = 4
 """Of a feature's heaviest tokens, those shown with the activation on the token alone."""
 AROUND = 12
 """Tokens of the context read before and after a window, to show what it is cut from."""
-
-
-def explainer_order(name: str) -> tuple[int, str]:
-    """LLMs and people first, then `lexical`, then the ceilings, then the controls."""
-    known = [*EMBEDDED, *RANKINGS, *LEXICAL_CONTROLS]
-    place = 1 + known.index(name) if name in known else len(known) + 1 if is_control(name) else 0
-    return place, name
 
 
 @dataclass(frozen=True)
@@ -323,22 +316,15 @@ def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLin
     scores: dict[str, list[ScoreLine]] = {}
     for row in store.rows(_SCORES, **key):
         scores.setdefault(row.pop("explainer"), []).append(ScoreLine(**row))
-    lines = [
-        ExplanationLine(scores=tuple(scores.get(row["explainer"], ())), **row)
-        for row in store.rows(_EXPLANATIONS, **key)
-    ]
-    return tuple(sorted(lines, key=lambda line: explainer_order(line.explainer)))
+    rows = sorted(store.rows(_EXPLANATIONS, **key), key=lambda row: explainer_order(row["explainer"]))
+    return tuple(ExplanationLine(scores=tuple(scores.get(row["explainer"], ())), **row) for row in rows)
 
 
 def _without_explanation(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLine, ...]:
-    rows = [row for row in store.rows(_SCORES, **key) if row["explainer"] in (*RANKINGS, NO_LABEL)]
-    lines = []
-    for explainer in (*RANKINGS, NO_LABEL):
-        mine = [{name: value for name, value in row.items() if name != "explainer"} for row in rows
-                if row["explainer"] == explainer]  # fmt: skip
-        if mine:
-            lines.append(ExplanationLine(explainer, None, "ok", tuple(ScoreLine(**row) for row in mine)))
-    return tuple(lines)
+    of: dict[str, list[ScoreLine]] = {explainer: [] for explainer in (*RANKINGS, NO_LABEL)}
+    for row in store.rows(_SCORES, **key):
+        of.get(row.pop("explainer"), []).append(ScoreLine(**row))
+    return tuple(ExplanationLine(name, None, "ok", tuple(lines)) for name, lines in of.items() if lines)
 
 
 def _text_of(store: Queryable, tokens: Iterable[int]) -> Text:

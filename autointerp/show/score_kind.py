@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autointerp.score.metric_registry import is_primary, metric_named
-from autointerp.show.card_data import explainer_order
 from autointerp.show.text import explainer_name
-from autointerp.words import SCORERS, scorer_and_judge
+from autointerp.words import SCORERS, explainer_order, scorer_and_judge
 
 
 @dataclass(frozen=True)

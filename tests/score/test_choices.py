@@ -27,7 +27,7 @@ from autointerp.score.scorers.choices import OTHER, choice_asks, question_rows, 
 from autointerp.score.scorers.discrimination import Discrimination, discrimination_choices
 from autointerp.score.scorers.intruder import internal_choices, intruder_choices
 from autointerp.score.scorers.items import shown_length
-from autointerp.score.scorers.protocol import Neighbour, Panel
+from autointerp.score.scorers.protocol import OtherFeature, Panel
 
 N = 120
 ANY_FEATURE: Any = None
@@ -55,9 +55,9 @@ def panel(features: list[Candidates]) -> Panel:
     )  # fmt: skip
 
 
-def neighbours(features: list[Candidates], number: int) -> list[Neighbour]:
+def neighbours(features: list[Candidates], number: int) -> list[OtherFeature]:
     others = [features[(number + step) % N] for step in (1, 2, 3, 4, 5, 6)]
-    return [Neighbour(of.feature, np.flatnonzero(~of.silent)) for of in others]
+    return [OtherFeature(of.feature, np.flatnonzero(~of.silent)) for of in others]
 
 
 def discriminated(world: World, features: list[Candidates], number: int) -> Choices:
@@ -218,7 +218,7 @@ def test_a_judge_that_reads_is_right_and_where_nothing_belongs_it_is_not(
 def test_with_few_windows_nothing_is_asked(world: World, panel: Panel, features: list[Candidates]) -> None:
     of = features[0]
     assert len(discrimination_choices(of, [], world.silent, TRAITS, SEED)) == 0
-    few = [Neighbour(one.feature, one.fires[:1]) for one in neighbours(features, 0)]
+    few = [OtherFeature(one.feature, one.fires[:1]) for one in neighbours(features, 0)]
     assert len(discrimination_choices(of, few, world.silent, TRAITS, SEED)) == 0
     nobody = Panel(panel.feature[:0], Windows(**{k: getattr(panel.windows, k)[:0] for k in vars(panel.windows)}),
                    panel.fires[:0])  # fmt: skip

@@ -157,7 +157,7 @@ def test_the_published_windows_are_those_that_the_protocols_choose(density: floa
     """Choosing again among the windows handed on gives the same windows as choosing among all."""
     feature = World(13, n=n, density=density).candidates()
     wide, narrow = all_strata(feature, 5.0), published_windows(feature, 5.0)
-    ways: tuple[Callable[[PublishedWindows], published.Chosen], ...] = (
+    ways: tuple[Callable[[PublishedWindows], published.ChosenWindows], ...] = (
         lambda w: published.choose_top_random(w.top, w.random_5, w.u),
         lambda w: published.choose_intervals(w.top, w.interval, w.random_10, w.out_of_context, w.u),
         lambda w: published.choose_quantiles(w.quantile, w.silent, w.u),

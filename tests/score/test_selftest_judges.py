@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from autointerp.config.judging import Judge
 from autointerp.llm.asks import Answer, Ask, InvalidReply
+from autointerp.pipeline.selftest_tokens import planted_distractors
 from autointerp.records import Explanation
 from autointerp.score.predictions import Chosen, Judged, Rated, Simulated
 from autointerp.score.scorers.protocol import Scorer, ShownExplanation
@@ -40,7 +42,7 @@ class Bench:
         self.material = SelftestMaterial(text, 0, self.end)
         self.features = Planter(text, 0).features(1e-2, 9, 1)
         alone = [self.material.feature(feature) for feature in self.features]
-        self.tests = with_others(text, 0, self.features, alone)
+        self.tests = with_others(self.features, alone, partial(planted_distractors, text, 0))
         self.reader = LineReader(text.texts, self.end)
         self.stock = stock_of(self.reader, self.material.corpus)
         self.labels = [label for feature in self.features for label in feature.labels.values()]

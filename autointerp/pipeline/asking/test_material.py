@@ -20,7 +20,7 @@ from autointerp.score.sampled import Candidates, candidates, top_tokens
 from autointerp.score.sampling import firing_limits
 from autointerp.score.scorers.items import Silent, token_traits
 from autointerp.score.scorers.prompt_windows import ShownWindow
-from autointerp.score.scorers.protocol import Distractors, Neighbour, Panel, TestCorpus, TestFeature, no_panel
+from autointerp.score.scorers.protocol import Distractors, OtherFeature, Panel, TestCorpus, TestFeature, no_panel
 from autointerp.score.scorers.select_exam import Exam, halves, make_exam
 from autointerp.score.scorers.vocabulary import Vocabulary
 from autointerp.store.evidence import (
@@ -165,14 +165,14 @@ class _Others:
         self._alive = np.array(alive, dtype=np.int64)
         self.panel = cache(self._panel)
 
-    def neighbours(self, feature: int) -> list[Neighbour]:
+    def neighbours(self, feature: int) -> list[OtherFeature]:
         """The nearest first, then some by hash."""
         key = stream_key(self._corpus.seed, "others", self._dictionary)
         order = np.argsort(hash64(key, feature, self._alive), kind="stable")
         some = self._alive[order[: N_OTHERS + 1]]
         about = {"dictionary": self._dictionary, "feature": feature, "others": some[some != feature].tolist()}
         return [
-            Neighbour(row["feature"], np.asarray(row["pools"], dtype=np.int64))
+            OtherFeature(row["feature"], np.asarray(row["pools"], dtype=np.int64))
             for row in self._store.rows(_NEIGHBOURS, **about)
         ]
 

@@ -84,8 +84,8 @@ def read_lists(
     for row in store.rows(_STORED, **about):
         key = row["lookup"]
         entries = lookups[key] if key is not None else any_of(row["tokens"])
-        found = Listed(row["feature"], row["explainer"], row["again"], row["wave"], entries, key, is_new=False)
-        listed.setdefault(row["feature"], []).append(found)
+        stored = Listed(row["feature"], row["explainer"], row["again"], row["wave"], entries, key, is_new=False)
+        listed.setdefault(row["feature"], []).append(stored)
     known = {(one.feature, one.explainer, one.again) for own in listed.values() for one in own}
     last = {feature: max(one.wave for one in own) for feature, own in listed.items()}
     for row in store.rows(_SAID, **about, explainers=list(explainers)):

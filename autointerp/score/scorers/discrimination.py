@@ -29,7 +29,7 @@ from autointerp.score.scorers.choices import (
     read_chosen,
 )
 from autointerp.score.scorers.items import Silent, TokenTraits, across_strengths, shown_length, strength_of
-from autointerp.score.scorers.protocol import Neighbour, Questions, Scorer, ShownExplanation, TestFeature, Usual
+from autointerp.score.scorers.protocol import OtherFeature, Questions, Scorer, ShownExplanation, TestFeature, Usual
 
 N_QUESTIONS = 6
 LOOKED_AT = 8
@@ -37,7 +37,7 @@ LOOKED_AT = 8
 
 
 def discrimination_choices(
-    of: Candidates, neighbours: Iterable[Neighbour], pool: Silent, traits: TokenTraits, seed: int
+    of: Candidates, neighbours: Iterable[OtherFeature], pool: Silent, traits: TokenTraits, seed: int
 ) -> Choices:
     """The questions about one feature; `neighbours` the nearest first.
 

@@ -48,7 +48,7 @@ SAME_LENGTH = 0.05
 """Share of its characters by which a window may be longer or shorter than its partner."""
 
 
-class _Windows:
+class _AlikeWindows:
     """The feature's uniform sample by third and the panel, with what a judge that does not read can see of each."""
 
     def __init__(self, of: Candidates, panel: Panel, traits: TokenTraits, seed: int) -> None:
@@ -126,7 +126,7 @@ def _near(rows: Sequence[int], length: Int64, wanted: int) -> int | None:
 
 def intruder_choices(of: Candidates, panel: Panel, traits: TokenTraits, seed: int, mixed: bool = False) -> Choices:
     """Another feature's window among four; `mixed`: five windows of five features."""
-    look, made = _Windows(of, panel, traits, seed), QuestionList(of.feature, "intruder", seed)
+    look, made = _AlikeWindows(of, panel, traits, seed), QuestionList(of.feature, "intruder", seed)
     for number in range(N_QUESTIONS):
         part = number % len(STRENGTHS)
         pairs = look.pairs(part, partial(look.stranger, apart=mixed))
@@ -146,7 +146,7 @@ def intruder_choices(of: Candidates, panel: Panel, traits: TokenTraits, seed: in
 
 def internal_choices(of: Candidates, panel: Panel, traits: TokenTraits, seed: int, mixed: bool = False) -> Choices:
     """A window of another strength among four of one; `mixed`: five of one strength."""
-    look, made = _Windows(of, panel, traits, seed), QuestionList(of.feature, "intruder_internal", seed)
+    look, made = _AlikeWindows(of, panel, traits, seed), QuestionList(of.feature, "intruder_internal", seed)
     for number in range(N_QUESTIONS):
         part = number % len(STRENGTHS)
         pairs = look.pairs(part, look.elsewhere)

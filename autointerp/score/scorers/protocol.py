@@ -77,7 +77,7 @@ class Distractors:
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class OtherFeature:
     """Another feature of the dictionary, and where it fires."""
 
     feature: int
@@ -93,7 +93,7 @@ class Panel:
     fires: Bool  # [n, L] the tokens on which it does
 
 
-def no_neighbours() -> tuple[Neighbour, ...]:
+def no_neighbours() -> tuple[OtherFeature, ...]:
     """Where none are known."""
     return ()
 
@@ -122,7 +122,7 @@ class TestFeature:
     corpus: TestCorpus
     distractors: tuple[Distractors, ...] = ()
     """Tokens that are hard to tell from the promoted ones, by kind."""
-    neighbours: Callable[[], Sequence[Neighbour]] = no_neighbours
+    neighbours: Callable[[], Sequence[OtherFeature]] = no_neighbours
     """Reads other features: the nearest by direction first, then some by hash."""
     panel: Callable[[], Panel] = no_panel
     """Reads windows of other features."""

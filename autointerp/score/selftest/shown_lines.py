@@ -87,12 +87,12 @@ class LineReader:
 
     def lines(self, prompt: str) -> dict[str, ShownLine]:
         """The lines of a prompt that show tokens, by their name: `e1: ...`; `q1.3` is line `3: ...` below `q1:`."""
-        found, question = {}, ""
+        lines, question = {}, ""
         for name, shown, head in _LINE.findall(prompt):
             question = head or question
             if self.end in shown:
-                found[f"{question}.{name}" if name.isdigit() else name] = self.line(shown)
-        return found
+                lines[f"{question}.{name}" if name.isdigit() else name] = self.line(shown)
+        return lines
 
     def line(self, shown: str) -> ShownLine:
         """What stands behind a line's name."""

@@ -28,7 +28,7 @@ from autointerp.score.sampled import PublishedWindows
 from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature
 from autointerp.score.selftest.judges import BLIND_RULES, BlindJudge, OddJudge, RuleJudge, SelftestJudge
 from autointerp.score.selftest.planted import PlantedFeature, Rule, RuleLabel
-from autointerp.score.selftest.planted_others import with_others
+from autointerp.score.selftest.planted_others import MakeDistractors, with_others
 from autointerp.score.selftest.replies import CannotAnswer
 from autointerp.score.selftest.shown_lines import LineReader, ShownLine
 from autointerp.score.selftest.test_material import SelftestMaterial
@@ -74,10 +74,16 @@ class FeatureGroup:
         )
 
 
-def group_of(material: SelftestMaterial, features: Sequence[PlantedFeature], *, together: bool = False) -> FeatureGroup:
+def group_of(
+    material: SelftestMaterial,
+    features: Sequence[PlantedFeature],
+    distractors: MakeDistractors,
+    *,
+    together: bool = False,
+) -> FeatureGroup:
     """Draws what they are tested on."""
     alone = [material.feature(feature) for feature in features]
-    tests = with_others(material.text, material.seed, features, alone)
+    tests = with_others(features, alone, distractors)
     published = [material.published(feature, test) for feature, test in zip(features, tests, strict=True)]
     return FeatureGroup(features, tests, published, together)
 
