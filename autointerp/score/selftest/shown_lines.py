@@ -30,7 +30,7 @@ _FRONT = re.compile(
     f"(?P<open>[{re.escape(_OPEN)}]*)"
 )
 _LINE = re.compile(r"^([A-Za-z]\w*|\d+): (.*)$|^([A-Za-z]\w*):$", re.MULTILINE)
-STOCK = 4000
+STOCK = 2000
 """Texts that may be handed over as written."""
 MOST_KEPT = 200_000
 """Lines that are remembered at once."""
