@@ -42,6 +42,15 @@ def generation_auroc(of: Generated) -> Measured:
     return _generated(of, metrics.auroc(of.intended[read], of.maximum[read]))
 
 
+def clarity(of: Generated) -> Measured:
+    """FADE's, of the texts that were written to fire, against all windows of the corpus; the sign is kept."""
+    ranks = of.corpus_rank[of.answered & of.intended]
+    value = Value(None, "failed" if len(of) else "no_items")
+    if len(ranks):
+        value = Value(2.0 * float(ranks.mean()) - 1.0, "ok")
+    return measured(value, len(ranks), int(of.intended.sum()) - len(ranks))
+
+
 def _generated(of: Generated, value: Value) -> Measured:
     n = int(of.answered.sum())
     return measured(value if n else Value(None, "failed" if len(of) else "no_items"), n, len(of) - n)

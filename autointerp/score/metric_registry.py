@@ -259,6 +259,14 @@ METRICS: tuple[Metric, ...] = (
         each(chosen.generation_auroc),
         chance=0.5,
     ),
+    Metric(
+        "clarity",
+        "generated",
+        "FADE: 2 AUROC - 1 of the activation, texts written to fire against all windows of the corpus",
+        each(chosen.clarity),
+        chance=0.0,
+        bounds=(-1.0, 1.0),
+    ),
     # --- published protocols, with the lookup as simulator and judge
     *PUBLISHED,
 )

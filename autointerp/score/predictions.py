@@ -229,8 +229,10 @@ class Generated:
     texts: tuple[str, ...]  # [n]; empty where it failed
     intended: Bool  # [n] written to fire
     maxima: Float64  # [m] largest activations in a uniform sample of the feature's own firing windows; not stored
+    firing_share: float  # of all windows, those in which the feature fires; not stored
     maximum: Float64  # [n] largest activation on the text; nan where it was not read
     reached: Float64  # [n] share of `maxima` that are no larger, 0 where it is silent; nan where it was not read
+    corpus_rank: Float64  # [n] share of all windows whose largest activation is smaller, ties by half; nan as before
     n_tokens: Int64  # [n] tokens read
     status: tuple[str, ...]  # [n] ok, UNREAD, or why there is no text
     reason: str = ""  # of the first failure
@@ -248,11 +250,15 @@ class Generated:
         ordered = np.sort(self.maxima)
         share = np.searchsorted(ordered, maximum, side="right") / max(len(ordered), 1)
         reached = np.where(np.isnan(maximum), np.nan, np.where(maximum > 0, share, 0.0))
+        below = (share + np.searchsorted(ordered, maximum, side="left") / max(len(ordered), 1)) / 2
+        silent = 1.0 - self.firing_share
+        rank = np.where(maximum > 0, silent + self.firing_share * below, silent / 2)
+        rank = np.where(np.isnan(maximum), np.nan, rank)
         status = tuple(
             word if word != UNREAD else "empty" if np.isnan(value) else "ok"
             for word, value in zip(self.status, maximum.tolist(), strict=True)
         )
-        return replace(self, maximum=maximum, reached=reached, n_tokens=n_tokens, status=status)
+        return replace(self, maximum=maximum, reached=reached, corpus_rank=rank, n_tokens=n_tokens, status=status)
 
 
 Prediction = Simulated | Judged | Rated | Chosen | Generated

@@ -407,6 +407,23 @@ COMMENT ON COLUMN explanations.is_control IS 'Whether the explainer is there to 
 COMMENT ON COLUMN explanations.description_length IS 'Tokens of what it says: a quarter of the UTF-8 bytes of text and promotes, rounded up; where the text does not name the entries of the lookup, one more for each number of it (three an entry, four where a token before is named). Empty where it says nothing.';
 COMMENT ON COLUMN explanations.n_entries IS 'Entries of its lookup; none where it has no lookup.';
 
+CREATE TABLE probes (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, draft INTEGER NOT NULL,
+    number INTEGER NOT NULL, intended BOOLEAN NOT NULL, text VARCHAR NOT NULL, n_tokens INTEGER NOT NULL,
+    max_activation DOUBLE, again INTEGER NOT NULL
+);
+COMMENT ON TABLE probes IS 'Explainers with probe: texts that the explainer wrote from a draft, and what the feature does on them: the subject read them.';
+COMMENT ON COLUMN probes.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN probes.feature IS 'Feature.';
+COMMENT ON COLUMN probes.explainer IS 'Explainer: model/preset/evidence/probe1.';
+COMMENT ON COLUMN probes.draft IS 'The draft (table drafts) that it was written from.';
+COMMENT ON COLUMN probes.number IS 'From 1, in the order of the reply.';
+COMMENT ON COLUMN probes.intended IS 'Whether it was written to make the feature fire.';
+COMMENT ON COLUMN probes.text IS 'The text.';
+COMMENT ON COLUMN probes.n_tokens IS 'Tokens of it that were read; a text longer than a context is cut.';
+COMMENT ON COLUMN probes.max_activation IS 'The feature''s largest activation on it, in the dictionary''s own scale; none where no token was read.';
+COMMENT ON COLUMN probes.again IS 'Which time of asking again (0: the first): explanations.again.';
+
 CREATE TABLE drafts (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, draft INTEGER NOT NULL,
     round INTEGER NOT NULL, revised INTEGER, chosen BOOLEAN NOT NULL, text VARCHAR, promotes VARCHAR,
@@ -415,14 +432,14 @@ CREATE TABLE drafts (
     shown_contexts BIGINT[] NOT NULL, prompt VARCHAR NOT NULL, request VARCHAR NOT NULL, sample INTEGER NOT NULL,
     model VARCHAR, again INTEGER NOT NULL
 );
-COMMENT ON TABLE drafts IS 'Explainers with best_of or revise: every draft, how it did on the select split, and which was kept as the explanation.';
+COMMENT ON TABLE drafts IS 'Explainers with best_of, probe or revise: every draft, how it did on the select split, and which was kept as the explanation.';
 COMMENT ON COLUMN drafts.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN drafts.feature IS 'Feature.';
-COMMENT ON COLUMN drafts.explainer IS 'Explainer: model/preset/evidence/best3+revise1.';
+COMMENT ON COLUMN drafts.explainer IS 'Explainer: model/preset/evidence/best3+probe1+revise1.';
 COMMENT ON COLUMN drafts.draft IS 'Number among the feature''s drafts, from 0.';
-COMMENT ON COLUMN drafts.round IS '0: one of the best_of first drafts; from 1: the round of revision.';
-COMMENT ON COLUMN drafts.revised IS 'Revisions: the draft that was shown with its counterexamples.';
-COMMENT ON COLUMN drafts.chosen IS 'Whether it is the explanation: the best select_score, the earlier one of equals.';
+COMMENT ON COLUMN drafts.round IS '0: one of the best_of first drafts; from 1: the round, those with probes first.';
+COMMENT ON COLUMN drafts.revised IS 'From round 1: the draft that was shown, with its probes or its counterexamples.';
+COMMENT ON COLUMN drafts.chosen IS 'Whether it is the explanation: the best select_score, the earlier one of equals; the last draft where no judge chooses.';
 COMMENT ON COLUMN drafts.text IS 'When it fires, as the draft says.';
 COMMENT ON COLUMN drafts.promotes IS 'Which tokens it makes likelier, as the draft says.';
 COMMENT ON COLUMN drafts.triggers IS 'Tokens that the draft expects to fire it.';
@@ -538,7 +555,7 @@ COMMENT ON COLUMN choices.status IS 'ok, or why there is no answer.';
 CREATE TABLE generations (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     number INTEGER NOT NULL, intended BOOLEAN NOT NULL, text VARCHAR NOT NULL, n_tokens INTEGER NOT NULL,
-    max_activation DOUBLE, reached DOUBLE, status VARCHAR NOT NULL
+    max_activation DOUBLE, reached DOUBLE, corpus_rank DOUBLE, status VARCHAR NOT NULL
 );
 COMMENT ON TABLE generations IS 'Texts that a judge wrote from an explanation, and what the feature does on them: the subject read them.';
 COMMENT ON COLUMN generations.run IS 'The work of stage judge that asked for it.';
@@ -552,6 +569,7 @@ COMMENT ON COLUMN generations.text IS 'The text; empty where there is none.';
 COMMENT ON COLUMN generations.n_tokens IS 'Tokens of it that were read; a text longer than a context is cut.';
 COMMENT ON COLUMN generations.max_activation IS 'The feature''s largest activation on it, in the dictionary''s own scale.';
 COMMENT ON COLUMN generations.reached IS 'Share of the feature''s own firing windows (a uniform sample of the score split''s) whose maximum is no larger; 0 where it is silent.';
+COMMENT ON COLUMN generations.corpus_rank IS 'Share of all windows of the score split whose maximum is smaller, windows of the same one by half (estimated from that sample and the share of firing windows).';
 COMMENT ON COLUMN generations.status IS 'ok; empty: no token of it; or why there is no text.';
 
 CREATE TABLE feature_blocks (

@@ -69,7 +69,7 @@ def test_predictions_get_their_activations_and_others_are_left(subject: Any, sel
     refused: Any = SimpleNamespace(status="refused", data=None, reason="no")
     maxima = np.array([0.1, 0.2])
     other: Any = Judged.__new__(Judged)
-    given = {3: read_generated(3, maxima, answer), 4: read_generated(4, maxima, refused), 5: other}
+    given = {3: read_generated(3, maxima, 0.5, answer), 4: read_generated(4, maxima, 0.5, refused), 5: other}
     made: Any = with_activations(subject, selected, given, 0, CONTEXT)
     assert made[5] is other
     assert made[4] is given[4]

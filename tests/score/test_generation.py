@@ -9,6 +9,7 @@ import pytest
 from scoring import scores_of
 
 from autointerp.llm.asks import Answer, InvalidReply
+from autointerp.score import fade
 from autointerp.score.predictions import UNREAD, Generated
 from autointerp.score.scorers.generation import LONGEST, N_EACH, NAMES, generation_ask, read_generated, read_texts
 
@@ -18,7 +19,7 @@ TEXTS = {name: f"a text called {name}" for name in NAMES}
 
 def generated(status: str = "ok", **changed: Any) -> Generated:
     ask = generation_ask("x")
-    return read_generated(7, MAXIMA, Answer(ask, "h", status, "why", data=read_texts({**TEXTS, **changed})))  # type: ignore[arg-type]
+    return read_generated(7, MAXIMA, 0.25, Answer(ask, "h", status, "why", data=read_texts({**TEXTS, **changed})))  # type: ignore[arg-type]
 
 
 def values(of: Generated) -> dict[str, tuple[float | None, str]]:
@@ -81,6 +82,17 @@ def test_success_is_at_the_median_of_the_features_own_maxima(
     assert found["generation_auroc"][0] == pytest.approx(auroc)
 
 
+def test_clarity_is_that_of_all_windows_of_the_corpus() -> None:
+    corpus = np.concatenate([MAXIMA, np.zeros(3 * len(MAXIMA))])  # it fires in a quarter of them
+    for intended in ([3.0, 0.0, 1.0, 100.0], [0.0] * 4, [0.5, 2.0, np.nan, 2.0], list(MAXIMA[:4])):
+        read = generated().read(np.array([*intended, 9.0, 9.0, 9.0, 9.0]), np.ones(8, np.int64))
+        written = np.array(intended)[~np.isnan(intended)]
+        expected = fade.clarity(corpus, written)
+        value, status = values(read)["clarity"]
+        assert status == expected.status
+        assert value == pytest.approx(expected.value), "others do not count"
+
+
 def test_a_judge_that_does_not_read_is_at_one_half() -> None:
     """It writes all texts alike: what the feature does on them has nothing to do with which was intended."""
     rng = np.random.default_rng(0)
@@ -88,7 +100,7 @@ def test_a_judge_that_does_not_read_is_at_one_half() -> None:
     for _ in range(600):
         maximum = np.where(rng.random(8) < rng.random(), rng.exponential(2, 8), 0.0)
         read = values(generated().read(maximum, np.ones(8, np.int64)))
-        found.append([value for value, _ in read.values() if value is not None])
+        found.append([value for name, (value, _) in read.items() if value is not None and name != "clarity"])
     mean, error = np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(len(found))
     assert (np.abs(mean - 0.5) < 3.5 * error).all()
 
@@ -97,7 +109,8 @@ def test_what_failed_and_what_was_not_read_has_no_score() -> None:
     failed = generated("refused")
     assert failed.reason == "why"
     assert set(failed.texts) == {""}
-    assert values(failed) == {"generation_accuracy": (None, "failed"), "generation_auroc": (None, "failed")}
+    names = ("generation_accuracy", "generation_auroc", "clarity")
+    assert values(failed) == dict.fromkeys(names, (None, "failed"))
     assert set(generated().status) == {UNREAD}
     assert values(generated())["generation_accuracy"] == (None, "failed")
     some = generated().read(np.array([3.0] * 4 + [np.nan] * 4), np.ones(8, np.int64))

@@ -37,18 +37,27 @@ def with_activations(
     return made
 
 
-@torch.inference_mode()
 def read_texts(
     subject: Subject, selected: Selected, rows: Sequence[tuple[int, str]], bos: int | None, context_length: int
 ) -> tuple[Float64, Int64]:
     """Of features and texts [n]: the largest activation on each, nan where it has no token; and tokens read."""
+    read = [activations for _, activations in read_tokens(subject, selected, rows, bos, context_length)]
+    maximum = [float(activations.max()) if len(activations) else np.nan for activations in read]
+    return np.array(maximum, dtype=np.float64), np.array([len(one) for one in read], dtype=np.int64)
+
+
+@torch.inference_mode()
+def read_tokens(
+    subject: Subject, selected: Selected, rows: Sequence[tuple[int, str]], bos: int | None, context_length: int
+) -> list[tuple[list[int], Float64]]:
+    """Of features and texts: the tokens that were read, and the feature's activation at each. Raises InputError."""
     if subject.tokenizer is None:
-        raise InputError("the subject has no tokenizer: it cannot read the texts of scorer generation")
+        raise InputError("the subject has no tokenizer: it cannot read texts that a language model wrote")
     front = [] if bos is None else [bos]
     room = context_length - len(front)
     ids = [encoded[:room] for encoded in subject.encode_texts([text for _, text in rows])] if rows else []
     dictionary = selected.dictionary.to(subject.device)
-    maximum = np.full(len(rows), np.nan)
+    activations = [np.zeros(0) for _ in rows]
     order = sorted((row for row in range(len(rows)) if ids[row]), key=lambda row: len(ids[row]))
     for first in range(0, len(order), AT_ONCE):
         part = order[first : first + AT_ONCE]
@@ -56,7 +65,7 @@ def read_texts(
         filled = [[*front, *ids[row], *ids[row][:1] * (longest - len(ids[row]))] for row in part]
         tokens = torch.tensor(filled, dtype=torch.long, device=subject.device)
         x = subject.activations(tokens, [dictionary.hook])[dictionary.hook]
-        for row, activations in zip(part, x, strict=True):
+        for row, values in zip(part, x, strict=True):
             feature, read = rows[row][0], slice(len(front), len(front) + len(ids[row]))
-            maximum[row] = float(dictionary.encode(activations[read])[:, feature].max())
-    return maximum, np.array([len(one) for one in ids], dtype=np.int64)
+            activations[row] = dictionary.encode(values[read])[:, feature].double().cpu().numpy()
+    return list(zip(ids, activations, strict=True))

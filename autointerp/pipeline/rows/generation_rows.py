@@ -31,6 +31,7 @@ def generation_rows(
         "n_tokens": joined([of.n_tokens for of in made], number).astype(np.int32),
         "max_activation": pa.array(joined([of.maximum for of in made], np.zeros(0)), from_pandas=True),
         "reached": pa.array(joined([of.reached for of in made], np.zeros(0)), from_pandas=True),
+        "corpus_rank": pa.array(joined([of.corpus_rank for of in made], np.zeros(0)), from_pandas=True),
         "status": [word for of in made for word in of.status],
     }
 
@@ -42,8 +43,9 @@ def read_generated(
     rows = store.query(_GENERATIONS, run=run, dictionary=dictionary, explainer=explainer, scorer=scorer)
     if not len(rows):
         return {}
-    maximum, reached = (
-        rows[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in ("max_activation", "reached")
+    maximum, reached, rank = (
+        rows[name].to_numpy(zero_copy_only=False).astype(np.float64)
+        for name in ("max_activation", "reached", "corpus_rank")
     )
     intended = rows["intended"].to_numpy(zero_copy_only=False).astype(np.bool_)
     n_tokens = numbers(rows, "n_tokens").astype(np.int64)
@@ -54,8 +56,10 @@ def read_generated(
             tuple(texts[mine]),
             intended[mine],
             np.zeros(0),
+            0.0,
             maximum[mine],
             reached[mine],
+            rank[mine],
             n_tokens[mine],
             tuple(status[mine]),
         )
@@ -64,7 +68,7 @@ def read_generated(
 
 
 _GENERATIONS = """
-SELECT feature, intended, text, n_tokens, max_activation, reached, status FROM generations
+SELECT feature, intended, text, n_tokens, max_activation, reached, corpus_rank, status FROM generations
 WHERE dictionary = $dictionary AND explainer = $explainer AND scorer = $scorer AND run IS NOT DISTINCT FROM $run
 ORDER BY feature, number
 """

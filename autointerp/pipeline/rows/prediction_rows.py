@@ -321,7 +321,7 @@ def empty_prediction(shape: str, feature: int, window: int) -> Prediction:
         return Chosen(Choices(feature, windows, places, number, truth, number, ()), np.zeros(0), ())
     if shape == "generated":
         none = np.zeros(0)
-        return Generated(feature, (), truth, none, none, none, number, ())
+        return Generated(feature, (), truth, none, 0.0, none, none, none, number, ())
     counts = np.zeros(len(CLASSES), dtype=np.int64)
     values = np.zeros((0, window), dtype=np.float32)
     return Simulated(Drawn(feature, windows, values, number, counts, counts.astype(np.float64), counts), values)

@@ -62,7 +62,7 @@ def read_texts(reply: Any) -> list[str]:
     return [reply[name][:LONGEST] for name in NAMES]
 
 
-def read_generated(feature: int, maxima: Float64, answer: Answer) -> Generated:
+def read_generated(feature: int, maxima: Float64, firing_share: float, answer: Answer) -> Generated:
     """The texts of a reply, not read yet."""
     n = len(NAMES)
     good = answer.status == "ok"
@@ -71,6 +71,8 @@ def read_generated(feature: int, maxima: Float64, answer: Answer) -> Generated:
         tuple(answer.data) if good else ("",) * n,
         np.arange(n) < N_EACH,
         maxima,
+        firing_share,
+        np.full(n, np.nan),
         np.full(n, np.nan),
         np.full(n, np.nan),
         np.zeros(n, np.int64),
@@ -96,17 +98,20 @@ class Generation(Scorer):
         """Measured on the bundled dictionaries."""
         return Usual("generate", 1, 600, 300)
 
-    def material(self, feature: TestFeature, group: int | None) -> Float64:
-        """Largest activations in a uniform sample of the feature's firing windows."""
+    def material(self, feature: TestFeature, group: int | None) -> tuple[Float64, float]:
+        """Largest activations in a uniform sample of the feature's firing windows, and the share of such windows."""
         of = feature.candidates
-        return np.sort(of.maximum[uniform_rows(of)].astype(np.float64))
+        maxima = np.sort(of.maximum[uniform_rows(of)].astype(np.float64))
+        return maxima, of.n_firing_windows / max(of.n_windows, 1)
 
-    def questions(self, shown: ShownExplanation, feature: TestFeature, material: Float64, judge: Judge) -> Questions:
+    def questions(
+        self, shown: ShownExplanation, feature: TestFeature, material: tuple[Float64, float], judge: Judge
+    ) -> Questions:
         """One question."""
         number = feature.feature
         return Questions(
             [generation_ask(shown.explanation.text)],
-            lambda answers: read_generated(number, material, answers[0]),
+            lambda answers: read_generated(number, *material, answers[0]),
         )
 
     def examples(self, judge: Judge) -> Sequence[Ask]:

@@ -50,6 +50,8 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT number, event, dictionary, explainer FROM again)) FROM again
     UNION ALL SELECT 'drafts', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, draft, again FROM drafts)) FROM drafts
+    UNION ALL SELECT 'probes', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, draft, number, again FROM probes)) FROM probes
     UNION ALL SELECT 'sample_lists', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, again FROM sample_lists)) FROM sample_lists
     UNION ALL SELECT 'simulations', count(*),

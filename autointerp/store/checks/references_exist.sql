@@ -9,6 +9,7 @@ WITH of_features AS (
     UNION ALL SELECT DISTINCT 'logit_distractors', dictionary, feature FROM logit_distractors
     UNION ALL SELECT DISTINCT 'explanations', dictionary, feature FROM explanations
     UNION ALL SELECT DISTINCT 'drafts', dictionary, feature FROM drafts
+    UNION ALL SELECT DISTINCT 'probes', dictionary, feature FROM probes
     UNION ALL SELECT DISTINCT 'sample_lists', dictionary, feature FROM sample_lists
     UNION ALL SELECT DISTINCT 'simulations', dictionary, feature FROM simulations
     UNION ALL SELECT DISTINCT 'judgements', dictionary, feature FROM judgements

@@ -198,6 +198,7 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
             "n_tokens": 2,
             "max_activation": [1.5, 0.0],
             "reached": [0.4, 0.0],
+            "corpus_rank": [0.8, 0.3],
             "status": "ok",
         },
     )
