@@ -15,6 +15,7 @@ from torch import Tensor
 
 from autointerp.extract.summary.events import Events
 from autointerp.extract.summary.segments import gather_runs, rank_in_run, repeated, sort_by, true_at
+from autointerp.memory import give_back
 
 BUFFER = 1 << 16
 NEVER = (1 << 63) - 1
@@ -131,4 +132,6 @@ class Keeper:
         last = order[true_at(rank == self.keep - 1)]
         self.limit[joined.group[last]] = joined.key[last]
         self._parts, self._n_waiting = [best], 0
+        del joined, order, rank, last
+        give_back()
         return best
