@@ -128,7 +128,7 @@ them), or planted."""
 PLANTED = "planted"
 FORMATS = (
     "saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope", "gemma_scope_2", "circuit_tracer",
-    "cross_layer", "llama_scope", "lm_saes", "qwen_scope", "state_dict",
+    "cross_layer", "llama_scope", "lm_saes", "qwen_scope", "state_dict", "kissane",
 )  # fmt: skip
 STATED_ACTIVATIONS = ("relu", "topk")
 """What a run file may say of a dictionary whose files do not say it."""

@@ -329,9 +329,10 @@ def test_a_configuration_cannot_be_changed() -> None:
         config.seed = 1
 
 
-def test_a_key_that_is_gone_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ConfigError, match=r'score: there is no key "bootstrap" any more: .*; remove it$'):
-        parse_run(run_of(score__bootstrap=100))
+def test_a_key_that_does_nothing_any_more_is_read_and_is_in_no_identity() -> None:
+    there, absent = parse_run(run_of(score__bootstrap=100)), parse_run(run_of())
+    assert there.score.bootstrap == 100
+    assert there.model_dump() == absent.model_dump()
 
 
 def test_reading_a_file(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from autointerp.config.features import FeatureChoice, FeatureSample
 from autointerp.config.llm_model import LLMModel
@@ -67,12 +67,9 @@ class ScoreSection(Section):
     margin: float = Field(default=0.02, gt=0, lt=1)
     """Two dictionaries are `equivalent` where the interval of their difference lies within plus and minus this."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _gone_keys(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "bootstrap" in given:
-            raise ValueError('there is no key "bootstrap" any more: intervals need no resamples; remove it')
-        return given
+    bootstrap: int | None = Field(default=None, exclude=True)
+    """Does nothing any more: intervals are computed and need no resamples. Run files that have it are read, and `run`
+    says so once."""
 
     @field_validator("scorers", mode="before")
     @classmethod

@@ -88,6 +88,8 @@ def run(
     delivery.check(config)
     if path.exists():  # held by another process, newer, damaged: said before the slow part
         StoreWriter.open(path).close()
+    if config.score.bootstrap is not None:
+        report.say("score.bootstrap does nothing any more: intervals need no resamples; it can be removed")
     import torch
 
     torch.set_float32_matmul_precision("highest")  # float32 is float32 on a GPU too, not TF32

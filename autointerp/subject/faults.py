@@ -28,6 +28,11 @@ LARGE_L0 = 0.2
 """Share of all features firing at once above which a dictionary cannot be called sparse."""
 MANY = 0.05
 """Share from which a thresholded dictionary may have lost its threshold."""
+L0_DECLARED = "l0_declared"
+"""The key of a dictionary's configuration that holds the L0 it was trained to, where its files say it."""
+L0_FACTOR = 3.0
+"""How many times more or fewer features may fire than the files say. Texts differ; a threshold in another scale
+than the activations makes other factors."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,10 @@ def find_cause(sae: SparseAutoencoder, seen: FaultEvidence) -> str | None:
         top = max(fault.explained for fault in mended)
         best = next(fault for fault in mended if fault.explained > top - BETTER_K)  # of equals the first: the likeliest
         return f"{best.cause} ({state}; mended: {best.explained:.2f})"
+    declared = sae.config.get(L0_DECLARED)
+    if declared is not None and not declared / L0_FACTOR <= measured.l0 <= declared * L0_FACTOR:
+        scale = "a threshold or a norm in another scale, another subject, or other text than it was trained on"
+        return f"{measured.l0:.1f} features fire at once where its files say {declared}: {scale} ({state})"
     if dense:
         return f"not sparse: read as {sae.activation}, it fires {measured.l0:.0f} features at once ({state})"
     if poor and measured.variance_explained < GOOD / 2:

@@ -328,3 +328,21 @@ def test_bare_state_dicts(
     sae = load_dictionary(str(folder / file), hook="blocks.19.hook_resid_post", activation="relu")
     compare("bare state dicts", sae, made, agree)
     assert sae.hook == made.cfg.metadata.hook_name
+
+
+# --- Kissane and others -----------------------------------------------------------------------------
+
+
+def test_saes_of_all_heads(loaders: Any, agree: Agree, tmp_path: Path) -> None:
+    repository, name = "ckkissane/attn-saes-gpt2-small-all-layers", "gpt2-small_L5_Hcat_z_v9.pt"
+    folder = tmp_path / repository
+    folder.mkdir(parents=True)
+    held = {"W_enc": normal(0, D, N), "b_enc": normal(1, N), "W_dec": normal(2, N, D), "b_dec": normal(3, D)}
+    torch.save(held, folder / name)
+    settings = {"act_name": "blocks.5.attn.hook_z", "act_size": D, "dict_size": N, "layer": 5, "head": "cat"}
+    (folder / name.replace(".pt", "_cfg.json")).write_text(json.dumps(settings))
+    sae, made = load_dictionary(str(folder / name)), theirs(loaders, "connor_rob_hook_z", repository, name)
+    heads = inputs().reshape(-1, 4, D // 4)
+    with torch.no_grad():
+        agree("SAEs of all heads", sae.encode(heads.flatten(1)), made.encode(heads))
+    assert sae.hook == made.cfg.metadata.hook_name

@@ -20,6 +20,7 @@ SHARES = {
     "with circuit-tracer's": ({"circuit_tracer", "cross_layer"}, 93.9),
     "with Llama Scope": ({"llama_scope", "lm_saes"}, 95.9),
     "with Qwen-Scope and bare state dicts": ({"qwen_scope", "state_dict"}, 99.9),
+    "with Kissane's": ({"kissane"}, 100.0),
 }
 
 

@@ -111,10 +111,12 @@ def test_settings_of_the_same_name_as_a_file(write_sae: WriteSae, tmp_path: Path
 
 
 def test_the_settings_of_another_program_beside_a_pt(tmp_path: Path) -> None:
-    torch.save({"W_enc": torch.ones(3, 3)}, tmp_path / "gpt2-small_L0.pt")
-    (tmp_path / "gpt2-small_L0_cfg.json").write_text("{}")
-    said = refusal(tmp_path / "gpt2-small_L0.pt", hook="blocks.0.attn.hook_z")
-    assert "SAEs of all heads by Kissane and others are not read" in said
+    held = {"encoder.weight": torch.ones(4, 3), "encoder.bias": torch.ones(4)}
+    held |= {"decoder.weight": torch.ones(3, 4), "decoder.bias": torch.ones(3)}
+    torch.save(held, tmp_path / "gpt2-small_L0.pt")
+    (tmp_path / "gpt2-small_L0_scale.json").write_text("{}")
+    said = refusal(tmp_path / "gpt2-small_L0.pt", hook="blocks.0.attn.hook_z", activation="relu")
+    assert 'beside the weights lies "gpt2-small_L0_scale.json", of which the format state_dict knows nothing' in said
 
 
 def test_temporal_saes_are_known_by_their_files(tmp_path: Path) -> None:

@@ -164,7 +164,8 @@ def test_a_set_that_lists_files_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(SET | {"transcoders": ["hf://google/a/layer_0/params.npz"]}))
     assert refusal(tmp_path) == (
         f'"{tmp_path}": its config.yaml lists its files, for layer 0 "hf://google/a/layer_0/params.npz": '
-        'the path of the listed file is read; give path = "hf://..." of one layer'
+        "a layer is read by its number behind the path, `#5`: the file that is listed, at the hook point of the set; "
+        "put the number of a layer behind the path: #0"
     )
 
 

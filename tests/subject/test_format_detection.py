@@ -81,6 +81,10 @@ def write(folder: Path, format: str) -> Path:
     elif format == "state_dict":
         state = {"encoder_linear.weight": W_enc.T, "encoder_linear.bias": b_enc}
         torch.save(state | {"decoder_linear.weight": W_dec.T, "decoder_linear.bias": b_dec}, folder / "sae.pth")
+    elif format == "kissane":
+        torch.save({"W_enc": W_enc, "W_dec": W_dec, "b_enc": b_enc, "b_dec": b_dec}, folder / "L1_Hcat_z.pt")
+        settings = {"act_name": HOOK, "act_size": WIDTH, "dict_size": N}
+        (folder / "L1_Hcat_z_cfg.json").write_text(json.dumps(settings))
     else:
         raise NotImplementedError(f"write a {format} dictionary here, and name its file in WEIGHTS")
     return folder
@@ -99,6 +103,7 @@ WEIGHTS = {
     "lm_saes": "sae_weights.safetensors",
     "qwen_scope": "layer1.sae.pt",
     "state_dict": "sae.pth",
+    "kissane": "L1_Hcat_z.pt",
 }
 STATED: dict[str, dict[str, Any]] = {"qwen_scope": {"k": N}, "state_dict": {"activation": "relu"}}
 """What the run file says, where the files do not."""
@@ -246,6 +251,8 @@ def test_a_renamed_folder_is_other_work(run_of: Callable[..., Any], tmp_path: Pa
         ("hf://a/b/", "a/b", "", None, ("a", "b")),
         ("hf://a/b@main", "a/b", "", "main", ("a", "b")),
         ("hf://a/b/layers.6@refs/pr/1", "a/b", "layers.6", "refs/pr/1", ("a", "b", "layers.6")),
+        ("hf://a/b/layer_0/params.npz?revision=0a1b", "a/b", "layer_0/params.npz", "0a1b", ("a", "b", "layer_0")),
+        ("hf://a/b/folder/?revision=main", "a/b", "folder", "main", ("a", "b", "folder")),
         (
             "hf://google/gemma-scope-2b-pt-res/layer_12/width_16k/average_l0_22",
             "google/gemma-scope-2b-pt-res",
@@ -269,6 +276,7 @@ def test_hub_paths(path: str, repository: str, inside: str, revision: str | None
         ("hf://a/b/L5R-8x", {"L5R-8x/hyperparams.json", "L5R-8x/checkpoints/final.safetensors"}),
         ("hf://a/b/L5R-8x/checkpoints/final.safetensors", {"L5R-8x/hyperparams.json"}),
         ("hf://a/b/resid_post/layer_5", {"resid_post/layer_5/params.safetensors", "resid_post/layer_5/config.json"}),
+        ("hf://a/b/L0_Hcat_z_v9.pt", {"L0_Hcat_z_v9.pt", "L0_Hcat_z_v9_cfg.json"}),
         ("hf://a/b/sae", {"sae/cfg.json", "sae/activation_scaler.json"}),
     ],
 )
@@ -278,7 +286,18 @@ def test_what_is_fetched(path: str, wanted: set[str]) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["hf://", "hf://a", "hf://a/", "hf:///b", "hf://a/b@", "hf://a/../b", "hf://a/b//c", "hf://a/b/c*", "hf://a b"],
+    [
+        "hf://",
+        "hf://a",
+        "hf://a/",
+        "hf:///b",
+        "hf://a/b@",
+        "hf://a/../b",
+        "hf://a/b//c",
+        "hf://a/b/c*",
+        "hf://a b",
+        "hf://a/b?revision=",
+    ],
 )
 def test_what_is_no_hub_path(path: str) -> None:
     assert refusal(lambda: check_path(path)).startswith(f'"{path}": a hub path is hf://owner/repository/folder')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import torch
 from safetensors.torch import save_file
 
 from autointerp.errors import InputError
-from autointerp.subject.fit import decode
+from autointerp.subject.dictionary import SparseAutoencoder
+from autointerp.subject.faults import FaultEvidence, find_cause
+from autointerp.subject.fit import decode, measure
 from autointerp.subject.formats import load_dictionary
 from autointerp.subject.formats.common import DictionarySource
 from autointerp.subject.formats.lm_saes import read
@@ -231,3 +234,43 @@ def test_pruned_weights_beside_the_final_ones(tmp_path: Path) -> None:
     folder = write(tmp_path, settings())
     save_file(weights(), folder / "checkpoints" / "pruned.safetensors")
     assert "checkpoints/pruned.safetensors: the library takes it in place of final.safetensors" in refusal(folder)
+
+
+# --- L0 ---------------------------------------------------------------------------------------------
+
+WIDE_D, WIDE_N, DECLARED = 64, 1024, 50
+
+
+@pytest.mark.parametrize("by_norm", [False, True])
+def test_a_dictionary_trained_to_an_l0_of_50_is_read_at_50(by_norm: bool, tmp_path: Path) -> None:
+    """The threshold is where 50 features a token fire in the scale of training. With the threshold in another scale, as
+    where the factor is multiplied into it, that is no longer so, and `check` names it."""
+    generator = torch.Generator().manual_seed(9)
+    x = torch.randn(400, WIDE_D, generator=generator)
+    average = 5.5
+    x = x * average / x.norm(dim=1).mean()
+    w_enc = torch.randn(WIDE_N, WIDE_D, generator=generator) / math.sqrt(WIDE_D)
+    held = {"encoder.weight": w_enc, "encoder.bias": 0.1 * torch.randn(WIDE_N, generator=generator)}
+    held |= {"decoder.weight": w_enc.T.contiguous() * (0.5 + torch.rand(WIDE_N, generator=generator))}
+    held |= {"decoder.bias": torch.zeros(WIDE_D)}
+    scaled = x.double() * math.sqrt(WIDE_D) / average
+    pre = scaled @ w_enc.double().T + held["encoder.bias"].double()
+    gated = pre * held["decoder.weight"].double().norm(dim=0) if by_norm else pre
+    threshold = float(torch.quantile(gated.flatten(), 1 - DECLARED / WIDE_N))
+    config = settings(
+        d_model=WIDE_D, d_sae=WIDE_N, jump_relu_threshold=threshold, sparsity_include_decoder_norm=by_norm,
+        dataset_average_activation_norm={"in": average, "out": average},
+    )  # fmt: skip
+    sae = load_dictionary(str(write(tmp_path, config, held)))
+    assert measure(sae, x).l0 == pytest.approx(DECLARED, abs=0.2)
+    assert sae.config["l0_declared"] == DECLARED
+    assert cause(sae, x) is None or "features fire at once" not in str(cause(sae, x))
+    assert sae.threshold is not None
+    wrong = replace(sae, threshold=sae.threshold * math.sqrt(WIDE_D) / average)
+    assert measure(wrong, x).l0 < DECLARED / 3
+    assert f"features fire at once where its files say {DECLARED}" in str(cause(wrong, x))
+
+
+def cause(sae: SparseAutoencoder, x: torch.Tensor) -> str | None:
+    fit = measure(sae, x)
+    return find_cause(sae, FaultEvidence(replace(fit, variance_explained=0.6), 0.0, x, None, 0.99, {}, None))

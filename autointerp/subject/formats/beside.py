@@ -29,10 +29,13 @@ PASSED_OVER = (
 
 def check_beside(source: DictionarySource, row: Format, names: Iterable[str]) -> None:
     """Raises InputError where a file beside the weights is unknown. `names`: of the files in its folder."""
-    for name in sorted(names):
+    names = sorted(names)
+    files = [source.file.name] if source.file is not None else names
+    companions = {other for name in files if row.may_be(name) for other in row.companions(name)}
+    for name in names:
         if source.file is not None and not _same_stem(name, source.file.name):
             continue
-        if _may_change(name) and not _is_known(name, row, source):
+        if _may_change(name) and not (_is_known(name, row, source) or name in companions):
             alone = "" if source.file is not None else "; to read the weights without it, let path name their file"
             raise InputError(
                 f'"{source.path}": beside the weights lies "{name}", of which the format {row.name} knows nothing: '
@@ -51,7 +54,7 @@ def _is_known(name: str, row: Format, source: DictionarySource) -> bool:
         return True
     if any(other.is_named(PurePosixPath(name)) or name == other.config for other in BY_NAME.values()):
         return True  # another dictionary's
-    return row.weights is None and row.one_of is None and name.endswith(row.suffixes)
+    return row.may_be(name)
 
 
 def _same_stem(name: str, weights: str) -> bool:

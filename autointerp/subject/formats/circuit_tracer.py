@@ -30,8 +30,8 @@ K_OF_A_SET = {("facebook", "crv-8b-instruct-transcoders"): 128}
 """Sets whose config says topk and no k: the library holds theirs in its code."""
 ELSEWHERE = Refusal(
     "the folder only lists files of other repositories (`transcoders`)",
-    "the path of the listed file is read",
-    '{value}: {reason}; give path = "hf://..." of one layer',
+    "a layer is read by its number behind the path, `#5`: the file that is listed, at the hook point of the set",
+    "{value}: {reason}; put the number of a layer behind the path: #0",
 )
 
 

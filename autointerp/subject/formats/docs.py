@@ -22,11 +22,11 @@ MODULES = {BLOCK: ["the block itself"]} | {
     for sides in dict.fromkeys(IN_A_BLOCK.values())
 }
 REGISTRY_SHARE = (
-    "Of the 13,857 ids in the registry of sae-lens 6.54.12, 13,842 (99.9 %) lead to a repository, a path and a reader:",
+    "Of the 13,857 ids in the registry of sae-lens 6.54.12, 13,854 (100.0 %) lead to a repository, path and reader:",
     "28.8 % in the formats of earlier versions, then 92.2 % with Gemma Scope 2, 93.9 % with circuit-tracer's, 95.9 %",
-    "with Llama Scope, and 99.9 % with Qwen-Scope and bare state dicts. `make test-interop` counts them",
-    "(`tests/interop/test_registry.py`). That a name leads to a reader does not say that its files were tried: none",
-    "was downloaded for it.",
+    "with Llama Scope, 99.9 % with Qwen-Scope and bare state dicts, and all but the temporal SAEs with Kissane's.",
+    "`make test-interop` counts them (`tests/interop/test_registry.py`). That a name leads to a reader does not say",
+    "that its files were tried: none was downloaded for it.",
 )
 EXAMPLE = '''
 import numpy as np
@@ -69,6 +69,7 @@ def _opening() -> str:
             '    path = "sae-lens:RELEASE/ID"                      by its name in SAELens\'s registry',
             '    path = "hf://owner/repository/folder@revision"    on the Hugging Face hub',
             '    path = "a/folder"                                 on this machine; or a file',
+            '    path = "a/folder#5"                               layer 5 of a set of transcoders; also of hf://...',
             "",
             'The names of the files tell the format; `format = "NAME"` says it where they do not.',
             "",
@@ -93,6 +94,9 @@ def _layers() -> list[str]:
     return [
         "Some formats keep a dictionary for each layer in one folder, and `path` names the file of one:",
         f"{', '.join(rows)}.",
+        "circuit-tracer's sets and cross-layer transcoders also take the folder's address and the number of a layer,",
+        "`hf://owner/repository/folder@revision#5` (or `?revision=` as the library writes it). Where the set's",
+        "`config.yaml` lists files of other repositories, the listed file is read, at the hook point of the set.",
     ]
 
 
@@ -208,7 +212,8 @@ def _files(row: Format) -> str:
         weights += f", or a file that `path` names and that ends in {_listed(row.suffixes)}"
     settings = [] if row.config is None else [f"`{row.config}`" + ("" if row.needs_config else " (may be missing)")]
     beside = [f"`{name}` where it is there" for name in row.beside]
-    if row.one_of and (others := row.companions(row.one_of)):
+    name = row.one_of or f"NAME{row.suffixes[0]}" if row.one_of or row.may_be("".join(row.suffixes[:1])) else ""
+    if name and (others := row.companions(name)):
         beside += [f"with it {_listed(others)}"]
     return "; ".join([*settings, weights, *beside])
 

@@ -1,4 +1,4 @@
-"""Dictionaries on the Hugging Face hub: `hf://owner/repository/folder@revision`.
+"""Dictionaries on the Hugging Face hub: `hf://owner/repository/folder@revision`, or with `?revision=` behind the path.
 
 Only the files of one dictionary are fetched, into the hub's own cache. A hub that cannot be reached, or does
 not answer within some seconds, is not waited for: the cache is asked, and then the user is told.
@@ -56,6 +56,9 @@ class HubPath:
 
 def parse_hub(path: str) -> HubPath:
     rest, mark, revision = path.removeprefix("hf://").rstrip("/").partition("@")
+    if not mark:  # as circuit-tracer writes it
+        rest, mark, revision = rest.partition("?revision=")
+        rest = rest.rstrip("/")
     parts = rest.split("/")
     plain = all(re.fullmatch(r"[\w.\- =+,():]+", part) and part not in (".", "..") for part in parts)
     if len(parts) < 2 or not plain or (mark and not revision):

@@ -12,6 +12,7 @@ import torch
 
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
+from autointerp.subject.faults import L0_DECLARED
 from autointerp.subject.formats import lm_saes
 from autointerp.subject.formats.common import DictionarySource, Weights, load_safetensors, number, read_config
 from autointerp.subject.formats.row import Format, Refusal, Setting
@@ -41,14 +42,17 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
     average = lm_saes.norms_in(config, path, CONFIG)
     sae = lm_saes.folded(source, config, CONFIG, weights, threshold, average, hook, kind)
     weights.finish()
-    return replace(sae, format="llama_scope")
+    declared = config.get("top_k")
+    named = {L0_DECLARED: declared} if isinstance(declared, int) and declared > 0 else {}
+    return replace(sae, format="llama_scope", config={**sae.config, **named})
 
 
 FORMAT = Format(
     name="llama_scope",
     title="Llama Scope",
     sentence="The SAEs and transcoders that were published for Llama 3.1 8B, of 32,768 and 131,072 features. "
-    "`autointerp check` shows their L0: read rightly, and on the right model, it lies near `top_k`, which is 50.",
+    "Read rightly, and on the right model, L0 lies near `top_k`, which is 50: `autointerp check` refuses one that "
+    "fires 3 times as many features or a third.",
     documented="https://huggingface.co/fnlp/Llama-Scope",
     hook="`hook_point_in` of `hyperparams.json`; where `hook_point_out` is another, it is a transcoder.",
     input="the activation times sqrt(d) / `dataset_average_activation_norm.in`, which is folded into the weights; "

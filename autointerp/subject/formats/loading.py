@@ -14,6 +14,7 @@ from autointerp.subject.formats.beside import check_beside
 from autointerp.subject.formats.common import DictionarySource, Stated
 from autointerp.subject.formats.detect import format_of
 from autointerp.subject.formats.hub import fetch, names_beside, parse_hub
+from autointerp.subject.formats.layer_of_set import file_of_layer, is_layer_of_set, set_and_layer
 from autointerp.subject.formats.own import own_reader
 from autointerp.subject.formats.registry import suffixes
 from autointerp.subject.formats.row import Format
@@ -24,7 +25,9 @@ def check_path(path: str) -> None:
     if path.startswith(sae_lens_releases.PREFIX):
         parse_hub(sae_lens_releases.look_up(path).hub)
     elif path.startswith("hf://"):
-        parse_hub(path)
+        parse_hub(set_and_layer(path)[0] if is_layer_of_set(path) else path)
+    elif is_layer_of_set(path):
+        check_path(file_of_layer(path, resolve_dictionary(set_and_layer(path)[0])).path)
     else:
         resolve_dictionary(path)
 
@@ -61,6 +64,9 @@ def load_dictionary(
     user's own."""
     release = sae_lens_releases.look_up(path) if path.startswith(sae_lens_releases.PREFIX) else None
     where = path if release is None else release.hub
+    if is_layer_of_set(where):
+        of_set = file_of_layer(where, resolve_dictionary(set_and_layer(where)[0]))
+        where, hook = of_set.path, hook or of_set.hook
     source = replace(_source(path, where), stated=Stated(activation, k))
     if release is not None:
         format = release.format if format == "auto" else format

@@ -60,13 +60,6 @@ REFUSED = (
         "those in circuit-tracer's own format are read",
         _in_folder("clt"),
     ),
-    Refused(
-        "SAEs of all heads by Kissane and others",
-        "a `.pt` and its `_cfg.json`",
-        "their settings follow no library's format",
-        lambda source: source.file is not None and (source.folder / f"{source.file.stem}_cfg.json").is_file(),
-        ("connor_rob_hook_z",),
-    ),
 )
 BY_LOADER = {loader: kind for kind in REFUSED for loader in kind.sae_lens_loaders}
 """What SAELens's registry calls the loaders of such files."""

@@ -10,6 +10,7 @@ from autointerp.subject.formats import (
     dictionary_learning,
     gemma_scope,
     gemma_scope_2,
+    kissane,
     llama_scope,
     lm_saes,
     openai,
@@ -33,6 +34,7 @@ ROWS: tuple[Format, ...] = (
     lm_saes.FORMAT,
     qwen_scope.FORMAT,
     state_dict.FORMAT,
+    kissane.FORMAT,
 )
 BY_NAME: dict[str, Format] = {row.name: row for row in ROWS}
 FORMATS: dict[str, str] = {row.name: row.files for row in ROWS}
@@ -53,7 +55,8 @@ def file_names() -> tuple[str, ...]:
 
 def companions(name: str) -> tuple[str, ...]:
     """Names of the files that belong to a file of weights of this name, of whatever format."""
-    return tuple(other for row in BY_NAME.values() if row.is_named(Path(name)) for other in row.companions(name))
+    rows = [row for row in BY_NAME.values() if row.is_named(Path(name)) or row.may_be(name)]
+    return tuple(dict.fromkeys(other for row in rows for other in row.companions(name)))
 
 
 def suffixes() -> tuple[str, ...]:

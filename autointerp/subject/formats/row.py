@@ -127,6 +127,10 @@ class Format:
             return (folder / self.weights).is_file()
         return self.one_of is not None and any(folder.glob(self.one_of))
 
+    def may_be(self, name: str) -> bool:
+        """Whether only the ending of a file's name can tell its weights, and it ends so."""
+        return self.weights is None and self.one_of is None and name.endswith(self.suffixes)
+
     def is_named(self, file: PurePath) -> bool:
         """Whether a file has the name of its weights."""
         if self.weights is not None and f"/{file.as_posix()}".endswith(f"/{self.weights}"):

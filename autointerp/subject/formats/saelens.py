@@ -11,6 +11,7 @@ what these say is the `processing` the dictionary was trained on.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
         b_mag=weights.take("b_mag", (d_sae,)) if gated else None,
         W_skip=weights.take("W_skip", (d_out, d_in)) if skips else None,
         normalize=normalize,
-        processing=_processing(metadata, hook),
+        processing=processing_of(metadata, hook),
         format="saelens",
         source=path,
         config=config,
@@ -215,7 +216,7 @@ def _normalization(config: dict[str, Any], path: str) -> str:
     return NORMALIZATIONS[normalize]
 
 
-def _processing(metadata: dict[str, Any], hook: str) -> str | None:
+def processing_of(metadata: Mapping[str, Any], hook: str) -> str | None:
     """What the metadata says of the subject: value biases matter at the heads, centring everywhere else."""
     given = metadata.get("model_from_pretrained_kwargs")
     if metadata.get("model_class_name") == HUGGING_FACE:
