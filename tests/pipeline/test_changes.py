@@ -44,6 +44,9 @@ from autointerp.words import CONTROLS, EMBEDDED, USUAL_SCORERS
 Rows = dict[str, list[tuple[Any, ...]]]
 QUIET = Reporter(quiet=True)
 HISTORY = {"runs", "works", "stages"}
+SAMPLED = {"simulations", "judgements", "sample_lists"}
+"""Tables of windows that an explainer which comes later is tested on: those that were drawn for the others, and some of
+its own."""
 RERUN = {"scores", "dictionary_scores", "comparisons", "powered_means", "powered_differences"}
 
 
@@ -197,12 +200,31 @@ def test_added_one_after_the_other_or_all_at_once(
     check(store)
     grown, whole = rows_of(store), rows_of(together)
     for table in whole.keys() - HISTORY - RERUN:
+        if table not in SAMPLED:
+            assert grown[table] == whole[table], table
+        assert len(grown[table]) == len(whole[table]) == len(set(map(repr, grown[table]))), table
+    for table in RERUN:
+        counted = {repr(row) for row in whole[table] if "census" in row}
+        assert counted <= set(map(repr, grown[table])), table
+    of_census = "SELECT * FROM score_table WHERE design = 'census' ORDER BY ALL"
+    assert query(store, of_census) == query(together, of_census)
+    assert len(query(store, "SELECT * FROM runs")) == 3
+
+
+def test_dictionaries_and_features_added_one_after_the_other_or_all_at_once(
+    configured: Callable[..., RunConfig], together: Path, rows_of: Callable[[Path], Rows]
+) -> None:
+    run(configured("wider", "topk"), reporter=QUIET)
+    run(configured("wider", "topk sae mlp", score={"margin": 0.03, "features": {"sample": 3}}), reporter=QUIET)
+    store = run(configured("wider"), reporter=QUIET)
+    check(store)
+    grown, whole = rows_of(store), rows_of(together)
+    for table in whole.keys() - HISTORY - RERUN:
         assert grown[table] == whole[table], table
         assert len(grown[table]) == len(set(map(repr, grown[table]))), table
     for table in RERUN:
         assert set(map(repr, whole[table])) <= set(map(repr, grown[table])), table
     assert views(store) == views(together)
-    assert len(query(store, "SELECT * FROM runs")) == 3
 
 
 # --- scores again -------------------------------------------------------------------------------------
@@ -261,7 +283,7 @@ def test_a_dictionary_that_is_no_longer_in_the_run_file(copied: str, configured:
     assert {(row["a"], row["b"], row["explainer"]) for row in after["comparison_table"]} == {
         ("topk", baseline, explainer)
         for baseline in ("random", "mlp")
-        for explainer in ("lexical", "context_lookup", "completion")
+        for explainer in ("lexical", "context_lookup", "completion", "unembedding_norm")
     }
 
 

@@ -105,7 +105,7 @@ def test_scores_have_the_right_names_and_numbers(store: Path) -> None:
     found = rows(store, "SELECT explainer, scorer, metric, count(*) AS n FROM score_table GROUP BY ALL")
     counts = {(row["explainer"], row["scorer"], row["metric"]): row["n"] for row in found}
     judged = {name: [one.name for one in metrics_for(SCORERS[name].shape, name)] for name in USUAL_SCORERS}
-    assert judged["simulation"] == ["pearson_framed", "pearson"]
+    assert {*judged["simulation"]} >= {"pearson_framed", "pearson", "auprc_thresholded", "f1_thresholded"}
     assert {"mcc_weighted", "recall_weak", "balanced_accuracy_matched"} <= {*judged["detection"]} & {*judged["fuzzing"]}
     for scorer, metrics in judged.items():
         for metric in metrics:
@@ -134,8 +134,9 @@ def test_good_explanations_score_above_the_controls(store: Path) -> None:
     assert floor[key] == max(mean[name, *key[1:]] for name in (f"shuffled:{LUNA}", "constant", "generic"))
     assert mean["constant", *key[1:]] == 0
     assert abs(mean[f"permuted:{LUNA}", "logits_hard:gpt-6-luna", "logit_accuracy_direct_hard"] - 0.5) < 0.15
-    for ranking in RANKINGS:
-        assert abs(mean[ranking, "logits_hard:unembedding", "logit_accuracy_direct_hard"] - 0.5) < 0.2
+    hard = {name: mean[name, "logits_hard:unembedding", "logit_accuracy_direct_hard"] for name in RANKINGS}
+    assert abs(hard["unembedding_norm"] - 0.5) < 0.2
+    assert hard["completion"] < 0.8, "docs/SCORES.md: .66 to .71 on the bundled dictionaries, .81 to .84 of `logits`"
 
 
 def test_predictions_are_stored_and_scores_follow_from_them(store: Path) -> None:

@@ -12,6 +12,7 @@ from scripted import ScriptedLLM
 from stored import check, rows
 
 from autointerp.pipeline import run
+from autointerp.pipeline.plan.reask import Wish
 from autointerp.score.class_names import CLASSES, FIRING
 from autointerp.score.quotas import LEAST_OF_LIST
 from autointerp.words import shuffled_of
@@ -70,9 +71,14 @@ def test_each_label_has_windows_of_its_own_triggers(judged_store: Path) -> None:
         assert row["n_class"] >= min(2, row["available_class"]) or row["class"] not in ("E", "E2", "E3")
 
 
-def test_what_is_explained_again_is_the_next_wave(judged_store: Path) -> None:
-    waves, later = waves_of(judged_store), 0
-    by_feature = windows_of(judged_store)
+def test_what_is_explained_again_is_the_next_wave(judged_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "judged.duckdb"
+    shutil.copy(judged_store, store)
+    shutil.copytree(f"{judged_store}.work", f"{store}.work")
+    llm = ScriptedLLM()
+    run(judged_config(store), reporter=QUIET, open_client=lambda *_: llm, wish=Wish(("failed",)))
+    waves, later = waves_of(store), 0
+    by_feature = windows_of(store)
     for (feature, explainer), wave in waves.items():
         if wave == 1 or explainer not in by_feature.get(feature, {}):
             continue

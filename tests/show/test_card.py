@@ -24,9 +24,9 @@ from autointerp.show.card_data import (
     Neighbour,
     ScoreLine,
     ShownToken,
-    good_example,
     load_card,
 )
+from autointerp.show.good_example import good_example
 from autointerp.show.picture import draw
 from autointerp.store.reader import StoreReader, open_reader
 from autointerp.words import LEXICAL_CONTROLS, explainer_order
