@@ -1,4 +1,4 @@
-"""Best-of-n, probes and revision (`best_of`, `probe`, `revise`): several drafts of an explanation, one of which is kept.
+"""Best-of-n, probes and revision (`best_of`, `probe`, `revise`): several drafts of an explanation, of which one stays.
 
 1. `best_of` drafts of each feature: the same request under as many sample numbers.
 2. The run's judge reads each draft and says of windows of the select split whether the feature fires there (one call
