@@ -173,28 +173,30 @@ def test_judgements_are_probabilities(logprobs_url: str, tmp_path: Path) -> None
 
 def test_an_echoed_prompt_is_read_at_its_unknowns(logprobs_url: str, tmp_path: Path) -> None:
     """Bills et al.'s one pass. The twin asks the server by itself, and finds the places in the text that comes back."""
-    short = WINDOWS[:1]
+    windows = [*WINDOWS, ShownWindow((" sea", " ran"), (True, True), before=(" the",))]
     echo = simulator_named("echo")
-    [ask] = echo.asks(EXPLANATION, short)
+    [ask] = echo.asks(EXPLANATION, windows)
     answers, rows = asked(tmp_path / "echo.duckdb", [ask], with_logprobs(logprobs_url))
     assert [answer.status for answer in answers] == ["ok"], answers[0].reason
-    [reply] = echo.read(answers, short)
+    replies = echo.read(answers, windows)
     body = {"prompt": ask.prompt, "max_tokens": 1, "echo": True, "logprobs": ask.logprobs, "temperature": 0.0}
     choice = server.posted(logprobs_url, "/completions", body)["choices"][0]
     assert choice["text"].startswith(ask.prompt)
     texts, tops = choice["logprobs"]["tokens"], choice["logprobs"]["top_logprobs"]
-    places = [
-        m.start(1) for m in re.finditer(r"\t(unknown)", "".join(texts)) if m.start() > ask.prompt.rindex("Neuron 3")
-    ]
+    own = ask.prompt.rindex("Neuron 3")
+    places = [found.start(1) for found in re.finditer(r"\t(unknown)", "".join(texts)) if found.start() > own]
+    assert len(places) == sum(window.n_scored for window in windows)
     starts = np.cumsum([0, *map(len, texts)]).tolist()
-    expected = [mean([*tops[starts.index(place)].items()], range(11)) for place in places]
-    print("echo", reply.values or reply.reason, expected)
-    assert len(places) == 4
-    if None in expected:  # a small model may think of no digit at all there
-        assert reply.status == "unsupported"
-        assert f"{expected.count(None)} of 4 places" in reply.reason
-    else:
-        assert reply.values == pytest.approx(expected, abs=0.05)  # two calls of the server differ by rounding
+    expected = iter([mean([*tops[starts.index(place)].items()], range(11)) for place in places])
+    for window, reply in zip(windows, replies, strict=True):
+        values = [next(expected) for _ in range(window.n_scored)]
+        print("echo", reply.values or reply.reason, values)
+        if None in values:  # a small model may think of no digit at all there
+            assert reply.status == "unsupported"
+            assert f"{values.count(None)} of {len(values)} places" in reply.reason
+        else:
+            assert reply.values == pytest.approx(values, abs=0.05)  # two calls of the server differ by rounding
+    assert any(reply.values for reply in replies)
     asked_for = [row for row in rows if row["kind"] == "simulate"]
     assert [row["output_tokens"] for row in asked_for] == [1], "a prompt is only read"
 
