@@ -45,6 +45,8 @@ from autointerp.hashing import hash64, stream_key
 from autointerp.records import SPLITS, GramTable, Int64, Split
 from autointerp.subject.tokens import TokenFile
 
+CANDIDATES_AT_ONCE = 1 << 18
+"""Firing tokens of the reservoirs that are worked on at once, about."""
 WINDOWS_AT_ONCE = 1 << 17
 """Windows of the select or score split that are worked on at once."""
 
@@ -70,27 +72,35 @@ def _top_stratum(summary: Summary, tokens: TokenFile, name: str, top: Kept) -> I
 
 
 def _token_strata(summary: Summary, tokens: TokenFile, evidence: EvidenceSection) -> Iterator[Exemplars]:
-    kept = summary.octaves.kept()
-    if len(kept.group) == 0:
-        return
-    kept = replace(kept, group=kept.group // OCTAVES)
-    kept = kept.take(sort_by(kept.group, _rising(kept.peak_value)))
-    feature = kept.group.long()
+    """Some features at a time: what is held beside the summary does not grow with their number."""
     statistics = summary.statistics
     in_octave = statistics.histogram[EXPLAIN].view(-1, OCTAVES, PER_OCTAVE).sum(dim=2).double()
     in_octave -= statistics.outliers[EXPLAIN]
+    top = summary.top.kept()
+    strongest = torch.zeros(summary.plan.n_features, device=top.key.device)
+    strongest.scatter_reduce_(0, top.group.long(), top.peak_value, "amax")
+    for kept in summary.octaves.kept().portions(CANDIDATES_AT_ONCE, OCTAVES):
+        yield from _strata_of(summary, tokens, evidence, kept, in_octave, strongest)
+
+
+def _strata_of(
+    summary: Summary, tokens: TokenFile, evidence: EvidenceSection, kept: Kept, in_octave: Tensor, strongest: Tensor
+) -> Iterator[Exemplars]:
+    """`kept`: all reservoirs by octave of some features; `in_octave` [F, OCTAVES] firing tokens, `strongest` [F]."""
+    kept = replace(kept, group=kept.group // OCTAVES)
+    kept = kept.take(sort_by(kept.group, _rising(kept.peak_value)))
+    feature = kept.group.long()
     octaves = octave(kept.peak_value)
     n_kept = torch.bincount(feature * OCTAVES + octaves, minlength=in_octave.numel()).view(-1, OCTAVES)
     weight = in_octave[feature, octaves] / n_kept[feature, octaves]
     total = in_octave.sum(dim=1)[feature]
     before = torch.cumsum(weight, 0) - weight
-    first = (rank_in_run(feature) == 0).nonzero().squeeze(1)
-    run = torch.cumsum((rank_in_run(feature) == 0).long(), 0) - 1
+    is_first = rank_in_run(feature) == 0
+    first = is_first.nonzero().squeeze(1)
+    run = torch.cumsum(is_first.long(), 0) - 1
     share = (before - before[first][run] + weight / 2) / total  # of the feature's firing tokens below this one
-    top = summary.top.kept()
-    strongest = torch.zeros(summary.plan.n_features, device=kept.key.device)
     candidates = _Candidates.of(kept, tokens)
-    maximum = strongest.scatter_reduce_(0, top.group.long(), top.peak_value, "amax")[feature]
+    maximum = strongest[feature]
     for name, n, each, position in (
         ("quantile", evidence.quantiles.n, evidence.quantiles.each, share),
         ("interval", evidence.intervals.n, evidence.intervals.each, kept.peak_value / maximum),

@@ -18,6 +18,7 @@ import torch
 from autointerp.config.evidence import EvidenceSection
 from autointerp.extract import near_misses
 from autointerp.extract.exemplar_rows import SCALE, Exemplars, spans_around, whole_windows
+from autointerp.extract.summary.segments import gathered
 from autointerp.extract.summary.smallest_keys import Kept
 from autointerp.extract.summary.summary import Summary, random_key
 from autointerp.hashing import hash64, stream_key
@@ -26,6 +27,7 @@ from autointerp.subject.tokens import TokenFile
 
 BLOCK_VALUES = 1 << 19
 """Features x windows of the pool that are worked on at once."""
+POSITION_BITS = 32
 
 
 def pool_exemplars(
@@ -178,14 +180,13 @@ class _TokenPlaces:
     def of(self, tokens: Int64) -> tuple[Int64, Int64]:
         """Of each feature's tokens, heaviest first [features, n] (-1: none), the first that stands in each window, by
         its number, and its first position there. [features, windows] each; -1 where none does."""
-        held = np.full((len(tokens), len(self.pool)), -1, dtype=np.int64)
-        first = held.copy()
+        found = np.full((len(tokens), len(self.pool)), -1, dtype=np.int64)  # number and position as one
         for number in range(tokens.shape[1] - 1, -1, -1):  # heavier tokens over lighter ones
             row = np.flatnonzero(tokens[:, number] >= 0)
             token = tokens[row, number]
             length = self._start[token + 1] - self._start[token]
-            shift = np.repeat(self._start[token] - (np.cumsum(length) - length), length)
-            index = shift + np.arange(len(shift))
-            at = np.repeat(row, length), self._window[index]
-            held[at], first[at] = number, self._position[index]
-        return held, first
+            index = gathered(self._start[token], length)
+            cell = np.repeat(row * len(self.pool), length)
+            cell += self._window[index]
+            found.reshape(-1)[cell] = self._position[index] + (number << POSITION_BITS)
+        return found >> POSITION_BITS, np.where(found < 0, -1, found & ((1 << POSITION_BITS) - 1))

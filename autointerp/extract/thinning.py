@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autointerp.extract.summary.segments import order_by
 from autointerp.hashing import hash64, stream_key
 from autointerp.records import Float64, Int64
 from autointerp.subject.tokens import TokenFile
@@ -28,6 +29,8 @@ PHRASE = 6
 """Tokens up to and with the peak: where they are the same, two exemplars show the same."""
 AT_ONCE = 1 << 18
 """Places whose phrases are read together."""
+LATE = 255
+"""Rounds that are put in order together with the documents; those from here on apart."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +73,22 @@ def phrases_of(tokens: TokenFile, context: Int64, place: Int64) -> Int64:
 
 def thin(group: Int64, phrase: Int64, document: Int64, orders: Orders, each: int) -> Thinned:
     """At most `each` candidates of each group. `group`, `document`: from 0, below 2^31. All [n]."""
-    by_order = np.argsort(orders.in_phrase, kind="stable")
     # 1. The first of each phrase, in the drawn order.
-    tag = (group << 32) | (phrase & 0xFFFFFFFF)
-    in_phrase = by_order[np.argsort(tag[by_order], kind="stable")]
-    first, alike = _runs(tag[in_phrase])
+    phrase = phrase & 0xFFFFFFFF
+    in_phrase = order_by(group, phrase, orders.in_phrase)
+    first, alike = _runs(((group << 32) | phrase)[in_phrase])
     left = in_phrase[first]
     # 2. Their places among those of the same document, in the drawn order.
-    left_order = np.argsort(orders.in_document[left], kind="stable")
-    left, alike = left[left_order], alike[left_order]
-    tag = (group[left] << 32) | document[left]
-    in_document = np.argsort(tag, kind="stable")
-    left, alike, tag = left[in_document], alike[in_document], tag[in_document]
-    first, n_here = _runs(tag)
+    in_document = order_by(group[left], document[left], orders.in_document[left])
+    left, alike = left[in_document], alike[in_document]
+    first, n_here = _runs((group[left] << 32) | document[left])
     turn = np.arange(len(left)) - np.repeat(first, n_here)
     n_here = np.repeat(n_here, n_here)
     # Round after round.
-    key = np.lexsort((orders.of_documents[left], turn, group[left]))
+    documents = orders.of_documents[left]
+    bits = int(documents.max(initial=0)).bit_length()
+    early = np.where(turn < LATE, (turn << 24) | (documents >> max(0, bits - 24)), LATE << 24)
+    key = order_by(group[left], early, turn, documents)
     left, alike, n_here, turn = left[key], alike[key], n_here[key], turn[key]
     first, size = _runs(group[left])
     rank = np.arange(len(left)) - np.repeat(first, size)

@@ -184,20 +184,25 @@ def _pair_key(previous: npt.ArrayLike, token: Int32, n_vocabulary: int) -> Int64
 
 @dataclass(frozen=True)
 class _PairCounts:
-    """How often the pairs that any lookup lists stand in each block."""
+    """How often the pairs that any lookup lists stand in each block: those that do stand in the split."""
 
     keys: Int64  # [pairs] sorted
-    counts: Int32  # [pairs, B]
+    counts: Int32  # [pairs + 1, B]; the last row, place -1, is that of all others: 0
 
 
 def _pair_counts(counts: BlockCounts, listed: list[Int64]) -> _PairCounts:
     n_blocks, n_vocabulary = counts.tokens.shape
-    keys = np.unique(np.concatenate([*listed, np.zeros(0, dtype=np.int64)]))
-    table = np.zeros((len(keys), n_blocks), dtype=np.int32)
     inside = counts.pair_previous >= 0
-    place = find_keys(keys, _pair_key(counts.pair_previous[inside], counts.pair_token[inside], n_vocabulary))
-    is_listed = place >= 0
-    np.add.at(table, (place[is_listed], counts.pair_block[inside][is_listed]), counts.pair_count[inside][is_listed])
+    there = _pair_key(counts.pair_previous[inside], counts.pair_token[inside], n_vocabulary)
+    distinct = np.unique(there)
+    is_listed = np.zeros(len(distinct) + 1, dtype=np.bool_)
+    for keys in listed:
+        is_listed[find_keys(distinct, keys)] = True  # what is not there falls on the last one
+    keys = distinct[is_listed[:-1]]
+    table = np.zeros((len(keys) + 1, n_blocks), dtype=np.int32)
+    place = find_keys(keys, there)
+    mine = place >= 0
+    np.add.at(table, (place[mine], counts.pair_block[inside][mine]), counts.pair_count[inside][mine])
     return _PairCounts(keys, table)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autointerp.extract.thinning import PHRASE, Orders, phrases_of, thin
+from autointerp.extract.thinning import LATE, PHRASE, Orders, phrases_of, thin
 from autointerp.records import Float64, Int64
 
 
@@ -55,6 +55,18 @@ def test_it_is_its_twin(each: int, n: int, n_phrases: int, n_documents: int) -> 
         np.testing.assert_allclose(found.probability[mine], [p for _, p in wanted])
         shown = phrase[found.index[mine]].tolist()
         assert len(set(shown)) == len(shown), "no phrase twice"
+
+
+def test_many_rounds_of_one_document_are_its_twin() -> None:
+    """More rounds than are put in order at once (LATE)."""
+    rng = np.random.default_rng(3)
+    n = 2 * LATE + 50
+    document = np.minimum(rng.integers(0, 40, n), 2)  # nearly all of one
+    orders = Orders(rng.permutation(n), rng.permutation(n), np.array([5, 1 << 40, 7])[document])
+    candidates = np.zeros(n, np.int64), np.arange(n), document, orders, n - 20
+    found = thin(*candidates)
+    assert found.rank.max() > LATE
+    assert found.index.tolist() == [i for i, _ in twin(*candidates)[0]]
 
 
 def draws(each: int, n_draws: int) -> tuple[Float64, Float64, Float64]:

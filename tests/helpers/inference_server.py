@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import socket
 import subprocess
 import sys
@@ -15,9 +16,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 MODEL = "smollm2"
 START_S = 180.0
+CONTEXT, CONTEXT_WITH_LOGPROBS = 8_192, 4_096
+"""Tokens of a prompt and its reply together; the second is shorter since the logits of all of them are kept."""
 
 
 def missing() -> str:
@@ -41,7 +45,7 @@ def weights() -> Path:
 
 
 @contextlib.contextmanager
-def running(log: Path, *, n_ctx: int = 8192, logprobs: bool = False) -> Iterator[str]:
+def running(log: Path, *, n_ctx: int = CONTEXT, logprobs: bool = False) -> Iterator[str]:
     """A server until the block ends; gives its base URL. `logprobs` keeps the logits of all tokens, which takes memory:
     `n_ctx` times the vocabulary, four bytes each."""
     with socket.socket() as free:
@@ -58,6 +62,22 @@ def running(log: Path, *, n_ctx: int = 8192, logprobs: bool = False) -> Iterator
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.kill()
+
+
+def model_at(url: str, **more: Any) -> dict[str, Any]:
+    """The server as a run file names it."""
+    settings = {"provider": "openai", "model": MODEL, "base_url": url, "concurrency": 1, "temperature": 0.0}
+    return {**settings, "timeout_s": 600.0, "attempts": 2, "context_tokens": CONTEXT, **more}
+
+
+def posted(url: str, path: str, body: dict[str, Any]) -> Any:
+    """What the server answers to a body, asked by nothing of ours."""
+    request = urllib.request.Request(
+        f"{url}{path}", json.dumps({"model": MODEL, **body}).encode(), {"Content-Type": "application/json"}
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=600) as reply:
+        return json.load(reply)
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
+import inference_server as server
 import pytest
 from real_lane import FOLDER, HOOK, WIDTH, K, Lane, write_run_file
 
@@ -63,6 +65,21 @@ def store(run_file: Path, sae_folder: Path, lane: Lane) -> Path:
     path = run_file.with_suffix(".duckdb")
     lane.run("run", "autointerp", "run", run_file, "--store", path)
     return path
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that gives no log probabilities."""
+    with server.running(tmp_path_factory.mktemp("plain") / "log") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def logprobs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that gives them, of replies and of prompts."""
+    log = tmp_path_factory.mktemp("logprobs") / "log"
+    with server.running(log, n_ctx=server.CONTEXT_WITH_LOGPROBS, logprobs=True) as url:
+        yield url
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

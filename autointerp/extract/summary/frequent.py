@@ -49,8 +49,8 @@ class FrequentTokens:
         self._mass += other._mass
         self._count += other._count
 
-    def entries(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """`(feature, token, mass, count)` of every cell in which the feature fired, sorted."""
-        count = self._count[:, :-1]
+    def entries(self, first: int, last: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`(feature, token, mass, count)` of every cell in which features `first` to `last` - 1 fired, sorted."""
+        count, mass = self._count[first:last, :-1], self._mass[first:last, :-1]
         feature, column = count.nonzero(as_tuple=True)
-        return feature, self.tokens[column], self._mass[feature, column], count[feature, column]
+        return feature + first, self.tokens[column], mass[feature, column], count[feature, column]

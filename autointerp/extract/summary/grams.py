@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -31,10 +30,10 @@ from autointerp.extract.summary.segments import (
     places_of,
     quotient,
     rank_in_run,
-    run_ids,
     run_lengths,
     run_starts,
     sort_by,
+    sorted_keys,
     true_at,
 )
 from autointerp.memory import give_back
@@ -59,28 +58,19 @@ class Table:
         return Table(*(column.index_select(0, index) for column in (self.key, self.mass, self.count)))
 
 
-def _sum(parts: list[Table]) -> Table:
-    """One table: equal keys added up."""
-    key = torch.cat([part.key for part in parts])
-    key, order = torch.sort(key, stable=True)
-    starts = run_starts(key)
-    ids = run_ids(starts, len(key))
-    mass = torch.zeros(len(starts), dtype=torch.float64, device=key.device)
-    count = torch.zeros(len(starts), dtype=torch.int32, device=key.device)
-    mass.index_add_(0, ids, torch.cat([part.mass for part in parts])[order])
-    count.index_add_(0, ids, torch.cat([part.count for part in parts])[order])
-    return Table(key[starts], mass, count)
+def _nothing(device: torch.device) -> Table:
+    none = torch.zeros(0, dtype=torch.int64, device=device)
+    return Table(none, none.double(), none.int())
 
 
 def _summed(key: Tensor, value: Tensor, first: int, span: int) -> Table:
     """The table of events; their keys are `first` to `first + span` - 1."""
-    key = key - first
-    key, order = torch.sort(key.int() if span < 1 << 31 else key, stable=True)  # 32 bits take half the time
+    key, order = sorted_keys(key - first, span)
     starts = run_starts(key)
     lengths = run_lengths(starts, len(key))
     value = value.index_select(0, order).double()
     mass = torch.segment_reduce(value, "sum", lengths=lengths, unsafe=True)
-    return Table(key.index_select(0, starts).long().add_(first), mass, lengths.int())
+    return Table(key.index_select(0, starts).add_(first), mass, lengths.int())
 
 
 def _merged(table: Table, new: Table) -> Table:
@@ -111,8 +101,7 @@ class GramCounter:
     def __init__(self, n_features: int, n_grams: int, device: torch.device, keep: int = KEEP) -> None:
         self.n_features, self.n_grams, self.keep = n_features, n_grams, keep
         self.error = torch.zeros(n_features, dtype=torch.float64, device=device)
-        none = torch.zeros(0, dtype=torch.int64, device=device)
-        self._tables = [Table(none, none.double(), none.int())] * RANGES
+        self._tables = [_nothing(device)] * RANGES
         self._span = -(-n_features // RANGES) * n_grams
         self._limits = torch.arange(1, RANGES, device=device) * self._span
         self._waiting: list[tuple[Tensor, Tensor]] = []
@@ -130,19 +119,22 @@ class GramCounter:
             self.compact()
 
     def merge(self, other: GramCounter) -> None:
-        """Takes in the pruned tables of other contexts."""
+        """Takes in the pruned tables of other contexts, out of `other`, which is left empty."""
         self.compact()
         other.compact()
-        for i, theirs in enumerate(other._tables):
+        for i, mine in enumerate(self._tables):
+            theirs, other._tables[i] = other._tables[i], _nothing(mine.key.device)
             if len(theirs.key):
-                mine = self._tables[i]
                 self._tables[i] = self._pruned(_merged(mine, theirs)) if len(mine.key) else theirs
         self.error += other.error
+        other._n_held = 0
         self._n_held = sum(len(table.key) for table in self._tables)
 
     def prune(self) -> None:
         self.compact()
-        self._tables = [self._pruned(table) if len(table.key) else table for table in self._tables]
+        for i, table in enumerate(self._tables):  # one at a time: two of each would be the peak of pass 1
+            if len(table.key):
+                self._tables[i] = self._pruned(table)
         self._n_held = sum(len(table.key) for table in self._tables)
 
     def compact(self) -> None:
@@ -167,7 +159,7 @@ class GramCounter:
             return table
         index = true_at(over.index_select(0, feature))
         of, mass = feature.index_select(0, index), table.mass.index_select(0, index)
-        order = index.index_select(0, torch.sort((of << 32) + (descending(mass.float()) >> 32), stable=True).indices)
+        order = index.index_select(0, sort_by(of, descending(mass.float()) >> 32))
         lost = order.index_select(0, true_at(rank_in_run(feature.index_select(0, order)) >= self.keep))
         self.error += torch.zeros_like(self.error).scatter_reduce_(0, feature[lost], table.mass[lost], "amax")
         kept = torch.ones(len(feature), dtype=torch.bool, device=feature.device)
@@ -192,11 +184,10 @@ class GramCounter:
         return start, (key % self.n_grams).cpu().numpy(), mass.cpu().numpy(), count.long().cpu().numpy()
 
     def _with(self, frequent: FrequentTokens) -> Iterator[Table]:
-        feature, token, mass, count = frequent.entries()
-        key = feature * self.n_grams + token
-        ends = [0, *torch.searchsorted(key, self._limits).tolist(), len(key)]
-        for (first, last), table in zip(pairwise(ends), self._tables, strict=True):
-            yield _sum([table, Table(key[first:last], mass[first:last], count[first:last])])
+        each = self._span // self.n_grams
+        for i, table in enumerate(self._tables):
+            feature, token, mass, count = frequent.entries(i * each, (i + 1) * each)
+            yield _merged(Table(feature * self.n_grams + token, mass, count), table)
 
 
 class GramSorter:
@@ -256,7 +247,7 @@ def _count(counter: GramCounter, events: Events, gram: Tensor, index: Tensor | N
 
 def _falling(mass: Tensor) -> Tensor:
     """Integers that sort from the largest of positive doubles down: sorted in a fraction of the time."""
-    return -mass.view(torch.int64)
+    return torch.iinfo(torch.int64).max - mass.view(torch.int64)
 
 
 def token_table(counter: GramCounter, frequent: FrequentTokens, top: int) -> GramTable:

@@ -6,11 +6,16 @@ On a CPU some of it is done by NumPy, in a third to a tenth of torch's time.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from autointerp.hashing import hash64 as hash_array
+from autointerp.records import Int64
+
+AnyInt = np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
 
 
 def true_at(mask: Tensor) -> Tensor:
@@ -70,15 +75,75 @@ def rank_in_run(group: Tensor) -> Tensor:
 
 def gather_runs(starts: Tensor, lengths: Tensor) -> Tensor:
     """Indices of all elements of the runs, run after run."""
-    ends = torch.cumsum(lengths, 0)
-    shift = repeated(starts - (ends - lengths), lengths)
-    return shift.add_(torch.arange(len(shift), device=starts.device))
+    if starts.is_cuda:
+        ends = torch.cumsum(lengths, 0)
+        shift = repeated(starts - (ends - lengths), lengths)
+        return shift.add_(torch.arange(len(shift), device=starts.device))
+    return torch.from_numpy(gathered(starts.numpy(), lengths.numpy()))
+
+
+def gathered(starts: Int64, lengths: Int64) -> Int64:
+    """The same of arrays: steps of one, and at each run's first element the step from the run before."""
+    some = np.flatnonzero(lengths)
+    if len(some) < len(lengths):
+        starts, lengths = starts[some], lengths[some]
+    if not len(lengths):
+        return np.zeros(0, dtype=np.int64)
+    ends = np.cumsum(lengths)
+    steps = np.ones(ends[-1], dtype=np.int64)
+    steps[0] = starts[0]
+    steps[ends[:-1]] = starts[1:] - (starts[:-1] + lengths[:-1] - 1)
+    return np.cumsum(steps, out=steps)
+
+
+def sorted_keys(key: Tensor, below: int) -> tuple[Tensor, Tensor]:
+    """Keys from 0 to `below` - 1, sorted stably, and their order. int64, int64
+
+    On a CPU key and place are sorted as one number where they fit: NumPy sorts numbers in a quarter of the time that
+    anything takes to sort an order.
+    """
+    bits = max(len(key) - 1, 1).bit_length()
+    if key.is_cuda or below > 1 << (63 - bits):
+        found = torch.sort(key.int() if below < 1 << 31 else key, stable=True)
+        return found.values.long(), found.indices
+    packed = key.numpy().astype(np.int64)
+    packed <<= bits
+    packed |= np.arange(len(packed))
+    packed.sort()
+    order = packed & ((1 << bits) - 1)
+    packed >>= bits
+    return torch.from_numpy(packed), torch.from_numpy(order)
 
 
 def sort_by(group: Tensor, key: Tensor) -> Tensor:
-    """The order that sorts by group (below 2^31), then by key. [n]"""
-    by_key = torch.sort(key, stable=True).indices
-    return by_key.index_select(0, torch.sort(group.int().index_select(0, by_key), stable=True).indices)
+    """The order that sorts by group (below 2^31), then by key (not negative), then by place. [n]"""
+    if key.is_cuda:
+        by_key = torch.sort(key, stable=True).indices
+        return by_key.index_select(0, torch.sort(group.int().index_select(0, by_key), stable=True).indices)
+    if not len(key):
+        return torch.zeros(0, dtype=torch.int64)
+    keys = key.numpy()
+    return torch.from_numpy(order_by(group.numpy(), keys >> max(0, int(keys.max()).bit_length() - 32), keys))
+
+
+def order_by(group: AnyInt, coarse: AnyInt, *finer: AnyInt) -> Int64:
+    """The order that sorts by group (below 2^31), then by `coarse` (below 2^32), by each of `finer`, by place. [n]
+
+    Not stable to begin with, which is so much the faster; the few that are equal up to there are put in order.
+    """
+    packed = group.astype(np.int64)
+    packed <<= 32
+    packed |= coarse
+    order = np.argsort(packed)
+    packed = packed[order]
+    equal = np.flatnonzero(packed[1:] == packed[:-1])
+    if len(equal):
+        tied = np.zeros(len(order), dtype=np.bool_)
+        tied[equal] = tied[equal + 1] = True
+        at = np.flatnonzero(tied)
+        some = order[at]
+        order[at] = some[np.lexsort((some, *(key[some] for key in reversed(finer)), packed[at]))]
+    return order
 
 
 IN_CACHE = 1 << 14

@@ -7,6 +7,7 @@ does not depend on the order of arrival, because keys are distinct.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import torch
@@ -46,6 +47,17 @@ class Kept:
         inner = gather_runs(start.index_select(0, index), length.index_select(0, index))
         of_item = {item.name: getattr(self, item.name).index_select(0, index) for item in fields(self)[:6]}
         return Kept(**of_item, offset=self.offset.index_select(0, inner), value=self.value.index_select(0, inner))
+
+    def portions(self, n: int, groups: int) -> Iterator[Kept]:
+        """The same windows, about `n` at a time; groups that are alike in group // `groups` are not torn apart."""
+        first = begin = 0
+        while first < len(self.group):
+            after = (self.group[min(first + n, len(self.group)) - 1] // groups + 1) * groups
+            last = int(torch.searchsorted(self.group, after))
+            end = begin + int(self.length[first:last].sum())
+            of_item = {item.name: getattr(self, item.name)[first:last] for item in fields(self)[:6]}
+            yield Kept(**of_item, offset=self.offset[begin:end], value=self.value[begin:end])
+            first, begin = last, end
 
 
 def _join(parts: list[Kept]) -> Kept:
