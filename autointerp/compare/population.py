@@ -96,8 +96,8 @@ def population_share(holds: FloatArray, of: Population) -> Interval:
     within 0 and 1 and has a width where all or none of the drawn ones hold. Features that cannot be scored do not hold.
     """
     mean = population_mean(holds, Population(of.strata, of.drawn, 0.0))
-    if not np.isfinite(mean.value):
-        return mean
+    if not np.isfinite(mean.value) or len(of.drawn) == np.count_nonzero(of.strata != NOT_DRAWN):
+        return mean  # too few, or all of them
     can = float(np.count_nonzero(of.joined != NOT_DRAWN)) / len(of.strata)
     p = mean.value / can if can else 0.0
     simple = p * (1 - p)

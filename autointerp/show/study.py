@@ -215,11 +215,11 @@ def _agreement(a: StudyStore) -> list[str]:
 
 
 def _of_outputs(a: StudyStore) -> list[str]:
-    blind = []
-    for d in a.dictionaries:
-        score = a.score(d["dictionary"], "lexical", *OUTPUT)
-        if score is not None and score["mean_all_low"] is not None and score["mean_all_low"] <= 0.5:
-            blind.append(f"`{d['dictionary']}`")
+    scores = {d["dictionary"]: a.score(d["dictionary"], "lexical", *OUTPUT) for d in a.dictionaries}
+    lows = {name: s["mean_all_low"] for name, s in scores.items() if s is not None and s["mean_all_low"] is not None}
+    if not lows:
+        return []
+    blind = [f"`{name}`" for name, low in lows.items() if low <= 0.5]
     if not blind:
         return [
             "Labels of what a feature responds to also say what it promotes, a little: all logit scores lie above 0.5."

@@ -16,7 +16,8 @@ SELECT d.dictionary, d.kind, d.n_selected, d.matched_to, count(*) FILTER (WHERE 
        median(f.density) FILTER (WHERE f.status = 'alive') AS density,
        median(f.token_entropy) FILTER (WHERE f.status = 'alive') AS entropy
 FROM dictionaries d JOIN features f USING (dictionary) WHERE d.natural_of IS NULL
-GROUP BY ALL ORDER BY d.matched_to IS NOT NULL, d.kind = 'random_init_sae', d.dictionary
+GROUP BY d.dictionary, d.kind, d.n_selected, d.matched_to
+ORDER BY d.matched_to IS NOT NULL, d.kind = 'random_init_sae', d.dictionary
 """
 _SCORES = """
 SELECT s.dictionary, s.explainer, s.scorer, s.metric, s.design, s.n_features, s.n_scored, s.mean_all, s.mean_all_low,

@@ -31,12 +31,13 @@ def whole_page(sets: Sequence[Whole]) -> RenderableType:
 
 def _of(held: Whole) -> list[RenderableType]:
     how = "drawn by strata" if held.by_strata else "weighed by strata after the draw"
+    mean = _interval(held.mean.value, held.mean.low, held.mean.high)
+    share = _interval(held.share.value, held.share.low, held.share.high)
     lines = [
         f"{held.n_drawn:,} of {held.n_features:,} features {how}; {held.n_unscorable:,} fire too seldom to be scored, "
         f"{held.n_failed:,} failed: both count at the floor, {held.floor:.3f}.",
-        f"Mean over the whole dictionary {_interval(held.mean.value, held.mean.low, held.mean.high)}; plain mean of those "
-        f"with a score {held.plain_mean:.3f}.",
-        f"A label holds from {held.limit:.2f} on: {_interval(held.share.value, held.share.low, held.share.high)} of all.",
+        f"Mean over the whole dictionary {mean}; plain mean of those with a score {held.plain_mean:.3f}.",
+        f"A label holds from {held.limit:.2f} on: {share} of all.",
         _verdict(held),
     ]
     parts: list[RenderableType] = [
@@ -62,9 +63,7 @@ def _interval(value: float, low: float, high: float) -> str:
 def _verdict(held: Whole) -> str:
     made = held.fit.calibration
     if made.helps == "too few":
-        return (
-            "P(label holds) of single features: too few scored features of either kind for a fit; the base rate stands."
-        )
+        return "P(label holds) of single features: too few scored ones of either kind for a fit: the base rate stands."
     what = {
         "helps": "tells more than the base rate",
         "harms": "tells less than the base rate: use that",

@@ -84,6 +84,8 @@ def test_a_census_is_exact() -> None:
     mean = population_mean(scores[of.drawn], of)
     assert mean.value == pytest.approx(scores.mean())
     assert mean.se == pytest.approx(0.0, abs=1e-12)
+    share = population_share((scores[of.drawn] >= 0.5).astype(float), of)
+    assert share.low == pytest.approx((scores >= 0.5).mean()) == pytest.approx(share.high)
     noisy = population_mean(scores[of.drawn], of, np.full(len(of.drawn), 0.01))
     assert noisy.se == pytest.approx(0.85 * np.sqrt(0.01 / len(of.drawn)), rel=0.03), "a score's own noise stays"
     alone = population_mean(scores[:1], Population(strata, np.array([5])))
