@@ -36,7 +36,7 @@ def show_comparison(path: Path, console: Console) -> None:
 
 def next_steps(path: Path) -> str:
     """Where the store lies, and three things to type."""
-    from autointerp.show.card_data import good_example
+    from autointerp.show.good_example import good_example
     from autointerp.store.reader import open_reader
 
     with open_reader(path) as reader:

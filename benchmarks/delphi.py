@@ -78,7 +78,7 @@ def ours(n_tokens: int) -> dict[str, float]:
         loaded = bench.resident_mb()
         cache, summary = bench.cpu(lambda: bench.pass_one(subject, tokens, chosen))
         path = Path(folder) / "bench.store"
-        rows, _ = bench.cpu(lambda: bench.write_rows(path, subject, tokens, chosen, summary))
+        rows, _ = bench.cpu(lambda: bench.write_rows(path, subject, tokens, chosen, [summary]))
         return {
             "cache": cache,
             "examples": rows,

@@ -13,7 +13,8 @@ tokens follow Zipf's law. Each setting runs in a process of its own:
    Diagnostics: what needs all pairs of features, and of features and neurons, on a sample of tokens.
 5. Cards are read from the store.
 
-With --memory only 1 to 3 are run, each setting at N and at 10 N tokens: what grows with the corpus shows.
+With --memory, each setting at N and at 10 N tokens (--once: at N only): the peak up to pass 1 and its rows, and that
+with the explanations and the census. What grows with the corpus shows. The floor is left out.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,6 +72,7 @@ def main() -> None:
     parser.add_argument(
         "--memory", action="store_true", help="only the memory, at this many tokens and at ten times as many"
     )
+    parser.add_argument("--once", action="store_true", help="with --memory: only at this many tokens")
     parser.add_argument("--stop-at-rows", action="store_true", help="pass 1 and its rows only: no census, no cards")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -86,16 +88,16 @@ def main() -> None:
     if given.architecture:
         settings = {f"{given.architecture}-{given.width}": (given.architecture, given.width)}
     if given.memory:
-        print(
-            "| setting | tokens | peak MB above loaded | tokens | peak MB above loaded |", "|" + " --- |" * 5, sep="\n"
-        )
+        columns = ("setting", *(("tokens", "pass 1 and rows, peak MB above loaded", "with census") * (2 - given.once)))
+        print("| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns), sep="\n", flush=True)
     else:
         print("| " + " | ".join(COLUMNS.values()) + " |", "|" + " --- |" * len(COLUMNS), sep="\n", flush=True)
     for name, (architecture, width) in settings.items():
         options = ["--architecture", architecture, "--width", str(width)]
         if given.memory:
-            rows = [child(__file__, *options, "--memory", "--tokens", str(n))[1] for n in (tokens, 10 * tokens)]
-            cells = [name, *(row[column] for row in rows for column in ("tokens", "memory"))]
+            sizes = (tokens,) if given.once else (tokens, 10 * tokens)
+            rows = [child(__file__, *options, "--memory", "--tokens", str(n))[1] for n in sizes]
+            cells = [name, *(row[column] for row in rows for column in ("tokens", "memory", "with census"))]
         else:
             more = ["--profile"] * given.profile + ["--stop-at-rows"] * given.stop_at_rows
             said, row = child(__file__, *options, "--tokens", str(tokens), *more)
@@ -159,7 +161,7 @@ def measure(
         subject, tokens = make_subject(Path(folder), n_tokens)
         dictionary = make_dictionary(subject, tokens, architecture, width)
         chosen = Selected(dictionary, np.arange(width))
-        floor = Floor(subject, dictionary, tokens)
+        floor = None if only_memory else Floor(subject, dictionary, tokens)
         summarise(
             subject,
             tokens,
@@ -175,26 +177,34 @@ def measure(
         profiler = cProfile.Profile(time.process_time) if profile else None
         if profiler:
             profiler.enable()
-        both, summary = cpu(lambda: pass_one(subject, tokens, chosen, floor.owe))
-        floor.pay()
-        floor_seconds, pass1 = floor.seconds, both - floor.during
-        firings = int(summary.statistics.n_firing.sum())
+        owe = (lambda _: None) if floor is None else floor.owe
+        both, work = cpu(lambda: pass_rounds(subject, tokens, chosen, owe, Path(folder)))
         print(f"memory after pass 1: {resident_mb() - loaded:.0f} MB, peak {peak_mb() - loaded:.0f} MB")
 
         path = Path(folder) / "bench.store"
-        rows, inserts = cpu(lambda: write_rows(path, subject, tokens, chosen, summary))
+        finished = (summary for summaries in work.finished() for summary in summaries.values())
+        rows, inserts = cpu(lambda: write_rows(path, subject, tokens, chosen, finished))
+        del work, finished
         peak = peak_mb()
         if profiler:
             profiler.disable()
             pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
-        store_mb = path.stat().st_size / 1e6
         n_all = sum(tokens.facts(split)["n_tokens"] for split in SPLITS)
-        if only_memory:
-            return {"tokens": f"{n_all:,}", "memory": f"{peak - loaded:.0f}"}
-
+        if floor is None:
+            census(path, subject, tokens, chosen)
+            return {
+                "tokens": f"{n_all:,}",
+                "memory": f"{peak - loaded:.0f}",
+                "with census": f"{peak_mb() - loaded:.0f}",
+            }
+        floor.pay()
+        floor_seconds, pass1 = floor.seconds, both - floor.during
+        store_mb = path.stat().st_size / 1e6
+        with open_reader(path) as store:
+            [counted] = store.rows("SELECT sum(n_firing)::BIGINT AS n FROM feature_splits")
         found = {
             "tokens": f"{n_all:,}",
-            "l0": f"{firings / n_all:.0f}",
+            "l0": f"{counted['n'] / n_all:.0f}",
             "floor": f"{floor_seconds:.1f}",
             "pass1": f"{pass1:.1f}",
             "rows": f"{rows:.1f}",
@@ -226,38 +236,51 @@ def measure(
         }
 
 
-def pass_one(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], None] = lambda _: None) -> Any:
+def pass_one(subject: Any, tokens: Any, chosen: Any) -> Any:
     """Pass 1 over all tokens, with the evidence that a run keeps by default: the dictionary's summary."""
-    import numpy as np
+    [summary] = pass_rounds(subject, tokens, chosen, lambda _: None, tokens.folder).summaries.values()
+    return summary
+
+
+def pass_rounds(subject: Any, tokens: Any, chosen: Any, progress: Callable[[int], None], folder: Path) -> Any:
+    """The same, features that are not summarised during the pass left for later rounds, as in a run."""
     import torch
 
+    from autointerp.config.engine import EngineSection
     from autointerp.config.evidence import EvidenceSection
-    from autointerp.extract.engines.whole import KeptPerFeature, summarise
+    from autointerp.extract.engines.pass_one import PassOne
+    from autointerp.extract.engines.shards import cut_rounds, cut_shards
+    from autointerp.extract.selected import on_device
+    from autointerp.extract.summary.summary import SummaryPlan
+    from autointerp.subject.activations import INNER
     from autointerp.subject.outliers import norm_limit_of, norms
 
-    evidence = EvidenceSection()
+    evidence, width = EvidenceSection(), chosen.dictionary.n_features
     ids = torch.from_numpy(tokens.tokens[:8].astype("int64"))
     first = subject.activations(ids, [HOOK])[HOOK].view(-1, WIDTH)
-    return summarise(
-        subject,
-        tokens,
-        {"sae": chosen},
-        np.arange(tokens.n_contexts),
-        seed=0,
-        kept=KeptPerFeature(
-            top=evidence.top,
-            score_windows=evidence.score_windows,
-            random=evidence.random,
-            select_windows=evidence.select_windows,
-            left=evidence.left_of(tokens.window),
-            norm_limit=norm_limit_of(norms(first)),
-            outlier=evidence.outlier,
-        ),
-        progress=progress,
-    )["sae"]
+    plan = SummaryPlan(
+        width,
+        subject.d_vocab,
+        0,
+        evidence.top,
+        evidence.score_windows,
+        evidence.random,
+        evidence.select_windows,
+        tokens.window,
+        evidence.left_of(tokens.window),
+        norm_limit=norm_limit_of(norms(first)),
+        outlier=evidence.outlier,
+    )
+    rounds = cut_rounds({"sae": width}, EngineSection().features_at_once)
+    shards = cut_shards(tokens.n_contexts, tokens.context_length)
+    placed = on_device({"sae": chosen}, subject.device)
+    work = PassOne(subject, tokens, placed, {"sae": plan}, shards, rounds, folder)
+    for n in work.run(INNER):
+        progress(n)
+    return work
 
 
-def write_rows(path: Path, subject: Any, tokens: Any, chosen: Any, summary: Any) -> Inserts:
+def write_rows(path: Path, subject: Any, tokens: Any, chosen: Any, summaries: Iterable[Any]) -> Inserts:
     """Makes the rows of what pass 1 found and writes them to a new store."""
     from autointerp.config.evidence import EvidenceSection
     from autointerp.pipeline.rows import evidence_rows as extract_stage
@@ -275,9 +298,11 @@ def write_rows(path: Path, subject: Any, tokens: Any, chosen: Any, summary: Any)
                 inserts.append("pool", rows)
                 contexts |= seen
             inserts.append("dictionaries", extract_stage.dictionary_row("sae", chosen))
-            contexts |= extract_stage.write_dictionary(
-                cast("Transaction", inserts), "sae", chosen, summary, tokens, EvidenceSection()
-            )[1]
+            for summary in summaries:
+                contexts |= extract_stage.write_dictionary(
+                    cast("Transaction", inserts), "sae", chosen, summary, tokens, EvidenceSection()
+                )[1]
+                del summary
             inserts.append("contexts", extract_stage.context_rows(tokens, contexts))
             begun = time.process_time()
         inserts.finish(begun)

@@ -1,11 +1,13 @@
 """What the LLM client costs and holds, against a local server in another process (tests/helpers/llm_server).
 
-    python benchmarks/llm.py [instant] [latency] [faults] [healthy] [--n 10000]
+    python benchmarks/llm.py [instant] [latency] [faults] [healthy] [commits] [--n 10000]
 
 instant   replies at once: requests/s a core with validation and durable commit, beside the bare SDK in the same run
 latency   100 ms a reply, 64 at once: share of the 640/s that there could be
 faults    requests with faults of every kind at 20 %: all end, nothing faulty is accepted, ledger equals server
 healthy   20,000 calls without faults: how many stay unresolved
+commits   commits of ten replies, and by turns the bytes that each wrote, written and synced as a plain file in the same
+          folder, and a loop of about a millisecond: is a late commit late by us, by the disk, or by other processes?
 
 CPU time is this process's, all threads (the writer's too). Rates depend on what else the machine does; CPU time less.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,12 +26,14 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from autointerp.config.llm_model import LLMModel, Price
 from autointerp.llm.asks import Ask, InvalidReply
 from autointerp.llm.session.client import Session
+from autointerp.reply_log import Call
 from autointerp.store.replies import StoreReplyLog
 from autointerp.store.writer import StoreWriter
 
@@ -165,12 +170,16 @@ async def bare_sdk(what: LLMModel, n: int, at_once: int) -> float:
 
 
 def shown_commits(measured: Measured) -> str:
-    times = sorted(measured.commit_s)
+    return f"{len(measured.commit_s)} commits: {quantiles(measured.commit_s)}"
+
+
+def quantiles(seconds: list[float]) -> str:
+    times = sorted(seconds)
 
     def at(share: float) -> str:
         return f"{1000 * times[min(len(times) - 1, int(share * len(times)))]:.1f}"
 
-    return f"{len(times)} commits: p50 {at(0.5)} p99 {at(0.99)} p99.9 {at(0.999)} ms"
+    return f"p50 {at(0.5)} p99 {at(0.99)} p99.9 {at(0.999)} ms"
 
 
 def instant(n: int) -> None:
@@ -223,9 +232,45 @@ def healthy(_: int) -> None:
     print(f"healthy: 20,000 calls in {measured.wall_s:.0f} s, {unresolved} unresolved; {shown_commits(measured)}")
 
 
+def commits(n: int) -> None:
+    """`n` commits. Both files stand in the same folder; what the store's log grew by is what the file is given."""
+    now = datetime(2026, 1, 1)
+    written: list[float] = []
+    spun: list[float] = []
+    used: list[float] = []
+    with tempfile.TemporaryDirectory(dir=".") as name, StoreWriter.open(Path(name) / "bench.duckdb") as store:
+        wal, plain = Path(name) / "bench.duckdb.wal", (Path(name) / "plain").open("wb", buffering=0)
+        with StoreReplyLog(store) as log, plain:
+            for number in range(n):
+                before, cpu = wal.stat().st_size if wal.exists() else 0, time.process_time()
+                for i in range(10):
+                    about = {"kind": "simulate", "about": None, "provider": "openai", "server": "s", "model": "m"}
+                    said = {"channel": "live", "status": "ok", "reason": "", "prefix": "p", "called_at": now}
+                    log.append(
+                        Call(f"{number}-{i}", 0, 1, prompt=PROMPT, latency_ms=1.0, reply=PROMPT[:80], **about, **said),
+                        SYSTEM,
+                    )
+                log.flush()
+                used.append(time.process_time() - cpu)
+                begun = time.perf_counter()
+                plain.write(bytes(max(wal.stat().st_size - before, 1)))
+                os.fsync(plain.fileno())
+                written.append(time.perf_counter() - begun)
+                begun = time.perf_counter()
+                sum(range(40_000))
+                spun.append(time.perf_counter() - begun)
+            took = list(log.commit_s)
+        size = (Path(name) / "plain").stat().st_size / n
+    print(
+        f"{n} commits of ten replies, {size / 1e3:.1f} kB each: {quantiles(took)}; CPU of each {quantiles(used)}\n"
+        f"the same bytes written and synced as a file: {quantiles(written)}\n"
+        f"a loop that touches no disk: {quantiles(spun)}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"instant": instant, "latency": latency, "faults": faults, "healthy": healthy}
+    parts = {"instant": instant, "latency": latency, "faults": faults, "healthy": healthy, "commits": commits}
     parser.add_argument("parts", nargs="*", choices=[[], *parts], default=[])
     parser.add_argument("--n", type=int, default=10_000)
     arguments = parser.parse_args()

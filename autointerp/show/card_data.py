@@ -14,6 +14,7 @@ from typing import Any
 from autointerp.errors import StoreError
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
+from autointerp.store.reader import StoreReader
 from autointerp.words import COMPLETION, EMBEDDED, LEXICAL_CONTROLS, is_control
 
 Text = Callable[[int], str]
@@ -167,6 +168,7 @@ def load_card(
 
     Raises StoreError where there is no such dictionary or feature, with what there is.
     """
+    store = store.brief() if isinstance(store, StoreReader) else store
     facts = dictionary_row(store, dictionary)
     key = {"dictionary": dictionary, "feature": feature}
     row = _feature_row(store, facts, feature)
@@ -205,26 +207,6 @@ def load_card(
     )
 
 
-def good_example(store: Queryable) -> tuple[str, int] | None:
-    """A feature to look at first: of those that `lexical` predicts well, the one where context says the most.
-
-    That is where it scores furthest above the table of all tokens, which knows no context.
-    """
-    rows = store.rows(_GOOD_EXAMPLE) or store.rows("SELECT dictionary, feature FROM features LIMIT 1")
-    return (rows[0]["dictionary"], rows[0]["feature"]) if rows else None
-
-
-_GOOD_EXAMPLE = """
-SELECT c.dictionary, c.feature
-FROM feature_cards c
-LEFT JOIN score_table t ON t.dictionary = c.dictionary AND t.feature = c.feature AND t.explainer = 'token_lookup'
-     AND t.metric = 'pearson' AND t.design = 'census'
-WHERE c.status = 'alive' AND c.score IS NOT NULL
-ORDER BY c.kind NOT IN ('sae', 'transcoder'), c.score < 0.8, c.score - t.value DESC NULLS LAST, c.score DESC,
-         c.dictionary, c.feature
-LIMIT 1
-"""
-
 _MEASURED = """
 SELECT histogram_log, position_histogram FROM feature_splits
 WHERE dictionary = $dictionary AND feature = $feature AND split = 'explain'
@@ -258,6 +240,11 @@ WHERE dictionary = $dictionary AND feature = $feature
 """
 
 _SCORES = """
+SELECT explainer, scorer, metric, design, value, ci_low, ci_high, status, (SELECT count(*) FROM runs) AS n_runs
+FROM scores WHERE dictionary = $dictionary AND feature = $feature ORDER BY design, scorer, metric
+"""
+
+_CURRENT_SCORES = """
 SELECT explainer, scorer, metric, design, value, ci_low, ci_high, status FROM score_table
 WHERE dictionary = $dictionary AND feature = $feature ORDER BY design, scorer, metric
 """
@@ -318,13 +305,21 @@ def _effects(rows: list[dict[str, Any]], direction: str, text: Text) -> tuple[Lo
 
 def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLine, ...]:
     scores: dict[str, list[ScoreLine]] = {}
-    for row in store.rows(_SCORES, **key):
+    for row in _scores(store, key):
         scores.setdefault(row.pop("explainer"), []).append(ScoreLine(**row))
     lines = [
         ExplanationLine(scores=tuple(scores.get(row["explainer"], ())), **row)
         for row in store.rows(_EXPLANATIONS, **key)
     ]
     return tuple(sorted(lines, key=lambda line: explainer_order(line.explainer)))
+
+
+def _scores(store: Queryable, key: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of `score_table`. In the store of one run every score is the latest: the view, which looks for that,
+    takes twice as long."""
+    rows = store.rows(_SCORES, **key)
+    one_run = {row.pop("n_runs") for row in rows} <= {1}
+    return rows if one_run else store.rows(_CURRENT_SCORES, **key)
 
 
 def _text_of(store: Queryable, tokens: Iterable[int]) -> Text:

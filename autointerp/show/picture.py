@@ -21,9 +21,9 @@ from rich.text import Text
 
 from autointerp.errors import UserError
 from autointerp.show.card import feature_card
-from autointerp.show.card_data import good_example
 from autointerp.show.compare import compare_page
 from autointerp.show.compare_data import ScoreChoice
+from autointerp.show.good_example import good_example
 from autointerp.store.reader import open_reader
 
 WIDTH = 100

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from autointerp.errors import StoreError
 from autointerp.store.opening import StoreHeld, open_for_reading, snapshot_path
-from autointerp.store.query import fetch_interruptibly, one_line, run_query
+from autointerp.store.query import Queryable, fetch_interruptibly, one_line, run_query
 
 
 class StoreReader:
@@ -53,6 +53,11 @@ class StoreReader:
         """`query`, as dictionaries by column name."""
         return list(self.query(sql, **parameters).to_pylist())
 
+    def brief(self) -> Queryable:
+        """The same store for statements that read a few rows each: Ctrl-C is noticed between them, and no thread stands
+        by for it."""
+        return _Brief(self._connection)
+
     def filtered(self, view: str, condition: str, called: str) -> pa.Table:
         """The rows of a table or view for which a condition of the user's holds: one boolean expression, which is all
         that DuckDB's `filter` takes.
@@ -74,6 +79,19 @@ class StoreReader:
     def close(self) -> None:
         """Lets go of the file. May be called twice."""
         self._connection.close()
+
+
+class _Brief:
+    """Reads in the thread that asks."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def query(self, sql: str, /, **parameters: Any) -> pa.Table:
+        return run_query(self._connection, sql, parameters)
+
+    def rows(self, sql: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        return list(self.query(sql, **parameters).to_pylist())
 
 
 def open_reader(path: str | Path) -> StoreReader:

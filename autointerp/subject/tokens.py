@@ -17,6 +17,8 @@ import numpy.typing as npt
 from autointerp.errors import InputError
 from autointerp.records import N_BLOCKS, SPLITS, BlockCounts, Bool, Int32, Int64, Split, Windows
 
+PAIRS_AT_ONCE = 1_024
+"""Contexts whose pairs are counted together."""
 VALID, SPECIAL, DROPPED = 1, 2, 4
 """Marks of a place: it holds a token; a special token; a token of a dropped window."""
 
@@ -197,8 +199,8 @@ class TokenFile:
         wanted, where = np.unique(pairs, return_inverse=True)
         counts = np.zeros(len(wanted) + 1, dtype=np.int64)
         contexts = self.contexts_of(split)
-        for first in range(0, len(contexts) if len(wanted) else 0, 8192):
-            chunk = contexts[first : first + 8192]
+        for first in range(0, len(contexts) if len(wanted) else 0, PAIRS_AT_ONCE):
+            chunk = contexts[first : first + PAIRS_AT_ONCE]
             scored = self.scored(chunk) if among is None else self.scored(chunk) & among(chunk)
             token = self.tokens[chunk][scored].astype(np.int64)
             pair = (self.previous(chunk)[scored].astype(np.int64) + 1) * d_vocab + token

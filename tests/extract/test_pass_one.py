@@ -287,7 +287,7 @@ def test_a_state_holds_everything(make: Callable[..., PassOne]) -> None:
             break
     description, tensors = work.state()
     assert any("_waiting" in name for name in tensors)
-    assert any("_parts" in name for name in tensors)
+    assert any("_ranges" in name for name in tensors)
     fresh = make()
     fresh.resume(description, {name: tensor.clone() for name, tensor in tensors.items()})
     again, copies = fresh.state()

@@ -25,9 +25,9 @@ from autointerp.show.card_data import (
     ScoreLine,
     ShownToken,
     explainer_order,
-    good_example,
     load_card,
 )
+from autointerp.show.good_example import good_example
 from autointerp.show.picture import draw
 from autointerp.store.reader import StoreReader, open_reader
 from autointerp.words import LEXICAL_CONTROLS

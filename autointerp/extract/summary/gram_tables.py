@@ -25,13 +25,20 @@ TOP_GRAMS = 256
 
 def gram_tables(summary: Summary, tokens: TokenFile) -> tuple[GramTable, GramTable]:
     """The heaviest tokens and the heaviest pairs of each feature of a summary, with `n_seen`."""
-    d_vocab, levels = summary.plan.d_vocab, summary.pair_level.cpu().numpy()
+    return heavy_tokens(summary, tokens), heavy_pairs(summary, tokens)
+
+
+def heavy_tokens(summary: Summary, tokens: TokenFile) -> GramTable:
+    """The heaviest tokens of each feature."""
     heavy = token_table(summary.tokens, summary.frequent, TOP_GRAMS)
-    pairs = pair_table(summary.pairs, levels, TOP_GRAMS, d_vocab)
-    return (
-        replace(heavy, n_seen=tokens.count_tokens("explain", d_vocab)[heavy.token]),
-        replace(pairs, n_seen=_pairs_seen(pairs, levels, summary, tokens)),
-    )
+    return replace(heavy, n_seen=tokens.count_tokens("explain", summary.plan.d_vocab)[heavy.token])
+
+
+def heavy_pairs(summary: Summary, tokens: TokenFile) -> GramTable:
+    """The heaviest pairs of each feature."""
+    levels = summary.pair_level.cpu().numpy()
+    pairs = pair_table(summary.pairs, levels, TOP_GRAMS, summary.plan.d_vocab)
+    return replace(pairs, n_seen=_pairs_seen(pairs, levels, summary, tokens))
 
 
 def _pairs_seen(pairs: GramTable, levels: Int64, summary: Summary, tokens: TokenFile) -> Int64:

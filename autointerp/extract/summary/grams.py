@@ -151,6 +151,8 @@ class GramCounter:
                 value = torch.cat([values[some] for some, (_, values) in zip(mine, waiting, strict=True)])
                 self._tables[i] = _merged(self._tables[i], _summed(key, value, i * self._span, self._span))
         self._n_held = sum(len(table.key) for table in self._tables)
+        del waiting
+        give_back()  # the tables grow: what they leave behind is too small for them
 
     def _pruned(self, table: Table) -> Table:
         feature = quotient(table.key, self.n_grams)

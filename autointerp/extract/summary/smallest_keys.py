@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from autointerp.extract.summary.events import Events
 from autointerp.extract.summary.segments import gather_runs, rank_in_run, repeated, sort_by, true_at
+from autointerp.memory import give_back
 
 BUFFER = 1 << 16
+RANGES = 16
+"""Ranges of groups that windows are kept in: only one is taken apart at a time."""
 NEVER = (1 << 63) - 1
 
 
@@ -48,6 +52,19 @@ class Kept:
         of_item = {item.name: getattr(self, item.name).index_select(0, index) for item in fields(self)[:6]}
         return Kept(**of_item, offset=self.offset.index_select(0, inner), value=self.value.index_select(0, inner))
 
+    def cut(self, borders: Tensor) -> list[Kept]:
+        """The windows of the groups below each border, and the rest; uncopied. Groups rise from border to border."""
+        ends = [0, *torch.searchsorted(self.group, borders).tolist(), len(self.group)]
+        inner = torch.cat([self.length.new_zeros(1, dtype=torch.int64), torch.cumsum(self.length, 0)])[ends].tolist()
+        return [
+            Kept(
+                **{item.name: getattr(self, item.name)[first:last] for item in fields(self)[:6]},
+                offset=self.offset[begin:end],
+                value=self.value[begin:end],
+            )
+            for (first, last), (begin, end) in zip(pairwise(ends), pairwise(inner), strict=True)
+        ]
+
     def portions(self, n: int, groups: int) -> Iterator[Kept]:
         """The same windows, about `n` at a time; groups that are alike in group // `groups` are not torn apart."""
         first = begin = 0
@@ -65,16 +82,23 @@ def _join(parts: list[Kept]) -> Kept:
 
 
 class Keeper:
-    """The `keep` windows of smallest key in each of `n_groups` groups."""
+    """The `keep` windows of smallest key in each of `n_groups` groups.
 
-    def __init__(self, n_groups: int, keep: int, device: torch.device) -> None:
+    Windows are offered by rising group // `each`: a feature may have `each` groups.
+    """
+
+    def __init__(self, n_groups: int, keep: int, device: torch.device, each: int = 1) -> None:
         self.keep = keep
         self.limit = torch.full((n_groups,), NEVER, dtype=torch.int64, device=device)
         """Keys at or above this cannot enter the group any more."""
+        step = -(-n_groups // (each * RANGES)) * each
+        self._borders = torch.arange(1, RANGES, dtype=torch.int32, device=device) * step
         empty = torch.zeros(0, dtype=torch.int64, device=device)
         none, few = empty.float(), empty.int()
-        self._parts = [Kept(few, empty, empty, few, none, empty.byte(), empty.short(), none)]
-        self._n_waiting = 0
+        self._ranges = [Kept(few, empty, empty, few, none, empty.byte(), empty.short(), none)] * RANGES
+        self._waiting: list[Kept] = []
+        self._n_kept = self._n_waiting = 0
+        self._whole: Kept | None = None  # what `_ranges` are cut from, where they are
 
     def fits(self, group: Tensor, key: Tensor) -> Tensor:
         """Indices of the candidates that can still enter: few, once the groups are full."""
@@ -100,7 +124,7 @@ class Keeper:
             start, length = events.around(event, *span)
         inner = gather_runs(start, length)
         peak = events.position_of(event)
-        self._parts.append(
+        self._waiting.append(
             Kept(
                 group=group.int(),
                 key=key,
@@ -113,22 +137,38 @@ class Keeper:
             )
         )
         self._n_waiting += len(window)
-        if self._n_waiting > max(BUFFER, len(self._parts[0].group) // 2):
-            self.kept()
+        if self._n_waiting > max(BUFFER, self._n_kept // 2):
+            self._compact()
 
     def merge(self, other: Keeper) -> None:
-        self._parts.append(other.kept())
-        self.kept()
+        self._waiting.append(other.kept())
+        self._compact()
 
     def kept(self) -> Kept:
         """What is kept so far."""
-        if len(self._parts) == 1:
-            return self._parts[0]
-        joined = _join(self._parts)
+        self._compact()
+        if self._whole is None:
+            self._whole = _join(self._ranges)
+            self._ranges = self._whole.cut(self._borders)
+        return self._whole
+
+    def _compact(self) -> None:
+        if not self._waiting:
+            return
+        parts = [part.cut(self._borders) for part in self._waiting]
+        self._waiting, self._n_waiting, self._whole = [], 0, None
+        for i, mine in enumerate(self._ranges):
+            self._ranges[i] = self._best([mine, *(part[i] for part in parts)])
+        self._n_kept = sum(len(mine.group) for mine in self._ranges)
+        del parts, mine
+        give_back()  # what is kept grows: what it leaves behind is too small for it
+
+    def _best(self, parts: list[Kept]) -> Kept:
+        if not any(len(part.group) for part in parts[1:]):
+            return parts[0]
+        joined = _join(parts)
         order = sort_by(joined.group, joined.key)
         rank = rank_in_run(joined.group.index_select(0, order))
-        best = joined.take(order[true_at(rank < self.keep)])
         last = order[true_at(rank == self.keep - 1)]
         self.limit[joined.group[last]] = joined.key[last]
-        self._parts, self._n_waiting = [best], 0
-        return best
+        return joined.take(order[true_at(rank < self.keep)])

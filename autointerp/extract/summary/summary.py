@@ -122,7 +122,7 @@ class Summary:
         self._grams = GramSorter(self.tokens, self.pairs, self.frequent, pair_level, plan.seed, plan.n_all or n)
         self.top = Keeper(n, SPARE * plan.top, device)
         self.outliers = Keeper(n, SPARE * plan.outlier, device)
-        self.octaves = Keeper(n * OCTAVES, OCTAVE_RESERVOIR, device)
+        self.octaves = Keeper(n * OCTAVES, OCTAVE_RESERVOIR, device, each=OCTAVES)
         self.score_top = Keeper(n, TOP_SCORED, device)
         self.score_firing = Keeper(n, plan.score_windows, device)
         self.select_top = Keeper(n, TOP_SELECTED, device)

@@ -14,7 +14,7 @@ from autointerp.config.evidence import EvidenceSection
 from autointerp.extract.exemplar_rows import Exemplars
 from autointerp.extract.exemplars import explain_exemplars, held_out_exemplars
 from autointerp.extract.selected import Selected
-from autointerp.extract.summary.gram_tables import gram_tables
+from autointerp.extract.summary.gram_tables import heavy_pairs, heavy_tokens
 from autointerp.extract.summary.statistics import POSITION_BINS, linear_histograms, log_histogram
 from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, Summary, pool_windows
 from autointerp.hashing import hash01, stream_key
@@ -107,12 +107,14 @@ def write_dictionary(
     features = chosen.features[(chosen.features >= first) & (chosen.features < last)]
     mine = features - first
     transaction.in_bulk()
-    heavy, heavy_pairs = gram_tables(summary, tokens)
-    summary.release("tokens", "pairs", "frequent")
+    heavy = heavy_tokens(summary, tokens)
+    summary.release("tokens", "frequent")
+    pairs = heavy_pairs(summary, tokens)
+    summary.release("pairs")
     n = transaction.append("features", _feature_rows(name, features, chosen.dictionary, summary, heavy, tokens))
     n += transaction.append("feature_splits", _split_statistics(name, features, summary, tokens))
-    n += transaction.append("feature_tokens", _gram_rows(name, features, mine, heavy, heavy_pairs))
-    del heavy_pairs
+    n += transaction.append("feature_tokens", _gram_rows(name, features, mine, heavy, pairs))
+    del pairs
     seen = np.zeros(tokens.n_contexts, dtype=bool)
     for part in _exemplars_once(summary, tokens, heavy, evidence, mine):
         for portion in part.portions(ROWS_AT_ONCE):
