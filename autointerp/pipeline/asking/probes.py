@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from autointerp.explain.evidence import Draft, Evidence
 from autointerp.explain.probe import ProbeText, probe_ask, probe_version
+from autointerp.explain.prompt import Style
 from autointerp.llm.asks import Ask
 from autointerp.pipeline.asking.evidence import read_evidence
 from autointerp.records import Float64
@@ -78,8 +81,10 @@ def _answer_again(
             feature, leader = evidence.feature, leaders[evidence.feature]
             assert leader.draft is not None
             texts = [probe.read for probe in probes[feature]]
-            ask = probe_ask(work.style, evidence, leader.draft, texts, work.first_sample + number - 1)
-            yield work.about(ask, draft=len(work.features[feature].tried), revised=leader.number, round=number)
+            again = partial(_probe_ask, work.style, leader.draft, texts, work.first_sample + number - 1)
+            ask, gone = work.fitted(evidence, again)
+            about = {"draft": len(work.features[feature].tried), "revised": leader.number, "round": number}
+            yield work.about(ask, **about, left_out=gone)
 
     made = []
     for answer in work.answers(asks(), work.entry):
@@ -87,3 +92,7 @@ def _answer_again(
         tried = work.revised(answer, probe_version(work.style), number, about["draft"], about["revised"])
         made += [tried] if tried.draft is not None else []
     return made
+
+
+def _probe_ask(style: Style, draft: Draft, texts: Sequence[ProbeText], sample: int, evidence: Evidence) -> Ask:
+    return probe_ask(style, evidence, draft, texts, sample)

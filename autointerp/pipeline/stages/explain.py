@@ -14,7 +14,7 @@ from autointerp.errors import AutointerpError
 from autointerp.explain.controls import Explained
 from autointerp.explain.embedded import EMBEDDED, EvidenceTables, controls_of
 from autointerp.pipeline.asking.drafts import Refined, refine
-from autointerp.pipeline.asking.explaining import Asked, ask_explainer, load_embedded, run_explainer, shuffle
+from autointerp.pipeline.asking.explaining import TOO_LONG, Asked, ask_explainer, load_embedded, run_explainer, shuffle
 from autointerp.pipeline.asking.reading_texts import read_tokens
 from autointerp.pipeline.plan.reask import Redo
 from autointerp.pipeline.plan.work import Work
@@ -154,6 +154,7 @@ def _explained(
     context: StageContext, name: str, entry: LLMExplainer | PythonExplainer, redo: Redo | None
 ) -> tuple[Asked, Refined | None]:
     title = f"explaining {name} by {entry.name}"
+    entry = context.asking.with_context(entry) if isinstance(entry, LLMExplainer) else entry
     if isinstance(entry, LLMExplainer) and entry.refines:
         judge = context.asking.judge() if entry.chooses else None
 
@@ -179,5 +180,23 @@ def _explained(
     n = context.n_features([name]) if redo is None else len(redo.explained)
     with context.report.stage(title, n, "features") as advance:
         if isinstance(entry, LLMExplainer):
-            return ask_explainer(context.store, name, entry, context.asking.client(), advance, redo), None
+            made = ask_explainer(context.store, name, entry, context.asking.client(), advance, redo)
+            for line in _of_room(made, entry) if not made.unanswered.waiting else ():
+                context.report.say(f"{title}: {line}")
+            return made, None
         return run_explainer(context.store, name, entry, advance, redo), None
+
+
+def _of_room(made: Asked, entry: LLMExplainer) -> list[str]:
+    """What is to be said of prompts that did not fit into the model's context."""
+    counts = [one.left_out for one in made.written if one.left_out]
+    lines = []
+    if counts:
+        lines.append(
+            f"{len(counts):,} prompts leave out exemplars, {sum(counts) / len(counts):.1f} on average: the context has "
+            f"{entry.context_tokens:,} tokens (explanations.exemplars_left_out)"
+        )
+    long = [one for one in made.written if one.explanation.status == TOO_LONG]
+    if long:
+        lines.append(f"{len(long):,} features cannot be asked about: {long[0].reason}")
+    return lines
