@@ -38,7 +38,7 @@ from autointerp.llm.asks import Answer, Ask
 from autointerp.pipeline.asking.asker import Asker, Unanswered
 from autointerp.pipeline.asking.evidence import read_evidence
 from autointerp.pipeline.asking.explaining import Asked, explanation_of, features_to_explain, style_of
-from autointerp.pipeline.asking.probes import Probe, ReadTexts, probe_round
+from autointerp.pipeline.asking.probes import ReadTexts, TriedText, probe_round
 from autointerp.pipeline.asking.test_material import Corpus, each_exam
 from autointerp.pipeline.plan.reask import Redo, first_sample
 from autointerp.pipeline.rows.explanation_rows import Written
@@ -106,7 +106,7 @@ class Refined:
     chosen: set[tuple[int, int]]  # feature and number of the drafts that are kept
     trouble: dict[int, tuple[str, str]]
     """Features of which the judge could not try a draft, with status and reason."""
-    probes: list[Probe]
+    probes: list[TriedText]
     unchosen: int
     """Features that fire too seldom on the select split to choose by."""
     unshown: int
@@ -166,7 +166,7 @@ class Refining:
         self.style = style_of(entry)
         self.first_sample = 0 if redo is None else first_sample(redo.number)
         self.status = features_to_explain(store, dictionary, redo)
-        self.probes: list[Probe] = []
+        self.probes: list[TriedText] = []
         self.features = {
             feature: _Feature(chooses=entry.chooses) for feature, word in self.status.items() if word != "dead"
         }

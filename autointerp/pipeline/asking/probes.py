@@ -32,7 +32,7 @@ ReadTexts = Callable[[Sequence[tuple[int, str]]], Sequence[tuple[Sequence[int], 
 
 
 @dataclass(frozen=True)
-class Probe:
+class TriedText:
     """What the feature did on one text: a row of table `probes`."""
 
     feature: int
@@ -61,18 +61,18 @@ def probe_round(work: Refining, number: int, read: ReadTexts) -> list[Tried]:
             written += [(feature, text) for text in answer.data]
         else:
             work.features[feature].trouble = answer.status, f"texts to try it on: {answer.reason}"
-    probes: dict[int, list[Probe]] = {}
+    probes: dict[int, list[TriedText]] = {}
     for (feature, text), (tokens, activations) in zip(written, read(written), strict=True):
         mine = probes.setdefault(feature, [])
         shown = tuple(work.texts[token] for token in tokens)
         of = ProbeText(len(mine) < N_EACH, shown, tuple(map(float, activations)))
-        mine.append(Probe(feature, leaders[feature].number, len(mine) + 1, text, of))
+        mine.append(TriedText(feature, leaders[feature].number, len(mine) + 1, text, of))
     work.probes += [probe for mine in probes.values() for probe in mine]
     return _answer_again(work, number, probes, leaders)
 
 
 def _answer_again(
-    work: Refining, number: int, probes: dict[int, list[Probe]], leaders: dict[int, Tried]
+    work: Refining, number: int, probes: dict[int, list[TriedText]], leaders: dict[int, Tried]
 ) -> list[Tried]:
     """Step 3."""
 
