@@ -1087,3 +1087,57 @@ LEFT JOIN (
     FROM score_table WHERE design = 'sample' GROUP BY dictionary, feature, explainer
 ) s USING (dictionary, feature, explainer);
 COMMENT ON VIEW explained_features IS 'A row for each feature and explainer: the columns of features, what the explainer says of it, and its scores by scorer (sample design). What run --where is a condition over.';
+
+CREATE VIEW promoted_tokens AS
+SELECT l.dictionary, l.feature, l.direction, l.rank, v.text, l.effect, l.z
+FROM logit_effects l JOIN vocab v USING (token);
+COMMENT ON VIEW promoted_tokens IS 'The tokens that a feature makes likelier (direction promoted) and less likely (suppressed) by the direct path, as text, strongest first.';
+
+CREATE VIEW token_features AS
+WITH said AS (
+    SELECT dictionary, feature, arg_min(text, CASE explainer WHEN 'lexical' THEN 1 ELSE 0 END) AS label
+    FROM current_explanations WHERE is_label(explainer) AND text IS NOT NULL GROUP BY dictionary, feature
+), each AS (
+    SELECT dictionary, feature, unnest(tokens) AS token, unnest(mass) AS mass, unnest(n_firing) AS n_firing,
+           unnest(n_seen) AS n_seen
+    FROM feature_tokens
+)
+SELECT v.text AS token_text, e.dictionary, e.feature, e.mass / nullif(f.mean * f.n_tokens, 0) AS share,
+       e.n_firing, e.n_seen, e.n_firing / nullif(e.n_seen, 0) AS fires_on, e.mass / nullif(e.n_firing, 0) AS mean_activation,
+       s.label, e.token
+FROM each e JOIN vocab v USING (token) JOIN features f USING (dictionary, feature)
+LEFT JOIN said s USING (dictionary, feature);
+COMMENT ON VIEW token_features IS 'Which features fire on a token (explain split; the 256 heaviest tokens of each feature): the share of the feature''s activation that stands on it, the share of its occurrences that fire, and what the feature is said to do (by an LLM or a person where one said it, else by lexical).';
+
+CREATE VIEW exemplar_texts AS
+WITH placed AS (
+    SELECT dictionary, feature, split, stratum, rank, max_activation, context, window_start, positions,
+           unnest(range(n_tokens)) AS i
+    FROM exemplars
+)
+SELECT p.dictionary, p.feature, p.split, p.stratum, p.rank, p.max_activation AS activation,
+       string_agg(CASE WHEN list_contains(p.positions, p.i) THEN '«' || v.text || '»' ELSE v.text END, '' ORDER BY p.i) AS text,
+       p.context, p.window_start
+FROM placed p JOIN contexts c USING (context) JOIN vocab v ON v.token = c.tokens[p.window_start + p.i + 1]
+GROUP BY p.dictionary, p.feature, p.split, p.stratum, p.rank, p.max_activation, p.context, p.window_start;
+COMMENT ON VIEW exemplar_texts IS 'The kept windows as text, the tokens on which the feature fires in «marks», with the largest activation and the stratum. Name the feature: all of them at once are many.';
+
+CREATE VIEW wrong_windows AS
+WITH wrong AS (
+    SELECT j.dictionary, j.feature, j.explainer, j.scorer, j.stratum, j.fires, j.judged, j.probability, j.marks,
+           j.context, j.window_start
+    FROM judgements j LEFT JOIN current_works w ON w.stage = 'judge' AND w.work = j.run
+    WHERE j.status = 'ok' AND j.judged <> j.fires AND (j.run IS NULL OR w.work IS NOT NULL)
+), placed AS (
+    SELECT w.*, unnest(range(least((SELECT max(n_tokens) FROM exemplars WHERE split = 'score'),
+                                   len(c.tokens) - w.window_start))) AS i, c.tokens
+    FROM wrong w JOIN contexts c USING (context)
+)
+SELECT p.dictionary, p.feature, p.explainer, p.scorer, CASE WHEN p.fires THEN 'miss' ELSE 'false alarm' END AS wrong,
+       p.stratum, p.probability,
+       string_agg(CASE WHEN list_contains(p.marks, p.i) THEN '«' || v.text || '»' ELSE v.text END, '' ORDER BY p.i) AS text,
+       any_value(e.text) AS label, p.context, p.window_start
+FROM placed p JOIN vocab v ON v.token = p.tokens[p.window_start + p.i + 1]
+LEFT JOIN current_explanations e ON e.dictionary = p.dictionary AND e.feature = p.feature AND e.explainer = p.explainer
+GROUP BY p.dictionary, p.feature, p.explainer, p.scorer, p.stratum, p.fires, p.probability, p.context, p.window_start;
+COMMENT ON VIEW wrong_windows IS 'The windows that a judge got wrong, as text: it fires there and the judge said no (miss), or it is silent and the judge said yes (false alarm); of fuzzing the tokens that were marked, in «marks», and whether they are those that fire. With the label that was judged.';

@@ -245,7 +245,8 @@ def test_a_prompt_redoes_the_scorer_that_uses_it_and_nothing_else(
 def test_a_setting_of_the_judge_redoes_the_scorers_that_use_it(keys: Callable[..., dict[What, str]]) -> None:
     before = keys()
     after = keys(judge={**JUDGED, "items_per_call": 5})
-    assert {scorer for _, _, _, scorer in changed(before, after)} == {"detection", "fuzzing"}
+    shown_together = {"detection", "fuzzing", "discrimination", "intruder", "intruder_internal"}
+    assert {scorer for _, _, _, scorer in changed(before, after)} == shown_together
     assert {what[2] for what in changed(before, keys(judge={**JUDGED, "controls": 3})) if what[0] == "judge"} == {
         explainer for stage, _, explainer, _ in before if stage == "judge" and is_control(str(explainer))
     }

@@ -1,0 +1,115 @@
+"""Views that answer without a join, against the tables that they are made of; and the questions of docs/SQL.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from stored import rows
+
+PAGE = Path(__file__).parents[2] / "docs" / "SQL.md"
+QUESTIONS = re.findall(r"^([A-Z].*)\n\n```sql\n(.*)\n```", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+WINDOW = 32
+
+
+@pytest.fixture(scope="module")
+def texts(judged_store: Path) -> dict[int, str]:
+    return {row["token"]: row["text"] for row in rows(judged_store, "SELECT token, text FROM vocab")}
+
+
+def marked(tokens: list[int], fires: set[int], texts: dict[int, str]) -> str:
+    return "".join(f"«{texts[t]}»" if i in fires else texts[t] for i, t in enumerate(tokens))
+
+
+def test_ten_questions_are_a_line_each() -> None:
+    assert len(QUESTIONS) == 10
+    assert PAGE.read_text(encoding="utf-8").count("```sql") == 10
+
+
+@pytest.mark.parametrize(("question", "sql"), QUESTIONS)
+def test_each_question_has_an_answer(question: str, sql: str, judged_store: Path) -> None:
+    found = rows(judged_store, sql)
+    assert found or "llm_costs" in sql, question  # the scripted LLM of this store costs nothing and logs no call
+
+
+def test_exemplars_are_the_kept_windows_with_marks(judged_store: Path, texts: dict[int, str]) -> None:
+    where = "WHERE dictionary = 'mlp-1k' AND feature IN (1, 5)"
+    sql = f"""
+        SELECT e.feature, e.split, e.stratum, e.rank, e.max_activation, e.window_start, e.n_tokens, e.positions,
+               c.tokens
+        FROM exemplars e JOIN contexts c USING (context) {where}
+    """
+    expected = {
+        (row["feature"], row["split"], row["stratum"], row["rank"]): (
+            row["max_activation"],
+            marked(
+                row["tokens"][row["window_start"] : row["window_start"] + row["n_tokens"]], {*row["positions"]}, texts
+            ),
+        )
+        for row in rows(judged_store, sql)
+    }
+    found = rows(judged_store, f"SELECT * FROM exemplar_texts {where}")
+    assert len(found) == len(expected) > 50
+    for row in found:
+        assert (row["activation"], row["text"]) == expected[row["feature"], row["split"], row["stratum"], row["rank"]]
+    assert any("«" in row["text"] for row in found)
+
+
+def test_promoted_tokens_are_the_effects_as_text(judged_store: Path, texts: dict[int, str]) -> None:
+    sql = "SELECT dictionary, feature, direction, rank, token, effect, z FROM logit_effects ORDER BY ALL"
+    expected = [{**row, "text": texts[row["token"]]} for row in rows(judged_store, sql)]
+    found = rows(judged_store, "SELECT * FROM promoted_tokens ORDER BY dictionary, feature, direction, rank")
+    assert len(found) == len(expected) > 1000
+    for row, of in zip(found, expected, strict=True):
+        assert row == {name: of[name] for name in row}
+
+
+def test_features_of_a_token_are_those_whose_mass_stands_on_it(judged_store: Path, texts: dict[int, str]) -> None:
+    facts = {
+        (row["dictionary"], row["feature"]): row
+        for row in rows(judged_store, "SELECT dictionary, feature, mean * n_tokens AS mass FROM features")
+    }
+    labels = rows(judged_store, "SELECT dictionary, feature, text FROM current_explanations WHERE is_label(explainer)")
+    said = {(row["dictionary"], row["feature"], row["text"]) for row in labels}
+    expected = {}
+    for row in rows(judged_store, "SELECT * FROM feature_tokens"):
+        name = row["dictionary"], row["feature"]
+        for token, mass, n_firing, n_seen in zip(
+            row["tokens"], row["mass"], row["n_firing"], row["n_seen"], strict=True
+        ):
+            expected[*name, token] = mass / facts[name]["mass"], n_firing / n_seen, mass / n_firing
+    found = rows(judged_store, "SELECT * FROM token_features")
+    assert len(found) == len(expected) > 1000
+    for row in found:
+        values = row["share"], row["fires_on"], row["mean_activation"]
+        assert values == pytest.approx(expected[row["dictionary"], row["feature"], row["token"]])
+        assert row["token_text"] == texts[row["token"]]
+        assert row["label"] is None or (row["dictionary"], row["feature"], row["label"]) in said
+    mine = next(row for row in found if row["dictionary"] == "mlp-1k" and row["feature"] == 5)
+    assert not mine["label"].startswith("Fires most on"), "an LLM's label stands before that of lexical"
+
+
+def test_wrong_windows_are_the_wrong_judgements_of_current_works(judged_store: Path, texts: dict[int, str]) -> None:
+    sql = """
+        SELECT j.*, c.tokens FROM judgements j JOIN contexts c USING (context)
+        WHERE j.status = 'ok' AND (j.run IS NULL OR j.run IN (SELECT work FROM current_works WHERE stage = 'judge'))
+    """
+    key = ("dictionary", "feature", "explainer", "scorer", "context", "window_start", "stratum")
+    expected: dict[tuple[object, ...], list[tuple[str, str]]] = {}
+    for row in rows(judged_store, sql):
+        if row["judged"] != row["fires"]:
+            tokens = row["tokens"][row["window_start"] : row["window_start"] + WINDOW]
+            shown = marked(tokens, {*(row["marks"] or ())}, texts)
+            wrong = "miss" if row["fires"] else "false alarm"
+            expected.setdefault(tuple(row[name] for name in key), []).append((wrong, shown))
+    found = rows(judged_store, "SELECT * FROM wrong_windows")
+    assert len(found) > 1000
+    seen = set()
+    for row in found:
+        name = tuple(row[part] for part in key)
+        seen.add(name)
+        assert (row["wrong"], row["text"]) in expected[name]
+    assert seen == set(expected)
+    assert {row["wrong"] for row in found} == {"miss", "false alarm"}
+    assert any(row["label"] for row in found)
