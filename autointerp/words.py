@@ -32,14 +32,18 @@ HUMAN = "human"
 """The explainer of `autointerp label`."""
 PRESETS = ("default", "sentence", "lexicon", "bills", "bricken", "delphi")
 
+NO_LABEL = "unlabelled"
+"""The explainer of what is asked about features without any explanation. Neither a label nor a control."""
 CONTROLS = "controls"
 """What the controls of a dictionary are called together, where they are made together."""
 LEXICAL_CONTROLS = ("shuffled", "constant", "generic")
 """The controls that are made of the `lexical` explanations."""
 JUDGED_ALWAYS = ("constant", "generic")
 """Controls that a judge sees beside the shuffled ones."""
-COMPLETION = "completion"
-"""The baseline of logit effects: a ranking without an explanation. Neither a label nor a control."""
+COMPLETION, UNEMBEDDING_NORM = "completion", "unembedding_norm"
+"""Rankings of logit effects without an explanation: by similarity to the shown tokens, by the length of the row of the
+unembedding. Neither labels nor controls."""
+RANKINGS = (COMPLETION, UNEMBEDDING_NORM)
 _SHUFFLED, _PERMUTED = "shuffled:", "permuted:"
 
 
@@ -89,6 +93,23 @@ def predictor_among(explainers: Iterable[str]) -> str | None:
     return next((name for name in PREDICTORS if name in known), None)
 
 
+def of_control(explainer: str) -> str:
+    """The explainer whose texts a control shows to other features, or with another vocabulary; else the name itself."""
+    return explainer.removeprefix(_SHUFFLED).removeprefix(_PERMUTED)
+
+
+def without_label(explainer: str) -> bool:
+    """Whether nobody's explanation is shown: `unlabelled`, or its control."""
+    return explainer in (NO_LABEL, shuffled_of(NO_LABEL))
+
+
+def explainer_order(name: str) -> tuple[int, str]:
+    """LLMs and people first, then `lexical`, then the ceilings, then the controls."""
+    known = [*EMBEDDED, *RANKINGS, *LEXICAL_CONTROLS]
+    place = 1 + known.index(name) if name in known else len(known) + 1 if is_control(name) else 0
+    return place, name
+
+
 def explainers_written(explainer: str) -> tuple[str, ...]:
     """The explainers whose rows a piece of work about this one writes."""
     return LEXICAL_CONTROLS if explainer == CONTROLS else (explainer,)
@@ -96,15 +117,23 @@ def explainers_written(explainer: str) -> tuple[str, ...]:
 
 # --- scorers
 
-SCORERS = ("simulation", "detection", "fuzzing", "logits")
-USUAL_SCORERS = ("simulation", "detection", "fuzzing", "logits")
+SCORERS = (
+    "simulation", "detection", "fuzzing", "logits", "logits_hard", "discrimination", "intruder", "intruder_internal",
+    "generation",
+)  # fmt: skip
+LOGIT_SCORERS = ("logits", "logits_hard")
+"""Of what a feature writes; all others are about what it reads."""
+USUAL_SCORERS = ("simulation", "detection", "fuzzing", "logits_hard")
 """Those of a run file that names none."""
-LATER_SCORERS = ("discrimination", "intruder", "generation", "intervention")
+LATER_SCORERS = ("intervention",)
 """Planned; a run file that asks for one of them is told so."""
 
 LINEUP = "lineup"
 """Learned features among made-up ones: `autointerp lineup`."""
-ASK_KINDS = ("explain", "simulate", "detect", "fuzz", "logits", LINEUP, "probe")
+ASK_KINDS = (
+    "explain", "simulate", "detect", "fuzz", "logits", "logits_hard", "discriminate", "intrude", "intrude_internal",
+    "generate", LINEUP, "probe",
+)  # fmt: skip
 """What a question to an LLM is for (`Ask.kind`): to explain, for each scorer, a line-up, `probe` to test a server."""
 PERSON = "person"
 """Who answers a line-up in the terminal."""

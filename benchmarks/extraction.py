@@ -457,7 +457,7 @@ def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, i
             write_explanations(transaction, "sae", explained, stored_lookups(store))
         explainers = {"sae": [*EMBEDDED, *explainers_written(CONTROLS)]}
         seconds, _ = cpu(
-            lambda: run_census(store, subject, tokens, {"sae": chosen}, explainers, lambda _: None, batch_size=32)
+            lambda: run_census(store, subject, tokens, {"sae": chosen}, explainers, 0.05, lambda _: None, batch_size=32)
         )
     return seconds, tokens.facts("score")["n_tokens"]
 

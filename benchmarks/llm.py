@@ -244,12 +244,25 @@ def commits(n: int) -> None:
             for number in range(n):
                 before, cpu = wal.stat().st_size if wal.exists() else 0, time.process_time()
                 for i in range(10):
-                    about = {"kind": "simulate", "about": None, "provider": "openai", "server": "s", "model": "m"}
-                    said = {"channel": "live", "status": "ok", "reason": "", "prefix": "p", "called_at": now}
-                    log.append(
-                        Call(f"{number}-{i}", 0, 1, prompt=PROMPT, latency_ms=1.0, reply=PROMPT[:80], **about, **said),
-                        SYSTEM,
+                    call = Call(
+                        f"{number}-{i}",
+                        0,
+                        1,
+                        kind="simulate",
+                        about=None,
+                        provider="openai",
+                        server="s",
+                        model="m",
+                        channel="live",
+                        status="ok",
+                        reason="",
+                        prefix="p",
+                        called_at=now,
+                        prompt=PROMPT,
+                        latency_ms=1.0,
+                        reply=PROMPT[:80],
                     )
+                    log.append(call, SYSTEM)
                 log.flush()
                 used.append(time.process_time() - cpu)
                 begun = time.perf_counter()

@@ -199,13 +199,16 @@ def write_features(append: Callable[[str, dict[str, Any]], None], name: str, fea
     )  # fmt: skip
     write_windows(append, name, features, rng)
     sums = block_sums(rng, density)
-    append("feature_blocks", {**about, "n": sums[..., 0].astype(np.int64), "t": sums[..., 1], "t2": sums[..., 3]})
+    n_tokens = sums[..., 0].astype(np.int64)
+    above = {"threshold": 0.05, "n_above": n_tokens // 1_000}
+    append("feature_blocks", {**about, "n": n_tokens, "t": sums[..., 1], "t2": sums[..., 3], **above})
     counts = rng.integers(0, 50, (n, 33))
     append(
         "score_moments",
         {
             **about, "explainer": "lexical", "scorer": "simulation", "p": sums[..., 2], "p2": sums[..., 4],
-            "tp": sums[..., 5], "positives": counts, "negatives": counts[::-1].copy(),
+            "tp": sums[..., 5], "positives": counts, "negatives": counts[::-1].copy(), "above": counts,
+            "below": counts[::-1].copy(),
         },
     )  # fmt: skip
     of_metric = {"pearson": pearson(sums.sum(axis=1)), "auprc": rng.beta(3, 2, n), "f1": rng.beta(3, 2, n)}

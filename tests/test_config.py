@@ -20,6 +20,7 @@ from autointerp.config.run_file import RunConfig
 from autointerp.config.subject_tokens import SplitsSection, SubjectSection, TokensSection
 from autointerp.errors import ConfigError
 from autointerp.resources import folder
+from autointerp.words import USUAL_SCORERS
 
 # A run file with every section, with the values that this version takes where the design's own are of a later one.
 DESIGN = """
@@ -132,6 +133,12 @@ EMBEDDED_ONLY = "Input should be 'lexical', 'context_lookup' or 'token_lookup'"
         ({"subject__device": "map", "subject__processing": "folded"}, "needs the whole model on one device"),
         ({"subject__rerandomise": -1}, "subject.rerandomise"),
         ({"dictionary__0": {"name": "p", "path": "x", "natural": True}}, "natural = true is for matched baselines"),
+        ({"dictionary__0": {"name": "p", "path": "x", "match_at": 0.05}}, "only baselines are matched"),
+        (
+            {"dictionary": [{"name": "p", "kind": "neurons", "hook": "blocks.0.mlp.hook_post", "match_at": 0.05}]},
+            'match_at is for a baseline with match = "a dictionary"',
+        ),
+        ({"score__threshold": 1}, "score.threshold: Input should be less than 1"),
         (
             {"dictionary": [{"name": "sae", "path": "x"}, {"name": "p", "kind": "random_init_sae", "like": "sea"}]},
             'like = "sea" names no dictionary; the nearest is "sae"',
@@ -148,8 +155,8 @@ EMBEDDED_ONLY = "Input should be 'lexical', 'context_lookup' or 'token_lookup'"
         ({"explain__explainers": ["lexical", {"python": "a:B", "name": "lexical"}]}, '"lexical" is there twice'),
         ({"score__judge": {"provider": "openai"}}, 'the key "score.judge.model" is missing'),
         ({"score__judge": {"provider": "openai", "model": "m", "simulate": "x"}}, "score.judge.simulate: Input should"),
-        ({"score__scorers": ["simulation", "intruder"]}, 'score.scorers: scorer "intruder" is not in this version'),
-        ({"score__scorers": ["intruder"]}, 'scorer "intruder" is not in this version'),
+        ({"score__scorers": ["logits", "intervention"]}, 'score.scorers: scorer "intervention" is not in this version'),
+        ({"score__scorers": ["intervention"]}, 'scorer "intervention" is not in this version'),
         ({"engine__workers": 0}, "engine.workers: Input should be greater than or equal to 1 (it is 0)"),
         ({"engine__features_at_once": 0}, "engine.features_at_once: Input should be greater than or equal to 1"),
         ({"engine__checkpoint_seconds": -1}, "engine.checkpoint_seconds: Input should be greater than or equal to 0"),
@@ -305,7 +312,7 @@ def test_defaults() -> None:
     )
     assert config.dictionary == [DictionaryEntry(name="sae", path="saes", format="auto", kind="auto", features="all")]
     assert config.explain.explainers == ["lexical", "context_lookup", "token_lookup"]
-    assert config.score.scorers == ["simulation", "detection", "fuzzing", "logits"]
+    assert config.score.scorers == list(USUAL_SCORERS)
     assert config.score.model_dump()["features"] == {"sample": 500}
     assert config.budget.max_usd is None
     assert (config.engine.kind, config.engine.batch_size, config.engine.threads) == ("local", 128, None)

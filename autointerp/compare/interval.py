@@ -1,7 +1,12 @@
-"""An estimate with its standard error: the interval at any confidence, and the p-value of "it is zero"."""
+"""An estimate with its standard error: the interval at any confidence, and the p-value of "it is zero".
+
+An error of another source that has limits of its own, lower and upper ones at different distances, is added to either
+side in squares (Zou & Donner 2008).
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from scipy import stats
@@ -22,15 +27,42 @@ class Interval:
     """Features behind the value (for a difference: of both dictionaries)."""
     se_documents: float = 0.0
     """The part of `se` that more features of the same documents would not take away; 0 where only features count."""
+    down: float = 0.0
+    """What another source of error may take off the value, at 95 %."""
+    up: float = 0.0
+    """What it may add."""
 
     @staticmethod
-    def of(value: float, se: float, df: float, confidence: float, n: int, se_documents: float = 0.0) -> Interval:
-        half = float(stats.t.ppf(0.5 + confidence / 2.0, max(df, 1.0))) * se
-        return Interval(value, se, df, value - half, value + half, confidence, n, se_documents)
+    def of(
+        value: float,
+        se: float,
+        df: float,
+        confidence: float,
+        n: int,
+        se_documents: float = 0.0,
+        *,
+        down: float = 0.0,
+        up: float = 0.0,
+    ) -> Interval:
+        t = float(stats.t.ppf(0.5 + confidence / 2.0, max(df, 1.0)))
+        low, high = value - t * _with(se, down), value + t * _with(se, up)
+        return Interval(value, se, df, low, high, confidence, n, se_documents, down, up)
 
     def at(self, confidence: float) -> Interval:
         """The same estimate at another confidence: 1 - 0.05 / m for one of m simultaneous intervals (Bonferroni)."""
-        return Interval.of(self.value, self.se, self.df, confidence, self.n, self.se_documents)
+        return self._again(confidence, self.down, self.up)
+
+    def and_limits(self, down: float, up: float) -> Interval:
+        """The same with another source of error beside those it has."""
+        return self._again(self.confidence, math.hypot(self.down, down), math.hypot(self.up, up))
+
+    def _again(self, confidence: float, down: float, up: float) -> Interval:
+        return Interval.of(self.value, self.se, self.df, confidence, self.n, self.se_documents, down=down, up=up)
+
+    @property
+    def largest_se(self) -> float:
+        """Standard error towards the side of the larger error."""
+        return _with(self.se, max(self.down, self.up))
 
     @property
     def p_value(self) -> float:
@@ -40,4 +72,13 @@ class Interval:
         """
         if not self.se > 0:
             return 1.0
-        return float(2.0 * stats.t.sf(abs(self.value) / self.se, max(self.df, 1.0)))
+        towards_zero = _with(self.se, self.down if self.value > 0 else self.up)
+        return float(2.0 * stats.t.sf(abs(self.value) / towards_zero, max(self.df, 1.0)))
+
+
+NORMAL_95 = 1.959963984540054
+
+
+def _with(se: float, limit: float) -> float:
+    """Standard error with that of an error that is within `limit` at 95 %."""
+    return math.hypot(se, limit / NORMAL_95)

@@ -65,6 +65,9 @@ class DictionaryEntry(Section):
     match: str | None = None
     """For a baseline, the dictionary that it is matched to: the same hook, and each unit fires as often as the feature
     that it is paired with."""
+    match_at: float | None = Field(default=None, gt=0, lt=1)
+    """For a matched baseline, what counts as firing where densities are matched: activations above this share of the
+    largest one, of the feature and of the unit each; default: above 0."""
     like: str | None = None
     """For `random_init_sae`, the dictionary whose architecture it has."""
     natural: bool = False
@@ -94,7 +97,7 @@ class DictionaryEntry(Section):
             raise ValueError(self._only_copies)
         if self.natural and self.match is None:
             raise ValueError(f'dictionary "{self.name}": natural = true is for matched baselines; this one is natural')
-        if self.match is not None:
+        if self.match is not None or self.match_at is not None:
             raise ValueError(f'dictionary "{self.name}" is read from files: only baselines are matched')
 
     def _check_baseline(self, facts: KindFacts) -> None:
@@ -118,6 +121,8 @@ class DictionaryEntry(Section):
             )
         if self.natural and self.match is None:
             raise ValueError(f'dictionary "{self.name}": natural = true is for matched baselines; this one is natural')
+        if self.match_at is not None and self.match is None:
+            raise ValueError(f'dictionary "{self.name}": match_at is for a baseline with match = "a dictionary"')
         if not facts.copies and self.hook is None and self.match is None:
             raise ValueError(f'dictionary "{self.name}" (kind = "{self.kind_name}") needs a hook')
         if facts.needs_number and self.match is None and self.n_features is None:

@@ -11,7 +11,16 @@ from autointerp.config.llm_model import LLMModel
 from autointerp.config.own_code import NAME, PYTHON
 from autointerp.config.section import Section, refuse_twice
 from autointerp.errors import nearest
-from autointerp.words import CONTEXT_LOOKUP, EMBEDDED, HUMAN, LEXICAL, PRESETS
+from autointerp.words import (
+    CONTEXT_LOOKUP,
+    EMBEDDED,
+    HUMAN,
+    LEXICAL,
+    LEXICAL_CONTROLS,
+    NO_LABEL,
+    PRESETS,
+    RANKINGS,
+)
 
 
 class LLMExplainer(LLMModel):
@@ -32,19 +41,28 @@ class LLMExplainer(LLMModel):
     """How many drafts it writes; the judge keeps the best on the select split."""
     revise: int = Field(default=0, ge=0, le=16)
     """How many times it revises, each time shown windows of the select split that the judge got wrong."""
+    probe: int = Field(default=0, ge=0, le=4)
+    """How many times it writes four texts on which the feature should fire and four on which it should not, sees what
+    the feature does on them, and answers again. Needs no judge."""
 
     @property
-    def refines(self) -> bool:
+    def chooses(self) -> bool:
         """Whether a judge chooses between drafts."""
         return self.best_of > 1 or self.revise > 0
 
+    @property
+    def refines(self) -> bool:
+        """Whether it writes several drafts."""
+        return self.chooses or self.probe > 0
+
     @model_validator(mode="after")
     def _sees_what_it_revises(self) -> LLMExplainer:
-        if self.revise and self.evidence == "output":
-            raise ValueError(
-                f'revise = {self.revise} shows windows of text, and evidence = "output" is to see none; give '
-                'evidence = "both" or "input", or leave revise out'
-            )
+        for key in ("revise", "probe"):
+            if getattr(self, key) and self.evidence == "output":
+                raise ValueError(
+                    f'{key} = {getattr(self, key)} shows text, and evidence = "output" is to see none; give '
+                    f'evidence = "both" or "input", or leave {key} out'
+                )
         return self
 
     @field_validator("preset")
@@ -57,9 +75,10 @@ class LLMExplainer(LLMModel):
     @property
     def name(self) -> str:
         """What its explanations are called: model/preset/evidence, with the user's own words the file's name; behind it
-        how they are refined: /best3, /revise1, /best3+revise1."""
+        how they are refined: /best3, /revise1, /best3+probe1+revise1."""
         words = self.preset if self.prompt is None else Path(self.prompt).stem
-        refined = [f"best{self.best_of}"] * (self.best_of > 1) + [f"revise{self.revise}"] * (self.revise > 0)
+        refined = [f"best{self.best_of}"] * (self.best_of > 1)
+        refined += [f"{key}{n}" for key, n in (("probe", self.probe), ("revise", self.revise)) if n]
         return "/".join([self.model, words, self.evidence, *(["+".join(refined)] if refined else [])])
 
 
@@ -121,7 +140,7 @@ class ExplainSection(Section):
     @model_validator(mode="after")
     def _different(self) -> ExplainSection:
         refuse_twice(self.names)
-        reserved = {"shuffled", "constant", "generic", "completion", "human", *EMBEDDED}
+        reserved = {*LEXICAL_CONTROLS, *RANKINGS, NO_LABEL, HUMAN, *EMBEDDED}
         for entry in self.explainers:
             if not isinstance(entry, str) and entry.name in reserved:
                 raise ValueError(f'an explainer of your own cannot be named "{entry.name}"')

@@ -25,8 +25,8 @@ class Judge(LLMModel):
     logprobs: int = Field(default=0, ge=0, le=20)
     """Alternatives asked for at each token, where the model gives log probabilities; 0: none."""
     windows_per_call: int | None = Field(default=None, ge=1)
-    """Windows in one simulation request; default: what suits `simulate`, 60 for `sparse`. Lower it for a model with a
-    short context."""
+    """Windows in one simulation request at most; default: what suits `simulate`, all of a feature for `sparse`. Lower
+    it for a model with a short context."""
     items_per_call: int | None = Field(default=None, ge=1)
     """Windows in one detection or fuzzing request; default: all of a feature."""
     context: int = Field(default=16, ge=0, le=64)
@@ -56,7 +56,8 @@ class ScoreSection(Section):
 
     scorers: list[ScorerEntry] = Field(default=list(USUAL_SCORERS))
     """What is predicted from the explanation: activations, which windows fire, which marks are right, which tokens are
-    promoted; or a class of your own as `{ python = "module:Class", name = "mine" }`, see `autointerp.Scorer`."""
+    promoted (`logits`: beside random ones, as published; `logits_hard`: beside ones that are hard to tell); or a class
+    of your own as `{ python = "module:Class", name = "mine" }`, see `autointerp.Scorer`."""
     metrics: list[OwnCode] = Field(default=[])
     """Metrics of your own beside the built-in ones, as `{ python = "module:Class" }`, see `autointerp.OwnMetric`."""
     judge: Judge | None = None
@@ -64,6 +65,9 @@ class ScoreSection(Section):
     features: FeatureChoice = FeatureSample(sample=500)
     """Features of each dictionary that are scored on a sample of windows: `"all"`, `[0, 7]`, `"0:1000"` or
     `{ sample = 500 }`. Where prediction is free, all features are scored on all tokens too."""
+    threshold: float = Field(default=0.05, gt=0, lt=1)
+    """What metrics named `..._thresholded` count as firing: activations above this share of the feature's largest one
+    on the explain split. The others count every activation above 0."""
     margin: float = Field(default=0.02, gt=0, lt=1)
     """Two dictionaries are `equivalent` where the interval of their difference lies within plus and minus this."""
 

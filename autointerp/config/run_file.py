@@ -58,7 +58,7 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _drafts_need_a_judge(self) -> RunConfig:
         for entry in self.explain.asking:
-            if not isinstance(entry, LLMExplainer) or not entry.refines:
+            if not isinstance(entry, LLMExplainer) or not entry.chooses:
                 continue
             wish = f"best_of = {entry.best_of}" if entry.best_of > 1 else f"revise = {entry.revise}"
             if self.score.judge is None:

@@ -49,12 +49,16 @@ def revise_version(style: Style) -> str:
     return content_hash([style.version, _template().version, MOST_SHOWN], tag="style")
 
 
-def revise_ask(style: Style, evidence: Evidence, draft: Draft, wrong: Counterexamples, sample: int = 0) -> Ask:
-    """The question; answered in the preset's form. `sample` tells the rounds apart."""
-    preset = style.preset
+def said_again(style: Style, draft: Draft) -> str:
+    """A draft as the explainer is shown it: in the form that it was answered in."""
     lexicon = [{"token": token, "strength": strength} for token, strength in draft.lexicon]
     said = {"fires": draft.fires, "promotes": draft.promotes, "triggers": list(draft.triggers), "lexicon": lexicon}
-    answer = preset.say(said)
+    return style.preset.say(said)
+
+
+def revise_ask(style: Style, evidence: Evidence, draft: Draft, wrong: Counterexamples, sample: int = 0) -> Ask:
+    """The question; answered in the preset's form. `sample` tells the rounds apart."""
+    preset, answer = style.preset, said_again(style, draft)
     marks = marks_for(style, evidence, [*wrong.tokens(), answer])
     largest = max([evidence.maximum, *(abs(value) for one in wrong.misses for value in one.activations)])
     asked = _template().fill(

@@ -44,3 +44,11 @@ def _visible(character: str) -> str:
 def kind_of(text: str) -> str | None:
     """The kind of a token, one of those that the template names; none for most words."""
     return next((name for name, pattern in KINDS if pattern.fullmatch(text)), None)
+
+
+_HALF = re.compile(r"\\x[0-9a-f]{2}|\ufffd")
+
+
+def is_fragment(text: str) -> bool:
+    """Whether a token's text is not whole: bytes of it are no characters by themselves (`\\xNN`)."""
+    return _HALF.search(text) is not None

@@ -14,6 +14,7 @@ path: of what a block adds to the residual stream, and of the logits.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,27 +52,64 @@ class StrongestEffects:
     """[F] the fewest tokens that hold half of the squared effects on this side; 0: more than MOST_COUNTED."""
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class LogitPath:
+    """From what features write to the logits of the tokens that stand in the corpus."""
+
+    to_final: Callable[[Tensor], Tensor]
+    """From directions to what they write to the residual stream, past the final norm's weight: [F, d_in] -> [F, d]."""
+    ids: Tensor
+    """[n] tokens."""
+    unembed: Tensor
+    """[d, n]"""
+    slope: float
+
+    def written(self, directions: Tensor) -> Tensor:
+        """What directions write to the residual stream, past the final norm's weight: [F, d_in] -> [F, d]."""
+        return self.to_final(directions.to(self.unembed.device))
+
+    def effects(self, written: Tensor) -> Tensor:
+        """[F, d] -> [F, n], each feature's of median zero."""
+        effect = written @ self.unembed * self.slope
+        return effect - effect.median(dim=1, keepdim=True).values
+
+
+def logit_path(subject: Subject, dictionary: Dictionary, usable: np.ndarray) -> LogitPath | None:
+    """`usable` [V] says which tokens stand in the corpus. None: there is no direct path."""
+    to_residual = _path_to_residual(subject, dictionary)
+    if to_residual is None:
+        return None
+    unembed, slope = logit_readers(subject, usable), _logit_slope(subject)
+    ids = torch.from_numpy(np.flatnonzero(usable)).to(unembed.device)
+
+    def to_final(directions: Tensor) -> Tensor:
+        return _through_norm(subject, subject.bridge.ln_final, to_residual(directions))
+
+    return LogitPath(to_final, ids, unembed, slope)
+
+
 def logit_effects(
     subject: Subject, dictionary: Dictionary, features: Int64, usable: np.ndarray
 ) -> StrongestEffects | None:
     """Effects of `features`; `usable` [V] says which tokens stand in the corpus. None: no direct path."""
-    directions = written_directions(subject, dictionary, features)
-    if directions is None:
-        return None
-    unembed, slope = logit_readers(subject, usable), _logit_slope(subject)
-    ids = torch.from_numpy(np.flatnonzero(usable)).to(unembed.device)
+    path = logit_path(subject, dictionary, usable)
+    return None if path is None else strongest_effects(path, dictionary.directions, features)
+
+
+@torch.inference_mode()
+def strongest_effects(path: LogitPath, directions: Tensor, features: Int64) -> StrongestEffects:
+    """The strongest effects of `features`, rows of `directions` [width, d_in]."""
     parts: dict[str, list[list[Tensor]]] = {"promoted": [], "suppressed": []}
-    for first in range(0, len(directions), 512):
-        effect = directions[first : first + 512] @ unembed * slope
-        effect = effect - effect.median(dim=1, keepdim=True).values
+    for first in range(0, len(features), 512):
+        written = path.written(directions[torch.from_numpy(features[first : first + 512])])
+        effect = path.effects(written)
         spread = effect.std(dim=1, keepdim=True).clamp(min=1e-30)
         for name, sign in (("promoted", 1), ("suppressed", -1)):
-            best = (sign * effect).topk(min(MOST_COUNTED, len(ids)), dim=1)
+            best = (sign * effect).topk(min(MOST_COUNTED, len(path.ids)), dim=1)
             n_half = _n_half(best.values.clamp(min=0), (sign * effect).clamp_(min=0))
             index = best.indices[:, : TOP[name]]
             chosen = effect.gather(1, index)
-            parts[name].append([ids[index], chosen, chosen / spread, n_half])
+            parts[name].append([path.ids[index], chosen, chosen / spread, n_half])
 
     def column(name: str, index: int) -> np.ndarray:
         return torch.cat([part[index] for part in parts[name]]).cpu().numpy()

@@ -102,12 +102,12 @@ def _fitted(
         hooks = sorted({prepared.hooks[entry.name] for entry in missing})
         seed, folder = prepared.config.seed, prepared.work_folder
         sample = take_sample(prepared.subject, tokens, hooks, seed, folder, norm_limits=limits(hooks))
-        targets: dict[str | None, Target] = {}
-        for name in sorted({entry.match for entry in missing if entry.match is not None}):
+        targets: dict[tuple[str | None, float], Target] = {}
+        for name, share in sorted({(e.match, e.match_at or 0.0) for e in missing if e.match is not None}):
             x = sample.by_hook[prepared.hooks[name]]
-            targets[name] = count_firings(saes[name].dictionary, x, saes[name].features)
+            targets[name, share] = count_firings(saes[name].dictionary, x, saes[name].features, share)
         for entry in missing:
-            target, like = targets.get(entry.match), prepared.saes.get(entry.match or "")
+            target, like = targets.get((entry.match, entry.match_at or 0.0)), prepared.saes.get(entry.match or "")
             units = make_units(entry, prepared.hooks[entry.name], sample, prepared.config.seed, target, like)
             made[entry.name] = units
             _save(_path(prepared, tokens, entry.name), units)

@@ -161,7 +161,7 @@ def _models_to_ask(last: str, context: StageContext) -> list[LLMModel]:
     stages, config = STAGES[: STAGES.index(last) + 1], context.config
     explaining = {work.explainer for work in context.missing("explain")} if "explain" in stages else set()
     entries = [entry for entry in config.explain.asking if isinstance(entry, LLMExplainer) and entry.name in explaining]
-    judged = bool(context.missing("judge")) if "judge" in stages else any(entry.refines for entry in entries)
+    judged = bool(context.missing("judge")) if "judge" in stages else any(entry.chooses for entry in entries)
     return [*entries, *([config.score.judge] if judged and config.score.judge is not None else [])]
 
 

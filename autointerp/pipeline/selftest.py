@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from tokenizers import Tokenizer
 from autointerp.config.own_code import PYTHON, OwnCode
 from autointerp.errors import UserError
 from autointerp.generated import write_or_check
+from autointerp.pipeline.selftest_tokens import planted_distractors
 from autointerp.progress import Reporter, stderr_reporter
 from autointerp.resources import BUNDLED
 from autointerp.score.metric_registry import own_metric
@@ -100,7 +102,7 @@ def run_selftest(plan: SelftestPlan, reporter: Reporter) -> list[MetricFigures]:
     text = bundled_text()
     with reporter.stage("self-test", plan.n_predictions, "predictions") as advance:
         try:
-            return self_test(text, plan, advance)
+            return self_test(text, plan, partial(planted_distractors, text, plan.seed), advance)
         except ValueError as error:
             if "too few tokens" not in str(error):
                 raise

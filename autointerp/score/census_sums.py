@@ -7,6 +7,7 @@
 2. The sums of t, t^2 and tp, and the histogram over firing tokens, need only the events, each joined with its
    longest match by a search in the sorted keys.
 3. The histogram over silent tokens is that over all tokens less that over firing ones.
+4. The same two histograms by predicted activation, where only activations above a threshold count as firing.
 
 Events come in batches of any size and order; sums are kept in double precision. Nothing of the size
 features x vocabulary is ever made.
@@ -23,9 +24,8 @@ import numpy.typing as npt
 
 from autointerp.explain.lookup import entry_keys, find_keys, rows_of
 from autointerp.records import ANY_TOKEN, BlockCounts, Bool, EventBatch, Float64, Int32, Int64, LookupTable
+from autointerp.score.activation_bins import N_BINS, activation_bin
 
-N_BINS = 33
-"""Bins of the predicted probability: bin 0 holds exactly 0, bin i holds ((i - 1) / 32, i / 32]."""
 EVENTS_AT_ONCE = 1 << 20
 """Events that wait before they are joined: a join costs a pass over features x blocks, whatever its size."""
 ENTRIES_AT_ONCE = 1 << 16
@@ -39,6 +39,8 @@ class CensusTruth:
     n: Int64  # [B] scored tokens
     t: Float64  # [F, B] sum of activations
     t2: Float64  # [F, B] sum of squared activations
+    threshold: Float64  # [F] the activation above which tokens are counted
+    n_above: Int64  # [F, B] tokens above it
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class CensusSums:
     tp: Float64  # [F, B] sum of activation x prediction
     positives: Int64  # [F, N_BINS] firing tokens by predicted probability
     negatives: Int64  # [F, N_BINS] silent tokens by predicted probability
+    above: Int64  # [F, N_BINS] tokens above the threshold by predicted activation
+    below: Int64  # [F, N_BINS] the others by predicted activation
 
 
 def moments(truth: CensusTruth, sums: CensusSums) -> Float64:
@@ -66,6 +70,8 @@ class Counted:
     moments: Float64  # [B, 6] by document block, in the order of `metrics.MOMENTS`
     positives: Int64  # [N_BINS]
     negatives: Int64  # [N_BINS]
+    above: Int64  # [N_BINS] by predicted activation, as `activation_bins`
+    below: Int64  # [N_BINS]
 
     @property
     def n_tokens(self) -> int:
@@ -76,23 +82,38 @@ class Counted:
 def counted(truth: CensusTruth, sums: CensusSums, features: Int64) -> dict[int, Counted]:
     """By feature; `features` are rows of the sums."""
     every = moments(truth, sums)
-    return {f: Counted(f, every[f], sums.positives[f], sums.negatives[f]) for f in features.tolist()}
+    counts = (sums.positives, sums.negatives, sums.above, sums.below)
+    return {f: Counted(f, every[f], *(of[f] for of in counts)) for f in features.tolist()}
 
 
 class CensusAccumulator:
-    """Takes the events of one dictionary, in any batches, and gives the sums of each explainer."""
+    """Takes the events of one dictionary, in any batches, and gives the sums of each explainer.
 
-    def __init__(self, n_features: int, counts: BlockCounts, lookups: Mapping[str, LookupTable]) -> None:
+    `threshold` [F]: the activation above which a token counts as firing in `above`, `share` of the feature's largest.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        counts: BlockCounts,
+        lookups: Mapping[str, LookupTable],
+        threshold: npt.ArrayLike = 0.0,
+        share: float = 0.05,
+    ) -> None:
         n_blocks, n_vocabulary = counts.tokens.shape
+        self._threshold = np.broadcast_to(np.asarray(threshold, dtype=np.float64), n_features)
         for name, lookup in lookups.items():
             if lookup.n_features != n_features:
                 raise ValueError(f'the lookup of "{name}" has {lookup.n_features} features, not {n_features}')
         self._counts = counts
         self._shape = (n_features, n_blocks)
-        self._index = {name: _Index(lookup, n_vocabulary) for name, lookup in lookups.items()}
+        self._index = {name: _Index(lookup, n_vocabulary, self._threshold, share) for name, lookup in lookups.items()}
         self._t, self._t2 = np.zeros(self._shape), np.zeros(self._shape)
+        self._n_above = np.zeros(self._shape, dtype=np.int64)
         self._tp = {name: np.zeros(self._shape) for name in lookups}
-        self._positives = {name: np.zeros((n_features, N_BINS), dtype=np.int64) for name in lookups}
+        self._positives, self._above = (
+            {name: np.zeros((n_features, N_BINS), dtype=np.int64) for name in lookups} for _ in range(2)
+        )
         self._waiting: list[EventBatch] = []
         self._n_waiting = 0
 
@@ -111,13 +132,15 @@ class CensusAccumulator:
         n = self._counts.n_tokens
         sums = {}
         for name, index in self._index.items():
-            p, p2, everything = _predicted(index, by_token, by_pair, self._shape)
-            everything[:, 0] += int(n.sum()) - everything.sum(axis=1)
-            negatives = everything - self._positives[name]
+            p, p2, by_probability, by_activation = _predicted(index, by_token, by_pair, self._shape)
+            for everything in (by_probability, by_activation):
+                everything[:, 0] += int(n.sum()) - everything.sum(axis=1)
+            negatives = by_probability - self._positives[name]
             if negatives.min(initial=0) < 0:
                 raise ValueError(f"more tokens fire than the block counts hold ({name}): events and counts differ")
-            sums[name] = CensusSums(p, p2, self._tp[name], self._positives[name], negatives)
-        return CensusTruth(n, self._t, self._t2), sums
+            below = by_activation - self._above[name]
+            sums[name] = CensusSums(p, p2, self._tp[name], self._positives[name], negatives, self._above[name], below)
+        return CensusTruth(n, self._t, self._t2, self._threshold.copy(), self._n_above), sums
 
     def _join(self) -> None:
         """Step 2 for the waiting events."""
@@ -132,12 +155,18 @@ class CensusAccumulator:
         cell = feature * self._shape[1] + block
         self._t += self._by_cell(cell, truth)
         self._t2 += self._by_cell(cell, truth**2)
+        above = truth > self._threshold[feature]
+        self._n_above += np.bincount(cell[above], minlength=self._n_above.size).reshape(self._shape)
         for name, index in self._index.items():
             entry = index.match(feature, previous, token)
             matched = entry >= 0
             self._tp[name] += self._by_cell(cell[matched], truth[matched] * index.value[entry[matched]])
-            bins = feature * N_BINS + np.append(index.bin, 0)[entry]
-            self._positives[name] += np.bincount(bins, minlength=self._shape[0] * N_BINS).reshape(-1, N_BINS)
+            self._positives[name] += self._by_bin(feature, np.append(index.bin, 0)[entry])
+            self._above[name] += self._by_bin(feature[above], np.append(index.activation_bin, 0)[entry[above]])
+
+    def _by_bin(self, feature: Int64, number: Int64) -> Int64:
+        counts = np.bincount(feature * N_BINS + number, minlength=self._shape[0] * N_BINS)
+        return counts.reshape(-1, N_BINS).astype(np.int64)
 
     def _by_cell(self, cell: Int64, weight: Float64) -> Float64:
         sums: Float64 = np.bincount(cell, weight, minlength=self._shape[0] * self._shape[1]).astype(np.float64)
@@ -147,7 +176,7 @@ class CensusAccumulator:
 class _Index:
     """A lookup sorted by (feature, token, previous), in small types: there may be tens of millions of entries."""
 
-    def __init__(self, lookup: LookupTable, n_vocabulary: int) -> None:
+    def __init__(self, lookup: LookupTable, n_vocabulary: int, threshold: Float64, share: float) -> None:
         self.n_vocabulary = n_vocabulary
         row = rows_of(lookup.start)
         keys = entry_keys(row, lookup.previous, lookup.token, n_vocabulary)
@@ -157,6 +186,7 @@ class _Index:
         self.token = lookup.token[order]
         self.value = lookup.value[order]
         self.bin = probability_bin(lookup.probability[order]).astype(np.uint8)
+        self.activation_bin = activation_bin(self.value, threshold[self.row], share).astype(np.uint8)
         self.is_pair: Bool = lookup.previous[order] != ANY_TOKEN
 
     def pair_keys(self) -> Int64:
@@ -174,7 +204,7 @@ class _Index:
 
 
 def probability_bin(probability: npt.ArrayLike) -> Int64:
-    """Bin of a predicted probability: any shape -> the same shape."""
+    """Bin of a predicted probability, of any shape: 0 holds exactly 0, i holds ((i - 1) / 32, i / 32]."""
     return np.clip(np.ceil(np.asarray(probability, dtype=np.float64) * (N_BINS - 1)), 0, N_BINS - 1).astype(np.int64)
 
 
@@ -208,10 +238,10 @@ def _pair_counts(counts: BlockCounts, listed: list[Int64]) -> _PairCounts:
 
 def _predicted(
     index: _Index, by_token: Float64, by_pair: _PairCounts, shape: tuple[int, int]
-) -> tuple[Float64, Float64, Int64]:
-    """Step 1: sums of p and p^2 [F, B], and matched tokens by predicted probability [F, N_BINS]."""
+) -> tuple[Float64, Float64, Int64, Int64]:
+    """Steps 1 and 4: sums of p and p^2 [F, B]; matched tokens by predicted probability and activation [F, N_BINS]."""
     p, p2 = np.zeros(shape), np.zeros(shape)
-    matched = np.zeros((shape[0], N_BINS), dtype=np.int64)
+    matched, by_activation = (np.zeros((shape[0], N_BINS), dtype=np.int64) for _ in range(2))
     pair_place = np.full(len(index.keys), -1, dtype=np.int64)
     pair_place[index.is_pair] = find_keys(by_pair.keys, index.pair_keys())
     for own in _portions(index.row):
@@ -223,7 +253,8 @@ def _predicted(
             p[row[a]], p2[row[a]] = weights[:, a:b] @ counts[a:b]
         totals = np.rint(counts.sum(axis=1)).astype(np.int64)
         np.add.at(matched.reshape(-1), row * N_BINS + index.bin[own], totals)
-    return p, p2, matched
+        np.add.at(by_activation.reshape(-1), row * N_BINS + index.activation_bin[own], totals)
+    return p, p2, matched, by_activation
 
 
 def _own_counts(index: _Index, own: slice, pair_place: Int64, by_token: Float64, by_pair: _PairCounts) -> Float64:

@@ -21,6 +21,8 @@ READS = {
     "simulated": "activations on sampled windows",
     "judged": "items judged right or wrong",
     "rated": "tokens rated by promotion",
+    "chosen": "questions where one of five windows is chosen",
+    "generated": "texts that the judge wrote",
     "published": "what a published protocol asks about",
 }
 SEES: dict[Sight, str] = {

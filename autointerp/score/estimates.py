@@ -2,7 +2,7 @@
 
 1. `pearson_gradient`: how Pearson's correlation moves when each of the six moments does, so that the error of
    the correlation is that of a weighted sum (Taylor linearisation; Särndal, Swensson & Wretman 1992, ch. 5);
-2. `pearson_interval`: Fisher's z with Student's t: tanh(atanh r -+ t(df) x se / (1 - r^2)).
+2. `pearson_interval`: Fisher's z with Student's t: tanh(atanh r -+ t(df) x se / (1 - r^2)), shifted if asked for.
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ class Estimates:
         """The same with lower ends no higher than these."""
         return replace(self, ci_low=np.where(self.ci_low > highest, highest, self.ci_low))
 
+    def less(self, bias: FloatArray) -> Estimates:
+        """The same with values lower by `bias`, as far as the interval reaches; the interval stays."""
+        corrected = np.clip(self.value - bias, self.ci_low, self.ci_high)
+        return replace(self, value=np.where(np.isnan(corrected), self.value, corrected))
+
     def with_n(self, n: npt.NDArray[np.int64]) -> Estimates:
         return replace(self, n=n)
 
@@ -100,17 +105,36 @@ def pearson_gradient(totals: npt.ArrayLike) -> FloatArray:
     return np.where(fine, np.stack(by_moment, axis=-1) / n[..., None], 0.0)
 
 
+ROUNDING = 1e-9
+"""Ends of intervals lie this much further out: sums over all tokens and over a sample of the same values differ by less
+than this, and a value of 1 must not miss another 1 by 3e-16."""
+SHIFT_AT = 0.25
+"""Half-width in Fisher's z beyond which the shift of an interval grows no more."""
+
+
 def pearson_interval(
-    r: FloatArray, se: FloatArray, df: FloatArray, n: npt.NDArray[np.int64], status: StrArray, confidence: float
+    r: FloatArray,
+    se: FloatArray,
+    df: FloatArray,
+    n: npt.NDArray[np.int64],
+    status: StrArray,
+    confidence: float,
+    *,
+    shifted: bool = False,
 ) -> Estimates:
-    """Fisher's z interval of correlations [...] from their standard errors; at least one degree of freedom."""
+    """Fisher's z interval of correlations [...] from their standard errors; at least one degree of freedom.
+
+    `shifted`: moved towards 0 by r min(half, SHIFT_AT)^2, where estimate and standard error err together.
+    """
     df = np.maximum(df, 1.0)
     inside = 1.0 - r * r
     half = stats.t.ppf(0.5 + confidence / 2.0, df) * se / np.where(inside > 0, inside, 1.0)
     centre = np.arctanh(np.clip(r, -1.0 + 1e-15, 1.0 - 1e-15))
-    low, high = np.tanh(centre - half), np.tanh(centre + half)
+    if shifted:
+        centre = centre - r * np.minimum(half, SHIFT_AT) ** 2
     exact = (inside <= 0) | (se == 0)
-    low, high = np.where(exact, r, low), np.where(exact, r, high)
+    low, high = (np.where(exact, r, np.tanh(end)) for end in (centre - half, centre + half))
+    low, high = np.maximum(low - ROUNDING, -1.0), np.minimum(high + ROUNDING, 1.0)
     unknown = status == "constant"
     low, high, se = (np.where(unknown, np.nan, x) for x in (low, high, se))
     return Estimates(r, low, high, se, np.where(unknown, np.nan, df), n, status).with_status(status)

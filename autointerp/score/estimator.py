@@ -1,17 +1,24 @@
 """Scores of a sparse feature from few windows, with intervals.
 
-ESTIMATOR.md, "The sample", points 6 to 8. For one feature and one explanation, from the moments
+docs/ESTIMATOR.md, "The sample". For one feature and one explanation, from the moments
 x_i = (n, t, p, t2, p2, tp) of the S windows drawn by `autointerp.score.sampling.draw`:
 1. Hajek totals X = sum over classes h of N_h x mean of x over the n_h windows of h;
 2. r = Pearson's correlation of X;
-3. linearise: z_i = x_i . (dr / dX), so that the error of r is that of a total of z;
-4. V = sum_h N_h^2 (1 - n_h / N_h) s_h^2 / n_h, with s_h^2 the variance of z within class h: nothing is added
+3. value = r - its bias by the stratified jackknife (Jones 1974): sum over classes of (1 - n_h / N_h) (n_h - 1) x (mean
+   of r without each of the class's windows - r). Without it values of labels that are right or over-broad are .01 too
+   high, and of .05 where few windows hold many alarms: sum p^2 stands under a root in the denominator. That is little
+   beside the error of one feature, and much in the mean of many;
+4. linearise: z_i = x_i . (dr / dX), so that the error of r is that of a total of z;
+5. V = sum_h N_h^2 (1 - n_h / N_h) s_h^2 / n_h, with s_h^2 the variance of z within class h: nothing is added
    for a class that was drawn whole. Sizes that come from a frame add N^2 (1/m - 1/N) x (variance of z
    between the classes) for the m firing windows of the reservoir and again for the m silent ones of the pool
    (two-phase sampling, Cochran 1977, section 12.2): 0 where the frame held everything;
-5. degrees of freedom by Satterthwaite, sum V^2 / sum (V_h^2 / (n_h - 1));
-6. interval: tanh(atanh r -+ t x sqrt(V) / (1 - r^2));
-7. its lower end is no higher than r would be if the label missed a share of the firing windows that the n drawn of
+6. where the jackknife, which does not linearise, gives more than V within the classes, the difference is added;
+7. degrees of freedom by Satterthwaite, sum V^2 / sum (V_h^2 / (n_h - 1));
+8. interval: Fisher's z of r -+ x, x = t sqrt(V) / (1 - r^2), moved down (towards 0) by r min(x, .25)^2: a sample that
+   lacks the windows in which the label errs has both too high an r and too small a V, and the interval would lie above
+   the truth more often than below it;
+9. its lower end is no higher than r would be if the label missed a share of the firing windows that the n drawn of
    N do not exclude at 95 %: ln .05 / (N ln(1 - n/N)), 3/n where n is small beside N and 0 where all were drawn.
    Where the label is right in every window drawn, V is 0 and says nothing about the others.
 
@@ -19,41 +26,38 @@ A class with one window borrows the variance within the other classes of its kin
 lack predictions gives its size to the nearest class of its kind (E and M to each other); where there is
 none, the status is `failed`.
 
-`pearson_framed` is the primary metric: R windows keep their weight and their predictions count as 0, because
-six of a hundred thousand windows say nothing about alarms of one in 10,000 tokens. `residual_alarm_rate`
-stands beside it. By simulation (tests/slow/test_estimator_coverage.py) the intervals of 60 and of 100 windows cover
-.92 to .97 for good, over-broad and too narrow labels at densities 1e-2 to 1e-4. Known shortfall: for over-broad
-labels the value of 60 windows is .008 to .014 too high (18 windows of E estimate sum p^2, which stands under a
-root in the denominator); with 100 windows .003 to .006.
+`pearson_framed` is the primary metric. Windows of R keep their weight, and their predictions count at a rate that is
+pooled over the features of a dictionary (`alarms.py`): the six of one feature say nothing about alarms of one in 10,000
+tokens. By simulation (`tests/slow/test_estimator_table.py`; heavy and light tails, firings clustered by document,
+densities 1e-2 to 1e-4) its intervals cover .90 to .996, .955 on average, and miss on both sides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
+from autointerp.score.alarms import AlarmRate, residual_alarm_rate
 from autointerp.score.census import census_pearson_interval
-from autointerp.score.estimates import Estimates, pearson_gradient, pearson_interval
-from autointerp.score.metrics import FloatArray, pearson, pearson_status
-from autointerp.score.sampling import (
+from autointerp.score.class_names import (
     CLASSES,
     EXPLANATION,
     FIRING,
     FIRST_BIN,
-    N_CLASSES,
-    QUOTAS_60,
-    QUOTAS_100,
+    LISTS,
     REST,
-    SILENT,
     TOKEN,
     TOP,
-    IntArray,
+    silent_classes,
+)
+from autointerp.score.estimates import Estimates, pearson_gradient, pearson_interval
+from autointerp.score.jackknife import stratified_jackknife
+from autointerp.score.metrics import FloatArray, pearson, pearson_status
+from autointerp.score.quotas import QUOTAS_60, QUOTAS_100, IntArray, allocate
+from autointerp.score.sampling import (
     Sample,
-    allocate,
     class_counts,
     class_sizes,
     classify,
@@ -99,10 +103,11 @@ _STAND_IN = {
     3: (2, 4, 1, 5, TOP),
     4: (3, 5, 2, 1, TOP),
     5: (4, 3, 2, 1, TOP),
-    EXPLANATION: (TOKEN,),
-    TOKEN: (EXPLANATION,),
+    **{part: (*(other for other in LISTS if other != part), TOKEN) for part in LISTS},
+    TOKEN: LISTS,
 }
-"""Which classes take over the size of one without predictions, nearest first: T lies above F5; R has none."""
+"""Which classes take over the size of one without predictions, nearest first: T lies above F5, the parts of E are near
+each other; R has none."""
 
 
 def pearson_framed(
@@ -111,14 +116,17 @@ def pearson_framed(
     sizes: npt.ArrayLike,
     available: npt.ArrayLike | None = None,
     confidence: float = 0.95,
+    charge: npt.ArrayLike | None = None,
 ) -> Estimates:
-    """Pearson over the split with the predictions in R counted as 0: the primary metric of the sample design.
+    """Pearson over the split with the windows of R at a pooled rate: the primary metric of the sample design.
 
     `window_moments` [..., W, 6] and `classes` [..., W] of the windows that have a prediction (NOT_SAMPLED for the
-    others and for padding), `sizes` [..., 9] and `available` [..., 9] as in `Sample` (without `available` the
-    sizes count as exact). R windows need no prediction here; that they are silent is known.
+    others and for padding), `sizes` [..., H] and `available` [..., H] as in `Sample` (without `available` the
+    sizes count as exact). `charge` [..., 2]: sums of p and p^2 that every window of R counts with
+    (`alarms.pooled_charges(...).value`); without it they are 0. The interval takes the charge as given. R windows need
+    no prediction here; that they are silent is known.
     """
-    return _by_chunks(_framed_chunk, window_moments, classes, sizes, available, confidence)
+    return _by_chunks(_framed_chunk, window_moments, classes, sizes, available, confidence, charge)
 
 
 def pearson_sample(
@@ -136,7 +144,7 @@ def pearson_sample(
 
 
 def underpowered(n: npt.ArrayLike, sizes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Whether the windows of R are too few for the corpus Pearson: [..., 9] n_h, [..., 9] N_h -> [...].
+    """Whether the windows of R are too few for the corpus Pearson: [..., H] n_h, [..., H] N_h -> [...].
 
     The rule: n_R x N_F / N_R < 3. With n_R windows of R and no alarm among them, alarms in 3 / n_R of the
     windows of R are not excluded; that may be as many windows as fire at all, unless n_R is 3 N_R / N_F. The
@@ -150,60 +158,32 @@ def underpowered(n: npt.ArrayLike, sizes: npt.ArrayLike) -> npt.NDArray[np.bool_
     return np.asarray(~whole & (count[..., REST] * firing < RULE_OF_THREE * size[..., REST]), dtype=np.bool_)
 
 
-# --- the residual alarm rate ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmRate:
-    """How often a simulator raises an alarm in windows where nothing asked for one."""
-
-    value: float | None
-    """Share of the R windows with an alarm; none where there is no R window."""
-    ci_low: float | None
-    ci_high: float | None
-    """Clopper-Pearson limits of the share of windows."""
-    n_alarms: int
-    """R windows with an alarm."""
-    n: int
-    """R windows."""
-
-
-def residual_alarm_rate(alarms: npt.ArrayLike, classes: npt.ArrayLike, confidence: float = 0.95) -> AlarmRate:
-    """The share of R windows with an alarm, pooled over all features given: boolean [..., W], classes [..., W].
-
-    Pool over one (dictionary, explainer): one feature has 6 R windows, 500 have 3,000. The interval is exact
-    (binomial, two-sided): with no alarm in n windows its upper end is 1 - 0.025^(1/n), about 3.7 / n.
-    """
-    rest = np.asarray(classes) == REST
-    n, n_alarms = int(rest.sum()), int((np.asarray(alarms, dtype=np.bool_) & rest).sum())
-    if n == 0:
-        return AlarmRate(None, None, None, 0, 0)
-    tail = (1.0 - confidence) / 2.0
-    low = float(stats.beta.ppf(tail, n_alarms, n - n_alarms + 1)) if n_alarms > 0 else 0.0
-    high = float(stats.beta.ppf(1.0 - tail, n_alarms + 1, n - n_alarms)) if n_alarms < n else 1.0
-    return AlarmRate(n_alarms / n, low, high, n_alarms, n)
-
-
 # --- moments for the comparison of dictionaries -----------------------------------------------------
 
 
-def frame_moments(window_moments: npt.ArrayLike, classes: npt.ArrayLike) -> FloatArray:
-    """The same moments with p, p2 and tp of R windows set to 0: [..., W, 6], [..., W] -> [..., W, 6]."""
+def frame_moments(
+    window_moments: npt.ArrayLike, classes: npt.ArrayLike, charge: npt.ArrayLike | None = None
+) -> FloatArray:
+    """The same moments with p and p2 of R windows at their charge [..., 2], or 0, and tp 0: [..., W, 6] -> the same."""
     moments = np.array(window_moments, dtype=np.float64)
-    moments[..., [2, 4, 5]] *= (np.asarray(classes) != REST)[..., None]
+    rest = np.asarray(classes) == REST
+    moments[..., [2, 4, 5]] *= ~rest[..., None]
+    if charge is not None:
+        moments[..., [2, 4]] += rest[..., None] * np.asarray(charge, dtype=np.float64)[..., None, :]
     return moments
 
 
 def block_moments(
     window_moments: npt.ArrayLike, classes: npt.ArrayLike, sizes: npt.ArrayLike, blocks: npt.ArrayLike, n_blocks: int
 ) -> FloatArray:
-    """Weighted moments by document block: [F, W, 6], [F, W], [F, 9], block of each window [F, W] -> [F, n_blocks, 6].
+    """Weighted moments by document block: [F, W, 6], [F, W], [F, H], block of each window [F, W] -> [F, n_blocks, 6].
 
     What `autointerp.compare.clustered` leaves out block by block; pass `frame_moments(...)` for the framed metric.
     Sizes of classes without a prediction are passed on as in `pearson_framed`.
     """
     moments, kinds = np.asarray(window_moments, dtype=np.float64), np.asarray(classes, dtype=np.int64)
-    size, _ = _answered_sizes(class_counts(kinds), np.array(sizes, dtype=np.float64))
+    size = np.array(sizes, dtype=np.float64)
+    size, _ = _answered_sizes(class_counts(kinds, size.shape[-1]), size)
     weighted = moments * window_weights(kinds, size)[..., None]
     cell = np.arange(len(moments))[:, None] * n_blocks + np.asarray(blocks, dtype=np.int64)
     out = np.empty((len(moments), n_blocks, 6))
@@ -215,7 +195,7 @@ def block_moments(
 
 # --- the estimate -----------------------------------------------------------------------------------
 
-_Chunk = Callable[[FloatArray, IntArray, FloatArray, IntArray | None, float], Estimates]
+_Chunk = Callable[[FloatArray, IntArray, FloatArray, IntArray | None, float, FloatArray | None], Estimates]
 
 
 def _by_chunks(
@@ -225,6 +205,7 @@ def _by_chunks(
     sizes: npt.ArrayLike,
     available: npt.ArrayLike | None,
     confidence: float,
+    charge: npt.ArrayLike | None = None,
 ) -> Estimates:
     """Flatten the leading axes to F features, run `chunk` on some thousand at a time, and join."""
     kinds = np.asarray(classes, dtype=np.int64)
@@ -232,26 +213,39 @@ def _by_chunks(
     n_features = int(np.prod(lead, dtype=np.int64))
     moments = np.asarray(window_moments, dtype=np.float64).reshape(n_features, n_windows, 6)
     kinds = kinds.reshape(n_features, n_windows)
-    size = np.broadcast_to(np.asarray(sizes, dtype=np.float64), (*lead, N_CLASSES)).reshape(n_features, N_CLASSES)
+    n_classes = np.shape(sizes)[-1]
+    size = np.broadcast_to(np.asarray(sizes, dtype=np.float64), (*lead, n_classes)).reshape(n_features, n_classes)
     frame = None
     if available is not None:
-        frame = np.broadcast_to(np.asarray(available, dtype=np.int64), (*lead, N_CLASSES))
-        frame = frame.reshape(n_features, N_CLASSES)
+        frame = np.broadcast_to(np.asarray(available, dtype=np.int64), (*lead, n_classes))
+        frame = frame.reshape(n_features, n_classes)
+    charged = None if charge is None else np.broadcast_to(np.asarray(charge, dtype=np.float64), (*lead, 2))
+    charged = None if charged is None else charged.reshape(n_features, 2)
     parts = []
     for start in range(0, max(n_features, 1), FEATURES_AT_ONCE):
         rows = slice(start, start + FEATURES_AT_ONCE)
-        parts.append(chunk(moments[rows], kinds[rows], size[rows], None if frame is None else frame[rows], confidence))
+        of_frame = None if frame is None else frame[rows]
+        of_rest = None if charged is None else charged[rows]
+        parts.append(chunk(moments[rows], kinds[rows], size[rows], of_frame, confidence, of_rest))
     return Estimates.join(parts, lead)
 
 
 def _framed_chunk(
-    moments: FloatArray, kinds: IntArray, sizes: FloatArray, available: IntArray | None, confidence: float
+    moments: FloatArray,
+    kinds: IntArray,
+    sizes: FloatArray,
+    available: IntArray | None,
+    confidence: float,
+    charge: FloatArray | None,
 ) -> Estimates:
-    """R enters through its size alone: each of its windows is (n, 0, 0, 0, 0, 0), with the mean n of R windows."""
+    """R enters through its size alone: each of its windows is (n, 0, p, 0, p2, 0), with the mean n of R windows and the
+    charge."""
     n_tokens = moments[..., 0]
     by_rest = _masked_mean(n_tokens, kinds == REST, otherwise=_masked_mean(n_tokens, kinds >= 0, otherwise=0.0))
     rest = np.zeros((len(moments), 6))
     rest[:, 0] = by_rest
+    if charge is not None:
+        rest[:, [2, 4]] = charge
     asked = np.where(kinds == REST, -1, kinds)
     others = sizes.copy()
     others[:, REST] = 0.0
@@ -260,7 +254,12 @@ def _framed_chunk(
 
 
 def _plain_chunk(
-    moments: FloatArray, kinds: IntArray, sizes: FloatArray, available: IntArray | None, confidence: float
+    moments: FloatArray,
+    kinds: IntArray,
+    sizes: FloatArray,
+    available: IntArray | None,
+    confidence: float,
+    _charge: FloatArray | None,
 ) -> Estimates:
     result, n = _estimate(moments, kinds, sizes, sizes, None, available, confidence)
     weak = (result.status == "ok") & underpowered(n, sizes)
@@ -276,10 +275,11 @@ def _estimate(
     available: IntArray | None,
     confidence: float,
 ) -> tuple[Estimates, IntArray]:
-    """Steps 1 to 6 for F features; `rest` is the moment vector of every R window where R is not sampled."""
-    n = class_counts(kinds)
+    """Steps 1 to 9 for F features; `rest` is the moment vector of every R window where R is not sampled."""
+    n_classes = sizes.shape[-1]
+    n = class_counts(kinds, n_classes)
     size, lost = _answered_sizes(n, sizes.copy())
-    member = (kinds[..., None] == np.arange(N_CLASSES)).astype(np.float64)  # [F, W, 9]
+    member = (kinds[..., None] == np.arange(n_classes)).astype(np.float64)  # [F, W, H]
 
     class_mean = np.einsum("fwh,fwk->fhk", member, moments) / np.maximum(n, 1)[..., None]
     totals = np.einsum("fh,fhk->fk", size, class_mean)
@@ -295,8 +295,9 @@ def _estimate(
     deviation = z - np.take_along_axis(mean_z, np.maximum(kinds, 0), axis=-1)
     squares = np.einsum("fwh,fw->fh", member, deviation**2)
 
+    bias, spread = stratified_jackknife(moments, kinds, size, n, totals, class_mean, squares)
     parts, part_df = [], []
-    for kind in (FIRING, SILENT):
+    for kind in (tuple(FIRING), silent_classes(n_classes)):
         pooled_df = np.maximum(n[:, kind] - 1, 0).sum(axis=-1)
         pooled = squares[:, kind].sum(axis=-1) / np.maximum(pooled_df, 1)
         for h in kind:
@@ -306,20 +307,23 @@ def _estimate(
             parts.append(np.where(n[:, h] > 0, size[:, h] ** 2 * open_share * variance / np.maximum(n[:, h], 1), 0.0))
             part_df.append(np.maximum(np.where(own_df > 0, own_df, pooled_df), 1))
     if available is not None:
-        kept = size if rest is None else np.where(np.arange(N_CLASSES) == REST, all_sizes, size)
-        for frame in (slice(FIRST_BIN, EXPLANATION), slice(EXPLANATION, N_CLASSES)):
+        kept = size if rest is None else np.where(np.arange(n_classes) == REST, all_sizes, size)
+        for frame in (slice(FIRST_BIN, EXPLANATION), slice(EXPLANATION, n_classes)):
             in_frame = available[:, frame].sum(axis=-1)
             parts.append(_between_classes(kept[:, frame], mean_z[:, frame], in_frame))
             part_df.append(np.maximum(in_frame - 1, 1))
     part, part_degrees = np.stack(parts, axis=-1), np.stack(part_df, axis=-1).astype(np.float64)
-    variance = part.sum(axis=-1)
+    variance = part.sum(axis=-1) + spread
     scatter = (part**2 / part_degrees).sum(axis=-1)
-    df = np.where(scatter > 0, variance**2 / np.where(scatter > 0, scatter, 1.0), np.maximum(n.sum(axis=-1) - 1, 1))
+    df = np.where(
+        scatter > 0, part.sum(axis=-1) ** 2 / np.where(scatter > 0, scatter, 1.0), np.maximum(n.sum(axis=-1) - 1, 1)
+    )
 
-    result = pearson_interval(pearson(totals), np.sqrt(variance), df, n.sum(axis=-1), status, confidence)
+    se, n_windows = np.sqrt(variance), n.sum(axis=-1)
+    result = pearson_interval(pearson(totals), se, df, n_windows, status, confidence, shifted=True)
     fired = np.einsum("fh,fhk->fk", size[:, FIRING], class_mean[:, FIRING])
     missed = unseen_share(n[:, FIRING].sum(axis=-1), n_firing, confidence)
-    return result.with_low(pearson(totals - missed[:, None] * fired * _PREDICTED)), n
+    return result.with_low(pearson(totals - missed[:, None] * fired * _PREDICTED)).less(bias), n
 
 
 _PREDICTED = np.array([0.0, 0.0, 1.0, 0.0, 1.0, 1.0])
@@ -345,10 +349,13 @@ def _between_classes(sizes: FloatArray, mean_z: FloatArray, frame: IntArray) -> 
 
 
 def _answered_sizes(n: IntArray, sizes: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Pass on the sizes of classes without a window (in place): [F, 9] -> [F, 9], and where that failed [F]."""
+    """Pass on the sizes of classes without a window (in place): [F, H] -> [F, H], and where that failed [F]."""
+    n_classes = sizes.shape[-1]
     for h, others in _STAND_IN.items():
+        if h >= n_classes:
+            continue
         orphan = (n[..., h] == 0) & (sizes[..., h] > 0)
-        for other in others:
+        for other in (other for other in others if other < n_classes):
             heir = orphan & (n[..., other] > 0)
             sizes[..., other] += np.where(heir, sizes[..., h], 0.0)
             sizes[..., h] = np.where(heir, 0.0, sizes[..., h])

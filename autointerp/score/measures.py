@@ -1,8 +1,9 @@
 """What the metrics of the registry compute, from a prediction to a `Measured`, shape by shape.
 
 The arithmetic stands in `metrics.py`, `estimator.py` and `census.py`; here predictions become its arguments. Published
-protocols have a file of their own, `published_measures.py`. f1 is that of "the predicted probability is above 1/2",
-auprc ranks by the predicted probability in 33 bins; neither has an interval.
+protocols have a file of their own, `published_measures.py`. In the census f1 is that of "the predicted probability is
+above 1/2", and auprc ranks by the predicted probability in 33 bins; the thresholded ones, and those of the sample, go
+by the predicted activation. None of them has an interval of its own.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from autointerp.score import metrics
+from autointerp.score.activation_bins import FIRST_ABOVE, N_BINS
+from autointerp.score.alarms import pooled_charges
 from autointerp.score.census import census_pearson_interval
-from autointerp.score.census_sums import N_BINS, Counted
+from autointerp.score.census_sums import Counted
 from autointerp.score.estimates import Estimates
 from autointerp.score.estimator import pearson_framed, pearson_sample
 from autointerp.score.metric import Measured, measured
 from autointerp.score.metrics import Value
-from autointerp.score.predictions import LEAST_ITEMS, Judged, Rated, Simulated
+from autointerp.score.predictions import LEAST_ITEMS, Chosen, Generated, Judged, Rated, Simulated
 from autointerp.score.sample_moments import sample_moments
+from autointerp.score.sample_ranking import WeightedTokens, weighted_tokens
 from autointerp.score.sampled import Answered
 
 FIRST_FIRING_BIN = (N_BINS - 1) // 2 + 1
@@ -65,10 +69,24 @@ def counted_f1(of: Sequence[Counted]) -> list[Measured]:
     return _counted(of, partial(metrics.f1_of_counts, first_firing_bin=FIRST_FIRING_BIN))
 
 
-def _counted(of: Sequence[Counted], compute: Callable[..., npt.NDArray[np.float64]]) -> list[Measured]:
+def counted_auprc_thresholded(of: Sequence[Counted]) -> list[Measured]:
+    """By bins of the predicted activation, of tokens above the threshold."""
+    return _counted(of, metrics.auprc_of_counts, ("above", "below"))
+
+
+def counted_f1_thresholded(of: Sequence[Counted]) -> list[Measured]:
+    """Of "predicted above the threshold"."""
+    return _counted(of, partial(metrics.f1_of_counts, first_firing_bin=FIRST_ABOVE), ("above", "below"))
+
+
+def _counted(
+    of: Sequence[Counted],
+    compute: Callable[..., npt.NDArray[np.float64]],
+    counts: tuple[str, str] = ("positives", "negatives"),
+) -> list[Measured]:
     if not of:
         return []
-    values = compute(np.stack([one.positives for one in of]), np.stack([one.negatives for one in of]))
+    values = compute(*(np.stack([getattr(one, name) for one in of]) for name in counts))
     return [
         Measured(None, "rare", counted.n_tokens) if np.isnan(value) else Measured(value, "ok", counted.n_tokens)
         for counted, value in zip(of, values.tolist(), strict=True)
@@ -79,20 +97,43 @@ def _counted(of: Sequence[Counted], compute: Callable[..., npt.NDArray[np.float6
 
 
 def simulated_framed(of: Sequence[Simulated]) -> list[Measured]:
-    """The primary metric of the sample."""
-    return _simulated(of, pearson_framed)
+    """The primary metric of the sample; `of`: all features of one dictionary and explainer, whose alarms are pooled."""
+    sample = sample_moments(of)
+    charge = pooled_charges(sample.moments, sample.classes, sample.sizes).value
+    made = pearson_framed(sample.moments, sample.classes, sample.sizes, sample.available, charge=charge)
+    return _estimated(made, sample.n_failed.tolist())
 
 
 def simulated_pearson(of: Sequence[Simulated]) -> list[Measured]:
     """With status `underpowered` where the windows are too few."""
-    return _simulated(of, pearson_sample)
-
-
-def _simulated(of: Sequence[Simulated], estimate: Callable[..., Estimates]) -> list[Measured]:
     sample = sample_moments(of)
-    return _estimated(
-        estimate(sample.moments, sample.classes, sample.sizes, sample.available), sample.n_failed.tolist()
-    )
+    made = pearson_sample(sample.moments, sample.classes, sample.sizes, sample.available)
+    return _estimated(made, sample.n_failed.tolist())
+
+
+def simulated_auprc(of: Sequence[Simulated], thresholded: bool = False) -> list[Measured]:
+    """Ranked by the predicted activation, alarms of R pooled; of activations above 0, or above the threshold."""
+    return _ranked(of, lambda tokens, above: metrics.auprc(above, tokens.prediction, tokens.weight), thresholded)
+
+
+def simulated_f1(of: Sequence[Simulated], thresholded: bool = False) -> list[Measured]:
+    """Of "predicted above 0", or "above the threshold"."""
+
+    def compute(tokens: WeightedTokens, above: npt.ArrayLike) -> Value:
+        return metrics.f1(above, tokens.prediction, tokens.weight, tokens.threshold if thresholded else 0.0)
+
+    return _ranked(of, compute, thresholded)
+
+
+def _ranked(
+    of: Sequence[Simulated], compute: Callable[[WeightedTokens, npt.ArrayLike], Value], thresholded: bool
+) -> list[Measured]:
+    made = []
+    for simulated, tokens in zip(of, weighted_tokens(of), strict=True):
+        n = int(simulated.predicted.sum())
+        value = compute(tokens, tokens.truth > (tokens.threshold if thresholded else 0.0))
+        made.append(measured(value if n else Value(None, "failed"), n, len(simulated.predicted) - n))
+    return made
 
 
 # --- items
@@ -164,7 +205,7 @@ def forced_accuracy(promoted: npt.ArrayLike, rating: npt.ArrayLike) -> Value:
 # --- of any shape
 
 
-def counted_of(of: Counted | Simulated | Judged | Rated | Answered) -> tuple[int, int]:
+def counted_of(of: Counted | Simulated | Judged | Rated | Chosen | Generated | Answered) -> tuple[int, int]:
     """How much a metric of the user's own has to stand on: tokens, windows or items; and how many of them failed."""
     match of:
         case Counted():
@@ -178,5 +219,11 @@ def counted_of(of: Counted | Simulated | Judged | Rated | Answered) -> tuple[int
         case Rated():
             failed = int(np.isnan(of.rating).sum())
             return len(of.items) - failed, failed
+        case Chosen():
+            n = int(of.answered.sum())
+            return n, len(of.choices) - n
+        case Generated():
+            n = int(of.answered.sum())
+            return n, len(of) - n
         case Answered():
             return len(of.published), 0

@@ -12,13 +12,15 @@ from typing import Any, Literal, Protocol
 
 from autointerp.score.metrics import Value
 
-Shape = Literal["counted", "simulated", "judged", "rated", "published"]
+Shape = Literal["counted", "simulated", "judged", "rated", "chosen", "generated", "published"]
 """What a metric reads, of one feature and explanation:
 
 counted     the sums of the census over every token (`predictions` of the lookup)   `census_sums.Counted`
 simulated   activations on the sampled windows                                     `predictions.Simulated`
 judged      how likely each item is right                                          `predictions.Judged`
 rated       how strongly each token is promoted                                    `predictions.Rated`
+chosen      which of some windows is the one asked for                             `predictions.Chosen`
+generated   what the feature does on texts written from the explanation            `predictions.Generated`
 published   what the published protocols ask about                                 `sampled.Answered`
 """
 
@@ -55,6 +57,8 @@ class Metric:
     """The only scorers whose predictions it is computed for; None: every scorer of that shape."""
     judged_too: bool = False
     """reads = "published": also computed from what an LLM judge was asked about the windows of our own sample."""
+    but_for: tuple[str, ...] = ()
+    """Scorers whose predictions have metrics of their own in its place."""
     primary: bool = False
     """Shown by default, one for each scorer and design."""
     second_for: tuple[str, ...] = ()
@@ -81,7 +85,8 @@ class Metric:
 
     def is_of(self, scorer: str) -> bool:
         """Whether it is computed for what this scorer predicts."""
-        return self.scorer is None or scorer in ((self.scorer,) if isinstance(self.scorer, str) else self.scorer)
+        own = (self.scorer,) if isinstance(self.scorer, str) else self.scorer
+        return scorer not in self.but_for and (own is None or scorer in own)
 
 
 class OwnMetric(Protocol):

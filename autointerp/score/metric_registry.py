@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from autointerp.errors import AutointerpError, UserError
 from autointerp.own_code import load_own, one_line
-from autointerp.score import measures, weighted
+from autointerp.score import chosen, measures, weighted
 from autointerp.score.metric import Measured, Metric, OwnMetric, Shape, each
+from autointerp.score.predictions import N_OPTIONS
 from autointerp.score.published_registry import PUBLISHED
 from autointerp.words import scorer_and_judge
 
@@ -49,18 +50,33 @@ METRICS: tuple[Metric, ...] = (
         measures.counted_f1,
         on_card=True,
     ),
+    Metric(
+        "auprc_thresholded",
+        "counted",
+        "area under the precision-recall curve of activations above the threshold (`score.threshold`: 5 % of the "
+        "feature's largest), ranked by the predicted activation",
+        measures.counted_auprc_thresholded,
+        on_card=True,
+    ),
+    Metric(
+        "f1_thresholded",
+        "counted",
+        "F1 of activations above the threshold, where the predicted activation is above it",
+        measures.counted_f1_thresholded,
+    ),
     # --- sampled windows
     Metric(
         "pearson_framed",
         "simulated",
-        "correlation over the split, estimated from windows by class; predictions in windows that nothing points to "
-        "count as 0",
+        "correlation over the split, estimated from windows by class; windows that nothing points to are charged with "
+        "the alarms that all features of the dictionary raise there",
         measures.simulated_framed,
         chance=0.0,
         bounds=(-1.0, 1.0),
         primary=True,
         on_card=True,
         by_document=True,
+        version=2,
     ),
     Metric(
         "pearson",
@@ -69,6 +85,32 @@ METRICS: tuple[Metric, ...] = (
         measures.simulated_pearson,
         chance=0.0,
         bounds=(-1.0, 1.0),
+        version=2,
+    ),
+    Metric(
+        "auprc",
+        "simulated",
+        "area under the precision-recall curve of firing over the split, estimated from windows by class, ranked by "
+        "the predicted activation; alarms charged as in `pearson_framed`",
+        measures.simulated_auprc,
+    ),
+    Metric(
+        "f1",
+        "simulated",
+        "F1 of firing, where the predicted activation is above 0; estimated and charged likewise",
+        measures.simulated_f1,
+    ),
+    Metric(
+        "auprc_thresholded",
+        "simulated",
+        "the same as `auprc`, of activations above the threshold",
+        partial(measures.simulated_auprc, thresholded=True),
+    ),
+    Metric(
+        "f1_thresholded",
+        "simulated",
+        "F1 of activations above the threshold, where the predicted activation is above it",
+        partial(measures.simulated_f1, thresholded=True),
     ),
     # --- items that are right or wrong
     Metric(
@@ -158,6 +200,7 @@ METRICS: tuple[Metric, ...] = (
         "share of tokens told rightly when the highest-rated half is said to be promoted",
         each(measures.rated_accuracy),
         chance=0.5,
+        but_for=("logits_hard",),
         primary=True,
         on_card=True,
     ),
@@ -167,6 +210,62 @@ METRICS: tuple[Metric, ...] = (
         "area under the precision-recall curve of promoted tokens, by rating",
         each(measures.rated_auprc),
         chance=0.5,
+        but_for=("logits_hard",),
+    ),
+    Metric(
+        "logit_accuracy_direct_hard",
+        "rated",
+        "the same share where the wrong tokens are hard to tell: as similar to the shown ones, as common and of the "
+        "same norm, or promoted by a feature nearby",
+        each(measures.rated_accuracy),
+        chance=0.5,
+        scorer="logits_hard",
+        primary=True,
+        on_card=True,
+    ),
+    Metric(
+        "logit_auprc_direct_hard",
+        "rated",
+        "area under the precision-recall curve over these, by rating",
+        each(measures.rated_auprc),
+        chance=0.5,
+        scorer="logits_hard",
+    ),
+    # --- questions where one of five windows is chosen
+    Metric(
+        "choice_accuracy",
+        "chosen",
+        "share of questions in which the judge chooses the right one of five windows",
+        each(chosen.choice_accuracy),
+        chance=1 / N_OPTIONS,
+        primary=True,
+        on_card=True,
+    ),
+    # --- texts
+    Metric(
+        "generation_accuracy",
+        "generated",
+        "mean of the share of texts written to fire that reach the median of the feature's own firing windows, and of "
+        "the share of the others that do not",
+        each(chosen.generation_accuracy),
+        chance=0.5,
+        primary=True,
+        on_card=True,
+    ),
+    Metric(
+        "generation_auroc",
+        "generated",
+        "how often a text written to fire has a larger activation than one written not to",
+        each(chosen.generation_auroc),
+        chance=0.5,
+    ),
+    Metric(
+        "clarity",
+        "generated",
+        "FADE: 2 AUROC - 1 of the activation, texts written to fire against all windows of the corpus",
+        each(chosen.clarity),
+        chance=0.0,
+        bounds=(-1.0, 1.0),
     ),
     # --- published protocols, with the lookup as simulator and judge
     *PUBLISHED,
@@ -215,11 +314,11 @@ def on_card(name: str, design: str) -> bool:
 def own_metric(python: str, name: str | None = None) -> Metric:
     """The row of a metric of the user's own. Raises UserError where it cannot be one."""
     made = load_own(python, "metric", ("measure(prediction)",))
-    reads = getattr(made, "reads", None)
-    if reads not in ("counted", "simulated", "judged", "rated", "published"):
+    reads: Any = getattr(made, "reads", None)
+    *others, last = get_args(Shape)
+    if reads not in (*others, last):
         raise UserError(
-            f'metric "{python}": reads = {reads!r} is no shape of predictions; give counted, simulated, judged, rated '
-            "or published"
+            f'metric "{python}": reads = {reads!r} is no shape of predictions; give {", ".join(others)} or {last}'
         )
     called = name or str(getattr(made, "name", "") or python)
     if any((one.name, one.reads) == (called, reads) for one in METRICS):

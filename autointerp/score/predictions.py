@@ -1,8 +1,10 @@
-"""What is predicted from an explanation, in three shapes, and what it was asked about.
+"""What is predicted from an explanation, in five shapes, and what it was asked about.
 
     Simulated   an activation at each token of some windows     stored in `simulations`
     Judged      how likely each of some items is right          stored in `judgements`
     Rated       how strongly each of some tokens is promoted    stored in `token_judgements`
+    Chosen      which of some windows is the one asked for      stored in `choices`
+    Generated   texts, and how strongly the feature fires there stored in `generations`
 
 A scorer makes predictions of one shape; a metric reads one shape. Scores are functions of these and of nothing else. A
 failure is a prediction without a value, with status and reason.
@@ -12,7 +14,7 @@ Letters in shapes: S windows drawn, L tokens of a window, n items or tokens aske
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,10 +29,11 @@ class Drawn:
     feature: int
     windows: Windows  # [S]
     truth: Float32  # [S, L] 0 where silent or not scored
-    classes: Int64  # [S] as numbered by `sampling.CLASSES`
-    n: Int64  # [9] windows drawn of each class
-    sizes: Float64  # [9] windows that each class stands for
-    available: Int64  # [9] candidates of each class
+    classes: Int64  # [S] as numbered by `class_names.CLASSES`
+    n: Int64  # [H] windows drawn of each class
+    sizes: Float64  # [H] windows that each class stands for
+    available: Int64  # [H] candidates of each class
+    threshold: float = 0.0  # the activation above which a token counts in thresholded metrics
 
     @property
     def n_class(self) -> Int64:
@@ -63,6 +66,11 @@ class Simulated:
         missing = np.isnan(self.prediction) & self.drawn.windows.scored
         return np.asarray(~missing.any(axis=1), dtype=np.bool_)
 
+
+N_OPTIONS = 5
+"""Windows of one question, where one is to be chosen."""
+LEAST_QUESTIONS = 3
+"""With fewer questions there is nothing to score."""
 
 LEAST_ITEMS = 8
 """With fewer items there is nothing to score."""
@@ -141,6 +149,13 @@ class TokenItems:
     token: Int64  # [n]
     promoted: Bool  # [n]
     shown: Int64  # tokens that explainers saw
+    kind: tuple[str, ...] = ()  # [n] promoted, random, or how a wrong one was made; empty: promoted or random
+    pair: Int64 | None = None  # [n] number of the promoted token and the wrong one beside it; None: there are no pairs
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Why each token is asked about, [n]."""
+        return self.kind or tuple("promoted" if yes else "random" for yes in self.promoted.tolist())
 
     def __len__(self) -> int:
         return len(self.token)
@@ -161,7 +176,92 @@ class Rated:
         return self.items.feature
 
 
-Prediction = Simulated | Judged | Rated
+@dataclass(frozen=True)
+class Choices:
+    """Questions about one feature: of N_OPTIONS windows, which is the one asked for? Question after question."""
+
+    feature: int
+    windows: Windows  # [n]
+    marks: Bool  # [n, L] marked tokens; none where none are shown
+    question: Int64  # [n] from 0
+    right: Bool  # [n] one option of each question
+    source: Int64  # [n] the feature whose window it is
+    stratum: tuple[str, ...]  # [n] why it is an option: one of STRENGTHS, other
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    @property
+    def n_questions(self) -> int:
+        """Questions."""
+        return len(self) // N_OPTIONS
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a judge chose."""
+
+    choices: Choices
+    probability: Float64  # [n] that the option is the one; 1 and 0 where a judge says no more; nan where it failed
+    status: tuple[str, ...]  # [n] ok, or why there is no answer
+    reason: str = ""  # of the first failure
+
+    @property
+    def feature(self) -> int:
+        """The feature that it is about."""
+        return self.choices.feature
+
+    @property
+    def answered(self) -> Bool:
+        """Options of questions with an answer, [n]."""
+        return np.asarray(~np.isnan(self.probability), dtype=np.bool_)
+
+
+UNREAD = "unread"
+"""Status of a generated text that the subject has not read yet."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Texts that a judge wrote from an explanation, and what the feature does on them."""
+
+    feature: int
+    texts: tuple[str, ...]  # [n]; empty where it failed
+    intended: Bool  # [n] written to fire
+    maxima: Float64  # [m] largest activations in a uniform sample of the feature's own firing windows; not stored
+    firing_share: float  # of all windows, those in which the feature fires; not stored
+    maximum: Float64  # [n] largest activation on the text; nan where it was not read
+    reached: Float64  # [n] share of `maxima` that are no larger, 0 where it is silent; nan where it was not read
+    corpus_rank: Float64  # [n] share of all windows whose largest activation is smaller, ties by half; nan as before
+    n_tokens: Int64  # [n] tokens read
+    status: tuple[str, ...]  # [n] ok, UNREAD, or why there is no text
+    reason: str = ""  # of the first failure
+
+    def __len__(self) -> int:
+        return len(self.intended)
+
+    @property
+    def answered(self) -> Bool:
+        """Texts that were read, [n]."""
+        return np.asarray(~np.isnan(self.maximum), dtype=np.bool_)
+
+    def read(self, maximum: Float64, n_tokens: Int64) -> Generated:
+        """With the largest activation on each text, [n]; that of a text without a token is nan."""
+        ordered = np.sort(self.maxima)
+        share = np.searchsorted(ordered, maximum, side="right") / max(len(ordered), 1)
+        reached = np.where(np.isnan(maximum), np.nan, np.where(maximum > 0, share, 0.0))
+        below = (share + np.searchsorted(ordered, maximum, side="left") / max(len(ordered), 1)) / 2
+        silent = 1.0 - self.firing_share
+        rank = np.where(maximum > 0, silent + self.firing_share * below, silent / 2)
+        rank = np.where(np.isnan(maximum), np.nan, rank)
+        status = tuple(
+            word if word != UNREAD else "empty" if np.isnan(value) else "ok"
+            for word, value in zip(self.status, maximum.tolist(), strict=True)
+        )
+        return replace(self, maximum=maximum, reached=reached, corpus_rank=rank, n_tokens=n_tokens, status=status)
+
+
+Prediction = Simulated | Judged | Rated | Chosen | Generated
 
 
 def failure_of(prediction: Prediction) -> tuple[str, str] | None:

@@ -53,7 +53,7 @@ _WindowMetric = Callable[[BoolArray, BoolArray], Value]
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenWindows:
     """The windows of a published sample."""
 
     index: IntArray
@@ -74,14 +74,14 @@ class PublishedScore:
     n: int
     """Windows scored."""
     n_failed: int
-    """Chosen windows without a prediction or an answer."""
-    chosen: Chosen
+    """ChosenWindows windows without a prediction or an answer."""
+    chosen: ChosenWindows
 
 
 # --- choosing ---------------------------------------------------------------------------------------
 
 
-def choose(strata: Mapping[str, tuple[npt.ArrayLike, int]], u: npt.ArrayLike) -> Chosen:
+def choose(strata: Mapping[str, tuple[npt.ArrayLike, int]], u: npt.ArrayLike) -> ChosenWindows:
     """From each stratum (members [W] boolean, how many) the windows of smallest u [W] that are not yet taken."""
     order = np.argsort(np.asarray(u, dtype=np.float64), kind="stable")
     taken = np.zeros(order.size, dtype=np.bool_)
@@ -96,19 +96,19 @@ def choose(strata: Mapping[str, tuple[npt.ArrayLike, int]], u: npt.ArrayLike) ->
         names += [name] * picked.size
         if picked.size < wanted:
             missing[name] = wanted - picked.size
-    return Chosen(np.concatenate(index).astype(np.int64), np.asarray(names, dtype=np.str_), missing)
+    return ChosenWindows(np.concatenate(index).astype(np.int64), np.asarray(names, dtype=np.str_), missing)
 
 
 def choose_top_random(
     top: npt.ArrayLike, random: npt.ArrayLike, u: npt.ArrayLike, n_top: int = 5, n_random: int = 5
-) -> Chosen:
+) -> ChosenWindows:
     """Bills et al.: `top` and `random` are boolean [W]; random windows may fire, and need not be silent."""
     return choose({"top": (top, n_top), "random": (random, n_random)}, u)
 
 
 def choose_intervals(
     top: npt.ArrayLike, interval: npt.ArrayLike, random: npt.ArrayLike, out_of_context: npt.ArrayLike, u: npt.ArrayLike
-) -> Chosen:
+) -> ChosenWindows:
     """Bricken et al., 60 windows: `interval` [W] is from `activation_interval`, the others are boolean [W].
 
     `out_of_context` marks windows that hold one of the feature's top tokens in another context.
@@ -122,7 +122,7 @@ def choose_intervals(
 
 def choose_quantiles(
     quantile: npt.ArrayLike, silent: npt.ArrayLike, u: npt.ArrayLike, n_each: int = 5, n_silent: int = 50
-) -> Chosen:
+) -> ChosenWindows:
     """delphi: `quantile` [W] numbers the quantile of each firing window (-1: not in one), `silent` is boolean [W].
 
     The defaults are its own: 50 firing examples of ten quantiles, 50 silent ones.
@@ -139,7 +139,7 @@ def choose_saebench(
     random: npt.ArrayLike,
     u: npt.ArrayLike,
     feature_maximum: float,
-) -> Chosen:
+) -> ChosenWindows:
     """SAEBench, 14 windows: 2 top, 2 importance-sampled among the firing others, 10 random silent ones.
 
     `maximum` [W] is the largest activation of each window and `energy` [W] its sum of squared activations: their
@@ -156,7 +156,7 @@ def choose_saebench(
         choose({"importance": (fires & ~best, 2)}, key),
         choose({"random": (np.asarray(random, dtype=np.bool_) & ~fires, 10)}, hashes),
     )
-    return Chosen(
+    return ChosenWindows(
         np.concatenate([part.index for part in parts]),
         np.concatenate([part.stratum for part in parts]),
         {name: lacking for part in parts for name, lacking in part.missing.items()},
@@ -214,7 +214,11 @@ class IntervalSample:
     """The 60 windows of Bricken et al.: their truth is ranked once for any number of predictions."""
 
     def __init__(
-        self, chosen: Chosen, truth: npt.ArrayLike, mask: npt.ArrayLike, weights: Mapping[str, float] | None = None
+        self,
+        chosen: ChosenWindows,
+        truth: npt.ArrayLike,
+        mask: npt.ArrayLike,
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         """`truth` and `mask` [W, L]; `weights` by stratum."""
         self._tokens = _Tokens(chosen, truth, mask, weights)
@@ -341,7 +345,11 @@ class _Tokens:
     """The tokens of the chosen windows."""
 
     def __init__(
-        self, chosen: Chosen, truth: npt.ArrayLike, mask: npt.ArrayLike, weights: Mapping[str, float] | None = None
+        self,
+        chosen: ChosenWindows,
+        truth: npt.ArrayLike,
+        mask: npt.ArrayLike,
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         self.chosen = chosen
         self.truth: FloatArray = np.asarray(truth)[chosen.index].astype(np.float64)
@@ -369,7 +377,11 @@ class _Tokens:
 
 
 def _over_windows(
-    metric: _WindowMetric, actual: BoolArray, fires: npt.ArrayLike, answered: npt.ArrayLike | None, chosen: Chosen
+    metric: _WindowMetric,
+    actual: BoolArray,
+    fires: npt.ArrayLike,
+    answered: npt.ArrayLike | None,
+    chosen: ChosenWindows,
 ) -> PublishedScore:
     """The metric over the chosen windows that have an answer."""
     usable = np.ones(actual.size, dtype=np.bool_) if answered is None else np.asarray(answered, dtype=np.bool_)

@@ -129,7 +129,7 @@ def _natural(compute: Callable[[NaturalWindows], Value], of: Answered | OfJudge)
 
 
 def clarity(_of: Answered | OfJudge) -> Measured:
-    """Needs texts that were written from the explanation (`fade.clarity`); none are stored."""
+    """Needs texts that were written from the explanation: the scorer `generation` has them, and this name too."""
     return Measured(None, NO_GENERATED_TEXT, 0)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from autointerp.records import Float64, Int64
 from autointerp.score import metrics
+from autointerp.score.class_names import CLASSES, NOT_SAMPLED
 from autointerp.score.predictions import Simulated
-from autointerp.score.sampling import CLASSES, NOT_SAMPLED, pad_windows
+from autointerp.score.sampling import pad_windows
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class SampleMoments:
 
     moments: Float64  # [n, W, 6]
     classes: Int64  # [n, W] NOT_SAMPLED where there is no prediction
-    sizes: Float64  # [n, 9]
-    available: Int64  # [n, 9]
+    sizes: Float64  # [n, H]
+    available: Int64  # [n, H]
     blocks: Int64  # [n, W] document block of each window
     n_failed: Int64  # [n] windows without a prediction
 
@@ -40,11 +41,13 @@ def sample_moments(simulated: Sequence[Simulated]) -> SampleMoments:
     of_block = np.zeros(classes.shape, dtype=np.int64)
     for i, row in enumerate(blocks):
         of_block[i, : len(row)] = row
+    sizes, available = ([getattr(one.drawn, name) for one in simulated] for name in ("sizes", "available"))
+    none = (0, len(CLASSES))
     return SampleMoments(
         stacked,
         classes,
-        np.asarray([simulation.drawn.sizes for simulation in simulated], dtype=np.float64).reshape(-1, len(CLASSES)),
-        np.asarray([simulation.drawn.available for simulation in simulated], dtype=np.int64).reshape(-1, len(CLASSES)),
+        np.asarray(sizes, dtype=np.float64) if simulated else np.zeros(none),
+        np.asarray(available, dtype=np.int64) if simulated else np.zeros(none, dtype=np.int64),
         of_block,
         np.asarray(failed, dtype=np.int64),
     )

@@ -1,12 +1,13 @@
 """The windows that an explanation of one feature is tested on, and what the embedded simulator predicts there.
 
-ESTIMATOR.md, "The sample". For one feature:
+docs/ESTIMATOR.md, "The sample". For one feature:
 1. its firing windows are those that extraction kept: T, the top ones, and a reservoir F, uniform among the others,
    which fall into F1 to F5 by their maximum (limits fixed on the explain split);
-2. its silent windows are those of the run's pool in which it was measured not to fire; for one explanation they
-   are E where its triggers stand, else M where one of the feature's top tokens stands, else R;
-3. of each class come the windows of smallest u = hash01(seed, feature, window): the firing ones are the same for
-   all explanations;
+2. its silent windows are those of the run's pool in which it was measured not to fire. They are E where anything
+   stands that an explanation of the feature lists: each list has a part of E, and a window is of the rarest list that
+   it stands on. Else they are M where one of the feature's top tokens stands, else R;
+3. of each class come the windows of smallest u = hash01(seed, feature, window), as many as `quotas.py` says. They are
+   the same for all explanations whose lists are the same: explanations that are compared share their windows;
 4. the embedded simulator looks its predictions up.
 
 The published protocols ask for windows of their own (`published_windows`): top ones, random ones that may fire or
@@ -26,16 +27,20 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from autointerp.explain.lookup import Entries, gram_key, match
+from autointerp.explain.lookup import Entries, match
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import ANY_TOKEN, Bool, FeatureWindows, Float32, Float64, GramTable, Int32, Int64, Windows
-from autointerp.score import published
+from autointerp.score import metrics, published
 from autointerp.score.bills import N_RANDOM, BillsSample, BillsTokens
+from autointerp.score.class_names import EXPLANATION, N_CLASSES, TOP
 from autointerp.score.fade import NaturalWindows
 from autointerp.score.gram_index import GramIndex
+from autointerp.score.listed import different_lists, leverages, parts_of_lists
+from autointerp.score.pool import Pool
 from autointerp.score.predictions import Drawn, Simulated
 from autointerp.score.published_strata import calibration_windows, interval_share, quantiles, uniform_windows
-from autointerp.score.sampling import EXPLANATION, QUOTAS_60, TOP, class_counts, class_sizes, classify, draw
+from autointerp.score.quotas import QUOTAS_60, allocate, half_neyman, shared_out, with_later_lists
+from autointerp.score.sampling import class_counts, class_sizes, classify, draw
 
 TOP_TOKENS = 20
 """M: silent windows that hold one of this many heaviest tokens of the feature."""
@@ -44,29 +49,6 @@ TOP_TOKENS = 20
 def top_tokens(tokens: GramTable, feature: int) -> Int32:
     """The feature's heaviest tokens."""
     return tokens.token[int(tokens.start[feature]) : int(tokens.start[feature + 1])][:TOP_TOKENS]
-
-
-class Pool:
-    """The shared windows, and in which of them a token or a pair stands at a scored place."""
-
-    def __init__(self, windows: Windows) -> None:
-        self.windows = windows
-        row, column = np.nonzero(windows.scored)
-        keys = gram_key(windows.previous[row, column], windows.tokens[row, column])
-        order = np.argsort(keys, kind="stable")
-        self._keys, self._row = keys[order], row[order]
-
-    def holding(self, previous: npt.ArrayLike, token: npt.ArrayLike) -> Bool:
-        """Where any of the grams stands: [grams], [grams] -> [W]. `previous` ANY_TOKEN is any token before."""
-        before, tokens = np.asarray(previous, dtype=np.int64), np.asarray(token, dtype=np.int64)
-        last = np.where(before == ANY_TOKEN, (1 << 32) - 2, before)  # a token's keys are one run, whatever is before
-        start = np.searchsorted(self._keys, gram_key(before, tokens), side="left")
-        stop = np.searchsorted(self._keys, gram_key(last, tokens), side="right")
-        n = stop - start
-        inside = np.arange(n.sum()) + np.repeat(start - (np.cumsum(n) - n), n)
-        holds = np.zeros(len(self.windows), dtype=np.bool_)
-        holds[self._row[inside]] = True
-        return holds
 
 
 @dataclass(frozen=True)
@@ -86,6 +68,8 @@ class Candidates:
     silent: Bool  # [W] measured
     has_top_token: Bool  # [W]
     top_tokens: Int32
+    threshold: float = 0.0
+    """The activation above which a token counts in thresholded metrics."""
 
 
 def candidates(
@@ -96,6 +80,7 @@ def candidates(
     limits: npt.ArrayLike,
     tokens: Int32,
     seed: int,
+    threshold: float = 0.0,
 ) -> Candidates:
     """Steps 1 and 2. `kept` are the windows of `firing` with their tokens, in its order; `pools_firing` the numbers
     of pool windows in which the feature fires; `limits` [4] from `sampling.firing_limits` on the explain split;
@@ -124,26 +109,39 @@ def candidates(
         silent=silent,
         has_top_token=pool.holding(np.full(len(tokens), ANY_TOKEN), tokens),
         top_tokens=tokens,
+        threshold=threshold,
     )
 
 
 # --- the sample -------------------------------------------------------------------------------------
 
 
-def draw_windows(feature: Candidates, triggers: Entries, quotas: Sequence[int] = QUOTAS_60) -> Drawn:
-    """Step 3. `triggers` are the grams on which a cheap simulator of the explanation fires: its lookup."""
-    cheap_fires = feature.pool.holding(triggers.previous, triggers.token)
-    n_kept, silent = len(feature.kept), np.flatnonzero(feature.silent)
-    quiet = np.zeros(len(silent))
-    never = np.zeros(len(silent), dtype=np.bool_)
-    # the limits do not matter: all of these are silent
-    of_silent = classify(quiet, never, cheap_fires[silent], feature.has_top_token[silent], np.zeros(4))
-    classes = np.concatenate([feature.classes, of_silent])
-    assert np.all(feature.classes < EXPLANATION), f"feature {feature.feature}: a kept window does not fire"
-    assert np.all(of_silent >= EXPLANATION)
-    available = class_counts(classes)
-    sizes = class_sizes(feature.n_windows, feature.n_firing_windows, available)
-    sample = draw(classes, np.concatenate([feature.u, feature.pool_u[silent]]), sizes, quotas)
+def draw_windows(
+    feature: Candidates,
+    lists: Entries | Sequence[Entries],
+    quotas: Sequence[int] = QUOTAS_60,
+    later: Sequence[Sequence[Entries]] = (),
+) -> Drawn:
+    """Steps 2 and 3. `lists` are what explanations of the feature list, each with the values of a cheap simulator of
+    it; `later` those of later waves; `quotas` [9] as in `quotas.py`, for one list."""
+    silent = np.flatnonzero(feature.silent)
+    distinct = different_lists((lists,) if isinstance(lists, Entries) else lists)
+    sums = [feature.pool.predicted(one) for one in distinct]
+    nowhere = np.full(len(silent), -1, dtype=np.int64)
+    part, n_first = parts_of_lists([squares[silent] > 0 for _, squares in sums], nowhere)
+    classes, available, sizes = _classes(feature, silent, part)
+    cheap = [_cheap_moments(feature, silent, one, *sum_) for one, sum_ in zip(distinct, sums, strict=True)]
+    wanted = half_neyman(shared_out(quotas, n_first, N_CLASSES), leverages(cheap, classes, sizes), available)
+    n_lists = n_first
+    for wave in later:
+        stands = [feature.pool.holding(one.previous, one.token)[silent] for one in wave]
+        part, n_lists = parts_of_lists(stands, part, n_lists)
+    if n_lists > n_first:
+        drawn_of_first = allocate(available, wanted)
+        classes, available, sizes = _classes(feature, silent, part)
+        wanted = np.minimum(with_later_lists(drawn_of_first, n_first, n_lists), available)
+    sample = draw(classes, np.concatenate([feature.u, feature.pool_u[silent]]), sizes, wanted)
+    n_kept = len(feature.kept)
     fires = sample.index < n_kept
     from_kept, from_pool = sample.index[fires], silent[sample.index[~fires] - n_kept]
     windows = join_windows(take(feature.kept, from_kept), take(feature.pool.windows, from_pool))
@@ -155,7 +153,28 @@ def draw_windows(feature: Candidates, triggers: Entries, quotas: Sequence[int] =
         n=sample.n,
         sizes=sizes,
         available=available,
+        threshold=feature.threshold,
     )
+
+
+def _classes(feature: Candidates, silent: Int64, part: Int64) -> tuple[Int64, Int64, Float64]:
+    """Of the kept windows and the silent ones of the pool, [K + silent]; candidates and sizes of each class, [H]."""
+    quiet = np.zeros(len(silent))
+    # the limits do not matter: all of these are silent
+    of_silent = classify(quiet, quiet > 0, part, feature.has_top_token[silent], np.zeros(4))
+    classes = np.concatenate([feature.classes, of_silent])
+    assert np.all(feature.classes < EXPLANATION), f"feature {feature.feature}: a kept window does not fire"
+    assert np.all(of_silent >= EXPLANATION)
+    available = class_counts(classes)
+    return classes, available, class_sizes(feature.n_windows, feature.n_firing_windows, available)
+
+
+def _cheap_moments(feature: Candidates, silent: Int64, entries: Entries, p: Float64, p2: Float64) -> Float64:
+    """The six sums of a lookup's predictions over each kept window and each silent one of the pool, [K + silent, 6]."""
+    fired = metrics.moments(feature.truth, look_up(entries, feature.kept)[0], feature.kept.scored)
+    rest = np.zeros((len(silent), 6))
+    rest[:, 0], rest[:, 2], rest[:, 4] = feature.pool.n_scored[silent], p[silent], p2[silent]
+    return np.concatenate([fired, rest])
 
 
 def simulate(drawn: Drawn, lookup: Entries) -> Simulated:
@@ -227,7 +246,7 @@ class PublishedWindows:
         return published.IntervalSample(self._intervals, self.truth, self.windows.scored, weights)
 
     @cached_property
-    def _intervals(self) -> published.Chosen:
+    def _intervals(self) -> published.ChosenWindows:
         return published.choose_intervals(self.top, self.interval, self.random_10, self.out_of_context, self.u)
 
     @cached_property

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from autointerp.show.compare_data import ComparisonRow
 from autointerp.show.score_kind import ScoreKind
 from autointerp.show.sentences import listed
-from autointerp.words import scorer_and_judge
+from autointerp.words import LOGIT_SCORERS, is_ceiling, scorer_and_judge
 
-OUTPUT_SCORERS = ("logits",)
-"""Scorers of what a feature writes; all others are about what it reads."""
+NAMED = 5
+"""Metrics of one opinion that are named; of more the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def what_metrics_say(rows: Sequence[ComparisonRow]) -> list[PairVerdicts]:
 
 def is_output(scorer: str) -> bool:
     """Whether a scorer is about what a feature writes."""
-    return scorer_and_judge(scorer)[0] in OUTPUT_SCORERS
+    return scorer_and_judge(scorer)[0] in LOGIT_SCORERS
 
 
 def metric_names(kinds: Iterable[ScoreKind]) -> dict[ScoreKind, str]:
@@ -96,8 +96,11 @@ def metric_names(kinds: Iterable[ScoreKind]) -> dict[ScoreKind, str]:
 
 
 def agreement(rows: Sequence[ComparisonRow]) -> list[str]:
-    """The first sentence of a comparison, and lines with what the metrics say of each pair. Nothing without pairs."""
-    said = what_metrics_say(rows)
+    """The first sentence of a comparison, and lines with what the metrics say of each pair. Nothing without pairs.
+
+    Of ceilings only where there are no labels: what a table could say is no verdict on what was said.
+    """
+    said = what_metrics_say([row for row in rows if not is_ceiling(row.explainer)] or rows)
     return [headline(said), *_lines(said)] if said else []
 
 
@@ -168,5 +171,6 @@ def _clauses(pair: PairVerdicts, other: str) -> str:
     clauses = []
     for verdict, names in pair.by_verdict.items():
         singular, plural, what = words[verdict]
-        clauses.append(" ".join([listed(names), singular if len(names) == 1 else plural, what]).strip())
+        few = names if len(names) <= NAMED else (*names[: NAMED - 1], f"{len(names) - NAMED + 1} more")
+        clauses.append(" ".join([listed(few), singular if len(names) == 1 else plural, what]).strip())
     return ", ".join(clauses)

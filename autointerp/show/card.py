@@ -27,11 +27,12 @@ from autointerp.show.card_data import (
     load_card,
 )
 from autointerp.show.layout import Column, FittedToWidth, sheet
+from autointerp.show.logit_baselines import card_lines
 from autointerp.show.marks import mark_sentences, marked
 from autointerp.show.plot import bars, levels
 from autointerp.show.text import explainer_name, running, safe, token_text, visible, wrapped
 from autointerp.store.query import Queryable
-from autointerp.words import is_control, scorer_and_judge
+from autointerp.words import NO_LABEL, is_control, scorer_and_judge
 
 
 def feature_card(
@@ -58,7 +59,9 @@ def render_card(card: FeatureCard, *, everything: bool = False, marks: bool = Fa
     parts: list[RenderableType] = [_header(card), Text()]
     parts.append(_explanations(lines) if lines else Text("no explanations yet", style="dim"))
     if any(line.scores for line in lines):
-        parts += [Text(), _scores(lines, everything)]
+        beside = card_lines([*card.without, *(line for line in card.explanations if is_control(line.explainer))])
+        unit = [line for line in card.without if line.explainer == NO_LABEL]
+        parts += [Text(), _scores([*lines, *beside, *unit], everything)]
     if card.promoted or card.suppressed:
         parts += [Text(), _logit_effects("promotes", card.promoted), _logit_effects("suppresses", card.suppressed)]
     parts += [Text(), _exemplars(card, marks) if card.exemplars else Text("no exemplars", style="dim")]

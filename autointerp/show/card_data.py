@@ -15,7 +15,7 @@ from autointerp.errors import StoreError
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.reader import StoreReader
-from autointerp.words import COMPLETION, EMBEDDED, LEXICAL_CONTROLS, is_control
+from autointerp.words import NO_LABEL, RANKINGS, explainer_order
 
 Text = Callable[[int], str]
 """Token -> its text."""
@@ -23,13 +23,6 @@ ALONE_SHOWN = 4
 """Of a feature's heaviest tokens, those shown with the activation on the token alone."""
 AROUND = 12
 """Tokens of the context read before and after a window, to show what it is cut from."""
-
-
-def explainer_order(name: str) -> tuple[int, str]:
-    """LLMs and people first, then `lexical`, then the ceilings, then the controls."""
-    known = [*EMBEDDED, COMPLETION, *LEXICAL_CONTROLS]
-    place = 1 + known.index(name) if name in known else len(known) + 1 if is_control(name) else 0
-    return place, name
 
 
 @dataclass(frozen=True)
@@ -159,6 +152,8 @@ class FeatureCard:
     exemplars: tuple[CardExemplar, ...]
     promoted: tuple[LogitEffect, ...]
     suppressed: tuple[LogitEffect, ...]
+    without: tuple[ExplanationLine, ...] = ()
+    """Scores of no explanation: rankings of tokens, and what is asked about the feature itself."""
 
 
 def load_card(
@@ -201,6 +196,7 @@ def load_card(
         neighbours=tuple(Neighbour(*row.values()) for row in store.rows(_NEIGHBOURS, **key)),
         match=match,
         explanations=_explanations(store, key),
+        without=_without_explanation(store, key),
         exemplars=_exemplars(chosen, text),
         promoted=_effects(effects, "promoted", text),
         suppressed=_effects(effects, "suppressed", text),
@@ -307,11 +303,15 @@ def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLin
     scores: dict[str, list[ScoreLine]] = {}
     for row in _scores(store, key):
         scores.setdefault(row.pop("explainer"), []).append(ScoreLine(**row))
-    lines = [
-        ExplanationLine(scores=tuple(scores.get(row["explainer"], ())), **row)
-        for row in store.rows(_EXPLANATIONS, **key)
-    ]
-    return tuple(sorted(lines, key=lambda line: explainer_order(line.explainer)))
+    rows = sorted(store.rows(_EXPLANATIONS, **key), key=lambda row: explainer_order(row["explainer"]))
+    return tuple(ExplanationLine(scores=tuple(scores.get(row["explainer"], ())), **row) for row in rows)
+
+
+def _without_explanation(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLine, ...]:
+    of: dict[str, list[ScoreLine]] = {explainer: [] for explainer in (*RANKINGS, NO_LABEL)}
+    for row in _scores(store, key):
+        of.get(row.pop("explainer"), []).append(ScoreLine(**row))
+    return tuple(ExplanationLine(name, None, "ok", tuple(lines)) for name, lines in of.items() if lines)
 
 
 def _scores(store: Queryable, key: dict[str, Any]) -> list[dict[str, Any]]:

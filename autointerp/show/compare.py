@@ -19,6 +19,7 @@ from autointerp.show.conclusions import conclusions, excess_over_random, without
 from autointerp.show.designs import designs_sentence
 from autointerp.show.fairness import render_fairness
 from autointerp.show.layout import Column, FittedToWidth, Plot, PlottedInterval, packed, sheet
+from autointerp.show.logit_baselines import ANOTHER, baseline_columns, is_about_logits
 from autointerp.show.marks import mark_sentences, marked
 from autointerp.show.powered import powered_sentences
 from autointerp.show.score_kind import ScoreKind
@@ -58,7 +59,8 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
         means = [row for row in page.summary if row.about == about]
         differences = [row for row in page.comparisons if row.about == about]
         if means:
-            parts += [render_means(means, several=several, wide=wide), *_failures(means)]
+            beside = baseline_columns(means, page.every)
+            parts += [render_means(means, several=several, wide=wide, beside=beside), *_failures(means)]
             parts += [*_excess(means, several), *_powered(page, about, several), Text()]
         if differences:
             parts += [render_differences(differences, several=several, wide=wide)]
@@ -80,9 +82,12 @@ def _agreement(page: ComparePage) -> list[RenderableType]:
 # --- means
 
 
-def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: bool = False) -> RenderableType:
-    """One kind of score: the dictionaries by their mean, planted ones last."""
-    rows = sorted(rows, key=lambda row: (row.kind == PLANTED, row.value is None, -(row.value or 0.0)))
+def render_means(
+    rows: Sequence[SummaryRow], *, several: bool = False, wide: bool = False, beside: Sequence[Column] = ()
+) -> RenderableType:
+    """One kind of score: the dictionaries by their mean, planted ones last; `beside`: columns of the rows as given."""
+    order = sorted(range(len(rows)), key=lambda i: _by_mean(rows[i]))
+    rows = [rows[i] for i in order]
     columns = [Column("store", [row.store for row in rows], key=True)] if several else []
     columns += [
         Column("  dictionary", [_name(row) for row in rows], key=True),
@@ -99,6 +104,7 @@ def render_means(rows: Sequence[SummaryRow], *, several: bool = False, wide: boo
     if any(row.residual_alarm_rate is not None for row in rows):
         # pearson_framed never stands without it
         columns.append(Column("alarm %", [_alarms(row) for row in rows], right=True))
+    columns += [replace(column, cells=[column.cells[i] for i in order]) for column in beside]
     notes = [_note(row) for row in rows]
     if any(notes):
         columns.append(Column("note", notes))
@@ -139,6 +145,10 @@ def _designs(page: ComparePage, about: ScoreKind, several: bool) -> list[Rendera
         return []
     sentence = designs_sentence([row for row in page.designs if row.explainer == about.explainer], several)
     return [safe(sentence), Text()] if sentence else []
+
+
+def _by_mean(row: SummaryRow) -> tuple[object, ...]:
+    return row.kind == PLANTED, row.value is None, -(row.value or 0.0)
 
 
 def _intervals(cells: Sequence[str]) -> list[Column]:
@@ -262,6 +272,11 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
     if any(row.residual_alarm_rate is not None for row in page.summary):
         lines.append(
             "alarm %: share of the silent windows drawn at random that the simulation fired in, with its bound."
+        )
+    if any(is_about_logits(kind.metric, kind.design) for kind in page.kinds):
+        lines.append(
+            "completion: tokens ranked by likeness to the ten shown, W_U norm: by the length of their row of the "
+            f"unembedding; neither sees a label. {ANOTHER}: what a label about something else gets."
         )
     lines += _caveats(page.kinds)
     if wide and page.summary:

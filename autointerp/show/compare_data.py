@@ -159,10 +159,14 @@ class ScoreChoice:
     def takes(self, about: ScoreKind) -> bool:
         """Whether tables of this kind are shown."""
         metric = about.metric in self.metrics if self.metrics else (self.everything or about.primary)
-        return metric and self.weighs(about)
+        return metric and self._within(about)
 
     def weighs(self, about: ScoreKind) -> bool:
-        """Whether its verdicts count when the metrics are held against each other: whatever metric is shown."""
+        """Whether its verdicts count when the metrics are held against each other: also those of metrics without a
+        table, so that no choice of what is shown hides that they disagree."""
+        return (self.everything or about.weighed or about.metric in self.metrics) and self._within(about)
+
+    def _within(self, about: ScoreKind) -> bool:
         explainer = (
             about.explainer in self.explainers
             if self.explainers
@@ -192,6 +196,8 @@ class ComparePage:
     """What the stores hold and the choice leaves out."""
     earlier: Sequence[str] = ()
     """Dictionaries of earlier runs, which the latest run of their store leaves out."""
+    every: Sequence[SummaryRow] = ()
+    """All means, shown or not: some stand beside others."""
 
     @property
     def kinds(self) -> list[ScoreKind]:
@@ -236,6 +242,7 @@ def load_compare(stores: Sequence[tuple[str, Queryable]], choice: ScoreChoice) -
         designs=[row for name, store in stores for row in load_designs(store, name)],
         hidden=[kind for kind in kinds if not choice.takes(kind)],
         earlier=[row["dictionary"] for _, store in stores for row in store.rows(_EARLIER)],
+        every=summary,
     )
 
 

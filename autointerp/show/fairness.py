@@ -46,6 +46,10 @@ class Fairness:
     """Of these, those whose feature of A itself keeps its density so well from the explain to the score split."""
     typical: float | None
     """Median of |firings of the baseline - firings of the feature| / firings of the feature."""
+    n_within_above: int
+    """Pairs within 10 % or 3 where only activations above `score.threshold` of the maximum count as firings."""
+    typical_above: float | None
+    """The same median of those; none before the census."""
     density: float | None
     """Median density of the matched units, explain split."""
     natural_density: float | None
@@ -77,7 +81,8 @@ GROUP BY c.a, c.b ORDER BY c.a, c.b
 _DENSITY = """
 SELECT count(*) AS n_matched, count(*) FILTER (within) AS n_within, count(*) FILTER (own_within) AS n_own_within,
        median(abs(n_firing_baseline - n_firing) / greatest(n_firing, 1)) AS typical, median(density) AS density,
-       median(natural_density) AS natural_density
+       median(natural_density) AS natural_density, count(*) FILTER (within_above) AS n_within_above,
+       median(abs(n_above_baseline - n_above) / greatest(n_above, 1)) AS typical_above
 FROM matched_pairs WHERE dictionary = $a AND baseline = $b
 """
 _OVERLAP = """
@@ -103,6 +108,11 @@ def render_fairness(rows: Sequence[Fairness], *, several: bool = False) -> list[
         Column("A's own", [_share(row.n_own_within, row.n_matched) for row in rows], right=True),
         Column("off by", [_percent(row.typical) for row in rows], right=True),
     ]
+    if any(row.typical_above is not None for row in rows):
+        columns += [
+            Column("above threshold", [_share(row.n_within_above, row.n_matched) for row in rows], right=True),
+            Column("off by", [_percent(row.typical_above) for row in rows], right=True),
+        ]
     if any(row.natural_density is not None for row in rows):
         columns.append(Column("natural density", [_natural(row) for row in rows]))
     columns.append(Column("entropy overlap", [_number(row.overlap) for row in rows], right=True))
@@ -110,8 +120,9 @@ def render_fairness(rows: Sequence[Fairness], *, several: bool = False) -> list[
     parts += [safe(line, "dim") for row in rows if (line := _worst(row, several))]
     legend = (
         "density kept: matched pairs within 10 % or 3 firings on the score split, of all matched; A's own: features of "
-        "A that keep their own density so well from the explain to the score split; off by: the median pair. entropy "
-        "overlap: of the token entropies of both at equal firing counts (1: alike)."
+        "A that keep their own density so well from the explain to the score split; off by: the median pair; above "
+        "threshold: the same where only activations above score.threshold of the maximum count. entropy overlap: of "
+        "the token entropies of both at equal firing counts (1: alike)."
     )
     return [*parts, safe(legend, "dim"), Text()]
 

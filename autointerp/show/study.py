@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autointerp.generated import cell
+from autointerp.score.metric_registry import metric_named
 from autointerp.show.study_data import StudyStore, read_study
 from autointerp.store.query import Queryable
 
@@ -47,8 +48,9 @@ never trained, and the same SAE on a model whose weights were drawn again. Basel
 `{STUDIED}` that each is paired with. Means are over all features; those that cannot be scored count at the floor.
 `context_lookup` is a table and no label: the ceiling for what tokens can say.
 
-{a.n_tokens:,} tokens. The stages took {minutes} minutes by the clock (`sum(seconds)` of table `stages`). How to read
-the columns: [SCORES.md](SCORES.md). The run files, with what was expected: [runs/study.toml](../runs/study.toml),
+This page is of {a.n_tokens:,} tokens; `make study` reads the whole corpus, `--tokens N` less. The stages took {minutes}
+minutes by the clock (`sum(seconds)` of table `stages`). How to read the columns: [SCORES.md](SCORES.md). The run files,
+with what was expected: [runs/study.toml](../runs/study.toml),
 [runs/study-rerandomised.toml](../runs/study-rerandomised.toml)."""
 
 
@@ -79,29 +81,32 @@ def _first_table(a: StudyStore) -> str:
             [
                 f"`{name}`", f"{d['n_alive']:,}/{d['n_selected']:,}",
                 _number(d["density"], 4), _number(d["entropy"], 2),
-                _mean(pearson), _number(None if pearson is None else pearson["floor"]), _mean(ceiling), _mean(auprc),
+                _mean(pearson), _number(None if pearson is None else pearson["mean"]),
+                _number(None if pearson is None else pearson["floor"]), _mean(ceiling), _mean(auprc),
                 _mean(logit), _mean(completion), _number(a.lengths.get((name, "lexical")), 0),
             ]
         )  # fmt: skip
     heads = [
-        "dictionary", "alive", "density", "entropy", "Pearson", "floor", "its ceiling", "AUPRC", "logits", "completion",
-        "tokens a label",
+        "dictionary", "alive", "density", "entropy", "Pearson", "of those scored", "floor", "its ceiling", "AUPRC",
+        "logits", "completion", "tokens a label",
     ]  # fmt: skip
     return table(heads, rows) + (
         "\n\nPearson and AUPRC: every token of the score split. Logits: which of two halves of 100 tokens a feature "
         "promotes, told from the label; `completion` knows ten of them and no label (chance: 0.5). Density and entropy "
-        "(nats) are medians over the features that are alive."
+        "(nats) are medians over the features that are alive. A baseline's units that stand for features with fewer "
+        "than 100 firings are not matched: they count at the floor, so that means over all of few tokens are low."
     )
 
 
 def _verdicts(a: StudyStore) -> str:
     rows = [
         [
-            f"`{pair['b']}`", f"{pair['metric']}, {pair['design']}", f"{pair['difference']:+.3f}",
+            f"`{pair['b']}`", f"`{pair['metric']}`, {pair['scorer']}, {pair['design']}", f"{pair['difference']:+.3f}",
             f"[{pair['simultaneous_low']:+.3f}, {pair['simultaneous_high']:+.3f}]", _p(pair["p_holm"]),
             _named(pair), "yes" if pair["hangs_on_failures"] else "",
         ]
         for pair in _mine(a, STUDIED)
+        if _is_shown(pair)
     ]  # fmt: skip
     heads = [
         f"`{STUDIED}` minus",
@@ -112,7 +117,17 @@ def _verdicts(a: StudyStore) -> str:
         "verdict",
         "hangs on failures",
     ]
-    return table(heads, rows) if rows else "The store has no comparisons."
+    shown = table(heads, rows) if rows else "The store has no comparisons."
+    return shown + (
+        "\n\nOver pairs of features that were matched, those without a score at the floor. The first metrics of each "
+        "scorer, AUPRC and F1: the view `comparison_table` has the others, which the counts above hold."
+    )
+
+
+def _is_shown(pair: dict[str, Any]) -> bool:
+    metric = metric_named(pair["metric"], pair["design"])
+    census = pair["design"] == "census"
+    return census or (metric is not None and metric.is_first(pair["scorer"].partition(":")[0].partition(" ")[0]))
 
 
 def _mine(a: StudyStore, name: str) -> list[dict[str, Any]]:
@@ -207,10 +222,8 @@ def _agreement(a: StudyStore) -> list[str]:
             )
             if n
         )  # fmt: skip
-        disagree = (
-            "the metrics contradict each other" if verdicts["A"] and verdicts["B"] else "no metric contradicts another"
-        )
-        lines.append(f"`{STUDIED}` against `{name}`, of {sum(verdicts.values())} metrics {said}: {disagree}.")
+        disagree = "they contradict each other" if verdicts["A"] and verdicts["B"] else "none contradicts another"
+        lines.append(f"`{STUDIED}` against `{name}`, of {sum(verdicts.values())} scores {said}: {disagree}.")
     return lines
 
 

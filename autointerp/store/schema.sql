@@ -334,6 +334,18 @@ COMMENT ON COLUMN logit_strengths.feature IS 'Feature.';
 COMMENT ON COLUMN logit_strengths.direction IS 'promoted or suppressed.';
 COMMENT ON COLUMN logit_strengths.n_half IS 'The fewest tokens that hold half of the squared effects on this side of the median; none: more than 1,024.';
 
+CREATE TABLE logit_distractors (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, kind VARCHAR NOT NULL, tokens INTEGER[] NOT NULL,
+    made_like INTEGER[] NOT NULL, promoted_by INTEGER[] NOT NULL
+);
+COMMENT ON TABLE logit_distractors IS 'Tokens that a feature does not promote and that are hard to tell from those that it does: wrong tokens of the hard set of logit effects are taken from these. Whole characters only, none that is special or never stands in the corpus.';
+COMMENT ON COLUMN logit_distractors.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN logit_distractors.feature IS 'Feature.';
+COMMENT ON COLUMN logit_distractors.kind IS 'similar: as similar to the ten shown tokens as a promoted one, own rank past 600; same_norm: of the same length of its row of the centred unembedding and as frequent as a promoted one, own rank past 600; neighbour: promoted by one of the nearest other features (cosine of effects below .9), own rank past 200.';
+COMMENT ON COLUMN logit_distractors.tokens IS 'Token ids.';
+COMMENT ON COLUMN logit_distractors.made_like IS 'similar, same_norm: the promoted token that each is made like.';
+COMMENT ON COLUMN logit_distractors.promoted_by IS 'neighbour: the feature that promotes each.';
+
 CREATE TABLE causal_effects (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, measure VARCHAR NOT NULL, value DOUBLE, n BIGINT NOT NULL,
     status VARCHAR NOT NULL
@@ -396,6 +408,23 @@ COMMENT ON COLUMN explanations.description_length IS 'Tokens of what it says: a 
 COMMENT ON COLUMN explanations.n_entries IS 'Entries of its lookup; none where it has no lookup.';
 COMMENT ON COLUMN explanations.exemplars_left_out IS 'LLM explainers: exemplars that the prompt leaves out because the model''s context is too short for them; the prompt says so too. 0: none. Empty where nothing was asked.';
 
+CREATE TABLE probes (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, draft INTEGER NOT NULL,
+    number INTEGER NOT NULL, intended BOOLEAN NOT NULL, text VARCHAR NOT NULL, n_tokens INTEGER NOT NULL,
+    max_activation DOUBLE, again INTEGER NOT NULL
+);
+COMMENT ON TABLE probes IS 'Explainers with probe: texts that the explainer wrote from a draft, and what the feature does on them: the subject read them.';
+COMMENT ON COLUMN probes.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN probes.feature IS 'Feature.';
+COMMENT ON COLUMN probes.explainer IS 'Explainer: model/preset/evidence/probe1.';
+COMMENT ON COLUMN probes.draft IS 'The draft (table drafts) that it was written from.';
+COMMENT ON COLUMN probes.number IS 'From 1, in the order of the reply.';
+COMMENT ON COLUMN probes.intended IS 'Whether it was written to make the feature fire.';
+COMMENT ON COLUMN probes.text IS 'The text.';
+COMMENT ON COLUMN probes.n_tokens IS 'Tokens of it that were read; a text longer than a context is cut.';
+COMMENT ON COLUMN probes.max_activation IS 'The feature''s largest activation on it, in the dictionary''s own scale; none where no token was read.';
+COMMENT ON COLUMN probes.again IS 'Which time of asking again (0: the first): explanations.again.';
+
 CREATE TABLE drafts (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, draft INTEGER NOT NULL,
     round INTEGER NOT NULL, revised INTEGER, chosen BOOLEAN NOT NULL, text VARCHAR, promotes VARCHAR,
@@ -404,14 +433,14 @@ CREATE TABLE drafts (
     shown_contexts BIGINT[] NOT NULL, prompt VARCHAR NOT NULL, request VARCHAR NOT NULL, sample INTEGER NOT NULL,
     model VARCHAR, again INTEGER NOT NULL
 );
-COMMENT ON TABLE drafts IS 'Explainers with best_of or revise: every draft, how it did on the select split, and which was kept as the explanation.';
+COMMENT ON TABLE drafts IS 'Explainers with best_of, probe or revise: every draft, how it did on the select split, and which was kept as the explanation.';
 COMMENT ON COLUMN drafts.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN drafts.feature IS 'Feature.';
-COMMENT ON COLUMN drafts.explainer IS 'Explainer: model/preset/evidence/best3+revise1.';
+COMMENT ON COLUMN drafts.explainer IS 'Explainer: model/preset/evidence/best3+probe1+revise1.';
 COMMENT ON COLUMN drafts.draft IS 'Number among the feature''s drafts, from 0.';
-COMMENT ON COLUMN drafts.round IS '0: one of the best_of first drafts; from 1: the round of revision.';
-COMMENT ON COLUMN drafts.revised IS 'Revisions: the draft that was shown with its counterexamples.';
-COMMENT ON COLUMN drafts.chosen IS 'Whether it is the explanation: the best select_score, the earlier one of equals.';
+COMMENT ON COLUMN drafts.round IS '0: one of the best_of first drafts; from 1: the round, those with probes first.';
+COMMENT ON COLUMN drafts.revised IS 'From round 1: the draft that was shown, with its probes or its counterexamples.';
+COMMENT ON COLUMN drafts.chosen IS 'Whether it is the explanation: the best select_score, the earlier one of equals; the last draft where no judge chooses.';
 COMMENT ON COLUMN drafts.text IS 'When it fires, as the draft says.';
 COMMENT ON COLUMN drafts.promotes IS 'Which tokens it makes likelier, as the draft says.';
 COMMENT ON COLUMN drafts.triggers IS 'Tokens that the draft expects to fire it.';
@@ -428,6 +457,19 @@ COMMENT ON COLUMN drafts.sample IS 'The sample number of that call.';
 COMMENT ON COLUMN drafts.model IS 'The model that the server says answered.';
 COMMENT ON COLUMN drafts.again IS 'explanations.again of what it is a draft of.';
 
+CREATE TABLE sample_lists (
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, again INTEGER NOT NULL,
+    wave INTEGER NOT NULL, lookup VARCHAR, tokens INTEGER[] NOT NULL
+);
+COMMENT ON TABLE sample_lists IS 'What explanations of a feature list, by which the class E of its sample is made. Never changed: explainers of the first wave share all windows; what is explained when others have been tested makes another wave, whose windows are those of the waves before and some of its own.';
+COMMENT ON COLUMN sample_lists.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN sample_lists.feature IS 'Feature.';
+COMMENT ON COLUMN sample_lists.explainer IS 'Explainer.';
+COMMENT ON COLUMN sample_lists.again IS 'explanations.again of the explanation that lists this.';
+COMMENT ON COLUMN sample_lists.wave IS 'From 1.';
+COMMENT ON COLUMN sample_lists.lookup IS 'Embedded explainers: the lookup whose entries are listed.';
+COMMENT ON COLUMN sample_lists.tokens IS 'Others: token ids of the triggers that the explainer wrote; none where it wrote none.';
+
 CREATE TABLE simulations (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     context BIGINT NOT NULL, window_start INTEGER NOT NULL, class VARCHAR NOT NULL, n_class BIGINT NOT NULL,
@@ -442,7 +484,7 @@ COMMENT ON COLUMN simulations.explainer IS 'Explainer.';
 COMMENT ON COLUMN simulations.scorer IS 'Simulator: simulation (the embedded lookup), simulation:MODEL, simulation:lookup@EXPLAINER (the lookup on the windows drawn for another explainer).';
 COMMENT ON COLUMN simulations.context IS 'Context.';
 COMMENT ON COLUMN simulations.window_start IS 'Position of the window''s first token in the context.';
-COMMENT ON COLUMN simulations.class IS 'T, F1 to F5 (firing), E, M, R (silent).';
+COMMENT ON COLUMN simulations.class IS 'T, F1 to F5 (firing), E, E2 to E8 (silent, on the rarest of the lists of sample_lists, on the next ...), M, R (silent).';
 COMMENT ON COLUMN simulations.n_class IS 'Windows drawn from the class.';
 COMMENT ON COLUMN simulations.size_class IS 'Windows that the class stands for; n_class / size_class is the inclusion probability.';
 COMMENT ON COLUMN simulations.available_class IS 'Candidates of its class that the windows were drawn from.';
@@ -474,21 +516,66 @@ COMMENT ON COLUMN judgements.status IS 'ok, or why there is no judgement.';
 
 CREATE TABLE token_judgements (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
-    token INTEGER NOT NULL, promoted BOOLEAN NOT NULL, rating DOUBLE, status VARCHAR NOT NULL
+    token INTEGER NOT NULL, promoted BOOLEAN NOT NULL, kind VARCHAR NOT NULL, rating DOUBLE, status VARCHAR NOT NULL
 );
 COMMENT ON TABLE token_judgements IS 'Logit effects: how likely each token is to be promoted, as rated from the explanation alone. Only the order counts.';
 COMMENT ON COLUMN token_judgements.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
 COMMENT ON COLUMN token_judgements.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN token_judgements.feature IS 'Feature.';
-COMMENT ON COLUMN token_judgements.explainer IS 'Explainer; completion: the baseline of logit effects, without an explanation; permuted:EXPLAINER: the control with the vocabulary permuted.';
-COMMENT ON COLUMN token_judgements.scorer IS 'logits:JUDGE; the judge is a model, text (likeness to what the explanation quotes) or, of completion, unembedding.';
+COMMENT ON COLUMN token_judgements.explainer IS 'Explainer; completion, unembedding_norm: rankings without an explanation; permuted:EXPLAINER: the control with the vocabulary permuted.';
+COMMENT ON COLUMN token_judgements.scorer IS 'logits:JUDGE or logits_hard:JUDGE; the judge is a model, text (likeness to what the explanation quotes) or, of rankings without an explanation, unembedding.';
 COMMENT ON COLUMN token_judgements.token IS 'Token id.';
-COMMENT ON COLUMN token_judgements.promoted IS 'Truth: of ranks 11 to 60 of the direct effects; the others were drawn at random.';
+COMMENT ON COLUMN token_judgements.promoted IS 'Truth: of ranks 11 to 60 of the direct effects.';
+COMMENT ON COLUMN token_judgements.kind IS 'promoted; random (logits), or the kind of logit_distractors that a wrong token is of (logits_hard).';
 COMMENT ON COLUMN token_judgements.rating IS 'The rating; on a scale of the judge''s own.';
 COMMENT ON COLUMN token_judgements.status IS 'ok, or why there is no rating.';
 
+CREATE TABLE choices (
+    run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    question INTEGER NOT NULL, option INTEGER NOT NULL, source INTEGER NOT NULL, context BIGINT NOT NULL,
+    window_start INTEGER NOT NULL, stratum VARCHAR NOT NULL, marks UTINYINT[], is_right BOOLEAN NOT NULL,
+    probability DOUBLE, status VARCHAR NOT NULL
+);
+COMMENT ON TABLE choices IS 'Questions with five windows, one of which is to be chosen: discrimination, intruders. A row is an option.';
+COMMENT ON COLUMN choices.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
+COMMENT ON COLUMN choices.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN choices.feature IS 'Feature.';
+COMMENT ON COLUMN choices.explainer IS 'Explainer; unlabelled: no explanation was shown; shuffled:unlabelled: its control, in which no window belongs more than another.';
+COMMENT ON COLUMN choices.scorer IS 'SCORER:JUDGE; the judge is a model, or lookup.';
+COMMENT ON COLUMN choices.question IS 'From 1.';
+COMMENT ON COLUMN choices.option IS 'From 1 to 5, as shown.';
+COMMENT ON COLUMN choices.source IS 'The feature whose window it is: the feature itself, or another of the dictionary.';
+COMMENT ON COLUMN choices.context IS 'Context.';
+COMMENT ON COLUMN choices.window_start IS 'Position of the window''s first token in the context.';
+COMMENT ON COLUMN choices.stratum IS 'weak, middle, strong: the third of the feature''s firing windows by their maximum; other: another feature''s.';
+COMMENT ON COLUMN choices.marks IS 'Offsets of the marked tokens in the window; none where none are shown.';
+COMMENT ON COLUMN choices.is_right IS 'Truth: the window that the question asks for.';
+COMMENT ON COLUMN choices.probability IS 'How much the judge is for it: 1 for what it chose, 0 for the others, unless it says more.';
+COMMENT ON COLUMN choices.status IS 'ok, or why there is no answer.';
+
+CREATE TABLE generations (
+    run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    number INTEGER NOT NULL, intended BOOLEAN NOT NULL, text VARCHAR NOT NULL, n_tokens INTEGER NOT NULL,
+    max_activation DOUBLE, reached DOUBLE, corpus_rank DOUBLE, status VARCHAR NOT NULL
+);
+COMMENT ON TABLE generations IS 'Texts that a judge wrote from an explanation, and what the feature does on them: the subject read them.';
+COMMENT ON COLUMN generations.run IS 'The work of stage judge that asked for it.';
+COMMENT ON COLUMN generations.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN generations.feature IS 'Feature.';
+COMMENT ON COLUMN generations.explainer IS 'Explainer.';
+COMMENT ON COLUMN generations.scorer IS 'generation:JUDGE.';
+COMMENT ON COLUMN generations.number IS 'From 1, in the order of the reply.';
+COMMENT ON COLUMN generations.intended IS 'Whether it was written to fire.';
+COMMENT ON COLUMN generations.text IS 'The text; empty where there is none.';
+COMMENT ON COLUMN generations.n_tokens IS 'Tokens of it that were read; a text longer than a context is cut.';
+COMMENT ON COLUMN generations.max_activation IS 'The feature''s largest activation on it, in the dictionary''s own scale.';
+COMMENT ON COLUMN generations.reached IS 'Share of the feature''s own firing windows (a uniform sample of the score split''s) whose maximum is no larger; 0 where it is silent.';
+COMMENT ON COLUMN generations.corpus_rank IS 'Share of all windows of the score split whose maximum is smaller, windows of the same one by half (estimated from that sample and the share of firing windows).';
+COMMENT ON COLUMN generations.status IS 'ok; empty: no token of it; or why there is no text.';
+
 CREATE TABLE feature_blocks (
-    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, n BIGINT[] NOT NULL, t DOUBLE[] NOT NULL, t2 DOUBLE[] NOT NULL
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, n BIGINT[] NOT NULL, t DOUBLE[] NOT NULL, t2 DOUBLE[] NOT NULL,
+    threshold DOUBLE NOT NULL, n_above BIGINT[] NOT NULL
 );
 COMMENT ON TABLE feature_blocks IS 'The census''s truth: sums over the score split, one value a document block.';
 COMMENT ON COLUMN feature_blocks.dictionary IS 'Dictionary.';
@@ -496,11 +583,13 @@ COMMENT ON COLUMN feature_blocks.feature IS 'Feature.';
 COMMENT ON COLUMN feature_blocks.n IS 'Tokens.';
 COMMENT ON COLUMN feature_blocks.t IS 'Sum of activations.';
 COMMENT ON COLUMN feature_blocks.t2 IS 'Sum of squared activations.';
+COMMENT ON COLUMN feature_blocks.threshold IS 'The activation above which a token counts as firing in the thresholded metrics: score.threshold times features.max_activation.';
+COMMENT ON COLUMN feature_blocks.n_above IS 'Tokens with an activation above the threshold.';
 
 CREATE TABLE score_moments (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     p DOUBLE[] NOT NULL, p2 DOUBLE[] NOT NULL, tp DOUBLE[] NOT NULL,
-    positives BIGINT[] NOT NULL, negatives BIGINT[] NOT NULL
+    positives BIGINT[] NOT NULL, negatives BIGINT[] NOT NULL, above BIGINT[] NOT NULL, below BIGINT[] NOT NULL
 );
 COMMENT ON TABLE score_moments IS 'The census: sums over all tokens of the score split, one value a document block (with feature_blocks: all a Pearson correlation needs).';
 COMMENT ON COLUMN score_moments.dictionary IS 'Dictionary.';
@@ -512,6 +601,8 @@ COMMENT ON COLUMN score_moments.p2 IS 'Sum of squared predictions.';
 COMMENT ON COLUMN score_moments.tp IS 'Sum of activation times prediction.';
 COMMENT ON COLUMN score_moments.positives IS 'Firing tokens by predicted probability: bin 0 holds 0, bin i ((i-1)/32, i/32].';
 COMMENT ON COLUMN score_moments.negatives IS 'Silent tokens by predicted probability.';
+COMMENT ON COLUMN score_moments.above IS 'Tokens above the threshold (feature_blocks.threshold) by predicted activation: bin 0 holds 0, bins 1 to 8 what is predicted at the threshold or below, 9 to 32 above, in a geometric row up to the largest activation (score/activation_bins.py).';
+COMMENT ON COLUMN score_moments.below IS 'The other tokens by predicted activation.';
 
 CREATE TABLE scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL,
@@ -536,7 +627,8 @@ COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); few_documents (a val
 CREATE TABLE dictionary_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     metric VARCHAR NOT NULL, design VARCHAR NOT NULL, mean DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
-    mean_all DOUBLE, mean_all_low DOUBLE, mean_all_high DOUBLE, interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT
+    mean_all DOUBLE, mean_all_low DOUBLE, mean_all_high DOUBLE, interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT,
+    residual_alarm_cost DOUBLE
 );
 COMMENT ON TABLE dictionary_scores IS 'Means over a dictionary with intervals; interval_over says what they count.';
 COMMENT ON COLUMN dictionary_scores.run IS 'The piece of work that computed it: `work` of stage means; current_works says which counts.';
@@ -556,6 +648,7 @@ COMMENT ON COLUMN dictionary_scores.floor IS 'What a worthless explanation gets:
 COMMENT ON COLUMN dictionary_scores.residual_alarm_rate IS 'pearson_framed: share of class R windows in which the simulator fired, pooled over features.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_high IS 'Its exact 97.5 % upper bound.';
 COMMENT ON COLUMN dictionary_scores.n_residual IS 'Class R windows behind it.';
+COMMENT ON COLUMN dictionary_scores.residual_alarm_cost IS 'pearson_framed: by how much the mean would be higher if predictions in class R windows counted as 0, not at the pooled rate.';
 
 CREATE TABLE powered_means (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -828,7 +921,7 @@ WITH counted AS (
 SELECT c.dictionary, d.kind, c.explainer, is_control(c.explainer) AS is_control, c.scorer, c.metric, c.design,
        c.n_features, c.n_scored, c.n_failed, m.mean, m.ci_low, m.ci_high, m.mean_all, m.mean_all_low, m.mean_all_high, m.interval_over, m.floor,
        m.mean_all - m.floor AS excess, c.median, c.n_dead, c.n_rare,
-       m.residual_alarm_rate, m.residual_alarm_high, m.n_residual
+       m.residual_alarm_rate, m.residual_alarm_high, m.n_residual, m.residual_alarm_cost
 FROM counted c JOIN means m USING (dictionary, explainer, scorer, metric, design)
 JOIN dictionaries d ON d.dictionary = c.dictionary;
 COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them. excess is mean_all - floor.';
@@ -860,6 +953,12 @@ WITH shown AS (
 SELECT * EXCLUDE (run) FROM comparisons c SEMI JOIN shown ON shown.work = c.run;
 COMMENT ON VIEW comparison_table IS 'The comparisons of the latest run that has any.';
 
+CREATE VIEW feature_densities AS
+SELECT b.dictionary, b.feature, b.threshold, list_sum(b.n)::BIGINT AS n_tokens, s.n_firing, list_sum(b.n_above)::BIGINT AS n_above,
+       s.n_firing / s.n_tokens AS density, list_sum(b.n_above) / list_sum(b.n) AS density_above
+FROM feature_blocks b JOIN feature_splits s ON s.dictionary = b.dictionary AND s.feature = b.feature AND s.split = 'score';
+COMMENT ON VIEW feature_densities IS 'How often each feature fires on the score split: above 0, and above its threshold (score.threshold).';
+
 CREATE VIEW powered_mean_table AS
 SELECT * EXCLUDE (run) FROM powered_means m SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run;
 COMMENT ON VIEW powered_mean_table IS 'The prediction-powered means that count.';
@@ -878,19 +977,23 @@ WITH splits AS (
 ), counted AS (
     SELECT d.matched_to AS dictionary, f.matched_feature, f.dictionary AS baseline, f.feature, f.unit,
            t.n_firing AS n_firing_explain, f.n_firing AS n_firing_baseline_explain, s.n_firing,
-           b.n_firing AS n_firing_baseline, t.n_firing * ratio AS n_expected, f.density, n.density AS natural_density
+           b.n_firing AS n_firing_baseline, t.n_firing * ratio AS n_expected, f.density, n.density AS natural_density,
+           u.n_above, v.n_above AS n_above_baseline
     FROM splits, features f JOIN dictionaries d ON d.dictionary = f.dictionary AND d.natural_of IS NULL
     JOIN features t ON t.dictionary = d.matched_to AND t.feature = f.matched_feature
     JOIN feature_splits s ON s.dictionary = d.matched_to AND s.feature = f.matched_feature AND s.split = 'score'
     JOIN feature_splits b ON b.dictionary = f.dictionary AND b.feature = f.feature AND b.split = 'score'
     LEFT JOIN dictionaries e ON e.natural_of = f.dictionary
     LEFT JOIN features n ON n.dictionary = e.dictionary AND n.feature = f.feature
+    LEFT JOIN feature_densities u ON u.dictionary = d.matched_to AND u.feature = f.matched_feature
+    LEFT JOIN feature_densities v ON v.dictionary = f.dictionary AND v.feature = f.feature
     WHERE f.match_status = 'matched'
 )
 SELECT *, abs(n_firing_baseline - n_firing) <= greatest(0.1 * n_firing, 3) AS within,
-       abs(n_expected - n_firing) <= greatest(0.1 * n_firing, 3) AS own_within
+       abs(n_expected - n_firing) <= greatest(0.1 * n_firing, 3) AS own_within,
+       abs(n_above_baseline - n_above) <= greatest(0.1 * n_above, 3) AS within_above
 FROM counted;
-COMMENT ON VIEW matched_pairs IS 'Each matched baseline feature beside the feature whose density it was given: firings on both splits, whether the score split is within 10 % or 3 firings, and whether that feature keeps its own density so well.';
+COMMENT ON VIEW matched_pairs IS 'Each matched baseline feature beside the feature whose density it was given: firings on both splits, whether the score split is within 10 % or 3 firings, whether that feature keeps its own density so well, and the same of tokens above the threshold (feature_densities).';
 
 CREATE VIEW baseline_pairs AS
 SELECT DISTINCT c.a, c.b, c.paired, c.other_site
@@ -972,14 +1075,15 @@ COMMENT ON VIEW feature_cards IS 'A feature at a glance: what it is, what it is 
 CREATE VIEW explained_features AS
 SELECT e.explainer, e.is_control, e.text AS explanation, e.status AS explanation_status, e.promotes,
        e.description_length, e.again, f.*,
-       s.simulation, s.detection, s.fuzzing, s.logits
+       s.simulation, s.detection, s.fuzzing, s.logits, s.logits_hard
 FROM current_explanations e JOIN features f USING (dictionary, feature)
 LEFT JOIN (
     SELECT dictionary, feature, explainer,
            max(value) FILTER (metric = 'pearson_framed' AND NOT contains(scorer, '@')) AS simulation,
            max(value) FILTER (metric = 'balanced_accuracy_matched' AND starts_with(scorer, 'detection:')) AS detection,
            max(value) FILTER (metric = 'balanced_accuracy_matched' AND starts_with(scorer, 'fuzzing:')) AS fuzzing,
-           max(value) FILTER (metric = 'logit_accuracy_direct') AS logits
+           max(value) FILTER (metric = 'logit_accuracy_direct') AS logits,
+           max(value) FILTER (metric = 'logit_accuracy_direct_hard') AS logits_hard
     FROM score_table WHERE design = 'sample' GROUP BY dictionary, feature, explainer
 ) s USING (dictionary, feature, explainer);
 COMMENT ON VIEW explained_features IS 'A row for each feature and explainer: the columns of features, what the explainer says of it, and its scores by scorer (sample design). What run --where is a condition over.';

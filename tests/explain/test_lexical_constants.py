@@ -31,7 +31,7 @@ def test_the_log_loss_is_smallest_where_firing_was_so_drawn() -> None:
         counts[0, :2, probability_bin(strength / 10)] = fires
         counts[1, :2, probability_bin(strength / 10)] = 4000 - fires
     none = np.zeros((3, 1))
-    sums = CensusSums(none, none, none, counts[0], counts[1])
+    sums = CensusSums(none, none, none, counts[0], counts[1], counts[0], counts[1])
     losses = {at: log_loss(sums, np.arange(3), at) for at in FIRING}
     assert min(losses, key=lambda at: losses[at]) == 5.0
 

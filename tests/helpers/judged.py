@@ -26,6 +26,7 @@ from autointerp.pipeline import run
 from autointerp.pipeline.plan.reask import Wish
 from autointerp.progress import Reporter
 from autointerp.records import Explanation
+from autointerp.words import SCORERS, USUAL_SCORERS
 
 MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.0.1:9/v1"}
 JUDGE = "gpt-6-luna"
@@ -86,7 +87,12 @@ def judged_config(store: Path, *explainers: Any, judge: Any = JUDGED, **score: A
             ],
             "evidence": {"score_windows": 64},
             "explain": {"explainers": list(explainers) or usual},
-            "score": {"features": {"sample": 10}, **judged, **score},
+            "score": {
+                "features": {"sample": 10},
+                "scorers": list(SCORERS if judge else USUAL_SCORERS),
+                **judged,
+                **score,
+            },
         }
     )
 

@@ -16,8 +16,9 @@ from autointerp.explain.lookup import Entries
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import ANY_TOKEN, Bool, FeatureWindows, Int64, Windows
 from autointerp.score.metric_registry import metrics_for
+from autointerp.score.pool import Pool
 from autointerp.score.predictions import Items, Judged
-from autointerp.score.sampled import Candidates, Pool, candidates
+from autointerp.score.sampled import Candidates, candidates
 from autointerp.score.scorers.items import Silent, detection_items, fuzzing_items, token_traits
 
 SCORERS = ("detection", "fuzzing")
@@ -95,8 +96,8 @@ class PlantedWorld:
     def items(self, of: PlantedFeature, scorer: str, listed: bool = True) -> Items:
         """`listed`: the labels say which tokens they mean; else only the table is known."""
         claims = [lookup(of.table), *([lookup(tokens) for tokens in of.labels.values()] if listed else [])]
-        makers: dict[str, Callable[..., Items]] = {"detection": detection_items, "fuzzing": fuzzing_items}
-        return makers[scorer](of.candidates, self.silent, TRAITS, SEED, claims=claims)
+        make: dict[str, Callable[..., Items]] = {"detection": detection_items, "fuzzing": fuzzing_items}
+        return make[scorer](of.candidates, self.silent, TRAITS, SEED, claims=claims)
 
     def says(self, tokens: Int64, windows: Windows) -> Bool:
         """Where any of the tokens stands, [n, L]."""
@@ -108,10 +109,9 @@ class PlantedWorld:
 def judge(world: PlantedWorld, scorer: str, items: Items, tokens: Int64) -> Judged:
     """Follows the label to the letter."""
     named = world.says(tokens, items.windows)
-    if scorer == "detection":
-        yes = named.any(axis=1)
-    else:
-        yes = (named & items.marks).sum(axis=1) >= 0.5 * np.maximum(items.marks.sum(axis=1), 1)
+    yes = named.any(axis=1)
+    if scorer == "fuzzing":
+        yes = 2 * (named & items.marks).sum(axis=1) >= np.maximum(items.marks.sum(axis=1), 1)
     return Judged(items, np.asarray(yes, dtype=np.float64), ("ok",) * len(items))
 
 

@@ -77,6 +77,6 @@ class ReportReader(HTMLParser):
         elif tag == "title" and any(name == "svg" for name, _ in self._open):
             self.titles.append(said)
         elif tag in ("h2", "h3", "h4", "summary"):
-            self._heading = said if tag != "summary" or said != "SQL" else self._heading
+            self._heading = self._heading if said.startswith("SQL: ") else said
         elif tag == "p":
             self.paragraphs.append(said)

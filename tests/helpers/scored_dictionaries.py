@@ -9,10 +9,11 @@ import numpy as np
 
 from autointerp.pipeline.rows.stored_scores import About, DictionaryScores
 from autointerp.records import Float64, Int64, Score
-from autointerp.score.estimator import AlarmRate
+from autointerp.score.alarms import AlarmLimits, AlarmRate
 from autointerp.score.metrics import pearson
 
 CENSUS: About = ("simulation", "pearson", "census")
+NOT_CHARGED = AlarmLimits(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0, dtype=np.int64))
 
 
 def scored(
@@ -51,4 +52,5 @@ def scored(
         scores=rows,
         moments={} if blocks is None else {"pearson": (np.arange(n), blocks)},
         alarms=AlarmRate(None, None, None, 0, 0),
+        limits=NOT_CHARGED,
     )

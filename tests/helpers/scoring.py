@@ -9,7 +9,7 @@ from autointerp.records import Explanation, Score
 from autointerp.score.census_sums import CensusSums, CensusTruth, counted
 from autointerp.score.metric import Shape
 from autointerp.score.metric_registry import METRICS, metrics_for
-from autointerp.score.predictions import Judged, Rated, Simulated
+from autointerp.score.predictions import Chosen, Generated, Judged, Rated, Simulated
 from autointerp.score.sampled import Answered
 from autointerp.score.scores import Subjects, score_rows, subjects
 
@@ -38,9 +38,12 @@ def published_scores(of: Subjects, answered: Mapping[int, Answered]) -> list[Sco
     ]
 
 
-def scores_of(prediction: Judged | Rated, explainer: str, scorer: str) -> list[Score]:
+_SHAPES: dict[type, Shape] = {Judged: "judged", Rated: "rated", Chosen: "chosen", Generated: "generated"}
+
+
+def scores_of(prediction: Judged | Rated | Chosen | Generated, explainer: str, scorer: str) -> list[Score]:
     """Of one prediction."""
     few = subjects([Explanation(prediction.feature, explainer, "x", "ok")], {prediction.feature: "alive"})
-    shape: Shape = "judged" if isinstance(prediction, Judged) else "rated"
+    shape = _SHAPES[type(prediction)]
     predictions: dict[int, Any] = {prediction.feature: prediction}
     return score_rows(few, predictions, metrics_for(shape, scorer.split(":", maxsplit=1)[0]), scorer)

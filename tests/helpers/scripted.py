@@ -63,9 +63,7 @@ class ScriptedLLM:
 
 
 def reply_to(ask: Ask) -> Any:
-    return {"explain": _explain, "simulate": _simulate, "detect": _detect, "fuzz": _fuzz, "logits": _rate}[ask.kind](
-        ask
-    )
+    return _REPLIES[ask.kind](ask)
 
 
 def marks(ask: Ask) -> tuple[str, str]:
@@ -134,3 +132,58 @@ def _rate(ask: Ask) -> dict[str, int]:
     tokens = named(ask)
     letters = {token.strip()[:2] for token in tokens}
     return {f"t{k}": 9 if unescape(text[1:-1]).strip()[:2] in letters else 1 for k, text in lines(ask, "t")}
+
+
+def questions(ask: Ask) -> dict[str, list[str]]:
+    """The excerpts below each question of a prompt."""
+    excerpts: dict[str, list[str]] = {}
+    for line in ask.prompt.splitlines():
+        if re.fullmatch(r"q\d+:", line):
+            excerpts[line[:-1]] = []
+        elif excerpts and re.match(r"\d: ", line):
+            excerpts[list(excerpts)[-1]].append(line[3:])
+    return excerpts
+
+
+def _choose(ask: Ask) -> dict[str, int]:
+    """The first excerpt that holds a token that the explanation names."""
+    tokens = [escape(token) for token in named(ask)]
+    return {
+        name: next((i for i, line in enumerate(lines, 1) if any(token in line for token in tokens)), 1)
+        for name, lines in questions(ask).items()
+    }
+
+
+def _intrude(ask: Ask) -> dict[str, int]:
+    """The excerpt whose marked tokens stand in the fewest others, in all questions taken together."""
+    begin, end = marks(ask)
+    marked = {
+        name: [set(re.findall(f"{re.escape(begin)}([^{end}]*){re.escape(end)}", line)) for line in lines]
+        for name, lines in questions(ask).items()
+    }
+    times = Counter(token.strip() for of in marked.values() for tokens in of for token in tokens)
+    common = {
+        name: [max((times[t.strip()] for t in tokens), default=0) for tokens in of] for name, of in marked.items()
+    }
+    return {name: 1 + counts.index(min(counts)) for name, counts in common.items()}
+
+
+def _generate(ask: Ask) -> dict[str, str]:
+    """Texts that hold what the explanation names, and texts that do not."""
+    tokens = [token.strip() or token for token in sorted(named(ask))] or ["nothing"]
+    said = {f"fires{i}": f"Here the {tokens[i % len(tokens)]} stands, and {tokens[0]} again." for i in range(1, 5)}
+    return said | {f"silent{i}": f"A plain line of number {i}, without it." for i in range(1, 5)}
+
+
+_REPLIES: dict[str, Callable[[Ask], Any]] = {
+    "explain": _explain,
+    "simulate": _simulate,
+    "detect": _detect,
+    "fuzz": _fuzz,
+    "logits": _rate,
+    "logits_hard": _rate,
+    "discriminate": _choose,
+    "intrude": _intrude,
+    "intrude_internal": _intrude,
+    "generate": _generate,
+}

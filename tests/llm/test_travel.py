@@ -291,7 +291,7 @@ def test_a_dry_run_says_what_is_then_sent(
     status, before, _ = command("run", file, "--dry-run")
     assert status == 0
     expected = planned(before)
-    assert set(expected) == {"explain", "simulate", "detect", "fuzz", "logits"} & set(expected) > {"explain"}
+    assert set(expected) == {"explain", "simulate", "detect", "fuzz", "logits_hard"} & set(expected) > {"explain"}
     assert {how for _, _, _, how in expected.values()} == {"rendered"}
     assert "time: about" in before
     assert "s a reply assumed" in before

@@ -17,7 +17,7 @@ from autointerp.config.run_file import RunConfig
 from autointerp.errors import StoreError
 from autointerp.extract.engines.job import make_job
 from autointerp.pipeline import run
-from autointerp.pipeline.asking.test_material import Corpus, read_material
+from autointerp.pipeline.asking.materials_of_run import Materials
 from autointerp.pipeline.dry_run.report import plan_of, render_plan
 from autointerp.pipeline.plan.prepare import choose_scored, prepare
 from autointerp.pipeline.plan.store_diff import StoreDiff
@@ -30,19 +30,23 @@ from autointerp.pipeline.stages import score as score_stage
 from autointerp.pipeline.stages.score import score_dictionary
 from autointerp.progress import Reporter
 from autointerp.records import N_BLOCKS
-from autointerp.score.estimator import block_moments, frame_moments, residual_alarm_rate
+from autointerp.score.alarms import alarm_limits, pooled_charges, residual_alarm_rate
+from autointerp.score.class_names import NOT_SAMPLED, REST
+from autointerp.score.estimator import block_moments, frame_moments
 from autointerp.score.predictions import Simulated
 from autointerp.score.sample_moments import sample_moments
-from autointerp.score.sampling import NOT_SAMPLED
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokenise import open_tokens
-from autointerp.words import CONTROLS, EMBEDDED
+from autointerp.words import CONTROLS, EMBEDDED, USUAL_SCORERS
 
 Rows = dict[str, list[tuple[Any, ...]]]
 QUIET = Reporter(quiet=True)
 HISTORY = {"runs", "works", "stages"}
+SAMPLED = {"simulations", "judgements", "sample_lists"}
+"""Tables of windows that an explainer which comes later is tested on: those that were drawn for the others, and some of
+its own."""
 RERUN = {"scores", "dictionary_scores", "comparisons", "powered_means", "powered_differences"}
 
 
@@ -196,12 +200,31 @@ def test_added_one_after_the_other_or_all_at_once(
     check(store)
     grown, whole = rows_of(store), rows_of(together)
     for table in whole.keys() - HISTORY - RERUN:
+        if table not in SAMPLED:
+            assert grown[table] == whole[table], table
+        assert len(grown[table]) == len(whole[table]) == len(set(map(repr, grown[table]))), table
+    for table in RERUN:
+        counted = {repr(row) for row in whole[table] if "census" in row}
+        assert counted <= set(map(repr, grown[table])), table
+    of_census = "SELECT * FROM score_table WHERE design = 'census' ORDER BY ALL"
+    assert query(store, of_census) == query(together, of_census)
+    assert len(query(store, "SELECT * FROM runs")) == 3
+
+
+def test_dictionaries_and_features_added_one_after_the_other_or_all_at_once(
+    configured: Callable[..., RunConfig], together: Path, rows_of: Callable[[Path], Rows]
+) -> None:
+    run(configured("wider", "topk"), reporter=QUIET)
+    run(configured("wider", "topk sae mlp", score={"margin": 0.03, "features": {"sample": 3}}), reporter=QUIET)
+    store = run(configured("wider"), reporter=QUIET)
+    check(store)
+    grown, whole = rows_of(store), rows_of(together)
+    for table in whole.keys() - HISTORY - RERUN:
         assert grown[table] == whole[table], table
         assert len(grown[table]) == len(set(map(repr, grown[table]))), table
     for table in RERUN:
         assert set(map(repr, whole[table])) <= set(map(repr, grown[table])), table
     assert views(store) == views(together)
-    assert len(query(store, "SELECT * FROM runs")) == 3
 
 
 # --- scores again -------------------------------------------------------------------------------------
@@ -260,7 +283,7 @@ def test_a_dictionary_that_is_no_longer_in_the_run_file(copied: str, configured:
     assert {(row["a"], row["b"], row["explainer"]) for row in after["comparison_table"]} == {
         ("topk", baseline, explainer)
         for baseline in ("random", "mlp")
-        for explainer in ("lexical", "context_lookup", "completion")
+        for explainer in ("lexical", "context_lookup", "completion", "unembedding_norm")
     }
 
 
@@ -326,7 +349,7 @@ def test_each_key_of_the_run_file_decides_its_own_work(
     assert changed(evidence={"top": 3}) == everything - {("tokens", None, None, None)}
     assert {stage for stage, _, _, _ in changed(score={"scorers": ["simulation"]})} == {"score", "means", "compare"}
     assert {stage for stage, _, _, _ in changed(score={"margin": 0.3})} == {"compare"}
-    assert changed(score={"scorers": ["logits", "fuzzing", "detection", "simulation"]}) == set()
+    assert changed(score={"scorers": list(reversed(USUAL_SCORERS))}) == set()
     entries = [entry | ({"features": "0:40"} if name == "random" else {}) for name, entry in dictionaries.items()]
     assert {name for _, name, _, _ in changed(dictionary=entries)} == {"random", None}
     assert changed(explainers="token_lookup lexical") == set()
@@ -357,18 +380,25 @@ def test_a_sample_read_back_is_the_one_that_was_scored(together: Path, configure
     sample = choose_scored(prepared.config.score.features, np.arange(48), 48, 0, "sae")
     with open_reader(together) as reader:
         assert StoreDiff(prepared, reader).goes_on
-        material, scorers = read_material(reader, Corpus(reader, tokens, 0), "sae", sample), scorers_of(["simulation"])
+        material, scorers = Materials(prepared, tokens, reader).of("sae"), scorers_of(["simulation"])
+        assert material.sample.tolist() == sample.tolist()
+        assert material.lists.by_feature
+        assert material.lists.new == []
         scored = score_dictionary(reader, material, ["lexical", "generic"], scorers, [], set(sample.tolist()))
         for explainer, one in scored.items():
             simulated = {f: made for f, made in one.predictions["simulation"].items() if isinstance(made, Simulated)}
-            features, blocks, alarms = read_sample(reader, "sae", explainer, sample.tolist())
+            read = read_sample(reader, "sae", explainer, sample.tolist())
             made = sample_moments(list(simulated.values()))
-            framed = frame_moments(made.moments, made.classes)
+            charges = pooled_charges(made.moments, made.classes, made.sizes)
+            framed = frame_moments(made.moments, made.classes, charges.value)
             expected = block_moments(framed, made.classes, made.sizes, made.blocks, N_BLOCKS)
-            assert features.tolist() == list(simulated)
-            np.testing.assert_allclose(blocks, expected, rtol=1e-12, atol=1e-12)
-            assert blocks.any()
+            assert read.features.tolist() == list(simulated)
+            np.testing.assert_allclose(read.blocks, expected, rtol=1e-12, atol=1e-12)
+            assert read.blocks.any()
+            limits = alarm_limits(expected.sum(axis=1), made.sizes[:, REST], charges)
+            np.testing.assert_allclose(read.limits.of_share, limits.of_share, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(read.limits.cost, limits.cost, rtol=1e-9, atol=1e-12)
             fires = [((of.prediction != 0) & of.drawn.windows.scored).any(axis=1) for of in simulated.values()]
             kinds = [np.where(of.predicted, of.drawn.classes, NOT_SAMPLED) for of in simulated.values()]
-            assert alarms == residual_alarm_rate(np.concatenate(fires), np.concatenate(kinds))
+            assert read.alarms == residual_alarm_rate(np.concatenate(fires), np.concatenate(kinds))
     assert CONTROLS not in prepared.config.explain.explainers

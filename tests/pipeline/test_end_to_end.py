@@ -31,7 +31,7 @@ from autointerp.store.evidence import read_vocab
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import COMPLETION, EMBEDDED, is_label
+from autointerp.words import EMBEDDED, RANKINGS, is_label
 
 Rows = dict[str, list[tuple[Any, ...]]]
 MLP = "blocks.1.mlp.hook_post"
@@ -39,13 +39,13 @@ QUIET = Reporter(quiet=True)
 SOME = [3, 4, 11, 40]
 JUDGED = ("judgements", "token_judgements")
 COMPARED = {
-    *(("simulation", metric, "census") for metric in ("pearson", "auprc", "f1")),
-    *(("simulation", metric, "sample") for metric in ("pearson_framed", "pearson")),
+    *(("simulation", metric.name, "census") for metric in metrics_for("counted", "simulation")),
+    *(("simulation", metric.name, "sample") for metric in metrics_for("simulated", "simulation")),
     *(("simulation", metric.name, "sample") for metric in metrics_for("published", "simulation")),
     *(("detection", metric.name, "sample") for metric in metrics_for("published", "detection")),
     *(("detection:lookup", metric.name, "sample") for metric in metrics_for("judged", "detection")),
     *(("fuzzing:lookup", metric.name, "sample") for metric in metrics_for("judged", "fuzzing")),
-    *(("logits:text", metric.name, "sample") for metric in metrics_for("rated", "logits")),
+    *(("logits_hard:text", metric.name, "sample") for metric in metrics_for("rated", "logits_hard")),
 }
 """Scorer, metric and design: each is a family of comparisons of its own."""
 
@@ -253,10 +253,11 @@ def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
         ("topk", "mlp", False, True),
     }
     families = Counter((row["explainer"], row["scorer"], row["metric"], row["design"]) for row in found)
-    about_effects = {about for about in COMPARED if about[0] == "logits:text"}  # of which a table says nothing
+    about_effects = {about for about in COMPARED if about[0] == "logits_hard:text"}  # of which a table says nothing
     unread = {
-        (COMPLETION, "logits:unembedding", metric.name, "sample"): len(pairs)
-        for metric in metrics_for("rated", "logits")
+        (ranking, "logits_hard:unembedding", metric.name, "sample"): len(pairs)
+        for ranking in RANKINGS
+        for metric in metrics_for("rated", "logits_hard")
     }
     read = {
         (explainer, *about): len(pairs)
@@ -270,7 +271,7 @@ def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
         if row["difference"] is not None:
             assert row["ci_low"] <= row["difference"] <= row["ci_high"]
     twin = [row for row in found if (row["a"], row["b"], row["design"]) == ("sae", "twin", "census")]
-    assert [row["difference"] for row in twin] == [0.0] * 3 * 3  # three explainers, three metrics of all tokens
+    assert [row["difference"] for row in twin] == [0.0] * 3 * 5  # three explainers, five metrics of all tokens
 
 
 def test_the_text_of_a_label_is_all_that_it_predicts_by(whole: Path) -> None:
@@ -380,9 +381,11 @@ def test_the_engine_changes_no_row(
     store = run(configured(f"engine-{engine}", engine=engine), until=until, reporter=QUIET)
     found = rows_of(store)
     later = {"compare": set(), "census": {"scores", "simulations", *JUDGED, "dictionary_scores", "comparisons"}}
+    later["census"].add("sample_lists")
     later["extract"] = later["census"] | {
         "logit_effects",
         "logit_strengths",
+        "logit_distractors",
         "failures",
         "explanations",
         "lookups",
@@ -472,7 +475,7 @@ def test_a_subset_of_features_has_the_rows_of_the_whole(
 # --- what is scored ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scorers", [["simulation"], ["detection"], ["fuzzing", "logits"], []], ids=str)
+@pytest.mark.parametrize("scorers", [["simulation"], ["detection"], ["fuzzing", "logits", "logits_hard"], []], ids=str)
 def test_only_what_is_asked_for_is_scored(
     scorers: list[str], configured: Callable[..., Any], dictionaries: list[dict[str, Any]], whole: Path
 ) -> None:
@@ -480,7 +483,7 @@ def test_only_what_is_asked_for_is_scored(
         f"scorers-{'-'.join(scorers)}",
         dictionary=dictionaries[:1],
         score={"features": {"sample": 12}, "scorers": scorers},
-        explain={"explainers": ["lexical"]},
+        explain={"explainers": ["lexical", "token_lookup"]},  # what both list decides the windows of both
     )
     store = run(config, reporter=QUIET)
     check(store)
@@ -491,7 +494,7 @@ def test_only_what_is_asked_for_is_scored(
         for row in query(whole, sql + " ORDER BY ALL")
         if row["design"] == "census" or row["scorer"].split(":")[0] in scorers
     ]
-    assert found == expected
+    assert [row for row in found if row["scorer"] != "logits:text"] == expected, "all but what the whole run lacks"
     assert {row["scorer"].split(":")[0] for row in found if row["design"] == "sample"} == set(scorers)
     counts = {
         table: query(store, f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in ("simulations", "judgements")

@@ -27,7 +27,7 @@ from autointerp.pipeline.plan.work import What
 from autointerp.resources import BUNDLED, prompt_text
 from autointerp.score.predictions import Judged
 from autointerp.score.scorers import simulation
-from autointerp.words import is_control
+from autointerp.words import SCORERS, is_control
 
 SCORES = """
 SELECT dictionary, feature, explainer, scorer, metric, design, value, ci_low, ci_high, n, n_failed, status
@@ -94,9 +94,7 @@ def counts(path: Path) -> dict[str, int]:
 def test_every_score_of_every_scorer_is_made_again_from_stored_rows(store: Path) -> None:
     scores = rows(store, SCORES)
     pages = {view: rows(store, f"SELECT * FROM {view} ORDER BY ALL") for view in PAGES}
-    assert {row["scorer"].split(":")[0] for row in scores if row["scorer"].endswith(f":{JUDGE}")} == {
-        "simulation", "detection", "fuzzing", "logits",
-    }  # fmt: skip
+    assert {row["scorer"].split(":")[0] for row in scores if row["scorer"].endswith(f":{JUDGE}")} == set(SCORERS)
     before = counts(store)
     forget(store, "score", "means", "compare")
     assert rows(store, SCORES) == []
@@ -280,7 +278,8 @@ def test_adding_a_scorer_asks_only_for_it(without_fuzzing: tuple[Path, NumberedL
     path, llm = without_fuzzing
     sent, before = len(llm.sent), counts(path)
     judgements = Counter(row["scorer"] for row in rows(path, "SELECT scorer FROM judgements"))
-    config = judged_config(path, "lexical", MODEL, features={"sample": 4})
+    scorers = ["simulation", "detection", "fuzzing", "logits"]
+    config = judged_config(path, "lexical", MODEL, scorers=scorers, features={"sample": 4})
     run(config, reporter=QUIET, open_client=lambda *_: llm)
     new = llm.sent[sent:]
     assert new

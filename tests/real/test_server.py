@@ -158,7 +158,8 @@ def test_simulated_digits_are_expected_digits(logprobs_url: str, tmp_path: Path)
 def test_judgements_are_probabilities(logprobs_url: str, tmp_path: Path) -> None:
     vocabulary = [" river", " stone", " ran"]
     tokens = np.array([[0, 2], [1, 2]], np.int32)
-    windows = Windows(*[np.zeros(2, np.int32)] * 3, tokens, tokens, np.ones((2, 2), bool))
+    number = np.zeros(2, np.int64)
+    windows = Windows(number, number, number.astype(np.int32), tokens, tokens, np.ones((2, 2), bool))
     marks = np.array([[True, False], [True, False]])
     items = Items(0, windows, np.array([True, False]), marks, (2,))
     for kind in ("detect", "fuzz"):

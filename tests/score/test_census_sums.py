@@ -13,7 +13,8 @@ from autointerp.explain.lexical import label_lookup, lexical_explanations
 from autointerp.explain.lookup import EMPTY, Entries, entries_of, from_lists, match
 from autointerp.records import ANY_TOKEN, BlockCounts, EventBatch, GramTable, LookupTable
 from autointerp.score import census_sums
-from autointerp.score.census_sums import N_BINS, CensusAccumulator, CensusSums, CensusTruth, moments, probability_bin
+from autointerp.score.activation_bins import FIRST_ABOVE, N_BINS, activation_bin
+from autointerp.score.census_sums import CensusAccumulator, CensusSums, CensusTruth, moments, probability_bin
 from autointerp.score.metrics import MOMENTS, pearson
 
 BLOCKS = 5
@@ -103,8 +104,24 @@ def random_lookup(stream: Stream, seed: int, with_pairs: bool) -> LookupTable:
     return from_lists(rows)
 
 
+SHARE = 0.1
+COUNTS = ("positives", "negatives", "above", "below")
+
+
+def slow_activation_bin(value: float, threshold: float) -> int:
+    """The definition: limits at threshold x (1 / share)^(k / 24), below it ^(3 k / 24); 0: predicted to be silent."""
+    if value <= 0:
+        return 0
+    steps = [3 * k for k in range(-7, 1)] + list(range(1, 24))  # of the upper ends of bins 1 to 31
+    limits = [threshold * (1 / SHARE) ** (k / 24) for k in steps]
+    return 1 + sum(bool(value > limit) for limit in limits)
+
+
 def dense(stream: Stream, lookup: LookupTable) -> tuple[CensusTruth, CensusSums]:
     """The definition: a prediction for every token and feature."""
+    threshold = SHARE * stream.activations.max(axis=1).astype(np.float64)
+    n_above = np.zeros((len(stream.activations), BLOCKS), np.int64)
+    above, below = (np.zeros((len(stream.activations), N_BINS), np.int64) for _ in range(2))
     shape = (len(stream.activations), BLOCKS)
     t, t2, p, p2, tp = (np.zeros(shape) for _ in range(5))
     positives, negatives = (np.zeros((shape[0], N_BINS), np.int64) for _ in range(2))
@@ -121,14 +138,19 @@ def dense(stream: Stream, lookup: LookupTable) -> tuple[CensusTruth, CensusSums]
             p2[feature, b] += value[i] ** 2
             tp[feature, b] += truth[i] * value[i]
             (positives if truth[i] != 0 else negatives)[feature, k] += 1
+            counts = truth[i] > threshold[feature]
+            n_above[feature, b] += counts
+            bin_ = slow_activation_bin(value[i], threshold[feature]) if threshold[feature] > 0 else 32 * (value[i] > 0)
+            (above if counts else below)[feature, bin_] += 1
     n = np.bincount(stream.block, minlength=BLOCKS)
-    return CensusTruth(n, t, t2), CensusSums(p, p2, tp, positives, negatives)
+    return CensusTruth(n, t, t2, threshold, n_above), CensusSums(p, p2, tp, positives, negatives, above, below)
 
 
 def run(
     stream: Stream, lookups: dict[str, LookupTable], n_batches: int = 4, seed: int = 0
 ) -> tuple[CensusTruth, dict[str, CensusSums]]:
-    census = CensusAccumulator(len(stream.activations), stream.counts(), lookups)
+    threshold = SHARE * stream.activations.max(axis=1).astype(np.float64)
+    census = CensusAccumulator(len(stream.activations), stream.counts(), lookups, threshold, SHARE)
     for batch in stream.batches(n_batches, seed):
         census.add(batch)
     return census.finish()
@@ -151,8 +173,11 @@ def test_sums_equal_those_of_a_dense_pass(seed: int) -> None:
             same(getattr(truth, field), getattr(true, field))
         for field in ("p", "p2", "tp"):
             same(getattr(sums[name], field), getattr(expected, field))
-        assert np.array_equal(sums[name].positives, expected.positives)
-        assert np.array_equal(sums[name].negatives, expected.negatives)
+        for counts in COUNTS:
+            assert np.array_equal(getattr(sums[name], counts), getattr(expected, counts)), counts
+        assert np.array_equal(truth.threshold, true.threshold)
+        assert np.array_equal(truth.n_above, true.n_above)
+        assert np.array_equal(sums[name].above.sum(axis=1), truth.n_above.sum(axis=1))
 
 
 @pytest.mark.parametrize(("n_batches", "events", "entries"), [(1, 1 << 20, 1 << 16), (7, 100, 40), (400, 1, 1)])
@@ -167,8 +192,9 @@ def test_the_partition_does_not_matter(
     other_truth, other = run(stream, lookups, n_batches, seed=n_batches)
     same(moments(truth, sums["a"]), moments(other_truth, other["a"]))
     for name in lookups:
-        assert np.array_equal(sums[name].positives, other[name].positives)
-        assert np.array_equal(sums[name].negatives, other[name].negatives)
+        for counts in COUNTS:
+            assert np.array_equal(getattr(sums[name], counts), getattr(other[name], counts)), counts
+    assert np.array_equal(truth.n_above, other_truth.n_above)
 
 
 def test_moments_have_the_order_of_the_metrics() -> None:
@@ -195,6 +221,17 @@ def test_without_events_everything_is_silent() -> None:
 def test_bins_have_their_upper_end() -> None:
     shares = np.asarray([0, 1e-9, 1 / 32, 1 / 32 + 1e-6, 0.5, 0.5 + 1e-6, 1], np.float32)
     assert probability_bin(shares).tolist() == [0, 1, 1, 2, 16, 17, 32]
+
+
+def test_activation_bins_have_a_limit_at_the_threshold() -> None:
+    at = np.asarray([-1, 0, 1e-30, 0.5, 0.5 + 1e-9, 1.0, 9.99, 10.0, 99.0])
+    found = activation_bin(at, 0.5, 0.05)
+    assert found[:3].tolist() == [0, 0, 1]
+    assert found[3] == FIRST_ABOVE - 1
+    assert found[4] == FIRST_ABOVE
+    assert found[-3:].tolist() == [N_BINS - 1] * 3, "from the largest activation up there is one bin"
+    assert np.all(np.diff(found) >= 0)
+    assert activation_bin([0.0, 3.0], 0.0, 0.05).tolist() == [0, N_BINS - 1]
 
 
 def test_events_and_counts_of_different_tokens_are_refused() -> None:

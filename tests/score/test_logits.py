@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,9 +12,12 @@ from scoring import scores_of
 from autointerp.llm.asks import Answer, InvalidReply
 from autointerp.score.measures import forced_accuracy
 from autointerp.score.predictions import Rated, TokenItems
-from autointerp.score.scorers.logit_effects import N_SHOWN, completion, logit_ask, read_ratings, token_items
+from autointerp.score.scorers.hard_logits import hard_items, without_said
+from autointerp.score.scorers.logit_effects import N_SHOWN, RANKINGS, completion, logit_ask, read_ratings, token_items
+from autointerp.score.scorers.protocol import Distractors
 from autointerp.score.scorers.text_likeness import read_text
-from autointerp.score.scorers.vocabulary import Vocabulary
+from autointerp.score.scorers.vocabulary import Vocabulary, word_family
+from autointerp.words import UNEMBEDDING_NORM
 
 V = 400
 TEXTS = [f" word{i // 2}" if i % 2 else f"Word{i // 2}" for i in range(V)]  # every token has a variant beside it
@@ -142,3 +146,112 @@ def test_the_embedded_judge_reads_what_the_text_quotes() -> None:
     assert forced_accuracy(items.promoted, unquoted.rating).value == 1.0
     nothing = scores_of(read_text("", items, vocabulary.texts), "x", "logits")
     assert {score.value for score in nothing} == {0.5}
+
+
+# --- the hard set
+
+
+def words_of(n: int) -> list[str]:
+    """Different words of five letters."""
+    letters = "bcdfghjklmnpqrtvwxz"
+    return [f" {letters[i % 19]}a{letters[i // 19 % 19]}o{letters[i // 361 % 19]}" for i in range(n)]
+
+
+KINDS = ("similar", "same_norm", "neighbour")
+HARD_TEXTS = words_of(V)
+PROMOTED = np.arange(60)
+DISTRACTORS = (
+    Distractors("similar", np.arange(100, 200), np.tile(np.arange(10, 60), 2)),
+    Distractors("same_norm", np.arange(200, 300), np.tile(np.arange(10, 60), 2)),
+    Distractors("neighbour", np.arange(300, 380), np.zeros(0, np.int64)),
+)
+
+
+def hard(texts: list[str] = HARD_TEXTS, distractors: tuple[Distractors, ...] = DISTRACTORS) -> TokenItems:
+    return hard_items(7, PROMOTED, distractors, Vocabulary(texts, np.ones(V, bool)), 0)
+
+
+def test_each_promoted_token_stands_beside_a_wrong_one_a_third_of_each_kind() -> None:
+    asked = hard()
+    assert (len(asked), int(asked.promoted.sum())) == (100, 50)
+    assert sorted(asked.token[asked.promoted].tolist()) == list(range(10, 60))
+    assert asked.shown.tolist() == list(range(10))
+    counts = Counter(asked.kinds)
+    assert counts.pop("promoted") == 50
+    assert sorted(counts.values()) == [16, 17, 17]
+    assert set(counts) == set(KINDS)
+    assert asked.pair is not None
+    assert Counter(asked.pair.tolist()) == dict.fromkeys(range(50), 2)
+    for number in range(50):
+        [yes], [no] = (asked.token[(asked.pair == number) & (asked.promoted == side)] for side in (True, False))
+        kind = asked.kinds[int(np.flatnonzero(asked.token == no)[0])]
+        of = DISTRACTORS[KINDS.index(kind)]
+        assert no in of.token
+        if len(of.made_like):
+            assert of.made_like[of.token == no] == yes
+    assert asked.promoted.tolist() != sorted(asked.promoted.tolist())
+    assert hard().token.tolist() == asked.token.tolist()
+
+
+def test_no_variant_of_one_word_and_nothing_that_is_not_whole() -> None:
+    texts = list(HARD_TEXTS)
+    texts[3], texts[20], texts[21], texts[22] = " kind", "Kinds", " sorted", "sorting,"
+    texts[150], texts[151], texts[30] = "KIND", "\\xe2\\x96", " caf\\xc3"
+    asked = hard(texts)
+    families = [word_family(texts[token]) for token in asked.token.tolist()]
+    assert len(set(families)) == len(families)
+    assert not set(families) & {word_family(texts[token]) for token in asked.shown.tolist()}
+    assert not {20, 30, 150, 151} & set(asked.token.tolist())
+    assert len({21, 22} & set(asked.token.tolist())) == 1
+    assert asked.promoted.sum() == (~asked.promoted).sum() == 47
+
+
+@pytest.mark.parametrize(
+    ("text", "family"),
+    [
+        (" kind", "kind"), ("Kind", "kind"), (" kinds,", "kind"), ("types", "typ"), ("type", "typ"), (" typing", "typ"),
+        ("class", "cla"), ("classes", "cla"), ("_kind", "kind"), (" the", "the"), ("((", "(("), (" ", " "),
+    ],
+)  # fmt: skip
+def test_families_of_words(text: str, family: str) -> None:
+    assert word_family(text) == family
+
+
+def test_what_the_explanation_names_is_not_asked_about() -> None:
+    asked, vocabulary = hard(), Vocabulary(HARD_TEXTS, np.ones(V, bool))
+    [wrong] = asked.token[(asked.pair == 3) & ~asked.promoted]
+    quoted, said = HARD_TEXTS[12], HARD_TEXTS[13].strip()
+    left = without_said(
+        asked, f'Fires on "{quoted}s" and `{HARD_TEXTS[wrong].upper()}`.', f"words like {said}", vocabulary
+    )
+    gone = set(asked.token.tolist()) - set(left.token.tolist())
+    assert {12, 13, int(wrong)} <= gone
+    assert len(gone) == 6  # each with the one beside it
+    assert left.promoted.sum() == (~left.promoted).sum() == 47
+    assert len(left.kinds) == len(left) == 94
+    assert without_said(asked, "Fires on prose.", "", vocabulary) is asked
+    everything = " ".join(f'"{text}"' for text in HARD_TEXTS)
+    assert len(without_said(asked, everything, "", vocabulary)) == 0
+
+
+def test_with_too_few_tokens_nothing_is_asked() -> None:
+    assert len(hard(distractors=())) == 0
+    assert len(hard(["same"] * V)) == 0
+    few = (Distractors("neighbour", np.arange(300, 305), np.zeros(0, np.int64)),)
+    assert len(hard(distractors=few)) == 0
+
+
+def test_rankings_without_an_explanation_are_told_apart_from_labels() -> None:
+    rng = np.random.default_rng(1)
+    table = rng.standard_normal((V, 16))
+    table[PROMOTED] *= 3  # what a ranking by norm finds
+    asked = hard()
+    rated = RANKINGS[UNEMBEDDING_NORM](asked, table)
+    mean = table.mean(axis=0)
+    assert rated.rating == pytest.approx([np.linalg.norm(table[token] - mean) for token in asked.token])
+    assert (forced_accuracy(asked.promoted, rated.rating).value or 0.0) > 0.9
+    scores = {one.metric for one in scores_of(rated, UNEMBEDDING_NORM, "logits_hard:unembedding")}
+    assert scores == {"logit_accuracy_direct_hard", "logit_auprc_direct_hard"}
+    assert {one.metric for one in scores_of(rated, UNEMBEDDING_NORM, "logits:unembedding")} == {
+        "logit_accuracy_direct", "logit_auprc_direct",
+    }  # fmt: skip

@@ -8,15 +8,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from split_world import LIMITS, LOOKUPS, SEED, TOP_TOKENS, L, World
 
-from autointerp.explain.lookup import EMPTY, Entries, entries_of, from_lists, predict, triggers
-from autointerp.hashing import hash01, stream_key
-from autointerp.records import ANY_TOKEN, FeatureWindows, GramTable, Int32, Windows
+from autointerp.explain.lookup import entries_of, from_lists, predict, triggers
+from autointerp.records import ANY_TOKEN, FeatureWindows, GramTable, Windows
 from autointerp.score import published
+from autointerp.score.pool import Pool
 from autointerp.score.published_strata import quantiles
 from autointerp.score.sampled import (
-    Candidates,
-    Pool,
     PublishedWindows,
     all_strata,
     candidates,
@@ -29,89 +28,6 @@ from autointerp.score.sampled import (
     top_tokens,
 )
 from autointerp.score.sampling import CLASSES, EXPLANATION, FIRST_BIN, NOT_SAMPLED, TOKEN, TOP
-
-L, V, SEED = 6, 15, 3
-LIMITS = np.asarray([0.8, 1.2, 1.6, 2.4])
-TOP_TOKENS = np.asarray([1, 2], np.int32)
-
-
-def grams(*pairs: tuple[int, int]) -> Entries:
-    """Entries of rising value."""
-    previous, token = (np.asarray([pair[i] for pair in pairs], dtype=np.int32) for i in (0, 1))
-    value = np.arange(1, len(pairs) + 1, dtype=np.float32)
-    return Entries(previous, token, value, np.full(len(pairs), 0.25, np.float32))
-
-
-class World:
-    """All windows of a split with the activations of one feature, and what extraction keeps of them."""
-
-    def __init__(
-        self,
-        seed: int,
-        n: int = 900,
-        density: float = 0.03,
-        pool: int = 300,
-        reservoir: int = 60,
-        feature: int = 7,
-        blocks: int = 5,
-    ) -> None:
-        rng = np.random.default_rng(seed)
-        tokens = np.minimum(rng.geometric(0.25, (n, L)) - 1, V - 1).astype(np.int32)
-        previous = np.concatenate([rng.integers(-1, V, (n, 1)), tokens[:, :-1]], axis=1).astype(np.int32)
-        scored = rng.random((n, L)) < 0.95
-        scored[:, 1] = True
-        number = np.sort(rng.choice(10 * n, n, replace=False))
-        self.windows = Windows(number, number // 4, (number % blocks).astype(np.int32), tokens, previous, scored)
-        fires = (rng.random((n, L)) < density) & scored
-        self.truth = np.where(fires, rng.exponential(1, (n, L)) + 0.1, 0).astype(np.float32)
-        self.maximum = self.truth.max(axis=1)
-        self.feature = feature
-        self.u = hash01(stream_key(SEED, "window"), feature, number)
-        self.pool_rows = np.sort(rng.choice(n, min(pool, n), replace=False))
-        firing = np.flatnonzero(self.maximum > 0)
-        top = firing[np.argsort(-self.maximum[firing], kind="stable")][:20]
-        kept = firing[np.argsort(self.u[firing])][:reservoir]
-        kept = kept[~np.isin(kept, top)]
-        self.kept_rows = np.concatenate([top, kept])
-        self.firing = FeatureWindows(
-            feature,
-            n,
-            len(firing),
-            number[self.kept_rows],
-            np.repeat(["T", "F"], [len(top), len(kept)]),
-            self.maximum[self.kept_rows],
-            self.u[self.kept_rows],
-            self.truth[self.kept_rows],
-        )
-
-    def candidates(self, pool: Pool | None = None, tokens: Int32 = TOP_TOKENS) -> Candidates:
-        pool = pool or Pool(take(self.windows, self.pool_rows))
-        fires = np.flatnonzero(self.maximum[self.pool_rows] > 0)
-        return candidates(self.firing, take(self.windows, self.kept_rows), pool, fires, LIMITS, tokens, SEED)
-
-    def row_of(self, windows: Windows) -> np.ndarray:
-        return np.searchsorted(self.windows.window, windows.window)
-
-    def slow_class(self, row: int, lookup: Entries) -> str:
-        """ESTIMATOR.md, point 3, for a window of which everything is known."""
-        if self.maximum[row] > 0:
-            if row in self.kept_rows[self.firing.stratum == "T"]:
-                return "T"
-            return f"F{1 + int((self.maximum[row] >= LIMITS).sum())}"
-        scored = self.windows.scored[row]
-        tokens, before = self.windows.tokens[row][scored], self.windows.previous[row][scored]
-        listed = set(zip(lookup.previous.tolist(), lookup.token.tolist(), strict=True))
-        if any((int(p), int(t)) in listed or (-1, int(t)) in listed for p, t in zip(before, tokens, strict=True)):
-            return "E"
-        return "M" if set(tokens.tolist()) & {1, 2} else "R"
-
-
-LOOKUPS = {
-    "tokens": grams((-1, 3), (-1, 4)),
-    "pairs": grams((-1, 5), (0, 5), (2, 6), (1, 0)),
-    "silent": EMPTY,
-    "everything": grams(*((-1, t) for t in range(V))),
-}
 
 
 @pytest.mark.parametrize("name", LOOKUPS)
@@ -152,16 +68,6 @@ def test_of_each_class_come_the_windows_of_smallest_u_and_the_sizes_are_shares(n
     assert drawn.sizes.sum() == pytest.approx(900)
     assert np.array_equal(drawn.n_class, drawn.n[drawn.classes])
     assert np.array_equal(drawn.size_class, drawn.sizes[drawn.classes])
-
-
-@pytest.mark.parametrize("pool", [300, 10])
-def test_all_explanations_of_a_feature_share_its_firing_windows(pool: int) -> None:
-    """Also where the pool has fewer silent windows than are wanted, and the firing ones take over the rest."""
-    feature = World(6, pool=pool).candidates()
-    drawn = [draw_windows(feature, lookup) for lookup in LOOKUPS.values()]
-    firing = [one.windows.window[one.classes < EXPLANATION] for one in drawn]
-    for one in firing[1:]:
-        assert np.array_equal(one, firing[0])
 
 
 def test_a_window_in_both_strata_counts_once_as_a_top_one() -> None:
@@ -251,7 +157,7 @@ def test_the_published_windows_are_those_that_the_protocols_choose(density: floa
     """Choosing again among the windows handed on gives the same windows as choosing among all."""
     feature = World(13, n=n, density=density).candidates()
     wide, narrow = all_strata(feature, 5.0), published_windows(feature, 5.0)
-    ways: tuple[Callable[[PublishedWindows], published.Chosen], ...] = (
+    ways: tuple[Callable[[PublishedWindows], published.ChosenWindows], ...] = (
         lambda w: published.choose_top_random(w.top, w.random_5, w.u),
         lambda w: published.choose_intervals(w.top, w.interval, w.random_10, w.out_of_context, w.u),
         lambda w: published.choose_quantiles(w.quantile, w.silent, w.u),

@@ -19,13 +19,18 @@ from scoring import (
 from autointerp.explain.lookup import EMPTY, Entries, from_lists, predict
 from autointerp.records import Explanation, FeatureWindows, Score, Windows
 from autointerp.score import published
+from autointerp.score.activation_bins import N_BINS, activation_bin
 from autointerp.score.census import census_pearson_interval
-from autointerp.score.census_sums import N_BINS, CensusSums, CensusTruth, moments, probability_bin
+from autointerp.score.census_sums import CensusSums, CensusTruth, moments, probability_bin
+from autointerp.score.metric_registry import METRICS
+from autointerp.score.metrics import auprc, f1
+from autointerp.score.pool import Pool
 from autointerp.score.sample_moments import sample_moments
-from autointerp.score.sampled import Pool, answer, candidates, draw_windows, published_windows, simulate, take
+from autointerp.score.sampled import answer, candidates, draw_windows, published_windows, simulate, take
 from autointerp.score.scores import subjects
 
 B, L = 8, 8
+THRESHOLD, SHARE = 0.5, 0.1
 EVERYTHING = (1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000)
 
 
@@ -58,12 +63,19 @@ class Tokens:
         def by_block(x: np.ndarray) -> np.ndarray:
             return np.stack([np.bincount(self.block, row, minlength=B) for row in x])
 
-        bins = probability_bin(self.q)
+        above = self.t > THRESHOLD
         counts = [
             np.stack([np.bincount(b[f], minlength=N_BINS) for b, f in zip(bins, fires, strict=True)])
-            for fires in (self.t > 0, self.t == 0)
+            for bins, fires in (
+                (probability_bin(self.q), self.t > 0),
+                (probability_bin(self.q), self.t == 0),
+                (activation_bin(self.p, THRESHOLD, SHARE), above),
+                (activation_bin(self.p, THRESHOLD, SHARE), ~above),
+            )
         ]
-        truth = CensusTruth(np.bincount(self.block, minlength=B), by_block(self.t), by_block(self.t**2))
+        t, t2, n_above = (by_block(values) for values in (self.t, self.t**2, above))
+        n = np.bincount(self.block, minlength=B)
+        truth = CensusTruth(n, t, t2, np.full(5, THRESHOLD), n_above.astype(np.int64))
         p, p2, tp = by_block(self.p), by_block(self.p**2), by_block(self.t * self.p)
         return truth, CensusSums(p, p2, tp, *counts)
 
@@ -83,16 +95,38 @@ def test_census_scores_are_those_of_all_tokens() -> None:
     assert (found["pearson"].ci_low, found["pearson"].ci_high) == (float(interval.ci_low), float(interval.ci_high))
     hits, alarms, misses = ((q > 0.5) & (t > 0)).sum(), ((q > 0.5) & (t == 0)).sum(), ((q <= 0.5) & (t > 0)).sum()
     assert found["f1"].value == pytest.approx(2 * hits / (2 * hits + alarms + misses))
-    precision, recall, area = 0.0, 0.0, 0.0
-    for threshold in (0.9, 0.55, 0.3, 0.0):
-        said = q >= threshold
-        precision, before = (t[said] > 0).mean(), recall
-        recall = (t[said] > 0).sum() / (t > 0).sum()
-        area += (recall - before) * precision
-    assert found["auprc"].value == pytest.approx(area)
+    for metric, least, by, values in (("auprc", 0.0, q, (0.9, 0.55, 0.3, 0.0)),
+                                      ("auprc_thresholded", THRESHOLD, p, (1.0, 0.2, 0.1, 0.0))):  # fmt: skip
+        precision, recall, area = 0.0, 0.0, 0.0
+        for value in values:
+            said = by >= value
+            precision, before = (t[said] > least).mean(), recall
+            recall = (t[said] > least).sum() / (t > least).sum()
+            area += (recall - before) * precision
+        assert found[metric].value == pytest.approx(area)
+    hits, said = ((p > THRESHOLD) & (t > THRESHOLD)).sum(), (p > THRESHOLD).sum()
+    assert found["f1_thresholded"].value == pytest.approx(2 * hits / (said + (t > THRESHOLD).sum()))
     for score in found.values():
         assert (score.scorer, score.design, score.n, score.n_failed) == ("simulation", "census", 4000, 0)
         assert score.status == "ok"
+
+
+def test_metrics_of_all_tokens_that_say_so_see_a_label_that_claims_too_much() -> None:
+    """Density 1e-4: the same label, and firing on three times as many tokens as the feature does."""
+    rng = np.random.default_rng(1)
+    n = 200_000
+    t = np.where(np.arange(n) < 20, rng.gamma(2.0, 1.0, n) + 0.5, 0.0)
+    values: dict[str, list[float]] = {}
+    for extra in (0, 60):
+        p = np.where(np.arange(n) < 20 + extra, 1.0, 0.0)
+        tokens = Tokens()
+        tokens.block, tokens.t, tokens.p, tokens.q = np.arange(n) % B, *(np.tile(x, (5, 1)) for x in (t, p, 0.9 * p))
+        for name, score in by_metric(census_scores(ALL_OK, *tokens.sums()), 0).items():
+            assert score.value is not None
+            values.setdefault(name, []).append(score.value)
+    for metric in METRICS:
+        if metric.reads == "counted":
+            assert values[metric.name][1] < values[metric.name][0] - 0.3
 
 
 def test_every_feature_and_metric_has_exactly_one_census_row() -> None:
@@ -177,14 +211,21 @@ LOOKUP = Entries(
 
 def test_a_sample_of_everything_gives_the_correlation_over_all_tokens() -> None:
     split = Split()
-    simulated = simulate(draw_windows(split.feature, LOOKUP, EVERYTHING), LOOKUP)
-    found = by_metric(sample_scores(ALL_OK, {0: simulated}), 0)
+    drawn = draw_windows(replace(split.feature, threshold=0.5), LOOKUP, EVERYTHING)
+    found = by_metric(sample_scores(ALL_OK, {0: simulate(drawn, LOOKUP)}), 0)
+    assert found.keys() == set(SAMPLE_METRICS)
     p, _ = predict(from_lists([LOOKUP]), 0, split.windows.tokens, split.windows.previous)
-    expected = np.corrcoef(split.truth[split.windows.scored], p[split.windows.scored])[0, 1]
-    for metric in SAMPLE_METRICS:
+    truth, predicted = split.truth[split.windows.scored], p[split.windows.scored]
+    expected = np.corrcoef(truth, predicted)[0, 1]
+    for metric in ("pearson", "pearson_framed"):
         score = found[metric]
         assert score.value == pytest.approx(expected, rel=1e-6)
         assert (score.ci_low, score.ci_high) == pytest.approx((expected, expected), rel=1e-6)
+    for end, least in (("", 0.0), ("_thresholded", drawn.threshold)):
+        assert found[f"auprc{end}"].value == pytest.approx(auprc(truth > least, predicted).value)
+        assert found[f"f1{end}"].value == pytest.approx(f1(truth > least, predicted, threshold=least).value)
+    assert found["auprc"].value != pytest.approx(found["auprc_thresholded"].value)
+    for score in found.values():
         assert (score.design, score.n, score.n_failed, score.status) == ("sample", 400, 0, "ok")
 
 
@@ -235,13 +276,13 @@ def test_statuses_of_the_sample_and_the_published_rows() -> None:
         "faithfulness": "no_measured_effects",
     }
     statuses = {s.metric: s.status for s in scores if s.feature == 0 and s.metric != "pearson"}
-    assert statuses == {m: others.get(m, "ok") for m in ("pearson_framed", *PUBLISHED_METRICS)}
+    assert statuses == {m: others.get(m, "ok") for m in metrics if m != "pearson"}
     assert all((s.value is None) == s.status.startswith("no_") for s in scores if s.feature == 0)
     assert all(s.scorer == PUBLISHED_METRICS.get(s.metric, "simulation") for s in scores)
 
 
 def test_nothing_simulated_gives_rows_all_the_same() -> None:
-    assert [score.status for score in sample_scores(ALL_OK, {})] == ["failed", "failed"]
+    assert [score.status for score in sample_scores(ALL_OK, {})] == ["failed"] * len(SAMPLE_METRICS)
 
 
 def test_no_features_give_no_rows() -> None:
@@ -281,7 +322,12 @@ def test_a_feature_that_is_silent_on_the_split_is_rare_there() -> None:
 def test_a_silent_explanation_is_constant() -> None:
     split = Split()
     found = sample_scores(ALL_OK, {0: simulate(draw_windows(split.feature, EMPTY), EMPTY)})
-    assert [(score.value, score.status) for score in found] == [(0.0, "constant")] * 2
+    assert {(s.value, s.status) for s in found if s.metric.startswith("pearson")} == {(0.0, "constant")}
+    ranked = [score for score in found if not score.metric.startswith("pearson")]
+    assert {score.status for score in ranked} == {"ok"}
+    assert {score.value for score in ranked if score.metric.startswith("f1")} == {0.0}
+    density = (split.truth[split.windows.scored] > 0).mean()
+    assert all(s.value is not None and 0 < s.value < 3 * density for s in ranked if s.metric.startswith("auprc"))
 
 
 def test_block_moments_are_at_hand_for_the_comparison() -> None:

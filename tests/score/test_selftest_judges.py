@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,27 @@ import pytest
 
 from autointerp.config.judging import Judge
 from autointerp.llm.asks import Answer, Ask, InvalidReply
+from autointerp.pipeline.selftest_tokens import planted_distractors
 from autointerp.records import Explanation
-from autointerp.score.predictions import Judged, Rated, Simulated
+from autointerp.score.predictions import Chosen, Judged, Rated, Simulated
 from autointerp.score.scorers.protocol import Scorer, ShownExplanation
 from autointerp.score.scorers.registry import SCORERS
-from autointerp.score.selftest.judges import BLIND_RULES, BlindJudge, RuleJudge
+from autointerp.score.selftest.judges import BLIND_RULES, BlindJudge, OddJudge, RuleJudge
 from autointerp.score.selftest.planted import PlantedFeature, Planter, RuleLabel
-from autointerp.score.selftest.replies import CannotAnswer
-from autointerp.score.selftest.shown_lines import ENDS, NO_TOKEN, LineReader, choose_end
+from autointerp.score.selftest.planted_others import with_others
+from autointerp.score.selftest.replies import CannotAnswer, wants_texts
+from autointerp.score.selftest.shown_lines import ENDS, NO_TOKEN, LineReader, choose_end, stock_of
 from autointerp.score.selftest.test_material import SelftestMaterial
 from autointerp.score.selftest.text import SelftestText
 
 JUDGE = Judge(provider="openai", model="rule")
+SAID = {
+    "simulated": "prediction",
+    "judged": "probability",
+    "rated": "rating",
+    "chosen": "probability",
+    "generated": "texts",
+}
 
 
 class Bench:
@@ -31,8 +41,10 @@ class Bench:
         self.text, self.end = text, choose_end(text.texts)
         self.material = SelftestMaterial(text, 0, self.end)
         self.features = Planter(text, 0).features(1e-2, 9, 1)
-        self.tests = [self.material.feature(feature) for feature in self.features]
+        alone = [self.material.feature(feature) for feature in self.features]
+        self.tests = with_others(self.features, alone, partial(planted_distractors, text, 0))
         self.reader = LineReader(text.texts, self.end)
+        self.stock = stock_of(self.reader, self.material.corpus)
         self.labels = [label for feature in self.features for label in feature.labels.values()]
 
     def ask(self, scorer: Scorer, row: int, label: RuleLabel, judge: Any, settings: Judge = JUDGE) -> Any:
@@ -103,6 +115,9 @@ def test_every_token_that_is_shown_is_read(name: str, bench: Bench) -> None:
     said = ShownExplanation(Explanation(1, "x", "rule-1-true", "ok"), bench.features[1].grams)
     questions = scorer.questions(said, test, scorer.material(test, None), JUDGE)
     lines = [line for ask in questions.asks for line in bench.reader.lines(ask.prompt).values()]
+    if scorer.shape == "generated":
+        assert all(wants_texts(ask) for ask in questions.asks)
+        lines = list(bench.stock.values())
     assert lines
     assert all(NO_TOKEN not in line.tokens for line in lines)
 
@@ -204,20 +219,56 @@ def test_a_reply_that_a_scorer_refuses_is_a_failure(small: tuple[RuleJudge, Rule
     assert (answer.status, answer.reason, answer.data) == ("invalid", "never right", None)
 
 
+def test_the_line_of_each_question_that_fits_is_chosen(small: tuple[RuleJudge, RuleLabel]) -> None:
+    choice = {"type": "integer", "enum": [1, 2, 3]}
+    shown = "rule-4-true\nq1:\n1: (⸱\n2: (⸱ a⸱\n3: (⸱\n\nq2:\n1: (⸱\n2: (⸱\n3:  a⸱"
+    assert small[0].answer(question(shown, {"q1": choice, "q2": choice})).data == {"q1": 2, "q2": 3}
+    many = "q1:\n1:  a⸱\n2: (⸱\n3:  a⸱"
+    odd = OddJudge(small[0].reader, small[1])
+    assert odd.answer(question(many, {"q1": choice})).data == {"q1": 2}, "the one that is unlike the others"
+    with pytest.raises(CannotAnswer, match="stands on no lines"):
+        small[0].answer(question(shown, {"q1": {"type": "integer", "enum": [1, 2, 7]}, "q2": choice}))
+
+
+def test_texts_are_handed_over_by_what_the_label_says(small: tuple[RuleJudge, RuleLabel]) -> None:
+    reader = small[0].reader
+    stock = {text: reader.line(text) for text in ("(⸱(⸱", " a⸱(⸱", "(⸱", "(⸱ a⸱")}
+    judge = RuleJudge(reader, [small[1]], stock=stock)
+    texts = {name: {"type": "string"} for name in ("fires1", "silent1", "fires2", "silent2")}
+    data = judge.answer(question("rule-4-true", texts)).data
+    assert {data["fires1"], data["fires2"]} == {" a⸱(⸱", "(⸱ a⸱"}
+    assert {data["silent1"], data["silent2"]} == {"(⸱(⸱", "(⸱"}
+    with pytest.raises(CannotAnswer, match="5 texts, and there are 4"):
+        judge.answer(question("rule-4-true", texts | {"fires3": {"type": "string"}}))
+
+
+def test_the_right_label_is_told_where_windows_are_chosen(bench: Bench) -> None:
+    for name in ("discrimination", "intruder"):
+        scorer, right, n = SCORERS[name], 0.0, 0
+        for row, feature in enumerate(bench.features):
+            label = feature.labels["true"]
+            judge = bench.rule_judge(scorer) if scorer.reads_label else OddJudge(bench.reader, label)
+            chosen: Chosen = bench.ask(scorer, row, label, judge)
+            right += float(chosen.probability[chosen.choices.right].sum())
+            n += chosen.choices.n_questions
+        assert n >= 20
+        assert right / n > 0.8
+
+
 # --- judges that read nothing -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rule", BLIND_RULES)
 @pytest.mark.parametrize("name", SCORERS)
 def test_blind_judges_do_not_know_the_label(name: str, rule: str, bench: Bench) -> None:
-    scorer, judge = SCORERS[name], BlindJudge(bench.reader, rule)
+    scorer, judge = SCORERS[name], BlindJudge(bench.reader, rule, bench.stock)
     feature = bench.features[0]
     said = [bench.ask(scorer, 0, feature.labels[label], judge) for label in ("true", "missing")]
-    one, two = (
-        np.asarray(getattr(p, {"simulated": "prediction", "judged": "probability", "rated": "rating"}[scorer.shape]))
-        for p in said
-    )
+    one, two = (np.asarray(getattr(p, SAID[scorer.shape])) for p in said)
+    assert len(one)
     if rule != "coin":  # a coin is thrown for each question
         assert np.array_equal(one, two)
+    if scorer.shape in ("chosen", "generated"):  # something is always chosen, and written
+        return
     spread = {"none": 0, "all": 0}.get(rule, 1)
     assert (np.ptp(one[one > 0] if rule == "all" and scorer.shape == "simulated" else one) > 0) == bool(spread)

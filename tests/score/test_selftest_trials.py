@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from autointerp.config.own_code import OwnCode
 from autointerp.errors import AutointerpError
 from autointerp.llm.asks import Ask
+from autointerp.pipeline.selftest_tokens import planted_distractors
 from autointerp.score.metric import Metric, each
 from autointerp.score.metric_registry import METRICS, own_metric
 from autointerp.score.predictions import Judged
@@ -96,11 +98,11 @@ def tried(small_text: SelftestText) -> dict[tuple[str, str, str], MetricFigures]
     """A small run with a scorer of each shape but simulations, and metrics and a scorer of the user's own."""
     plan = replace(
         SMALL,
-        scorers=scorers("example_scorer:Strongest", f"{MODULE}:Deaf", built_in=("detection", "logits")),
+        scorers=scorers("example_scorer:Strongest", f"{MODULE}:Deaf", built_in=("detection", "logits", "logits_hard")),
         own=[own_metric("example_metric:Recall"), own_metric(f"{MODULE}:Always")],
     )
     told: list[int] = []
-    rows = self_test(small_text, plan, told.append)
+    rows = self_test(small_text, plan, partial(planted_distractors, small_text, plan.seed), told.append)
     made = plan.n_predictions - sum(told)
     assert 0 < made < 0.2 * plan.n_predictions, "all but those of the scorer that cannot be tried"
     return {row.name: row for row in rows}
@@ -114,7 +116,12 @@ def test_every_metric_of_every_scorer_and_design_is_tried(tried: dict[tuple[str,
             (name, metric.name, "sample") for metric in METRICS if metric.reads == "judged" and metric.is_of(name)
         }
         expected |= {(name, own, "sample") for own in ("recall", "always")}
-    expected |= {("logits", metric.name, "sample") for metric in METRICS if metric.reads == "rated"}
+    expected |= {
+        (name, metric.name, "sample")
+        for name in ("logits", "logits_hard")
+        for metric in METRICS
+        if metric.reads == "rated" and metric.is_of(name)
+    }
     assert set(tried) == expected
 
 
@@ -160,7 +167,9 @@ def test_a_scorer_that_shows_no_label_is_not_tried_and_says_why(
 
 def test_the_same_seed_gives_the_same_figures(small_text: SelftestText) -> None:
     plan = replace(SMALL, n_features=3, densities=(1e-2,), scorers=scorers(built_in=("fuzzing",)))
-    one, two, other = (self_test(small_text, replace(plan, seed=seed)) for seed in (0, 0, 1))
+    one, two, other = (
+        self_test(small_text, replace(plan, seed=s), partial(planted_distractors, small_text, s)) for s in (0, 0, 1)
+    )
     assert one == two
     assert one != other
 
@@ -181,7 +190,7 @@ def test_what_fails_in_code_of_the_users_is_one_line(
         own=[own_metric(own["own"])] if "own" in own else [],
     )
     with pytest.raises(AutointerpError) as caught:
-        self_test(small_text, plan)
+        self_test(small_text, plan, partial(planted_distractors, small_text, plan.seed))
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
@@ -316,7 +325,7 @@ def test_asks_are_what_a_run_sends(small_text: SelftestText) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RuleJudge, "answer", spy)
         plan = replace(SMALL, densities=(1e-2,), scorers=scorers(built_in=("detection",)))
-        self_test(small_text, plan)
+        self_test(small_text, plan, partial(planted_distractors, small_text, plan.seed))
     assert {ask.kind for ask in sent} == {"detect"}
     assert all("Decide of each excerpt, from the explanation alone" in ask.system for ask in sent)
     assert all(ask.schema is not None and ask.parse is not None for ask in sent)

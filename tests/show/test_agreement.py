@@ -6,9 +6,10 @@ import itertools
 
 import pytest
 
-from autointerp.show.agreement import agreement, metric_names, what_metrics_say
-from autointerp.show.compare_data import ComparisonRow
+from autointerp.show.agreement import agreement, is_output, metric_names, what_metrics_say
+from autointerp.show.compare_data import ComparisonRow, ScoreChoice
 from autointerp.show.score_kind import ScoreKind
+from autointerp.words import LOGIT_SCORERS
 
 
 def row(metric: str, b: str, verdict: str, **changed: object) -> ComparisonRow:
@@ -83,6 +84,16 @@ def test_what_a_feature_writes_is_not_held_against_what_it_reads() -> None:
     assert agreement(rows)[0] == ("pearson says sae, auprc says x: the metrics disagree on sae and x.")
 
 
+def test_a_ceiling_is_weighed_only_where_there_is_no_label() -> None:
+    rows = [row("pearson", "x", "A"), row("auprc", "x", "A"), row("pearson", "x", "B", explainer="context_lookup")]
+    assert agreement(rows) == ["pearson and auprc say sae: no two metrics contradict each other."]
+    assert agreement(rows[2:])[0].startswith("One metric has verdicts")
+
+
+def test_both_logit_scorers_are_about_what_a_feature_writes() -> None:
+    assert [is_output(f"{name}:gpt") for name in (*LOGIT_SCORERS, "detection")] == [True, True, False]
+
+
 def test_explainers_and_stores_are_apart() -> None:
     rows = [row("pearson", "x", "A"), row("auprc", "x", "B", explainer="luna"), row("f1", "x", "A", explainer="luna")]
     assert agreement(rows) == [
@@ -119,3 +130,26 @@ def test_every_verdict_is_said_once_and_none_is_made_up(verdicts: tuple[str, ...
     }
     first = agreement(rows_of(x=dict(zip(metrics, verdicts, strict=True))))[0]
     assert ("disagree" in first) == ({"A", "B"} <= set(verdicts))
+
+
+def test_the_first_metrics_and_those_of_the_census_are_weighed_whatever_has_a_table() -> None:
+    auprc = ScoreKind("census", "auprc", "simulation", "lexical")
+    assert ScoreChoice().weighs(auprc)
+    assert not ScoreChoice().takes(auprc)
+    assert ScoreChoice(metrics=("pearson",)).weighs(auprc)
+    for part_or_form in (
+        ScoreKind("sample", "recall_weak", "detection:lookup", "lexical"),
+        ScoreKind("sample", "rsquared", "simulation", "lexical"),
+        ScoreKind("sample", "pearson_framed", "simulation:lookup@luna", "lexical"),
+    ):
+        assert not ScoreChoice().weighs(part_or_form)
+        assert ScoreChoice(everything=True).weighs(part_or_form)
+        assert ScoreChoice(metrics=(part_or_form.metric,)).weighs(part_or_form)
+    assert ScoreChoice().weighs(ScoreKind("sample", "my_own", "detection:lookup", "lexical"))
+    assert not ScoreChoice().weighs(ScoreKind("census", "auprc", "simulation", "shuffled"))
+    assert not ScoreChoice(designs=("sample",)).weighs(auprc)
+
+
+def test_of_many_metrics_of_one_opinion_some_are_named_and_the_rest_counted() -> None:
+    rows = [row(f"m{number}", "x", "undecided") for number in range(7)] + [row("pearson", "x", "A")]
+    assert agreement(rows)[0].startswith("pearson says sae, m0, m1, m2, m3 and 3 more cannot tell:")

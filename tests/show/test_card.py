@@ -24,13 +24,12 @@ from autointerp.show.card_data import (
     Neighbour,
     ScoreLine,
     ShownToken,
-    explainer_order,
     load_card,
 )
 from autointerp.show.good_example import good_example
 from autointerp.show.picture import draw
 from autointerp.store.reader import StoreReader, open_reader
-from autointerp.words import LEXICAL_CONTROLS
+from autointerp.words import LEXICAL_CONTROLS, explainer_order
 
 Printed = Callable[..., str]
 

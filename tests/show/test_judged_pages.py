@@ -30,12 +30,26 @@ from autointerp.show.compare import compare_page, render_compare
 from autointerp.show.compare_data import ScoreChoice, load_compare
 from autointerp.show.marks import MARK, mark_sentences
 from autointerp.store.reader import StoreReader, open_reader
-from autointerp.words import EMBEDDED, HUMAN, STAGES, USUAL_SCORERS, is_ceiling, is_control, is_label, says_its_lookup
+from autointerp.words import (
+    COMPLETION,
+    EMBEDDED,
+    HUMAN,
+    NO_LABEL,
+    RANKINGS,
+    STAGES,
+    UNEMBEDDING_NORM,
+    is_ceiling,
+    is_control,
+    is_label,
+    says_its_lookup,
+)
 
 PRIMARY = {
     name: next(metric.name for metric in metrics_for(scorer.shape, name) if metric.is_first(name))
     for name, scorer in SCORERS.items()
 }
+LABELLED = [name for name, scorer in SCORERS.items() if scorer.reads_label]
+UNLABELLED = [name for name in SCORERS if name not in LABELLED]
 QUESTIONS = sorted(path.stem for path in folder("analysis").glob("*.sql"))
 
 
@@ -100,7 +114,7 @@ def test_no_interval_reaches_past_what_a_metric_or_a_difference_can_be(path: Pat
 
 
 @pytest.mark.parametrize("explainer", [LUNA, REFINED, MINE])
-@pytest.mark.parametrize("scorer", USUAL_SCORERS)
+@pytest.mark.parametrize("scorer", LABELLED)
 def test_means_intervals_floors_and_verdicts_of_judged_explainers(
     opened: StoreReader, explainer: str, scorer: str
 ) -> None:
@@ -112,9 +126,10 @@ def test_means_intervals_floors_and_verdicts_of_judged_explainers(
     for row in means:
         assert row.mean is not None
         assert row.floor is not None
-        assert row.ci_low is not None
-        assert row.ci_high is not None
-        assert row.ci_low <= row.mean <= row.ci_high
+        if row.n_scored > 1 or scorer != "discrimination":  # neurons that fire everywhere are silent nowhere
+            assert row.ci_low is not None
+            assert row.ci_high is not None
+            assert row.ci_low <= row.mean <= row.ci_high
     pairs = [row for row in page.comparisons if (row.explainer, row.scorer) == (explainer, name)]
     assert {(row.a, row.b) for row in pairs} >= {("mlp-1k", "neurons"), ("mlp-1k", "resid-1k")}
     assert {row.metric for row in pairs} == {PRIMARY[scorer]}
@@ -127,7 +142,7 @@ def test_means_intervals_floors_and_verdicts_of_judged_explainers(
 def test_a_persons_label_has_its_mean_for_every_scorer(opened: StoreReader) -> None:
     page = load_compare([("judged", opened)], ScoreChoice(explainers=[HUMAN]))
     assert {(row.dictionary, row.scorer) for row in page.summary} == {
-        ("mlp-1k", f"{scorer}:{JUDGE}") for scorer in USUAL_SCORERS
+        ("mlp-1k", f"{scorer}:{JUDGE}") for scorer in LABELLED
     }
     for row in page.summary:  # one label has no spread
         assert (row.n_features, row.ci_low) == (1, None)
@@ -141,7 +156,9 @@ def test_the_page_says_what_intervals_leave_out_and_which_metrics_see_less(opene
         return " ".join(stream.getvalue().split())
 
     [few] = re.findall(r"95 % intervals of (.*?) say what other features would give", said(ScoreChoice()))
-    assert set(few.split(", ")) == {"mcc_weighted", "logit_accuracy_direct"}
+    assert set(few.split(", ")) == {
+        "mcc_weighted", "logit_accuracy_direct", "logit_accuracy_direct_hard", "choice_accuracy", "generation_accuracy",
+    }  # fmt: skip
     matched = ScoreChoice(metrics=("balanced_accuracy_matched",))
     sentences = mark_sentences(kind.name for kind in load_compare([("judged", opened)], matched).kinds)
     assert any("balanced_accuracy_matched of detection" in sentence for sentence in sentences)
@@ -157,7 +174,58 @@ def test_the_lookup_on_the_same_windows_and_the_completion_floor_are_shown(opene
     assert ("lexical", f"simulation:lookup@{LUNA}") in shown
     assert ("context_lookup", f"simulation:lookup@{LUNA}") in shown
     assert f"context_lookup (ceiling, no label), simulation:lookup@{LUNA}: mean" in printed(render_compare(page))
-    assert ("completion", "logits:unembedding") in shown
+    for ranking in RANKINGS:
+        for scorer in ("logits", "logits_hard"):
+            assert (ranking, f"{scorer}:unembedding") in shown
+
+
+@pytest.mark.parametrize("scorer", UNLABELLED)
+def test_what_needs_no_label_is_asked_once_and_has_its_floor_its_verdicts_and_its_place_on_the_card(
+    opened: StoreReader, path: Path, scorer: str
+) -> None:
+    name, control = f"{scorer}:{JUDGE}", f"shuffled:{NO_LABEL}"
+    page = load_compare([("judged", opened)], ScoreChoice())
+    means = [row for row in page.summary if row.scorer == name]
+    assert {row.explainer for row in means} == {NO_LABEL}
+    assert {row.dictionary for row in means} >= {"mlp-1k", "neurons", "resid-1k"}
+    assert all(row.mean is not None and row.floor is not None for row in means if row.dictionary == "mlp-1k")
+    assert any(row.scorer == name and row.explainer == NO_LABEL for row in page.comparisons)
+    asked = rows(
+        path, "SELECT explainer, count(DISTINCT feature) AS n FROM choices WHERE scorer = $s GROUP BY ALL", s=name
+    )
+    assert {row["explainer"] for row in asked} == {NO_LABEL, control}
+    sql = "SELECT feature FROM score_table WHERE dictionary = 'mlp-1k' AND scorer = $s AND explainer = $e AND value > 0"
+    feature = rows(path, sql, s=name, e=NO_LABEL)[0]["feature"]
+    card = printed(feature_card(opened, "mlp-1k", feature))
+    assert f"choice_accuracy, {scorer}" in card
+    assert re.search(rf"^{NO_LABEL}.*0\.\d{{3}}", card, re.MULTILINE) or re.search(
+        rf"^{NO_LABEL}.*1\.000", card, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("scorer", ["logits", "logits_hard"])
+@pytest.mark.parametrize("explainer", [LUNA, "lexical"])
+def test_rankings_and_another_features_label_stand_beside_every_logit_score(
+    opened: StoreReader, path: Path, explainer: str, scorer: str
+) -> None:
+    by = f"{scorer}:{JUDGE if explainer == LUNA else 'text'}"
+    other = f"shuffled:{LUNA}" if explainer == LUNA else "shuffled"
+    metric = PRIMARY[scorer]
+    mean = {
+        (row["dictionary"], row["explainer"], row["scorer"]): row["mean"]
+        for row in rows(path, "SELECT * FROM dictionary_summary WHERE metric = $m", m=metric)
+    }
+    page = printed(compare_page([("judged", opened)], ScoreChoice(metrics=[metric], explainers=[explainer])))
+    head = next(line for line in page.splitlines() if "completion" in line and "W_U norm" in line)
+    assert "another feature's label" in head
+    line = next(line for line in page.splitlines() if re.search(r"\bmlp-1k +0?\.\d", line))
+    for who, judge in ((COMPLETION, f"{scorer}:unembedding"), (UNEMBEDDING_NORM, f"{scorer}:unembedding"), (other, by)):
+        assert f"{mean['mlp-1k', who, judge]:.3f}" in line
+    sql = "SELECT feature FROM score_table WHERE dictionary = 'mlp-1k' AND explainer = $e AND metric = $m AND value > 0"
+    feature = rows(path, sql, e=other, m=metric)[0]["feature"]
+    card = printed(feature_card(opened, "mlp-1k", feature))
+    for name in (COMPLETION, UNEMBEDDING_NORM, "another feature's label"):
+        assert re.search(rf"^{name}.*0\.\d{{3}}", card, re.MULTILINE), name
 
 
 def test_no_control_stands_on_the_page_unless_asked_for(opened: StoreReader) -> None:
@@ -189,8 +257,8 @@ def test_the_compare_command_prints_every_choice(path: Path, command: Callable[.
         assert explainer in page
     assert f"shuffled:{LUNA}" in page if "--all" in options else f"shuffled:{LUNA}" not in page.split("Not shown:")[0]
     one = command("compare", path, "--explainer", LUNA)
-    for scorer, metric in PRIMARY.items():
-        assert f"{metric}, sample, {LUNA}, {scorer}:{JUDGE}" in one
+    for scorer in LABELLED:
+        assert f"{PRIMARY[scorer]}, sample, {LUNA}, {scorer}:{JUDGE}" in one
     assert "undecided" in one
 
 
@@ -233,11 +301,11 @@ def test_a_card_has_the_scores_of_every_scorer(path: Path, opened: StoreReader) 
     """
     [found] = rows(path, sql, e=LUNA)
     card = printed(feature_card(opened, "mlp-1k", found["feature"]))
-    head = next(line for line in card.splitlines() if "pearson_framed" in line)
-    for column in ("pearson, census", *(f"{metric}, {scorer}" for scorer, metric in PRIMARY.items())):
+    head = "\n".join(line for line in card.splitlines() if line.startswith("score "))
+    for column in ("pearson, census", *(f"{PRIMARY[scorer]}, {scorer}" for scorer in LABELLED)):
         assert column in head
-    mine = next(line for line in card.splitlines() if line.startswith(LUNA) and re.search(r"\d\.\d{3}", line))
-    assert len(re.findall(r"-?\d\.\d{3}", mine)) >= 4
+    mine = [line for line in card.splitlines() if line.startswith(f"{LUNA} ") and re.search(r"\d\.\d{3}", line)]
+    assert len(re.findall(r"-?\d\.\d{3}", "\n".join(mine))) >= len(LABELLED)
     assert f"judged by {JUDGE}" in card
     assert f"lexical on the windows of {LUNA}" in card
     assert f"context_lookup (ceiling, no label) on the windows of {LUNA}" in card

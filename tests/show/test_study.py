@@ -45,20 +45,21 @@ def test_its_first_table_is_the_store_s(page: str, built: tuple[Path, object]) -
         low, high = row["mean_all_low"], row["mean_all_high"]
         assert line[4].startswith(f"{row['mean_all']:.3f}")
         assert low is None or line[4] == f"{row['mean_all']:.3f} [{low:.3f}, {high:.3f}]"
-        assert line[5] == f"{row['floor']:.3f}"
+        assert line[6] == f"{row['floor']:.3f}"
 
 
 def test_its_verdicts_are_the_store_s(page: str, built: tuple[Path, object]) -> None:
     table = section(page, "Verdicts")
     pairs = rows(built[0], "SELECT * FROM comparison_table WHERE explainer = 'lexical' AND a = 'sae'")
     shown = [pair for pair in pairs if pair["difference"] is not None and pair["simultaneous_low"] is not None]
+    assert {pair["design"] for pair in shown} == {"census"}
     assert len(table) == len(shown) > 0
     assert {line[2] for line in table} == {f"{pair['difference']:+.3f}" for pair in shown}
 
 
 def test_what_it_says_in_words_is_counted(page: str) -> None:
     verdicts = section(page, "Verdicts")
-    for line in re.findall(r"- `sae` against `(\w+)`, of (\d+) metrics", page):
+    for line in re.findall(r"- `sae` against `(\w+)`, of (\d+) scores", page):
         assert int(line[1]) == sum(row[0] == f"`{line[0]}`" for row in verdicts)
     assert "- On a model that learned nothing the labels of `sae` still score" in page
     assert "100%" in page, "both stores are the same here"

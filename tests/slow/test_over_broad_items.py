@@ -40,22 +40,21 @@ def test_which_metrics_see_it(scorer: str, world: PlantedWorld, features: tuple[
             label: [judge(world, scorer, one, of.labels[label]) for one, of in zip(items, tried, strict=True)]
             for label in ("true", "broad", "narrow")
         }
-        of_metric = {}
-        for metric in metrics_for("judged", scorer):
-            found = {label: values(judged, metric.name, scorer) for label, judged in said.items()}
-            of_metric[metric.name] = tuple(
-                float(np.mean(found[label] < found["true"] - 1e-9)) for label in ("broad", "narrow")
-            )
-            if listed and metric.name in WEIGHED:
-                assert of_metric[metric.name][0] >= 0.95, metric.name
+        of_metric: dict[str, tuple[float, float]] = {}
+        for row in metrics_for("judged", scorer):
+            found = {label: values(judged, row.name, scorer) for label, judged in said.items()}
+            broad, narrow = (float(np.mean(found[label] < found["true"] - 1e-9)) for label in ("broad", "narrow"))
+            of_metric[row.name] = broad, narrow
+            if listed and row.name in WEIGHED:
+                assert broad >= 0.95, row.name
             print(
-                f"{density:g} {scorer:10} {'listed' if listed else 'not listed':11} {metric.name:26}"
-                f" broad {of_metric[metric.name][0]:.2f} narrow {of_metric[metric.name][1]:.2f}"
+                f"{density:g} {scorer:10} {'listed' if listed else 'not listed':11} {row.name:26}"
+                f" broad {broad:.2f} narrow {narrow:.2f}"
                 f"   scores {' '.join(f'{np.nanmean(v):.3f}' for v in found.values())}"
             )
-        dropped[listed] = of_metric  # type: ignore[assignment]
-    for name in ("mcc_weighted", "f1_weighted", "auprc_weighted"):
-        assert dropped[True][name][1] >= 0.85, name
+        dropped[listed] = of_metric
+    for metric in ("mcc_weighted", "f1_weighted", "auprc_weighted"):
+        assert dropped[True][metric][1] >= 0.85, metric
     if density < 1e-3:  # why these have a mark
         assert max(dropped[True][name][0] for name in ("balanced_accuracy_matched", "auroc_matched")) < 0.1
 

@@ -7,10 +7,12 @@ at each density, where a mark is kept at 80 %. Run with -rP to see the figures.
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 
 from autointerp.pipeline.selftest import bundled_text
+from autointerp.pipeline.selftest_tokens import planted_distractors
 from autointerp.score.metric_registry import METRICS, metrics_for
 from autointerp.score.scorers.registry import SCORERS
 from autointerp.score.selftest.figures import LossCounts, MetricFigures
@@ -32,7 +34,7 @@ def text() -> SelftestText:
 def run(text: SelftestText) -> dict[Row, MetricFigures]:
     """With the command's defaults."""
     begun = time.process_time()
-    rows = self_test(text, SelftestPlan())
+    rows = self_test(text, SelftestPlan(), partial(planted_distractors, text, 0))
     print(f"the self-test took {time.process_time() - begun:.0f} CPU s")
     assert time.process_time() - begun < 300
     return {row.name: row for row in rows}
@@ -41,7 +43,8 @@ def run(text: SelftestText) -> dict[Row, MetricFigures]:
 @pytest.fixture(scope="module")
 def larger(text: SelftestText) -> dict[Row, MetricFigures]:
     """Other features, and half as many again."""
-    return {row.name: row for row in self_test(text, SelftestPlan(seed=11, n_features=36))}
+    plan = SelftestPlan(seed=11, n_features=36)
+    return {row.name: row for row in self_test(text, plan, partial(planted_distractors, text, 11))}
 
 
 def expected_rows() -> set[Row]:

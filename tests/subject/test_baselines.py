@@ -236,6 +236,34 @@ def test_threshold(n_above: int) -> None:
     assert n_above == 0 or np.abs(tied - theta).min() > 0.4
 
 
+@pytest.mark.parametrize("n_above", [1, 7, 50])
+def test_threshold_where_a_share_of_the_maximum_counts_as_firing(n_above: int) -> None:
+    values = np.random.default_rng(1).gamma(2.0, 1.0, 400).astype(np.float32)
+    theta = threshold_for(values, n_above, 0.05)
+    activation = np.maximum(values - theta, 0.0)
+    assert int((activation > 0.05 * activation.max()).sum()) == n_above
+    assert int((activation > 0).sum()) >= n_above
+    assert threshold_for(values, 0, 0.05) == np.inf
+
+
+def test_densities_are_matched_above_a_share_of_the_maximum(sae: SparseAutoencoder, sample: ActivationSample) -> None:
+    x = sample.by_hook[HOOK]
+    strong, plain = count_firings(sae, x, np.arange(48), 0.2), count_firings(sae, x, np.arange(48))
+    activation = sae.encode(x).numpy()
+    expected = (activation > np.float32(0.2) * activation.max(axis=0)).sum(axis=0)
+    assert np.abs(strong.n_firing - expected).max() <= 1  # a value on the limit
+    assert (strong.n_firing <= plain.n_firing).all()
+    entry = config("random_isotropic").model_copy(update={"match_at": 0.2})
+    units = make_units(entry, HOOK, sample, 0, strong)
+    made = units.encode(x.clone()).numpy()
+    fires = (made > 0.2 * made.max(axis=0)).sum(axis=0)
+    wanted = strong.n_firing[np.asarray(units.matched_feature)]
+    kept = np.asarray(units.matched)
+    assert kept.sum() > 5
+    assert np.abs(fires - wanted)[kept].max() <= 2
+    assert ((made > 0).sum(axis=0)[kept] > fires[kept]).mean() > 0.9
+
+
 # --- unmatched --------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from autointerp.llm.session.client import Session
 from autointerp.llm.wire.capabilities import capabilities_of, check_wishes
 from autointerp.pipeline.asking.explaining import load_embedded, load_explainer, style_of
 from autointerp.score.metric_registry import own_metric
+from autointerp.score.scorers.generation import generation_ask
 from autointerp.score.scorers.registry import SCORERS, scorers_of
 
 
@@ -41,14 +42,15 @@ def check_llms(config: RunConfig) -> None:
 
 
 def explainer_examples(entry: LLMExplainer) -> list[Ask]:
-    """A question about nothing, of the kind that this explainer is asked."""
-    return [explain_ask(style_of(entry), Evidence("", 0, 0.0, 0.0, ()))]
+    """Questions about nothing, of the kinds that this explainer is asked."""
+    probing = [generation_ask("x")] if entry.probe else []
+    return [explain_ask(style_of(entry), Evidence("", 0, 0.0, 0.0, ())), *probing]
 
 
 def judge_examples(config: RunConfig, judge: Judge) -> list[Ask]:
     """Questions about nothing, of the kinds that the judge is asked."""
-    refines = any(isinstance(entry, LLMExplainer) and entry.refines for entry in config.explain.asking)
-    asked = scorers_of(config.score.scorers) | ({"detection": SCORERS["detection"]} if refines else {})
+    chooses = any(isinstance(entry, LLMExplainer) and entry.chooses for entry in config.explain.asking)
+    asked = scorers_of(config.score.scorers) | ({"detection": SCORERS["detection"]} if chooses else {})
     return [ask for scorer in asked.values() for ask in scorer.examples(judge)]
 
 

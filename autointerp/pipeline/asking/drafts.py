@@ -1,14 +1,16 @@
-"""Best-of-n and revision: several drafts of an explanation, the best kept (`best_of` and `revise` of an explainer).
+"""Best-of-n, probes and revision (`best_of`, `probe`, `revise`): several drafts of an explanation, of which one stays.
 
 1. `best_of` drafts of each feature: the same request under as many sample numbers.
 2. The run's judge reads each draft and says of windows of the select split whether the feature fires there (one call
    of detection a draft, the same windows for all drafts of a feature); the draft with the best balanced accuracy leads,
    the earlier one where two are equal. A single draft that has no rival is not judged.
-3. `revise` times: the judge reads the leading draft on *other* documents of the select split
+3. `probe` times: `probes.py`.
+4. `revise` times: the judge reads the leading draft on *other* documents of the select split
    (`score/scorers/select_exam.py` says why others); the windows that it gets wrong there are shown to the explainer,
    with the evidence and its own answer. The new draft is judged as in 2, and leads if it is better. A feature whose
    leading draft gets nothing wrong is left.
-4. What leads is the explanation. Scores come from the score split, of which nothing is read here.
+5. What leads is the explanation; where no judge chooses, the last draft that is none of the failures. Scores come from
+   the score split, of which nothing is read here.
 
 Rounds go over the whole dictionary, so that they fit into batches; a feature whose replies are not all there yet waits,
 the others go on. Rare features have too few windows to choose by: they get one draft. Failures of drafts are values
@@ -36,6 +38,7 @@ from autointerp.llm.asks import Answer, Ask
 from autointerp.pipeline.asking.asker import Asker, Unanswered
 from autointerp.pipeline.asking.evidence import read_evidence
 from autointerp.pipeline.asking.explaining import Asked, explanation_of, features_to_explain, style_of
+from autointerp.pipeline.asking.probes import ReadTexts, TriedText, probe_round
 from autointerp.pipeline.asking.test_material import Corpus, each_exam
 from autointerp.pipeline.plan.reask import Redo, first_sample
 from autointerp.pipeline.rows.explanation_rows import Written
@@ -75,6 +78,7 @@ class _Feature:
 
     tried: list[Tried] = field(default_factory=list)
     waits: bool = False
+    chooses: bool = True  # a judge chooses between the drafts
     settled: bool = False  # no revision can be asked for
     wrong: tuple[Int64, Int64] | None = None  # items of the exam's `shown` that the leading draft gets wrong
     trouble: tuple[str, str] | None = None  # why the judge could not choose or find counterexamples
@@ -86,7 +90,10 @@ class _Feature:
 
     @property
     def leader(self) -> Tried | None:
-        """The best draft, the earliest of equals; one without a score only where none has any."""
+        """The best draft, the earliest of equals; one without a score only where none has any. The last one, where
+        nobody chooses."""
+        if not self.chooses:
+            return self.good[-1] if self.good else None
         return max(self.good, key=lambda one: -1.0 if one.score is None else one.score, default=None)
 
 
@@ -99,6 +106,7 @@ class Refined:
     chosen: set[tuple[int, int]]  # feature and number of the drafts that are kept
     trouble: dict[int, tuple[str, str]]
     """Features of which the judge could not try a draft, with status and reason."""
+    probes: list[TriedText]
     unchosen: int
     """Features that fire too seldom on the select split to choose by."""
     unshown: int
@@ -107,7 +115,7 @@ class Refined:
     def lines(self) -> list[str]:
         """What is to be said of it."""
         said = [
-            (len(self.trouble), "drafts that the judge could not try (table failures); what led without is kept"),
+            (len(self.trouble), "drafts that could not be tried (table failures); what led without is kept"),
             (self.unchosen, "too few firings on the select split to choose by; the first draft is kept"),
             (self.unshown, "too few firings on its other documents to be revised"),
         ]
@@ -119,22 +127,26 @@ def refine(
     corpus: Corpus,
     dictionary: str,
     entry: LLMExplainer,
-    judge: Judge,
+    judge: Judge | None,
     asker: Asker,
     advance: Callable[[int], None],
+    read: ReadTexts,
     redo: Redo | None = None,
 ) -> Refined:
-    """All rounds, as far as the replies at hand allow."""
-    work = _Refining(store, corpus, dictionary, entry, judge, asker, advance, redo)
+    """All rounds, as far as the replies at hand allow. `judge`: needed where it chooses."""
+    work = Refining(store, corpus, dictionary, entry, judge, asker, advance, redo)
     work.draft()
-    work.judge([one for feature in work.open() for one in feature.good if len(feature.good) > 1 or entry.revise])
+    more = entry.revise + entry.probe
+    work.judge([one for feature in work.open() for one in feature.good if len(feature.good) > 1 or more])
+    for number in range(1, entry.probe + 1):
+        work.judge(probe_round(work, number, read))
     for number in range(1, entry.revise + 1):
         work.find_wrong()
-        work.judge(work.revise(number))
+        work.judge(work.revise(entry.probe + number))
     return work.result()
 
 
-class _Refining:
+class Refining:
     """The rounds under way."""
 
     def __init__(
@@ -143,7 +155,7 @@ class _Refining:
         corpus: Corpus,
         dictionary: str,
         entry: LLMExplainer,
-        judge: Judge,
+        judge: Judge | None,
         asker: Asker,
         advance: Callable[[int], None],
         redo: Redo | None,
@@ -154,7 +166,10 @@ class _Refining:
         self.style = style_of(entry)
         self.first_sample = 0 if redo is None else first_sample(redo.number)
         self.status = features_to_explain(store, dictionary, redo)
-        self.features = {feature: _Feature() for feature, word in self.status.items() if word != "dead"}
+        self.probes: list[TriedText] = []
+        self.features = {
+            feature: _Feature(chooses=entry.chooses) for feature, word in self.status.items() if word != "dead"
+        }
         self.alive = [feature for feature in self.features if self.status[feature] == "alive"]
         self.unanswered = Unanswered()
         self.too_few: tuple[set[int], set[int]] = set(), set()  # features without windows to choose by, to be shown
@@ -170,20 +185,22 @@ class _Refining:
         """Asks for the first drafts."""
 
         def asks() -> Iterator[Ask]:
-            for evidence in read_evidence(self.store, self.dictionary, list(self.features), self._texts):
+            for evidence in read_evidence(self.store, self.dictionary, list(self.features), self.texts):
                 alive = self.status[evidence.feature] == "alive"
-                ask, gone = self._fitted(evidence, lambda shown: explain_ask(self.style, shown, self.first_sample))
+                ask, gone = self.fitted(evidence, lambda shown: explain_ask(self.style, shown, self.first_sample))
                 for number in range(self.entry.best_of if alive else 1):
-                    yield self._about(replace(ask, sample=self.first_sample + number), draft=number, left_out=gone)
+                    yield self.about(replace(ask, sample=self.first_sample + number), draft=number, left_out=gone)
 
-        for answer in self._answers(asks(), self.entry):
+        for answer in self.answers(asks(), self.entry):
             said = self._said(answer, self.style.version)
             self._take(Tried(**said, number=answer.ask.about["draft"], round=0))
 
     # --- step 2
 
     def judge(self, drafts: Sequence[Tried]) -> None:
-        """Gives each good draft its score on the windows that choose."""
+        """Gives each good draft its score on the windows that choose; nothing where nobody chooses."""
+        if not self.entry.chooses:
+            return
         wanted: dict[int, list[Tried]] = {}
         for draft in drafts:
             wanted.setdefault(draft.feature, []).append(draft)
@@ -198,7 +215,7 @@ class _Refining:
                 if len(exam.choosing) == 0:
                     self.too_few[0].add(exam.feature)
 
-        for answer in self._answers(asks(), self._judge_model):
+        for answer in self.answers(asks(), self._chooser):
             draft, judged = self._judged(answer)
             value = select_score(judged)
             draft.score, draft.score_status = value.value, value.status
@@ -223,7 +240,7 @@ class _Refining:
                 if len(exam.shown) == 0:
                     self.too_few[1].add(exam.feature)
 
-        for answer in self._answers(asks(), self._judge_model):
+        for answer in self.answers(asks(), self._chooser):
             draft, judged = self._judged(answer)
             feature, (misses, alarms) = self.features[draft.feature], wrong_rows(judged)
             feature.wrong = misses[:MOST_SHOWN], alarms[:MOST_SHOWN]
@@ -238,7 +255,7 @@ class _Refining:
         contexts: dict[int, Int64] = {}
 
         def asks() -> Iterator[Ask]:
-            evidences = read_evidence(self.store, self.dictionary, fit, self._texts)
+            evidences = read_evidence(self.store, self.dictionary, fit, self.texts)
             for evidence, exam in zip(evidences, self._exams(leading), strict=True):
                 feature, leader = self.features[exam.feature], leading[exam.feature]
                 assert feature.wrong is not None
@@ -246,26 +263,26 @@ class _Refining:
                 wrong = Counterexamples(*(self._shown(exam, rows) for rows in feature.wrong))
                 contexts[exam.feature] = exam.shown.windows.context[np.concatenate(feature.wrong)]
                 revise = partial(self._revise_ask, leader.draft, wrong, self.first_sample + number - 1)
-                ask, gone = self._fitted(evidence, revise)
+                ask, gone = self.fitted(evidence, revise)
                 about = {"draft": len(feature.tried), "revised": leader.number, "round": number, "left_out": gone}
-                yield self._about(ask, **about)
+                yield self.about(ask, **about)
 
         made = []
-        for answer in self._answers(asks(), self.entry):
+        for answer in self.answers(asks(), self.entry):
             about = answer.ask.about
-            said = self._said(answer, revise_version(self.style))
-            tried = Tried(
-                **said,
-                number=about["draft"],
-                round=number,
-                revised=about["revised"],
-                shown=contexts.pop(about["feature"]),
-            )
-            self._take(tried)
+            tried = self.revised(answer, revise_version(self.style), number, about["draft"], about["revised"])
+            tried.shown = contexts.pop(tried.feature)
             made += [tried] if tried.draft is not None else []
         return made
 
-    def _fitted(self, evidence: Evidence, ask_of: Callable[[Evidence], Ask]) -> tuple[Ask, int]:
+    def revised(self, answer: Answer, prompt: str, number: int, draft: int, revised: int) -> Tried:
+        """A draft that the explainer wrote on seeing another, of the round `number`."""
+        tried = Tried(**self._said(answer, prompt), number=draft, round=number, revised=revised)
+        self._take(tried)
+        return tried
+
+    def fitted(self, evidence: Evidence, ask_of: Callable[[Evidence], Ask]) -> tuple[Ask, int]:
+        """The question with as many exemplars as fit the model's context, and how many do not."""
         return fitted(self.style, evidence, ask_of, self.entry.context_tokens, self.entry.max_tokens)
 
     def _revise_ask(self, draft: Draft, wrong: Counterexamples, sample: int, evidence: Evidence) -> Ask:
@@ -280,7 +297,7 @@ class _Refining:
         shown = []
         for row in rows.tolist():
             scored = exam.shown.windows.scored[row]
-            tokens = tuple(self._texts[token] for token in exam.shown.windows.tokens[row][scored].tolist())
+            tokens = tuple(self.texts[token] for token in exam.shown.windows.tokens[row][scored].tolist())
             values = exam.truth[row][scored]
             stratum = "miss" if exam.shown.right[row] else "false_alarm"
             shown.append(Exemplar(stratum, tokens, tuple(map(float, values)), int(np.argmax(np.abs(values)))))
@@ -303,35 +320,40 @@ class _Refining:
                 if feature.trouble is not None:
                     trouble[number] = feature.trouble
         tried = [one for feature in self.features.values() for one in feature.tried]
-        return Refined(Asked(written, self.unanswered), tried, chosen, trouble, *map(len, self.too_few))
+        return Refined(Asked(written, self.unanswered), tried, chosen, trouble, self.probes, *map(len, self.too_few))
 
     # --- asking
 
     @property
-    def _texts(self) -> Sequence[str]:
+    def _chooser(self) -> Judge:
+        assert self._judge_model is not None  # the run file is asked for it
+        return self._judge_model
+
+    @property
+    def texts(self) -> Sequence[str]:
         return self.corpus.vocabulary.texts
 
     def _exams(self, features: Iterable[int]) -> Iterator[Exam]:
         return each_exam(self.store, self.corpus, self.dictionary, sorted(features))
 
-    def _about(self, ask: Ask, **more: Any) -> Ask:
+    def about(self, ask: Ask, **more: Any) -> Ask:
         return replace(ask, about={**ask.about, "dictionary": self.dictionary, "explainer": self.entry.name, **more})
 
     def _judging(self, tried: Tried, items: Items, **about: Any) -> Iterator[Ask]:
         """One question about all items, none where there are none."""
         assert tried.draft is not None
-        form, logprobs = self._judge_model.judgements, self._judge_model.logprobs
-        for ask in judge_asks("detect", tried.draft.text, items, self._texts, form=form, logprobs=logprobs):
+        form, logprobs = self._chooser.judgements, self._chooser.logprobs
+        for ask in judge_asks("detect", tried.draft.text, items, self.texts, form=form, logprobs=logprobs):
             self._asked[tried.feature, tried.number] = items
-            yield self._about(ask, feature=tried.feature, draft=tried.number, **about)
+            yield self.about(ask, feature=tried.feature, draft=tried.number, **about)
 
     def _judged(self, answer: Answer) -> tuple[Tried, Judged]:
         """The draft that an answer is about, and what it says."""
         feature, number = answer.ask.about["feature"], answer.ask.about["draft"]
         [tried] = [draft for draft in self.features[feature].tried if draft.number == number]
-        return tried, read_judgements(self._asked.pop((feature, number)), [answer], self._judge_model.judgements)
+        return tried, read_judgements(self._asked.pop((feature, number)), [answer], self._chooser.judgements)
 
-    def _answers(self, asks: Iterator[Ask], model: LLMExplainer | Judge) -> Iterator[Answer]:
+    def answers(self, asks: Iterator[Ask], model: LLMExplainer | Judge) -> Iterator[Answer]:
         """Those that are answers; a feature without one waits."""
         for answer in self.asker.answers(asks, model):
             self.advance(1)

@@ -77,7 +77,7 @@ class _Stream:
 
     def questions(self) -> Iterator[Ask]:
         for shown in self.shown:
-            feature = self.material.ready.get(shown.feature)
+            feature = self.material.for_explainer(shown.feature, self.explainer)
             if feature is None or shown.explanation.status != "ok":
                 continue
             for task in self.tasks:

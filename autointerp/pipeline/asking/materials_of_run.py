@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 import numpy as np
 
 from autointerp.config.features import FeatureSample
+from autointerp.explain.context_lookup import context_lookup
+from autointerp.explain.lookup import entries_of
+from autointerp.explain.triggers import tokens_by_text
 from autointerp.hashing import hash64, stream_key
 from autointerp.pipeline.asking.test_material import Corpus, TestMaterial, read_material
 from autointerp.pipeline.feature_sample import draw_by_strata
 from autointerp.pipeline.plan.prepare import Prepared, choose_scored
+from autointerp.pipeline.rows.list_rows import Listed, SampleLists, read_lists
 from autointerp.records import Int64
-from autointerp.store.evidence import dictionary_row
+from autointerp.store.evidence import dictionary_row, read_gram_tables
 from autointerp.store.query import Queryable
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import HUMAN, is_control
+from autointerp.words import CONTEXT_LOOKUP, HUMAN, is_control
 
 _PARTNERS = "SELECT feature, matched_feature FROM features WHERE dictionary = $dictionary ORDER BY feature"
 _STATUS = "SELECT feature, status FROM features WHERE dictionary = $dictionary"
@@ -31,6 +35,7 @@ class Materials:
     def __init__(self, prepared: Prepared, tokens: TokenFile, store: Queryable) -> None:
         self._prepared, self._tokens, self._store = prepared, tokens, store
         self._last: TestMaterial | None = None
+        self._lists: dict[str, SampleLists] = {}
         # read once: no stage that tests explanations changes them
         self.sample_of = cache(self._sample_of)
         self.tested_of = cache(self._tested_of)
@@ -39,17 +44,42 @@ class Materials:
     @cached_property
     def corpus(self) -> Corpus:
         """What all dictionaries share."""
-        return Corpus(self._store, self._tokens, self._prepared.config.seed)
+        config = self._prepared.config
+        return Corpus(self._store, self._tokens, config.seed, config.score.threshold)
 
     def of(self, name: str) -> TestMaterial:
         """Of all features of the sample design, those that people labelled among them."""
         if self._last is None or self._last.dictionary != name:
-            self._last = self.some(name, np.union1d(self.sample_of(name), self._labelled(name)))
+            self._last = self.some(name, self._all_tested(name))
         return self._last
 
     def some(self, name: str, features: Iterable[int]) -> TestMaterial:
         """Of these features only."""
-        return read_material(self._store, self.corpus, name, np.unique(np.array(list(features), np.int64)))
+        wanted = np.unique(np.array(list(features), np.int64))
+        return read_material(self._store, self.corpus, name, wanted, self.lists_of(name))
+
+    def lists_of(self, name: str) -> SampleLists:
+        """What is listed of all features that are tested, by explainers that a store knows already and by the run's."""
+        if name not in self._lists:
+            explain, tested = self._prepared.config.explain, self._all_tested(name)
+            asked = [entry.name for entry in explain.asking]
+            listers = [*explain.embedded, *asked, *([HUMAN] if explain.human else [])]
+            by_text = tokens_by_text(self.corpus.vocabulary.texts)
+            table = None
+            if CONTEXT_LOOKUP not in explain.embedded:  # it is listed in every run
+                every = context_lookup(*read_gram_tables(self._store, name))
+                table = partial(entries_of, every)
+            self._lists[name] = read_lists(self._store, name, tested, listers, by_text, table)
+        return self._lists[name]
+
+    def new_lists(self, name: str) -> list[Listed]:
+        """Those that are no rows yet; from now on they are taken to be."""
+        new = self.lists_of(name).new
+        self._lists[name] = self._lists[name].written()
+        return new
+
+    def _all_tested(self, name: str) -> Int64:
+        return np.union1d(self.sample_of(name), self._labelled(name))
 
     def _sample_of(self, name: str) -> Int64:
         """Features for the sample design; a matched baseline's are the partners of its target's."""

@@ -11,7 +11,7 @@ from autointerp.explain.triggers import either, entries_of_triggers, tokens_by_t
 from autointerp.records import Explanation, LookupTable
 from autointerp.score.scorers.protocol import ShownExplanation
 from autointerp.store.query import Queryable
-from autointerp.words import JUDGED_ALWAYS, of_permuted
+from autointerp.words import JUDGED_ALWAYS, of_permuted, without_label
 
 _SAID = """
 SELECT e.feature, e.text, e.status, e.donor, e.promotes, e.triggers, l.previous, l.tokens FROM current_explanations e
@@ -30,6 +30,8 @@ def read_shown(
     That is the explainer's own list of triggers joined with the table `context_lookup` (of the donor, for a
     shuffled one); nothing for `constant`; of explainers with a lookup it is theirs.
     """
+    if without_label(explainer):
+        return [ShownExplanation(said, EMPTY) for said in read_said(store, dictionary, explainer)]
     by_text, shown = tokens_by_text(vocab), []
     of = of_permuted(explainer) or explainer
     for row in store.rows(_SAID, dictionary=dictionary, explainer=of):
@@ -54,11 +56,15 @@ def read_shown(
 
 def read_said(store: Queryable, dictionary: str, explainer: str) -> list[Explanation]:
     """Status and text of all that an explainer says of a dictionary, by feature; a permuted control has its explainer's
-    texts."""
+    texts. Where no explanation is shown: of every feature."""
+    if without_label(explainer):
+        features = store.rows(_FEATURES, dictionary=dictionary)
+        return [Explanation(row["feature"], explainer, "", "ok") for row in features]
     rows = store.rows(_STATUS, dictionary=dictionary, explainer=of_permuted(explainer) or explainer)
     return [Explanation(row["feature"], explainer, row["text"] or "", row["status"], row["donor"]) for row in rows]
 
 
+_FEATURES = "SELECT feature FROM features WHERE dictionary = $dictionary ORDER BY feature"
 _STATUS = """
 SELECT feature, text, status, donor FROM current_explanations
 WHERE dictionary = $dictionary AND explainer = $explainer ORDER BY feature

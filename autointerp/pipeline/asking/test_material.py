@@ -1,22 +1,26 @@
 """What explanations are tested on: of one dictionary's sampled features the windows and the tokens asked about.
 
-Everything here is the same for all explainers; only which silent windows a simulator sees depends on the explanation.
+Everything here is the same for all explainers that were first tested together; one that came later is tested on some
+windows of its own besides (`rows/list_rows.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 
 import numpy as np
 
+from autointerp.hashing import hash64, stream_key
+from autointerp.pipeline.rows.list_rows import NO_LISTS, SampleLists
 from autointerp.records import SPLITS, Int64, Split, Windows
-from autointerp.score.sampled import Candidates, Pool, candidates, top_tokens
+from autointerp.score.pool import Pool
+from autointerp.score.sampled import Candidates, candidates, top_tokens
 from autointerp.score.sampling import firing_limits
 from autointerp.score.scorers.items import Silent, token_traits
 from autointerp.score.scorers.prompt_windows import ShownWindow
-from autointerp.score.scorers.protocol import TestCorpus, TestFeature
+from autointerp.score.scorers.protocol import Distractors, OtherFeature, Panel, TestCorpus, TestFeature, no_panel
 from autointerp.score.scorers.select_exam import Exam, halves, make_exam
 from autointerp.score.scorers.vocabulary import Vocabulary
 from autointerp.store.evidence import (
@@ -39,13 +43,33 @@ _PROMOTED = """
 SELECT feature, list(token ORDER BY rank) AS tokens FROM logit_effects
 WHERE dictionary = $dictionary AND direction = 'promoted' AND feature IN (SELECT unnest($features)) GROUP BY feature
 """
+_DISTRACTORS = """
+SELECT feature, kind, tokens, made_like FROM logit_distractors
+WHERE dictionary = $dictionary AND feature IN (SELECT unnest($features)) ORDER BY feature, rowid
+"""
+_NEIGHBOURS = """
+WITH wanted AS (
+    SELECT neighbour AS feature, rank FROM feature_neighbours WHERE dictionary = $dictionary AND feature = $feature
+    UNION ALL
+    SELECT feature, 1000 + row_number() OVER () AS rank FROM (SELECT unnest($others) AS feature)
+)
+SELECT w.feature, p.pools FROM wanted w JOIN pool_firing p
+     ON p.dictionary = $dictionary AND p.split = 'score' AND p.feature = w.feature
+WHERE w.feature <> $feature
+QUALIFY row_number() OVER (PARTITION BY w.feature ORDER BY w.rank) = 1
+ORDER BY w.rank
+"""
+"""The nearest features of one that were extracted, then others."""
+N_OTHERS, N_PANEL, WINDOWS_EACH = 8, 64, 12
+"""Other features by hash beside the nearest ones; features of the panel, and windows of each."""
 
 
 class Corpus:
     """What all dictionaries of a store share."""
 
-    def __init__(self, store: Queryable, tokens: TokenFile, seed: int) -> None:
+    def __init__(self, store: Queryable, tokens: TokenFile, seed: int, threshold: float = 0.05) -> None:
         self.tokens, self.seed = tokens, seed
+        self.threshold = threshold  # `score.threshold`, a share of each feature's largest activation
         vocab = read_vocab(store)
         self.vocabulary = Vocabulary(vocab, [row["usable"] for row in store.rows(_VOCAB)])
         self.traits = token_traits(vocab)
@@ -87,11 +111,20 @@ class TestMaterial:
     dictionary: str
     status: dict[int, str]  # of every feature: alive, rare, dead
     sample: Int64  # features of the sample design
-    ready: dict[int, TestFeature]  # those of them that are alive
+    ready: dict[int, TestFeature]  # those of them that are alive, as for an explainer of the first wave
+    lists: SampleLists = NO_LISTS
+
+    def for_explainer(self, feature: int, explainer: str) -> TestFeature | None:
+        """A feature as an explainer is tested on it; None: it is not alive."""
+        ready = self.ready.get(feature)
+        waves = self.lists.waves(feature, explainer)
+        return ready if ready is None or len(waves) == len(ready.lists) else replace(ready, lists=waves)
 
 
-def read_material(store: Queryable, corpus: Corpus, dictionary: str, sample: Int64) -> TestMaterial:
-    """Of the features `sample`."""
+def read_material(
+    store: Queryable, corpus: Corpus, dictionary: str, sample: Int64, lists: SampleLists = NO_LISTS
+) -> TestMaterial:
+    """Of the features `sample`, with what is listed of them."""
     rows = store.rows(_FEATURES, dictionary=dictionary)
     status = {row["feature"]: row["status"] for row in rows}
     maximum = {row["feature"]: row["max_activation"] for row in rows}
@@ -100,14 +133,65 @@ def read_material(store: Queryable, corpus: Corpus, dictionary: str, sample: Int
         row["feature"]: np.asarray(row["tokens"], dtype=np.int64)
         for row in store.rows(_PROMOTED, dictionary=dictionary, features=alive)
     }
+    distractors: dict[int, list[Distractors]] = {}
+    for row in store.rows(_DISTRACTORS, dictionary=dictionary, features=alive):
+        tokens, made_like = (np.asarray(row[name], dtype=np.int64) for name in ("tokens", "made_like"))
+        distractors.setdefault(row["feature"], []).append(Distractors(row["kind"], tokens, made_like))
+    others = _Others(store, corpus, dictionary, [feature for feature, word in status.items() if word == "alive"])
     none = np.zeros(0, np.int64)
-    ready = {
-        drawn.feature: TestFeature(
-            dictionary, drawn.feature, maximum[drawn.feature], drawn, promoted.get(drawn.feature, none), corpus.shared
+    ready = {}
+    for drawn in each_candidates(store, dictionary, alive, corpus, "score"):
+        feature = drawn.feature
+        ready[feature] = TestFeature(
+            dictionary,
+            feature,
+            maximum[feature],
+            drawn,
+            promoted.get(feature, none),
+            corpus.shared,
+            lists=lists.waves(feature, ""),
+            distractors=tuple(distractors.get(feature, ())),
+            neighbours=partial(others.neighbours, feature),
+            panel=others.panel,
         )
-        for drawn in each_candidates(store, dictionary, alive, corpus, "score")
-    }
-    return TestMaterial(corpus, dictionary, status, sample, ready)
+    return TestMaterial(corpus, dictionary, status, sample, ready, lists)
+
+
+class _Others:
+    """Other features of a dictionary, read when a scorer asks for them."""
+
+    def __init__(self, store: Queryable, corpus: Corpus, dictionary: str, alive: Sequence[int]) -> None:
+        self._store, self._corpus, self._dictionary = store, corpus, dictionary
+        self._alive = np.array(alive, dtype=np.int64)
+        self.panel = cache(self._panel)
+
+    def neighbours(self, feature: int) -> list[OtherFeature]:
+        """The nearest first, then some by hash."""
+        key = stream_key(self._corpus.seed, "others", self._dictionary)
+        order = np.argsort(hash64(key, feature, self._alive), kind="stable")
+        some = self._alive[order[: N_OTHERS + 1]]
+        about = {"dictionary": self._dictionary, "feature": feature, "others": some[some != feature].tolist()}
+        return [
+            OtherFeature(row["feature"], np.asarray(row["pools"], dtype=np.int64))
+            for row in self._store.rows(_NEIGHBOURS, **about)
+        ]
+
+    def _panel(self) -> Panel:
+        """Firing windows of some features, a uniform sample of each."""
+        key = stream_key(self._corpus.seed, "panel", self._dictionary)
+        features = np.sort(self._alive[np.argsort(hash64(key, self._alive), kind="stable")[:N_PANEL]]).tolist()
+        tokens = self._corpus.tokens
+        chosen = []
+        for firing in read_feature_windows(
+            self._store, self._dictionary, features, tokens.window, tokens.windows_per_context
+        ):
+            rows = np.flatnonzero(firing.stratum == "F")
+            rows = rows[np.argsort(firing.u[rows], kind="stable")][:WINDOWS_EACH]
+            chosen.append((np.full(len(rows), firing.feature), firing.window[rows], firing.truth[rows] != 0))
+        if not chosen:
+            return no_panel()
+        feature, window, fires = (np.concatenate(column) for column in zip(*chosen, strict=True))
+        return Panel(feature, tokens.windows(window), fires)
 
 
 def read_shared_pool(store: Queryable, tokens: TokenFile, split: Split) -> Pool:
@@ -125,6 +209,7 @@ def each_candidates(
     firing_in_pool = read_pool_firing(store, dictionary, split)
     heavy, _ = read_gram_tables(store, dictionary)
     maxima = {row["feature"]: row["maxima"] for row in store.rows(_MAXIMA, dictionary=dictionary)}
+    largest = {row["feature"]: row["max_activation"] for row in store.rows(_FEATURES, dictionary=dictionary)}
     for firing in read_feature_windows(store, dictionary, features, tokens.window, tokens.windows_per_context, split):
         feature = firing.feature
         yield candidates(
@@ -135,6 +220,7 @@ def each_candidates(
             firing_limits(maxima.get(feature, [])),
             top_tokens(heavy, feature),
             corpus.seed,
+            corpus.threshold * largest[feature],
         )
 
 

@@ -26,9 +26,9 @@ from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.replies import ReplyReader
 from autointerp.words import is_control
 
-EXPLAIN_TOKENS, DRAFT_TOKENS = (3200, 230), (1500, 60)
-"""Tokens in and out of a call that explains, and of one that tries a draft, at their defaults; a scorer says what its
-own take (`Scorer.usual`)."""
+EXPLAIN_TOKENS, DRAFT_TOKENS, PROBE_TOKENS = (3200, 230), (1500, 60), (600, 300)
+"""Tokens in and out of a call that explains, of one that tries a draft, and of one that writes texts to try it on, at
+their defaults; a scorer says what its own take (`Scorer.usual`)."""
 SAMPLE, SAMPLE_OF_LOGGED = 20, 200
 """Features rendered of a dictionary and explainer; more where replies are there already, to see how many."""
 
@@ -115,7 +115,9 @@ def _rendered(config: RunConfig, work: Work, weigher: Weigher) -> list[tuple[str
     if not isinstance(model, LLMModel) or (sampled := weigher.sampled(work, model)) is None:
         return None
     rows: list[tuple[str, str, LLMModel, Weights]] = []
-    drafts = entry.best_of + entry.revise if work.stage == "explain" and isinstance(entry, LLMExplainer) else 1
+    drafts = 1
+    if work.stage == "explain" and isinstance(entry, LLMExplainer):
+        drafts = entry.best_of + entry.probe + entry.revise
     usual = _written(config)
     for by_kind in estimate(
         sampled.asks,
@@ -173,9 +175,11 @@ def _calls(
 
 def _drafts(entry: LLMExplainer, judge: Judge | None, n: int) -> Iterator[tuple[str, LLMModel, int, int, int]]:
     """At most, where drafts are chosen between and revised: what a draft gets right needs no revision."""
-    yield "explain", entry, n * (entry.best_of + entry.revise), *EXPLAIN_TOKENS
-    if entry.refines and judge is not None:  # a call for each draft, and one for each round's counterexamples
-        yield "detect", judge, n * (entry.best_of + 2 * entry.revise), *DRAFT_TOKENS
+    yield "explain", entry, n * (entry.best_of + entry.probe + entry.revise), *EXPLAIN_TOKENS
+    if entry.probe:
+        yield "generate", entry, n * entry.probe, *PROBE_TOKENS
+    if entry.chooses and judge is not None:  # a call for each draft, and one for each round's counterexamples
+        yield "detect", judge, n * (entry.best_of + entry.probe + 2 * entry.revise), *DRAFT_TOKENS
 
 
 def n_scored_of(config: RunConfig, n_features: Mapping[str, int]) -> dict[str, int]:

@@ -32,7 +32,7 @@ from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.evidence import read_gram_tables, read_vocab
 from autointerp.store.query import Queryable
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import CONTROLS, HUMAN, LEXICAL_CONTROLS, of_permuted
+from autointerp.words import CONTROLS, HUMAN, LEXICAL_CONTROLS, of_permuted, without_label
 
 STAND_IN = "Fires on words of one kind, and on what stands next to them in texts of another kind. " * 3
 
@@ -120,7 +120,8 @@ class Sampler:
             population = np.intersect1d(population, np.array(work.redo.judged, np.int64))
         chosen, each = self._some(name, population, size)
         said = of_permuted(explainer) or explainer
-        new = ("explain", name, CONTROLS if said in LEXICAL_CONTROLS else said, None) in self._undone
+        of_controls = said in LEXICAL_CONTROLS or without_label(said)
+        new = ("explain", name, CONTROLS if of_controls else said, None) in self._undone
         listener = _Listener()
         task = ScorerTask(scorers_of(self._prepared.config.score.scorers)[work.scorer], frozenset(chosen.tolist()))
         shown = self._shown(name, explainer, chosen, new)

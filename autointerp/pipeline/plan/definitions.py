@@ -16,6 +16,7 @@ from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.config.judging import Judge
 from autointerp.config.run_file import RunConfig
+from autointerp.explain.probe import probe_version
 from autointerp.explain.prompt import style
 from autointerp.explain.revise import revise_version
 from autointerp.hashing import content_hash
@@ -74,7 +75,10 @@ def explainer_identity(entry: LLMExplainer | PythonExplainer, judge: Judge | Non
         return {"python": entry.python}
     words = style(entry.preset, entry.evidence, None if entry.prompt is None else Path(entry.prompt))
     identity = entry.identity() | {"preset": entry.preset, "prompt": words.version}
-    if not entry.refines:
+    if entry.probe:
+        words_of_probes = [prompt_text("score/generate.md"), probe_version(words)]
+        identity |= {"probe": entry.probe, "probe_prompts": content_hash(words_of_probes)}
+    if not entry.chooses:
         return identity
     assert judge is not None  # the run file is asked for it
     how = judge.model_dump(mode="json", include={"judgements", "logprobs"})

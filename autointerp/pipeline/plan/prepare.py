@@ -25,6 +25,7 @@ from autointerp.pipeline.plan.reask import Redos, Wish, redos_of
 from autointerp.pipeline.plan.work import What, Work
 from autointerp.pipeline.plan.work_graph import works_of
 from autointerp.records import Int64
+from autointerp.score.scorers.registry import scorers_of
 from autointerp.subject.baselines import base_name, match_order, n_baseline_features, natural_name
 from autointerp.subject.chat import template_hash
 from autointerp.subject.dictionary import SparseAutoencoder
@@ -138,6 +139,11 @@ def prepare(
             f"evidence.left = {left}, but an exemplar shows {tokens.window} tokens, its peak among them; "
             f"give at most {tokens.window - 1}"
         )
+    for name, scorer in scorers_of(config.score.scorers).items():
+        if scorer.shape == "generated" and subject.tokenizer is None:
+            raise InputError(
+                f'score.scorers: "{name}" has the subject read texts, and the subject has no tokenizer; leave it out'
+            )
     labels = labels_in(config.store_path) if config.explain.human else {}
     works = works_of(config, subject, tokens, saes, hooks, labels, redos)
     return Prepared(config, subject, tokens, saes, hooks, features, works, redos)

@@ -5,7 +5,7 @@
     effects     a dictionary
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
-    census      a dictionary and explainer           (and one without an explainer: the truth)
+    census      a dictionary and explainer           threshold (and one without an explainer: the truth)
     judge       a dictionary, explainer and scorer   the judge, its settings and prompts that the scorer uses, features
     score       a dictionary and explainer           scorers, metrics, scored features
                 (and scorer, where an LLM judges)    metrics, scored features
@@ -53,6 +53,8 @@ from autointerp.words import (
     HUMAN,
     JUDGED_ALWAYS,
     LEXICAL_CONTROLS,
+    LOGIT_SCORERS,
+    NO_LABEL,
     STAGES,
     is_control,
     is_label,
@@ -60,6 +62,7 @@ from autointerp.words import (
     permuted_of,
     predictor_among,
     shuffled_of,
+    without_label,
 )
 
 
@@ -120,7 +123,7 @@ class _Graph:
         effects = _work("effects", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield from (extract, effects)
         yield _work("diagnostics", name, None, None, {BUILDS_ON: {"extract": extract.key}})
-        yield _work("census", name, None, None, {BUILDS_ON: {"extract": extract.key}})
+        yield _work("census", name, None, None, {BUILDS_ON: {"extract": extract.key}} | self._threshold)
         explained: dict[str, Work] = {}
         yield from self._embedded(name, effects, explained)
         yield from self._asking(name, effects, explained)
@@ -134,7 +137,7 @@ class _Graph:
             own = {one.name: {"python": one.python} for one in self.config.explain.own_embedded}.get(explainer)
             facts = {BUILDS_ON: {"effects": effects.key}} | ({"explainer": own} if own else {})
             explain = explained[explainer] = _work("explain", name, explainer, None, facts)
-            census = _work("census", name, explainer, None, {BUILDS_ON: {"explain": explain.key}})
+            census = _work("census", name, explainer, None, {BUILDS_ON: {"explain": explain.key}} | self._threshold)
             score = _work(
                 "score",
                 name,
@@ -147,8 +150,14 @@ class _Graph:
             yield from (explain, census, score)
             means = self._means(name, explainer, None, score, {CONTROLS: floor})
             yield means
-            if explainer != CONTROLS or "logits" in self.scorers:  # the ranking that needs no label is among them
+            if explainer != CONTROLS or not self.scorers.keys().isdisjoint(
+                LOGIT_SCORERS
+            ):  # rankings without label are among them
                 self.compared.setdefault((explainer, None), {})[name] = means.key
+
+    @property
+    def _threshold(self) -> dict[str, Any]:
+        return {"score": self.config.score.model_dump(mode="json", include={"threshold"})}
 
     def _how_scored(self) -> dict[str, Any]:
         features = self.config.score.model_dump(mode="json", include={"features"})
@@ -231,7 +240,7 @@ class _Graph:
 
     def _judge(self, name: str, explainer: str, scorer: Scorer, judge: Judge, explained: Mapping[str, Work]) -> Work:
         source = of_permuted(explainer) or explainer
-        said = explained[CONTROLS if source in LEXICAL_CONTROLS else source]
+        said = explained[CONTROLS if source in LEXICAL_CONTROLS or without_label(source) else source]
         settings = {*scorer.settings, *(["controls"] if is_control(explainer) else [])}
         asking = [entry.name for entry in self.config.explain.asking]
         work = _work(
@@ -276,6 +285,8 @@ class _Graph:
 def judged_explainers(config: RunConfig, judge: Judge, scorer: Scorer) -> Sequence[str]:
     """Whom an LLM judges, the controls last. The embedded ones have judges of their own: they are judged where the run
     file asks for it, or has no others."""
+    if not getattr(scorer, "reads_label", True):
+        return [NO_LABEL, shuffled_of(NO_LABEL)]
     asking = [entry.name for entry in config.explain.asking]
     embedded = [one for one in config.explain.embedded if is_label(one)] if judge.embedded or not asking else []
     real = [*asking, *([HUMAN] if config.explain.human else []), *embedded]

@@ -17,13 +17,26 @@ from autointerp.store.writer import Transaction
 SCORER = "simulation"
 
 
-_TRUTH = "SELECT feature, n, t, t2 FROM feature_blocks WHERE dictionary = $dictionary ORDER BY feature"
+_TRUTH = """
+SELECT feature, n, t, t2, threshold, n_above FROM feature_blocks WHERE dictionary = $dictionary ORDER BY feature
+"""
 
 
 _SUMS = """
-SELECT feature, p, p2, tp, positives, negatives FROM score_moments
+SELECT feature, p, p2, tp, positives, negatives, above, below FROM score_moments
 WHERE dictionary = $dictionary AND explainer = $explainer AND scorer = $scorer ORDER BY feature
 """
+
+
+def read_maxima(store: Queryable, dictionary: str, n_features: int) -> npt.NDArray[np.float64]:
+    """The largest activation of each feature on the explain split, [F]; 0 where it is dead, or was not extracted."""
+    maximum = np.zeros(n_features)
+    rows = store.query(_MAXIMA, dictionary=dictionary)
+    maximum[rows["feature"].to_numpy()] = rows["max_activation"].to_numpy()
+    return maximum
+
+
+_MAXIMA = "SELECT feature, max_activation FROM features WHERE dictionary = $dictionary ORDER BY feature"
 
 
 def write_truth(transaction: Transaction, dictionary: str, features: Int64, truth: CensusTruth) -> int:
@@ -36,6 +49,8 @@ def write_truth(transaction: Transaction, dictionary: str, features: Int64, trut
             "n": np.broadcast_to(truth.n, (len(features), len(truth.n))).copy(),
             "t": truth.t[features],
             "t2": truth.t2[features],
+            "threshold": truth.threshold[features],
+            "n_above": truth.n_above[features],
         },
     )
 
@@ -54,6 +69,8 @@ def write_sums(transaction: Transaction, dictionary: str, explainer: str, featur
             "tp": of.tp[features],
             "positives": of.positives[features],
             "negatives": of.negatives[features],
+            "above": of.above[features],
+            "below": of.below[features],
         },
     )
 
@@ -70,13 +87,23 @@ def read_census(store: Queryable, dictionary: str, explainer: str, n_features: i
         return filled
 
     n = to_csr(truth["n"].slice(0, 1))[1] if len(truth) else np.zeros(0)
+    threshold = np.zeros(n_features)
+    threshold[truth["feature"].to_numpy()] = truth["threshold"].to_numpy()
     return (
-        CensusTruth(n=n.astype(np.int64), t=wide(truth, "t", np.float64), t2=wide(truth, "t2", np.float64)),
+        CensusTruth(
+            n=n.astype(np.int64),
+            t=wide(truth, "t", np.float64),
+            t2=wide(truth, "t2", np.float64),
+            threshold=threshold,
+            n_above=wide(truth, "n_above", np.int64),
+        ),
         CensusSums(
             p=wide(sums, "p", np.float64),
             p2=wide(sums, "p2", np.float64),
             tp=wide(sums, "tp", np.float64),
             positives=wide(sums, "positives", np.int64),
             negatives=wide(sums, "negatives", np.int64),
+            above=wide(sums, "above", np.int64),
+            below=wide(sums, "below", np.int64),
         ),
     )

@@ -11,9 +11,9 @@ from autointerp.store.writer import Transaction
 
 
 def write_refined(
-    transaction: Transaction, dictionary: str, explainer: str, judge: Judge, made: Refined, again: int = 0
+    transaction: Transaction, dictionary: str, explainer: str, judge: Judge | None, made: Refined, again: int = 0
 ) -> int:
-    """Rows of `drafts`, and of `failures` where the judge could not choose."""
+    """Rows of `drafts` and `probes`, and of `failures` where a draft could not be tried."""
     tried = made.tried
     n = transaction.append(
         "drafts",
@@ -42,10 +42,26 @@ def write_refined(
             "again": again,
         },
     )
+    probes = made.probes
+    n += transaction.append(
+        "probes",
+        {
+            "dictionary": dictionary,
+            "feature": [probe.feature for probe in probes],
+            "explainer": explainer,
+            "draft": [probe.draft for probe in probes],
+            "number": [probe.number for probe in probes],
+            "intended": [probe.read.intended for probe in probes],
+            "text": [probe.text for probe in probes],
+            "n_tokens": [len(probe.read.tokens) for probe in probes],
+            "max_activation": [probe.read.maximum if probe.read.tokens else None for probe in probes],
+            "again": again,
+        },
+    )
     if reasons := list(made.trouble.values()):
-        why = [f"a draft could not be tried on the select split: {reason}" for _, reason in reasons]
+        why = [f"a draft could not be tried: {reason}" for _, reason in reasons]
         statuses = [status for status, _ in reasons]
-        scorers = [f"select:{judge.model}"] * len(reasons)
+        scorers = ["probe" if judge is None else f"select:{judge.model}"] * len(reasons)
         rows = failure_rows("explain", dictionary, list(made.trouble), explainer, scorers, statuses, why, again)
         n += transaction.append("failures", rows)
     return n

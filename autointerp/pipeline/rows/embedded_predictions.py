@@ -34,5 +34,6 @@ SELECT DISTINCT scorer, feature FROM (
     SELECT scorer, feature, dictionary, explainer, run FROM simulations
     UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM judgements
     UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM token_judgements
+    UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM choices
 ) WHERE dictionary = $dictionary AND explainer = $explainer AND run IS NULL
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +57,7 @@ class FeaturePair:
         """Mean of a minus mean of b; None where a side has fewer than two features."""
         if min(len(self.a), len(self.b)) < 2:
             return None
-        return difference_interval(
+        interval = difference_interval(
             self.a.values,
             self.b.values,
             self.b.clusters if self.paired else self.a.clusters,
@@ -65,3 +66,12 @@ class FeaturePair:
             influence_a=self.a.influence,
             influence_b=self.b.influence,
         )
+        return None if interval is None else interval.and_limits(*self.alarm_limits)
+
+    @property
+    def alarm_limits(self) -> tuple[float, float]:
+        """By how much the difference would fall, and rise, at the limits of the alarms that both are charged with."""
+        (down_a, up_a), (down_b, up_b) = (
+            (0.0, 0.0) if side.limits is None else side.limits.of_mean() for side in (self.a, self.b)
+        )
+        return math.hypot(down_a, up_b), math.hypot(up_a, down_b)

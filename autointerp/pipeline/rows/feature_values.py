@@ -20,6 +20,7 @@ import numpy.typing as npt
 from autointerp.compare.clustered import block_influence
 from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, trusted_values
 from autointerp.records import Bool, Float64, Int64
+from autointerp.score.alarms import AlarmLimits
 from autointerp.score.metrics import pearson, pearson_status
 
 
@@ -33,6 +34,7 @@ class FeatureValues:
     failed: Bool  # [n] no score, though the feature fires
     clusters: Int64  # [n] the unit of a baseline's feature, else the feature
     influence: Float64 | None  # [n, B] by how much each value moves without a document block; None: not known
+    limits: AlarmLimits | None = None  # [n] what the alarms that are charged may move; None: none are
 
     def __len__(self) -> int:
         return len(self.features)
@@ -46,8 +48,9 @@ class FeatureValues:
         at = np.asarray(chosen)
         at = at if at.size else np.zeros(0, np.int64)
         moved = None if self.influence is None else self.influence[at]
+        limits = None if self.limits is None else self.limits.take(at)
         return FeatureValues(
-            self.features[at], self.values[at], self.scored[at], self.failed[at], self.clusters[at], moved
+            self.features[at], self.values[at], self.scored[at], self.failed[at], self.clusters[at], moved, limits
         )
 
     def at_most(self, lowest: float) -> FeatureValues:
@@ -56,7 +59,8 @@ class FeatureValues:
         return replace(self, values=values)
 
     def minus(self, other: FeatureValues) -> FeatureValues:
-        """The differences of matched pairs that stand side by side; known by the features of the other."""
+        """The differences of matched pairs that stand side by side; known by the features of the other. What charged
+        alarms may move is not in it: `FeaturePair.alarm_limits`."""
         mine, theirs = self.influence, other.influence
         return FeatureValues(
             other.features,
@@ -93,6 +97,7 @@ def feature_values(of: DictionaryScores, about: About, floor: float | None) -> F
         ~scored & np.array([row.status not in ("dead", "rare") for row in rows], dtype=np.bool_),
         np.array([of.unit.get(feature, feature) for feature in features], dtype=np.int64),
         moved,
+        of.alarm_limits(about, [feature if feature in known else -1 for feature in features]),
     )
 
 

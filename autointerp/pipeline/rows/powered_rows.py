@@ -4,6 +4,7 @@ lookup on all features."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,10 @@ def powered(dear: FeatureValues, cheap: FeatureValues) -> PredictionPowered | No
     if not len(drawn) or (drawn < 0).any() or len(drawn) == len(cheap) or np.isnan(dear.values).any():
         return None
     beside = CheapScores(cheap.values, drawn, cheap.clusters, cheap.influence)
-    return prediction_powered_mean(dear.values, beside, dear.influence)
+    made = prediction_powered_mean(dear.values, beside, dear.influence)
+    if made is None or dear.limits is None:
+        return made
+    return replace(made, interval=made.interval.and_limits(*dear.limits.of_mean()))
 
 
 def powered_mean_row(about: About, of: PredictionPowered) -> dict[str, Any]:
@@ -70,6 +74,7 @@ def powered_pairs(
             over = None if mine is None or theirs is None else min(_over(mine), _over(theirs))
             as_good_as = None
         if interval is not None:
+            interval = interval.and_limits(*pair.alarm_limits)
             names = {"a": a.dictionary, "b": b.dictionary, "paired": pair.paired}
             sizes = {"n_a": len(pair.a), "n_b": len(pair.b), "as_good_as": as_good_as}
             rows.append({**names, **sizes, "interval_over": over, "interval": interval})

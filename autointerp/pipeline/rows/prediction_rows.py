@@ -1,4 +1,4 @@
-"""Predictions as rows of `simulations`, `judgements` and `token_judgements`, and back.
+"""Predictions as rows of `simulations`, `judgements`, `token_judgements`, `choices` and `generations`, and back.
 
 `run` is the work of stage judge that asked; none for the embedded simulators and judges, whose rows are there once.
 What comes back has all that metrics read, in the order in which it was asked; of windows the tokens, and of
@@ -7,7 +7,7 @@ What comes back has all that metrics read, in the order in which it was asked; o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,10 +15,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from autointerp.pipeline.asking.judging import Findings
+from autointerp.pipeline.rows.choice_rows import choice_rows, read_chosen
+from autointerp.pipeline.rows.columns import by_feature, joined, numbers, some_windows, windows_of, words
 from autointerp.pipeline.rows.failure_rows import failure_rows
+from autointerp.pipeline.rows.generation_rows import generation_rows, read_generated
 from autointerp.records import Windows
 from autointerp.score.predictions import (
+    Choices,
+    Chosen,
     Drawn,
+    Generated,
     Items,
     Judged,
     Prediction,
@@ -33,7 +39,7 @@ from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.subject.tokens import TokenFile
 
-T = TypeVar("T", Simulated, Judged, Rated)
+T = TypeVar("T", Simulated, Judged, Rated, Chosen, Generated)
 
 # --- to rows
 
@@ -56,6 +62,10 @@ def write_predictions(
         n += transaction.append("judgements", judgement_rows(*about, judged, tokens))
     if rated := _of_shape(predictions, Rated):
         n += transaction.append("token_judgements", rating_rows(*about, rated))
+    if chosen := _of_shape(predictions, Chosen):
+        n += transaction.append("choices", choice_rows(*about, chosen, tokens))
+    if generated := _of_shape(predictions, Generated):
+        n += transaction.append("generations", generation_rows(*about, generated))
     return n
 
 
@@ -90,13 +100,14 @@ def write_findings(
     return n
 
 
-_TABLES = ("simulations", "judgements", "token_judgements")
 _CARRIED = {
     "simulations": "SELECT * EXCLUDE (run) FROM simulations WHERE run = $run AND NOT list_contains($features, feature)",
     "judgements": "SELECT * EXCLUDE (run) FROM judgements WHERE run = $run AND NOT list_contains($features, feature)",
     "token_judgements": (
         "SELECT * EXCLUDE (run) FROM token_judgements WHERE run = $run AND NOT list_contains($features, feature)"
     ),
+    "choices": "SELECT * EXCLUDE (run) FROM choices WHERE run = $run AND NOT list_contains($features, feature)",
+    "generations": "SELECT * EXCLUDE (run) FROM generations WHERE run = $run AND NOT list_contains($features, feature)",
 }
 
 
@@ -118,14 +129,10 @@ def failed_features(store: Queryable, run: str) -> set[int]:
 _FAILED = """
 SELECT DISTINCT feature FROM (
     SELECT run, feature, status FROM simulations UNION ALL SELECT run, feature, status FROM judgements
-    UNION ALL SELECT run, feature, status FROM token_judgements
+    UNION ALL SELECT run, feature, status FROM token_judgements UNION ALL SELECT run, feature, status FROM choices
+    UNION ALL SELECT run, feature, status FROM generations
 ) WHERE run = $run AND status <> 'ok'
 """
-
-
-def joined(parts: list[npt.NDArray[Any]], empty: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The parts one after the other; `empty` gives type and width where there are none."""
-    return np.concatenate([*parts, empty])
 
 
 def simulation_rows(
@@ -206,6 +213,7 @@ def rating_rows(
         "scorer": scorer,
         "token": joined([of.token for of in items], number).astype(np.int32),
         "promoted": joined([of.promoted for of in items], np.zeros(0, bool)),
+        "kind": [word for of in items for word in of.kinds],
         "rating": pa.array(joined([one.rating for one in rated.values()], np.zeros(0)), from_pandas=True),
         "status": [one.status for one in rated.values() for _ in range(len(one.items))],
     }
@@ -221,20 +229,23 @@ def read_simulated(
     rows = store.query(_SIMULATIONS, run=run, dictionary=dictionary, explainer=explainer, scorer=scorer)
     if not len(rows):
         return {}
-    kinds = class_numbers(_words(rows, "class"))
+    kinds = class_numbers(words(rows, "class"))
     truth, prediction, scored = (
         to_csr(rows[name])[1].reshape(len(rows), -1) for name in ("truth", "prediction", "scored")
     )
-    windows = _windows(rows, scored.astype(np.bool_))
-    n, size, available = (_numbers(rows, name) for name in ("n_class", "size_class", "available_class"))
-    status = _words(rows, "status")
+    windows = windows_of(rows, scored.astype(np.bool_))
+    n, size, available = (numbers(rows, name) for name in ("n_class", "size_class", "available_class"))
+    status, threshold = words(rows, "status"), numbers(rows, "threshold")
     simulated = {}
-    for feature, mine in _by_feature(rows):
+    for feature, mine in by_feature(rows):
         of_class = kinds[mine]
         wide = [np.zeros(len(CLASSES), dtype=values.dtype) for values in (n, size, available)]
         for values, into in zip((n, size, available), wide, strict=True):
             into[of_class] = values[mine]
-        drawn = Drawn(feature, _some(windows, mine), truth[mine], of_class, wide[0], wide[1], wide[2])
+        drawn = Drawn(
+            feature, some_windows(windows, mine), truth[mine], of_class, wide[0], wide[1], wide[2],
+            float(threshold[mine.start]),
+        )  # fmt: skip
         simulated[feature] = Simulated(drawn, prediction[mine], tuple(status[mine]))
     return simulated
 
@@ -244,25 +255,25 @@ def read_judged(store: Queryable, run: str | None, dictionary: str, explainer: s
     rows = store.query(_JUDGEMENTS, run=run, dictionary=dictionary, explainer=explainer, scorer=scorer)
     if not len(rows):
         return {}
-    marks = np.zeros((len(rows), int(_numbers(rows, "n_places").max())), dtype=np.bool_)
+    marks = np.zeros((len(rows), int(numbers(rows, "n_places").max())), dtype=np.bool_)
     for row, places in enumerate(rows["marks"].to_pylist()):
         marks[row, places or []] = True
     right = rows["fires"].to_numpy(zero_copy_only=False).astype(np.bool_)
     probability = rows["probability"].to_numpy(zero_copy_only=False).astype(np.float64)
     weight = rows["weight"].to_numpy(zero_copy_only=False).astype(np.float64)
-    windows, status = _windows(rows, np.zeros(marks.shape, dtype=np.bool_)), _words(rows, "status")
-    strata = _words(rows, "stratum")
+    windows, status = windows_of(rows, np.zeros(marks.shape, dtype=np.bool_)), words(rows, "status")
+    strata = words(rows, "stratum")
 
     def items(feature: int, mine: slice) -> Items:
         group = (mine.stop - mine.start,)
         stands_for = None if np.isnan(weight[mine]).any() else weight[mine]
         return Items(
-            feature, _some(windows, mine), right[mine], marks[mine], group, tuple(strata[mine]), stands_for
+            feature, some_windows(windows, mine), right[mine], marks[mine], group, tuple(strata[mine]), stands_for
         )  # fmt: skip
 
     return {
         feature: Judged(items(feature, mine), probability[mine], tuple(status[mine]))
-        for feature, mine in _by_feature(rows)
+        for feature, mine in by_feature(rows)
     }
 
 
@@ -271,14 +282,30 @@ def read_rated(store: Queryable, run: str | None, dictionary: str, explainer: st
     rows = store.query(_RATINGS, run=run, dictionary=dictionary, explainer=explainer, scorer=scorer)
     if not len(rows):
         return {}
-    token, none = _numbers(rows, "token"), np.zeros(0, dtype=np.int64)
+    token, none = numbers(rows, "token"), np.zeros(0, dtype=np.int64)
     promoted = rows["promoted"].to_numpy(zero_copy_only=False).astype(np.bool_)
     rating = rows["rating"].to_numpy(zero_copy_only=False).astype(np.float64)
-    status = _words(rows, "status")
+    status = words(rows, "status")
     return {
         feature: Rated(TokenItems(feature, token[mine], promoted[mine], none), rating[mine], status[mine.start])
-        for feature, mine in _by_feature(rows)
+        for feature, mine in by_feature(rows)
     }
+
+
+_READERS: dict[str, Callable[..., Mapping[int, Prediction]]] = {
+    "simulated": read_simulated,
+    "judged": read_judged,
+    "rated": read_rated,
+    "chosen": read_chosen,
+    "generated": read_generated,
+}
+
+
+def read_predictions(
+    store: Queryable, shape: str, run: str, dictionary: str, explainer: str, scorer: str
+) -> dict[int, Prediction]:
+    """The predictions of a piece of judging, by feature."""
+    return dict(_READERS[shape](store, run, dictionary, explainer, scorer))
 
 
 def empty_prediction(shape: str, feature: int, window: int) -> Prediction:
@@ -290,50 +317,20 @@ def empty_prediction(shape: str, feature: int, window: int) -> Prediction:
         return Judged(Items(feature, windows, truth, places, ()), np.zeros(0), ())
     if shape == "rated":
         return Rated(TokenItems(feature, number, truth, number), np.zeros(0))
+    if shape == "chosen":
+        return Chosen(Choices(feature, windows, places, number, truth, number, ()), np.zeros(0), ())
+    if shape == "generated":
+        none = np.zeros(0)
+        return Generated(feature, (), truth, none, 0.0, none, none, none, number, ())
     counts = np.zeros(len(CLASSES), dtype=np.int64)
     values = np.zeros((0, window), dtype=np.float32)
     return Simulated(Drawn(feature, windows, values, number, counts, counts.astype(np.float64), counts), values)
 
 
-def _numbers(rows: pa.Table, name: str) -> npt.NDArray[Any]:
-    return np.asarray(rows[name].to_numpy())
-
-
-def _words(rows: pa.Table, name: str) -> list[str]:
-    return [str(word) for word in rows[name].to_pylist()]
-
-
-def _by_feature(rows: pa.Table) -> list[tuple[int, slice]]:
-    """Each feature and its rows: they come in its order."""
-    feature = _numbers(rows, "feature").astype(np.int64)
-    numbers, first = np.unique(feature, return_index=True)
-    ends = [*first[1:].tolist(), len(feature)]
-    return [(int(f), slice(int(a), int(b))) for f, a, b in zip(numbers, first, ends, strict=True)]
-
-
-def _windows(rows: pa.Table, scored: npt.NDArray[np.bool_]) -> Windows:
-    """Where the windows are; their tokens are in the token file."""
-    none = np.zeros(scored.shape, dtype=np.int32)
-    return Windows(
-        _numbers(rows, "window_start"), _numbers(rows, "context"), _numbers(rows, "document_block"), none, none, scored
-    )
-
-
-def _some(windows: Windows, mine: slice) -> Windows:
-    return Windows(
-        windows.window[mine],
-        windows.context[mine],
-        windows.block[mine],
-        windows.tokens[mine],
-        windows.previous[mine],
-        windows.scored[mine],
-    )
-
-
 _SIMULATIONS = """
 SELECT s.feature, s.context, s.window_start, s.class, s.n_class, s.size_class, s.available_class, s.truth,
-       s.prediction, s.scored, s.status, c.document_block
-FROM simulations s JOIN contexts c USING (context)
+       s.prediction, s.scored, s.status, c.document_block, b.threshold
+FROM simulations s JOIN contexts c USING (context) JOIN feature_blocks b USING (dictionary, feature)
 WHERE s.dictionary = $dictionary AND s.explainer = $explainer AND s.scorer = $scorer
       AND s.run IS NOT DISTINCT FROM $run
 ORDER BY s.feature, s.rowid

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.pipeline.rows.prediction_rows import joined
+from autointerp.pipeline.rows.columns import joined
 from autointerp.records import Float64
 from autointerp.score.predictions import Judged, Prediction, Simulated
 from autointerp.score.published_measures import OfJudge, of_judged, of_simulated

@@ -11,12 +11,20 @@ import numpy as np
 import pyarrow as pa
 
 from autointerp.pipeline.rows.census_rows import SCORER, read_census
-from autointerp.records import N_BLOCKS, Bool, Float64, Int64, Score
+from autointerp.records import N_BLOCKS, Float64, Int64, Score
 from autointerp.score import metrics
+from autointerp.score.alarms import (
+    AlarmLimits,
+    AlarmRate,
+    alarm_limits,
+    pooled_charges,
+    residual_alarm_rate,
+)
 from autointerp.score.census_sums import moments
-from autointerp.score.estimator import AlarmRate, block_moments, frame_moments, residual_alarm_rate
+from autointerp.score.class_names import CLASSES, NOT_SAMPLED, REST, class_numbers
+from autointerp.score.estimator import block_moments, frame_moments
 from autointerp.score.metric_registry import metric_named
-from autointerp.score.sampling import CLASSES, NOT_SAMPLED, class_numbers, pad_windows
+from autointerp.score.sampling import pad_windows
 from autointerp.store.columns import to_csr
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
@@ -40,6 +48,8 @@ ORDER BY s.feature, s.context, s.window_start
 
 About = tuple[str, str, str]
 """Scorer, metric and design."""
+FRAMED = ("pearson_framed", "sample")
+"""Metric and design whose alarms are charged."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ class DictionaryScores:
     scores: Sequence[Score]
     moments: Mapping[str, tuple[Int64, Float64]]  # metric -> (features, [features, B, 6])
     alarms: AlarmRate
+    limits: AlarmLimits  # of the features behind moments["pearson_framed"]
 
     @property
     def abouts(self) -> list[About]:
@@ -65,6 +76,15 @@ class DictionaryScores:
     def of(self, about: About) -> list[Score]:
         """The scores of this scorer, metric and design."""
         return self._by_about.get(about, [])
+
+    def alarm_limits(self, about: About, features: Sequence[int]) -> AlarmLimits | None:
+        """What the alarms that these features are charged with may move, nothing where one has no sample; None where
+        none are charged."""
+        if about[1:] != FRAMED or FRAMED[0] not in self.moments:
+            return None
+        numbers, _ = self.moments[FRAMED[0]]
+        place = {int(feature): index for index, feature in enumerate(numbers)}
+        return self.limits.take([place.get(feature, -1) for feature in features])
 
     @cached_property
     def _by_about(self) -> dict[About, list[Score]]:
@@ -137,9 +157,9 @@ def read_dictionary_scores(
     framed = [score for score in scores if score.metric == "pearson_framed"]
     scorer = framed[0].scorer if framed else SCORER
     sampled = [score.feature for score in framed]
-    numbers, blocks, alarms = read_sample(store, dictionary, explainer, sampled, scorer, judged)
-    if len(numbers):
-        moments_of["pearson_framed"] = numbers, blocks
+    sample = read_sample(store, dictionary, explainer, sampled, scorer, judged)
+    if len(sample.features):
+        moments_of["pearson_framed"] = sample.features, sample.blocks
     return DictionaryScores(
         dictionary=dictionary,
         kind=facts["kind"],
@@ -150,8 +170,19 @@ def read_dictionary_scores(
         unit={row["feature"]: row["unit"] for row in features if row["unit"] is not None},
         scores=scores,
         moments=moments_of,
-        alarms=alarms,
+        alarms=sample.alarms,
+        limits=sample.limits,
     )
+
+
+@dataclass(frozen=True)
+class SampleSums:
+    """The sampled windows of n features by document block, windows of R at their charge."""
+
+    features: Int64  # [n] rising
+    blocks: Float64  # [n, B, 6]
+    limits: AlarmLimits  # [n]
+    alarms: AlarmRate
 
 
 def read_sample(
@@ -161,28 +192,46 @@ def read_sample(
     features: Sequence[int],
     scorer: str = SCORER,
     run: str | None = None,
-) -> tuple[Int64, Float64, AlarmRate]:
-    """The stored simulations of those of `features` that have any: their numbers, rising; framed moments by document
-    block, [n, B, 6]; and how often the simulator fires in windows of class R, pooled.
-    """
-    none = np.zeros(0, np.int64)
-    parts = [(none, np.zeros((0, N_BLOCKS, 6)), np.zeros(0, np.bool_), none)]
+) -> SampleSums:
+    """The stored simulations of those of `features` that have any."""
+    parts = []
     for first in range(0, len(features), _AT_ONCE):
         chunk = sorted(features)[first : first + _AT_ONCE]
         about = {"dictionary": dictionary, "explainer": explainer, "scorer": scorer, "run": run}
         rows = store.query(_SIMULATIONS, **about, features=chunk)
         if len(rows):
-            parts.append(_sample(rows))
-    numbers, blocks, alarms, classes = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return numbers, blocks, residual_alarm_rate(alarms, classes)
+            parts.append(_windows(rows))
+    numbers = np.concatenate([part.features for part in parts]) if parts else np.zeros(0, np.int64)
+    moments, classes = pad_windows(
+        [row for part in parts for row in part.moments], [row for part in parts for row in part.classes]
+    )
+    of_block = np.zeros(classes.shape, dtype=np.int64)
+    for at, own in enumerate(row for part in parts for row in part.blocks):
+        of_block[at, : len(own)] = own
+    sizes = np.concatenate([part.sizes for part in parts]) if parts else np.zeros((0, len(CLASSES)))
+    charges = pooled_charges(moments, classes, sizes)
+    framed = frame_moments(moments, classes, charges.value)
+    by_block = block_moments(framed, classes, sizes, of_block, N_BLOCKS)
+    limits = alarm_limits(by_block.sum(axis=1), sizes[:, REST], charges)
+    return SampleSums(numbers, by_block, limits, residual_alarm_rate(moments[..., 4] > 0, classes))
 
 
 _AT_ONCE = 1024
 """Features read at once: 60 windows each."""
 
 
-def _sample(rows: pa.Table) -> tuple[Int64, Float64, Bool, Int64]:
-    """Features and their moments by block; alarm and class of each window."""
+@dataclass(frozen=True)
+class _Windows:
+    """Windows of some features, feature by feature."""
+
+    features: Int64
+    moments: list[Float64]  # [windows, 6] each
+    classes: list[Int64]
+    blocks: list[Int64]
+    sizes: Float64  # [features, H]
+
+
+def _windows(rows: pa.Table) -> _Windows:
     feature = rows["feature"].to_numpy().astype(np.int64)
     kinds = class_numbers(map(str, rows["class"].to_pylist()))
     truth, prediction, scored = (
@@ -190,13 +239,9 @@ def _sample(rows: pa.Table) -> tuple[Int64, Float64, Bool, Int64]:
     )
     answered = rows["answered"].to_numpy() & ~(np.isnan(prediction) & scored).any(axis=1)
     values = metrics.moments(truth, prediction, scored & answered[:, None])
-    classes = np.where(answered, kinds, NOT_SAMPLED)
     numbers, first = np.unique(feature, return_index=True)
-    place = np.searchsorted(numbers, feature)
     sizes = np.zeros((len(numbers), len(CLASSES)))
-    sizes[place, kinds] = rows["size_class"].to_numpy()
-    padded, padded_classes = pad_windows(np.split(values, first[1:]), np.split(classes, first[1:]))
-    of_block = np.zeros(padded_classes.shape, dtype=np.int64)
-    of_block[place, np.arange(len(rows)) - first[place]] = rows["document_block"].to_numpy()
-    blocks = block_moments(frame_moments(padded, padded_classes), padded_classes, sizes, of_block, N_BLOCKS)
-    return numbers, blocks, ((prediction != 0) & scored).any(axis=1), classes
+    sizes[np.searchsorted(numbers, feature), kinds] = rows["size_class"].to_numpy()
+    at, classes = first[1:], np.where(answered, kinds, NOT_SAMPLED)
+    blocks = rows["document_block"].to_numpy().astype(np.int64)
+    return _Windows(numbers, np.split(values, at), np.split(classes, at), np.split(blocks, at), sizes)

@@ -16,7 +16,7 @@ from autointerp.extract.pass_two import score_events
 from autointerp.extract.score_spool import UnusableEvents, kept_path, read_events, sweep
 from autointerp.extract.selected import Selected
 from autointerp.pipeline.plan.work import Work
-from autointerp.pipeline.rows.census_rows import write_sums, write_truth
+from autointerp.pipeline.rows.census_rows import read_maxima, write_sums, write_truth
 from autointerp.pipeline.rows.explanation_rows import read_explanations
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, explainers_of, flat
 from autointerp.progress import Advance, rising
@@ -45,6 +45,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
             context.tokens,
             dictionaries,
             explainers,
+            context.config.score.threshold,
             advance,
             context.config.engine.batch_size,
             {name: path for name, path in kept_of(context, missing).items() if path.is_file()},
@@ -81,12 +82,14 @@ def run_census(
     tokens: TokenFile,
     dictionaries: Mapping[str, Selected],
     explainers: Mapping[str, Sequence[str]],
+    share: float,
     progress: Advance,
     batch_size: int,
     kept: Mapping[str, Path] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Counted]:
-    """Truth, and sums by explainer, of each dictionary; `explainers` by dictionary.
+    """Truth, and sums by explainer, of each dictionary; `explainers` by dictionary, `share` of a feature's largest
+    activation is its threshold.
 
     `kept`: files that hold the events of some of the dictionaries. `progress` is told of scored tokens, of each
     dictionary by itself.
@@ -96,7 +99,7 @@ def run_census(
     def accumulator(name: str) -> CensusAccumulator:
         n = dictionaries[name].dictionary.n_features
         lookups = {explainer: read_explanations(store, name, explainer, n)[1] for explainer in explainers[name]}
-        return CensusAccumulator(n, counts, lookups)
+        return CensusAccumulator(n, counts, lookups, share * read_maxima(store, name, n), share)
 
     counted: dict[str, Counted] = {}
     for name, path in (kept or {}).items():

@@ -36,7 +36,7 @@ from autointerp.pipeline.rows.stored_scores import (
 from autointerp.pipeline.stages.context import StageContext, columns_of
 from autointerp.pipeline.stages.means import counted_by
 from autointerp.score.metric_registry import bounds_of
-from autointerp.words import COMPLETION, CONTROLS, PLANTED, STUDIED, is_control, predictor_among
+from autointerp.words import CONTROLS, PLANTED, RANKINGS, STUDIED, is_control, predictor_among
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -59,7 +59,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
 def _explainers_of(context: StageContext, work: Work) -> list[str]:
     """Whose scores a piece of work compares: its explainer, and what was scored beside it that is no control."""
     if work.explainer == CONTROLS:
-        return [COMPLETION]
+        return list(RANKINGS)
     if work.scorer is None:
         return [str(work.explainer)]
     keys = [context.prepared.work("score", name, work.explainer, work.scorer).key for name in context.dictionary_names]
@@ -237,7 +237,7 @@ def decided(intervals: Sequence[Interval | None], about: About, margin: float) -
                 "simultaneous_high": all_high,
                 "p": interval.p_value,
                 "p_holm": float(next(adjusted)),
-                "detectable": detectable_difference(interval.se, interval.df, LEVEL / len(known)),
+                "detectable": detectable_difference(interval.largest_se, interval.df, LEVEL / len(known)),
                 "verdict": decide(interval, len(known), margin),
             }
         )

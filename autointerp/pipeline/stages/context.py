@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from autointerp.errors import AutointerpError
@@ -14,7 +15,9 @@ from autointerp.pipeline.fitted_dictionaries import open_fitted
 from autointerp.pipeline.hook_norms import norms_at
 from autointerp.pipeline.plan.prepare import Prepared
 from autointerp.pipeline.plan.work import Work, done_keys
+from autointerp.pipeline.rows.list_rows import write_lists
 from autointerp.progress import Reporter
+from autointerp.records import Float32
 from autointerp.store.writer import StoreWriter, Transaction
 from autointerp.subject.norms import HookNorms
 from autointerp.subject.tokens import TokenFile
@@ -63,7 +66,24 @@ class StageContext:
         except AutointerpError as error:
             self.report.say(f"no snapshot for readers: {error}")
 
-    # --- dictionaries
+    # --- tests
+
+    def settle_lists(self, name: str) -> None:
+        """Makes rows of what is listed of the features that are tested: their windows are drawn by it, once."""
+        if new := self.materials.new_lists(name):
+            with self.store.transaction() as transaction:
+                write_lists(transaction, name, new)
+
+    def texts_are_there(self, name: str) -> bool:
+        """Whether no explainer's texts are waited for: what tests explanations is drawn by what all of them list."""
+        return all(dictionary != name for dictionary, _ in self.asking.unexplained)
+
+    # --- the model and dictionaries
+
+    @cached_property
+    def unembedding(self) -> Float32:
+        """What each token's logit reads, [V, d_model]."""
+        return self.prepared.subject.unembedding()
 
     def open(self, names: Iterable[str]) -> dict[str, Selected]:
         """These dictionaries, baselines fitted (pass 0 runs where they are not there yet)."""

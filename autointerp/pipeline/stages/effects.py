@@ -1,4 +1,5 @@
-"""Stage effects: direct logit effects of each feature, or the reason why a dictionary has none."""
+"""Stage effects: direct logit effects of each feature, and tokens that are hard to tell from those that it promotes; or
+the reason why a dictionary has none."""
 
 from __future__ import annotations
 
@@ -7,9 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autointerp.extract.effects import logit_effects
+from autointerp.explain.token_text import is_fragment
+from autointerp.extract.effects import logit_path, strongest_effects
+from autointerp.extract.hard_tokens import hard_tokens
 from autointerp.pipeline.plan.work import Work
-from autointerp.pipeline.rows.effect_rows import effect_rows, effect_strength_rows
+from autointerp.pipeline.rows.effect_rows import distractor_rows, effect_rows, effect_strength_rows
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.records import SPLITS
@@ -18,16 +21,21 @@ from autointerp.records import SPLITS
 def run(context: StageContext, works: Sequence[Work]) -> None:
     """One dictionary after the other; tokens that never occur are left out."""
     missing = by_dictionary(works)
-    seen = sum(context.tokens.count_tokens(split, context.prepared.subject.d_vocab) for split in SPLITS)
-    usable = np.asarray(seen) > 0
+    subject = context.prepared.subject
+    seen = np.asarray(sum(context.tokens.count_tokens(split, subject.d_vocab) for split in SPLITS), dtype=np.int64)
+    rows = context.store.rows("SELECT text, is_special FROM vocab ORDER BY token")
+    fit = (seen > 0) & np.array([not row["is_special"] and not is_fragment(row["text"]) for row in rows])
     dictionaries = context.open(missing)
     with context.report.stage("logit effects", len(missing), "dictionaries") as advance:
         for name, [work] in missing.items():
             begun = time.monotonic()
             chosen = dictionaries[name]
-            effects = logit_effects(context.prepared.subject, chosen.dictionary, chosen.features, usable)
+            path = logit_path(subject, chosen.dictionary, seen > 0)
+            if path is not None:
+                effects = strongest_effects(path, chosen.dictionary.directions, chosen.features)
+                hard = hard_tokens(path, chosen.dictionary.directions, effects, fit, seen)
             with context.store.transaction() as transaction:
-                if effects is None:
+                if path is None:
                     reason = f"there is no direct path from {chosen.dictionary.hook} to the logits"
                     failed = failure_rows("effects", name, [None], None, [None], ["no_direct_path"], [reason])
                     n = transaction.append("failures", failed)
@@ -37,5 +45,6 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
                         n += transaction.append("logit_effects", effect_rows(name, effects, side))
                         strengths = effect_strength_rows(name, effects, side)
                         n += transaction.append("logit_strengths", strengths)
+                    n += transaction.append("logit_distractors", distractor_rows(name, hard))
                 context.mark_done(transaction, work, n, time.monotonic() - begun)
             advance(1)

@@ -15,6 +15,7 @@ from autointerp.explain.controls import Explained
 from autointerp.explain.embedded import EMBEDDED, EvidenceTables, controls_of
 from autointerp.pipeline.asking.drafts import Refined, refine
 from autointerp.pipeline.asking.explaining import TOO_LONG, Asked, ask_explainer, load_embedded, run_explainer, shuffle
+from autointerp.pipeline.asking.reading_texts import read_tokens
 from autointerp.pipeline.plan.reask import Redo
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows.draft_rows import write_refined
@@ -25,6 +26,7 @@ from autointerp.pipeline.rows.explanation_rows import (
     write_written,
 )
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
+from autointerp.records import Float64
 from autointerp.store.evidence import read_gram_tables, read_vocab
 from autointerp.store.query import Queryable
 from autointerp.words import CONTROLS, shuffled_of
@@ -142,7 +144,6 @@ def _explain_link(context: StageContext, name: str, work: Work) -> bool:
     with context.store.transaction() as transaction:
         n = write_written(transaction, name, made.written, again)
         if refined is not None:
-            assert context.config.score.judge is not None
             n += write_refined(transaction, name, work.explainer, context.config.score.judge, refined, again)
         context.mark_done(transaction, work, n, time.monotonic() - begun)
     context.publish()
@@ -155,10 +156,23 @@ def _explained(
     title = f"explaining {name} by {entry.name}"
     entry = context.asking.with_context(entry) if isinstance(entry, LLMExplainer) else entry
     if isinstance(entry, LLMExplainer) and entry.refines:
-        judge = context.asking.judge()
+        judge = context.asking.judge() if entry.chooses else None
+
+        def read(texts: Sequence[tuple[int, str]]) -> Sequence[tuple[Sequence[int], Float64]]:
+            prepared, selected = context.prepared, context.open([name])[name]
+            return read_tokens(prepared.subject, selected, texts, prepared.tokens.bos, prepared.tokens.context_length)
+
         with context.report.stage(title, None, "answers") as advance:
             refined = refine(
-                context.store, context.materials.corpus, name, entry, judge, context.asking.client(), advance, redo
+                context.store,
+                context.materials.corpus,
+                name,
+                entry,
+                judge,
+                context.asking.client(),
+                advance,
+                read,
+                redo,
             )
         for line in refined.lines() if not refined.asked.unanswered.waiting else ():
             context.report.say(f"{title}: {line}")

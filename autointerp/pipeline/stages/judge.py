@@ -15,6 +15,7 @@ from autointerp.errors import OverBudget
 from autointerp.explain.context_lookup import context_lookup
 from autointerp.explain.lookup import entries_of
 from autointerp.pipeline.asking.judging import Findings, ScorerTask, ask_judge
+from autointerp.pipeline.asking.reading_texts import with_activations
 from autointerp.pipeline.asking.shown_explanation import read_shown
 from autointerp.pipeline.plan.reask import first_sample
 from autointerp.pipeline.plan.work import Work
@@ -22,22 +23,25 @@ from autointerp.pipeline.rows.explanation_rows import read_explanations
 from autointerp.pipeline.rows.prediction_rows import carry_over, failed_features, write_findings
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.records import LookupTable
+from autointerp.score.predictions import Generated, Prediction
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.evidence import dictionary_row, read_gram_tables
-from autointerp.words import BESIDE, of_permuted
+from autointerp.words import BESIDE
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
-    """All judgements that are missing, but for explanations that are waited for."""
+    """All judgements that are missing, but of dictionaries some of whose explanations are waited for."""
     judge = context.asking.judge()
     done = context.done_keys("judge")
     for name, mine in by_dictionary(works).items():
+        if not context.texts_are_there(name):
+            continue
+        context.settle_lists(name)
         table = context_lookup(*read_gram_tables(context.store, name))
         beside = _beside(context, name)
         for explainer in dict.fromkeys(str(work.explainer) for work in mine):
-            if (name, of_permuted(explainer) or explainer) not in context.asking.unexplained:
-                scorer_works = [_ScorerWork(context, work, done) for work in mine if work.explainer == explainer]
-                _judge(context, judge, table, beside, name, explainer, scorer_works)
+            scorer_works = [_ScorerWork(context, work, done) for work in mine if work.explainer == explainer]
+            _judge(context, judge, table, beside, name, explainer, scorer_works)
 
 
 def _beside(context: StageContext, name: str) -> dict[str, LookupTable]:
@@ -105,10 +109,23 @@ def _judge(
         if findings.unanswered.over_budget:
             over_budget = findings.unanswered.over_budget
         elif context.asking.whole(findings.unanswered):
+            if any(isinstance(one, Generated) for one in findings.predictions.values()):
+                findings.predictions = _read(context, name, findings.predictions)
             _write(context, judge, name, explainer, scorer_work, findings, shared)
     context.publish()
     if over_budget:
         raise OverBudget(over_budget)
+
+
+def _read(context: StageContext, name: str, predictions: dict[int, Prediction]) -> dict[int, Prediction]:
+    """Texts that the judge wrote, read by the subject."""
+    return with_activations(
+        context.prepared.subject,
+        context.open([name])[name],
+        predictions,
+        context.prepared.tokens.bos,
+        context.prepared.tokens.context_length,
+    )
 
 
 def _write(

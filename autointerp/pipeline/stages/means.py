@@ -15,6 +15,7 @@ from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
 from autointerp.pipeline.rows.powered_rows import cheap_values, powered, powered_mean_row
 from autointerp.pipeline.rows.stored_scores import (
+    FRAMED,
     About,
     DictionaryScores,
     by_about,
@@ -26,7 +27,7 @@ from autointerp.pipeline.rows.stored_scores import (
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, columns_of
 from autointerp.records import Score
 from autointerp.score.metric_registry import bounds_of
-from autointerp.words import COMPLETION, CONTROLS, JUDGED_ALWAYS, explainers_written, predictor_among, shuffled_of
+from autointerp.words import CONTROLS, JUDGED_ALWAYS, RANKINGS, explainers_written, predictor_among, shuffled_of
 
 BOTH, FEATURES = "features and documents", "features"
 """What an interval counts the spread of."""
@@ -68,7 +69,7 @@ def _means_of(
             yield from mean_rows(work.key, scores, explainer, own)
         return
     controls = [s for one in explainers_written(CONTROLS) for s in scores_of(floors[CONTROLS], one)]
-    more = [COMPLETION] if work.explainer == CONTROLS else []
+    more = RANKINGS if work.explainer == CONTROLS else ()
     for explainer in (*explainers_written(work.explainer), *more):
         yield from mean_rows(work.key, read_dictionary_scores(store, name, explainer, run), explainer, controls)
 
@@ -116,7 +117,7 @@ def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence
         known = floor is not None or not every.n_unscored
         low, high = _interval(scored, about)
         all_low, all_high = _interval(every, about) if known else (None, None)
-        framed = metric == "pearson_framed"
+        framed = (metric, design) == FRAMED
         rows.append(
             {
                 "run": run,
@@ -136,6 +137,7 @@ def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence
                 "residual_alarm_rate": of.alarms.value if framed else None,
                 "residual_alarm_high": of.alarms.ci_high if framed else None,
                 "n_residual": of.alarms.n if framed else None,
+                "residual_alarm_cost": _cost(scored) if framed else None,
             }
         )
     return rows
@@ -154,11 +156,18 @@ def _mean(of: FeatureValues) -> float | None:
     return float(of.values.mean()) if len(of) else None
 
 
+def _cost(of: FeatureValues) -> float | None:
+    """By how much the mean would be higher if what is predicted in windows of R counted as 0."""
+    return float(of.limits.cost.mean()) if of.limits is not None and len(of) else None
+
+
 def _interval(of: FeatureValues, about: About) -> tuple[float | None, float | None]:
     """Of the mean, as far as the metric reaches."""
     counted = mean_interval(of.values, of.clusters, of.influence)
     if counted is None:
         return None, None
+    if of.limits is not None:
+        counted = counted.and_limits(*of.limits.of_mean())
     least, most = bounds_of(about[1], about[2])
     return max(counted.low, least), min(counted.high, most)
 

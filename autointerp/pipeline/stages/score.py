@@ -2,7 +2,7 @@
 
     embedded explainers   the census from its stored sums; the sample and the published protocols from their lookups,
                           whose predictions are stored the first time
-    judged ones           what the LLM said, read back from `simulations`, `judgements` and `token_judgements`
+    judged ones           what the LLM said, read back from the tables of predictions
 
 So a new metric, or a new version of one, appears in a store that is there already.
 """
@@ -26,7 +26,7 @@ from autointerp.pipeline.rows.embedded_predictions import StoredPredictions, rea
 from autointerp.pipeline.rows.explanation_rows import read_explanations
 from autointerp.pipeline.rows.prediction_rows import (
     empty_prediction,
-    read_judged,
+    read_predictions,
     read_rated,
     read_simulated,
     write_predictions,
@@ -40,7 +40,7 @@ from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import judged_published, metrics_for
 from autointerp.score.predictions import Prediction, Rated
 from autointerp.score.sampled import Answered, answer, published_windows
-from autointerp.score.scorers.logit_effects import completion
+from autointerp.score.scorers.logit_effects import RANKINGS as TOKEN_RANKINGS
 from autointerp.score.scorers.protocol import Scorer
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.score.scores import score_rows, subjects
@@ -48,10 +48,10 @@ from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import BESIDE, COMPLETION, CONTROLS, explainers_written, is_ceiling
+from autointerp.words import BESIDE, CONTROLS, LOGIT_SCORERS, RANKINGS, explainers_written, is_ceiling
 
-UNEMBEDDING = "logits:unembedding"
-"""The scorer of the baseline of logit effects."""
+UNEMBEDDING = "unembedding"
+"""Who judges in the rankings of logit effects without an explanation."""
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -82,8 +82,9 @@ class EmbeddedScores:
 
 
 def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> None:
-    if not works:
+    if not works or not context.texts_are_there(name):
         return
+    context.settle_lists(name)
     begun = time.monotonic()
     scorers, own = scorers_of(context.config.score.scorers), own_metrics(context.config)
     material = context.materials.of(name)
@@ -91,9 +92,11 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
     groups = {str(work.explainer): list(explainers_written(str(work.explainer))) for work in works}
     names = [one for group in groups.values() for one in group]
     scored = score_dictionary(context.store, material, names, scorers, own, sample)
-    if CONTROLS in groups and "logits" in scorers:
-        scored[COMPLETION] = _completion_baseline(context, material, scorers["logits"], own, sample)
-        groups[CONTROLS].append(COMPLETION)
+    ranked = [scorers[name] for name in LOGIT_SCORERS if name in scorers]
+    if CONTROLS in groups and ranked:
+        for explainer in RANKINGS:
+            scored[explainer] = _ranking(context, material, explainer, ranked, own, sample)
+            groups[CONTROLS].append(explainer)
     stored = {explainer: read_stored(context.store, name, explainer) for explainer in scored}
     shared = (time.monotonic() - begun) / len(works)
     with context.store.transaction() as transaction:
@@ -146,7 +149,12 @@ def score_dictionary(
             made.scores += score_rows(few, answered, published, scorer.name)
             if scorer.embedded is None or (scorer.shape == "rated" and is_ceiling(explainer)):
                 continue  # a table says nothing of what a feature promotes
-            said = {f: scorer.look_up(ready[f], tests[scorer.name][f], texts[f], entries[f]) for f in fit}
+            said = {}
+            for f in fit:
+                feature = material.for_explainer(f, explainer)
+                assert feature is not None
+                test = tests[scorer.name][f] if feature is ready[f] else scorer.material(feature, None)
+                said[f] = scorer.look_up(feature, test, texts[f], entries[f])
             predictions = {f: prediction for f, prediction in said.items() if prediction is not None}
             made.predictions[scorer.embedded] = predictions
             mine = metrics_for(scorer.shape, scorer.name, own)
@@ -154,25 +162,31 @@ def score_dictionary(
     return scores_of
 
 
-def _completion_baseline(
-    context: StageContext, material: TestMaterial, scorer: Scorer, own: Sequence[Metric], sample: set[int]
+def _ranking(
+    context: StageContext,
+    material: TestMaterial,
+    explainer: str,
+    scorers: Sequence[Scorer],
+    own: Sequence[Metric],
+    sample: set[int],
 ) -> EmbeddedScores:
-    """The baseline of logit effects: a ranking by similarity to the shown tokens, without an explanation. The model's
-    unembedding is read once, to make it."""
+    """A ranking of tokens without an explanation, by each of these scorers. The model's unembedding is read once, to
+    make it."""
     ready = {f: feature for f, feature in material.ready.items() if f in sample}
-    rated = read_rated(context.store, None, material.dictionary, COMPLETION, UNEMBEDDING)
-    tests = {f: scorer.material(feature, None) for f, feature in ready.items()}
-    missing = {f: items for f, items in tests.items() if f not in rated}
-    if any(len(items) for items in missing.values()):
-        unembedding = context.prepared.subject.unembedding()
-        rated |= {f: completion(items, unembedding) for f, items in missing.items()}
-    # about a feature with too few tokens nothing is asked, and no row is kept
-    predictions = {f: rated.get(f, Rated(tests[f], np.zeros(0))) for f in ready}
-    said = [Explanation(f, COMPLETION, "", "ok") for f in sorted(ready)]
-    scores = score_rows(
-        subjects(said, material.status), predictions, metrics_for("rated", scorer.name, own), UNEMBEDDING
-    )
-    return EmbeddedScores(COMPLETION, scores, {UNEMBEDDING: dict(predictions)})
+    made = EmbeddedScores(explainer)
+    said = subjects([Explanation(f, explainer, "", "ok") for f in sorted(ready)], material.status)
+    for scorer in scorers:
+        name = f"{scorer.name}:{UNEMBEDDING}"
+        rated = read_rated(context.store, None, material.dictionary, explainer, name)
+        tests = {f: scorer.material(feature, None) for f, feature in ready.items()}
+        missing = {f: items for f, items in tests.items() if f not in rated}
+        if any(len(items) for items in missing.values()):
+            rated |= {f: TOKEN_RANKINGS[explainer](items, context.unembedding) for f, items in missing.items()}
+        # about a feature with too few tokens nothing is asked, and no row is kept
+        predictions: dict[int, Prediction] = {f: rated.get(f, Rated(tests[f], np.zeros(0))) for f in ready}
+        made.predictions[name] = predictions
+        made.scores += score_rows(said, predictions, metrics_for("rated", scorer.name, own), name)
+    return made
 
 
 def _write(
@@ -223,7 +237,7 @@ def judged_scores(
     said = [one for one in read_said(context.store, name, explainer) if one.feature in tested]
     few = subjects(said, status)
     row_name = f"{scorer.name}:{judge.model}"
-    predictions = _read(context.store, scorer.shape, judged, name, explainer, row_name)
+    predictions = read_predictions(context.store, scorer.shape, judged, name, explainer, row_name)
     for feature, word in zip(few.features.tolist(), few.status, strict=True):
         if word == "ok" and feature not in predictions:  # nothing could be asked
             predictions[feature] = empty_prediction(scorer.shape, feature, context.tokens.window)
@@ -237,13 +251,3 @@ def judged_scores(
             said = [Explanation(feature, lookup_name, "", "ok") for feature in sorted(beside)]
             scores += score_rows(subjects(said, status), beside, metrics, at)
     return scores
-
-
-def _read(
-    store: Queryable, shape: str, run: str, dictionary: str, explainer: str, scorer: str
-) -> dict[int, Prediction]:
-    if shape == "simulated":
-        return dict(read_simulated(store, run, dictionary, explainer, scorer))
-    if shape == "judged":
-        return dict(read_judged(store, run, dictionary, explainer, scorer))
-    return dict(read_rated(store, run, dictionary, explainer, scorer))

@@ -105,7 +105,7 @@ def detection_items(
     length, n_scored = shown_length(of.kept, traits), of.kept.scored.sum(axis=1)
     right: list[int] = []
     wrong: list[int] = []
-    for i in _across_strengths(of)[: n_items[1]]:
+    for i in across_strengths(of)[: n_items[1]]:
         rows = np.flatnonzero(free & (pool.n_scored == n_scored[i]))
         partner = _nearest(rows, pool.length[rows] - length[i], of.pool_u[rows])
         if partner is not None:
@@ -138,7 +138,7 @@ def fuzzing_items(
     right: list[int] = []
     wrong_kept: list[tuple[int, int]] = []
     wrong_pool: list[tuple[int, int]] = []
-    for i in _across_strengths(of):
+    for i in across_strengths(of):
         if len(right) >= N_ITEMS[1]:
             break
         if not free_kept[i]:
@@ -234,7 +234,7 @@ def _ids(rows: Sequence[int]) -> Int64:
     return np.array(rows, dtype=np.int64)
 
 
-def _uniform(of: Candidates) -> Int64:
+def uniform_rows(of: Candidates) -> Int64:
     """The kept windows that are a uniform sample of the firing ones: all of the reservoir, and of the top windows those
     that it would have held too."""
     reservoir = of.classes >= FIRST_BIN
@@ -243,9 +243,9 @@ def _uniform(of: Candidates) -> Int64:
     return np.flatnonzero(reservoir | (of.u <= reach))
 
 
-def _across_strengths(of: Candidates) -> list[int]:
+def across_strengths(of: Candidates) -> list[int]:
     """Kept windows by rising u, one of each decile of strength in turn; those of no uniform sample come last."""
-    uniform = _uniform(of)
+    uniform = uniform_rows(of)
     rank = np.argsort(np.argsort(of.maximum[uniform], kind="stable"), kind="stable")
     decile = rank * N_STRENGTHS // max(len(uniform), 1)
     turn = np.zeros(len(uniform), dtype=np.int64)
@@ -260,7 +260,7 @@ def _across_strengths(of: Candidates) -> list[int]:
 def strength_of(of: Candidates) -> tuple[Int64, Float64]:
     """Which third of the firing windows each kept window is of, by its maximum, [K] numbers of STRENGTHS; and the share
     of the firing windows in each, [3]: a third, but for windows of equal maxima."""
-    ordered = np.sort(of.maximum[_uniform(of)])
+    ordered = np.sort(of.maximum[uniform_rows(of)])
     n = len(STRENGTHS)
     limits = [ordered[len(ordered) * part // n] for part in range(1, n)] if len(ordered) else []
     shares = np.bincount(np.searchsorted(limits, ordered, side="right"), minlength=n) / max(len(ordered), 1)

@@ -9,17 +9,19 @@
    A judge that rates all alike scores at chance.
 
 Source: Bricken et al. 2023, who take ranks 10 to 60 (rank 10 was shown, and that is 51 tokens) and ask yes or no.
-Beside it stand the baseline `completion`, a ranking by similarity to the shown tokens in the unembedding, without an
-explanation; and the control `permuted`, the same question with every token's text that of another.
-Sets against measured effects and matched (hard) ones will have names of their own behind the metric's.
+Beside it stand two rankings without an explanation: `completion`, by similarity to the shown tokens in the unembedding,
+and `unembedding_norm`, by the length of each token's row of the unembedding; and the control `permuted`, the same
+question with every token's text that of another. The rankings do well here: `hard_logits.py` has wrong tokens that they
+cannot tell.
 
 Letters in shapes: V vocabulary, D width, n tokens asked about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +40,7 @@ from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanatio
 from autointerp.score.scorers.reply_values import in_order, integer_schema, read_integers
 from autointerp.score.scorers.text_likeness import read_text
 from autointerp.score.scorers.vocabulary import Vocabulary
+from autointerp.words import COMPLETION, UNEMBEDDING_NORM
 
 N_SHOWN, LAST_RANK = 10, 60
 """Ranks shown to explainers, and the last rank asked about."""
@@ -66,18 +69,24 @@ def token_items(feature: int, promoted: npt.ArrayLike, vocabulary: Vocabulary, s
 # --- judges -----------------------------------------------------------------------------------------
 
 
+Kind = Literal["logits", "logits_hard"]
+"""The file of the prompt, and `Ask.kind`."""
+
+
 @cache
-def _template() -> Template:
-    return template("logits", system={}, prompt={"explanation": True, "items": True})
+def _template(kind: Kind) -> Template:
+    return template(kind, system={}, prompt={"explanation": True, "items": True})
 
 
-def logit_ask(explanation: str, items: TokenItems, texts: Sequence[str], logprobs: int = 0) -> Ask:
+def logit_ask(
+    explanation: str, items: TokenItems, texts: Sequence[str], logprobs: int = 0, kind: Kind = "logits"
+) -> Ask:
     """The question about all tokens of a feature; `texts` of the vocabulary, or of the permuted one."""
     names = [f"t{i}" for i in range(1, len(items) + 1)]
     shown = (f'{name}: "{escape(texts[token], chr(34))}"' for name, token in zip(names, items.token, strict=True))
-    words = _template()
+    words = _template(kind)
     return Ask(
-        "logits",
+        kind,
         words.fill("system", {}),
         words.fill("prompt", {"explanation": one_line(explanation), "items": "\n".join(shown)}),
         max_tokens=100 + 10 * len(names),
@@ -95,7 +104,7 @@ def read_ratings(items: TokenItems, answer: Answer) -> Rated:
 
 
 def completion(items: TokenItems, unembedding: npt.ArrayLike) -> Rated:
-    """The baseline: mean cosine of each token to the shown ones, in the centred unembedding [V, D]."""
+    """The ranking by what was shown: mean cosine of each token to the shown ones, in the centred unembedding [V, D]."""
     table = np.asarray(unembedding, dtype=np.float64)
     mean = table.mean(axis=0)
 
@@ -104,6 +113,20 @@ def completion(items: TokenItems, unembedding: npt.ArrayLike) -> Rated:
         return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30), dtype=np.float64)
 
     return Rated(items, np.asarray(unit(items.token) @ unit(items.shown).mean(axis=0), dtype=np.float64))
+
+
+def norm_alone(items: TokenItems, unembedding: npt.ArrayLike) -> Rated:
+    """The blind ranking: the length of each token's row of the centred unembedding [V, D]."""
+    table = np.asarray(unembedding, dtype=np.float64)
+    rows = table[items.token] - table.mean(axis=0)
+    return Rated(items, np.asarray(np.linalg.norm(rows, axis=1), dtype=np.float64))
+
+
+RANKINGS: dict[str, Callable[[TokenItems, npt.ArrayLike], Rated]] = {
+    COMPLETION: completion,
+    UNEMBEDDING_NORM: norm_alone,
+}
+"""Rankings without an explanation, by the explainer that their rows have."""
 
 
 class LogitEffects(Scorer):

@@ -2,7 +2,7 @@
 
 1. `material`: what a feature is tested on, the same for every explainer.
 2. `questions`: what a judge is asked about an explanation, and how its answers become a prediction.
-3. The prediction has one of three shapes (`score/predictions.py`), and gets the metrics that read that shape
+3. The prediction has one of five shapes (`score/predictions.py`), and gets the metrics that read that shape
    (`score/metric_registry.py`): a scorer computes no score.
 
 To write one, make a class like `Detection` in `detection.py`, and give it a row in `registry.py`; or name a class of
@@ -15,16 +15,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
 from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
 from autointerp.explain.triggers import any_of
 from autointerp.llm.asks import Answer, Ask
-from autointerp.records import Explanation, Int64, Windows
-from autointerp.score.predictions import Prediction, Simulated
-from autointerp.score.sampled import Candidates
+from autointerp.records import Bool, Explanation, Int64, Windows
+from autointerp.score.predictions import Drawn, Prediction, Simulated
+from autointerp.score.sampled import Candidates, draw_windows
 from autointerp.score.scorers.items import Silent, TokenTraits
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.vocabulary import Vocabulary
+
+PredictedShape = Literal["simulated", "judged", "rated", "chosen", "generated"]
+"""Shapes of predictions (`score/predictions.py`)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,44 @@ class TestCorpus:
 
 
 @dataclass(frozen=True)
+class Distractors:
+    """Tokens of one kind that a feature does not promote."""
+
+    kind: str
+    token: Int64  # [n]
+    made_like: Int64  # [n] the promoted token that each is made like; empty where they are made like none
+
+
+@dataclass(frozen=True)
+class OtherFeature:
+    """Another feature of the dictionary, and where it fires."""
+
+    feature: int
+    fires: Int64  # rows of the shared windows
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Windows in which some features of a dictionary fire: the same for all its features. [n]"""
+
+    feature: Int64
+    windows: Windows
+    fires: Bool  # [n, L] the tokens on which it does
+
+
+def no_neighbours() -> tuple[OtherFeature, ...]:
+    """Where none are known."""
+    return ()
+
+
+def no_panel() -> Panel:
+    """Where there is none."""
+    number, tokens = np.zeros(0, np.int64), np.zeros((0, 1), np.int32)
+    nothing = np.zeros((0, 1), np.bool_)
+    return Panel(number, Windows(number, number, number.astype(np.int32), tokens, tokens, nothing), nothing)
+
+
+@dataclass(frozen=True)
 class TestFeature:
     """One feature, as scorers see it: alive, and of the sample design. All of it is of the score split."""
 
@@ -77,8 +120,19 @@ class TestFeature:
     promoted: Int64
     """The tokens of largest direct logit effect, the strongest first; explainers are shown the first ten."""
     corpus: TestCorpus
+    distractors: tuple[Distractors, ...] = ()
+    """Tokens that are hard to tell from the promoted ones, by kind."""
+    neighbours: Callable[[], Sequence[OtherFeature]] = no_neighbours
+    """Reads other features: the nearest by direction first, then some by hash."""
+    panel: Callable[[], Panel] = no_panel
+    """Reads windows of other features."""
     lists: tuple[tuple[Entries, ...], ...] = ((),)
     """What its explanations list, wave by wave: class E of its windows."""
+
+    @property
+    def drawn(self) -> Drawn:
+        """The windows of the sample: drawn anew each time, always the same."""
+        return draw_windows(self.candidates, self.lists[0], later=self.lists[1:])
 
     @property
     def claims(self) -> tuple[Entries, ...]:
@@ -115,7 +169,7 @@ class Scorer(Protocol):
 
     name: str
     """In the run file; its rows are called NAME:MODEL."""
-    shape: Literal["simulated", "judged", "rated"]
+    shape: PredictedShape
     """Of its predictions."""
     sentence: str
     """What it asks, for documentation."""
@@ -123,6 +177,8 @@ class Scorer(Protocol):
     """Raised when it would ask something else of the same store: it is asked again then, and no other scorer."""
     settings: tuple[str, ...] = ()
     """Keys of score.judge that change what is asked."""
+    reads_label: bool = True
+    """Whether it judges explanations; else what it asks is asked once, of the explainer `unlabelled`."""
     permuted: bool = False
     """Whether it has a control of its own: the same questions with the vocabulary permuted."""
     embedded: str | None = None

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import cast
+from typing import cast, get_args
 
 from autointerp import words
 from autointerp.config.own_code import OwnCode
 from autointerp.errors import UserError
 from autointerp.own_code import load_own
 from autointerp.score.scorers.detection import Detection
+from autointerp.score.scorers.discrimination import Discrimination
 from autointerp.score.scorers.fuzzing import Fuzzing
+from autointerp.score.scorers.generation import Generation
+from autointerp.score.scorers.hard_logits import HardLogits
+from autointerp.score.scorers.intruder import InternalIntruder, Intruder
 from autointerp.score.scorers.logit_effects import LogitEffects
-from autointerp.score.scorers.protocol import Scorer
+from autointerp.score.scorers.protocol import PredictedShape, Scorer
 from autointerp.score.scorers.simulation import Simulation
 
 SCORERS: dict[str, Scorer] = {
@@ -23,6 +27,11 @@ SCORERS: dict[str, Scorer] = {
         Detection(),
         Fuzzing(),
         LogitEffects(),
+        HardLogits(),
+        Discrimination(),
+        Intruder(),
+        InternalIntruder(),
+        Generation(),
     )
 }
 """By name."""
@@ -45,8 +54,9 @@ def _own(python: str, name: str | None) -> Scorer:
         if not hasattr(made, attribute):
             raise UserError(f'scorer "{python}" has no {attribute}; derive it from autointerp.Scorer')
     scorer = cast(Scorer, made)
-    if scorer.shape not in ("simulated", "judged", "rated"):
-        raise UserError(f'scorer "{python}": shape = {scorer.shape!r}; give simulated, judged or rated')
+    *others, last = get_args(PredictedShape)
+    if scorer.shape not in (*others, last):
+        raise UserError(f'scorer "{python}": shape = {scorer.shape!r}; give {", ".join(others)} or {last}')
     scorer.name = name or scorer.name
     if scorer.name in SCORERS:
         raise UserError(f'scorer "{python}": there is a scorer "{scorer.name}" already; give it another name')

@@ -1,7 +1,7 @@
 """Simulation: an LLM predicts the activation of every token of some windows from the explanation alone.
 
-Which silent windows it sees depends on the explanation (`score/sampled.py`); how it is asked is a setting
-(`simulators/`). `lexical`'s lookup stands beside it on the very same windows.
+Which windows it sees is decided by what all explanations of the feature list (`score/sampled.py`); how it is asked is a
+setting (`simulators/`). `lexical`'s lookup stands beside it on the very same windows.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from autointerp.hashing import hash64, stream_key
 from autointerp.llm.asks import Answer, Ask
 from autointerp.resources import prompt_text
 from autointerp.score.predictions import Drawn, Simulated
-from autointerp.score.sampled import draw_windows, simulate
-from autointerp.score.sampling import QUOTAS_60
+from autointerp.score.quotas import QUOTAS_60
+from autointerp.score.sampled import simulate
 from autointerp.score.scorers.fitting import fit_windows
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature, Usual
@@ -47,13 +47,13 @@ class Simulation(Scorer):
         share = min(1.0, group / WINDOWS)
         return Usual("simulate", -(-WINDOWS // group), int(800 + 4700 * share), int(500 * share))
 
-    def material(self, feature: TestFeature, group: int | None) -> None:
-        """The windows depend on the explanation: they are drawn with it."""
-        return
+    def material(self, feature: TestFeature, group: int | None) -> Drawn:
+        """The windows of the sample."""
+        return feature.drawn
 
-    def questions(self, shown: ShownExplanation, feature: TestFeature, material: None, judge: Judge) -> Questions:
+    def questions(self, shown: ShownExplanation, feature: TestFeature, material: Drawn, judge: Judge) -> Questions:
         """Windows in an order that says nothing of their classes, some in each call."""
-        drawn = draw_windows(feature.candidates, shown.triggers, QUOTAS_60)
+        drawn = material
         texts = feature.corpus.show(drawn.windows, judge.context)
         key = stream_key(feature.corpus.seed, "order", "simulation")
         order = np.argsort(hash64(key, feature.feature, drawn.windows.window), kind="stable").tolist()
@@ -85,9 +85,9 @@ class Simulation(Scorer):
         simulator = simulator_named(judge.simulate, judge.logprobs)
         return simulator.asks("x", [ShownWindow(("x",), (True,))])
 
-    def look_up(self, feature: TestFeature, material: None, text: str, lookup: Entries) -> Simulated:
-        """The lookup's predictions on the windows that its own entries choose."""
-        return simulate(draw_windows(feature.candidates, lookup), lookup)
+    def look_up(self, feature: TestFeature, material: Drawn, text: str, lookup: Entries) -> Simulated:
+        """The lookup's predictions on them."""
+        return simulate(material, lookup)
 
 
 def _simulated(drawn: Drawn, texts: Sequence[ShownWindow], replies: Sequence[ReplyValues], maximum: float) -> Simulated:

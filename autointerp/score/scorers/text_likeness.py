@@ -25,6 +25,7 @@ def read_text(explanation: str, items: TokenItems, texts: Sequence[str]) -> Rate
 
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ANY_QUOTED = re.compile(r"\"(?:[^\"\\\\]|\\\\.)*\"|`[^`]+`|‘[^’]+’|“[^”]+”|(?<!\w)'[^']+'(?!\w)")
 _PROMOTED = re.compile(r"\bpromotes?\b:?(.*?)(?:\bsuppresses\b|$)", re.IGNORECASE | re.DOTALL)
 _WORDS = re.compile(r"\w{3,}")
 _LIKE_KIND = 0.2
@@ -36,6 +37,11 @@ def _quoted(explanation: str) -> list[str]:
     of_promoted = part[1] if part is not None else ""
     quoted = _QUOTED.findall(of_promoted) or _QUOTED.findall(explanation)
     return [unescape(text) for text in quoted] or _WORDS.findall(of_promoted or explanation)
+
+
+def quoted_texts(explanation: str) -> list[str]:
+    """All that a text quotes, in whatever quotes."""
+    return [unescape(text[1:-1]) for text in _ANY_QUOTED.findall(explanation)]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,12 @@ class Vocabulary:
         self.usable = np.flatnonzero(np.asarray(usable, dtype=np.bool_))  # stand in the corpus, are not special
         names: dict[str, int] = {}
         self.variant = np.array([names.setdefault(plain_text(text), len(names)) for text in self.texts], dtype=np.int64)
+
+    @cached_property
+    def family(self) -> npt.NDArray[np.int64]:
+        """[V] the same number for variants of one word: case, space, signs around it and endings aside."""
+        names: dict[str, int] = {}
+        return np.array([names.setdefault(word_family(text), len(names)) for text in self.texts], dtype=np.int64)
 
     def with_texts(self, texts: Sequence[str]) -> Vocabulary:
         """The same tokens under other texts; variants of each other are as before."""
@@ -38,3 +45,22 @@ class Vocabulary:
 def plain_text(text: str) -> str:
     """Without case and space; a token of nothing but space is itself."""
     return text.strip().casefold() or text
+
+
+_ENDINGS = ("ing", "ed", "es", "s", "e")
+_SHORTEST = 3
+"""Letters that are left of a word, at least."""
+
+
+def word_family(text: str) -> str:
+    """What variants of one word have in common (" kind", "Kind", "kinds,"): without case, space, signs and endings.
+
+    It takes some different words for one ("string", "str"): of two tokens of a family one too many is left out.
+    """
+    plain = plain_text(text)
+    core = "".join(character for character in plain if character.isalnum())
+    if not core:
+        return plain
+    while ending := next((e for e in _ENDINGS if core.endswith(e) and len(core) - len(e) >= _SHORTEST), None):
+        core = core[: -len(ending)]
+    return core

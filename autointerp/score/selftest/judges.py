@@ -1,6 +1,7 @@
 """Judges that need no language model: one that follows a label to the letter, and some that read nothing.
 
-The first applies the label's rule to what a question shows, and to nothing else. An item fits the label where the rule
+The first applies the label's rule to what a question shows, and to nothing else. Where texts are asked for, it hands
+over some of the corpus by the same rule. An item fits the label where the rule
 fires on a token of its line; where tokens of it are marked, by the share of these that it fires on. Of a scorer whose
 predictions are `rated`, where a token of the line is one that the label says is promoted.
 
@@ -28,8 +29,8 @@ from autointerp.hashing import content_hash, hash01, stream_key
 from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Bool, Float32, Float64
 from autointerp.score.selftest.planted import Rule, RuleLabel
-from autointerp.score.selftest.replies import CannotAnswer, answer_by
-from autointerp.score.selftest.shown_lines import LineReader, ShownLine
+from autointerp.score.selftest.replies import CannotAnswer, answer_by, wants_texts
+from autointerp.score.selftest.shown_lines import LineReader, ShownLine, question_of
 
 BLIND_RULES = ("none", "all", "coin", "first", "long")
 _KEY = re.compile(r"rule-\d+-[a-z]+")
@@ -46,12 +47,22 @@ class SelftestJudge(Protocol):
 class RuleJudge:
     """Follows the label that a question shows. `rated`: what is asked of a token is whether it is promoted."""
 
-    def __init__(self, reader: LineReader, labels: Iterable[RuleLabel], *, rated: bool = False) -> None:
-        self.reader, self.rated = reader, rated
+    def __init__(
+        self,
+        reader: LineReader,
+        labels: Iterable[RuleLabel],
+        *,
+        rated: bool = False,
+        stock: Mapping[str, ShownLine] | None = None,
+    ) -> None:
+        self.reader, self.rated, self.stock = reader, rated, stock or {}
         self._labels = {label.key: label for label in labels}
 
     def answer(self, ask: Ask) -> Answer:
         """By the label's rule."""
+        if wants_texts(ask):
+            strengths = self._strengths(self._named(ask), self.stock)
+            return answer_by(ask, self.stock, {text: float(of.max(initial=0)) for text, of in strengths.items()}, {})
         lines = self.reader.lines(ask.prompt)
         strengths = self._strengths(self._named(ask), lines)
         return answer_by(ask, lines, {name: _fit(line, strengths[name]) for name, line in lines.items()}, strengths)
@@ -66,6 +77,24 @@ class RuleJudge:
         if self.rated:
             return {name: np.isin(line.tokens, label.promotes).astype(np.float32) for name, line in lines.items()}
         return dict(zip(lines, rule_on_lines(label.rule, list(lines.values())), strict=True))
+
+
+class OddJudge:
+    """Of the lines of a question it finds the one on which a label fires least like on the others."""
+
+    def __init__(self, reader: LineReader, label: RuleLabel) -> None:
+        self.reader, self.label = reader, label
+
+    def answer(self, ask: Ask) -> Answer:
+        """By how far each line is from the middle one of its question."""
+        lines = self.reader.lines(ask.prompt)
+        strengths = dict(zip(lines, rule_on_lines(self.label.rule, list(lines.values())), strict=True))
+        fit = {name: _fit(line, strengths[name]) for name, line in lines.items()}
+        questions: dict[str, list[float]] = {}
+        for name, share in fit.items():
+            questions.setdefault(question_of(name), []).append(share)
+        odd = {name: abs(share - float(np.median(questions[question_of(name)]))) for name, share in fit.items()}
+        return answer_by(ask, lines, odd, strengths)
 
 
 def _fit(line: ShownLine, strength: Float32) -> float:
@@ -88,12 +117,12 @@ def rule_on_lines(rule: Rule, lines: Sequence[ShownLine]) -> list[Float32]:
 class BlindJudge:
     """Answers by one of BLIND_RULES."""
 
-    def __init__(self, reader: LineReader, rule: str) -> None:
-        self.reader, self.rule = reader, rule
+    def __init__(self, reader: LineReader, rule: str, stock: Mapping[str, ShownLine] | None = None) -> None:
+        self.reader, self.rule, self.stock = reader, rule, stock or {}
 
     def answer(self, ask: Ask) -> Answer:
         """Without reading."""
-        lines = self.reader.lines(ask.prompt)
+        lines = self.stock if wants_texts(ask) else self.reader.lines(ask.prompt)
         key = stream_key(0, "blind", content_hash([ask.system, ask.prompt]))
         shares = dict(zip(lines, self._of_lines(list(lines.values()), key).tolist(), strict=True))
         of_tokens = {

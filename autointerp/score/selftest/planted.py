@@ -100,6 +100,11 @@ class PlantedFeature:
     labels: Mapping[str, RuleLabel]
     """By LABELS; none of a `gaussian` one."""
 
+    @property
+    def rule(self) -> Rule:
+        """Where it fires, and how strongly but for the noise."""
+        return self.labels["true"].rule if self.labels else Rule(self.grams)
+
     @cached_property
     def maximum(self) -> float:
         """The largest activation."""
@@ -126,7 +131,7 @@ class Planter:
 
     def __init__(self, text: SelftestText, seed: int) -> None:
         self.text, self.seed = text, seed
-        self._readable = _readable(text)
+        self._readable = readable_tokens(text)
         self._grams: dict[str, _GramPlaces] = {}
 
     def features(self, density: float, n: int, first: int) -> list[PlantedFeature]:
@@ -183,7 +188,8 @@ class Planter:
         place = grams.places(mine)
         value = (height[text.tokens.reshape(-1)[place]] - threshold).astype(np.float32)
         token, ones = grams.token[mine].astype(np.int32), np.ones(len(mine), dtype=np.float32)
-        lookup = Entries(np.full(len(mine), ANY_TOKEN, np.int32), token, ones, ones)
+        level = (height[token] - threshold).astype(np.float32)
+        lookup = Entries(np.full(len(mine), ANY_TOKEN, np.int32), token, level, ones)
         return PlantedFeature(number, "gaussian", density, place, value, self._promoted(number)[0], lookup, {})
 
     def _of(self, name: str) -> _GramPlaces:
@@ -224,7 +230,7 @@ class Planter:
         table = self.text.unembedding[usable].astype(np.float64)
         table -= table.mean(axis=0)
         mine, other = (
-            usable[np.argsort(-(table @ ndtri(hash01(self._key(name), number, np.arange(table.shape[1])))))]
+            usable[np.argsort(-(table @ effect_direction(self.seed, number, table.shape[1], name)))]
             for name in ("effects", "other effects")
         )
         promoted = mine[:N_PROMOTED]
@@ -239,7 +245,13 @@ class Planter:
         return stream_key(self.seed, "selftest", name)
 
 
-def _readable(text: SelftestText) -> Bool:
+def effect_direction(seed: int, number: int, width: int, name: str = "effects") -> Float64:
+    """What a feature writes to the residual stream, [width]."""
+    key = stream_key(seed, "selftest", name)
+    return np.asarray(ndtri(hash01(key, number, np.arange(width))), dtype=np.float64)
+
+
+def readable_tokens(text: SelftestText) -> Bool:
     """Tokens that can be told by their text, [V]."""
     _, which, count = np.unique(np.array(text.texts, dtype=object).astype(str), return_inverse=True, return_counts=True)
     readable = count[which] == 1

@@ -4,6 +4,8 @@
     tokens   {"w1": {"t1": 0, "t2": 7}}               a value for each numbered token
     items    {"e1": 0, "e2": 1}                       a value for each line
     choice   {"odd": 3}                               the line that differs most from the others
+    options  {"q1": 3, "q2": 5}                       the line of each question that fits best
+    texts    {"fires1": "...", "silent1": "..."}      those that fit best, and those that fit worst
 
 What is said is a share from 0 to 1; a value is the nearest of those that the schema allows. A question of another form
 cannot be answered, and that is said.
@@ -13,14 +15,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from autointerp.llm.asks import Answer, Ask, InvalidReply
 from autointerp.records import Float32
-from autointerp.score.selftest.shown_lines import ShownLine
+from autointerp.score.selftest.shown_lines import ShownLine, question_of
 
 _NUMBERED = re.compile(r"[A-Za-z]+(\d+)")
 
@@ -52,6 +54,10 @@ def _reply(
         raise CannotAnswer("its questions show no tokens on lines of their own")
     if list(properties) == ["fires"]:
         return {"fires": _fires(properties["fires"], lines, of_tokens)}
+    if wants_texts(ask):
+        return _texts(list(properties), fit)
+    if set(map(question_of, lines)) == set(properties):
+        return {name: _option(form, name, fit) for name, form in properties.items()}
     if len(properties) == 1 and not set(properties) & set(lines):
         [(name, form)] = properties.items()
         return {name: _choice(form, fit)}
@@ -99,6 +105,30 @@ def _choice(form: Mapping[str, Any], fit: Mapping[str, float]) -> Any:
     if len(known) < 2 or len(known) < len(shares):
         raise CannotAnswer("its questions ask for a choice among what stands on no lines")
     return form["enum"][int(np.argmax(np.abs(np.array(known) - np.median(known))))]
+
+
+def _option(form: Mapping[str, Any], question: str, fit: Mapping[str, float]) -> Any:
+    """The first of those lines of a question that fit best."""
+    shares = [fit.get(f"{question}.{option}") for option in form.get("enum", [])]
+    known = [share for share in shares if share is not None]
+    if not known or len(known) < len(shares):
+        raise CannotAnswer("its questions ask for a choice among what stands on no lines")
+    return form["enum"][int(np.argmax(known))]
+
+
+def wants_texts(ask: Ask) -> bool:
+    """Whether a question asks for nothing but texts."""
+    properties = (ask.schema or {}).get("properties", {})
+    return bool(properties) and all(of.get("type") == "string" and "enum" not in of for of in properties.values())
+
+
+def _texts(names: Sequence[str], fit: Mapping[str, float]) -> dict[str, Any]:
+    ordered = sorted(fit, key=lambda text: -fit[text])
+    fires = [name for name in names if name.startswith("fires")]
+    silent = [name for name in names if name not in fires]
+    if len(ordered) < len(names):
+        raise CannotAnswer(f"its questions ask for {len(names)} texts, and there are {len(ordered)}")
+    return dict(zip((*fires, *silent), (*ordered[: len(fires)], *ordered[len(ordered) - len(silent) :]), strict=True))
 
 
 def _number_of(name: str) -> int:

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from autointerp.explain.marking import ANGLES, BARS, MARKS, unescape
+from autointerp.hashing import hash64, stream_key
 from autointerp.records import Bool, Int64
+from autointerp.score.sampled import take
+from autointerp.score.scorers.protocol import TestCorpus
 from autointerp.score.selftest.line_contexts import LINE_CONTEXTS, running_states
 
 ENDS = "⸱⸳⸰⸴"
@@ -26,7 +29,9 @@ _FRONT = re.compile(
     f"(?P<close>[{re.escape(_CLOSE)}]*)(?:(?P<bar>[{re.escape(_BARS)}])(?P<number>[0-9]+)(?P=bar))?"
     f"(?P<open>[{re.escape(_OPEN)}]*)"
 )
-_LINE = re.compile(r"^([A-Za-z]\w*): (.*)$", re.MULTILINE)
+_LINE = re.compile(r"^([A-Za-z]\w*|\d+): (.*)$|^([A-Za-z]\w*):$", re.MULTILINE)
+STOCK = 2000
+"""Texts that may be handed over as written."""
 MOST_KEPT = 200_000
 """Lines that are remembered at once."""
 
@@ -38,6 +43,19 @@ def choose_end(texts: Iterable[str]) -> str:
         if sign not in used:
             return sign
     raise ValueError(f"each of {ENDS} stands in a token: tokens cannot be told apart")
+
+
+def stock_of(reader: LineReader, corpus: TestCorpus) -> dict[str, ShownLine]:
+    """Texts that a judge may hand over as its own, by themselves: windows of the corpus, by hash."""
+    windows = corpus.silent.windows
+    order = np.argsort(hash64(stream_key(corpus.seed, "stock"), windows.window), kind="stable")
+    shown = corpus.show(take(windows, np.sort(order[:STOCK])), 0)
+    return {text: reader.line(text) for text in ("".join(one.tokens) for one in shown)}
+
+
+def question_of(name: str) -> str:
+    """The question that a line belongs to; nothing where its lines have names of their own."""
+    return name.rpartition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -68,8 +86,13 @@ class LineReader:
         self._lines: dict[str, ShownLine] = {}
 
     def lines(self, prompt: str) -> dict[str, ShownLine]:
-        """The lines of a prompt that show tokens, by their name: `e1: ...`."""
-        return {name: self.line(shown) for name, shown in _LINE.findall(prompt) if self.end in shown}
+        """The lines of a prompt that show tokens, by their name: `e1: ...`; `q1.3` is line `3: ...` below `q1:`."""
+        lines, question = {}, ""
+        for name, shown, head in _LINE.findall(prompt):
+            question = head or question
+            if self.end in shown:
+                lines[f"{question}.{name}" if name.isdigit() else name] = self.line(shown)
+        return lines
 
     def line(self, shown: str) -> ShownLine:
         """What stands behind a line's name."""

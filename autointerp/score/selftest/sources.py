@@ -8,7 +8,7 @@ scorer      a scorer's own questions, answered by a judge of `judges.py`
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -20,15 +20,17 @@ from autointerp.errors import AutointerpError
 from autointerp.explain.lookup import EMPTY, Entries
 from autointerp.explain.triggers import either
 from autointerp.own_code import one_line
-from autointerp.records import ANY_TOKEN, Explanation
+from autointerp.records import ANY_TOKEN, Explanation, Float64, Int64
 from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import metrics_for
+from autointerp.score.predictions import Generated
 from autointerp.score.sampled import PublishedWindows
 from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature
-from autointerp.score.selftest.judges import BLIND_RULES, BlindJudge, RuleJudge, SelftestJudge
+from autointerp.score.selftest.judges import BLIND_RULES, BlindJudge, OddJudge, RuleJudge, SelftestJudge
 from autointerp.score.selftest.planted import PlantedFeature, Rule, RuleLabel
+from autointerp.score.selftest.planted_others import MakeDistractors, with_others
 from autointerp.score.selftest.replies import CannotAnswer
-from autointerp.score.selftest.shown_lines import LineReader
+from autointerp.score.selftest.shown_lines import LineReader, ShownLine
 from autointerp.score.selftest.test_material import SelftestMaterial
 
 Result = TypeVar("Result")
@@ -72,9 +74,16 @@ class FeatureGroup:
         )
 
 
-def group_of(material: SelftestMaterial, features: Sequence[PlantedFeature], *, together: bool = False) -> FeatureGroup:
+def group_of(
+    material: SelftestMaterial,
+    features: Sequence[PlantedFeature],
+    distractors: MakeDistractors,
+    *,
+    together: bool = False,
+) -> FeatureGroup:
     """Draws what they are tested on."""
-    tests = [material.feature(feature) for feature in features]
+    alone = [material.feature(feature) for feature in features]
+    tests = with_others(features, alone, distractors)
     published = [material.published(feature, test) for feature, test in zip(features, tests, strict=True)]
     return FeatureGroup(features, tests, published, together)
 
@@ -126,25 +135,36 @@ class ScorerSource(PredictionSource):
     judged = True
 
     def __init__(
-        self, scorer: Scorer, reader: LineReader, labels: Iterable[RuleLabel], own: Sequence[Metric], *, is_own: bool
+        self,
+        scorer: Scorer,
+        reader: LineReader,
+        labels: Iterable[RuleLabel],
+        own: Sequence[Metric],
+        stock: Mapping[str, ShownLine],
+        *,
+        is_own: bool,
     ) -> None:
         self.scorer, self.is_own = scorer, is_own
         self.rows = [(scorer.name, metric) for metric in metrics_for(scorer.shape, scorer.name, own)]
         self._judge = Judge(provider="openai", model="rule")
-        self._reader = reader
-        self._by_rule = RuleJudge(reader, labels, rated=scorer.shape == "rated")
+        self._reader, self._stock = reader, stock
+        self._by_rule = RuleJudge(reader, labels, rated=scorer.shape == "rated", stock=stock)
 
     def predict(self, group: FeatureGroup, labels: Sequence[RuleLabel]) -> Sequence[Any]:
         """Asked as a judge of a run is asked, and read as its replies are."""
         return [
-            self._read(of, self._questions(group, row, label), self._by_rule)
+            self._read(of, self._questions(group, row, label), self._judge_of(label))
             for row, (of, label) in enumerate(zip(group.features, labels, strict=True))
         ]
+
+    def _judge_of(self, label: RuleLabel) -> SelftestJudge:
+        """Where no explanation is shown, the judge knows the label all the same: it sees what the label names."""
+        return self._by_rule if self.scorer.reads_label else OddJudge(self._reader, label)
 
     def blindly(self, group: FeatureGroup) -> dict[str, Sequence[Any]]:
         """Each question is rendered once."""
         asked = [self._questions(group, row, of.labels["true"]) for row, of in enumerate(group.features)]
-        judges = {rule: BlindJudge(self._reader, rule) for rule in BLIND_RULES}
+        judges = {rule: BlindJudge(self._reader, rule, self._stock) for rule in BLIND_RULES}
         return {
             rule: [self._read(of, questions, judge) for of, questions in zip(group.features, asked, strict=True)]
             for rule, judge in judges.items()
@@ -168,7 +188,18 @@ class ScorerSource(PredictionSource):
 
     def _read(self, of: PlantedFeature, questions: Questions, judge: SelftestJudge) -> Any:
         answers = [judge.answer(ask) for ask in questions.asks]
-        return self._guarded(of.number, lambda: questions.read(answers))
+        made = self._guarded(of.number, lambda: questions.read(answers))
+        return made.read(*self._on_texts(of, made.texts)) if isinstance(made, Generated) else made
+
+    def _on_texts(self, of: PlantedFeature, texts: Sequence[str]) -> tuple[Float64, Int64]:
+        """As the subject would read them: the planted feature's largest activation on each, and its tokens."""
+        lines = [self._reader.line(text) if text else None for text in texts]
+        largest = [
+            np.nan if line is None else of.rule.strengths(line.tokens, line.previous, line.states).max(initial=0.0)
+            for line in lines
+        ]
+        n_tokens = [0 if line is None else len(line.tokens) for line in lines]
+        return np.array(largest, dtype=np.float64), np.array(n_tokens, dtype=np.int64)
 
     def _guarded(self, feature: int, work: Callable[[], Result]) -> Result:
         try:

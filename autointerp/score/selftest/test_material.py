@@ -16,7 +16,8 @@ from autointerp.explain.lookup import EMPTY, Entries, from_lists
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import EventBatch, FeatureWindows, Float32, Int64, Windows
 from autointerp.score.census_sums import CensusAccumulator, Counted, counted
-from autointerp.score.sampled import Answered, Candidates, Pool, PublishedWindows, answer, candidates, published_windows
+from autointerp.score.pool import Pool
+from autointerp.score.sampled import Answered, Candidates, PublishedWindows, answer, candidates, published_windows
 from autointerp.score.sampling import firing_limits
 from autointerp.score.scorers.items import Silent, token_traits
 from autointerp.score.scorers.prompt_windows import ShownWindow

@@ -29,8 +29,9 @@ from autointerp.score.scorers.protocol import Scorer
 from autointerp.score.scorers.registry import SCORERS
 from autointerp.score.selftest.figures import Excess, LossCounts, MetricFigures, Ranking
 from autointerp.score.selftest.planted import KINDS, LABELS, PlantedFeature, Planter, RuleLabel
+from autointerp.score.selftest.planted_others import MakeDistractors
 from autointerp.score.selftest.replies import CannotAnswer
-from autointerp.score.selftest.shown_lines import LineReader, choose_end
+from autointerp.score.selftest.shown_lines import LineReader, choose_end, stock_of
 from autointerp.score.selftest.sources import (
     NOTHING,
     CensusSource,
@@ -81,7 +82,9 @@ class SelftestPlan:
         return 2 * lookups + len(self.scorers) * (lookups + n)
 
 
-def self_test(text: SelftestText, plan: SelftestPlan, advance: Advance = lambda _n: None) -> list[MetricFigures]:
+def self_test(
+    text: SelftestText, plan: SelftestPlan, distractors: MakeDistractors, advance: Advance = lambda _n: None
+) -> list[MetricFigures]:
     """The figures of every metric that reads a prediction of these scorers. Raises ValueError where the text is too
     short, and AutointerpError where a class of the user's fails."""
     end = choose_end(text.texts)
@@ -95,15 +98,17 @@ def self_test(text: SelftestText, plan: SelftestPlan, advance: Advance = lambda 
     ignorant = (NOTHING, everything(text.n_vocabulary))
     labels = [*ignorant, *(label for feature in features for label in feature.labels.values())]
     reader = LineReader(text.texts, end)
+    stock = stock_of(reader, material.corpus)
     sources: list[PredictionSource] = [
         CensusSource(material, plan.own),
         PublishedSource(material, plan.scorers, plan.own),
         *(
-            ScorerSource(scorer, reader, labels, plan.own, is_own=name not in SCORERS)
+            ScorerSource(scorer, reader, labels, plan.own, stock, is_own=name not in SCORERS)
             for name, scorer in plan.scorers.items()
         ),
     ]
-    bench = _Bench(group_of(material, features, together=True), group_of(material, unrelated), ignorant, plan, advance)
+    planted = group_of(material, features, distractors, together=True)
+    bench = _Bench(planted, group_of(material, unrelated, distractors), ignorant, plan, advance)
     return [figures for source in sources for figures in bench.try_out(source)]
 
 

@@ -39,7 +39,8 @@ class Axis:
             powers = [10.0**power for power in range(first, last + 1, max(1, math.ceil((last - first) / most)))]
             finer = [factor * power for power in powers for factor in (1.0, 2.0, 5.0)]
             inside = [[x for x in some if self.low <= x <= self.high] for some in (powers, finer)]
-            return inside[0] if len(inside[0]) > 2 else inside[1]
+            if enough := next((some for some in inside if len(some) > 2), None):
+                return enough
         span = self.high - self.low
         if not span > 0:
             return [self.low]
@@ -139,8 +140,15 @@ class Series:
     line: Sequence[tuple[float, float]] = ()
 
 
-def scatter(series: Sequence[Series], x: Axis, y: Axis, cuts: tuple[float, float] | None = None) -> Markup:
-    """Points of all dictionaries; `cuts` part the plane in four."""
+def scatter(
+    series: Sequence[Series],
+    x: Axis,
+    y: Axis,
+    cuts: tuple[float, float] | None = None,
+    quadrants: Sequence[str] = ("", "", "", ""),
+) -> Markup:
+    """Points of all dictionaries; `cuts` part the plane in four, called `quadrants`: high in both, in x only, in y
+    only, in neither."""
     width, height, left, top = 440, 290, 46, 10
     room, tall = width - left - 12, height - top
     parts = [*_x_axis(x, left, room, height, top), *_y_axis(y, left, room, height, top)]
@@ -152,12 +160,16 @@ def scatter(series: Sequence[Series], x: Axis, y: Axis, cuts: tuple[float, float
         (cut_x, cut_y), right = at(*cuts), left + room
         parts.append(tag("line", x1=cut_x, x2=cut_x, y1=top, y2=height, class_="reference"))
         parts.append(tag("line", x1=left, x2=right, y1=cut_y, y2=cut_y, class_="reference"))
+        places = ((right - 4, top + 12, "end"), (right - 4, height - 6, "end"), (left + 4, top + 12, "start"),
+                  (left + 4, height - 6, "start"))  # fmt: skip
+        for name, (at_x, at_y, anchor) in zip(quadrants, places, strict=True):
+            parts.append(tag("text", name, x=_n(at_x), y=_n(at_y), text_anchor=anchor, class_="name"))
     for of in series:
         dots = []
         for a, b, what in of.points:
             cx, cy = at(a, b)
-            dots.append(tag("circle", tag("title", what), cx=cx, cy=cy, r=2.2))
-        parts.append(tag("g", *dots, fill=of.colour, fill_opacity=0.35))
+            dots.append(tag("circle", tag("title", what), cx=cx, cy=cy, r=2.6))
+        parts.append(tag("g", *dots, fill=of.colour, fill_opacity=0.5))
     for of in series:
         if len(of.line) > 1:
             through = " ".join(",".join(at(a, b)) for a, b in of.line)
@@ -198,7 +210,8 @@ def _y_axis(axis: Axis, left: float, room: float, bottom: float, top: float) -> 
 
 
 def _tick(value: float, axis: Axis) -> str:
-    return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e") if axis.logarithmic else f"{value:g}"
+    large_or_small = axis.logarithmic and not 1e-2 <= value < 1e4
+    return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e") if large_or_small else f"{value:g}"
 
 
 def _svg(width: float, height: float, parts: Sequence[Markup]) -> Markup:

@@ -54,14 +54,19 @@ def lines(text: str) -> Markup:
     return Markup(html.escape(text, quote=False))
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[Child]], numbers: Iterable[int] = ()) -> Markup:
-    """A table; `numbers`: the columns that stand on the right."""
-    right = frozenset(numbers)
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[Child]], numbers: Iterable[int] = (), texts: Iterable[int] = ()
+) -> Markup:
+    """A table without the columns that are empty; `numbers`: those that stand on the right, `texts`: those whose lines
+    break."""
+    given = [list(row) for row in rows]
+    kept = [place for place in range(len(heads)) if not given or any(row[place] for row in given)]
+    classes = dict.fromkeys(numbers, "n") | dict.fromkeys(texts, "label")
 
     def cells(kind: str, row: Sequence[Child]) -> Markup:
-        return joined(tag(kind, cell, class_="n" if place in right else None) for place, cell in enumerate(row))
+        return joined(tag(kind, row[place], class_=classes.get(place)) for place in kept)
 
-    body = joined(tag("tr", cells("td", row)) for row in rows)
+    body = joined(tag("tr", cells("td", row)) for row in given)
     return tag("div", tag("table", tag("thead", tag("tr", cells("th", heads))), tag("tbody", body)), class_="wide")
 
 
@@ -70,7 +75,7 @@ def shown_on_demand(sql: str, parameters: Mapping[str, Any], name: str) -> Marku
     values = escape_json(json.dumps(dict(parameters), ensure_ascii=False, default=str))
     return tag(
         "details",
-        tag("summary", "SQL"),
+        tag("summary", f"SQL: {name.replace('_', ' ')}"),
         tag("pre", lines(sql.strip()), class_="sql", data_question=name),
         tag("pre", lines(values), class_="parameters") if parameters else None,
         class_="question",

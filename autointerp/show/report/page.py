@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from autointerp.errors import UserError
-from autointerp.show.agreement import OUTPUT_SCORERS, agreement
+from autointerp.show.agreement import agreement
 from autointerp.show.compare_data import ComparePage, ScoreChoice, load_compare
 from autointerp.show.conclusions import conclusions, excess_over_random
 from autointerp.show.designs import designs_sentence
@@ -21,6 +21,7 @@ from autointerp.show.score_kind import ScoreKind
 from autointerp.show.text import explainer_name
 from autointerp.show.token_likeness import token_likeness_sentence
 from autointerp.store.query import Queryable
+from autointerp.words import LOGIT_SCORERS
 
 STYLE = Path(__file__).parent / "style.css"
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -129,8 +130,8 @@ def _explainer(
         inside += [tag("p", line) for line in conclusions([row for row in page.comparisons if row.about == kind])]
         inside.append(sections.strata(store, kind))
         parts.append(tag("details", *inside, class_="kind", open="" if number == 0 else None))
-    input_kind = plots.first_of(kinds, output=False, scorers=OUTPUT_SCORERS)
-    output_kind = plots.first_of(kinds, output=True, scorers=OUTPUT_SCORERS)
+    input_kind = plots.first_of(kinds, output=False, scorers=LOGIT_SCORERS)
+    output_kind = plots.first_of(kinds, output=True, scorers=LOGIT_SCORERS)
     shown = input_kind or output_kind
     if shown is None:
         return parts

@@ -17,6 +17,8 @@ from autointerp.store.query import Queryable
 WIDTH_OF_BIN = 0.05
 POINTS = 120
 """Features of each dictionary that a scatter shows, drawn by hash; lines and counts are of all."""
+IN_TENTH = 5
+"""Features in a tenth below which its mean is not drawn."""
 MOST_PAIRS = 10
 
 COVARIATES = (
@@ -81,7 +83,7 @@ def against_covariates(store: Queryable, kind: ScoreKind, colours: Mapping[str, 
             line = [
                 (row["x"], row["score"])
                 for row in tenths.rows
-                if row["dictionary"] == dictionary and _drawable(row["x"], logarithmic)
+                if row["dictionary"] == dictionary and row["n"] >= IN_TENTH and _drawable(row["x"], logarithmic)
             ]
             series.append(Series(dictionary, colour, mine, line))
         plots.append(scatter(series, x, scores))
@@ -107,8 +109,8 @@ def input_against_output(store: Queryable, kind: ScoreKind, output: ScoreKind, c
         return Markup("")
     cuts = cut_of(kind), cut_of(output)
     counts = ask(store, "quadrants", **values, input_cut=cuts[0], output_cut=cuts[1])
-    x = axis_of([row["input"] for row in points.rows], f"{kind.metric} (input)")
-    y = axis_of([row["output"] for row in points.rows], f"{output.metric} (output)")
+    x = axis_of([cuts[0], *(row["input"] for row in points.rows)], f"{kind.metric} (input)")
+    y = axis_of([cuts[1], *(row["output"] for row in points.rows)], f"{output.metric} (output)")
     series = [
         Series(
             name,
@@ -122,7 +124,8 @@ def input_against_output(store: Queryable, kind: ScoreKind, output: ScoreKind, c
         for name, colour in colours.items()
     ]
     words = quadrant_words()
-    heads = ("dictionary", "features", *(words[name].split(":", 1)[0] for name in QUADRANTS))
+    called = [words[name].partition(":")[0] for name in QUADRANTS]
+    heads = ("dictionary", "features", *called)
     rows = [
         (
             row["dictionary"],
@@ -135,7 +138,7 @@ def input_against_output(store: Queryable, kind: ScoreKind, output: ScoreKind, c
     cut = f"Cut at {cuts[0]:g} and {cuts[1]:g}: halfway from chance to 1."
     return joined(
         [
-            legend(colours), scatter(series, x, y, cuts), tag("ul", *told), tag("p", cut, class_="dim"),
+            legend(colours), scatter(series, x, y, cuts, called), tag("ul", *told), tag("p", cut, class_="dim"),
             table(heads, rows, range(1, len(heads))), asked(points), asked(counts),
         ]
     )  # fmt: skip
@@ -155,7 +158,7 @@ def pairs_that_differ_most(store: Queryable, kind: ScoreKind) -> Markup:
         )
         for row in answer.rows
     ]  # fmt: skip
-    return joined([table(heads, rows, (1, 4, 6)), asked(answer)])
+    return joined([table(heads, rows, (1, 4, 6), (2, 5)), asked(answer)])
 
 
 def first_of(kinds: Sequence[ScoreKind], *, output: bool, scorers: Sequence[str]) -> ScoreKind | None:

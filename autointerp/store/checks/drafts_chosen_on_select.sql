@@ -1,4 +1,4 @@
--- Drafts are chosen and revised on contexts of the select split alone, revised on other documents than they are chosen on; the best is kept, and it is the explanation.
+-- Drafts are chosen and revised on contexts of the select split alone, revised on other documents than they are chosen on; the best is kept (the last where no judge chooses), and it is the explanation.
 WITH used AS (
     SELECT DISTINCT dictionary, feature, explainer, 'select' AS role, unnest(select_contexts) AS context FROM drafts
     UNION ALL SELECT DISTINCT dictionary, feature, explainer, 'shown', unnest(shown_contexts) FROM drafts
@@ -8,7 +8,8 @@ WITH used AS (
     SELECT dictionary, feature, explainer, document, count(DISTINCT role) > 1 AS wrong FROM placed GROUP BY ALL
 ), kept AS (
     SELECT d.dictionary, d.feature, d.explainer, d.again, count(*) FILTER (d.chosen) AS n, count(*) FILTER (d.status = 'ok') AS n_good,
-           arg_min(d.draft, (-coalesce(d.select_score, -1), d.draft)) FILTER (d.status = 'ok') AS best,
+           CASE WHEN bool_and(d.select_status = 'not_judged') FILTER (d.status = 'ok') THEN max(d.draft) FILTER (d.status = 'ok')
+                ELSE arg_min(d.draft, (-coalesce(d.select_score, -1), d.draft)) FILTER (d.status = 'ok') END AS best,
            any_value(d.draft) FILTER (d.chosen) AS draft, any_value(d.text) FILTER (d.chosen) AS text
     FROM drafts d GROUP BY ALL
 ), judged AS (

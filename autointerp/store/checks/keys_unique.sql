@@ -35,6 +35,8 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, split FROM pool_firing)) FROM pool_firing
     UNION ALL SELECT 'logit_strengths', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction FROM logit_strengths)) FROM logit_strengths
+    UNION ALL SELECT 'logit_distractors', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, kind FROM logit_distractors)) FROM logit_distractors
     UNION ALL SELECT 'logit_effects', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction, rank FROM logit_effects)) FROM logit_effects
     UNION ALL SELECT 'logit_effects tokens', count(*),
@@ -48,10 +50,18 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT number, event, dictionary, explainer FROM again)) FROM again
     UNION ALL SELECT 'drafts', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, draft, again FROM drafts)) FROM drafts
+    UNION ALL SELECT 'probes', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, draft, number, again FROM probes)) FROM probes
+    UNION ALL SELECT 'sample_lists', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, again FROM sample_lists)) FROM sample_lists
     UNION ALL SELECT 'simulations', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, context, window_start FROM simulations)) FROM simulations
     UNION ALL SELECT 'judgements', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, context, window_start FROM judgements)) FROM judgements
+    UNION ALL SELECT 'choices', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, question, option FROM choices)) FROM choices
+    UNION ALL SELECT 'generations', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, number FROM generations)) FROM generations
     UNION ALL SELECT 'token_judgements', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, token FROM token_judgements)) FROM token_judgements
     UNION ALL SELECT 'feature_blocks', count(*),

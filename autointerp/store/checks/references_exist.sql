@@ -6,11 +6,17 @@ WITH of_features AS (
     UNION ALL SELECT 'feature_diagnostics', dictionary, feature FROM feature_diagnostics
     UNION ALL SELECT DISTINCT 'feature_neighbours', dictionary, feature FROM feature_neighbours
     UNION ALL SELECT DISTINCT 'logit_effects', dictionary, feature FROM logit_effects
+    UNION ALL SELECT DISTINCT 'logit_distractors', dictionary, feature FROM logit_distractors
     UNION ALL SELECT DISTINCT 'explanations', dictionary, feature FROM explanations
     UNION ALL SELECT DISTINCT 'drafts', dictionary, feature FROM drafts
+    UNION ALL SELECT DISTINCT 'probes', dictionary, feature FROM probes
+    UNION ALL SELECT DISTINCT 'sample_lists', dictionary, feature FROM sample_lists
     UNION ALL SELECT DISTINCT 'simulations', dictionary, feature FROM simulations
     UNION ALL SELECT DISTINCT 'judgements', dictionary, feature FROM judgements
     UNION ALL SELECT DISTINCT 'token_judgements', dictionary, feature FROM token_judgements
+    UNION ALL SELECT DISTINCT 'choices', dictionary, feature FROM choices
+    UNION ALL SELECT DISTINCT 'choices: window', dictionary, source FROM choices
+    UNION ALL SELECT DISTINCT 'generations', dictionary, feature FROM generations
     UNION ALL SELECT DISTINCT 'score_moments', dictionary, feature FROM score_moments
     UNION ALL SELECT DISTINCT 'scores', dictionary, feature FROM scores
 ), missing AS (
@@ -22,6 +28,8 @@ WITH of_features AS (
         FROM (SELECT DISTINCT token FROM logit_effects)
     UNION ALL SELECT 'explanations: lookup ' || lookup, lookup NOT IN (SELECT lookup FROM lookups)
         FROM (SELECT DISTINCT lookup FROM explanations WHERE lookup IS NOT NULL)
+    UNION ALL SELECT 'sample_lists: lookup ' || lookup, lookup NOT IN (SELECT lookup FROM lookups)
+        FROM (SELECT DISTINCT lookup FROM sample_lists WHERE lookup IS NOT NULL)
     UNION ALL SELECT 'pool_firing: ' || dictionary || '/' || feature,
         coalesce(list_max(pools) >= coalesce(n_pool, 0), false) OR pools <> list_sort(list_distinct(pools))
         FROM pool_firing LEFT JOIN (SELECT split, count(*) AS n_pool FROM pool GROUP BY split) USING (split)

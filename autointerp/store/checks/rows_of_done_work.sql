@@ -15,7 +15,8 @@ WITH claims AS (
     UNION ALL SELECT 'comparisons: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'compare')
         FROM (SELECT DISTINCT run FROM comparisons)
     UNION ALL SELECT 'predictions: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'judge')
-        FROM (SELECT run FROM simulations UNION SELECT run FROM judgements UNION SELECT run FROM token_judgements)
+        FROM (SELECT run FROM simulations UNION SELECT run FROM judgements UNION SELECT run FROM token_judgements
+              UNION SELECT run FROM choices UNION SELECT run FROM generations)
         WHERE run IS NOT NULL
     UNION ALL SELECT 'made in two ways: ' || concat_ws(', ', stage, dictionary, explainer), count(*) > 1
         FROM stages WHERE stage IN ('tokens', 'extract', 'effects', 'diagnostics', 'explain', 'census')

@@ -3,6 +3,7 @@ WITH scored_windows AS (
     SELECT split || ' pool, window ' || pool AS name, context, split FROM pool
     UNION ALL SELECT DISTINCT 'simulation of ' || dictionary || '/' || feature, context, 'score' FROM simulations
     UNION ALL SELECT DISTINCT 'judgement of ' || dictionary || '/' || feature, context, 'score' FROM judgements
+    UNION ALL SELECT DISTINCT 'choice of ' || dictionary || '/' || feature, context, 'score' FROM choices
 ), judged AS (
     SELECT name, c.split IS DISTINCT FROM s.split AS wrong FROM scored_windows s LEFT JOIN contexts c USING (context)
 )

@@ -1,13 +1,16 @@
 """Fits units to the sample: the sign, mean and threshold of each.
 
 The mean is that of x.d, the sign that of its skewness. The threshold is put where the unit fires as often, on the same
-sample, as the feature that it is paired with.
+sample, as the feature that it is paired with. Where firing means "above a share s of the largest activation", a unit
+relu(z - theta) does so where z is above theta + s (max z - theta): theta = (c - s max z) / (1 - s), with c exceeded by
+as many values as there are such firings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,8 +28,11 @@ PICKED = 4096
 """Values, evenly spaced, that say where the largest begin."""
 
 
-def fit(x: Tensor, unit: Int64, direction: Tensor | None, n_firing: Int64) -> tuple[Tensor, Tensor, Tensor]:
-    """Sign, mean and threshold of each unit; theta is infinite where n_firing is 0."""
+def fit(
+    x: Tensor, unit: Int64, direction: Tensor | None, n_firing: Int64, share: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Sign, mean and threshold of each unit; theta is infinite where n_firing is 0. `n_firing` counts activations above
+    `share` of a unit's largest."""
     sign = torch.empty(len(unit))
     mu = torch.empty(len(unit))
     theta = torch.full((len(unit),), torch.inf)
@@ -48,7 +54,7 @@ def fit(x: Tensor, unit: Int64, direction: Tensor | None, n_firing: Int64) -> tu
             mu[block] = centre.float()
             for row in skewed.nonzero().squeeze(1).tolist():
                 centred[row].neg_()
-            thresholds = threads.map(threshold_for, centred.numpy(), n_firing[block].tolist())
+            thresholds = threads.map(partial(threshold_for, share=share), centred.numpy(), n_firing[block].tolist())
             theta[block] = torch.tensor(list(thresholds), dtype=torch.float32)
     return sign, mu, theta
 
@@ -60,13 +66,16 @@ def _values(x: Tensor, index: Tensor, reads: Tensor | None) -> Iterator[tuple[sl
         yield rows, x[rows].T[index] if reads is None else reads @ x[rows].T
 
 
-def threshold_for(values: Float32, n_above: int) -> float:
-    """A threshold that exactly `n_above` of the values exceed: between two order statistics.
+def threshold_for(values: Float32, n_above: int, share: float = 0.0) -> float:
+    """A threshold that exactly `n_above` of the values exceed: between two order statistics. With a share, one past
+    which exactly so many are more than that share of the largest.
 
     Where these are equal up to rounding (the same token after BOS has the same activation in every context), all of
     the equal values fire or none, whichever is nearer: on the threshold itself, rounding would decide. Infinite for 0:
     the unit never fires.
     """
+    if share and n_above > 0:
+        return (threshold_for(values, n_above) - share * float(values.max())) / (1.0 - share)
     if n_above <= 0:
         return float("inf")
     if n_above >= len(values):

@@ -62,7 +62,7 @@ def _matched(
     direction, written = _of_units(lines, unit)
     n_firing = target.n_firing[np.searchsorted(target.features, order)]
     enough = enough_firings(n_firing, sample.share)
-    sign, mu, theta = fit(x, unit, direction, np.where(enough, n_firing, 0))
+    sign, mu, theta = fit(x, unit, direction, np.where(enough, n_firing, 0), config.match_at or 0.0)
     return Units(
         kind=kind,
         hook=hook,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from autointerp.hashing import hash64, stream_key
@@ -14,6 +15,8 @@ from autointerp.subject.dictionary import Dictionary
 
 MATCH_AT_LEAST = 100
 """Firings on the explain split below which a feature is not matched."""
+ROWS = 4096
+"""Rows that are encoded at once."""
 PLACE_AT_LEAST = 10
 """Firings in the sample below which theta cannot be placed."""
 
@@ -31,11 +34,18 @@ def match_order(features: Int64, seed: int, dictionary: str) -> Int64:
     return features[np.argsort(hash64(stream_key(seed, "match", dictionary), features), kind="stable")]
 
 
-def count_firings(dictionary: Dictionary, x: Tensor, features: Int64) -> Target:
-    """Rows of x on which each of `features` fires."""
+def count_firings(dictionary: Dictionary, x: Tensor, features: Int64, share: float = 0.0) -> Target:
+    """Rows of x on which each of `features` fires; with `share`, above so much of its largest activation in x, which is
+    then read twice."""
+    least = torch.zeros(dictionary.n_features)
+    if share:
+        for first in range(0, len(x), ROWS):
+            torch.maximum(least, dictionary.encode(x[first : first + ROWS]).max(dim=0).values, out=least)
+        least *= share
     counts = np.zeros(dictionary.n_features, dtype=np.int64)
-    for first in range(0, len(x), 4096):
-        counts += np.count_nonzero(dictionary.encode(x[first : first + 4096]).numpy() > 0, axis=0)
+    for first in range(0, len(x), ROWS):
+        fires = dictionary.encode(x[first : first + ROWS]).numpy() > least.numpy()
+        counts += np.count_nonzero(fires, axis=0)
     return Target(features, counts[features])
 
 

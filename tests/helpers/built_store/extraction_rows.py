@@ -88,6 +88,10 @@ def write_extraction(t: Transaction, world: World, name: str) -> int:
     for direction in ("promoted", "suppressed"):
         features = np.arange(N_FEATURES)
         t.append("logit_strengths", {"dictionary": name, "feature": features, "direction": direction, "n_half": 2})
+    for kind, tokens, made_like, promoted_by in (("similar", [20, 21], [39, 12], []), ("neighbour", [22], [], [1])):
+        about = {"dictionary": name, "feature": np.arange(N_FEATURES), "kind": kind}
+        lists = {"tokens": tokens, "made_like": made_like, "promoted_by": promoted_by}
+        t.append("logit_distractors", {**about, **{column: [values] * N_FEATURES for column, values in lists.items()}})
     return n_rows
 
 
@@ -222,4 +226,6 @@ def _blocks(world: World, truth: np.ndarray) -> dict[str, np.ndarray]:
     n = np.array([world.scored[m].sum() for m in of])
     t = np.array([[truth[f][m].sum(dtype=np.float64) for m in of] for f in range(N_FEATURES)])
     t2 = np.array([[(truth[f][m].astype(np.float64) ** 2).sum() for m in of] for f in range(N_FEATURES)])
-    return {"n": np.tile(n, (N_FEATURES, 1)), "t": t, "t2": t2}
+    threshold = 0.05 * np.array([_facts(truth[f], world, "explain")["max_activation"] for f in range(N_FEATURES)])
+    above = np.array([[(truth[f][m] > threshold[f]).sum() for m in of] for f in range(N_FEATURES)])
+    return {"n": np.tile(n, (N_FEATURES, 1)), "t": t, "t2": t2, "threshold": threshold, "n_above": above}

@@ -41,6 +41,8 @@ def write_scores(t: Transaction, world: World, name: str) -> None:
                     **{key: [value] for key, value in parts.items()},
                     "positives": [[0] * 33],
                     "negatives": [[0] * 33],
+                    "above": [[0] * 33],
+                    "below": [[0] * 33],
                 },
             )
             t1, t2 = truth[f][mine].sum(dtype=np.float64), (truth[f][mine].astype(np.float64) ** 2).sum()
@@ -88,6 +90,7 @@ def write_scores(t: Transaction, world: World, name: str) -> None:
                 "residual_alarm_rate": None,
                 "residual_alarm_high": None,
                 "n_residual": None,
+                "residual_alarm_cost": None,
             },
         )
     _write_sample(t, world, name)
@@ -95,6 +98,18 @@ def write_scores(t: Transaction, world: World, name: str) -> None:
 
 def _write_sample(t: Transaction, world: World, name: str) -> None:
     """The sample design of `lexical` on feature 0: all of T, two of F1, three of R."""
+    t.append(
+        "sample_lists",
+        {
+            "dictionary": name,
+            "feature": 0,
+            "explainer": ["mine"],
+            "again": 0,
+            "wave": 1,
+            "lookup": None,
+            "tokens": [[10]],
+        },
+    )
     acts, prediction = world.truth[name][0], prediction_of(world, 0, "lexical", name)
     windows = world.windows("score")
     firing = [w for w in windows if acts[w[0], w[1] : w[1] + WINDOW].any()]
@@ -148,7 +163,42 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
             "scorer": "logits:text",
             "token": np.arange(4, dtype=np.int32),
             "promoted": [True, False, True, False],
+            "kind": ["promoted", "random"] * 2,
             "rating": np.linspace(0.0, 1.0, 4),
+            "status": "ok",
+        },
+    )
+    about = {"run": None, "dictionary": name, "feature": 0, "explainer": "lexical"}
+    five = [*firing[:3], *silent[:2]]
+    t.append(
+        "choices",
+        {
+            **about,
+            "scorer": "discrimination:lookup",
+            "question": 1,
+            "option": np.arange(1, 6),
+            "source": [0, 1, 2, 1, 2],
+            "context": [c for c, _ in five],
+            "window_start": [s for _, s in five],
+            "stratum": ["strong", *["other"] * 4],
+            "marks": None,
+            "is_right": np.arange(5) == 0,
+            "probability": [0.9, 0.2, 0.0, 0.0, 0.1],
+            "status": "ok",
+        },
+    )
+    t.append(
+        "generations",
+        {
+            **about,
+            "scorer": "generation:m",
+            "number": [1, 2],
+            "intended": [True, False],
+            "text": ["it fires", "it does not"],
+            "n_tokens": 2,
+            "max_activation": [1.5, 0.0],
+            "reached": [0.4, 0.0],
+            "corpus_rank": [0.8, 0.3],
             "status": "ok",
         },
     )
@@ -169,6 +219,7 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
             "residual_alarm_rate": 0.01,
             "residual_alarm_high": 0.02,
             "n_residual": 3,
+            "residual_alarm_cost": 0.02,
         },
     )
 

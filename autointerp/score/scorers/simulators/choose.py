@@ -29,8 +29,8 @@ from autointerp.score.scorers.simulators.echo import ECHO_ALTERNATIVES, Echo
 from autointerp.score.scorers.simulators.json_object import Dense, Digits, Sparse
 from autointerp.score.scorers.simulators.token_by_token import TokenByToken
 
-GROUPS = {"sparse": 60, "dense": 2, "digits": 60, "echo": 4, "decisions": 12, "token": 1}
-"""Windows in one call, by simulator."""
+GROUPS = {"sparse": 80, "dense": 2, "digits": 80, "echo": 4, "decisions": 12, "token": 1}
+"""Windows in one call at most, by simulator; a feature has 60, and some more where many explainers are compared."""
 PROMPTS = {
     "sparse": "simulate", "dense": "simulate_dense", "digits": "simulate_digits", "echo": "simulate_echo",
     "decisions": "simulate_decisions", "token": "simulate_token",

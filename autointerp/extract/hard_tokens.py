@@ -1,0 +1,191 @@
+"""Tokens that are hard to tell from those that a feature promotes, and are not promoted: three kinds.
+
+Tokens drawn at random are told by their shape, by the length of their row of the unembedding, by what the shown tokens
+have in common. So beside the promoted tokens of ranks 11 to 60 stand
+    similar     tokens as similar to the ten shown ones as these (mean cosine in the centred unembedding), of own rank
+                past 600
+    same_norm   tokens of the same length of their row of the centred unembedding and as frequent, of own rank past 600
+    neighbour   tokens that the nearest other features promote (cosine of the effects below .9), of own rank past 200
+of which a judge is asked about some (`score/scorers/hard_logits.py`).
+
+1. The effects of a feature over the vocabulary give its ranks; in a small vocabulary the limits are shares of it.
+2. similar, same_norm: each promoted token in turn, the most similar first, takes the nearest token that is still free;
+   twice over, so that there is another where one falls out.
+3. neighbour: cosines of effects come from the directions and the covariance of the unembedding's rows (the effects'
+   mean is taken off instead of their median, which changes no cosine by much); the nearest feature's tokens first, by
+   its own ranks, then the next one's.
+
+Letters in shapes: F features, n tokens that stand in the corpus, d width of the residual stream.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from autointerp.extract.effects import TOP, LogitPath, StrongestEffects
+from autointerp.records import Bool, Int64
+
+N_SHOWN = 10
+"""Promoted tokens that explainers see; those behind them are asked about."""
+FAR, BEYOND = 600, 200
+"""Own ranks past which a token counts as not promoted: similar and same_norm; neighbour."""
+LARGEST_SHARE = {FAR: 4, BEYOND: 12}
+"""In a small vocabulary these ranks are its 4th and its 12th part."""
+NEAREST = 8
+"""Other features of which tokens are taken, at most."""
+MOST_ALIKE = 0.9
+"""Cosine of effects from which two features promote the same."""
+N_EACH = 100
+"""Tokens of each kind, at most: twice as many as are promoted."""
+N_NEAR = 64
+"""Tokens of like norm and frequency that are looked at for each promoted one."""
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class HardTokens:
+    """Of each feature tokens of each kind, and what each is made like."""
+
+    features: Int64
+    similar: list[list[int]]
+    similar_to: list[list[int]]
+    same_norm: list[list[int]]
+    same_norm_as: list[list[int]]
+    neighbour: list[list[int]]
+    of_neighbour: list[list[int]]
+    """The feature that promotes each."""
+
+
+@torch.inference_mode()
+def hard_tokens(
+    path: LogitPath, directions: Tensor, strongest: StrongestEffects, fit: Bool, frequency: Int64
+) -> HardTokens:
+    """`directions` [width, d_in], `strongest` of all features.
+
+    `fit` [V]: tokens that may be asked about; `frequency` [V] in the corpus.
+    """
+    ids = path.ids.cpu().numpy()
+    place = np.full(len(fit), -1, dtype=np.int64)
+    place[ids] = np.arange(len(ids))
+    allowed = torch.from_numpy(fit[ids]).to(path.unembed.device)
+    rows = path.unembed.T - path.unembed.T.mean(dim=0)
+    unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-30)
+    promoted = place[strongest.token["promoted"]]  # [F, 60]
+    near = _alike_in_norm(rows.norm(dim=1).cpu().numpy(), frequency[ids], fit[ids])
+    written = torch.cat(
+        [
+            path.written(directions[torch.from_numpy(strongest.features[first : first + CHUNK])])
+            for first in range(0, len(strongest.features), CHUNK)
+        ]
+    )
+    others = _nearest_features(written, rows)
+    made: list[list[list[int]]] = [[] for _ in range(6)]
+    for first in range(0, len(written), CHUNK):
+        effect = path.effects(written[first : first + CHUNK])
+        mine = torch.from_numpy(promoted[first : first + CHUNK]).to(effect.device)
+        far, beyond = ((effect < _value_at(effect, rank)) & allowed for rank in (FAR, BEYOND))
+        likeness = unit[mine[:, :N_SHOWN]].mean(dim=1) @ unit.T  # [C, n]
+        best = likeness.masked_fill(~far, -torch.inf).topk(min(1024, len(ids)), dim=1)
+        asked = mine[:, N_SHOWN:]
+        columns = (best.indices, best.values, asked, likeness.gather(1, asked), far, beyond)
+        for row, (index, value, own, wanted, is_far, is_beyond) in enumerate(
+            zip(*(column.cpu().numpy() for column in columns), strict=True)
+        ):
+            known = np.isfinite(value)
+            of_feature = (
+                *_nearest_free(value[known].tolist(), index[known].tolist(), wanted.tolist(), own.tolist()),
+                *_first_free(near, own.tolist(), is_far),
+                *_of_others(others[first + row], promoted, is_beyond),
+            )
+            for column, tokens in zip(made, of_feature, strict=True):
+                column.append(tokens)
+    for number in range(5):
+        made[number] = [ids[tokens].tolist() for tokens in made[number]]
+    made[5] = [strongest.features[numbers].tolist() for numbers in made[5]]
+    return HardTokens(strongest.features, *made)
+
+
+def _value_at(effect: Tensor, rank: int) -> Tensor:
+    """The effect at a rank, [C, 1]; in a small vocabulary at a share of it, but past all promoted tokens."""
+    n = effect.shape[1]
+    counted = min(max(min(rank, n // LARGEST_SHARE[rank]), TOP["promoted"]), n)
+    return effect.kthvalue(n - counted + 1, dim=1, keepdim=True).values
+
+
+def _nearest_free(values: list[float], tokens: list[int], wanted: list[float], own: list[int]) -> tuple[list[int], ...]:
+    """Step 2 for similarity: `tokens` by falling `values`; the promoted ones `own` with theirs, `wanted`."""
+    free, names = values[::-1], tokens[::-1]
+    chosen, likes = list[int](), list[int]()
+    order = sorted(range(len(own)), key=lambda i: -wanted[i])
+    for i in (*order, *order):
+        if not free:
+            break
+        at = bisect_left(free, wanted[i])
+        if at == len(free) or (at > 0 and wanted[i] - free[at - 1] <= free[at] - wanted[i]):
+            at -= 1
+        likes.append(own[i])
+        chosen.append(names.pop(at))
+        free.pop(at)
+    return chosen, likes
+
+
+def _alike_in_norm(norm: np.ndarray, frequency: np.ndarray, fit: np.ndarray) -> np.ndarray:
+    """For each token the N_NEAR fit ones nearest in length and frequency, both as logarithms over their spread:
+    [n, N_NEAR] of the n tokens, the nearest first."""
+    traits = np.stack([np.log(np.maximum(norm, 1e-30)), np.log(np.maximum(frequency, 1))], axis=1)
+    traits = (traits - traits.mean(axis=0)) / np.maximum(traits.std(axis=0), 1e-12)
+    candidates = np.flatnonzero(fit)
+    if not len(candidates):
+        return np.zeros((len(norm), 0), dtype=np.int64)
+    _, index = cKDTree(traits[candidates]).query(traits, k=min(N_NEAR, len(candidates)))
+    return np.asarray(candidates[index.reshape(len(norm), -1)])
+
+
+def _first_free(near: np.ndarray, own: Sequence[int], is_far: np.ndarray) -> tuple[list[int], ...]:
+    """Step 2 for norm and frequency."""
+    taken = set(own)
+    chosen: list[int] = []
+    likes: list[int] = []
+    rows = [near[token][is_far[near[token]]].tolist() for token in own]
+    for _ in range(2):
+        for token, candidates in zip(own, rows, strict=True):
+            choice = next((one for one in candidates if one not in taken), None)
+            if choice is not None:
+                taken.add(choice)
+                chosen.append(choice)
+                likes.append(token)
+    return chosen, likes
+
+
+def _nearest_features(written: Tensor, rows: Tensor) -> list[list[int]]:
+    """Step 3: of each feature the NEAREST others of largest cosine of effects, below MOST_ALIKE. [F, d], [n, d]."""
+    covariance = rows.T @ rows
+    through = written @ covariance
+    length = (through * written).sum(dim=1).clamp(min=1e-30).sqrt()
+    nearest: list[list[int]] = []
+    for first in range(0, len(written), CHUNK):
+        part = slice(first, first + CHUNK)
+        cosine = through[part] @ written.T / (length[part, None] * length)
+        index = torch.arange(len(cosine), device=cosine.device)
+        cosine[index, index + first] = -1.0
+        best = cosine.masked_fill_(cosine >= MOST_ALIKE, -1.0).topk(min(NEAREST, len(written)), dim=1)
+        for values, features in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+            nearest.append([one for value, one in zip(values, features, strict=True) if value > 0])
+    return nearest
+
+
+def _of_others(others: Sequence[int], promoted: np.ndarray, is_beyond: np.ndarray) -> tuple[list[int], ...]:
+    """Step 3 for one feature: tokens, and rows of the features that promote them."""
+    chosen: dict[int, int] = {}
+    for other in others:
+        for token in promoted[other][is_beyond[promoted[other]]].tolist():
+            if len(chosen) < N_EACH:
+                chosen.setdefault(token, other)
+    return list(chosen), list(chosen.values())

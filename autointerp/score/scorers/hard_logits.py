@@ -1,0 +1,147 @@
+"""Logit effects against tokens that are hard to tell from the promoted ones.
+
+Against random tokens a ranking by similarity to the ten that were shown does well without any label, and so does one by
+the length of the unembedding's rows. Here each promoted token of ranks 11 to 60 stands beside a wrong one:
+1. a third of the wrong tokens are as similar to the shown ones as the promoted one, a third as common and of the same
+   norm, a third promoted by a feature nearby (`logit_distractors`, made by `extract/hard_tokens.py`);
+2. of the variants of one word one is asked about, none of a word that was shown, and no token that is not whole
+   characters;
+3. what the explanation quotes is not asked about, nor are the words that it says are promoted: with a token goes the
+   one beside it.
+A judge that rates all alike, or by anything that both sides share, is at chance. `completion`, `unembedding_norm` and
+another feature's label (`shuffled`) stand beside every score.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from autointerp.config.judging import Judge
+from autointerp.explain.lookup import Entries
+from autointerp.explain.token_text import is_fragment
+from autointerp.hashing import hash64, stream_key
+from autointerp.llm.asks import Ask
+from autointerp.records import Int64
+from autointerp.resources import prompt_text
+from autointerp.score.predictions import Rated, TokenItems
+from autointerp.score.scorers.logit_effects import (
+    LAST_RANK,
+    LEAST_TOKENS,
+    N_SHOWN,
+    LogitEffects,
+    logit_ask,
+    read_ratings,
+)
+from autointerp.score.scorers.protocol import Distractors, Questions, ShownExplanation, TestFeature, Usual
+from autointerp.score.scorers.text_likeness import quoted_texts, read_text
+from autointerp.score.scorers.vocabulary import Vocabulary, word_family
+
+_WORDS = re.compile(r"\w{3,}")
+
+
+def hard_items(
+    feature: int, promoted: npt.ArrayLike, distractors: Sequence[Distractors], vocabulary: Vocabulary, seed: int
+) -> TokenItems:
+    """Steps 1 and 2. `promoted` are the tokens of largest direct effect, strongest first."""
+    ranked = np.asarray(promoted, dtype=np.int64)[:LAST_RANK]
+    family, texts = vocabulary.family, vocabulary.texts
+    taken = set(family[ranked[:N_SHOWN]].tolist())
+    asked = []
+    for token in ranked[N_SHOWN:].tolist():
+        if family[token] not in taken and not is_fragment(texts[token]):
+            taken.add(int(family[token]))
+            asked.append(token)
+    taken |= set(family[ranked].tolist())
+    order = np.argsort(hash64(stream_key(seed, "hard"), feature, np.array(asked, dtype=np.int64)), kind="stable")
+    pairs: list[tuple[int, int, str]] = []
+    for place, number in enumerate(order.tolist()):
+        turn = [distractors[(place + step) % len(distractors)] for step in range(len(distractors))]
+        wrong = next((found for kind in turn for found in _candidates(kind, asked[number], taken, vocabulary)), None)
+        if wrong is not None:
+            taken.add(int(family[wrong[0]]))
+            pairs.append((asked[number], *wrong))
+    if len(pairs) < LEAST_TOKENS:
+        pairs = []
+    token = np.array([one for pair in pairs for one in pair[:2]], dtype=np.int64)
+    shuffled = np.argsort(hash64(stream_key(seed, "order", "logits_hard"), feature, token), kind="stable")
+    kinds = [word for pair in pairs for word in ("promoted", pair[2])]
+    return TokenItems(
+        feature,
+        token[shuffled],
+        (np.arange(len(token)) % 2 == 0)[shuffled],
+        ranked[:N_SHOWN],
+        tuple(kinds[i] for i in shuffled.tolist()),
+        (np.arange(len(token)) // 2)[shuffled],
+    )
+
+
+def _candidates(of: Distractors, promoted: int, taken: set[int], vocabulary: Vocabulary) -> Iterator[tuple[int, str]]:
+    """Tokens of a kind that may be asked about, those made like the promoted one first; each with the kind."""
+    made_for = of.made_like == promoted if len(of.made_like) else np.zeros(len(of.token), dtype=np.bool_)
+    for token in (*of.token[made_for].tolist(), *of.token[~made_for].tolist()):
+        if vocabulary.family[token] not in taken and not is_fragment(vocabulary.texts[token]):
+            yield token, of.kind
+
+
+def without_said(items: TokenItems, said: str, promotes: str, vocabulary: Vocabulary) -> TokenItems:
+    """Step 3; no items where too few are left. `promotes` is the part of what is said that names promoted tokens."""
+    if items.pair is None or not len(items):
+        return items
+    named: Iterable[str] = (*quoted_texts(said), *_WORDS.findall(promotes))
+    families = {word_family(text) for text in named}
+    hit = np.array([word_family(vocabulary.texts[token]) in families for token in items.token.tolist()])
+    keep = ~np.isin(items.pair, items.pair[hit])
+    if keep.all():
+        return items
+    if keep.sum() < 2 * LEAST_TOKENS:
+        keep[:] = False
+    kinds = tuple(kind for kind, kept in zip(items.kind, keep.tolist(), strict=True) if kept)
+    return replace(
+        items, token=items.token[keep], promoted=items.promoted[keep], kind=kinds, pair=items.pair[keep]
+    )  # fmt: skip
+
+
+class HardLogits(LogitEffects):
+    """The scorer `logits_hard`."""
+
+    name = "logits_hard"
+    sentence = "rates up to 100 tokens by whether the feature promotes them, the wrong ones made to look like these"
+    embedded = "logits_hard:text"
+
+    def prompts(self, judge: Judge) -> Sequence[str]:
+        """Its one prompt."""
+        return [prompt_text("score/logits_hard.md")]
+
+    def usual(self, judge: Judge) -> Usual:
+        """Measured on the bundled dictionaries."""
+        return Usual("logits_hard", 1, 2300, 250)
+
+    def material(self, feature: TestFeature, group: int | None) -> TokenItems:
+        """Steps 1 and 2."""
+        corpus = feature.corpus
+        return hard_items(feature.feature, feature.promoted, feature.distractors, corpus.vocabulary, corpus.seed)
+
+    def questions(self, shown: ShownExplanation, feature: TestFeature, material: TokenItems, judge: Judge) -> Questions:
+        """Step 3; nothing is asked where too few tokens are left."""
+        vocabulary = feature.corpus.vocabulary
+        items = without_said(material, shown.effects_text, shown.explanation.promotes, vocabulary)
+        if len(items) == 0:
+            return Questions([], lambda _: Rated(items, np.zeros(0)))
+        ask = logit_ask(shown.effects_text, items, vocabulary.texts, judge.logprobs, "logits_hard")
+        return Questions([ask], lambda answers: read_ratings(items, answers[0]))
+
+    def examples(self, judge: Judge) -> Sequence[Ask]:
+        """About one token."""
+        none: Int64 = np.zeros(0, np.int64)
+        tokens = TokenItems(0, np.zeros(1, np.int64), np.ones(1, bool), none)
+        return [logit_ask("x", tokens, ["x"], judge.logprobs, "logits_hard")]
+
+    def look_up(self, feature: TestFeature, material: TokenItems, text: str, lookup: Entries) -> Rated | None:
+        """How much each token looks like those that the text names; None where there is no text."""
+        vocabulary = feature.corpus.vocabulary
+        return read_text(text, without_said(material, text, "", vocabulary), vocabulary.texts) if text else None
