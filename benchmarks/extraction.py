@@ -450,11 +450,16 @@ def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, i
     from autointerp.store.writer import StoreWriter
     from autointerp.words import CONTROLS, explainers_written
 
-    with StoreWriter.open(path) as store:
-        tables = evidence_tables(store, "sae", 0)
-        explained = [*(explain(tables) for explain in EMBEDDED.values()), *controls_of(tables)]
+    def explain(store: StoreWriter) -> None:
+        """As the stage does it: one explainer after the other, nothing held afterwards."""
+        tables, lookups = evidence_tables(store, "sae", 0), stored_lookups(store)
         with store.transaction() as transaction:
-            write_explanations(transaction, "sae", explained, stored_lookups(store))
+            for explainer in EMBEDDED.values():
+                write_explanations(transaction, "sae", [explainer(tables)], lookups)
+            write_explanations(transaction, "sae", controls_of(tables), lookups)
+
+    with StoreWriter.open(path) as store:
+        explain(store)
         explainers = {"sae": [*EMBEDDED, *explainers_written(CONTROLS)]}
         seconds, _ = cpu(
             lambda: run_census(store, subject, tokens, {"sae": chosen}, explainers, 0.05, lambda _: None, batch_size=32)

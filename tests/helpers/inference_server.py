@@ -67,7 +67,7 @@ def running(log: Path, *, n_ctx: int = CONTEXT, logprobs: bool = False) -> Itera
 def model_at(url: str, **more: Any) -> dict[str, Any]:
     """The server as a run file names it."""
     settings = {"provider": "openai", "model": MODEL, "base_url": url, "concurrency": 1, "temperature": 0.0}
-    return {**settings, "timeout_s": 600.0, "attempts": 2, "context_tokens": CONTEXT, **more}
+    return {**settings, "timeout_s": 1800.0, "attempts": 2, "context_tokens": CONTEXT, **more}
 
 
 def posted(url: str, path: str, body: dict[str, Any]) -> Any:
@@ -76,7 +76,7 @@ def posted(url: str, path: str, body: dict[str, Any]) -> Any:
         f"{url}{path}", json.dumps({"model": MODEL, **body}).encode(), {"Content-Type": "application/json"}
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=600) as reply:
+    with opener.open(request, timeout=1800) as reply:
         return json.load(reply)
 
 

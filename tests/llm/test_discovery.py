@@ -185,8 +185,10 @@ def test_an_echo_is_tried_before_the_first_question_and_with_one_new_token(start
         start(),
         start(completions=lambda _: (500, {"error": {"message": "logits_all=False: no logprobs"}})),
     ):
-        with pytest.raises(ConfigError, match="log probabilities of a prompt"):
+        with pytest.raises(ConfigError, match="log probabilities of a prompt") as caught:
             settled(log, asks, model(without))
+    assert "logits_all=False" in str(caught.value), "the server's own reason"
+    assert len(without.bodies) == 3, "the first prompt, three times"
 
 
 def test_wrong_keys_and_unknown_models_end_it_at_the_first_probe(start: Start, log: Any, make_asks: Any) -> None:

@@ -164,6 +164,8 @@ class Discovery:
                     raise
                 what = f"gives no log probabilities of a prompt: {error.fault.reason}"
                 raise ConfigError(self._line(what, do)) from error
+            if ended.outcome.status == "api_error":
+                raise ConfigError(self._line(f"gives no log probabilities of a prompt: {ended.outcome.reason}", do))
             replies.append(ended.reply.tokens if ended.reply and ended.outcome.status == "ok" else None)
         if fault := order_fault(replies):
             raise ConfigError(self._line(f"cannot be asked for log probabilities of a prompt: {fault}", do))

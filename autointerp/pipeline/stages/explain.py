@@ -13,6 +13,7 @@ from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.errors import AutointerpError
 from autointerp.explain.controls import Explained
 from autointerp.explain.embedded import EMBEDDED, EvidenceTables, controls_of
+from autointerp.memory import give_back
 from autointerp.pipeline.asking.drafts import Refined, refine
 from autointerp.pipeline.asking.explaining import TOO_LONG, Asked, ask_explainer, load_embedded, run_explainer, shuffle
 from autointerp.pipeline.asking.reading_texts import read_tokens
@@ -60,14 +61,16 @@ def _explain_embedded(context: StageContext, works: Sequence[Work]) -> None:
         for name, mine in missing.items():
             begun = time.monotonic()
             tables = evidence_tables(context.store, name, context.config.seed)
-            made = [_embedded(context, str(work.explainer), tables) for work in mine]
             shared = (time.monotonic() - begun) / len(mine)
             with context.store.transaction() as transaction:
-                for work, explained in zip(mine, made, strict=True):
+                for work in mine:
                     begun = time.monotonic()
+                    explained = _embedded(context, str(work.explainer), tables)
                     n = write_explanations(transaction, name, explained, lookups)
                     n += write_failures(transaction, name, explained)
                     context.mark_done(transaction, work, n, shared + time.monotonic() - begun)
+            del tables, explained
+            give_back()
             advance(context.n_features([name]))
     context.publish()
 
