@@ -1,4 +1,5 @@
-"""The commands that only read a store: show, status, investigate, sql, verify, and compare of `cli_compare.py`.
+"""The commands that only read a store: show, status, investigate, sql, verify, and those of `cli_browse.py`,
+`cli_compare.py` and `cli_whole.py`.
 
 No logic here: open, ask, print. A store is opened for one question and let go. `autointerp.cli` adds
 these commands to its group and turns an AutointerpError into one line and an exit status.
@@ -12,6 +13,7 @@ from typing import Any
 
 import click
 
+from autointerp.cli_browse import browse
 from autointerp.cli_compare import compare
 from autointerp.cli_pages import STORE, print_page, reading
 from autointerp.cli_whole import whole
@@ -194,7 +196,7 @@ def verify(context: click.Context, store: Path) -> None:
         context.exit(1)
 
 
-COMMANDS: tuple[click.Command, ...] = (show, status, compare, whole, investigate, sql, verify)
+COMMANDS: tuple[click.Command, ...] = (show, browse, status, compare, whole, investigate, sql, verify)
 """What `autointerp.cli` adds to its group."""
 
 

@@ -27,6 +27,8 @@ def test_it_holds_everything(wheel: Path) -> None:
         ("autointerp", "**/*.py"),
         ("autointerp", "**/*.sql"),
         ("autointerp", "py.typed"),
+        ("autointerp/browse", "templates/*.html"),
+        ("autointerp/browse", "browse.css"),
         ("autointerp/score", "**/*.json"),
         ("autointerp/bundled", "**/*.*"),
     ):

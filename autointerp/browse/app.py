@@ -1,0 +1,119 @@
+"""The addresses, and what answers: open the store, fill a page's dataclass, hand it to its template, let go.
+
+    /                        overview
+    /dictionary/NAME         its features, filtered and sorted by what stands behind the ?
+    /feature/NAME/NUMBER     a feature
+    /random/NAME             leads to one of its features
+
+Each page is JSON with `.json` behind its address (/index.json for the first).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from autointerp.browse.feature_data import load_feature, random_feature
+from autointerp.browse.features_data import SORTS, STATUSES, load_features, read_choice
+from autointerp.browse.guard import Guard
+from autointerp.browse.overview_data import load_overview
+from autointerp.browse.rendering import FOLDER, as_json, part, render
+from autointerp.errors import AutointerpError, StoreError
+from autointerp.store.opening import StoreHeld
+from autointerp.store.reader import StoreReader, open_reader
+
+JSON = ".json"
+Load = Callable[[StoreReader, Request], object]
+
+
+def make_app(store: Path, port: int) -> Starlette:
+    """The application of a store; `port`: the one that browsers name."""
+
+    def page(template: str, load: Load, json: bool = False) -> Callable[[Request], Response]:
+        def answer(request: Request) -> Response:
+            with open_reader(store) as reader:
+                shown = load(reader, request)
+            if json:
+                return Response(as_json(shown), media_type="application/json")
+            return Response(render(template, page=shown, **_WORDS), media_type="text/html")
+
+        return answer
+
+    def dictionary(request: Request) -> Response:
+        """A dictionary may be called `a.json`: then that is its page, and its JSON is `a.json.json`."""
+        name = request.path_params["name"]
+        with open_reader(store) as reader:
+            known = {row["dictionary"] for row in reader.rows("SELECT dictionary FROM dictionaries")}
+        json = name.endswith(JSON) and name not in known
+        request.path_params["name"] = name.removesuffix(JSON) if json else name
+        return page("dictionary.html", _features, json)(request)
+
+    def any_feature(request: Request) -> Response:
+        name = request.path_params["name"]
+        with open_reader(store) as reader:
+            feature = random_feature(reader, name)
+        if feature is None:
+            raise StoreError(f'"{name}" has not been extracted yet; `autointerp status` says what is done')
+        return RedirectResponse(f"/feature/{part(name)}/{feature}", status_code=303)
+
+    def feature(json: bool) -> Callable[[Request], Response]:
+        return page("feature.html", _feature, json)
+
+    return Starlette(
+        routes=[
+            Route("/", page("overview.html", _overview)),
+            Route("/index.json", page("overview.html", _overview, json=True)),
+            Route("/feature/{name:path}/{number:int}", feature(json=False)),
+            Route("/feature/{name:path}/{number:int}.json", feature(json=True)),
+            Route("/dictionary/{name:path}", dictionary),
+            Route("/random/{name:path}", any_feature),
+            Route("/browse.css", _style),
+        ],
+        middleware=[Middleware(Guard, port=port)],
+        exception_handlers={AutointerpError: _refuse, HTTPException: _missing},
+    )
+
+
+_WORDS = {"sorts": SORTS, "statuses": STATUSES}
+
+
+def _overview(store: StoreReader, _: Request) -> object:
+    return load_overview(store)
+
+
+def _features(store: StoreReader, request: Request) -> object:
+    return load_features(store, request.path_params["name"], read_choice(request.query_params))
+
+
+def _feature(store: StoreReader, request: Request) -> object:
+    return load_feature(store, request.path_params["name"], request.path_params["number"])
+
+
+def _style(_: Request) -> Response:
+    return FileResponse(FOLDER / "browse.css", media_type="text/css")
+
+
+def _refuse(request: Request, error: Exception) -> Response:
+    """What could not be shown, in one line: 503 where a run holds the store, 404 where there is no such thing, 400
+    where the question is wrong."""
+    missing = isinstance(error, StoreError)
+    status = 503 if isinstance(error, StoreHeld) else 404 if missing else 400
+    return _said(request, str(error), status)
+
+
+def _missing(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return _said(request, f"there is no page {request.url.path}" if status == 404 else str(error), status)
+
+
+def _said(request: Request, message: str, status: int) -> Response:
+    if request.url.path.endswith(JSON):
+        return Response(as_json({"error": message}), status_code=status, media_type="application/json")
+    return Response(render("refused.html", message=message), status_code=status, media_type="text/html")

@@ -1,0 +1,79 @@
+"""What the page of a feature shows: its card, the floors beside its scores, and the features before and after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autointerp.show.card_data import FeatureCard, load_card
+from autointerp.store.evidence import dictionary_row
+from autointerp.store.reader import StoreReader
+
+TOP = 12
+"""Top exemplars shown."""
+EACH = 3
+"""Exemplars of every other stratum."""
+
+
+@dataclass(frozen=True)
+class ScoreFloor:
+    """What a worthless label gets on average over the dictionary."""
+
+    explainer: str
+    scorer: str
+    metric: str
+    design: str
+    floor: float
+
+
+@dataclass(frozen=True)
+class FeaturePage:
+    """All of a feature's page."""
+
+    notice: str | None
+    card: FeatureCard
+    floors: tuple[ScoreFloor, ...]
+    previous: int | None
+    """The extracted feature before this one; None: it is the first."""
+    next: int | None
+    extracted_neighbours: tuple[int, ...]
+    """The neighbours that have a page: where a run extracts some features only, not all do."""
+
+
+def load_feature(store: StoreReader, dictionary: str, feature: int) -> FeaturePage:
+    """Reads a feature's page. Raises StoreError where there is no such dictionary or feature."""
+    card = load_card(store, dictionary, feature, top=TOP, each=EACH, quantiles=True)
+    [beside] = store.rows(_BESIDE, dictionary=dictionary, feature=feature)
+    floors = tuple(ScoreFloor(**row) for row in store.rows(_FLOORS, dictionary=dictionary))
+    near = [neighbour.feature for neighbour in card.neighbours]
+    there = store.rows(_EXTRACTED, dictionary=dictionary, features=near)
+    extracted = tuple(row["feature"] for row in there)
+    return FeaturePage(store.notice, card, floors, beside["previous"], beside["next"], extracted)
+
+
+def random_feature(store: StoreReader, dictionary: str) -> int | None:
+    """One of the extracted features, those that fire preferred. Raises StoreError where there is no such dictionary."""
+    dictionary_row(store, dictionary)
+    rows = store.rows(_RANDOM, dictionary=dictionary)
+    return int(rows[0]["feature"]) if rows else None
+
+
+_BESIDE = """
+SELECT max(feature) FILTER (feature < $feature) AS previous, min(feature) FILTER (feature > $feature) AS next
+FROM features WHERE dictionary = $dictionary
+"""
+
+_EXTRACTED = """
+SELECT feature FROM features WHERE dictionary = $dictionary AND feature IN (SELECT unnest($features::INTEGER[]))
+ORDER BY feature
+"""
+
+_FLOORS = """
+SELECT explainer, scorer, metric, design, floor FROM dictionary_scores m
+SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run
+WHERE dictionary = $dictionary AND floor IS NOT NULL
+ORDER BY explainer, scorer, metric, design
+"""
+
+_RANDOM = """
+SELECT feature FROM features WHERE dictionary = $dictionary ORDER BY status = 'dead', random() LIMIT 1
+"""

@@ -1,0 +1,214 @@
+"""What the page of a dictionary shows: its features, filtered, sorted and a hundred at a time.
+
+The statements are fixed; what a reader chooses is bound. Sorting is by the names of `SORTS` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from math import isfinite
+
+from autointerp.errors import UserError
+from autointerp.score.metric_registry import is_primary
+from autointerp.store.evidence import dictionary_row
+from autointerp.store.reader import StoreReader
+from autointerp.words import explainer_order, is_control
+
+PER_PAGE = 100
+SORTS = ("feature", "score", "density", "max_activation", "token_entropy", "description_length")
+STATUSES = ("alive", "rare", "dead")
+
+
+@dataclass(frozen=True)
+class FeatureChoice:
+    """What a reader asked for; empty: everything."""
+
+    status: str = ""
+    """alive, rare or dead."""
+    explainer: str = ""
+    """Whose labels and scores; default: the first of `explainer_order`."""
+    measure: str = ""
+    """Scorer, metric and design of the scores, as a page names them; default: the first primary one."""
+    q: str = ""
+    """Words that the label holds, all of them, in any case."""
+    density_from: float | None = None
+    density_to: float | None = None
+    score_from: float | None = None
+    score_to: float | None = None
+    sort: str = "feature"
+    order: str = "up"
+    """up or down; features without a value come last either way."""
+    page: int = 1
+
+
+@dataclass(frozen=True)
+class ListedFeature:
+    """A row of the list."""
+
+    feature: int
+    status: str
+    density: float
+    max_activation: float
+    token_entropy: float | None
+    """Nats."""
+    label: str | None
+    label_status: str | None
+    """None: this explainer was not asked."""
+    description_length: int | None
+    score: float | None
+    ci_low: float | None
+    ci_high: float | None
+    score_status: str | None
+    """None: it was not scored by this measure."""
+
+
+@dataclass(frozen=True)
+class FeaturesPage:
+    """A page of the list."""
+
+    dictionary: str
+    kind: str
+    hook: str
+    notice: str | None
+    choice: FeatureChoice
+    """With the defaults put in."""
+    explainers: tuple[str, ...]
+    measures: tuple[str, ...]
+    """Those of the chosen explainer."""
+    n_all: int
+    """Extracted features."""
+    n_found: int
+    """Of these, those that the filters let through."""
+    n_pages: int
+    features: tuple[ListedFeature, ...]
+
+
+def read_choice(asked: Mapping[str, str]) -> FeatureChoice:
+    """The choice that the words behind an address make. Raises UserError for a name or a value that is none."""
+    known = {field.name: field for field in fields(FeatureChoice)}
+    values: dict[str, str | float | int | None] = {}
+    for name, value in asked.items():
+        if name not in known:
+            raise UserError(f'there is no filter "{name}"; there are {", ".join(known)}')
+        if not value.strip():
+            continue
+        if name.endswith(("_from", "_to")) or name == "page":
+            values[name] = _number(name, value)
+        else:
+            values[name] = value
+    for name, words in (("status", STATUSES), ("sort", SORTS), ("order", ("up", "down"))):
+        if values.get(name, words[0]) not in words:
+            raise UserError(f'{name} "{values[name]}" is not one of {", ".join(words)}')
+    return FeatureChoice(**values)  # type: ignore[arg-type]  # checked above, by name
+
+
+def _number(name: str, value: str) -> float | int:
+    try:
+        number = int(value) if name == "page" else float(value)
+    except ValueError as error:
+        raise UserError(f'{name} "{value}" is not a number') from error
+    if not isfinite(number) or (name == "page" and not 1 <= number < 1 << 40):
+        raise UserError(f'{name} "{value}" is out of range')
+    return number
+
+
+def load_features(store: StoreReader, dictionary: str, choice: FeatureChoice) -> FeaturesPage:
+    """Reads a page of features. Raises StoreError where there is no such dictionary, UserError where the choice
+    names an explainer or a measure that is not there."""
+    facts = dictionary_row(store, dictionary)
+    kinds = store.rows(_KINDS, dictionary=dictionary)
+    explainers = sorted({row["explainer"] for row in kinds}, key=explainer_order)
+    labels = [name for name in explainers if not is_control(name)]
+    explainer = choice.explainer or next(iter(labels or explainers), "")
+    _known("explainer", explainer, explainers)
+    mine = [row for row in kinds if row["explainer"] == explainer and row["metric"] is not None]
+    by_name = {f"{row['metric']}, {row['design']}, {row['scorer']}": row for row in mine}
+    primary = {name: is_primary(row["metric"], row["design"], row["scorer"]) for name, row in by_name.items()}
+    first = sorted(by_name, key=lambda name: not primary[name])
+    measure = choice.measure or next(iter(first), "")
+    _known("measure", measure, list(by_name))
+    kind = by_name.get(measure, {"scorer": "", "metric": "", "design": ""})
+    bound = {
+        "dictionary": dictionary,
+        "explainer": explainer,
+        "scorer": kind["scorer"],
+        "metric": kind["metric"],
+        "design": kind["design"],
+        "status": choice.status,
+        "words": choice.q.lower().split(),
+        "density_from": choice.density_from,
+        "density_to": choice.density_to,
+        "score_from": choice.score_from,
+        "score_to": choice.score_to,
+    }
+    [counted] = store.rows(_LISTED + _COUNT, **bound)
+    rows = store.rows(
+        _LISTED + _ROWS,
+        **bound,
+        sort=choice.sort,
+        sign=-1 if choice.order == "down" else 1,
+        offset=PER_PAGE * (choice.page - 1),
+        many=PER_PAGE,
+    )
+    [every] = store.rows("SELECT count(*) AS n FROM features WHERE dictionary = $dictionary", dictionary=dictionary)
+    given = {field.name: getattr(choice, field.name) for field in fields(choice)}
+    return FeaturesPage(
+        dictionary=dictionary,
+        kind=facts["kind"],
+        hook=facts["hook"],
+        notice=store.notice,
+        choice=FeatureChoice(**{**given, "explainer": explainer, "measure": measure}),
+        explainers=tuple(explainers),
+        measures=tuple(by_name),
+        n_all=every["n"],
+        n_found=counted["n"],
+        n_pages=-(-counted["n"] // PER_PAGE),
+        features=tuple(ListedFeature(**row) for row in rows),
+    )
+
+
+def _known(what: str, name: str, known: list[str]) -> None:
+    if name and name not in known:
+        raise UserError(f'there is no {what} "{name}" of this dictionary; there are {", ".join(known) or "none"}')
+
+
+_KINDS = """
+SELECT DISTINCT explainer, scorer, metric, design FROM (
+    SELECT explainer, NULL AS scorer, NULL AS metric, NULL AS design FROM explanations WHERE dictionary = $dictionary
+    UNION ALL
+    SELECT explainer, scorer, metric, design FROM dictionary_scores WHERE dictionary = $dictionary
+) ORDER BY explainer, design, scorer, metric
+"""
+
+_LISTED = """
+WITH scored AS (
+    SELECT feature, value, ci_low, ci_high, status FROM score_table
+    WHERE dictionary = $dictionary AND explainer = $explainer AND scorer = $scorer AND metric = $metric
+          AND design = $design
+), said AS (
+    SELECT feature, text, status, description_length FROM current_explanations
+    WHERE dictionary = $dictionary AND explainer = $explainer
+), listed AS (
+    SELECT f.feature, f.status, f.density, f.max_activation, f.token_entropy, e.text AS label,
+           e.status AS label_status, e.description_length, s.value AS score, s.ci_low, s.ci_high,
+           s.status AS score_status
+    FROM features f LEFT JOIN said e USING (feature) LEFT JOIN scored s USING (feature)
+    WHERE f.dictionary = $dictionary AND ($status = '' OR f.status = $status)
+          AND ($density_from::DOUBLE IS NULL OR f.density >= $density_from)
+          AND ($density_to::DOUBLE IS NULL OR f.density <= $density_to)
+          AND ($score_from::DOUBLE IS NULL OR s.value >= $score_from)
+          AND ($score_to::DOUBLE IS NULL OR s.value <= $score_to)
+          AND len(list_filter($words::VARCHAR[], lambda word: NOT contains(lower(coalesce(e.text, '')), word))) = 0
+)
+"""
+
+_COUNT = "SELECT count(*) AS n FROM listed"
+
+_ROWS = """
+SELECT * FROM listed
+ORDER BY $sign * CASE $sort WHEN 'score' THEN score WHEN 'density' THEN density
+                            WHEN 'max_activation' THEN max_activation WHEN 'token_entropy' THEN token_entropy
+                            WHEN 'description_length' THEN description_length ELSE feature END NULLS LAST, feature
+LIMIT $many OFFSET $offset
+"""

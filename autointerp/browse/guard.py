@@ -1,0 +1,58 @@
+"""Who may ask, and what a browser may do with the answer.
+
+1. The Host header names this machine and this port: another name that leads here (DNS rebinding) is refused with 421.
+2. Only GET: 405. There is nothing to write.
+3. Every answer carries a policy by which no script runs, nothing comes from elsewhere, and no page frames it. No header
+   lets other origins read it.
+"""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+NAMES = ("127.0.0.1", "localhost")
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Guard:
+    """Stands before the pages."""
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self.app = app
+        self.hosts = {f"{name}:{port}" for name in NAMES} | (set(NAMES) if port == 80 else set())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        named = Headers(scope=scope).getlist("host")
+        if len(named) != 1 or named[0].lower() not in self.hosts:
+            refusal = PlainTextResponse("this server answers to localhost alone\n", status_code=421)
+            await refusal(scope, receive, guarded)
+        elif scope["method"] != "GET":
+            refusal = PlainTextResponse("only GET\n", status_code=405, headers={"Allow": "GET"})
+            await refusal(scope, receive, guarded)
+        else:
+            await self.app(scope, receive, guarded)
