@@ -64,7 +64,7 @@ docs: $(VENV)/installed-dev  ## the pages of docs/ that are made from the code
 	$(BIN)/python -m autointerp.subject.docs docs/SUBJECTS.md
 	$(BIN)/python -m autointerp.score.docs docs/SCORES.md
 
-selftest-figures: $(VENV)/installed  ## which metrics pass the self-test: what marks on pages are made from (two minutes)
+selftest-figures: $(VENV)/installed  ## which metrics pass the self-test: what marks on pages are made from (four minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m autointerp.pipeline.selftest autointerp/score/selftest/figures.json
 
 wheel: $(VENV)/installed-dev

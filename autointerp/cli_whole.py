@@ -45,9 +45,9 @@ def whole(
 
     \b
     Examples:
-      autointerp whole mine.duckdb
-      autointerp whole mine.duckdb --dictionary sae --metric mcc_weighted --holds 0.4
-      autointerp whole mine.duckdb --features labels.parquet
+      autointerp whole demo.duckdb
+      autointerp whole demo.duckdb --dictionary mlp-1k --metric mcc_weighted --holds 0.4
+      autointerp whole demo.duckdb --features labels.parquet
     """
     from autointerp.pipeline.whole import WholeChoice
     from autointerp.pipeline.whole import whole as find

@@ -47,18 +47,17 @@ def discrimination_choices(
     length, n_scored = shown_length(of.kept, traits), of.kept.scored.sum(axis=1)
     third, _ = strength_of(of)
     others = [(other.feature, _by_u(other.fires[of.silent[other.fires]], of)) for other in neighbours]
-    left, taken = across_strengths(of), set[int]()
+    left, taken = across_strengths(of), np.zeros(len(pool.n_scored), dtype=np.bool_)
     while left and len(made.questions) < N_QUESTIONS:
         own = [row for row in left if n_scored[row] == n_scored[left[0]]][:LOOKED_AT]
-        free = [
-            (feature, [row for row in rows if row not in taken and pool.n_scored[row] == n_scored[own[0]]])
-            for feature, rows in others
-        ]
+        free = ~taken & (pool.n_scored == n_scored[own[0]])
         rivals: list[tuple[int, list[int]]] = []
-        for feature, rows in free:  # a window in which two of them fire is one's
-            claimed = {row for _, other_rows in rivals for row in other_rows}
-            alone = [row for row in rows if row not in claimed][:LOOKED_AT]
-            rivals += [(feature, alone)] if alone and len(rivals) < N_OPTIONS - 1 else []
+        for feature, rows in others:
+            if len(rivals) == N_OPTIONS - 1:
+                break
+            alone = rows[free[rows]][:LOOKED_AT]
+            rivals += [(feature, alone.tolist())] if len(alone) else []
+            free[alone] = False  # a window in which two of them fire is one's
         if len(rivals) < N_OPTIONS - 1:
             left.remove(own[0])
             continue
@@ -72,7 +71,7 @@ def discrimination_choices(
             for role, rows in enumerate(rows_of)
         ]
         left.remove(chosen[0])
-        taken |= set(chosen[1:])
+        taken[chosen[1:]] = True
         options = [Option(chosen[0], of.feature, STRENGTHS[third[chosen[0]]], right=True)]
         for (feature, _), row in zip(rivals, chosen[1:], strict=True):
             options.append(Option(row, feature, OTHER, right=False, own=False))
@@ -81,8 +80,8 @@ def discrimination_choices(
     return made.choices(of.kept, plain[0], of.pool.windows, plain[1])
 
 
-def _by_u(rows: Int64, of: Candidates) -> list[int]:
-    return [int(row) for row in rows[np.argsort(of.pool_u[rows], kind="stable")]]
+def _by_u(rows: Int64, of: Candidates) -> Int64:
+    return np.asarray(rows[np.argsort(of.pool_u[rows], kind="stable")], dtype=np.int64)
 
 
 class Discrimination(Scorer):
