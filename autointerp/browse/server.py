@@ -21,6 +21,7 @@ def listen(port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((HOST, port))
+        listening.listen(128)  # who asks before the server runs waits, and is not refused
     except (OSError, OverflowError) as error:
         listening.close()
         raise UserError(f"--port {port}: {error}; give another, or 0 for any that is free") from error

@@ -46,7 +46,7 @@ def links(page: str) -> set[str]:
 
 
 def test_every_page_opens_and_links_lead_to_pages(client: TestClient, judged_store: Path) -> None:
-    """All features of all dictionaries, and what the first page and they lead to; of the lists by kind of score a few."""
+    """All features of all dictionaries, and what the first page and they lead to; of lists by score a few."""
     first = sorted(links(html_of(client, "/")))
     by_score = [link for link in first if "measure=" in link]
     waiting = set(first) - set(by_score) | set(by_score[::40])
