@@ -35,8 +35,10 @@ class Lane:
     """Other lines that are shown when all tests are through."""
 
     def run(self, what: str, *arguments: str | Path, status: int = 0) -> str:
-        """`python -m` with these arguments, which must end with this status: its standard output, and behind it the line
-        that says why it ended with another status than 0."""
+        """`python -m` with these arguments, which must end with this status: its standard output.
+
+        Behind it the line that says why it ended with another status than 0.
+        """
         path = f"{Path(autointerp.__file__).parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         words = [sys.executable, "-m", *map(str, arguments)]
         with tempfile.TemporaryFile("w+", encoding="utf-8") as out, tempfile.TemporaryFile("w+") as progress:
