@@ -35,7 +35,10 @@ class Lane:
     """Other lines that are shown when all tests are through."""
 
     def run(self, what: str, *arguments: str | Path, status: int = 0) -> str:
-        """`python -m` with these arguments, which must end with this status: its standard output."""
+        """`python -m` with these arguments, which must end with this status: its standard output.
+
+        Behind it the line that says why it ended with another status than 0.
+        """
         path = f"{Path(autointerp.__file__).parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         words = [sys.executable, "-m", *map(str, arguments)]
         with tempfile.TemporaryFile("w+", encoding="utf-8") as out, tempfile.TemporaryFile("w+") as progress:
@@ -48,9 +51,9 @@ class Lane:
             self.costs.append(f"{what:<20} {cpu:6,.0f} CPU s {wall:6,.0f} s {peak:6,.0f} MB at its peak")
             out.seek(0)
             progress.seek(0)
-            said = out.read()
-            assert process.returncode == status, f"{words}: {process.returncode}\n{said}\n{progress.read()}"
-            return said
+            said, told = out.read(), progress.read()
+            assert process.returncode == status, f"{words}: {process.returncode}\n{said}\n{told}"
+            return said + "".join(line for line in told.splitlines(keepends=True) if line.startswith("error: "))
 
 
 def write_run_file(file: Path, models: Path) -> None:
