@@ -125,6 +125,10 @@ class Metric:
         """census or sample."""
         return "census" if self.reads == "counted" else "sample"
 
+    def of(self, predictions: Sequence[Any]) -> Sequence[Measured]:
+        """Of predictions of the shape that it reads, in order."""
+        return self.measure(predictions)
+
     def is_first(self, scorer: str) -> bool:
         """Whether it is what is shown of this scorer by default."""
         return self.primary and scorer not in self.second_for
