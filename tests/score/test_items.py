@@ -18,14 +18,8 @@ from autointerp.records import FeatureWindows, Windows
 from autointerp.score import metrics
 from autointerp.score.predictions import Items
 from autointerp.score.sampled import Candidates, Pool, candidates
-from autointerp.score.scorers.items import (
-    N_ITEMS,
-    Silent,
-    detection_items,
-    fuzzing_items,
-    shown_length,
-    token_traits,
-)
+from autointerp.score.scorers.items import N_ITEMS, detection_items, fuzzing_items
+from autointerp.score.scorers.silent_windows import Silent, shown_length, token_traits
 from autointerp.score.scorers.yes_no import group_rows
 
 L, V, N, SEED = 16, 120, 2400, 5

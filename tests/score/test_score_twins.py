@@ -15,6 +15,7 @@ from autointerp.score import metrics
 from autointerp.score.bills import BillsSample, bills_tokens
 from autointerp.score.gram_index import GramIndex
 from autointerp.score.published import IntervalSample, choose_intervals
+from autointerp.score.scorers.silent_windows import Silent, TokenTraits
 from autointerp.score.scorers.text_likeness import likeness
 from autointerp.score.scorers.vocabulary import plain_text
 
@@ -147,3 +148,22 @@ def test_likeness_of_many_tokens_to_many(rng: np.random.Generator) -> None:
         found = likeness(texts, named)
         assert found.tolist() == pytest.approx([slow_likeness(token, named) for token in texts], abs=1e-12)
     assert likeness([], ["a"]).shape == (0,)
+
+
+def test_partners_are_those_that_a_look_at_all_windows_finds(rng: np.random.Generator) -> None:
+    windows = windows_of(rng)
+    traits = TokenTraits(rng.integers(1, 9, V), rng.integers(0, 4, V))
+    pool, u = Silent(windows, traits), rng.random(S)
+    found = 0
+    for _ in range(400):
+        free, length = rng.random(S) < rng.choice([0.05, 0.5, 1.0]), int(rng.integers(0, 120))
+        n_scored = int(rng.choice(pool.n_scored)) if rng.random() < 0.9 else 0
+        distance = np.where(free & (pool.n_scored == n_scored), np.abs(pool.length - length), np.inf)
+        nearest = np.flatnonzero(distance == distance.min()) if np.isfinite(distance).any() else np.zeros(0, int)
+        expected = int(nearest[np.argmin(u[nearest])]) if len(nearest) else None
+        assert pool.nearest(n_scored, length, free, u) == expected
+        found += expected is not None
+        at, like = np.sort(rng.choice(L, rng.integers(1, 4), replace=False)), rng.integers(-1, 4, L)
+        same = (pool.n_scored == n_scored) & (pool.kind[:, at] == like[at]).all(axis=1)
+        np.testing.assert_array_equal(pool.alike(n_scored, at, like), np.flatnonzero(same))
+    assert 100 < found < 400

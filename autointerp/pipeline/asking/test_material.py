@@ -14,10 +14,10 @@ import numpy as np
 from autointerp.records import SPLITS, Int64, Split, Windows
 from autointerp.score.sampled import Candidates, Pool, candidates, top_tokens
 from autointerp.score.sampling import firing_limits
-from autointerp.score.scorers.items import Silent, token_traits
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.protocol import TestCorpus, TestFeature
 from autointerp.score.scorers.select_exam import Exam, halves, make_exam
+from autointerp.score.scorers.silent_windows import Silent, token_traits
 from autointerp.score.scorers.vocabulary import Vocabulary
 from autointerp.store.evidence import (
     read_feature_windows,

@@ -22,8 +22,8 @@ from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Explanation, Int64, Windows
 from autointerp.score.predictions import Prediction, Simulated
 from autointerp.score.sampled import Candidates
-from autointerp.score.scorers.items import Silent, TokenTraits
 from autointerp.score.scorers.prompt_windows import ShownWindow
+from autointerp.score.scorers.silent_windows import Silent, TokenTraits
 from autointerp.score.scorers.vocabulary import Vocabulary
 
 
