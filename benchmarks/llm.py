@@ -244,10 +244,25 @@ def commits(n: int) -> None:
             for number in range(n):
                 before, cpu = wal.stat().st_size if wal.exists() else 0, time.process_time()
                 for i in range(10):
-                    about = {"kind": "simulate", "about": None, "provider": "openai", "server": "s", "model": "m"}
-                    said = {"channel": "live", "status": "ok", "reason": "", "prefix": "p", "called_at": now}
                     log.append(
-                        Call(f"{number}-{i}", 0, 1, prompt=PROMPT, latency_ms=1.0, reply=PROMPT[:80], **about, **said),
+                        Call(
+                            request=f"{number}-{i}",
+                            sample=0,
+                            attempt=1,
+                            kind="simulate",
+                            about=None,
+                            provider="openai",
+                            server="s",
+                            model="m",
+                            channel="live",
+                            status="ok",
+                            reason="",
+                            prefix="p",
+                            prompt=PROMPT,
+                            called_at=now,
+                            latency_ms=1.0,
+                            reply=PROMPT[:80],
+                        ),
                         SYSTEM,
                     )
                 log.flush()

@@ -67,7 +67,7 @@ def to_csr(column: ArrowColumn) -> tuple[Int64, Array]:
 
 def words_of(codes: npt.NDArray[np.integer], words: Sequence[str]) -> ArrowColumn:
     """A column of words from the number of each among `words`."""
-    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(words, type=pa.string()))
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(words, type=pa.string()))
 
 
 def to_table(table: str, schema: tuple[TableColumn, ...], given: Mapping[str, Any]) -> pa.Table:
