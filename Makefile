@@ -8,10 +8,13 @@ REAL ?= .venv-real
 DELPHI ?= .venv-delphi
 RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo selftest-figures test test-slow test-interop test-ray test-real bench bench-llm bench-delphi lint format train docs wheel clean
+.PHONY: demo study selftest-figures test test-slow test-interop test-ray test-real bench bench-llm bench-delphi lint format train docs wheel clean
 
 demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
+
+study: $(VENV)/installed  ## the SAEs beside every baseline, and its page docs/STUDY.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m autointerp.study docs/STUDY.md
 
 test: $(VENV)/installed-dev  ## the fast tests
 	$(RUN_TESTS) -m "not slow and not interop and not ray and not real" -n 2 --dist loadfile

@@ -22,6 +22,11 @@ The other names are for classes of your own, which a run file names as { python 
 
 from __future__ import annotations
 
+from autointerp import starting
+
+if starting.is_command():
+    starting.take_signals()
+
 from autointerp.version import __version__
 
 TYPE_CHECKING = False  # as in `typing`, which takes longer to load than all of this

@@ -1,8 +1,6 @@
 """The command `autointerp`, and `python -m autointerp`: ready for signals before anything else is loaded."""
 
-import os
-
-from autointerp.words import INTERRUPTED, INTERRUPTED_STATUS
+from autointerp.starting import end_at_once
 
 
 def main() -> None:
@@ -15,8 +13,7 @@ def main() -> None:
 
         command()
     except KeyboardInterrupt:
-        os.write(2, f"{INTERRUPTED}\n".encode())
-        os._exit(INTERRUPTED_STATUS)
+        end_at_once()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import click
 
 from autointerp.cli_compare import compare
 from autointerp.cli_pages import STORE, print_page, reading
+from autointerp.cli_whole import whole
 from autointerp.errors import UserError
 
 # What only runs may import: `autointerp --help` loads no database.
@@ -193,7 +194,7 @@ def verify(context: click.Context, store: Path) -> None:
         context.exit(1)
 
 
-COMMANDS: tuple[click.Command, ...] = (show, status, compare, investigate, sql, verify)
+COMMANDS: tuple[click.Command, ...] = (show, status, compare, whole, investigate, sql, verify)
 """What `autointerp.cli` adds to its group."""
 
 

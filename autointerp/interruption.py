@@ -1,8 +1,8 @@
 """Ctrl-C and SIGTERM, at whatever moment: one line, exit status 130, and the same command goes on.
 
-A signal reaches Python's code as KeyboardInterrupt, but not always its end: DuckDB makes a RuntimeError of it, an
-import that it hits an ImportError, a child process that it ends a failed copy. So the signal itself is remembered:
-whatever a command ends with after `asked()`, it was interrupted.
+A signal reaches Python's code as KeyboardInterrupt, but not always its end: DuckDB makes a RuntimeError of it, a
+child process that it ends a failed copy. So the signal itself is remembered: whatever a command ends with after
+`asked()`, it was interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import sys
 import time
 from types import FrameType
 
-from autointerp.words import INTERRUPTED, INTERRUPTED_STATUS
+from autointerp.starting import end_at_once
+from autointerp.words import INTERRUPTED_STATUS
 
 
 class _Signals:
@@ -64,12 +65,21 @@ def leave() -> None:
     os._exit(INTERRUPTED_STATUS)
 
 
-def _on_signal(_number: int, _frame: FrameType | None) -> None:
-    if _signals.asked and not _signals.lost:
-        os.write(2, f"{INTERRUPTED}\n".encode())
-        os._exit(INTERRUPTED_STATUS)
+def _on_signal(_number: int, frame: FrameType | None) -> None:
+    if (_signals.asked and not _signals.lost) or _imports(frame):
+        end_at_once()
     _signals.asked, _signals.lost = True, False
     raise KeyboardInterrupt
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being loaded: C++ code that meets an exception there aborts. Nothing is lost by ending at
+    once: what a store holds survives a kill, and what is being loaded is not in use yet."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib._bootstrap"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _send_again() -> None:

@@ -142,7 +142,7 @@ class ReplyLookup(Protocol):
         """Mean tokens written, by kind of call, where enough replies tell."""
 
     def probed(self) -> Iterable[tuple[str, str, str]]:
-        """(server, model, wish) that a server is known to fulfil."""
+        """(server, model, wish) that a server is known to fulfil, what was found last at the end."""
 
 
 class ReplyLog(ReplyLookup, Protocol):

@@ -54,6 +54,13 @@ def open_text(path: Path) -> Iterator[io.BufferedReader]:
         yield unpacked
 
 
+def is_plain(path: Path) -> bool:
+    """Whether a file's bytes are what `open_text` gives: not compressed, without a byte order mark."""
+    with path.open("rb") as file:
+        head = file.peek(HEAD)[:HEAD]
+    return _compression(head) is None and not any(head.startswith(mark) for mark, _ in MARKS)
+
+
 def read_text(path: Path) -> str:
     """The whole text of a file that a person has written, with line ends as "\\n".
 

@@ -76,6 +76,8 @@ class Evidence:
     """Shares of its firings, and of all tokens, in the first sixteenth of a context."""
     on_outliers: float = 0.0
     """Share of its firings on tokens of enormous norm."""
+    left_out: tuple[Exemplar, ...] = ()
+    """Exemplars that a prompt does not show, because the model's context is too short for them."""
 
     def of(self, stratum: str) -> list[Exemplar]:
         """The exemplars of one stratum, or of all whose name begins so (`quantile`); of a feature that fires on nothing

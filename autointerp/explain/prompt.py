@@ -25,6 +25,9 @@ from autointerp.resources import prompt_text
 EvidenceKind = Literal["input", "output", "both"]
 EVIDENCE_KINDS: tuple[EvidenceKind, ...] = ("input", "output", "both")
 
+LEFT_OUT = "{n} further excerpts of this kind are left out here: there is no room for them."
+LEFT_OUT_ONE = "One further excerpt of this kind is left out here: there is no room for it."
+
 MARKED = frozenset({"open", "close", "separator"})
 """Placeholders of the marks."""
 SECTIONS = {
@@ -116,7 +119,9 @@ def shown_evidence(style: Style, evidence: Evidence, marks: Marks) -> str:
     """The evidence of the kind that the style asks for, as text."""
     preset, parts = style.preset, []
     if style.evidence != "output":
-        shown, silent = preset.choose(evidence), preset.silent(evidence)
+        gone = frozenset(evidence.left_out)
+        shown = [one for one in preset.choose(evidence) if one not in gone]
+        silent = [one for one in preset.silent(evidence) if one not in gone]
         # levels are relative to the largest activation shown, as published
         largest = max((abs(value) for one in shown for value in one.activations), default=0.0)
         values = {
@@ -127,6 +132,8 @@ def shown_evidence(style: Style, evidence: Evidence, marks: Marks) -> str:
             **marks_values(marks),
         }
         parts.append(style.template.fill("exemplars", values))
+        if gone:
+            parts.append(LEFT_OUT_ONE if len(gone) == 1 else LEFT_OUT.format(n=len(gone)))
     if style.evidence != "input":
         shown_promoted = evidence.promoted[: preset.n_effects]
         rich = with_strength(shown_promoted, evidence.promoted_z, marks)

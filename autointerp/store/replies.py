@@ -25,6 +25,7 @@ from autointerp.store.writer import StoreWriter
 GATHER_S = 0.04
 MOST_AT_ONCE = 1024
 _KEEP_TIMES = 100_000
+_PROBED = "SELECT server, model, wish FROM llm_probes GROUP BY ALL ORDER BY max(found_at), wish"
 
 
 class ReplyReader:
@@ -74,8 +75,8 @@ class ReplyReader:
         return row["tokens"] / row["chars"] if row["n"] >= 10 and row["chars"] else None
 
     def probed(self) -> Iterable[tuple[str, str, str]]:
-        """(server, model, wish) that is known to be fulfilled."""
-        rows = self._read.rows("SELECT DISTINCT server, model, wish FROM llm_probes")
+        """(server, model, wish) that is known to be fulfilled, what was found last at the end."""
+        rows = self._read.rows(_PROBED)
         return [(row["server"], row["model"], row["wish"]) for row in rows]
 
     def typical_output(self, server: str, model: str) -> dict[str, float]:

@@ -375,7 +375,7 @@ CREATE TABLE explanations (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, text VARCHAR,
     status VARCHAR NOT NULL, lookup VARCHAR, donor INTEGER, promotes VARCHAR, triggers VARCHAR[], prompt VARCHAR,
     request VARCHAR, model VARCHAR, again INTEGER NOT NULL, is_control BOOLEAN NOT NULL,
-    description_length INTEGER, n_entries INTEGER
+    description_length INTEGER, n_entries INTEGER, exemplars_left_out INTEGER
 );
 COMMENT ON TABLE explanations IS 'All that each explainer ever said; current_explanations shows the latest. Controls (shuffled, constant, generic) and ceilings (context_lookup, token_lookup) are explainers too.';
 COMMENT ON COLUMN explanations.dictionary IS 'Dictionary.';
@@ -394,6 +394,7 @@ COMMENT ON COLUMN explanations.again IS '0, or the number of the request (table 
 COMMENT ON COLUMN explanations.is_control IS 'Whether the explainer is there to score low (shuffled, constant, generic, shuffled:NAME): its text is no label.';
 COMMENT ON COLUMN explanations.description_length IS 'Tokens of what it says: a quarter of the UTF-8 bytes of text and promotes, rounded up; where the text does not name the entries of the lookup, one more for each number of it (three an entry, four where a token before is named). Empty where it says nothing.';
 COMMENT ON COLUMN explanations.n_entries IS 'Entries of its lookup; none where it has no lookup.';
+COMMENT ON COLUMN explanations.exemplars_left_out IS 'LLM explainers: exemplars that the prompt leaves out because the model''s context is too short for them; the prompt says so too. 0: none. Empty where nothing was asked.';
 
 CREATE TABLE drafts (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, draft INTEGER NOT NULL,
@@ -781,7 +782,7 @@ CREATE TABLE llm_probes (
 COMMENT ON TABLE llm_probes IS 'What a server has shown that it does when asked.';
 COMMENT ON COLUMN llm_probes.server IS 'Base URL.';
 COMMENT ON COLUMN llm_probes.model IS 'Model asked for.';
-COMMENT ON COLUMN llm_probes.wish IS 'schema, logprobs, echo or decisions; of a server that was asked first also: answers, form NAME (how it takes a schema), context N (tokens that it states) or no context stated, counts N (tokens that it counts a piece of text).';
+COMMENT ON COLUMN llm_probes.wish IS 'schema, logprobs, echo or decisions; of a server that was asked first also: answers, form NAME (how it takes a schema), context N (tokens that it states; where there are several, the latest holds) or no context stated, counts N (tokens that it counts a piece of text).';
 COMMENT ON COLUMN llm_probes.found_at IS 'When, UTC.';
 
 CREATE VIEW latest_works AS

@@ -18,6 +18,8 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
+import autointerp
+from autointerp import starting, words
 from autointerp.cli import cli
 from autointerp.show.rows import write_rows
 from autointerp.streams import LOOK_ALIKES, NARROWEST, asked_columns
@@ -296,3 +298,67 @@ def test_a_signal_that_is_to_be_ignored_is_ignored() -> None:
 
 def test_a_library_takes_no_signals_over() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+# --- while it starts --------------------------------------------------------------------------------
+
+
+def test_the_line_and_the_status_are_those_of_the_words() -> None:
+    assert starting.SAID.decode() == words.INTERRUPTED + "\n"
+    assert starting.STATUS == words.INTERRUPTED_STATUS
+    assert (starting.SIGINT, starting.SIGTERM, starting.SIG_IGN) == (signal.SIGINT, signal.SIGTERM, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize(
+    ("argv", "original", "is_it"),
+    [
+        (["/venv/bin/autointerp", "run"], ["python", "/venv/bin/autointerp", "run"], True),
+        (["-m", "run"], ["python", "-X", "dev", "-m", "autointerp", "run"], True),
+        (["-m"], ["python", "-m", "autointerp.train.all"], False),
+        (["-m"], ["python", "-m", "pytest", "-m", "slow"], False),
+        (["mine.py"], ["python", "mine.py", "-m", "autointerp"], False),
+        ([""], ["python"], False),
+        ([], ["python"], False),
+    ],
+)
+def test_only_the_command_takes_signals(
+    argv: list[str], original: list[str], is_it: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", original)
+    assert starting.is_command() is is_it
+
+
+HIT = """
+import os, signal, sys, time
+try:
+    os.kill(os.getpid(), signal.{number})
+    time.sleep(30)
+except BaseException as error:  # as an import that makes something else of it
+    raise ImportError("hit") from error
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("enum", ["--help"]),
+        ("click", ["--help"]),
+        ("duckdb", ["sql", "x.duckdb", "select 1"]),
+        ("pydantic", ["run", "x.toml"]),
+    ],
+)
+def test_a_signal_while_a_module_is_loaded(module: str, arguments: list[str], number: str, tmp_path: Path) -> None:
+    (tmp_path / f"{module}.py").write_text(HIT.format(number=number))
+    root = Path(autointerp.__file__).parents[1]
+    ran = subprocess.run(
+        [sys.executable, "-m", "autointerp", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"},
+        cwd=tmp_path,
+    )
+    assert (ran.returncode, ran.stderr) == (130, INTERRUPTED + "\n")

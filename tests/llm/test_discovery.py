@@ -129,9 +129,27 @@ def test_the_context_is_read_where_a_server_states_it(
 ) -> None:
     server = start(pages=pages)
     assert settled(log, make_asks(1), model(server))[0] == context
-    looked = len(server.paths)
-    assert settled(log, make_asks(1), model(server))[0] == context
-    assert len(server.paths) == looked, "once a store"
+    looked = [path for path in server.paths if "completions" not in path]
+    with Session(log) as session:
+        for _ in range(3):
+            assert session.settle(model(server), make_asks(1)) == context
+    assert [path for path in server.paths if "completions" not in path] == 2 * looked, "once a run"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "context"), [(8192, 4096, 4096), (4096, 32768, 32768), (None, 4096, 4096), (4096, None, 4096)]
+)
+def test_a_server_that_was_started_again_with_another_context(
+    start: Start, log: Any, make_asks: Any, before: int | None, after: int | None, context: int
+) -> None:
+    """What it states now counts; where it states nothing, what it stated last."""
+    server = start(pages={})
+    for stated, expected in ((before, before), (after, context), (before, before or context), (after, context)):
+        server.pages = {} if stated is None else {"/v1/models": {"data": [{"id": "mine", "max_model_len": stated}]}}
+        assert settled(log, make_asks(1), model(server))[0] == expected
+    rows = [row["wish"] for row in log.store.rows("SELECT wish FROM llm_probes ORDER BY found_at")]
+    assert [row for row in rows if row.startswith("context")][-1] == f"context {context}"
+    assert settled(log, make_asks(1), model(server, context_tokens=777))[0] == 777
 
 
 def test_no_log_probabilities_is_said_before_the_first_question(start: Start, log: Any, make_asks: Any) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import random
 import urllib.request
 from collections import Counter
@@ -10,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from autointerp.config.llm_model import LLMModel
@@ -117,3 +121,49 @@ def test_a_request_asked_twice_is_written_once_however_far_apart(ask: Run, make_
     courier = OutFiles(tmp_path / "b")
     assert statuses(ask(asks, HOSTED["openai"], courier=courier)) == {"waiting": 600}
     assert len(requests_in(tmp_path / "b")) == 300
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "jsonl.gz": gzip.compress,
+    "jsonl.bz2": bz2.compress,
+    "jsonl.xz": lzma.compress,
+    "jsonl.zst": lambda data: bytes(pa.compress(data, codec="zstd", asbytes=True)),
+    "jsonl": gzip.compress,  # the content tells, not the name
+    "jsonl.bak": lambda data: data,
+    "jsonl.txt": lambda data: data.decode().encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("ending", PACKERS)
+def test_replies_that_are_compressed(ending: str, ask: Run, make_asks: Make, server: Any, tmp_path: Path) -> None:
+    folder, model = tmp_path / "batch", HOSTED["openai"]
+    asks = make_asks(12)
+    ask(asks, model, courier=OutFiles(folder))
+    replies = [json.dumps(answered(server, line)) for line in requests_in(folder)]
+    plain, packed = "\n".join(replies[:4]), "\n".join(replies[4:]) + "\n"
+    (folder / "plain.jsonl").write_text(plain)
+    (folder / f"replies.{ending}").write_bytes(PACKERS[ending](packed.encode()))
+    held = ReplyFiles(folder)
+    assert (len(held), held.unreadable) == (12, 0)
+    assert statuses(ask(asks, model, courier=InFiles(folder))) == {"ok": 12}
+
+
+@pytest.mark.parametrize("ending", ["jsonl.gz", "jsonl.bz2", "jsonl.xz", "jsonl.zst"])
+def test_an_archive_that_was_cut_is_a_line(ending: str, tmp_path: Path) -> None:
+    lines = "\n".join(json.dumps({"custom_id": f"r-{i}-1", "text": random.Random(i).random()}) for i in range(3000))
+    whole = PACKERS[ending](lines.encode())
+    (tmp_path / f"replies.{ending}").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"is not a whole \w+ file") as caught:
+        InFiles(tmp_path)
+    assert f"replies.{ending}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_requests_that_were_compressed_are_not_written_again(ask: Run, make_asks: Make, tmp_path: Path) -> None:
+    asks = make_asks(5)
+    ask(asks, HOSTED["openai"], courier=OutFiles(tmp_path))
+    [written] = tmp_path.glob("requests-*.jsonl")
+    (tmp_path / f"{written.name}.gz").write_bytes(gzip.compress(written.read_bytes()))
+    written.unlink()
+    ask(asks, HOSTED["openai"], courier=OutFiles(tmp_path))
+    assert list(tmp_path.glob("requests-*.jsonl")) == []

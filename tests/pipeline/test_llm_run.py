@@ -381,3 +381,33 @@ def test_dry_run_says_what_it_would_cost(tmp_path: Path, capsys: pytest.CaptureF
     assert "judge, logits by gpt-6-luna: 900 calls" in said  # and the permuted vocabulary on 100
     assert "for 1,000 features" in said
     assert not (tmp_path / "new.duckdb").exists()
+
+
+def test_prompts_that_do_not_fit_leave_exemplars_out_and_the_store_says_so(
+    configured: Callable[..., Any], tmp_path: Path
+) -> None:
+    """On a context that holds the longest prompts in part, and on one that holds none."""
+    lines: list[str] = []
+    loud = Reporter(quiet=True)
+    loud.say = lines.append  # type: ignore[assignment,method-assign]
+    llm = scripted.ScriptedLLM()
+    found = {}
+    for name, context in (("short", 5200), ("tiny", 4140)):
+        model = MODEL | {"context_tokens": context, "model": name}
+        config = configured(model, judge=None) | {"store": str(tmp_path / f"{name}.duckdb"), "name": name}
+        config["explain"] = {"explainers": ["lexical", model]}
+        config["score"] = {"features": {"sample": N_SCORED}, "scorers": ["simulation"]}
+        store = run(parse_run(config), until="explain", reporter=loud, open_client=lambda *_: llm)
+        found[name] = rows(store, "SELECT * FROM explanations WHERE explainer LIKE $e", e=f"{name}/%")
+        failures = rows(store, "SELECT * FROM failures WHERE explainer LIKE $e AND status = 'too_long'", e=f"{name}/%")
+        assert len(failures) == sum(row["status"] == "too_long" for row in found[name])
+        assert all(f"the context has {context:,}" in row["reason"] for row in failures)
+    shortened = [row for row in found["short"] if row["exemplars_left_out"]]
+    assert shortened
+    asked = {ask.about["feature"]: ask for ask in llm.sent if ask.about["explainer"].startswith("short")}
+    for row in found["short"]:
+        if row["status"] == "ok":
+            said = "left out here" in asked[row["feature"]].prompt
+            assert said == (row["exemplars_left_out"] > 0) == (asked[row["feature"]].about["left_out"] > 0)
+    assert any("prompts leave out exemplars" in line for line in lines)
+    assert {row["status"] for row in found["tiny"]} <= {"too_long", "ok", "dead"}

@@ -8,14 +8,19 @@
 
 A custom id is REQUEST-SAMPLE-N: the N-th time that this draw of the request is filed. So a reply is read once, whatever
 order replies come in, however often their file is read, and one that was no answer can be filed again.
+
+Files may be compressed, and begin with a byte order mark: what they are is told by their content (`text_files.py`).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from autointerp.errors import InputError
@@ -24,6 +29,7 @@ from autointerp.llm.wire.connection import Sent
 from autointerp.llm.wire.faults import Fault, fault_of
 from autointerp.llm.wire.render import canonical
 from autointerp.reply_log import CallKey
+from autointerp.text_files import is_plain, lines, open_text
 
 LIMITS = {"anthropic": (100_000, 256_000_000), "openai": (50_000, 200_000_000)}
 """Requests and bytes in one batch; files keep a tenth below."""
@@ -105,7 +111,9 @@ class ReplyFiles:
         self.unreadable = 0
         """Lines that are no JSON: a file that was cut."""
         self._at: dict[str, tuple[Path, int]] = {}
-        for line, path, offset in _lines(folder):
+        self._unpacked = TemporaryDirectory(prefix="autointerp-replies-")
+        """Holds as plain text what is compressed, or has a byte order mark: a line is found by where it stands."""
+        for line, path, offset in _lines(folder, Path(self._unpacked.name)):
             if line is None:
                 self.unreadable += 1
             elif not _is_request(line):
@@ -161,6 +169,11 @@ def _plain_body(line: dict[str, Any], provider: str) -> str:
     return canonical({"model": model, "choices": [{"message": message, "finish_reason": "stop"}]})
 
 
+def _is_jsonl(path: Path) -> bool:
+    """Whether a file's name says that it holds lines of JSON, whatever else stands behind."""
+    return re.fullmatch(r"[^.].*\.jsonl(\.\w+)?", path.name) is not None and path.is_file()
+
+
 def _is_request(line: Any) -> bool:
     return isinstance(line, dict) and ("params" in line or "method" in line)
 
@@ -169,16 +182,24 @@ def _is_error(line: dict[str, Any]) -> bool:
     return sent_of(line, "openai").fault is not None
 
 
-def _lines(folder: Path) -> Iterator[tuple[Any, Path, int]]:
-    """(parsed line or None, file, offset) of every .jsonl in the folder."""
-    for path in sorted(folder.glob("*.jsonl")):
-        offset = 0
-        with path.open("rb") as file:
-            for raw in file:
+def _lines(folder: Path, unpacked: Path | None = None) -> Iterator[tuple[Any, Path, int]]:
+    """(parsed line or None, file, offset) of every .jsonl in the folder, compressed or not.
+
+    Where a folder `unpacked` is given, the file is one in which a line stands at its offset. Raises InputError where an
+    archive is damaged.
+    """
+    for number, path in enumerate(sorted(found for found in folder.iterdir() if _is_jsonl(found))):
+        offset, plain = 0, path
+        if not is_plain(path) and unpacked is not None:
+            plain = unpacked / f"{number}.jsonl"
+            with open_text(path) as packed, plain.open("wb") as out:
+                shutil.copyfileobj(packed, out, 1 << 20)
+        with open_text(plain) as file:
+            for raw in lines(file, path):
                 if raw.strip():
                     try:
                         line = json.loads(raw)
                     except ValueError:
                         line = None
-                    yield (line if isinstance(line, dict) else None), path, offset
+                    yield (line if isinstance(line, dict) else None), plain, offset
                 offset += len(raw)

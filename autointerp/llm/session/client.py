@@ -59,6 +59,7 @@ class Session:
         self._limiters: dict[tuple[str, str], Limiter] = {}
         self._doubts: dict[tuple[str, str], Doubts] = {}
         self._found: dict[tuple[str, str], set[str]] = {}
+        self._contexts: dict[tuple[str, str], int | None] = {}
         self._connections: dict[tuple[Any, ...], Connection] = {}
         self._thread: LoopThread | None = None
 
@@ -145,7 +146,7 @@ class Session:
     async def _settle(self, model: LLMModel, asks: Sequence[Ask]) -> int | None:
         route = await self._route(model)
         wishes = self._found_of(model)
-        discovery = Discovery(route, self.log, wishes, lambda: self._shared.stopped is not None)
+        discovery = Discovery(route, self.log, wishes, lambda: self._shared.stopped is not None, self._contexts)
         await discovery.run(asks)
         self._shared.checks.fulfilled([(model.server, model.model, wish) for wish in wishes & {"logprobs", "echo"}])
         return discovery.context

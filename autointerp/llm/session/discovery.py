@@ -1,5 +1,7 @@
 """What a server can do that no table knows: asked before the first request, once a store, and kept there.
 
+The length of its context is asked by every run: a server may be started again with another.
+
 1. One probing request asks for JSON by a schema, without a word of JSON in its prompt: whatever answers in that form
    knows the form. Where the server refuses or ignores it, the next form is tried.
 2. A second one asks for log probabilities, and prompts are echoed, where a run wants these.
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from autointerp.config.llm_model import StructuredForm
@@ -66,10 +68,17 @@ class Discovery:
     found: set[str]
     stopped: Callable[[], bool]
 
+    contexts: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    """What servers have stated to this run, by server and model: each is asked once."""
+
     @property
     def context(self) -> int | None:
-        """What the run file says, else what the server stated."""
-        return self.route.model.context_tokens or next((int(value) for value in self._known(CONTEXT)), None)
+        """What the run file says, else what the server states now, else what it stated last."""
+        model = self.route.model
+        if model.context_tokens is not None:
+            return model.context_tokens
+        stated_now = self.contexts.get((model.server, model.model))
+        return self._stated_last() if stated_now is None else stated_now
 
     async def run(self, asks: Sequence[Ask]) -> None:
         """All of it, for a run that will send questions like `asks`. Raises ConfigError, ProviderError."""
@@ -85,9 +94,14 @@ class Discovery:
             await self._logprobs(logprobs)
         if any(ask.form == "echo" for ask in asks) and ECHO not in self.found:
             await self._echo()
-        if self.context is None and "no context stated" not in self.found:
-            tokens = await self._stated()
-            self._keep("no context stated" if tokens is None else f"{CONTEXT}{tokens}")
+        model = self.route.model
+        if model.context_tokens is None and (model.server, model.model) not in self.contexts:
+            tokens = self.contexts[model.server, model.model] = await self._stated()
+            if tokens is None and self._stated_last() is None:
+                self._keep("no context stated")
+            elif tokens is not None and tokens != self._stated_last():
+                self.log.keep_probe(model.server, model.model, f"{CONTEXT}{tokens}")
+                self.found.add(f"{CONTEXT}{tokens}")
 
     # --- the forms of a schema
 
@@ -217,6 +231,12 @@ class Discovery:
 
     def _known(self, what: str) -> list[str]:
         return [wish.removeprefix(what) for wish in sorted(self.found) if wish.startswith(what)]
+
+    def _stated_last(self) -> int | None:
+        """The latest that the store knows of."""
+        model = self.route.model
+        rows = [wish for server, name, wish in self.log.probed() if (server, name) == (model.server, model.model)]
+        return next((int(wish.removeprefix(CONTEXT)) for wish in reversed(rows) if wish.startswith(CONTEXT)), None)
 
     def _line(self, what: str, do: str) -> str:
         return f'{self.route.model.server} with "{self.route.model.model}" {what}; {do}'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from autointerp.config.judging import Judge
 from autointerp.config.llm_model import LLMModel
@@ -57,6 +57,7 @@ class Unanswered:
             self.waiting[answer.request, answer.ask.sample] = answer.reason
 
 
+Stated = TypeVar("Stated", bound=LLMModel)
 OpenClient = Callable[[StoreWriter, RunConfig], Asker]
 """How a run gets its LLM client."""
 
@@ -111,8 +112,12 @@ class Asking:
         """The run's judge, with the context that its server states."""
         judge = self._config.score.judge
         assert judge is not None  # nothing is judged without one
-        context = self.contexts.get((judge.server, judge.model))
-        return judge if judge.context_tokens is not None else judge.model_copy(update={"context_tokens": context})
+        return self.with_context(judge)
+
+    def with_context(self, model: Stated) -> Stated:
+        """A model with the context that its server states; what the run file says stands."""
+        context = self.contexts.get((model.server, model.model))
+        return model if model.context_tokens is not None else model.model_copy(update={"context_tokens": context})
 
     def whole(self, unanswered: Unanswered) -> bool:
         """Whether a piece of work can be done now. Where the budget cut it short, or replies are not there yet, it is

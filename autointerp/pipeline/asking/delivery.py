@@ -63,7 +63,7 @@ class Delivery:
         if self.out is not None and self.out.exists() and not self.out.is_dir():
             raise InputError(f'--batch-out: "{self.out}" is not a folder')
         if self.into is not None and not ReplyFiles(self.into):
-            raise InputError(f'--batch-in: there is no reply in a .jsonl file of "{self.into}"')
+            raise InputError(f'--batch-in: there is no reply in a .jsonl file of "{self.into}" (compressed or not)')
 
     def courier(self, store: StoreWriter, config: RunConfig) -> Courier | None:
         """What takes the questions; None: they are sent one by one."""

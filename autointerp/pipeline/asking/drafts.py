@@ -21,15 +21,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
 from autointerp.config.explainers import LLMExplainer
 from autointerp.config.judging import Judge
-from autointerp.explain.evidence import Draft, Exemplar
+from autointerp.explain.evidence import Draft, Evidence, Exemplar
 from autointerp.explain.prompt import explain_ask
 from autointerp.explain.revise import MOST_SHOWN, Counterexamples, revise_ask, revise_version
+from autointerp.explain.shortening import fitted
 from autointerp.llm.asks import Answer, Ask
 from autointerp.pipeline.asking.asker import Asker, Unanswered
 from autointerp.pipeline.asking.evidence import read_evidence
@@ -58,6 +60,7 @@ class Tried:
     request: str
     model: str
     draft: Draft | None
+    left_out: int  # exemplars, for want of room
     revised: int | None = None  # the draft that it revises
     shown: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))  # contexts of the counterexamples
     score: float | None = None
@@ -169,9 +172,9 @@ class _Refining:
         def asks() -> Iterator[Ask]:
             for evidence in read_evidence(self.store, self.dictionary, list(self.features), self._texts):
                 alive = self.status[evidence.feature] == "alive"
+                ask, gone = self._fitted(evidence, lambda shown: explain_ask(self.style, shown, self.first_sample))
                 for number in range(self.entry.best_of if alive else 1):
-                    ask = explain_ask(self.style, evidence, self.first_sample + number)
-                    yield self._about(ask, draft=number)
+                    yield self._about(replace(ask, sample=self.first_sample + number), draft=number, left_out=gone)
 
         for answer in self._answers(asks(), self.entry):
             said = self._said(answer, self.style.version)
@@ -242,8 +245,10 @@ class _Refining:
                 assert leader.draft is not None
                 wrong = Counterexamples(*(self._shown(exam, rows) for rows in feature.wrong))
                 contexts[exam.feature] = exam.shown.windows.context[np.concatenate(feature.wrong)]
-                ask = revise_ask(self.style, evidence, leader.draft, wrong, self.first_sample + number - 1)
-                yield self._about(ask, draft=len(feature.tried), revised=leader.number, round=number)
+                revise = partial(self._revise_ask, leader.draft, wrong, self.first_sample + number - 1)
+                ask, gone = self._fitted(evidence, revise)
+                about = {"draft": len(feature.tried), "revised": leader.number, "round": number, "left_out": gone}
+                yield self._about(ask, **about)
 
         made = []
         for answer in self._answers(asks(), self.entry):
@@ -259,6 +264,12 @@ class _Refining:
             self._take(tried)
             made += [tried] if tried.draft is not None else []
         return made
+
+    def _fitted(self, evidence: Evidence, ask_of: Callable[[Evidence], Ask]) -> tuple[Ask, int]:
+        return fitted(self.style, evidence, ask_of, self.entry.context_tokens, self.entry.max_tokens)
+
+    def _revise_ask(self, draft: Draft, wrong: Counterexamples, sample: int, evidence: Evidence) -> Ask:
+        return revise_ask(self.style, evidence, draft, wrong, sample)
 
     @staticmethod
     def _is_wrong(feature: _Feature) -> bool:
@@ -343,6 +354,7 @@ class _Refining:
             "request": answer.request,
             "model": answer.model,
             "draft": cast(Draft, answer.data) if good else None,
+            "left_out": answer.ask.about["left_out"],
         }
 
     def _take(self, tried: Tried) -> None:
@@ -355,12 +367,10 @@ def _written(name: str, tried: Sequence[Tried]) -> Written:
     """The explanation that a draft is, or the failure that all of them are."""
     first = tried[0]
     if first.draft is not None:
-        return Written(
-            explanation_of(name, first.feature, first.draft), "", first.prompt, first.request, first.model or None
-        )
+        said = explanation_of(name, first.feature, first.draft)
+        return Written(said, "", first.prompt, first.request, first.model or None, first.left_out)
     reasons = Counter(f"{each.status}: {each.reason}" if each.reason else each.status for each in tried)
-    said = "; ".join(reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items())
-    reason = first.reason if len(tried) == 1 else f"none of {len(tried)} drafts is good: {said}"
-    return Written(
-        Explanation(first.feature, name, "", first.status), reason, first.prompt, first.request, first.model or None
-    )
+    what = "; ".join(reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items())
+    reason = first.reason if len(tried) == 1 else f"none of {len(tried)} drafts is good: {what}"
+    failed = Explanation(first.feature, name, "", first.status)
+    return Written(failed, reason, first.prompt, first.request, first.model or None, first.left_out)

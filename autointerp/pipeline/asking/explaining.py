@@ -14,6 +14,7 @@ from autointerp.explain.controls import NO_DISJOINT, choose_donors
 from autointerp.explain.embedded import EmbeddedExplainer
 from autointerp.explain.evidence import Draft, Explainer, Failure
 from autointerp.explain.prompt import Style, explain_ask, style
+from autointerp.explain.shortening import fitted, too_long
 from autointerp.llm.asks import Answer, Ask
 from autointerp.own_code import load_own
 from autointerp.pipeline.asking.asker import Asker, Unanswered
@@ -30,6 +31,8 @@ _FIRST = """
 SELECT feature, text, status, promotes, triggers FROM explanations
 WHERE dictionary = $dictionary AND explainer = $explainer AND again = 0 ORDER BY feature
 """
+TOO_LONG = "too_long"
+"""Status of an explanation whose prompt does not fit into the model's context, even without an exemplar."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,22 @@ def ask_explainer(
     """One question a feature that ever fires."""
     vocab, status = read_vocab(store), features_to_explain(store, dictionary, redo)
     chosen = style_of(entry)
+    sample = 0 if redo is None else first_sample(redo.number)
+    room, reply = entry.context_tokens, entry.max_tokens
     fit = [feature for feature, word in status.items() if word != "dead"]
+
+    written: dict[int, Written] = {}
 
     def asks() -> Iterator[Ask]:
         for evidence in read_evidence(store, dictionary, fit, vocab):
-            ask = explain_ask(chosen, evidence, 0 if redo is None else first_sample(redo.number))
-            yield replace(ask, about={**ask.about, "explainer": entry.name})
+            ask, gone = fitted(chosen, evidence, lambda shown: explain_ask(chosen, shown, sample), room, reply)
+            if why := too_long(ask, room, reply):
+                said = Explanation(evidence.feature, entry.name, "", TOO_LONG)
+                written[evidence.feature] = Written(said, why, chosen.version)
+                advance(1)
+                continue
+            yield replace(ask, about={**ask.about, "explainer": entry.name, "left_out": gone})
 
-    written: dict[int, Written] = {}
     unanswered = Unanswered()
     for answer in asker.answers(asks(), entry):
         feature = answer.ask.about["feature"]
@@ -93,7 +104,8 @@ def _written(name: str, feature: int, answer: Answer, version: str) -> Written:
         said = Explanation(feature, name, "", answer.status)
     else:
         said = explanation_of(name, feature, cast(Draft, answer.data))
-    return Written(said, answer.reason, version, answer.request, answer.model or None)
+    left_out = answer.ask.about["left_out"]
+    return Written(said, answer.reason, version, answer.request, answer.model or None, left_out)
 
 
 def run_explainer(

@@ -7,8 +7,10 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from autointerp.config.features import FeatureSample
 from autointerp.hashing import hash64, stream_key
 from autointerp.pipeline.asking.test_material import Corpus, TestMaterial, read_material
+from autointerp.pipeline.feature_sample import draw_by_strata
 from autointerp.pipeline.plan.prepare import Prepared, choose_scored
 from autointerp.records import Int64
 from autointerp.store.evidence import dictionary_row
@@ -57,7 +59,10 @@ class Materials:
             theirs = self.sample_of(facts["matched_to"])
             partners = self._store.rows(_PARTNERS, dictionary=name)
             return np.array([row["feature"] for row in partners if row["matched_feature"] in theirs], dtype=np.int64)
-        return choose_scored(config.score.features, features, facts["n_features"], config.seed, name)
+        choice = config.score.features
+        if isinstance(choice, FeatureSample) and choice.strata:
+            return draw_by_strata(self._store, name, choice.sample, config.seed)
+        return choose_scored(choice, features, facts["n_features"], config.seed, name)
 
     def _tested_of(self, name: str, explainer: str) -> Int64:
         """The features whose explanations by this explainer a judge is asked about: the sample; of controls a few; what

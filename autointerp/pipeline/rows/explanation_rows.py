@@ -29,6 +29,7 @@ class Written:
     prompt: str | None = None
     request: str | None = None
     model: str | None = None
+    left_out: int | None = None  # exemplars that the prompt leaves out for want of room
 
 
 def write_written(transaction: Transaction, dictionary: str, written: Sequence[Written], again: int = 0) -> int:
@@ -51,6 +52,7 @@ def write_written(transaction: Transaction, dictionary: str, written: Sequence[W
         "is_control": [is_control(one.explainer) for one in said],
         "description_length": [description_length(one) for one in said],
         "n_entries": None,
+        "exemplars_left_out": [one.left_out for one in written],
     }
     n = transaction.append("explanations", rows)
     failed = [one for one in written if one.explanation.status not in ("ok", "dead")]
@@ -120,6 +122,7 @@ def write_explanations(transaction: Transaction, dictionary: str, made: Sequence
                 "is_control": [is_control(e.explainer) for e in control.explanations],
                 "description_length": [description_length(e, entries[e.feature]) for e in control.explanations],
                 "n_entries": [len(entries[e.feature]) for e in control.explanations],
+                "exemplars_left_out": None,
             },
         )
     stored.update(lookups)

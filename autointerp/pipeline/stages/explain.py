@@ -15,7 +15,7 @@ from autointerp.explain.controls import Explained
 from autointerp.explain.embedded import EMBEDDED, EvidenceTables, controls_of
 from autointerp.memory import give_back
 from autointerp.pipeline.asking.drafts import Refined, refine
-from autointerp.pipeline.asking.explaining import Asked, ask_explainer, load_embedded, run_explainer, shuffle
+from autointerp.pipeline.asking.explaining import TOO_LONG, Asked, ask_explainer, load_embedded, run_explainer, shuffle
 from autointerp.pipeline.plan.reask import Redo
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows.draft_rows import write_refined
@@ -156,6 +156,7 @@ def _explained(
     context: StageContext, name: str, entry: LLMExplainer | PythonExplainer, redo: Redo | None
 ) -> tuple[Asked, Refined | None]:
     title = f"explaining {name} by {entry.name}"
+    entry = context.asking.with_context(entry) if isinstance(entry, LLMExplainer) else entry
     if isinstance(entry, LLMExplainer) and entry.refines:
         judge = context.asking.judge()
         with context.report.stage(title, None, "answers") as advance:
@@ -168,5 +169,23 @@ def _explained(
     n = context.n_features([name]) if redo is None else len(redo.explained)
     with context.report.stage(title, n, "features") as advance:
         if isinstance(entry, LLMExplainer):
-            return ask_explainer(context.store, name, entry, context.asking.client(), advance, redo), None
+            made = ask_explainer(context.store, name, entry, context.asking.client(), advance, redo)
+            for line in _of_room(made, entry) if not made.unanswered.waiting else ():
+                context.report.say(f"{title}: {line}")
+            return made, None
         return run_explainer(context.store, name, entry, advance, redo), None
+
+
+def _of_room(made: Asked, entry: LLMExplainer) -> list[str]:
+    """What is to be said of prompts that did not fit into the model's context."""
+    counts = [one.left_out for one in made.written if one.left_out]
+    lines = []
+    if counts:
+        lines.append(
+            f"{len(counts):,} prompts leave out exemplars, {sum(counts) / len(counts):.1f} on average: the context has "
+            f"{entry.context_tokens:,} tokens (explanations.exemplars_left_out)"
+        )
+    long = [one for one in made.written if one.explanation.status == TOO_LONG]
+    if long:
+        lines.append(f"{len(long):,} features cannot be asked about: {long[0].reason}")
+    return lines

@@ -47,6 +47,7 @@ def write_explanations(t: Transaction, world: World, name: str) -> list[str]:
                 "again": 0,
                 "description_length": [_length(explainer, text) for text in texts],
                 "n_entries": [None if f == DEAD else 1 for f in range(N_FEATURES)],
+                "exemplars_left_out": None,
             },
         )
     if name == "sae":
@@ -66,7 +67,8 @@ def write_explanations(t: Transaction, world: World, name: str) -> list[str]:
             "status": "ok",
         }
         said |= dict.fromkeys(("lookup", "donor", "promotes", "triggers", "prompt", "request", "model"))
-        t.append("explanations", {**said, "again": 1, "is_control": False, "description_length": 2, "n_entries": None})
+        rest = {"description_length": 2, "n_entries": None, "exemplars_left_out": None}
+        t.append("explanations", {**said, "again": 1, "is_control": False, **rest})
     mine = np.flatnonzero(world.split == "select")
     t.append(
         "drafts",  # the second of two is better, and a third is none

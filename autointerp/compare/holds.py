@@ -1,0 +1,195 @@
+"""P(label holds) of features that were not scored, from what is known of them for nothing; and how far to trust it.
+
+A label holds where its score is at least a stated limit. It is known of the scored features; of the others a logistic
+regression says how likely it is.
+
+1. Covariates: log10 density, token entropy, the census scores that cost nothing (`lexical`, `context_lookup`), the
+   cosine to the nearest feature, and the share of labels that hold among the nearest features that were scored, drawn
+   towards the base rate by two features' worth of it. A missing value is the mean, and a mark that it is missing.
+   Covariates that do not vary are left out.
+2. Weighted by what each scored feature stands for, standardised, with a ridge of RIDGE (the intercept free): its
+   predictions add up to the weighted number of labels that hold.
+3. Its calibration is that of held-out features: FOLDS parts by hash; each is predicted by a fit to the others, in which
+   the labels of its features are not seen, neighbours included. From these come the reliability table and the Brier
+   score, and beside it the Brier score of the base rate of the others.
+4. The prediction helps where the interval of the difference of the Brier scores (paired by feature, weighted) lies
+   below 0; it does harm where it lies above; else it cannot be told. Where it does not help, use the base rate.
+
+By simulation (`tests/compare/test_holds.py`): of 200 scored features the held-out table is calibrated within its
+intervals, and where nothing predicts the label it says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from autointerp.compare.interval import Interval
+from autointerp.records import Int64
+from autointerp.score.metrics import FloatArray
+
+RIDGE = 1.0
+FOLDS = 5
+BINS = 5
+SHRINK = 2.0
+"""Features of the base rate that are put to the scored neighbours of a feature."""
+FEWEST = 20
+"""Scored features, and FEWEST_OF_EACH of either kind, below which nothing is fitted."""
+FEWEST_OF_EACH = 4
+Helps = Literal["helps", "harms", "cannot be told", "too few"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of N features without scoring them."""
+
+    covariates: FloatArray  # [N, C] nan where missing
+    neighbours: tuple[Int64, ...]  # N lists of places among the N
+    fold: Int64  # [N] 0 to FOLDS - 1, by hash
+
+    @property
+    def n(self) -> int:
+        return len(self.covariates)
+
+
+@dataclass(frozen=True)
+class ReliabilityRow:
+    """Held-out features of about the same prediction."""
+
+    n: int
+    predicted: float
+    """Mean prediction."""
+    holds: float
+    """Share whose label holds, weighted."""
+    low: float
+    high: float
+    """Wilson's 95 % interval of that share, at the effective number of features."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Of held-out predictions."""
+
+    table: tuple[ReliabilityRow, ...]
+    brier: float
+    brier_base: float
+    """Of the base rate of the other parts."""
+    difference: Interval
+    """brier - brier_base: below 0 the prediction is better."""
+    helps: Helps
+
+
+@dataclass(frozen=True)
+class HoldsFit:
+    """P(label holds) of every feature, and its calibration."""
+
+    p: FloatArray  # [N] of the scored ones: from the fit to all, too
+    held_out: FloatArray  # [n] of the scored ones, each from a fit that has not seen it
+    base: float
+    calibration: HeldOut
+
+
+def fit_holds(known: Known, scored: Int64, holds: FloatArray, weights: FloatArray) -> HoldsFit:
+    """From the scored features (places [n]), whether their labels hold (0 or 1, [n]) and what each stands for, [n]."""
+    weights = weights / weights.mean() if len(weights) else weights
+    base = float(np.average(holds, weights=weights)) if len(holds) else float("nan")
+    n_hold = int(holds.sum())
+    if len(scored) < FEWEST or min(n_hold, len(holds) - n_hold) < FEWEST_OF_EACH:
+        held_out = np.full(len(scored), base)
+        none = HeldOut((), np.nan, np.nan, Interval.of(np.nan, np.nan, 1.0, 0.95, 0), "too few")
+        return HoldsFit(np.full(known.n, base), held_out, base, none)
+    held_out, bases = np.empty(len(scored)), np.empty(len(scored))
+    for fold in range(FOLDS):
+        out = known.fold[scored] == fold
+        if not out.any():
+            continue
+        rest = ~out
+        p = _predict(known, scored[rest], holds[rest], weights[rest])
+        held_out[out], bases[out] = p[scored[out]], np.average(holds[rest], weights=weights[rest])
+    p = _predict(known, scored, holds, weights)
+    return HoldsFit(p, held_out, base, calibration(held_out, bases, holds, weights))
+
+
+def calibration(p: FloatArray, base: FloatArray, holds: FloatArray, weights: FloatArray) -> HeldOut:
+    """Of predictions [n] of features that the fit had not seen, beside base rates [n] that had not seen them either."""
+    squared, squared_base = (p - holds) ** 2, (base - holds) ** 2
+    paired = squared - squared_base
+    value = float(np.average(paired, weights=weights))
+    share = weights / weights.sum()
+    se = float(np.sqrt(np.sum((share * (paired - value)) ** 2) * len(p) / max(len(p) - 1, 1)))
+    difference = Interval.of(value, se, float(len(p) - 1), 0.95, len(p))
+    helps: Helps = "helps" if difference.high < 0 else "harms" if difference.low > 0 else "cannot be told"
+    rows = []
+    order = np.argsort(p, kind="stable")
+    for part in np.array_split(order, min(BINS, max(1, len(p) // 8))):
+        w = weights[part]
+        rate = float(np.average(holds[part], weights=w))
+        low, high = _wilson(rate, float(w.sum() ** 2 / np.sum(w**2)))
+        rows.append(ReliabilityRow(len(part), float(np.average(p[part], weights=w)), rate, low, high))
+    brier, brier_base = (float(np.average(s, weights=weights)) for s in (squared, squared_base))
+    return HeldOut(tuple(rows), brier, brier_base, difference, helps)
+
+
+def _wilson(p: float, n: float) -> tuple[float, float]:
+    z = float(stats.norm.ppf(0.975))
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+# --- the fit ----------------------------------------------------------------------------------------
+
+
+def _predict(known: Known, scored: Int64, holds: FloatArray, weights: FloatArray) -> FloatArray:
+    """P of all N features, from the scored ones."""
+    base = float(np.average(holds, weights=weights))
+    x = np.column_stack([known.covariates, _of_neighbours(known, scored, holds, base)])
+    missing = np.isnan(x)
+    mean = np.array(
+        [column[~gone].mean() if (~gone).any() else 0.0 for column, gone in zip(x.T, missing.T, strict=True)]
+    )
+    marks = missing[:, missing.any(axis=0)].astype(np.float64)
+    x = np.column_stack([np.where(missing, mean, x), marks])
+    centre, spread = x[scored].mean(axis=0), x[scored].std(axis=0)
+    x = (x - centre)[:, spread > 0] / spread[spread > 0]
+    beta = logistic(np.column_stack([np.ones(known.n), x])[scored], holds, weights)
+    return sigmoid(np.column_stack([np.ones(known.n), x]) @ beta)
+
+
+def _of_neighbours(known: Known, scored: Int64, holds: FloatArray, base: float) -> FloatArray:
+    """Share of the scored neighbours whose labels hold, drawn towards the base rate. A feature is not its own."""
+    value = np.full(known.n, np.nan)
+    value[scored] = holds
+    shares = np.empty(known.n)
+    for place, near in enumerate(known.neighbours):
+        seen = value[near[near != place]]
+        seen = seen[~np.isnan(seen)]
+        shares[place] = (seen.sum() + SHRINK * base) / (len(seen) + SHRINK)
+    return shares
+
+
+def logistic(x: FloatArray, y: FloatArray, weights: FloatArray) -> FloatArray:
+    """Ridge logistic regression by Newton's steps, the first column free."""
+    penalty = np.full(x.shape[1], RIDGE)
+    penalty[0] = 0.0
+    beta = np.zeros(x.shape[1])
+    mean = float(np.average(y, weights=weights))
+    beta[0] = np.log(mean / (1 - mean)) if 0 < mean < 1 else 0.0
+    for _ in range(50):
+        p = sigmoid(x @ beta)
+        slope = x.T @ (weights * (y - p)) - penalty * beta
+        curve = (x * (weights * p * (1 - p))[:, None]).T @ x + np.diag(penalty)
+        step = np.linalg.solve(curve + 1e-9 * np.eye(len(beta)), slope)
+        beta = beta + step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
+        if float(np.abs(step).max()) < 1e-8:
+            break
+    return beta
+
+
+def sigmoid(z: npt.NDArray[np.float64]) -> FloatArray:
+    """1 / (1 + e^-z)."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(z, -35, 35))), dtype=np.float64)

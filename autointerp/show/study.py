@@ -1,0 +1,266 @@
+"""The page of the study, as Markdown: every number from the stores, and what can be read off them in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from autointerp.generated import cell
+from autointerp.show.study_data import StudyStore, read_study
+from autointerp.store.query import Queryable
+
+NOTE = "<!-- Made by `make study` from its stores: python -m autointerp.study docs/STUDY.md -->"
+STUDIED = "mlp-1k"
+"""The dictionary that the baselines are matched to."""
+SHOWN = (("pearson", "census"), ("auprc", "census"), ("logit_accuracy_direct", "sample"))
+"""What the first table shows: two metrics of inputs, one of outputs."""
+OUTPUT = ("logit_accuracy_direct", "sample")
+
+
+def study_page(learned: Queryable, redrawn: Queryable) -> str:
+    """The whole page."""
+    a, b = read_study(learned), read_study(redrawn)
+    parts = [
+        _head(a, b),
+        _findings(a, b),
+        "## Inputs and outputs\n\n" + _first_table(a),
+        "## Verdicts\n\n" + _verdicts(a),
+        "## Strong and weak firing\n\n" + _thirds(a),
+        "## Features of the same token entropy\n\n" + _strata(a),
+        "## A model that learned nothing\n\n" + _redrawn(a, b),
+        "## Every metric\n\n" + _every_metric(a),
+        _limits(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(a: StudyStore, b: StudyStore) -> str:
+    minutes = f"{a.seconds / 60:.1f} and {b.seconds / 60:.1f}"
+    return f"""{NOTE}
+
+# The study: SAEs beside everything that could score as well
+
+On the bundled two-layer model, `lexical`'s labels (up to ten tokens with strengths, no LLM) of three SAEs, and of what
+an SAE has to beat: neurons, principal and independent components, three families of random directions, an SAE that was
+never trained, and the same SAE on a model whose weights were drawn again. Baselines fire as often as the feature of
+`{STUDIED}` that each is paired with. Means are over all features; those that cannot be scored count at the floor.
+`context_lookup` is a table and no label: the ceiling for what tokens can say.
+
+{a.n_tokens:,} tokens. The stages took {minutes} minutes by the clock (`sum(seconds)` of table `stages`). How to read
+the columns: [SCORES.md](SCORES.md). The run files, with what was expected: [runs/study.toml](../runs/study.toml),
+[runs/study-rerandomised.toml](../runs/study-rerandomised.toml)."""
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown; all but the first column to the right."""
+    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(cell(text) for text in row)} |" for row in rows)])
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _mean(score: dict[str, Any] | None) -> str:
+    if score is None or score["mean_all"] is None:
+        return "-"
+    low, high = score["mean_all_low"], score["mean_all_high"]
+    return f"{score['mean_all']:.3f}" + ("" if low is None or high is None else f" [{low:.3f}, {high:.3f}]")
+
+
+def _first_table(a: StudyStore) -> str:
+    rows = []
+    for d in a.dictionaries:
+        name = d["dictionary"]
+        pearson, auprc, logit = (a.score(name, "lexical", *what) for what in SHOWN)
+        ceiling, completion = a.score(name, "context_lookup", *SHOWN[0]), a.score(name, "completion", *OUTPUT)
+        rows.append(
+            [
+                f"`{name}`", f"{d['n_alive']:,}/{d['n_selected']:,}",
+                _number(d["density"], 4), _number(d["entropy"], 2),
+                _mean(pearson), _number(None if pearson is None else pearson["floor"]), _mean(ceiling), _mean(auprc),
+                _mean(logit), _mean(completion), _number(a.lengths.get((name, "lexical")), 0),
+            ]
+        )  # fmt: skip
+    heads = [
+        "dictionary", "alive", "density", "entropy", "Pearson", "floor", "its ceiling", "AUPRC", "logits", "completion",
+        "tokens a label",
+    ]  # fmt: skip
+    return table(heads, rows) + (
+        "\n\nPearson and AUPRC: every token of the score split. Logits: which of two halves of 100 tokens a feature "
+        "promotes, told from the label; `completion` knows ten of them and no label (chance: 0.5). Density and entropy "
+        "(nats) are medians over the features that are alive."
+    )
+
+
+def _verdicts(a: StudyStore) -> str:
+    rows = [
+        [
+            f"`{pair['b']}`", f"{pair['metric']}, {pair['design']}", f"{pair['difference']:+.3f}",
+            f"[{pair['simultaneous_low']:+.3f}, {pair['simultaneous_high']:+.3f}]", _p(pair["p_holm"]),
+            _named(pair), "yes" if pair["hangs_on_failures"] else "",
+        ]
+        for pair in _mine(a, STUDIED)
+    ]  # fmt: skip
+    heads = [
+        f"`{STUDIED}` minus",
+        "metric",
+        "difference",
+        "simultaneous 95 %",
+        "p Holm",
+        "verdict",
+        "hangs on failures",
+    ]
+    return table(heads, rows) if rows else "The store has no comparisons."
+
+
+def _mine(a: StudyStore, name: str) -> list[dict[str, Any]]:
+    pairs = [p for p in a.pairs if p["explainer"] == "lexical" and p["a"] == name and p["difference"] is not None]
+    return [p for p in pairs if p["simultaneous_low"] is not None]
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _named(pair: dict[str, Any]) -> str:
+    return str({"A": pair["a"], "B": pair["b"]}.get(pair["verdict"], pair["verdict"]))
+
+
+def _thirds(a: StudyStore) -> str:
+    names = ("recall_strong", "recall_middle", "recall_weak")
+    rows = [
+        [f"`{d['dictionary']}`", *(_number(a.thirds.get((d["dictionary"], name))) for name in names)]
+        for d in a.dictionaries
+    ]
+    return table(["dictionary", "strongest third", "middle", "weakest third"], rows) + (
+        "\n\nShare of the windows that fire which `lexical`'s label finds (detection by its own lookup), by the "
+        "maximum of the window: firing is counted above 0 everywhere else on this page, and this is what that hides."
+    )
+
+
+def _strata(a: StudyStore) -> str:
+    rows = [
+        [
+            f"`{row['b']}`", f"{row['nats']}" + (" and above" if row["nats"] == 4 else " to " + str(row["nats"] + 1)),
+            f"{row['n_a']:,}", f"{row['n_b']:,}", _number(row["mean_a"]), _number(row["mean_b"]),
+            f"{row['difference']:+.3f}",
+        ]
+        for row in a.strata
+        if row["a"] == STUDIED
+    ]  # fmt: skip
+    heads = ["beside", "nats", f"n `{STUDIED}`", "n beside", f"mean `{STUDIED}`", "mean beside", "difference"]
+    return (table(heads, rows) if rows else "The store has no strata.") + "\n\nPearson, census, `lexical`."
+
+
+def _redrawn(a: StudyStore, b: StudyStore) -> str:
+    rows = []
+    for d in b.dictionaries:
+        name = d["dictionary"]
+        rows.append(
+            [
+                f"`{name}`", f"{d['n_alive']:,}/{d['n_selected']:,}", _mean(a.score(name, "lexical", *SHOWN[0])),
+                _mean(b.score(name, "lexical", *SHOWN[0])), _mean(a.score(name, "context_lookup", *SHOWN[0])),
+                _mean(b.score(name, "context_lookup", *SHOWN[0])), _mean(b.score(name, "lexical", *OUTPUT)),
+            ]
+        )  # fmt: skip
+    heads = [
+        "dictionary", "alive, redrawn", "Pearson, trained", "redrawn", "ceiling, trained", "redrawn", "logits, redrawn",
+    ]  # fmt: skip
+    return table(heads, rows)
+
+
+def _every_metric(a: StudyStore) -> str:
+    names = [d["dictionary"] for d in a.dictionaries]
+    rows = []
+    for design, scorer, metric in a.metrics:
+        means = {
+            s["dictionary"]: s["mean_all"]
+            for s in a.scores
+            if (s["design"], s["scorer"], s["metric"], s["explainer"]) == (design, scorer, metric, "lexical")
+        }
+        rows.append([f"`{metric}`, {scorer}, {design}", *(_number(means.get(name)) for name in names)])
+    return table(["`lexical`", *(f"`{name}`" for name in names)], rows)
+
+
+# --- in words ---------------------------------------------------------------------------------------
+
+
+def _findings(a: StudyStore, b: StudyStore) -> str:
+    lines = [*_agreement(a), *_of_outputs(a), *_of_entropy(a), *_of_nothing(a, b)]
+    return "## What it finds\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _agreement(a: StudyStore) -> list[str]:
+    """For each baseline, how many metrics say which."""
+    lines = []
+    by_baseline: dict[str, Counter[str]] = {}
+    for pair in _mine(a, STUDIED):
+        by_baseline.setdefault(pair["b"], Counter())[pair["verdict"]] += 1
+    for name, verdicts in by_baseline.items():
+        said = ", ".join(
+            f"{n} {'say' if n > 1 else 'says'} {what}"
+            for what, n in (
+                (f"`{STUDIED}`", verdicts["A"]), (f"`{name}`", verdicts["B"]), ("equivalent", verdicts["equivalent"]),
+                ("undecided", verdicts["undecided"]),
+            )
+            if n
+        )  # fmt: skip
+        disagree = (
+            "the metrics contradict each other" if verdicts["A"] and verdicts["B"] else "no metric contradicts another"
+        )
+        lines.append(f"`{STUDIED}` against `{name}`, of {sum(verdicts.values())} metrics {said}: {disagree}.")
+    return lines
+
+
+def _of_outputs(a: StudyStore) -> list[str]:
+    scores = {d["dictionary"]: a.score(d["dictionary"], "lexical", *OUTPUT) for d in a.dictionaries}
+    lows = {name: s["mean_all_low"] for name, s in scores.items() if s is not None and s["mean_all_low"] is not None}
+    if not lows:
+        return []
+    blind = [f"`{name}`" for name, low in lows.items() if low <= 0.5]
+    if not blind:
+        return [
+            "Labels of what a feature responds to also say what it promotes, a little: all logit scores lie above 0.5."
+        ]
+    return [f"What a label says of outputs cannot be told from chance for {', '.join(blind)}: intervals hold 0.5."]
+
+
+def _of_entropy(a: StudyStore) -> list[str]:
+    lines = []
+    for name in dict.fromkeys(row["b"] for row in a.strata if row["a"] == STUDIED):
+        rows = [row for row in a.strata if (row["a"], row["b"]) == (STUDIED, name)]
+        behind = [row for row in rows if row["difference"] < 0]
+        if behind:
+            at = ", ".join(f"{row['nats']}{'+' if row['nats'] == 4 else ''}" for row in behind)
+            by = ", ".join(f"{row['difference']:+.3f}" for row in behind)
+            lines.append(
+                f"Among features of the same token entropy `{STUDIED}` is behind `{name}` at {at} nats ({by})."
+            )
+    return lines
+
+
+def _of_nothing(a: StudyStore, b: StudyStore) -> list[str]:
+    lines = []
+    trained, redrawn = (s.score(STUDIED, "lexical", *SHOWN[0]) for s in (a, b))
+    if trained is not None and redrawn is not None and trained["mean_all"] and redrawn["mean_all"] is not None:
+        lines.append(
+            f"On a model that learned nothing the labels of `{STUDIED}` still score {redrawn['mean_all']:.3f}, "
+            f"{redrawn['mean_all'] / trained['mean_all']:.0%} of the {trained['mean_all']:.3f} on the trained one."
+        )
+    fresh = a.score("fresh-sae", "lexical", *SHOWN[0])
+    if fresh is not None and fresh["mean_all"] is not None and trained is not None:
+        lines.append(
+            f"An SAE that was never trained scores {fresh['mean_all']:.3f}, and `{STUDIED}` {trained['mean_all']:.3f}."
+        )
+    return lines
+
+
+def _limits() -> str:
+    return """## What it does not say
+
+- One SAE of each kind, on one small model: nothing here is about methods of training, nor about models that people use.
+- The labels are `lexical`'s. They name tokens, so what a feature does with anything but tokens is not labelled at all.
+- Firing metrics count an activation above 0. The only other thresholds here are the thirds of strong and weak firing.
+- Logit scores are of direct effects, which are not what the model does with a feature (r about .8 where measured)."""
