@@ -36,11 +36,11 @@ def checked_page(checked: CheckedRun) -> Group:
 
 def _reports(reports: list[Report]) -> Table:
     """A line a dictionary; a cause below the ones that do not pass."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     for name in ("", "dictionary", "hook"):
-        table.add_column(name)
-    for name in ("L0", "variance explained", "(with outliers)", "outliers", "dead", "loss", "loss recovered"):
-        table.add_column(name, justify="right")
+        table.add_column(name, overflow="fold")  # a narrow page breaks names, and cuts none
+    for name in ("L0", "variance\nexplained", "(with\noutliers)", "outliers", "dead", "loss", "loss\nrecovered"):
+        table.add_column(name, justify="right", no_wrap=True)
     for report in reports:
         measured = report.measured
         alone = math.isnan(measured.variance_explained)  # these features alone are not meant to reconstruct

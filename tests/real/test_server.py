@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from autointerp.llm.session.client import Session
 from autointerp.records import Windows
 from autointerp.score.predictions import Items
 from autointerp.score.scorers.prompt_windows import ShownWindow
+from autointerp.score.scorers.reply_values import object_schema
 from autointerp.score.scorers.simulators.choose import simulator_named
 from autointerp.score.scorers.yes_no import judge_asks, read_judgements
 from autointerp.store.replies import StoreReplyLog
@@ -138,16 +140,19 @@ def test_simulated_values_are_expected_values(logprobs_url: str, tmp_path: Path,
 
 
 def test_simulated_digits_are_expected_digits(logprobs_url: str, tmp_path: Path) -> None:
-    """One token, one digit: the shortest that a small model counts rightly. More are tried by the scripted servers."""
-    short = [ShownWindow((" river",), (True,))]
+    """A small model writes words for digits: the server's grammar is told which strings there are."""
+    short = WINDOWS[:1]
     simulator = simulator_named("digits", logprobs=ALTERNATIVES)
-    answers, rows = asked(tmp_path / "s.duckdb", simulator.asks(EXPLANATION, short), with_logprobs(logprobs_url))
+    strings = ["0000", "0900", "0070", "5005", "1234"]
+    schema = object_schema({"w1": {"type": "string", "enum": strings}})
+    asks = [replace(ask, schema=schema) for ask in simulator.asks(EXPLANATION, short)]
+    answers, rows = asked(tmp_path / "s.duckdb", asks, with_logprobs(logprobs_url))
     [reply] = simulator.read(answers, short)
     assert reply.status == "ok", reply.reason
     assert reply.values is not None
-    [digit] = means_in_log(reply_row(rows, "simulate"), r'"w1" *: *"(\d)"', range(10))
-    assert reply.values == pytest.approx((digit * 10 / 9,), rel=1e-6)
-    assert digit != round(digit)
+    digits = means_in_log(reply_row(rows, "simulate"), r'(?<=["\d])(\d)', range(10))
+    np.testing.assert_allclose(reply.values, np.array(digits) * 10 / 9, rtol=1e-6)
+    assert any(digit != round(digit) for digit in digits)
 
 
 def test_judgements_are_probabilities(logprobs_url: str, tmp_path: Path) -> None:
@@ -168,28 +173,30 @@ def test_judgements_are_probabilities(logprobs_url: str, tmp_path: Path) -> None
 
 def test_an_echoed_prompt_is_read_at_its_unknowns(logprobs_url: str, tmp_path: Path) -> None:
     """Bills et al.'s one pass. The twin asks the server by itself, and finds the places in the text that comes back."""
-    short = WINDOWS[:1]
+    windows = [*WINDOWS, ShownWindow((" sea", " ran"), (True, True), before=(" the",))]
     echo = simulator_named("echo")
-    [ask] = echo.asks(EXPLANATION, short)
+    [ask] = echo.asks(EXPLANATION, windows)
     answers, rows = asked(tmp_path / "echo.duckdb", [ask], with_logprobs(logprobs_url))
     assert [answer.status for answer in answers] == ["ok"], answers[0].reason
-    [reply] = echo.read(answers, short)
+    replies = echo.read(answers, windows)
     body = {"prompt": ask.prompt, "max_tokens": 1, "echo": True, "logprobs": ask.logprobs, "temperature": 0.0}
     choice = server.posted(logprobs_url, "/completions", body)["choices"][0]
     assert choice["text"].startswith(ask.prompt)
     texts, tops = choice["logprobs"]["tokens"], choice["logprobs"]["top_logprobs"]
-    places = [
-        m.start(1) for m in re.finditer(r"\t(unknown)", "".join(texts)) if m.start() > ask.prompt.rindex("Neuron 3")
-    ]
+    own = ask.prompt.rindex("Neuron 3")
+    places = [found.start(1) for found in re.finditer(r"\t(unknown)", "".join(texts)) if found.start() > own]
+    assert len(places) == sum(window.n_scored for window in windows)
     starts = np.cumsum([0, *map(len, texts)]).tolist()
-    expected = [mean([*tops[starts.index(place)].items()], range(11)) for place in places]
-    print("echo", reply.values or reply.reason, expected)
-    assert len(places) == 4
-    if None in expected:  # a small model may think of no digit at all there
-        assert reply.status == "unsupported"
-        assert f"{expected.count(None)} of 4 places" in reply.reason
-    else:
-        assert reply.values == pytest.approx(expected, abs=0.05)  # two calls of the server differ by rounding
+    expected = iter([mean([*tops[starts.index(place)].items()], range(11)) for place in places])
+    for window, reply in zip(windows, replies, strict=True):
+        values = [next(expected) for _ in range(window.n_scored)]
+        print("echo", reply.values or reply.reason, values)
+        if None in values:  # a small model may think of no digit at all there
+            assert reply.status == "unsupported"
+            assert f"{values.count(None)} of {len(values)} places" in reply.reason
+        else:
+            assert reply.values == pytest.approx(values, abs=0.05)  # two calls of the server differ by rounding
+    assert any(reply.values for reply in replies)
     asked_for = [row for row in rows if row["kind"] == "simulate"]
     assert [row["output_tokens"] for row in asked_for] == [1], "a prompt is only read"
 
