@@ -180,7 +180,7 @@ class _TokenPlaces:
     def of(self, tokens: Int64) -> tuple[Int64, Int64]:
         """Of each feature's tokens, heaviest first [features, n] (-1: none), the first that stands in each window, by
         its number, and its first position there. [features, windows] each; -1 where none does."""
-        found = np.full((len(tokens), len(self.pool)), -1, dtype=np.int64)  # number and position as one
+        placed = np.full((len(tokens), len(self.pool)), -1, dtype=np.int64)  # number and position as one
         for number in range(tokens.shape[1] - 1, -1, -1):  # heavier tokens over lighter ones
             row = np.flatnonzero(tokens[:, number] >= 0)
             token = tokens[row, number]
@@ -188,5 +188,5 @@ class _TokenPlaces:
             index = gathered(self._start[token], length)
             cell = np.repeat(row * len(self.pool), length)
             cell += self._window[index]
-            found.reshape(-1)[cell] = self._position[index] + (number << POSITION_BITS)
-        return found >> POSITION_BITS, np.where(found < 0, -1, found & ((1 << POSITION_BITS) - 1))
+            placed.reshape(-1)[cell] = self._position[index] + (number << POSITION_BITS)
+        return placed >> POSITION_BITS, np.where(placed < 0, -1, placed & ((1 << POSITION_BITS) - 1))

@@ -152,7 +152,7 @@ class OwnMetric(Protocol):
 
 
 @dataclass(frozen=True)
-class Shared:
+class InTwoSteps:
     """A metric of what is made of all predictions together: once for all metrics that make it by the same function."""
 
     prepare: Callable[[Sequence[Any]], Any]
@@ -168,7 +168,7 @@ def measure_all(metrics: Iterable[Metric], predictions: Sequence[Any]) -> Iterat
     prepared: dict[Any, Any] = {}
     for metric in metrics:
         measure = metric.measure
-        if isinstance(measure, Shared):
+        if isinstance(measure, InTwoSteps):
             if measure.prepare not in prepared:
                 prepared[measure.prepare] = measure.prepare(predictions)
             yield metric, MeasuredColumns.of(measure.compute(prepared[measure.prepare]))

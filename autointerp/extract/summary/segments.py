@@ -104,8 +104,8 @@ def sorted_keys(key: Tensor, below: int) -> tuple[Tensor, Tensor]:
     """
     bits = max(len(key) - 1, 1).bit_length()
     if key.is_cuda or below > 1 << (63 - bits):
-        found = torch.sort(key.int() if below < 1 << 31 else key, stable=True)
-        return found.values.long(), found.indices
+        in_order = torch.sort(key.int() if below < 1 << 31 else key, stable=True)
+        return in_order.values.long(), in_order.indices
     packed = key.numpy().astype(np.int64)
     packed <<= bits
     packed |= np.arange(len(packed))

@@ -74,9 +74,9 @@ class Silent:
                 nearest.append(rows[after])
                 after += 1
             left = [some[free[some]] for some in nearest]
-            found = np.sort(np.concatenate(left)) if len(left) > 1 else left[0]
-            if len(found):
-                return int(found[np.argmin(u[found])])
+            nearby = np.sort(np.concatenate(left)) if len(left) > 1 else left[0]
+            if len(nearby):
+                return int(nearby[np.argmin(u[nearby])])
         return None
 
     def alike(self, n_scored: int, at: Int64, kinds: Int64) -> Int64:
