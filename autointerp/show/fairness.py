@@ -104,25 +104,21 @@ def render_fairness(rows: Sequence[Fairness], *, several: bool = False) -> list[
         Column("A", [row.a for row in rows], key=True),
         Column("B", [site(row.b, row.other_site) for row in rows], key=True),
         Column("units", [_units(row) for row in rows], right=True),
-        Column("density kept", [_kept(row) for row in rows], right=True),
+        Column("density kept", [_off(_kept(row), row.typical) for row in rows], right=True),
         Column("A's own", [_share(row.n_own_within, row.n_matched) for row in rows], right=True),
-        Column("off by", [_percent(row.typical) for row in rows], right=True),
     ]
     if any(row.typical_above is not None for row in rows):
-        columns += [
-            Column("above threshold", [_share(row.n_within_above, row.n_matched) for row in rows], right=True),
-            Column("off by", [_percent(row.typical_above) for row in rows], right=True),
-        ]
+        above = [_off(_share(row.n_within_above, row.n_matched), row.typical_above) for row in rows]
+        columns.append(Column("above threshold", above, right=True))
     if any(row.natural_density is not None for row in rows):
         columns.append(Column("natural density", [_natural(row) for row in rows]))
     columns.append(Column("entropy overlap", [_number(row.overlap) for row in rows], right=True))
     parts: list[RenderableType] = [sheet("Baselines: how like their dictionaries they are", columns)]
     parts += [safe(line, "dim") for row in rows if (line := _worst(row, several))]
     legend = (
-        "density kept: matched pairs within 10 % or 3 firings on the score split, of all matched; A's own: features of "
-        "A that keep their own density so well from the explain to the score split; off by: the median pair; above "
-        "threshold: the same where only activations above score.threshold of the maximum count. entropy overlap: of "
-        "the token entropies of both at equal firing counts (1: alike)."
+        "density kept: matched pairs within 10 % or 3 firings on the score split, and by how much the median pair is "
+        "off; A's own: from the explain to the score split; above threshold: of activations above score.threshold of "
+        "the maximum. entropy overlap: of token entropies at equal firing counts (1: alike)."
     )
     return [*parts, safe(legend, "dim"), Text()]
 
@@ -131,6 +127,10 @@ def _units(row: Fairness) -> str:
     if row.n_units is None:
         return ""
     return f"{row.n_units:,}" + (f" for {row.n_features:,}" if row.n_units < row.n_features else "")
+
+
+def _off(kept: str, typical: float | None) -> str:
+    return kept if typical is None else f"{kept} ({_percent(typical)})"
 
 
 def _kept(row: Fairness) -> str:
