@@ -12,7 +12,7 @@ from functools import cache
 
 from autointerp.explain.evidence import Draft, Evidence, Exemplar
 from autointerp.explain.exemplar_text import NONE
-from autointerp.explain.prompt import MARKED, Style, marks_for, marks_values, shown_evidence, system_text
+from autointerp.explain.prompt import MARKED, Style, in_form, marks_for, marks_values, shown_evidence
 from autointerp.explain.revise import said_again
 from autointerp.explain.template import PromptSection, Template, read_template
 from autointerp.hashing import content_hash
@@ -78,13 +78,4 @@ def probe_ask(style: Style, evidence: Evidence, draft: Draft, texts: Sequence[Pr
             **marks_values(marks),
         },
     )
-    return Ask(
-        "explain",
-        system_text(style, marks),
-        asked,
-        preset.max_tokens,
-        schema=preset.schema,
-        sample=sample,
-        about={"dictionary": evidence.dictionary, "feature": evidence.feature},
-        parse=preset.reply,
-    )
+    return in_form(style, evidence, marks, asked, sample)

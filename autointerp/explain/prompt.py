@@ -76,6 +76,11 @@ def explain_ask(style: Style, evidence: Evidence, sample: int = 0) -> Ask:
     """The question about one feature; `sample` numbers the draws of best-of-n."""
     marks = marks_for(style, evidence)
     asked = style.template.fill("prompt", {"evidence": shown_evidence(style, evidence, marks), **marks_values(marks)})
+    return in_form(style, evidence, marks, asked, sample)
+
+
+def in_form(style: Style, evidence: Evidence, marks: Marks, asked: str, sample: int) -> Ask:
+    """A question that is answered in the preset's form."""
     preset = style.preset
     return Ask(
         "explain",
