@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 STAGES = (
-    "tokens", "extract", "effects", "diagnostics", "explain", "census", "judge", "score", "means", "compare",
+    "tokens", "extract", "effects", "ablate", "diagnostics", "explain", "census", "judge", "score", "means", "compare",
 )  # fmt: skip
 """In order; `run --stage NAME` stops after that one."""
 

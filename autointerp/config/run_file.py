@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from autointerp.config.dictionary_entry import DictionaryEntry
+from autointerp.config.effects import EffectsSection
 from autointerp.config.engine import BudgetSection, EngineSection
 from autointerp.config.evidence import EvidenceSection
 from autointerp.config.explainers import ExplainSection, LLMExplainer
@@ -38,6 +39,8 @@ class RunConfig(Section):
     """The sets of features, one `[[dictionary]]` each; at least one."""
     evidence: EvidenceSection = EvidenceSection()
     """What is kept of the text for each feature."""
+    effects: EffectsSection = EffectsSection()
+    """On which features it is measured what they do to the output."""
     explain: ExplainSection = ExplainSection()
     """Who writes explanations."""
     score: ScoreSection = ScoreSection()

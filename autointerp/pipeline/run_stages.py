@@ -26,6 +26,7 @@ from autointerp.pipeline.plan.store_diff import StoreDiff
 from autointerp.pipeline.plan.subject_of_store import subject_of_store
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.stages import (
+    ablate,
     census,
     compare,
     diagnostics,
@@ -51,6 +52,7 @@ RUN: Mapping[str, Stage] = {
     "tokens": tokens.run,
     "extract": extract.run,
     "effects": effects.run,
+    "ablate": ablate.run,
     "diagnostics": diagnostics.run,
     "explain": explain.run,
     "census": census.run,

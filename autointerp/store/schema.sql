@@ -347,16 +347,30 @@ COMMENT ON COLUMN logit_distractors.made_like IS 'similar, same_norm: the promot
 COMMENT ON COLUMN logit_distractors.promoted_by IS 'neighbour: the feature that promotes each.';
 
 CREATE TABLE causal_effects (
-    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, measure VARCHAR NOT NULL, value DOUBLE, n BIGINT NOT NULL,
-    status VARCHAR NOT NULL
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL,
+    context BIGINT NOT NULL, position INTEGER NOT NULL, activation FLOAT NOT NULL, direction VARCHAR NOT NULL,
+    norm DOUBLE NOT NULL, kl DOUBLE NOT NULL, kl_after DOUBLE, n_after INTEGER NOT NULL, entropy DOUBLE NOT NULL,
+    loss_change DOUBLE, loss_change_after DOUBLE, direct_share DOUBLE, moved INTEGER[], logit_change FLOAT[]
 );
-COMMENT ON TABLE causal_effects IS 'Measured effects of ablating or steering a feature.';
+COMMENT ON TABLE causal_effects IS 'What changes where a feature is taken away at a token at which it fires, and the model goes on without it; beside it random directions of the same norm, at the same token. current_effects shows the latest.';
+COMMENT ON COLUMN causal_effects.run IS 'The work that measured it.';
 COMMENT ON COLUMN causal_effects.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN causal_effects.feature IS 'Feature.';
-COMMENT ON COLUMN causal_effects.measure IS 'What was measured.';
-COMMENT ON COLUMN causal_effects.value IS 'Its value; none where it could not be measured.';
-COMMENT ON COLUMN causal_effects.n IS 'Tokens behind it.';
-COMMENT ON COLUMN causal_effects.status IS 'ok, or the reason why there is no value.';
+COMMENT ON COLUMN causal_effects.split IS 'explain or score: each firing token of a split is as likely to be among those of a feature.';
+COMMENT ON COLUMN causal_effects.context IS 'Context.';
+COMMENT ON COLUMN causal_effects.position IS 'Position in the context of the token at which the feature fires.';
+COMMENT ON COLUMN causal_effects.activation IS 'Its activation there.';
+COMMENT ON COLUMN causal_effects.direction IS 'What is subtracted: feature, its activation times its decoder direction; isotropic, a random direction; covariance, one with the covariance of the activations at the hook; all of the same norm.';
+COMMENT ON COLUMN causal_effects.norm IS 'Norm of what is subtracted.';
+COMMENT ON COLUMN causal_effects.kl IS 'KL divergence of the model without it from the model as it is, at the position, nats.';
+COMMENT ON COLUMN causal_effects.kl_after IS 'Its mean over the positions behind it; none at the last token of a context.';
+COMMENT ON COLUMN causal_effects.n_after IS 'How many those are: effects.after, fewer at the end of a context.';
+COMMENT ON COLUMN causal_effects.entropy IS 'Entropy of the model as it is at the position, nats: what kl is to be held against.';
+COMMENT ON COLUMN causal_effects.loss_change IS 'Change of the loss of the next token, nats; above 0, the model is worse without it; none at the last token of a context.';
+COMMENT ON COLUMN causal_effects.loss_change_after IS 'Mean change of the losses of the tokens after that one; none where there are none.';
+COMMENT ON COLUMN causal_effects.direct_share IS 'feature: correlation, over the tokens that stand in the corpus, of what the feature adds to each logit, measured, with its direct logit effects; none where there is no direct path.';
+COMMENT ON COLUMN causal_effects.moved IS 'feature: the ten tokens whose logits fall most without it, then the ten that rise most; tokens that never stand in the corpus are left out.';
+COMMENT ON COLUMN causal_effects.logit_change IS 'feature: by how much those logits change, the median change taken off.';
 
 CREATE TABLE again (
     number INTEGER NOT NULL, event VARCHAR NOT NULL, said VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR,
@@ -1087,6 +1101,30 @@ LEFT JOIN (
     FROM score_table WHERE design = 'sample' GROUP BY dictionary, feature, explainer
 ) s USING (dictionary, feature, explainer);
 COMMENT ON VIEW explained_features IS 'A row for each feature and explainer: the columns of features, what the explainer says of it, and its scores by scorer (sample design). What run --where is a condition over.';
+
+CREATE VIEW current_effects AS
+SELECT * FROM causal_effects
+SEMI JOIN current_works c ON c.stage = 'ablate' AND c.dictionary = causal_effects.dictionary AND c.work = causal_effects.run;
+COMMENT ON VIEW current_effects IS 'The rows of causal_effects that count: of the latest run that measured a dictionary.';
+
+CREATE VIEW feature_effects AS
+SELECT dictionary, feature, split, direction, count(*) AS n, avg(kl) AS kl, avg(kl_after) AS kl_after,
+       avg(entropy) AS entropy, sum(kl) / nullif(sum(entropy), 0) AS kl_of_entropy,
+       avg(loss_change) AS loss_change, stddev_samp(loss_change) / sqrt(count(loss_change)) AS loss_change_se,
+       avg(loss_change_after) AS loss_change_after, avg(direct_share) AS direct_share, avg(norm) AS norm
+FROM current_effects GROUP BY ALL;
+COMMENT ON VIEW feature_effects IS 'What each feature does to the output, measured: means over its firing tokens, beside those of random directions of the same norm.';
+
+CREATE VIEW dictionary_effects AS
+SELECT f.dictionary, f.split, f.direction, count(*) AS n_features, avg(f.kl) AS kl,
+       stddev_samp(f.kl) / sqrt(count(*)) AS kl_se, avg(f.kl_of_entropy) AS kl_of_entropy,
+       avg(f.kl_after) AS kl_after, avg(f.loss_change) AS loss_change,
+       stddev_samp(f.loss_change) / sqrt(count(f.loss_change)) AS loss_change_se,
+       avg(f.direct_share) AS direct_share, avg((f.kl > o.kl)::INTEGER) AS above_isotropic
+FROM feature_effects f JOIN feature_effects o
+  ON o.dictionary = f.dictionary AND o.feature = f.feature AND o.split = f.split AND o.direction = 'isotropic'
+GROUP BY ALL;
+COMMENT ON VIEW dictionary_effects IS 'feature_effects averaged over features; above_isotropic is the share of features whose mean KL is above that of isotropic directions of the same norm.';
 
 CREATE VIEW promoted_tokens AS
 SELECT l.dictionary, l.feature, l.direction, l.rank, v.text, l.effect, l.z

@@ -22,6 +22,7 @@ from autointerp.subject.hook_places import hook_places
 from autointerp.subject.hook_truth import check_truth
 from autointerp.subject.loading import load_subject
 from autointerp.subject.model import Subject
+from autointerp.subject.patching import SuffixPasses, WholePasses, patched_passes
 from autointerp.subject.tested import FAMILIES, TestedFamily
 
 SHAPE = {
@@ -222,6 +223,76 @@ def test_experts_have_no_neurons_at_one_place(family: Loaded) -> None:
             continue
         with pytest.raises(InputError, match=r"block 0 has a mixture of experts: take \"blocks\.0\.hook_mlp_out\""):
             check_truth(family.subject, [hook])
+
+
+# --- vectors that are added ---------------------------------------------------------------------------
+
+
+PATCHED = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_attn_out", "hook_mlp_out", "mlp.hook_post")
+
+
+@torch.no_grad()
+def patched_by_hand(family: Loaded, kind: str, position: int, added: torch.Tensor) -> torch.Tensor:
+    """[L, V] logits of the first row, a vector added inside the model: to the stream, where that is meant."""
+    block = family.blocks[0]
+    module, side, factor = block, "out", 1.0
+    if kind == "hook_resid_pre":
+        side = "in"
+    elif kind == "mlp.hook_post":
+        module, side = family.part(block.mlp, DOWN), "in"
+    elif kind in ("hook_attn_out", "hook_resid_mid") and family.row.residual_halves:
+        behind = hasattr(block, "post_feedforward_layernorm")
+        module = block.post_attention_layernorm if behind else family.part(block, ATTENTION)
+        factor = 1.0 if behind else 1.0 / getattr(block, "residual_multiplier", 1.0)
+
+    def plus(value: torch.Tensor) -> torch.Tensor:
+        value = value.clone()
+        value[0, position] += added * factor
+        return value
+
+    def at_input(_module: Any, inputs: Any, named: Any) -> Any:
+        if inputs:
+            return (plus(inputs[0]), *inputs[1:]), named
+        return inputs, {**named, "hidden_states": plus(named["hidden_states"])}
+
+    def at_output(_module: Any, _inputs: Any, out: Any) -> Any:
+        return (plus(out[0]), *out[1:]) if isinstance(out, tuple) else plus(out)
+
+    if side == "in":
+        handle = module.register_forward_pre_hook(at_input, with_kwargs=True)
+    else:
+        handle = module.register_forward_hook(at_output)
+    try:
+        logits: torch.Tensor = family.plain(family.ids[:1]).logits[0]
+    finally:
+        handle.remove()
+    return logits
+
+
+@pytest.mark.parametrize("kind", PATCHED)
+def test_what_is_added_counts_where_it_is_meant(kind: str, family: Loaded) -> None:
+    """Both ways to run the model equal Hugging Face's with a vector added by hand, wherever the vector stands."""
+    hook = f"blocks.0.{kind}"
+    if hook not in family.subject.bridge.hook_dict or (kind == "mlp.hook_post" and not family.row.neurons):
+        return  # refused, as above
+    ids, after = family.ids[0], 5
+    passes = patched_passes(family.subject, hook, after, ids)
+    positions = torch.tensor([3, 17, 9])
+    added = torch.randn(3, family.subject.width(hook), generator=torch.Generator().manual_seed(1)) * 3
+    for way in (passes, WholePasses(family.subject, hook, after)):
+        found = way.open(ids).logits(positions, added)
+        assert found.shape == (3, after + 1, 61)
+        for row, position in enumerate(positions.tolist()):
+            n = min(after + 1, len(ids) - position)
+            expected = patched_by_hand(family, kind, position, added[row])[position : position + n]
+            close(found[row, :n], expected, f"{type(way).__name__} at {hook}")
+
+
+def test_only_what_follows_is_run_where_what_stands_before_is_kept(family: Loaded) -> None:
+    """Not where a window slides within the context, nor where BLOOM counts its distances by a mask; both run it all."""
+    passes = patched_passes(family.subject, "blocks.0.hook_resid_post", 5, family.ids[0])
+    if not {"sliding_window", "layer_types"} & set(family.row.config) and family.row.models != "BLOOM":
+        assert isinstance(passes, SuffixPasses)
 
 
 # --- direct logit effects -------------------------------------------------------------------------

@@ -207,6 +207,10 @@ def _features(config: RunConfig, saes: dict[str, SparseAutoencoder], widths: dic
         chosen[entry.name] = choose_features(entry.features, n, config.seed, entry.name)
         if entry.match is None:
             choose_scored(config.score.features, chosen[entry.name], n, config.seed, entry.name)
+            if config.effects.features != "none":
+                choose_scored(
+                    config.effects.features, chosen[entry.name], n, config.seed, entry.name, "effects.features"
+                )
     return chosen
 
 
@@ -312,8 +316,10 @@ def choose_features(choice: FeatureChoice, n_features: int, seed: int, name: str
     return chosen
 
 
-def choose_scored(choice: FeatureChoice, features: Int64, n_features: int, seed: int, name: str) -> Int64:
-    """The features of the sample design: of those extracted, a hash sample or the ones of these numbers.
+def choose_scored(
+    choice: FeatureChoice, features: Int64, n_features: int, seed: int, name: str, key: str = "score.features"
+) -> Int64:
+    """The features that `key` chooses of those extracted: a hash sample, or the ones of these numbers.
 
     A sample takes the features that baselines are paired with first: so it has partners in every matched baseline.
     """
@@ -321,7 +327,7 @@ def choose_scored(choice: FeatureChoice, features: Int64, n_features: int, seed:
         return features
     if isinstance(choice, FeatureSample):
         return np.sort(match_order(features, seed, name)[: choice.sample])
-    scored = np.intersect1d(features, choose_features(choice, n_features, seed, name, "score.features"))
+    scored = np.intersect1d(features, choose_features(choice, n_features, seed, name, key))
     if len(scored) == 0:
-        raise ConfigError(f'dictionary "{name}": none of score.features is among the features that it extracts')
+        raise ConfigError(f'dictionary "{name}": none of {key} is among the features that it extracts')
     return scored

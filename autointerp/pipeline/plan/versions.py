@@ -13,6 +13,7 @@ VERSIONS = {
     "tokens": 10,
     "extract": 2,
     "effects": 3,
+    "ablate": 1,
     "diagnostics": 1,
     "explain": 2,
     "census": 2,

@@ -3,6 +3,7 @@
     tokens      one                                  subject, corpus plan, seed: what a store is about
     extract     a dictionary                         its weights or its recipe, [evidence]
     effects     a dictionary
+    ablate      a dictionary                         [effects]
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
     census      a dictionary and explainer           threshold (and one without an explainer: the truth)
@@ -122,6 +123,9 @@ class _Graph:
         extract = _work("extract", name, None, None, {BUILDS_ON: {"tokens": self.about.key}, **definition})
         effects = _work("effects", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield from (extract, effects)
+        if self.config.effects.features != "none":
+            settings = {"effects": self.config.effects.model_dump(mode="json")}
+            yield _work("ablate", name, None, None, {BUILDS_ON: {"extract": extract.key}, **settings})
         yield _work("diagnostics", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield _work("census", name, None, None, {BUILDS_ON: {"extract": extract.key}} | self._threshold)
         explained: dict[str, Work] = {}

@@ -42,7 +42,7 @@ WITH keys AS (
     UNION ALL SELECT 'logit_effects tokens', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction, token FROM logit_effects)) FROM logit_effects
     UNION ALL SELECT 'causal_effects', count(*),
-        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, measure FROM causal_effects)) FROM causal_effects
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, split, context, position, direction FROM causal_effects)) FROM causal_effects
     UNION ALL SELECT 'lookups', count(*), (SELECT count(*) FROM (SELECT DISTINCT lookup FROM lookups)) FROM lookups
     UNION ALL SELECT 'explanations', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, again FROM explanations)) FROM explanations

@@ -1,0 +1,233 @@
+"""Measured effects: a feature's contribution is taken away where it fires, and the model goes on without it.
+
+A feature's contribution at a token is its activation times its decoder direction, in the scale of the activations that
+the dictionary writes to. It is subtracted at that token, and the logits there and at the `after` tokens behind it are
+held against those of the model as it is, run in the same way with nothing subtracted. Beside it, at the same token and
+of the same norm, an isotropic random direction and one with the covariance of the activations (the mean taken off):
+what any change of that size does.
+
+    kl           sum of p log(p / q) over the vocabulary, p as it is and q without the feature, nats
+    loss_change  -log q + log p of the token that does come next, nats
+    entropy      of p: what kl is to be held against
+    direct_share correlation, over the tokens that stand in the corpus, of what the feature adds to each logit,
+                 measured, with its direct logit effects: near 1 where only the final norm is between it and the logits
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autointerp.errors import InputError
+from autointerp.extract.effects import LogitPath
+from autointerp.extract.firings import Firings
+from autointerp.hashing import rng_for
+from autointerp.records import Float32, Float64, Int32
+from autointerp.subject.baselines import Draw
+from autointerp.subject.dictionary import Dictionary, SparseAutoencoder
+from autointerp.subject.model import Subject
+from autointerp.subject.patching import PatchedContext, PatchedPasses
+from autointerp.subject.tokens import TokenFile
+
+DIRECTIONS = ("feature", "isotropic", "covariance")
+"""What is subtracted: the feature's contribution, or a random direction of its norm."""
+MOVED = 10
+"""Tokens kept whose logits fall most, and as many that rise most."""
+LOGITS_AT_ONCE = 1 << 24
+"""Logits that are held at a time (64 MB), and a few arrays of that size beside them."""
+
+
+@dataclass(frozen=True)
+class AblationEffects:
+    """Measured at n firings; [n, 3] by DIRECTIONS. NaN: there is no such token in the context."""
+
+    norm: Float64  # [n] of what was subtracted
+    entropy: Float64  # [n] at the position, nats
+    n_after: Int32  # [n] positions behind it that were read
+    kl: Float64  # [n, 3] at the position
+    kl_after: Float64  # [n, 3] mean over those behind it
+    loss_change: Float64  # [n, 3] of the next token
+    loss_change_after: Float64  # [n, 3] mean over the tokens that follow that one
+    direct_share: Float64  # [n]
+    moved: Int32  # [n, 2 MOVED] tokens whose logits fall most without the feature, then those that rise most
+    moved_by: Float32  # [n, 2 MOVED] by how much: without it less with it, the median change taken off
+
+
+def contributions(dictionary: Dictionary, firings: Firings, x: Tensor | None) -> Tensor:
+    """[n, d_out] what each firing adds at its token. `x` [n, d_in]: what the dictionary reads there, which one that
+    scales its input needs. Raises InputError where that cannot be said."""
+    directions = dictionary.directions[torch.from_numpy(firings.feature)]
+    added = directions * torch.from_numpy(firings.activation)[:, None]
+    if not isinstance(dictionary, SparseAutoencoder):
+        return added
+    if dictionary.incomplete is not None:
+        raise InputError("a feature writes to several places of the model")
+    if dictionary.normalize == "none":
+        return added
+    assert x is not None
+    if dictionary.hook_out is not None:
+        raise InputError("a transcoder that scales its input does not say in which scale it writes")
+    if dictionary.normalize == "layer_norm":
+        return added * (x.std(dim=1, keepdim=True) + 1e-5)
+    return added * x.norm(dim=1, keepdim=True) / x.shape[1] ** 0.5
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What the firings of one dictionary are measured with."""
+
+    subject: Subject
+    tokens: TokenFile
+    dictionary: Dictionary
+    name: str
+    passes: PatchedPasses
+    covariance: Draw
+    path: LogitPath | None
+    usable: Tensor
+    """[n] ids of the tokens that stand in the corpus."""
+    seed: int
+
+    def measure(self, firings: Firings, progress: Callable[[int], None] = lambda _: None) -> AblationEffects:
+        """Effects of each firing, in the order given; each context is opened once."""
+        parts: list[tuple[np.ndarray, AblationEffects]] = []
+        order = np.argsort(firings.context, kind="stable")
+        starts = np.flatnonzero(np.r_[True, np.diff(firings.context[order]) != 0]) if len(order) else []
+        for rows in np.split(order, starts[1:] if len(starts) else []):
+            if not len(rows):
+                continue
+            context = int(firings.context[rows[0]])
+            n_valid = int(self.tokens.n_valid[context])
+            ids = torch.from_numpy(np.asarray(self.tokens.tokens[context][:n_valid]).astype(np.int64))
+            ids = ids.to(self.subject.device)
+            opened = self.passes.open(ids)
+            added = self._contributions(firings.take(rows), ids)
+            for some in self._portions(len(rows)):
+                portion = firings.take(rows[some])
+                parts.append((rows[some], self._measured(opened, ids, portion, added[some])))
+                progress(len(some))
+        return _in_order(parts)
+
+    def _contributions(self, firings: Firings, ids: Tensor) -> Tensor:
+        """[n, d] of firings of one context."""
+        x = None
+        if getattr(self.dictionary, "normalize", "none") != "none":
+            hook = self.dictionary.hook
+            positions = torch.from_numpy(firings.position.astype(np.int64))
+            x = self.subject.activations(ids[None], [hook])[hook][0].cpu()[positions]
+        return contributions(self.dictionary, firings, x)
+
+    def _portions(self, n: int) -> Iterator[np.ndarray]:
+        a_row = (1 + len(DIRECTIONS)) * (self.passes.after + 1) * self.subject.d_vocab
+        at_once = max(1, LOGITS_AT_ONCE // a_row)
+        for first in range(0, n, at_once):
+            yield np.arange(first, min(first + at_once, n))
+
+    def _subtracted(self, firings: Firings, added: Tensor) -> Tensor:
+        """[4, n, d]: nothing, the contribution, and the two random directions of its norm."""
+        rows = torch.zeros(1 + len(DIRECTIONS), len(firings), added.shape[1])
+        rows[1] = added
+        norm = added.double().norm(dim=1).numpy()
+        places = zip(firings.feature, firings.context, firings.position, strict=True)
+        for row, place in enumerate(places):
+            rng = rng_for(self.seed, "ablate", self.name, *(int(number) for number in place))
+            isotropic, covariance = rng.standard_normal(added.shape[1]), self.covariance(rng)
+            for column, drawn in ((2, isotropic), (3, covariance)):
+                scaled = drawn * (norm[row] / max(float(np.linalg.norm(drawn)), 1e-30))
+                rows[column, row] = torch.from_numpy(scaled.astype(np.float32))
+        return rows
+
+    @torch.inference_mode()
+    def _measured(self, opened: PatchedContext, ids: Tensor, firings: Firings, added: Tensor) -> AblationEffects:
+        n, sides = len(firings), 1 + len(DIRECTIONS)
+        subtracted = self._subtracted(firings, added).to(self.subject.device)
+        positions = torch.from_numpy(firings.position.astype(np.int64)).to(self.subject.device)
+        logits = opened.logits(positions.repeat(sides), -subtracted.flatten(0, 1))
+        logits = logits.unflatten(0, (sides, n))  # [4, n, after + 1, V]
+        share, moved, moved_by = self._moved(logits[0, :, 0], logits[1, :, 0], firings, added)
+        places = positions[:, None] + torch.arange(self.passes.after + 1, device=positions.device)
+        follows = places + 1 < len(ids)  # the token behind each place is in the context
+        target = ids[(places + 1).clamp(max=len(ids) - 1)]
+        entropy, kl, loss = divergence(logits[0], logits[1:], target)
+        kl = torch.where(places < len(ids), kl, torch.nan)  # [3, n, after + 1]
+        loss = torch.where(follows, loss, torch.nan)
+        n_after = (places < len(ids))[:, 1:].sum(dim=1)
+        return AblationEffects(
+            norm=added.double().norm(dim=1).numpy(),
+            entropy=_float64(entropy[:, 0]),
+            n_after=n_after.cpu().numpy().astype(np.int32),
+            kl=_float64(kl[..., 0].T),
+            kl_after=_float64(kl[..., 1:].nanmean(dim=-1).T),
+            loss_change=_float64(loss[..., 0].T),
+            loss_change_after=_float64(loss[..., 1:].nanmean(dim=-1).T),
+            direct_share=share,
+            moved=moved,
+            moved_by=moved_by,
+        )
+
+    def _moved(self, whole: Tensor, ablated: Tensor, firings: Firings, added: Tensor) -> tuple[Float64, Int32, Float32]:
+        """direct_share [n], and the tokens whose logits move most. Logits [n, V] at the position."""
+        change = (ablated - whole)[:, self.usable]
+        change = change - change.median(dim=1, keepdim=True).values
+        share = torch.full((len(firings),), torch.nan)
+        if self.path is not None:
+            written = self.path.written(added)
+            share = _correlation(-change, written @ self.path.unembed)
+        n = min(MOVED, change.shape[1] // 2)
+        order = [change.topk(n, dim=1, largest=largest).indices for largest in (False, True)]
+        moved = torch.cat(order, dim=1)
+        by = change.gather(1, moved)
+        return (
+            _float64(share),
+            self.usable[moved].cpu().numpy().astype(np.int32),
+            by.cpu().numpy().astype(np.float32),
+        )
+
+
+def divergence(whole: Tensor, others: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Entropy of the model as it is, KL divergences of `others` from it, and the changes of the loss of `target`.
+
+    Logits [n, m, V] and [s, n, m, V], `target` [n, m] -> [n, m], [s, n, m], [s, n, m], nats. `others` is used up. With
+    d the change of the logits and p the probabilities as they are, KL is log(sum p exp(d)) - sum p d: small numbers
+    stay exact, which differences of two log probabilities of nearly the same size do not.
+    """
+    logp = whole.log_softmax(dim=-1)
+    p = logp.exp()
+    entropy = -(p * logp).sum(dim=-1)
+    of_target = others.gather(-1, target[..., None].expand(*others.shape[:3], 1))[..., 0]
+    change_of_target = of_target - whole.gather(-1, target[..., None])[..., 0]
+    change = others.sub_(whole)
+    mean = torch.einsum("nmv,snmv->snm", p, change)
+    grown = change.sub_(mean[..., None]).expm1_()
+    kl = torch.einsum("nmv,snmv->snm", p, grown).log1p_().clamp_(min=0)
+    return entropy, kl, kl + mean - change_of_target
+
+
+def _correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Pearson's, row by row; NaN where a row is constant."""
+    a, b = (x.double() - x.double().mean(dim=1, keepdim=True) for x in (a, b))
+    return (a * b).sum(dim=1) / (a.square().sum(dim=1) * b.square().sum(dim=1)).sqrt()
+
+
+def _float64(x: Tensor) -> Float64:
+    return np.asarray(x.cpu().numpy(), dtype=np.float64)
+
+
+def _in_order(parts: Sequence[tuple[np.ndarray, AblationEffects]]) -> AblationEffects:
+    """Portions put back in the order of the firings."""
+    if not parts:
+        empty, sides = np.zeros(0), np.zeros((0, len(DIRECTIONS)))
+        moved = np.zeros((0, 2 * MOVED))
+        return AblationEffects(
+            empty, empty, empty.astype(np.int32), sides, sides, sides, sides, empty,
+            moved.astype(np.int32), moved.astype(np.float32),
+        )  # fmt: skip
+    place = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
+    columns = {
+        name: np.concatenate([getattr(effects, name) for _, effects in parts])[place]
+        for name in AblationEffects.__dataclass_fields__
+    }
+    return AblationEffects(**columns)

@@ -1,0 +1,220 @@
+"""The model with a vector added at one position of a hook point: its logits there and at the positions behind it.
+
+Two ways with the same results. `WholePasses` runs the bridge on each context again, from its first token.
+`SuffixPasses` runs the plain model on the tokens from the position on: what stands before it is not changed, so its
+keys and values are computed once for a context and shared by all rows. Whether the plain model agrees is tried out on a
+context of the corpus before it is used.
+
+What is added is added where it counts for what comes after: to `hook_resid_mid`, which a plain block never holds in a
+module of its own, as what the attention puts out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from autointerp.errors import InputError
+from autointerp.subject.hook_places import hook_places
+from autointerp.subject.model import Subject
+
+AGREES = {"float32": 1e-3}
+"""Largest difference of logits, as a share of their largest change: the same."""
+AGREES_LOOSELY = 5e-2
+"""In half precision."""
+
+
+@runtime_checkable
+class PatchedPasses(Protocol):
+    """Runs one context many times, each time with something else added."""
+
+    @property
+    def after(self) -> int:
+        """Positions behind the patched one whose logits are returned."""
+        ...
+
+    def open(self, tokens: Int[Tensor, " L"]) -> PatchedContext:
+        """The context whose rows follow."""
+        ...
+
+
+@runtime_checkable
+class PatchedContext(Protocol):
+    """A context that is run again and again."""
+
+    def logits(self, positions: Int[Tensor, " R"], added: Float[Tensor, "R d"]) -> Float[Tensor, "R n V"]:
+        """float32 logits at each row's position and the `after` behind it; past the context's end they mean nothing."""
+        ...
+
+
+def patched_passes(subject: Subject, hook: str, after: int, tokens: Int[Tensor, " L"]) -> PatchedPasses:
+    """The faster of the two that gives the bridge's logits on this context. Raises InputError where what is added at
+    the hook point reaches no logit."""
+    whole = WholePasses(subject, hook, after)
+    quick = _suffix_passes(subject, hook, after)
+    position = torch.tensor([max(1, len(tokens) // 2)], device=subject.device)
+    width = subject.width(hook)
+    kick = torch.randn(1, width, generator=torch.Generator().manual_seed(0)).to(subject.device)
+    kick = kick * _typical_norm(subject, hook, tokens) / kick.norm()
+    before = whole.open(tokens).logits(position, torch.zeros_like(kick))
+    expected = whole.open(tokens).logits(position, kick)
+    change = (expected - before).abs().max()
+    if not bool(change > 0):
+        raise InputError(f'"{subject.name}": what is added at "{hook}" changes no logit')
+    if quick is None:
+        return whole
+    limit = AGREES.get(subject.dtype, AGREES_LOOSELY) * change
+    n = min(after + 1, len(tokens) - int(position))
+    try:
+        opened = quick.open(tokens)
+        same = (opened.logits(position, kick) - expected)[:, :n].abs().max() <= limit
+        same &= (opened.logits(position, torch.zeros_like(kick)) - before)[:, :n].abs().max() <= limit
+    except (RuntimeError, TypeError, ValueError, KeyError, IndexError):  # an architecture with a cache of its own kind
+        return whole
+    return quick if bool(same) else whole
+
+
+def written_at(hook: str) -> str:
+    """Where a vector is added that is meant for this hook point."""
+    return hook.replace("hook_resid_mid", "hook_attn_out")
+
+
+def _typical_norm(subject: Subject, hook: str, tokens: Tensor) -> Tensor:
+    norm: Tensor = subject.activations(tokens[None], [hook])[hook][0].norm(dim=-1).median()
+    return norm.clamp(min=1e-6)
+
+
+@dataclass(frozen=True)
+class WholePasses:
+    """The bridge, from the first token on."""
+
+    subject: Subject
+    hook: str
+    after: int
+
+    def open(self, tokens: Tensor) -> PatchedContext:
+        return _WholeContext(self, tokens)
+
+
+@dataclass(frozen=True)
+class _WholeContext:
+    passes: WholePasses
+    tokens: Tensor
+
+    @torch.inference_mode()
+    def logits(self, positions: Tensor, added: Tensor) -> Tensor:
+        places = _places(positions, self.passes.after, len(self.tokens))
+        rows = torch.arange(len(positions), device=positions.device)
+        needed = self.tokens[: int(places.max()) + 1].expand(len(positions), -1)
+
+        def patch(activation: Tensor, hook: Any) -> Tensor:  # noqa: ARG001 - by that name
+            flat = activation.reshape(*needed.shape, -1).clone()
+            flat[rows, positions] += added.to(flat.dtype)
+            return flat.reshape(activation.shape)
+
+        logits = self.passes.subject.bridge.run_with_hooks(
+            needed, return_type="logits", fwd_hooks=[(written_at(self.passes.hook), patch)]
+        )
+        return logits[rows[:, None], places].float()
+
+
+def _places(positions: Tensor, after: int, length: int) -> Tensor:
+    """[R, after + 1] positions whose logits are wanted."""
+    return (positions[:, None] + torch.arange(after + 1, device=positions.device)).clamp(max=length - 1)
+
+
+def _suffix_passes(subject: Subject, hook: str, after: int) -> SuffixPasses | None:
+    """None where the plain model has no module whose input or output is what passes the hook point."""
+    if subject.reference is None:
+        return None
+    place = hook_places(subject, [written_at(hook)]).get(written_at(hook))
+    if place is None or place.module is None or place.factor != 1.0:
+        return None
+    model = subject.reference if subject.plain is None else subject.plain.model
+    return SuffixPasses(model, model.get_submodule(place.module), place.side, after)
+
+
+@dataclass(frozen=True)
+class SuffixPasses:
+    """The plain model on what stands from the position on, behind the keys and values of what stands before."""
+
+    model: Any
+    module: torch.nn.Module
+    side: str
+    after: int
+
+    def open(self, tokens: Tensor) -> PatchedContext:
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        with torch.inference_mode():
+            self.model(tokens[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return _SuffixContext(self, tokens, [(layer.keys, layer.values) for layer in cache.layers])
+
+
+@dataclass(frozen=True)
+class _SuffixContext:
+    passes: SuffixPasses
+    tokens: Tensor
+    before: Sequence[tuple[Tensor, Tensor]]
+    """Keys and values of the whole context, layer by layer, [1, heads, L, width]."""
+
+    @torch.inference_mode()
+    def logits(self, positions: Tensor, added: Tensor) -> Tensor:
+        from transformers import DynamicCache
+
+        n, length = len(positions), len(self.tokens)
+        places = _places(positions, self.passes.after, length)
+        first, last = int(positions.max()), int(places.max())
+        steps = min(self.passes.after, last - int(positions.min())) + 1
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(self.before):
+            kept = (kept[:, :, :first].expand(n, -1, -1, -1) for kept in (keys, values))
+            cache.update(*kept, layer)
+        handle = self._add_at_first(added)
+        try:
+            logits = self.passes.model(
+                self.tokens[places[:, :steps]],
+                past_key_values=cache,
+                attention_mask=self._mask(positions, first, steps),
+                position_ids=places[:, :steps],
+                use_cache=True,
+            ).logits.float()
+        finally:
+            handle.remove()
+        missing = self.passes.after + 1 - steps  # past the end of the context in all rows
+        return torch.nn.functional.pad(logits, (0, 0, 0, missing)) if missing else logits
+
+    def _mask(self, positions: Tensor, first: int, steps: int) -> Tensor:
+        """[R, 1, steps, first + steps]: a row sees what stands before its position, and itself so far."""
+        before = torch.arange(first, device=positions.device) < positions[:, None, None]
+        own = torch.ones(steps, steps, dtype=torch.bool, device=positions.device).tril()
+        seen = torch.cat([before.expand(-1, steps, -1), own.expand(len(positions), -1, -1)], dim=2)[:, None]
+        dtype = self.before[0][0].dtype
+        return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
+
+    def _add_at_first(self, added: Tensor) -> Any:
+        """A hook that adds to the first of the tokens that are run."""
+
+        def patched(value: Tensor) -> Tensor:
+            value = value.clone()
+            value[:, 0] += added.to(value.dtype)
+            return value
+
+        def output(_module: Any, _inputs: Any, value: Any) -> Any:
+            return (patched(value[0]), *value[1:]) if isinstance(value, tuple) else patched(value)
+
+        def inputs(_module: Any, values: Any, named: Any) -> Any:
+            if values:
+                return (patched(values[0]), *values[1:]), named
+            return values, {**named, "hidden_states": patched(named["hidden_states"])}
+
+        module = self.passes.module
+        if self.passes.side == "output":
+            return module.register_forward_hook(output)
+        return module.register_forward_pre_hook(inputs, with_kwargs=True)
