@@ -24,8 +24,9 @@ from autointerp.browse.feature_data import load_feature, random_feature
 from autointerp.browse.features_data import SORTS, STATUSES, load_features, read_choice
 from autointerp.browse.guard import Guard
 from autointerp.browse.overview_data import load_overview
-from autointerp.browse.rendering import FOLDER, as_json, part, render
+from autointerp.browse.rendering import FOLDER, part, render
 from autointerp.errors import AutointerpError, StoreError
+from autointerp.show.plain_json import as_json
 from autointerp.store.opening import StoreHeld
 from autointerp.store.reader import StoreReader, open_reader
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autointerp.show.card_data import FeatureCard, load_card
@@ -48,6 +49,11 @@ def load_feature(store: StoreReader, dictionary: str, feature: int) -> FeaturePa
     there = store.rows(_EXTRACTED, dictionary=dictionary, features=near)
     extracted = tuple(row["feature"] for row in there)
     return FeaturePage(store.notice, card, floors, beside["previous"], beside["next"], extracted)
+
+
+def floors_by_score(floors: Sequence[ScoreFloor]) -> dict[tuple[str, str, str, str], float]:
+    """By explainer, scorer, metric and design."""
+    return {(row.explainer, row.scorer, row.metric, row.design): row.floor for row in floors}
 
 
 def random_feature(store: StoreReader, dictionary: str) -> int | None:
