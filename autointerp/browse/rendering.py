@@ -19,6 +19,7 @@ from autointerp.browse.feature_data import floors_by_score
 from autointerp.show.compare_data import SummaryRow
 from autointerp.show.feature_parts import LEVELS, on_a_card, shade, stratified
 from autointerp.show.report import html
+from autointerp.show.rows import json_text
 from autointerp.show.score_kind import ScoreKind
 from autointerp.show.text import explainer_name, running, token_text, visible
 from autointerp.words import is_control
@@ -70,6 +71,30 @@ def written(text: str) -> Markup:
     return Markup("".join(c if c in "\n\t" else str(escape(visible(c))) for c in text.replace("\r\n", "\n")))  # noqa: S704 - escaped
 
 
+CELL = 2_000
+"""Characters of a cell that a table of any rows shows; its JSON has them all."""
+
+
+def cell(value: object) -> str:
+    """Any value of a row: lists as JSON, numbers to six figures, long texts cut."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) else json_text(value)
+    return text if len(text) <= CELL else f"{text[:CELL]} … ({len(text):,} characters)"
+
+
+def place(names: Sequence[str], name: str) -> int | None:
+    """Where a name stands; None: it does not."""
+    return names.index(name) if name in names else None
+
+
+def numeric(kind: str) -> bool:
+    """Whether an Arrow type is one of numbers."""
+    return kind.startswith(("int", "uint", "float", "double", "halffloat", "decimal"))
+
+
 def _finalize(value: object) -> object:
     if isinstance(value, html.Markup):
         return Markup(value)  # noqa: S704 - escaped by construction
@@ -88,7 +113,8 @@ _ENVIRONMENT = Environment(
 )
 _ENVIRONMENT.filters |= {
     "number": number, "signed": signed, "short": short, "part": part, "running": running, "token": token_text,
-    "explainer": explainer_name, "written": written, "stratified": stratified,
+    "explainer": explainer_name, "cell": cell, "place": place, "numeric": numeric,
+    "written": written, "stratified": stratified,
     "by_kind": by_kind, "on_a_card": on_a_card, "floors_by_score": floors_by_score,
 }  # fmt: skip
 _ENVIRONMENT.tests["control"] = is_control

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from autointerp.browse.drawings import activation_bars
 from autointerp.browse.feature_data import FeaturePage, floors_by_score
+from autointerp.score.metric_registry import is_primary
 from autointerp.show.card_data import CardExemplar, ExplanationLine, FeatureCard, LogitEffect, Neighbour
 from autointerp.show.feature_parts import on_a_card, shade, stratified
 from autointerp.show.report.html import Child, Markup, joined, tag
@@ -87,18 +88,21 @@ def _label(line: ExplanationLine, floors: Floors) -> Markup:
     text = line.text
     if text is not None and len(text) > LONGEST_LABEL:
         text = f"{text[:LONGEST_LABEL]} … ({len(text):,} characters)"
-    scores = []
+    scores: list[tuple[bool, Markup]] = []
     for score in on_a_card(line.scores):
         floor = floors.get((line.explainer, score.scorer, score.metric, score.design))
         ends = "" if score.ci_low is None or score.ci_high is None else f" [{score.ci_low:.3f}, {score.ci_high:.3f}]"
         about = f" {score.metric}, {score.design}, {score.scorer}" + ("" if floor is None else f", floor {floor:.3f}")
         value = score.status if score.value is None else f"{score.value:.3f}"
-        scores.append(tag("span", tag("b", value), ends, tag("span", about, class_="dim"), class_="score"))
+        written = tag("span", tag("b", value), ends, tag("span", about, class_="dim"), class_="score")
+        scores.append((is_primary(score.metric, score.design, score.scorer), written))
+    first, others = ([written for primary, written in scores if primary is wanted] for wanted in (True, False))
     return tag(
         "div",
         tag("h3", explainer_name(line.explainer)),
         tag("p", tag("span", f"none: {line.status}", class_="dim") if text is None else tag("bdi", text)),
-        tag("p", scores) if scores else None,
+        tag("p", first) if first else None,
+        _folded(f"{len(others)} more scores", others),
         class_="said",
     )
 
@@ -116,14 +120,21 @@ def _effects(word: str, effects: tuple[LogitEffect, ...]) -> Markup | None:
 def _exemplars(card: FeatureCard) -> Markup:
     if not card.exemplars:
         return tag("p", "No exemplars.", class_="dim")
-    parts: list[Child] = []
-    for place, (stratum, windows) in enumerate(stratified(card.exemplars)):
-        rows = [_exemplar(window, card.max_activation) for window in windows]
-        if place == 0:
-            parts += [tag("h3", stratum), *rows[:OPEN], _folded(f"{stratum}: {len(rows) - OPEN} more", rows[OPEN:])]
-        else:
-            parts.append(_folded(stratum, rows))
-    return joined(parts)
+    drawn = [
+        (stratum, [_exemplar(window, card.max_activation) for window in windows])
+        for stratum, windows in stratified(card.exemplars)
+    ]
+    stratum, rows = drawn[0]
+    others = [joined([tag("h3", name), *more]) for name, more in drawn[1:]]
+    n = sum(len(more) for _, more in drawn[1:])
+    return joined(
+        [
+            tag("h3", stratum),
+            *rows[:OPEN],
+            _folded(f"{stratum}: {len(rows) - OPEN} more", rows[OPEN:]),
+            _folded(f"{n} exemplars of other strata", others),
+        ]
+    )
 
 
 def _exemplar(window: CardExemplar, largest: float) -> Markup:

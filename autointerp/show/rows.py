@@ -76,7 +76,7 @@ def _write_json(rows: pa.Table, stream: TextIO) -> None:
     stream.write("[")
     for number, row in enumerate(_python_rows(rows)):
         record = dict(zip(rows.column_names, row, strict=True))
-        stream.write(("," if number else "") + "\n" + _json(record, in_ascii))
+        stream.write(("," if number else "") + "\n" + json_text(record, in_ascii))
     stream.write("\n]\n")
 
 
@@ -102,7 +102,7 @@ def short_value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value + 0.0:.6g}"  # no -0
     if isinstance(value, list):
-        return _json([float(f"{item:.6g}") if isinstance(item, float) else item for item in value])
+        return json_text([float(f"{item:.6g}") if isinstance(item, float) else item for item in value])
     return _plain(value)
 
 
@@ -124,10 +124,11 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _json(value) if isinstance(value, list | dict) else str(value)
+    return json_text(value) if isinstance(value, list | dict) else str(value)
 
 
-def _json(value: Any, in_ascii: bool = False) -> str:
+def json_text(value: Any, in_ascii: bool = False) -> str:
+    """Values of a store as JSON: what JSON lacks is null, a number or text."""
     return escape_json(json.dumps(_finite(value), ensure_ascii=in_ascii, allow_nan=False, default=str))
 
 
