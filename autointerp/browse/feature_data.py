@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autointerp.browse.panels_data import FeaturePanels, load_panels
 from autointerp.show.card_data import FeatureCard, load_card
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.reader import StoreReader
@@ -37,17 +38,20 @@ class FeaturePage:
     next: int | None
     extracted_neighbours: tuple[int, ...]
     """The neighbours that have a page: where a run extracts some features only, not all do."""
+    panels: FeaturePanels
 
 
-def load_feature(store: StoreReader, dictionary: str, feature: int) -> FeaturePage:
-    """Reads a feature's page. Raises StoreError where there is no such dictionary or feature."""
+def load_feature(store: StoreReader, dictionary: str, feature: int, explainer: str = "") -> FeaturePage:
+    """Reads a feature's page; `explainer`: whose label the panels are about. Raises StoreError where there is no such
+    dictionary or feature, UserError where that label was not tried."""
     card = load_card(store, dictionary, feature, top=TOP, each=EACH, quantiles=True)
     [beside] = store.rows(_BESIDE, dictionary=dictionary, feature=feature)
     floors = tuple(ScoreFloor(**row) for row in store.rows(_FLOORS, dictionary=dictionary))
     near = [neighbour.feature for neighbour in card.neighbours]
     there = store.rows(_EXTRACTED, dictionary=dictionary, features=near)
     extracted = tuple(row["feature"] for row in there)
-    return FeaturePage(store.notice, card, floors, beside["previous"], beside["next"], extracted)
+    panels = load_panels(store.brief(), dictionary, feature, explainer)
+    return FeaturePage(store.notice, card, floors, beside["previous"], beside["next"], extracted, panels)
 
 
 def random_feature(store: StoreReader, dictionary: str) -> int | None:
