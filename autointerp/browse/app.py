@@ -24,13 +24,14 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from autointerp.browse.calls_data import load_call, load_calls
-from autointerp.browse.feature_data import load_feature, random_feature
+from autointerp.browse.feature_data import load_whole_feature, random_feature
 from autointerp.browse.features_data import SORTS, STATUSES, load_features, read_choice
 from autointerp.browse.guard import Guard
 from autointerp.browse.overview_data import load_overview
-from autointerp.browse.rendering import FOLDER, as_json, part, render
+from autointerp.browse.rendering import FOLDER, part, render
 from autointerp.browse.sql_data import load_sql
 from autointerp.errors import AutointerpError, StoreError, UserError
+from autointerp.show.plain_json import as_json
 from autointerp.store.opening import StoreHeld
 from autointerp.store.reader import StoreReader, open_reader
 
@@ -108,7 +109,7 @@ def _features(store: StoreReader, request: Request) -> object:
 
 def _feature(store: StoreReader, request: Request) -> object:
     asked = _asked(request, "explainer")
-    return load_feature(store, request.path_params["name"], request.path_params["number"], asked["explainer"])
+    return load_whole_feature(store, request.path_params["name"], request.path_params["number"], asked["explainer"])
 
 
 def _calls(store: StoreReader, request: Request) -> object:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+from autointerp.browse.histogram_data import octave_edges
 from autointerp.show.compare_data import ComparisonRow, SummaryRow
 from autointerp.show.report.charts import COLOURS, Line, axis_of, intervals
 from autointerp.show.report.html import Markup, tag
@@ -27,9 +28,11 @@ def drawn_intervals(rows: Sequence[SummaryRow | ComparisonRow]) -> Markup:
     return intervals(lines, axis, 0.0 if differences else None)
 
 
-def activation_bars(counts: Sequence[int], edges: Sequence[float], mark: float | None = None) -> Markup:
-    """Positive activations by strength: the logarithm of the count is the height. `edges`: one more than counts.
-    `mark`: a value to point at."""
+def activation_bars(counts: Sequence[int], edges: Sequence[float] = (), mark: float | None = None) -> Markup:
+    """Positive activations by strength: the logarithm of the count is the height. `edges`: one more than counts;
+    their ends are named. Default: octaves, without names. `mark`: a value to point at."""
+    named = bool(edges)
+    edges = edges or octave_edges(len(counts))
     filled = [i for i, n in enumerate(counts) if n]
     if not filled:
         return tag("svg", width=0, height=0)
@@ -37,7 +40,7 @@ def activation_bars(counts: Sequence[int], edges: Sequence[float], mark: float |
     shown = range(first, last)
     titles = [f"{edges[i]:.3g} to {edges[i + 1]:.3g}: {counts[i]:,} tokens" for i in shown]
     at = None if mark is None else _place_in(edges[first : last + 1], mark)
-    return _bars([math.log1p(counts[i]) for i in shown], titles, (edges[first], edges[last]), at)
+    return _bars([math.log1p(counts[i]) for i in shown], titles, (edges[first], edges[last]) if named else None, at)
 
 
 def _place_in(edges: Sequence[float], value: float) -> float:

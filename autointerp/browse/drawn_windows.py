@@ -3,7 +3,6 @@ and tokens at which nothing happens stand together as plain text."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -12,17 +11,8 @@ from markupsafe import Markup, escape
 from autointerp.browse.simulated_data import SimulatedToken
 from autointerp.browse.wrong_data import JudgedToken
 from autointerp.show.card_data import CardExemplar
+from autointerp.show.feature_parts import shade
 from autointerp.show.text import running
-
-LEVELS = 9
-"""Shades of an active token."""
-
-
-def shade(activation: float, largest: float) -> int:
-    """0: silent; 1 to LEVELS: by the share of the feature's largest activation."""
-    if activation == 0 or largest <= 0:
-        return 0 if activation == 0 else 1
-    return min(max(math.ceil(LEVELS * activation / largest), 1), LEVELS)
 
 
 @lru_cache(maxsize=20_000)

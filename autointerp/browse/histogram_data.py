@@ -29,8 +29,13 @@ class ActivationHistogram:
         return [self.upper * step / len(self.linear) for step in range(len(self.linear) + 1)]
 
     def octave_edges(self) -> list[float]:
-        """The lower edge of each octave, and the upper edge of the last."""
-        return [2.0 ** (octave + FIRST_OCTAVE) for octave in range(len(self.octaves) + 1)]
+        """Likewise, of the octaves."""
+        return octave_edges(len(self.octaves))
+
+
+def octave_edges(n: int) -> list[float]:
+    """The lower edge of each of n octaves, and the upper edge of the last."""
+    return [2.0 ** (octave + FIRST_OCTAVE) for octave in range(n + 1)]
 
 
 def load_histograms(store: Queryable, dictionary: str, feature: int) -> tuple[ActivationHistogram, ...]:

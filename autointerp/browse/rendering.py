@@ -1,4 +1,4 @@
-"""From a page's dataclass to HTML, by a template that escapes everything, and to JSON.
+"""From a page's dataclass to HTML, by a template that escapes everything.
 
 Every value that a template prints goes through `text.visible` first, so that control characters and marks that turn the
 direction of writing are written out; only what `show.report.html` made stays markup.
@@ -6,80 +6,36 @@ direction of writing are written out; only what `show.report.html` made stays ma
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from autointerp.browse.drawings import activation_bars, drawn_intervals, place_bars
-from autointerp.browse.drawn_windows import LEVELS, broken, exemplar_text, judged_text, shade, simulated_text
-from autointerp.browse.feature_data import ScoreFloor
+from autointerp.browse.drawn_windows import broken, exemplar_text, judged_text, simulated_text
+from autointerp.browse.feature_data import floors_by_score
 from autointerp.browse.ready_sql import all_wrong
 from autointerp.browse.simulated_data import SILENT, STRONG
-from autointerp.score.metric_registry import is_primary, on_card
 from autointerp.show.card_data import CardExemplar, ExplanationLine, ScoreLine
 from autointerp.show.compare_data import SummaryRow
+from autointerp.show.feature_parts import LEVELS, on_a_card, shade, stratified
 from autointerp.show.marks import mark_sentences, marked
 from autointerp.show.report import html
 from autointerp.show.rows import json_text
 from autointerp.show.score_kind import ScoreKind
-from autointerp.show.text import escape_json, explainer_name, running, token_text, visible
+from autointerp.show.text import explainer_name, running, token_text, visible
 from autointerp.words import is_control
 
 FOLDER = Path(__file__).parent
 
 
-def plain(value: Any) -> Any:
-    """A page as JSON knows it: objects, lists, numbers; what is no number is null."""
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    return value.isoformat() if isinstance(value, date | datetime) else str(value)
-
-
-def as_json(page: object) -> bytes:
-    """The dataclass as JSON, with control characters escaped."""
-    text = escape_json(json.dumps(plain(page), ensure_ascii=False, allow_nan=False))
-    return text.encode("utf-8", "backslashreplace")
-
-
 def render(template: str, **values: object) -> str:
     """A page."""
     return _ENVIRONMENT.get_template(template).render(**values)
-
-
-def stratified(exemplars: Sequence[CardExemplar]) -> list[tuple[str, list[CardExemplar]]]:
-    """By stratum, in the order in which they stand."""
-    by: dict[str, list[CardExemplar]] = {}
-    for exemplar in exemplars:
-        by.setdefault(exemplar.stratum, []).append(exemplar)
-    return list(by.items())
-
-
-def on_a_card(scores: Sequence[ScoreLine]) -> list[ScoreLine]:
-    """The scores that stand beside a label, the primary ones first; not those of a lookup on another's windows."""
-    shown = [score for score in scores if on_card(score.metric, score.design) and "@" not in score.scorer]
-    return sorted(shown, key=lambda score: not _primary(score.metric, score.design, score.scorer))
-
-
-def floors_by_score(floors: Sequence[ScoreFloor]) -> dict[tuple[str, str, str, str], float]:
-    """By explainer, scorer, metric and design."""
-    return {(row.explainer, row.scorer, row.metric, row.design): row.floor for row in floors}
 
 
 def by_kind(rows: Sequence[SummaryRow]) -> list[tuple[ScoreKind, list[SummaryRow]]]:
@@ -140,11 +96,6 @@ def score_name(score: ScoreLine) -> str:
 @lru_cache(maxsize=10_000)
 def _marked(scorer: str, metric: str, design: str) -> str:
     return marked((scorer, metric, design), metric)
-
-
-@lru_cache(maxsize=10_000)
-def _primary(metric: str, design: str, scorer: str) -> bool:
-    return is_primary(metric, design, scorer)
 
 
 def sentences_of(lines: Sequence[ExplanationLine]) -> list[str]:

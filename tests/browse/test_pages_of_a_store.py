@@ -14,11 +14,11 @@ from judged import LABELLED, LUNA, MINE
 from starlette.testclient import TestClient
 from stored import rows
 
-from autointerp.browse.feature_data import load_feature
+from autointerp.browse.feature_data import load_whole_feature
 from autointerp.browse.features_data import SORTS, FeatureChoice, FeaturesPage, load_features, read_choice
 from autointerp.browse.overview_data import load_overview
-from autointerp.browse.rendering import as_json
 from autointerp.errors import UserError
+from autointerp.show.plain_json import as_json
 from autointerp.show.text import visible
 from autointerp.store.reader import open_reader
 from autointerp.store.writer import StoreWriter
@@ -71,7 +71,7 @@ def test_json_is_the_page(client: TestClient, judged_store: Path) -> None:
     with open_reader(judged_store) as reader:
         assert json_of(client, "/index.json") == json.loads(as_json(load_overview(reader)))
         for row in reader.rows("SELECT dictionary, feature FROM features"):
-            page = load_feature(reader, row["dictionary"], row["feature"])
+            page = load_whole_feature(reader, row["dictionary"], row["feature"])
             address = f"/feature/{quote(row['dictionary'], safe='')}/{row['feature']}.json"
             assert json_of(client, address) == json.loads(as_json(page))
         for name in ("mlp-1k", "neurons@natural"):
