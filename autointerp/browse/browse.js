@@ -43,12 +43,19 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("button[data-copy]");
+  const button = event.target.closest("button[data-copy], button[data-copy-text]");
   if (!button) return;
-  await navigator.clipboard.writeText(button.dataset.copy);
+  const shown = button.dataset.copy ?? button.closest("p").querySelector("bdi").textContent;
+  await navigator.clipboard.writeText(asWritten(shown));
   button.textContent = "copied";
   setTimeout(() => (button.textContent = "copy"), 1200);
 });
+
+// The signs for line breaks, tabs and many blanks are what they stand for again.
+function asWritten(text) {
+  const blanks = (_, low) => " ".repeat(low ? Number([...low].map((c) => c.charCodeAt(0) - 0x2080).join("")) : 1);
+  return text.replaceAll("⏎", "\n").replaceAll("⇥", "\t").replace(/␣([₀-₉]*)/g, blanks);
+}
 
 // Boxes to tick stay as they were left, from page to page.
 for (const box of document.querySelectorAll("input[type=checkbox][data-kept]")) {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from autointerp.browse.panels_data import FeaturePanels, load_panels
 from autointerp.show.card_data import FeatureCard, load_card
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
@@ -39,10 +40,12 @@ class FeaturePage:
     next: int | None
     extracted_neighbours: tuple[int, ...]
     """The neighbours that have a page: where a run extracts some features only, not all do."""
+    panels: FeaturePanels | None = None
+    """None: they were not asked for."""
 
 
 def load_feature(store: StoreReader, dictionary: str, feature: int) -> FeaturePage:
-    """Reads a feature's page. Raises StoreError where there is no such dictionary or feature."""
+    """Reads a feature's page without its panels. Raises StoreError where there is no such dictionary or feature."""
     card = load_card(store, dictionary, feature, top=TOP, each=EACH, quantiles=True)
     [beside] = store.rows(_BESIDE, dictionary=dictionary, feature=feature)
     floors = load_floors(store, dictionary)
@@ -55,6 +58,13 @@ def load_feature(store: StoreReader, dictionary: str, feature: int) -> FeaturePa
 def load_floors(store: Queryable, dictionary: str) -> tuple[ScoreFloor, ...]:
     """The floors of a dictionary's scores."""
     return tuple(ScoreFloor(**row) for row in store.rows(_FLOORS, dictionary=dictionary))
+
+
+def load_whole_feature(store: StoreReader, dictionary: str, feature: int, explainer: str = "") -> FeaturePage:
+    """Reads a feature's page with its panels; `explainer`: whose label they are about. Raises StoreError where there is
+    no such dictionary or feature, UserError where that label was not tried."""
+    page = load_feature(store, dictionary, feature)
+    return replace(page, panels=load_panels(store.brief(), dictionary, feature, explainer))
 
 
 def floors_by_score(floors: Sequence[ScoreFloor]) -> dict[tuple[str, str, str, str], float]:

@@ -7,7 +7,8 @@ direction of writing are written out; only what `show.report.html` made stays ma
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -15,9 +16,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from autointerp.browse.drawings import activation_bars, drawn_intervals, place_bars
+from autointerp.browse.drawn_windows import broken, exemplar_text, judged_text, simulated_text
 from autointerp.browse.feature_data import floors_by_score
+from autointerp.browse.ready_sql import all_wrong
+from autointerp.browse.simulated_data import SILENT, STRONG
+from autointerp.show.card_data import CardExemplar, ExplanationLine, ScoreLine
 from autointerp.show.compare_data import SummaryRow
 from autointerp.show.feature_parts import LEVELS, on_a_card, shade, stratified
+from autointerp.show.marks import mark_sentences, marked
 from autointerp.show.report import html
 from autointerp.show.rows import json_text
 from autointerp.show.score_kind import ScoreKind
@@ -71,6 +77,43 @@ def written(text: str) -> Markup:
     return Markup("".join(c if c in "\n\t" else str(escape(visible(c))) for c in text.replace("\r\n", "\n")))  # noqa: S704 - escaped
 
 
+def in_groups(
+    strata: Sequence[tuple[str, list[CardExemplar]]],
+) -> list[tuple[str, list[tuple[str, list[CardExemplar]]]]]:
+    """What is shown at once, under no title; then what is folded, each under its own."""
+    folded = {"quantile": "By quantile of the activations", "interval": "By interval of activation"}
+    groups: dict[str, list[tuple[str, list[CardExemplar]]]] = {}
+    for name, windows in strata:
+        groups.setdefault(folded.get(name.partition("_")[0], ""), []).append((name, windows))
+    return sorted(groups.items(), key=lambda group: bool(group[0]))
+
+
+def score_name(score: ScoreLine) -> str:
+    """A metric's name, with the mark of the self-test where it has one."""
+    return _marked(score.scorer, score.metric, score.design)
+
+
+@lru_cache(maxsize=10_000)
+def _marked(scorer: str, metric: str, design: str) -> str:
+    return marked((scorer, metric, design), metric)
+
+
+def sentences_of(lines: Sequence[ExplanationLine]) -> list[str]:
+    """What the marks say that stand beside these labels."""
+    shown = [score for line in lines for score in line.scores]
+    return mark_sentences(dict.fromkeys((score.scorer, score.metric, score.design) for score in shown))
+
+
+def said_about(about: Mapping[str, str]) -> str:
+    """What a call is about, in a line."""
+    return ", ".join(f"{name} {value}" for name, value in about.items())
+
+
+def dollars(cost: float | None) -> str:
+    """Four decimals, more where the cost is small; nothing where it is unknown."""
+    return "" if cost is None else f"${cost:,.4f}" if cost == 0 or cost >= 0.001 else f"${cost:.2g}"
+
+
 CELL = 2_000
 """Characters of a cell that a table of any rows shows; its JSON has them all."""
 
@@ -100,7 +143,10 @@ def _finalize(value: object) -> object:
         return Markup(value)  # noqa: S704 - escaped by construction
     if isinstance(value, Markup):
         return value
-    return "" if value is None else visible(str(value))
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else str(value)
+    return text if text.isascii() and text.isprintable() else visible(text)
 
 
 _ENVIRONMENT = Environment(
@@ -114,11 +160,15 @@ _ENVIRONMENT = Environment(
 _ENVIRONMENT.filters |= {
     "number": number, "signed": signed, "short": short, "part": part, "running": running, "token": token_text,
     "explainer": explainer_name, "cell": cell, "place": place, "numeric": numeric,
+    "in_groups": in_groups, "marked": score_name, "mark_sentences": sentences_of, "broken": broken,
+    "about": said_about, "dollars": dollars,
     "written": written, "stratified": stratified,
     "by_kind": by_kind, "on_a_card": on_a_card, "floors_by_score": floors_by_score,
 }  # fmt: skip
 _ENVIRONMENT.tests["control"] = is_control
 _ENVIRONMENT.globals |= {
     "interval": interval, "shade": shade, "query": query, "levels": LEVELS, "drawn_intervals": drawn_intervals,
-    "activation_bars": activation_bars, "place_bars": place_bars,
+    "activation_bars": activation_bars, "place_bars": place_bars, "strong": STRONG, "silent": SILENT,
+    "all_wrong": all_wrong, "exemplar_text": exemplar_text, "simulated_text": simulated_text,
+    "judged_text": judged_text,
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """`export parquet` and `export jsonl`: what the store says of chosen features, for other programs.
 
-Parquet: a folder with a file a table. JSON lines: a line a feature, the record that `/feature/NAME/NUMBER.json` gives.
+Parquet: a folder with a file a table. JSON lines: a line a feature, as `/feature/NAME/NUMBER.json` without its panels.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def test_a_feature_of_a_graph(exported: Path, judged_store: Path) -> None:
         judged_store,
         "SELECT text, value FROM current_explanations JOIN score_table USING (dictionary, feature, explainer) "
         "WHERE dictionary = 'mlp-1k' AND feature = 1 AND explainer = 'lexical' AND metric = 'pearson' "
-        "AND scorer = 'simulation'",
+        "AND scorer = 'simulation' AND design = 'census'",
     )
     assert feature["label"] == said["text"]
     title = feature["examples_quantiles"][-1]["quantile_name"]
