@@ -4,6 +4,9 @@
     /dictionary/NAME         its features, filtered and sorted by what stands behind the ?
     /feature/NAME/NUMBER     a feature
     /random/NAME             leads to one of its features
+    /calls?dictionary=       calls of an LLM, narrowed down by feature, explainer and scorer
+    /call/REQUEST            one of them: prompt, reply, cost
+    /sql?q=                  a statement of the reader's own
 
 Each page is JSON with `.json` behind its address (/index.json for the first).
 """
@@ -20,12 +23,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from autointerp.browse.feature_data import load_feature, random_feature
+from autointerp.browse.calls_data import load_call, load_calls
+from autointerp.browse.feature_data import load_whole_feature, random_feature
 from autointerp.browse.features_data import SORTS, STATUSES, load_features, read_choice
 from autointerp.browse.guard import Guard
 from autointerp.browse.overview_data import load_overview
-from autointerp.browse.rendering import FOLDER, as_json, part, render
-from autointerp.errors import AutointerpError, StoreError
+from autointerp.browse.rendering import FOLDER, part, render
+from autointerp.browse.sql_data import load_sql
+from autointerp.errors import AutointerpError, StoreError, UserError
+from autointerp.show.plain_json import as_json
 from autointerp.store.opening import StoreHeld
 from autointerp.store.reader import StoreReader, open_reader
 
@@ -74,12 +80,21 @@ def make_app(store: Path, port: int) -> Starlette:
             Route("/feature/{name:path}/{number:int}.json", feature(json=True)),
             Route("/dictionary/{name:path}", dictionary),
             Route("/random/{name:path}", any_feature),
-            Route("/browse.css", _style),
+            Route("/calls", page("calls.html", _calls)),
+            Route("/calls.json", page("calls.html", _calls, json=True)),
+            Route("/call/{request}.json", page("call.html", _call, json=True)),
+            Route("/call/{request}", page("call.html", _call)),
+            Route("/sql", page("sql.html", _sql)),
+            Route("/sql.json", page("sql.html", _sql, json=True)),
+            *(Route(f"/{name}", _file(name, kind)) for name, kind in FILES.items()),
         ],
         middleware=[Middleware(Guard, port=port)],
         exception_handlers={AutointerpError: _refuse, HTTPException: _missing},
     )
 
+
+FILES = {"browse.css": "text/css", "browse.js": "text/javascript"}
+"""What stands beside the pages, and its type."""
 
 _WORDS = {"sorts": SORTS, "statuses": STATUSES}
 
@@ -93,11 +108,40 @@ def _features(store: StoreReader, request: Request) -> object:
 
 
 def _feature(store: StoreReader, request: Request) -> object:
-    return load_feature(store, request.path_params["name"], request.path_params["number"])
+    asked = _asked(request, "explainer")
+    return load_whole_feature(store, request.path_params["name"], request.path_params["number"], asked["explainer"])
 
 
-def _style(_: Request) -> Response:
-    return FileResponse(FOLDER / "browse.css", media_type="text/css")
+def _calls(store: StoreReader, request: Request) -> object:
+    asked = _asked(request, "dictionary", "feature", "explainer", "scorer")
+    number = asked["feature"]
+    if number and not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise UserError(f'feature "{number}" is not a number')
+    feature = int(number) if number else None
+    return load_calls(store, asked["dictionary"], feature, asked["explainer"], asked["scorer"])
+
+
+def _call(store: StoreReader, request: Request) -> object:
+    return load_call(store, request.path_params["request"])
+
+
+def _sql(store: StoreReader, request: Request) -> object:
+    return load_sql(store, _asked(request, "q")["q"])
+
+
+def _asked(request: Request, *names: str) -> dict[str, str]:
+    """The values behind the ?, by name. Raises UserError for a name that the page does not know."""
+    for name in request.query_params:
+        if name not in names:
+            raise UserError(f'there is nothing called "{name}" to be asked here; there is {", ".join(names)}')
+    return {name: request.query_params.get(name, "") for name in names}
+
+
+def _file(name: str, kind: str) -> Callable[[Request], Response]:
+    def answer(_: Request) -> Response:
+        return FileResponse(FOLDER / name, media_type=kind)
+
+    return answer
 
 
 def _refuse(request: Request, error: Exception) -> Response:

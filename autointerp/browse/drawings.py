@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
+from autointerp.browse.histogram_data import octave_edges
 from autointerp.show.compare_data import ComparisonRow, SummaryRow
 from autointerp.show.report.charts import COLOURS, Line, axis_of, intervals
 from autointerp.show.report.html import Markup, tag
@@ -26,14 +28,27 @@ def drawn_intervals(rows: Sequence[SummaryRow | ComparisonRow]) -> Markup:
     return intervals(lines, axis, 0.0 if differences else None)
 
 
-def activation_bars(counts: Sequence[int]) -> Markup:
-    """Positive activations by octave: the logarithm of the count is the height."""
+def activation_bars(counts: Sequence[int], edges: Sequence[float] = (), mark: float | None = None) -> Markup:
+    """Positive activations by strength: the logarithm of the count is the height. `edges`: one more than counts;
+    their ends are named. Default: octaves, without names. `mark`: a value to point at."""
+    named = bool(edges)
+    edges = edges or octave_edges(len(counts))
     filled = [i for i, n in enumerate(counts) if n]
     if not filled:
         return tag("svg", width=0, height=0)
-    shown = range(filled[0], filled[-1] + 1)
-    titles = [f"{2.0 ** (i - 16):.3g} to {2.0 ** (i - 15):.3g}: {counts[i]:,} tokens" for i in shown]
-    return _bars([math.log1p(counts[i]) for i in shown], titles)
+    first, last = filled[0], filled[-1] + 1
+    shown = range(first, last)
+    titles = [f"{edges[i]:.3g} to {edges[i + 1]:.3g}: {counts[i]:,} tokens" for i in shown]
+    at = None if mark is None else _place_in(edges[first : last + 1], mark)
+    return _bars([math.log1p(counts[i]) for i in shown], titles, (edges[first], edges[last]) if named else None, at)
+
+
+def _place_in(edges: Sequence[float], value: float) -> float:
+    """Where a value stands, counted in bars; at the ends where it lies outside."""
+    for i, (low, high) in enumerate(pairwise(edges)):
+        if value < high:
+            return i + max(value - low, 0.0) / (high - low)
+    return float(len(edges) - 1)
 
 
 def place_bars(shares: Sequence[float]) -> Markup:
@@ -43,13 +58,25 @@ def place_bars(shares: Sequence[float]) -> Markup:
     return _bars(known, titles)
 
 
-def _bars(values: Sequence[float], titles: Sequence[str]) -> Markup:
+def _bars(
+    values: Sequence[float],
+    titles: Sequence[str],
+    ends: tuple[float, float] | None = None,
+    mark: float | None = None,
+) -> Markup:
     wide, high, most = 14, 60, max(values, default=0.0) or 1.0
+    width, below = max(wide * len(values), 60), 14 if ends else 0
     parts = []
     for place, (value, title) in enumerate(zip(values, titles, strict=True)):
         tall = max(round((high - 4) * value / most), 1 if value else 0)
         box = tag("rect", x=place * wide, y=high - tall, width=wide - 2, height=tall, class_="bar")
         hover = tag("rect", x=place * wide, y=0, width=wide - 2, height=high, class_="hover")
         parts.append(tag("g", tag("title", title), box, hover))
-    width = wide * len(values)
-    return tag("svg", *parts, viewBox=f"0 0 {width} {high}", width=width, height=high, role="img")
+    if ends:
+        parts.append(tag("text", f"{ends[0]:.2g}", x=0, y=high + 12, class_="name"))
+        parts.append(tag("text", f"{ends[1]:.2g}", x=width - 2, y=high + 12, text_anchor="end", class_="name"))
+    if mark is not None:
+        x = f"{mark * wide:.1f}"
+        parts.append(tag("line", x1=x, x2=x, y1=0, y2=high, class_="here"))
+    size = {"viewBox": f"0 0 {width} {high + below}", "width": width, "height": high + below}
+    return tag("svg", *parts, role="img", **size)
