@@ -61,7 +61,7 @@ def contributions(dictionary: Dictionary, firings: Firings, x: Tensor | None) ->
     """[n, d_out] what each firing adds at its token. `x` [n, d_in]: what the dictionary reads there, which one that
     scales its input needs. Raises InputError where that cannot be said."""
     directions = dictionary.directions[torch.from_numpy(firings.feature)]
-    added = directions * torch.from_numpy(firings.activation)[:, None]
+    added: Tensor = directions * torch.from_numpy(firings.activation)[:, None]
     if not isinstance(dictionary, SparseAutoencoder):
         return added
     if dictionary.incomplete is not None:
@@ -71,9 +71,10 @@ def contributions(dictionary: Dictionary, firings: Firings, x: Tensor | None) ->
     assert x is not None
     if dictionary.hook_out is not None:
         raise InputError("a transcoder that scales its input does not say in which scale it writes")
+    scale: Tensor = x.norm(dim=1, keepdim=True) / x.shape[1] ** 0.5
     if dictionary.normalize == "layer_norm":
-        return added * (x.std(dim=1, keepdim=True) + 1e-5)
-    return added * x.norm(dim=1, keepdim=True) / x.shape[1] ** 0.5
+        scale = x.std(dim=1, keepdim=True) + 1e-5
+    return added * scale
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,7 @@ class Ablation:
         """Effects of each firing, in the order given; each context is opened once."""
         parts: list[tuple[np.ndarray, AblationEffects]] = []
         order = np.argsort(firings.context, kind="stable")
-        starts = np.flatnonzero(np.r_[True, np.diff(firings.context[order]) != 0]) if len(order) else []
-        for rows in np.split(order, starts[1:] if len(starts) else []):
-            if not len(rows):
-                continue
+        for rows in np.split(order, np.flatnonzero(np.diff(firings.context[order])) + 1) if len(order) else ():
             context = int(firings.context[rows[0]])
             n_valid = int(self.tokens.n_valid[context])
             ids = torch.from_numpy(np.asarray(self.tokens.tokens[context][:n_valid]).astype(np.int64))
@@ -146,7 +144,7 @@ class Ablation:
         subtracted = self._subtracted(firings, added).to(self.subject.device)
         positions = torch.from_numpy(firings.position.astype(np.int64)).to(self.subject.device)
         logits = opened.logits(positions.repeat(sides), -subtracted.flatten(0, 1))
-        logits = logits.unflatten(0, (sides, n))  # [4, n, after + 1, V]
+        logits = logits.view(sides, n, *logits.shape[1:])  # [4, n, after + 1, V]
         share, moved, moved_by = self._moved(logits[0, :, 0], logits[1, :, 0], firings, added)
         places = positions[:, None] + torch.arange(self.passes.after + 1, device=positions.device)
         follows = places + 1 < len(ids)  # the token behind each place is in the context

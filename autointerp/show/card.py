@@ -29,6 +29,7 @@ from autointerp.show.card_data import (
 from autointerp.show.layout import Column, FittedToWidth, sheet
 from autointerp.show.logit_baselines import card_lines
 from autointerp.show.marks import mark_sentences, marked
+from autointerp.show.measured_effects import measured_lines
 from autointerp.show.plot import bars, levels
 from autointerp.show.text import explainer_name, running, safe, token_text, visible, wrapped
 from autointerp.store.query import Queryable
@@ -64,6 +65,8 @@ def render_card(card: FeatureCard, *, everything: bool = False, marks: bool = Fa
         parts += [Text(), _scores([*lines, *beside, *unit], everything)]
     if card.promoted or card.suppressed:
         parts += [Text(), _logit_effects("promotes", card.promoted), _logit_effects("suppresses", card.suppressed)]
+    if (measured := measured_lines(card.measured)) is not None:
+        parts.append(measured)
     parts += [Text(), _exemplars(card, marks) if card.exemplars else Text("no exemplars", style="dim")]
     return Group(*parts)
 

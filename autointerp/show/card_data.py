@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autointerp.errors import StoreError
+from autointerp.show.measured_effects import MeasuredEffect, load_measured_effects
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.reader import StoreReader
@@ -154,6 +155,8 @@ class FeatureCard:
     suppressed: tuple[LogitEffect, ...]
     without: tuple[ExplanationLine, ...] = ()
     """Scores of no explanation: rankings of tokens, and what is asked about the feature itself."""
+    measured: tuple[MeasuredEffect, ...] = ()
+    """What happens to the output without it, and without random directions of its norm."""
 
 
 def load_card(
@@ -200,6 +203,7 @@ def load_card(
         exemplars=_exemplars(chosen, text),
         promoted=_effects(effects, "promoted", text),
         suppressed=_effects(effects, "suppressed", text),
+        measured=load_measured_effects(store, dictionary, feature),
     )
 
 

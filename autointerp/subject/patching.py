@@ -120,7 +120,8 @@ class _WholeContext:
         logits = self.passes.subject.bridge.run_with_hooks(
             needed, return_type="logits", fwd_hooks=[(written_at(self.passes.hook), patch)]
         )
-        return logits[rows[:, None], places].float()
+        kept: Tensor = logits[rows[:, None], places].float()
+        return kept
 
 
 def _places(positions: Tensor, after: int, length: int) -> Tensor:

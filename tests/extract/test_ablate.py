@@ -135,11 +135,10 @@ def test_every_feature_equals_the_patched_model(
             other = hand.logits(context, position, vector)
             logq = log_softmax(other)
             kl = (p * (logp - logq)).sum(axis=1)
-            close = {"rel": 2e-3, "abs": 2e-5}
-            assert found.kl[row, side] == pytest.approx(kl[position], **close)
+            assert found.kl[row, side] == pytest.approx(kl[position], rel=2e-3, abs=2e-5)
             lost = np.array([logp[t, ids[t + 1]] - logq[t, ids[t + 1]] for t in range(position, len(ids) - 1)])
             if position + 1 < len(ids):
-                assert found.kl_after[row, side] == pytest.approx(kl[position + 1 : ends].mean(), **close)
+                assert found.kl_after[row, side] == pytest.approx(kl[position + 1 : ends].mean(), rel=2e-3, abs=2e-5)
                 assert found.loss_change[row, side] == pytest.approx(lost[0], rel=2e-3, abs=2e-4)
             else:
                 assert np.isnan(found.kl_after[row, side])

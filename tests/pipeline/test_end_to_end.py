@@ -125,7 +125,7 @@ def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     expected = [
         ("tokens", None, None),
         *(("compare", None, explainer) for explainer in explainers),  # of the controls: completion
-        *((stage, name, None) for stage in ("extract", "effects", "diagnostics", "census") for name in names),
+        *((stage, name, None) for stage in ("extract", "effects", "ablate", "diagnostics", "census") for name in names),
         *((s, n, e) for s in ("explain", "census", "score", "means") for n in names for e in explainers),
     ]
     assert sorted(done, key=repr) == sorted(expected, key=repr)

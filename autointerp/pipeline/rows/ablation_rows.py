@@ -11,7 +11,6 @@ import pyarrow as pa
 from autointerp.extract.ablate import DIRECTIONS, AblationEffects
 from autointerp.extract.firings import Firings
 from autointerp.records import Float64, Int64, Split
-from autointerp.store.columns import csr_list
 from autointerp.store.query import Queryable
 
 FEATURES_AT_ONCE = 256
@@ -57,11 +56,11 @@ def ablation_rows(run: str, name: str, firings: Firings, effects: AblationEffect
     def thrice(column: np.ndarray) -> np.ndarray:
         return np.repeat(column, sides)
 
-    def of_feature(lists: np.ndarray) -> pa.Array:
+    def of_feature(lists: np.ndarray) -> list[list[Any] | None]:
         """Lists of the first of each three rows; none of the others."""
-        flat = csr_list(np.arange(n + 1, dtype=np.int64) * lists.shape[1], lists.reshape(-1))
-        index = np.repeat(np.arange(n), sides)
-        return flat.take(pa.array(index, mask=np.arange(n * sides) % sides != 0))
+        rows: list[list[Any] | None] = [None] * (n * sides)
+        rows[::sides] = lists.tolist()
+        return rows
 
     share = np.full((n, sides), np.nan)
     share[:, 0] = effects.direct_share
@@ -92,6 +91,7 @@ def silent_features(features: Sequence[int], firings: Firings) -> list[int]:
     return sorted(set(features) - set(firings.feature.tolist()))
 
 
-def _or_none(values: np.ndarray) -> pa.Array:
+def _or_none(values: np.ndarray) -> pa.Array[Any]:
     flat = values.reshape(-1)
-    return pa.array(flat, mask=np.isnan(flat))
+    masked: pa.Array[Any] = pa.array(flat, mask=np.isnan(flat))
+    return masked
