@@ -4,6 +4,7 @@
     /dictionary/NAME         its features, filtered and sorted by what stands behind the ?
     /feature/NAME/NUMBER     a feature
     /random/NAME             leads to one of its features
+    /compare?a=&b=           two dictionaries beside each other
     /calls?dictionary=       calls of an LLM, narrowed down by feature, explainer and scorer
     /call/REQUEST            one of them: prompt, reply, cost
     /sql?q=                  a statement of the reader's own
@@ -24,6 +25,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from autointerp.browse.calls_data import load_call, load_calls
+from autointerp.browse.compare_page_data import load_pair
 from autointerp.browse.feature_data import load_whole_feature, random_feature
 from autointerp.browse.features_data import SORTS, STATUSES, load_features, read_choice
 from autointerp.browse.guard import Guard
@@ -80,6 +82,8 @@ def make_app(store: Path, port: int) -> Starlette:
             Route("/feature/{name:path}/{number:int}.json", feature(json=True)),
             Route("/dictionary/{name:path}", dictionary),
             Route("/random/{name:path}", any_feature),
+            Route("/compare", page("compare.html", _compare)),
+            Route("/compare.json", page("compare.html", _compare, json=True)),
             Route("/calls", page("calls.html", _calls)),
             Route("/calls.json", page("calls.html", _calls, json=True)),
             Route("/call/{request}.json", page("call.html", _call, json=True)),
@@ -110,6 +114,11 @@ def _features(store: StoreReader, request: Request) -> object:
 def _feature(store: StoreReader, request: Request) -> object:
     asked = _asked(request, "explainer")
     return load_whole_feature(store, request.path_params["name"], request.path_params["number"], asked["explainer"])
+
+
+def _compare(store: StoreReader, request: Request) -> object:
+    asked = _asked(request, "a", "b", "kind")
+    return load_pair(store, asked["a"], asked["b"], asked["kind"])
 
 
 def _calls(store: StoreReader, request: Request) -> object:

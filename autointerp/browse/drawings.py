@@ -28,6 +28,13 @@ def drawn_intervals(rows: Sequence[SummaryRow | ComparisonRow]) -> Markup:
     return intervals(lines, axis, 0.0 if differences else None)
 
 
+def drawn_differences(rows: Sequence[ComparisonRow]) -> Markup:
+    """The differences of one pair by each kind of score, with the interval that decides."""
+    lines = [Line(row.about.title(), row.difference, row.low, row.high, _COLOUR) for row in rows]
+    ends = [end for line in lines for end in (line.value, line.low, line.high) if end is not None]
+    return intervals(lines, axis_of(ends, "A - B", zero=True), 0.0)
+
+
 def activation_bars(counts: Sequence[int], edges: Sequence[float] = (), mark: float | None = None) -> Markup:
     """Positive activations by strength: the logarithm of the count is the height. `edges`: one more than counts;
     their ends are named. Default: octaves, without names. `mark`: a value to point at."""

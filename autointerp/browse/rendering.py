@@ -10,23 +10,25 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from autointerp.browse.drawings import activation_bars, drawn_intervals, place_bars
+from autointerp.browse.drawings import activation_bars, drawn_differences, drawn_intervals, place_bars
 from autointerp.browse.drawn_windows import broken, exemplar_text, judged_text, simulated_text
 from autointerp.browse.feature_data import floors_by_score
 from autointerp.browse.ready_sql import all_wrong
 from autointerp.browse.simulated_data import SILENT, STRONG
 from autointerp.show.card_data import CardExemplar, ExplanationLine, ScoreLine
-from autointerp.show.compare_data import SummaryRow
+from autointerp.show.compare_data import ComparisonRow, SummaryRow
 from autointerp.show.feature_parts import LEVELS, on_a_card, shade, stratified
 from autointerp.show.marks import mark_sentences, marked
 from autointerp.show.report import html
 from autointerp.show.rows import json_text
 from autointerp.show.score_kind import ScoreKind
+from autointerp.show.strata import named
 from autointerp.show.text import explainer_name, running, token_text, visible
 from autointerp.words import is_control
 
@@ -38,7 +40,10 @@ def render(template: str, **values: object) -> str:
     return _ENVIRONMENT.get_template(template).render(**values)
 
 
-def by_kind(rows: Sequence[SummaryRow]) -> list[tuple[ScoreKind, list[SummaryRow]]]:
+Scored = TypeVar("Scored", SummaryRow, ComparisonRow)
+
+
+def by_kind(rows: Sequence[Scored]) -> list[tuple[ScoreKind, list[Scored]]]:
     """By what the scores are about, in the order of `ScoreKind.order`."""
     kinds = sorted({row.about for row in rows}, key=ScoreKind.order)
     return [(kind, [row for row in rows if row.about == kind]) for kind in kinds]
@@ -58,8 +63,10 @@ def short(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
-def interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+def interval(low: float | None, high: float | None, signs: bool = False) -> str:
+    if low is None or high is None:
+        return ""
+    return f"[{low:+.3f}, {high:+.3f}]" if signs else f"[{low:.3f}, {high:.3f}]"
 
 
 def part(text: str) -> str:
@@ -161,13 +168,14 @@ _ENVIRONMENT.filters |= {
     "number": number, "signed": signed, "short": short, "part": part, "running": running, "token": token_text,
     "explainer": explainer_name, "cell": cell, "place": place, "numeric": numeric,
     "in_groups": in_groups, "marked": score_name, "mark_sentences": sentences_of, "broken": broken,
-    "about": said_about, "dollars": dollars,
+    "about": said_about, "nats": named, "dollars": dollars,
     "written": written, "stratified": stratified,
     "by_kind": by_kind, "on_a_card": on_a_card, "floors_by_score": floors_by_score,
 }  # fmt: skip
 _ENVIRONMENT.tests["control"] = is_control
 _ENVIRONMENT.globals |= {
     "interval": interval, "shade": shade, "query": query, "levels": LEVELS, "drawn_intervals": drawn_intervals,
+    "drawn_differences": drawn_differences,
     "activation_bars": activation_bars, "place_bars": place_bars, "strong": STRONG, "silent": SILENT,
     "all_wrong": all_wrong, "exemplar_text": exemplar_text, "simulated_text": simulated_text,
     "judged_text": judged_text,
