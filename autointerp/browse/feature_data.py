@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from autointerp.browse.panels_data import FeaturePanels, load_panels
 from autointerp.show.card_data import FeatureCard, load_card
 from autointerp.store.evidence import dictionary_row
+from autointerp.store.query import Queryable
 from autointerp.store.reader import StoreReader
 
 TOP = 12
@@ -47,11 +48,16 @@ def load_feature(store: StoreReader, dictionary: str, feature: int) -> FeaturePa
     """Reads a feature's page without its panels. Raises StoreError where there is no such dictionary or feature."""
     card = load_card(store, dictionary, feature, top=TOP, each=EACH, quantiles=True)
     [beside] = store.rows(_BESIDE, dictionary=dictionary, feature=feature)
-    floors = tuple(ScoreFloor(**row) for row in store.rows(_FLOORS, dictionary=dictionary))
+    floors = load_floors(store, dictionary)
     near = [neighbour.feature for neighbour in card.neighbours]
     there = store.rows(_EXTRACTED, dictionary=dictionary, features=near)
     extracted = tuple(row["feature"] for row in there)
     return FeaturePage(store.notice, card, floors, beside["previous"], beside["next"], extracted)
+
+
+def load_floors(store: Queryable, dictionary: str) -> tuple[ScoreFloor, ...]:
+    """The floors of a dictionary's scores."""
+    return tuple(ScoreFloor(**row) for row in store.rows(_FLOORS, dictionary=dictionary))
 
 
 def load_whole_feature(store: StoreReader, dictionary: str, feature: int, explainer: str = "") -> FeaturePage:
