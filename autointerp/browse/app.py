@@ -110,7 +110,7 @@ def make_app(store: Path, port: int) -> Starlette:
     return app
 
 
-FILES = {"browse.css": "text/css", "browse.js": "text/javascript"}
+FILES = {"browse.css": "text/css", "browse.js": "text/javascript", "icon.svg": "image/svg+xml"}
 """What stands beside the pages, and its type."""
 
 _WORDS = {"sorts": SORTS, "statuses": STATUSES, "prompt_sorts": PROMPT_SORTS}
