@@ -22,9 +22,9 @@ def marked(tokens: list[int], fires: set[int], texts: dict[int, str]) -> str:
     return "".join(f"«{texts[t]}»" if i in fires else texts[t] for i, t in enumerate(tokens))
 
 
-def test_ten_questions_are_a_line_each() -> None:
-    assert len(QUESTIONS) == 10
-    assert PAGE.read_text(encoding="utf-8").count("```sql") == 10
+def test_eleven_questions_are_a_line_each() -> None:
+    assert len(QUESTIONS) == 11
+    assert PAGE.read_text(encoding="utf-8").count("```sql") == 11
 
 
 @pytest.mark.parametrize(("question", "sql"), QUESTIONS)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from autointerp.config.explainers import LLMExplainer
-from autointerp.config.features import FeatureSample
+from autointerp.config.features import FeatureChoice, FeatureSample
 from autointerp.config.judging import Judge
 from autointerp.config.llm_model import LLMModel, Price
 from autointerp.config.run_file import RunConfig
@@ -184,7 +184,11 @@ def _drafts(entry: LLMExplainer, judge: Judge | None, n: int) -> Iterator[tuple[
 
 def n_scored_of(config: RunConfig, n_features: Mapping[str, int]) -> dict[str, int]:
     """Features of the sample design by dictionary, at most."""
-    chosen = config.score.features
+    return n_chosen(config.score.features, n_features)
+
+
+def n_chosen(chosen: FeatureChoice, n_features: Mapping[str, int]) -> dict[str, int]:
+    """Features that a choice takes of each dictionary, at most."""
     if isinstance(chosen, FeatureSample):
         return {name: min(n, chosen.sample) for name, n in n_features.items()}
     if isinstance(chosen, list):

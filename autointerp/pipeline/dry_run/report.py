@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from autointerp.config.run_file import RunConfig
 from autointerp.llm.money.prices import Channel
 from autointerp.pipeline.asking.delivery import Delivery
-from autointerp.pipeline.dry_run.expected_calls import Weigher, expected_calls, n_scored_of, render_expected
+from autointerp.pipeline.dry_run.expected_calls import Weigher, expected_calls, n_chosen, n_scored_of, render_expected
 from autointerp.pipeline.dry_run.expected_time import render_time
 from autointerp.pipeline.dry_run.rendered_sample import Sampler
 from autointerp.pipeline.plan.prepare import Prepared, prepare
@@ -36,6 +36,8 @@ class Plan:
     n_features: dict[str, int]  # dictionary -> features that are extracted
     llm: list[str]
     """Calls, tokens and cost of what LLMs are asked, in lines."""
+    n_ablated: int = 0
+    """Firings at which a feature is taken away, at most: each is four passes of a few tokens."""
 
 
 def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Delivery()) -> Plan:
@@ -63,7 +65,17 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Deliver
         changes=changes,
         n_features=n_features,
         llm=llm,
+        n_ablated=_n_ablated(prepared.config, left, n_features),
     )
+
+
+def _n_ablated(config: RunConfig, left: list[Work], n_features: dict[str, int]) -> int:
+    """Firings of the dictionaries whose ablation is left, in two splits, at most."""
+    names = {work.dictionary for work in left if work.stage == "ablate"}
+    if config.effects.features == "none":
+        return 0
+    chosen = n_chosen(config.effects.features, {name: n for name, n in n_features.items() if name in names})
+    return 2 * config.effects.positions * sum(chosen.values())
 
 
 def _asked(prepared: Prepared, left: list[Work], n_features: dict[str, int], delivery: Delivery) -> list[str]:
@@ -90,5 +102,8 @@ def render_plan(plan: Plan) -> str:
     return (
         f"run {plan.name} into {plan.store}: everything that it names is there and fits\n"
         f"features: {features}\n"
-        f"done: {stages}\n" + "".join(f"{line}\n" for line in plan.changes) + "\n".join(plan.llm)
+        f"done: {stages}\n"
+        + (f"ablation: {plan.n_ablated:,} firings at most, four passes of a few tokens each\n" * bool(plan.n_ablated))
+        + "".join(f"{line}\n" for line in plan.changes)
+        + "\n".join(plan.llm)
     )
