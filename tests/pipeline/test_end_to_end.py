@@ -383,6 +383,7 @@ def test_the_engine_changes_no_row(
     later = {"compare": set(), "census": {"scores", "simulations", *JUDGED, "dictionary_scores", "comparisons"}}
     later["census"].add("sample_lists")
     later["extract"] = later["census"] | {
+        "causal_effects",
         "logit_effects",
         "logit_strengths",
         "logit_distractors",
