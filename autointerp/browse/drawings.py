@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from autointerp.browse.histogram_data import octave_edges
+from autointerp.browse.overview_panels import WIDTH_OF_BIN, ScoreDistribution, WeightCloud
+from autointerp.score.metric_registry import bounds_of
 from autointerp.show.compare_data import ComparisonRow, SummaryRow
-from autointerp.show.report.charts import COLOURS, Line, axis_of, intervals
+from autointerp.show.report.charts import COLOURS, Axis, Line, Series, axis_of, histogram, intervals, scatter
 from autointerp.show.report.html import Markup, tag
 
 _COLOUR = COLOURS[0]
@@ -26,6 +28,42 @@ def drawn_intervals(rows: Sequence[SummaryRow | ComparisonRow]) -> Markup:
     differences = any(isinstance(row, ComparisonRow) for row in rows)
     axis = axis_of(ends, "difference" if differences else "mean", zero=differences)
     return intervals(lines, axis, 0.0 if differences else None)
+
+
+def drawn_distributions(distributions: Sequence[ScoreDistribution], metric: str, design: str) -> list[Markup]:
+    """A histogram of the scores of each dictionary, on one axis."""
+    edges = [edge for of in distributions for low, _ in of.bins for edge in (low, low + WIDTH_OF_BIN)]
+    if not edges:
+        return []
+    least, most = bounds_of(metric, design)
+    low = min(edges) if math.isinf(least) else max(min(0.0, *edges), least)
+    axis = Axis(low, max(edges) if math.isinf(most) else most, metric)
+    return [histogram(dict(of.bins), WIDTH_OF_BIN, axis, of.dictionary, _COLOUR) for of in distributions]
+
+
+WEIGHTS = (("cos_encoder_decoder", "cosine of encoder and decoder"), ("encoder_bias", "encoder bias"))
+
+
+def drawn_weights(cloud: WeightCloud) -> list[Markup]:
+    """Density against each of the weights of a dictionary."""
+    plots = []
+    for column, name in WEIGHTS:
+        known = [(point.density, getattr(point, column), point) for point in cloud.points]
+        shown = [(x, y, f"{cloud.dictionary}/{point.feature}: density {x:.3g}, {y:.3g}") for x, y, point in known
+                 if y is not None]  # fmt: skip
+        if not shown:
+            continue
+        across = axis_of([x for x, _, _ in shown], "density", logarithmic=True)
+        upwards = axis_of([y for _, y, _ in shown], name)
+        plots.append(scatter([Series(cloud.dictionary, _COLOUR, shown)], across, upwards))
+    return plots
+
+
+def drawn_differences(rows: Sequence[ComparisonRow]) -> Markup:
+    """The differences of one pair by each kind of score, with the interval that decides."""
+    lines = [Line(row.about.title(), row.difference, row.low, row.high, _COLOUR) for row in rows]
+    ends = [end for line in lines for end in (line.value, line.low, line.high) if end is not None]
+    return intervals(lines, axis_of(ends, "A - B", zero=True), 0.0)
 
 
 def activation_bars(counts: Sequence[int], edges: Sequence[float] = (), mark: float | None = None) -> Markup:
