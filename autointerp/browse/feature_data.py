@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from autointerp.browse.panels_data import FeaturePanels, load_panels
 from autointerp.show.card_data import FeatureCard, load_card
 from autointerp.store.evidence import dictionary_row
+from autointerp.store.query import Queryable
 from autointerp.store.reader import StoreReader
 
 TOP = 12
@@ -37,17 +40,36 @@ class FeaturePage:
     next: int | None
     extracted_neighbours: tuple[int, ...]
     """The neighbours that have a page: where a run extracts some features only, not all do."""
+    panels: FeaturePanels | None = None
+    """None: they were not asked for."""
 
 
 def load_feature(store: StoreReader, dictionary: str, feature: int) -> FeaturePage:
-    """Reads a feature's page. Raises StoreError where there is no such dictionary or feature."""
+    """Reads a feature's page without its panels. Raises StoreError where there is no such dictionary or feature."""
     card = load_card(store, dictionary, feature, top=TOP, each=EACH, quantiles=True)
     [beside] = store.rows(_BESIDE, dictionary=dictionary, feature=feature)
-    floors = tuple(ScoreFloor(**row) for row in store.rows(_FLOORS, dictionary=dictionary))
+    floors = load_floors(store, dictionary)
     near = [neighbour.feature for neighbour in card.neighbours]
     there = store.rows(_EXTRACTED, dictionary=dictionary, features=near)
     extracted = tuple(row["feature"] for row in there)
     return FeaturePage(store.notice, card, floors, beside["previous"], beside["next"], extracted)
+
+
+def load_floors(store: Queryable, dictionary: str) -> tuple[ScoreFloor, ...]:
+    """The floors of a dictionary's scores."""
+    return tuple(ScoreFloor(**row) for row in store.rows(_FLOORS, dictionary=dictionary))
+
+
+def load_whole_feature(store: StoreReader, dictionary: str, feature: int, explainer: str = "") -> FeaturePage:
+    """Reads a feature's page with its panels; `explainer`: whose label they are about. Raises StoreError where there is
+    no such dictionary or feature, UserError where that label was not tried."""
+    page = load_feature(store, dictionary, feature)
+    return replace(page, panels=load_panels(store.brief(), dictionary, feature, explainer))
+
+
+def floors_by_score(floors: Sequence[ScoreFloor]) -> dict[tuple[str, str, str, str], float]:
+    """By explainer, scorer, metric and design."""
+    return {(row.explainer, row.scorer, row.metric, row.design): row.floor for row in floors}
 
 
 def random_feature(store: StoreReader, dictionary: str) -> int | None:

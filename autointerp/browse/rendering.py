@@ -1,4 +1,4 @@
-"""From a page's dataclass to HTML, by a template that escapes everything, and to JSON.
+"""From a page's dataclass to HTML, by a template that escapes everything.
 
 Every value that a template prints goes through `text.visible` first, so that control characters and marks that turn the
 direction of writing are written out; only what `show.report.html` made stays markup.
@@ -6,52 +6,41 @@ direction of writing are written out; only what `show.report.html` made stays ma
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from autointerp.browse.drawings import activation_bars, drawn_intervals, place_bars
-from autointerp.browse.feature_data import ScoreFloor
-from autointerp.score.metric_registry import is_primary, on_card
-from autointerp.show.card_data import CardExemplar, ScoreLine
-from autointerp.show.compare_data import SummaryRow
+from autointerp.browse.drawings import (
+    activation_bars,
+    drawn_differences,
+    drawn_distributions,
+    drawn_intervals,
+    drawn_weights,
+    place_bars,
+)
+from autointerp.browse.drawn_windows import broken, exemplar_text, judged_text, simulated_text
+from autointerp.browse.feature_data import floors_by_score
+from autointerp.browse.ready_sql import all_wrong
+from autointerp.browse.simulated_data import SILENT, STRONG
+from autointerp.score.metric_registry import is_primary
+from autointerp.show.card_data import CardExemplar, ExplanationLine, ScoreLine
+from autointerp.show.compare_data import ComparisonRow, SummaryRow
+from autointerp.show.feature_parts import LEVELS, on_a_card, shade, stratified
+from autointerp.show.marks import mark_sentences, marked
 from autointerp.show.report import html
+from autointerp.show.rows import json_text
 from autointerp.show.score_kind import ScoreKind
-from autointerp.show.text import escape_json, explainer_name, running, token_text, visible
-from autointerp.words import is_control
+from autointerp.show.strata import named
+from autointerp.show.text import explainer_name, running, token_text, visible
+from autointerp.words import is_ceiling, is_control
 
 FOLDER = Path(__file__).parent
-LEVELS = 9
-"""Shades of an active token."""
-
-
-def plain(value: Any) -> Any:
-    """A page as JSON knows it: objects, lists, numbers; what is no number is null."""
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    return value.isoformat() if isinstance(value, date | datetime) else str(value)
-
-
-def as_json(page: object) -> bytes:
-    """The dataclass as JSON, with control characters escaped."""
-    text = escape_json(json.dumps(plain(page), ensure_ascii=False, allow_nan=False))
-    return text.encode("utf-8", "backslashreplace")
 
 
 def render(template: str, **values: object) -> str:
@@ -59,33 +48,10 @@ def render(template: str, **values: object) -> str:
     return _ENVIRONMENT.get_template(template).render(**values)
 
 
-def shade(activation: float, largest: float) -> int:
-    """0: silent; 1 to LEVELS: by the share of the feature's largest activation."""
-    if activation == 0 or largest <= 0:
-        return 0 if activation == 0 else 1
-    return min(max(math.ceil(LEVELS * activation / largest), 1), LEVELS)
+Scored = TypeVar("Scored", SummaryRow, ComparisonRow)
 
 
-def stratified(exemplars: Sequence[CardExemplar]) -> list[tuple[str, list[CardExemplar]]]:
-    """By stratum, in the order in which they stand."""
-    by: dict[str, list[CardExemplar]] = {}
-    for exemplar in exemplars:
-        by.setdefault(exemplar.stratum, []).append(exemplar)
-    return list(by.items())
-
-
-def on_a_card(scores: Sequence[ScoreLine]) -> list[ScoreLine]:
-    """The scores that stand beside a label, the primary ones first; not those of a lookup on another's windows."""
-    shown = [score for score in scores if on_card(score.metric, score.design) and "@" not in score.scorer]
-    return sorted(shown, key=lambda score: not is_primary(score.metric, score.design, score.scorer))
-
-
-def floors_by_score(floors: Sequence[ScoreFloor]) -> dict[tuple[str, str, str, str], float]:
-    """By explainer, scorer, metric and design."""
-    return {(row.explainer, row.scorer, row.metric, row.design): row.floor for row in floors}
-
-
-def by_kind(rows: Sequence[SummaryRow]) -> list[tuple[ScoreKind, list[SummaryRow]]]:
+def by_kind(rows: Sequence[Scored]) -> list[tuple[ScoreKind, list[Scored]]]:
     """By what the scores are about, in the order of `ScoreKind.order`."""
     kinds = sorted({row.about for row in rows}, key=ScoreKind.order)
     return [(kind, [row for row in rows if row.about == kind]) for kind in kinds]
@@ -105,8 +71,10 @@ def short(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
-def interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+def interval(low: float | None, high: float | None, signs: bool = False) -> str:
+    if low is None or high is None:
+        return ""
+    return f"[{low:+.3f}, {high:+.3f}]" if signs else f"[{low:.3f}, {high:.3f}]"
 
 
 def part(text: str) -> str:
@@ -124,12 +92,94 @@ def written(text: str) -> Markup:
     return Markup("".join(c if c in "\n\t" else str(escape(visible(c))) for c in text.replace("\r\n", "\n")))  # noqa: S704 - escaped
 
 
+def in_groups(
+    strata: Sequence[tuple[str, list[CardExemplar]]],
+) -> list[tuple[str, list[tuple[str, list[CardExemplar]]]]]:
+    """What is shown at once, under no title; then what is folded, each under its own."""
+    folded = {"quantile": "By quantile of the activations", "interval": "By interval of activation"}
+    groups: dict[str, list[tuple[str, list[CardExemplar]]]] = {}
+    for name, windows in strata:
+        groups.setdefault(folded.get(name.partition("_")[0], ""), []).append((name, windows))
+    return sorted(groups.items(), key=lambda group: bool(group[0]))
+
+
+def score_name(score: ScoreLine) -> str:
+    """A metric's name, with the mark of the self-test where it has one."""
+    return _marked(score.scorer, score.metric, score.design)
+
+
+@lru_cache(maxsize=10_000)
+def _marked(scorer: str, metric: str, design: str) -> str:
+    return marked((scorer, metric, design), metric)
+
+
+def is_first(score: ScoreLine) -> bool:
+    """Whether it is a primary score, which stands beside a label unasked."""
+    return _primary(score.metric, score.design, score.scorer)
+
+
+_primary = lru_cache(maxsize=10_000)(is_primary)
+
+
+def sentences_of(lines: Sequence[ExplanationLine]) -> list[str]:
+    """What the marks say of the primary scores of these labels."""
+    shown = [score for line in lines if line.text is not None for score in on_a_card(line.scores) if is_first(score)]
+    return mark_sentences(dict.fromkeys((score.scorer, score.metric, score.design) for score in shown))
+
+
+def kind_name(kind: ScoreKind) -> str:
+    """The title of a kind of score, with the mark of the self-test where it has one."""
+    return marked(kind.name, kind.title())
+
+
+def kind_sentences(rows: Sequence[SummaryRow]) -> list[str]:
+    """What the marks of these scores say."""
+    return mark_sentences(dict.fromkeys(row.about.name for row in rows))
+
+
+def said_about(about: Mapping[str, str]) -> str:
+    """What a call is about, in a line."""
+    return ", ".join(f"{name} {value}" for name, value in about.items())
+
+
+def dollars(cost: float | None) -> str:
+    """Four decimals, more where the cost is small; nothing where it is unknown."""
+    return "" if cost is None else f"${cost:,.4f}" if cost == 0 or cost >= 0.001 else f"${cost:.2g}"
+
+
+CELL = 2_000
+"""Characters of a cell that a table of any rows shows; its JSON has them all."""
+
+
+def cell(value: object) -> str:
+    """Any value of a row: lists as JSON, numbers to six figures, long texts cut."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) else json_text(value)
+    return text if len(text) <= CELL else f"{text[:CELL]} … ({len(text):,} characters)"
+
+
+def place(names: Sequence[str], name: str) -> int | None:
+    """Where a name stands; None: it does not."""
+    return names.index(name) if name in names else None
+
+
+def numeric(kind: str) -> bool:
+    """Whether an Arrow type is one of numbers."""
+    return kind.startswith(("int", "uint", "float", "double", "halffloat", "decimal"))
+
+
 def _finalize(value: object) -> object:
     if isinstance(value, html.Markup):
         return Markup(value)  # noqa: S704 - escaped by construction
     if isinstance(value, Markup):
         return value
-    return "" if value is None else visible(str(value))
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else str(value)
+    return text if text.isascii() and text.isprintable() else visible(text)
 
 
 _ENVIRONMENT = Environment(
@@ -142,11 +192,18 @@ _ENVIRONMENT = Environment(
 )
 _ENVIRONMENT.filters |= {
     "number": number, "signed": signed, "short": short, "part": part, "running": running, "token": token_text,
-    "explainer": explainer_name, "written": written, "stratified": stratified,
+    "explainer": explainer_name, "cell": cell, "place": place, "numeric": numeric,
+    "in_groups": in_groups, "marked": score_name, "mark_sentences": sentences_of, "broken": broken,
+    "kind_name": kind_name, "kind_sentences": kind_sentences, "about": said_about, "nats": named, "dollars": dollars,
+    "written": written, "stratified": stratified,
     "by_kind": by_kind, "on_a_card": on_a_card, "floors_by_score": floors_by_score,
 }  # fmt: skip
-_ENVIRONMENT.tests["control"] = is_control
+_ENVIRONMENT.tests |= {"control": is_control, "ceiling": is_ceiling, "primary": is_first}
 _ENVIRONMENT.globals |= {
     "interval": interval, "shade": shade, "query": query, "levels": LEVELS, "drawn_intervals": drawn_intervals,
-    "activation_bars": activation_bars, "place_bars": place_bars,
+    "drawn_differences": drawn_differences,
+    "drawn_distributions": drawn_distributions, "drawn_weights": drawn_weights,
+    "activation_bars": activation_bars, "place_bars": place_bars, "strong": STRONG, "silent": SILENT,
+    "all_wrong": all_wrong, "exemplar_text": exemplar_text, "simulated_text": simulated_text,
+    "judged_text": judged_text,
 }  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,7 +173,7 @@ def load_card(
     match = None
     if facts["matched_to"] is not None:
         match = Match(facts["matched_to"], row["matched_feature"], row["match_status"])
-    effects = store.rows(_EFFECTS, **key)
+    effects, scores = store.rows(_EFFECTS, **key), _scores_by_explainer(store, key)
     chosen = _choose(store, key, top, each, quantiles)
     shown = {token for window in chosen for token in [*window.before, *window.tokens, *window.after]}
     text = _text_of(store, shown | set(heaviest) | {effect["token"] for effect in effects})
@@ -195,8 +195,8 @@ def load_card(
         diagnostics=_diagnostics(diagnosed[0], heaviest, text) if diagnosed else None,
         neighbours=tuple(Neighbour(*row.values()) for row in store.rows(_NEIGHBOURS, **key)),
         match=match,
-        explanations=_explanations(store, key),
-        without=_without_explanation(store, key),
+        explanations=_explanations(store, key, scores),
+        without=_without_explanation(scores),
         exemplars=_exemplars(chosen, text),
         promoted=_effects(effects, "promoted", text),
         suppressed=_effects(effects, "suppressed", text),
@@ -299,19 +299,23 @@ def _effects(rows: list[dict[str, Any]], direction: str, text: Text) -> tuple[Lo
     )
 
 
-def _explanations(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLine, ...]:
-    scores: dict[str, list[ScoreLine]] = {}
-    for row in _scores(store, key):
-        scores.setdefault(row.pop("explainer"), []).append(ScoreLine(**row))
+def _explanations(
+    store: Queryable, key: dict[str, Any], scores: Mapping[str, list[ScoreLine]]
+) -> tuple[ExplanationLine, ...]:
     rows = sorted(store.rows(_EXPLANATIONS, **key), key=lambda row: explainer_order(row["explainer"]))
     return tuple(ExplanationLine(scores=tuple(scores.get(row["explainer"], ())), **row) for row in rows)
 
 
-def _without_explanation(store: Queryable, key: dict[str, Any]) -> tuple[ExplanationLine, ...]:
-    of: dict[str, list[ScoreLine]] = {explainer: [] for explainer in (*RANKINGS, NO_LABEL)}
+def _without_explanation(scores: Mapping[str, list[ScoreLine]]) -> tuple[ExplanationLine, ...]:
+    names = [name for name in (*RANKINGS, NO_LABEL) if name in scores]
+    return tuple(ExplanationLine(name, None, "ok", tuple(scores[name])) for name in names)
+
+
+def _scores_by_explainer(store: Queryable, key: dict[str, Any]) -> dict[str, list[ScoreLine]]:
+    scores: dict[str, list[ScoreLine]] = {}
     for row in _scores(store, key):
-        of.get(row.pop("explainer"), []).append(ScoreLine(**row))
-    return tuple(ExplanationLine(name, None, "ok", tuple(lines)) for name, lines in of.items() if lines)
+        scores.setdefault(row.pop("explainer"), []).append(ScoreLine(**row))
+    return scores
 
 
 def _scores(store: Queryable, key: dict[str, Any]) -> list[dict[str, Any]]:
