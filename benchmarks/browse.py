@@ -1,7 +1,7 @@
 """CPU time of the server for each page of a store: of ten requests the median and the least, DuckDB's threads counted.
 
 python benchmarks/scale.py --features 200000 --store scale.duckdb --phase write     # 100,000 features a dictionary
-python benchmarks/browse.py scale.duckdb / /dictionary/first "/dictionary/first?sort=score&order=down" /feature/first/5000
+python benchmarks/browse.py scale.duckdb / /dictionary/first "/dictionary/first?sort=score" /feature/first/5000
 """
 
 from __future__ import annotations
