@@ -155,8 +155,7 @@ class FeatureCard:
     suppressed: tuple[LogitEffect, ...]
     without: tuple[ExplanationLine, ...] = ()
     """Scores of no explanation: rankings of tokens, and what is asked about the feature itself."""
-    measured: tuple[MeasuredEffect, ...] = ()
-    """What happens to the output without it, and without random directions of its norm."""
+    measured: tuple[MeasuredEffect, ...] = ()  # the output without it, and without random directions of its norm
 
 
 def load_card(
