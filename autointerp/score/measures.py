@@ -21,7 +21,7 @@ from autointerp.score.census import census_pearson_interval
 from autointerp.score.census_sums import Counted
 from autointerp.score.estimates import Estimates
 from autointerp.score.estimator import pearson_framed, pearson_sample
-from autointerp.score.metric import Measured, measured
+from autointerp.score.metric import Measured, MeasuredColumns, measured
 from autointerp.score.metrics import Value
 from autointerp.score.predictions import LEAST_ITEMS, Chosen, Generated, Judged, Rated, Simulated
 from autointerp.score.sample_moments import sample_moments
@@ -32,49 +32,38 @@ FIRST_FIRING_BIN = (N_BINS - 1) // 2 + 1
 """The first bin of predicted probabilities above 1/2."""
 
 
-def _estimated(estimates: Estimates, n_failed: Sequence[int]) -> list[Measured]:
-    def at(values: npt.NDArray[np.float64], i: int) -> float | None:
-        return None if np.isnan(values[i]) else float(values[i])
-
-    return [
-        Measured(
-            at(estimates.value, i),
-            str(estimates.status[i]),
-            int(estimates.n[i]),
-            n_failed[i],
-            at(estimates.ci_low, i),
-            at(estimates.ci_high, i),
-        )
-        for i in range(len(n_failed))
-    ]
+def _estimated(estimates: Estimates, n_failed: npt.ArrayLike) -> MeasuredColumns:
+    return MeasuredColumns(
+        estimates.value, estimates.status, estimates.n, n_failed, estimates.ci_low, estimates.ci_high
+    )
 
 
 # --- every token
 
 
-def counted_pearson(of: Sequence[Counted]) -> list[Measured]:
+def counted_pearson(of: Sequence[Counted]) -> Sequence[Measured]:
     """With the interval of document blocks."""
     if not of:
         return []
-    return _estimated(census_pearson_interval(np.stack([one.moments for one in of])), [0] * len(of))
+    return _estimated(census_pearson_interval(np.stack([one.moments for one in of])), 0)
 
 
-def counted_auprc(of: Sequence[Counted]) -> list[Measured]:
+def counted_auprc(of: Sequence[Counted]) -> Sequence[Measured]:
     """By bins of the predicted probability."""
     return _counted(of, metrics.auprc_of_counts)
 
 
-def counted_f1(of: Sequence[Counted]) -> list[Measured]:
+def counted_f1(of: Sequence[Counted]) -> Sequence[Measured]:
     """Of "more likely than not"."""
     return _counted(of, partial(metrics.f1_of_counts, first_firing_bin=FIRST_FIRING_BIN))
 
 
-def counted_auprc_thresholded(of: Sequence[Counted]) -> list[Measured]:
+def counted_auprc_thresholded(of: Sequence[Counted]) -> Sequence[Measured]:
     """By bins of the predicted activation, of tokens above the threshold."""
     return _counted(of, metrics.auprc_of_counts, ("above", "below"))
 
 
-def counted_f1_thresholded(of: Sequence[Counted]) -> list[Measured]:
+def counted_f1_thresholded(of: Sequence[Counted]) -> Sequence[Measured]:
     """Of "predicted above the threshold"."""
     return _counted(of, partial(metrics.f1_of_counts, first_firing_bin=FIRST_ABOVE), ("above", "below"))
 
@@ -83,28 +72,25 @@ def _counted(
     of: Sequence[Counted],
     compute: Callable[..., npt.NDArray[np.float64]],
     counts: tuple[str, str] = ("positives", "negatives"),
-) -> list[Measured]:
+) -> Sequence[Measured]:
     if not of:
         return []
     values = compute(*(np.stack([getattr(one, name) for one in of]) for name in counts))
-    return [
-        Measured(None, "rare", counted.n_tokens) if np.isnan(value) else Measured(value, "ok", counted.n_tokens)
-        for counted, value in zip(of, values.tolist(), strict=True)
-    ]
+    return MeasuredColumns(values, np.where(np.isnan(values), "rare", "ok"), [one.n_tokens for one in of])
 
 
 # --- sampled windows
 
 
-def simulated_framed(of: Sequence[Simulated]) -> list[Measured]:
+def simulated_framed(of: Sequence[Simulated]) -> Sequence[Measured]:
     """The primary metric of the sample; `of`: all features of one dictionary and explainer, whose alarms are pooled."""
     sample = sample_moments(of)
     charge = pooled_charges(sample.moments, sample.classes, sample.sizes).value
     made = pearson_framed(sample.moments, sample.classes, sample.sizes, sample.available, charge=charge)
-    return _estimated(made, sample.n_failed.tolist())
+    return _estimated(made, sample.n_failed)
 
 
-def simulated_pearson(of: Sequence[Simulated]) -> list[Measured]:
+def simulated_pearson(of: Sequence[Simulated]) -> Sequence[Measured]:
     """With status `underpowered` where the windows are too few."""
     sample = sample_moments(of)
     made = pearson_sample(sample.moments, sample.classes, sample.sizes, sample.available)

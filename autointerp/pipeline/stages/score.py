@@ -34,7 +34,7 @@ from autointerp.pipeline.rows.prediction_rows import (
 from autointerp.pipeline.rows.published_rows import published_of_judge, published_rows, read_densities
 from autointerp.pipeline.rows.score_rows import score_columns
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
-from autointerp.records import Explanation, Score
+from autointerp.records import Explanation
 from autointerp.score.census_sums import counted
 from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import judged_published, metrics_for
@@ -43,7 +43,7 @@ from autointerp.score.sampled import Answered, answer, published_windows
 from autointerp.score.scorers.logit_effects import RANKINGS as TOKEN_RANKINGS
 from autointerp.score.scorers.protocol import Scorer
 from autointerp.score.scorers.registry import scorers_of
-from autointerp.score.scores import score_rows, subjects
+from autointerp.score.scores import ScoreTable, score_rows, subjects
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
@@ -74,7 +74,7 @@ class EmbeddedScores:
     """What is computed for one embedded explainer of one dictionary."""
 
     explainer: str
-    scores: list[Score] = field(default_factory=list)
+    scores: list[ScoreTable] = field(default_factory=list)
     predictions: dict[str, dict[int, Prediction]] = field(default_factory=dict)
     """By the scorer's name in the rows."""
     answered: dict[int, Answered] = field(default_factory=dict)
@@ -97,12 +97,19 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
         for explainer in RANKINGS:
             scored[explainer] = _ranking(context, material, explainer, ranked, own, sample)
             groups[CONTROLS].append(explainer)
-    stored = {explainer: read_stored(context.store, name, explainer) for explainer in scored}
+    stored = read_stored(context.store, name)
     shared = (time.monotonic() - begun) / len(works)
     with context.store.transaction() as transaction:
         for work in works:
             n = sum(
-                _write(transaction, work.key, name, scored[explainer], stored[explainer], context.tokens)
+                _write(
+                    transaction,
+                    work.key,
+                    name,
+                    scored[explainer],
+                    stored.get(explainer, StoredPredictions()),
+                    context.tokens,
+                )
                 for explainer in groups[str(work.explainer)]
             )
             context.mark_done(transaction, work, n, shared)
@@ -229,7 +236,7 @@ def _score_judged(context: StageContext, name: str, work: Work, done: set[str]) 
 
 def judged_scores(
     context: StageContext, name: str, explainer: str, scorer: Scorer, judge: Judge, judged: str
-) -> list[Score]:
+) -> list[ScoreTable]:
     """From the rows of the piece of judging `judged`; and of the lookups that stand beside a simulator."""
     metrics = metrics_for(scorer.shape, scorer.name, own_metrics(context.config))
     status = context.materials.status_of(name)
