@@ -4,8 +4,10 @@ The surface for Python users; importing it loads neither torch nor an LLM client
 
     import autointerp
     autointerp.run("RUN.toml")                         # all stages; call again to resume
-    with autointerp.open_store("demo.duckdb") as store:
-        store.query("select * from dictionary_summary")
+    store = autointerp.open_store("demo.duckdb")       # read-only; nothing is held between questions
+    store.feature("mlp-1k", 162)                       # shows itself, in a notebook as HTML
+    store.features("mlp-1k", sort="score").pandas()    # labels and scores; also store.scores(...)
+    store.sql("select * from dictionary_summary")
 
 The other names are for classes of your own, which a run file names as { python = "module:Class" }:
 
@@ -40,12 +42,12 @@ if TYPE_CHECKING:
     from autointerp.explain.embedded import EmbeddedExplainer, EvidenceTables
     from autointerp.explain.evidence import Evidence, Exemplar, Explainer, Failure
     from autointerp.llm.asks import Answer, Ask, InvalidReply
+    from autointerp.notebook.stored import Store as open_store
     from autointerp.pipeline import run
     from autointerp.records import Explanation, LookupTable
     from autointerp.score.metric import OwnMetric
     from autointerp.score.predictions import Items, Judged, Rated, Simulated, TokenItems
     from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature, Usual
-    from autointerp.store.reader import open_reader as open_store
     from autointerp.subject.baselines.own import BaselineKind
     from autointerp.subject.dictionary import SparseAutoencoder
     from autointerp.subject.formats.common import DictionarySource
@@ -59,19 +61,19 @@ _WHERE = {
     "autointerp.explain.embedded": ("EmbeddedExplainer", "EvidenceTables"),
     "autointerp.explain.evidence": ("Evidence", "Exemplar", "Explainer", "Failure"),
     "autointerp.llm.asks": ("Answer", "Ask", "InvalidReply"),
+    "autointerp.notebook.stored": ("Store",),
     "autointerp.pipeline": ("run",),
     "autointerp.records": ("Explanation", "LookupTable"),
     "autointerp.score.metric": ("OwnMetric",),
     "autointerp.score.predictions": ("Items", "Judged", "Rated", "Simulated", "TokenItems"),
     "autointerp.score.scorers.protocol": ("Questions", "Scorer", "ShownExplanation", "TestFeature", "Usual"),
-    "autointerp.store.reader": ("open_reader",),
     "autointerp.subject.baselines.own": ("BaselineKind",),
     "autointerp.subject.dictionary": ("SparseAutoencoder",),
     "autointerp.subject.formats.common": ("DictionarySource",),
     "autointerp.subject.formats.own": ("DictionaryFormat",),
 }
 _LAZY = {name: (module, name) for module, names in _WHERE.items() for name in names}
-_LAZY["open_store"] = _LAZY.pop("open_reader")
+_LAZY["open_store"] = _LAZY.pop("Store")
 
 __all__ = [
     "Answer",

@@ -4,6 +4,7 @@
     /dictionary/NAME         its features, filtered and sorted by what stands behind the ?
     /feature/NAME/NUMBER     a feature
     /random/NAME             leads to one of its features
+    /sql?q=                  a statement of the reader's own
 
 Each page is JSON with `.json` behind its address (/index.json for the first).
 """
@@ -24,8 +25,10 @@ from autointerp.browse.feature_data import load_feature, random_feature
 from autointerp.browse.features_data import SORTS, STATUSES, load_features, read_choice
 from autointerp.browse.guard import Guard
 from autointerp.browse.overview_data import load_overview
-from autointerp.browse.rendering import FOLDER, as_json, part, render
-from autointerp.errors import AutointerpError, StoreError
+from autointerp.browse.rendering import FOLDER, part, render
+from autointerp.browse.sql_data import load_sql
+from autointerp.errors import AutointerpError, StoreError, UserError
+from autointerp.show.plain_json import as_json
 from autointerp.store.opening import StoreHeld
 from autointerp.store.reader import StoreReader, open_reader
 
@@ -74,12 +77,17 @@ def make_app(store: Path, port: int) -> Starlette:
             Route("/feature/{name:path}/{number:int}.json", feature(json=True)),
             Route("/dictionary/{name:path}", dictionary),
             Route("/random/{name:path}", any_feature),
-            Route("/browse.css", _style),
+            Route("/sql", page("sql.html", _sql)),
+            Route("/sql.json", page("sql.html", _sql, json=True)),
+            *(Route(f"/{name}", _file(name, kind)) for name, kind in FILES.items()),
         ],
         middleware=[Middleware(Guard, port=port)],
         exception_handlers={AutointerpError: _refuse, HTTPException: _missing},
     )
 
+
+FILES = {"browse.css": "text/css", "browse.js": "text/javascript"}
+"""What stands beside the pages, and its type."""
 
 _WORDS = {"sorts": SORTS, "statuses": STATUSES}
 
@@ -96,8 +104,23 @@ def _feature(store: StoreReader, request: Request) -> object:
     return load_feature(store, request.path_params["name"], request.path_params["number"])
 
 
-def _style(_: Request) -> Response:
-    return FileResponse(FOLDER / "browse.css", media_type="text/css")
+def _sql(store: StoreReader, request: Request) -> object:
+    return load_sql(store, _asked(request, "q")["q"])
+
+
+def _asked(request: Request, *names: str) -> dict[str, str]:
+    """The values behind the ?, by name. Raises UserError for a name that the page does not know."""
+    for name in request.query_params:
+        if name not in names:
+            raise UserError(f'there is nothing called "{name}" to be asked here; there is {", ".join(names)}')
+    return {name: request.query_params.get(name, "") for name in names}
+
+
+def _file(name: str, kind: str) -> Callable[[Request], Response]:
+    def answer(_: Request) -> Response:
+        return FileResponse(FOLDER / name, media_type=kind)
+
+    return answer
 
 
 def _refuse(request: Request, error: Exception) -> Response:

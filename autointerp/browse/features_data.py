@@ -6,8 +6,10 @@ The statements are fixed; what a reader chooses is bound. Sorting is by the name
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import isfinite
+
+import pyarrow as pa
 
 from autointerp.errors import UserError
 from autointerp.score.metric_registry import is_primary
@@ -117,6 +119,48 @@ def load_features(store: StoreReader, dictionary: str, choice: FeatureChoice) ->
     """Reads a page of features. Raises StoreError where there is no such dictionary, UserError where the choice
     names an explainer or a measure that is not there."""
     facts = dictionary_row(store, dictionary)
+    asked = _ask(store, dictionary, choice)
+    [counted] = store.rows(_LISTED + _COUNT, **asked.filters)
+    rows = store.rows(
+        _LISTED + _ROWS, **asked.filters, **_order(choice), offset=PER_PAGE * (choice.page - 1), many=PER_PAGE
+    )
+    [every] = store.rows(_EVERY, dictionary=dictionary)
+    return FeaturesPage(
+        dictionary=dictionary,
+        kind=facts["kind"],
+        hook=facts["hook"],
+        notice=store.notice,
+        choice=asked.choice,
+        explainers=asked.explainers,
+        measures=asked.measures,
+        n_all=every["n"],
+        n_found=counted["n"],
+        n_pages=-(-counted["n"] // PER_PAGE),
+        features=tuple(ListedFeature(**row) for row in rows),
+    )
+
+
+def listed_features(store: StoreReader, dictionary: str, choice: FeatureChoice) -> tuple[FeatureChoice, pa.Table]:
+    """All pages of features at once, the columns of `ListedFeature`, and the choice with its defaults put in. Raises as
+    `load_features`."""
+    dictionary_row(store, dictionary)
+    asked = _ask(store, dictionary, choice)
+    [every] = store.rows(_EVERY, dictionary=dictionary)
+    rows = store.query(_LISTED + _ROWS, **asked.filters, **_order(choice), offset=0, many=every["n"])
+    return asked.choice, rows
+
+
+@dataclass(frozen=True)
+class _AskedFeatures:
+    """A choice, and what it makes of the statements."""
+
+    choice: FeatureChoice
+    explainers: tuple[str, ...]
+    measures: tuple[str, ...]
+    filters: dict[str, object]
+
+
+def _ask(store: StoreReader, dictionary: str, choice: FeatureChoice) -> _AskedFeatures:
     kinds = store.rows(_KINDS, dictionary=dictionary)
     explainers = sorted({row["explainer"] for row in kinds}, key=explainer_order)
     labels = [name for name in explainers if not is_control(name)]
@@ -129,7 +173,7 @@ def load_features(store: StoreReader, dictionary: str, choice: FeatureChoice) ->
     measure = choice.measure or next(iter(first), "")
     _known("measure", measure, list(by_name))
     kind = by_name.get(measure, {"scorer": "", "metric": "", "design": ""})
-    bound = {
+    filters = {
         "dictionary": dictionary,
         "explainer": explainer,
         "scorer": kind["scorer"],
@@ -142,30 +186,12 @@ def load_features(store: StoreReader, dictionary: str, choice: FeatureChoice) ->
         "score_from": choice.score_from,
         "score_to": choice.score_to,
     }
-    [counted] = store.rows(_LISTED + _COUNT, **bound)
-    rows = store.rows(
-        _LISTED + _ROWS,
-        **bound,
-        sort=choice.sort,
-        sign=-1 if choice.order == "down" else 1,
-        offset=PER_PAGE * (choice.page - 1),
-        many=PER_PAGE,
-    )
-    [every] = store.rows("SELECT count(*) AS n FROM features WHERE dictionary = $dictionary", dictionary=dictionary)
-    given = {field.name: getattr(choice, field.name) for field in fields(choice)}
-    return FeaturesPage(
-        dictionary=dictionary,
-        kind=facts["kind"],
-        hook=facts["hook"],
-        notice=store.notice,
-        choice=FeatureChoice(**{**given, "explainer": explainer, "measure": measure}),
-        explainers=tuple(explainers),
-        measures=tuple(by_name),
-        n_all=every["n"],
-        n_found=counted["n"],
-        n_pages=-(-counted["n"] // PER_PAGE),
-        features=tuple(ListedFeature(**row) for row in rows),
-    )
+    chosen = replace(choice, explainer=explainer, measure=measure)
+    return _AskedFeatures(chosen, tuple(explainers), tuple(by_name), filters)
+
+
+def _order(choice: FeatureChoice) -> dict[str, object]:
+    return {"sort": choice.sort, "sign": -1 if choice.order == "down" else 1}
 
 
 def _known(what: str, name: str, known: list[str]) -> None:
@@ -202,6 +228,8 @@ WITH scored AS (
           AND len(list_filter($words::VARCHAR[], lambda word: NOT contains(lower(coalesce(e.text, '')), word))) = 0
 )
 """
+
+_EVERY = "SELECT count(*) AS n FROM features WHERE dictionary = $dictionary"
 
 _COUNT = "SELECT count(*) AS n FROM listed"
 

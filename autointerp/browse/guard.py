@@ -2,8 +2,9 @@
 
 1. The Host header names this machine and this port: another name that leads here (DNS rebinding) is refused with 421.
 2. Only GET: 405. There is nothing to write.
-3. Every answer carries a policy by which no script runs, nothing comes from elsewhere, and no page frames it. No header
-   lets other origins read it.
+3. What a page of another site loads from here is refused with 403; a link that leads here is followed.
+4. Every answer carries a policy by which no script runs but `browse.js`, nothing comes from elsewhere, and no page
+   frames it. No header lets other origins read it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 NAMES = ("127.0.0.1", "localhost")
 POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -51,8 +53,16 @@ class Guard:
         if len(named) != 1 or named[0].lower() not in self.hosts:
             refusal = PlainTextResponse("this server answers to localhost alone\n", status_code=421)
             await refusal(scope, receive, guarded)
+        elif _from_elsewhere(Headers(scope=scope)):
+            refusal = PlainTextResponse("pages of other sites get nothing\n", status_code=403)
+            await refusal(scope, receive, guarded)
         elif scope["method"] != "GET":
             refusal = PlainTextResponse("only GET\n", status_code=405, headers={"Allow": "GET"})
             await refusal(scope, receive, guarded)
         else:
             await self.app(scope, receive, guarded)
+
+
+def _from_elsewhere(headers: Headers) -> bool:
+    """Whether the browser says that another site asks, and not for a page to go to."""
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate"

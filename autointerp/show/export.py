@@ -36,9 +36,12 @@ FROM score_table s JOIN features f USING (dictionary, feature)
 SEMI JOIN asked USING (design, metric, scorer, explainer)
 SEMI JOIN latest_works w ON w.dictionary = s.dictionary
 LEFT JOIN current_explanations e ON e.dictionary = s.dictionary AND e.feature = s.feature AND e.explainer = s.explainer
+WHERE $dictionary::VARCHAR IS NULL OR s.dictionary = $dictionary
 ORDER BY s.explainer, s.design, s.scorer, s.metric, s.dictionary, s.feature
 """
-"""Every feature's score of the kinds that are shown."""
+"""Every feature's score of the kinds that are shown, of one dictionary or of all."""
+
+_KINDS = "SELECT DISTINCT design, metric, scorer, explainer FROM score_table ORDER BY ALL"
 
 
 def tables(page: ComparePage, power: Sequence[PowerRow] = ()) -> dict[str, list[dict[str, Any]]]:
@@ -127,13 +130,24 @@ def _arrow(rows: Sequence[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(plain)
 
 
-def _scores(store: Queryable, name: str, kinds: Sequence[ScoreKind]) -> pa.Table:
-    rows = store.query(
+def scored_kinds(store: Queryable) -> list[ScoreKind]:
+    """What the scores of a store are about."""
+    return [ScoreKind(**row) for row in store.rows(_KINDS)]
+
+
+def scores_of(store: Queryable, kinds: Sequence[ScoreKind], dictionary: str | None = None) -> pa.Table:
+    """The scores of these kinds that count, with what stands beside each feature; None: of every dictionary."""
+    return store.query(
         SCORES,
         designs=[kind.design for kind in kinds],
         metrics=[kind.metric for kind in kinds],
         scorers=[kind.scorer for kind in kinds],
         explainers=[kind.explainer for kind in kinds],
+        dictionary=dictionary,
     )
+
+
+def _scores(store: Queryable, name: str, kinds: Sequence[ScoreKind]) -> pa.Table:
+    rows = scores_of(store, kinds)
     named: pa.Array[Any] = pa.array([name] * len(rows), type=pa.string())
     return rows.add_column(0, "store", named)

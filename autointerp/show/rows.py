@@ -36,7 +36,7 @@ def write_rows(rows: pa.Table, format_: str, output: Path | None) -> str | None:
         else:
             # Data keep what the output's encoding lacks, as an escape; a table to look at shows a look-alike.
             with _open(output, None if format_ == "table" else "backslashreplace") as stream:
-                {"csv": _write_csv, "json": _write_json, "table": _write_table}[format_](rows, stream)
+                {"csv": _write_csv, "json": _write_json, "table": write_table}[format_](rows, stream)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -76,17 +76,17 @@ def _write_json(rows: pa.Table, stream: TextIO) -> None:
     stream.write("[")
     for number, row in enumerate(_python_rows(rows)):
         record = dict(zip(rows.column_names, row, strict=True))
-        stream.write(("," if number else "") + "\n" + _json(record, in_ascii))
+        stream.write(("," if number else "") + "\n" + json_text(record, in_ascii))
     stream.write("\n]\n")
 
 
-def _write_table(rows: pa.Table, stream: TextIO) -> None:
+def write_table(rows: pa.Table, stream: TextIO) -> None:
     """On a terminal columns that do not fit go under the others; the lines of a pipe or a file are whole rows."""
     cells = list(zip(*_python_rows(rows.slice(0, SHOWN)), strict=True)) or [()] * len(rows.schema)
     columns = []
     for field, values in zip(rows.schema, cells, strict=True):
         number = any(is_(field.type) for is_ in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal))
-        columns.append(Column(field.name, [_short(value) for value in values], right=number))
+        columns.append(Column(field.name, [short_value(value) for value in values], right=number))
     if columns[0].width <= _LONGEST_KEY:
         columns[0] = replace(columns[0], key=True)
     width = asked_columns() or (None if stream.isatty() else total_width(columns))
@@ -97,12 +97,12 @@ _LONGEST_KEY = 30
 """The first column is repeated where others go under it, unless it is wider than this."""
 
 
-def _short(value: Any) -> str:
+def short_value(value: Any) -> str:
     """To look at, six figures are enough; the other formats have them all."""
     if isinstance(value, float):
         return f"{value + 0.0:.6g}"  # no -0
     if isinstance(value, list):
-        return _json([float(f"{item:.6g}") if isinstance(item, float) else item for item in value])
+        return json_text([float(f"{item:.6g}") if isinstance(item, float) else item for item in value])
     return _plain(value)
 
 
@@ -124,10 +124,11 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _json(value) if isinstance(value, list | dict) else str(value)
+    return json_text(value) if isinstance(value, list | dict) else str(value)
 
 
-def _json(value: Any, in_ascii: bool = False) -> str:
+def json_text(value: Any, in_ascii: bool = False) -> str:
+    """Values of a store as JSON: what JSON lacks is null, a number or text."""
     return escape_json(json.dumps(_finite(value), ensure_ascii=in_ascii, allow_nan=False, default=str))
 
 

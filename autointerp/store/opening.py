@@ -28,6 +28,8 @@ from autointerp.store.schema import SCHEMA_VERSION, STORAGE_VERSION, schema_sql
 from autointerp.version import __version__
 
 _GIB = 1 << 30
+MOST_SPILLED = "64GiB"
+"""What DuckDB may write to temporary files when memory does not suffice."""
 
 
 class StoreHeld(StoreError):
@@ -71,9 +73,10 @@ def open_for_writing(path: Path, say: Callable[[str], None]) -> duckdb.DuckDBPyC
     return connection
 
 
-def open_for_reading(path: Path) -> duckdb.DuckDBPyConnection:
+def open_for_reading(path: Path, spilled: str = MOST_SPILLED) -> duckdb.DuckDBPyConnection:
     """Read-only and locked down: other files, extensions and settings are out of reach for any SQL."""
     config = _limits() | {
+        "max_temp_directory_size": spilled,
         "enable_external_access": False,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -225,6 +228,6 @@ def _limits() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 * _GIB
     return {
         "memory_limit": f"{min(4 * _GIB, memory // 2)}B",
-        "max_temp_directory_size": "64GiB",
+        "max_temp_directory_size": MOST_SPILLED,
         "threads": min(4, os.cpu_count() or 1),
     }

@@ -47,9 +47,7 @@ def run_query(
         raise StoreError(f"SQL: {one_line(error)}") from error
 
 
-def brief_rows(
-    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def brief_rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of `run_query` as dictionaries by column name. For statements of a few rows: a relation is bound when it
     is made and again when it is run, which here takes as long as to read; this binds once."""
     try:

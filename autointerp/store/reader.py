@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from autointerp.errors import StoreError
-from autointerp.store.opening import StoreHeld, open_for_reading, snapshot_path
+from autointerp.store.opening import MOST_SPILLED, StoreHeld, open_for_reading, snapshot_path
 from autointerp.store.query import Queryable, brief_rows, fetch_interruptibly, one_line, run_query
 
 
@@ -52,6 +52,11 @@ class StoreReader:
     def rows(self, sql: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """`query`, as dictionaries by column name."""
         return list(self.query(sql, **parameters).to_pylist())
+
+    def first_rows(self, sql: str, most: int) -> pa.Table:
+        """The first `most` rows of one reading statement; what stands behind them is not read. Raises StoreError as
+        `query` does."""
+        return run_query(self._connection, sql, {}, lambda _, relation: relation.limit(most).to_arrow_table())
 
     def brief(self) -> Queryable:
         """The same store for statements that read a few rows each: Ctrl-C is noticed between them, and no thread stands
@@ -94,8 +99,9 @@ class _Brief:
         return brief_rows(self._connection, sql, parameters)
 
 
-def open_reader(path: str | Path) -> StoreReader:
-    """Opens a store for reading, or its snapshot where a run holds the store.
+def open_reader(path: str | Path, spilled: str = MOST_SPILLED) -> StoreReader:
+    """Opens a store for reading, or its snapshot where a run holds the store. `spilled`: what queries may write to
+    temporary files; the readers of one process that are open at once agree on it.
 
     Raises StoreError where there is none, where it is newer than this version, or where the file is held
     and nothing has been published yet.
@@ -103,14 +109,14 @@ def open_reader(path: str | Path) -> StoreReader:
     path = Path(path)
     for wait in _WAITS:
         try:
-            return StoreReader(path, open_for_reading(path))
+            return StoreReader(path, open_for_reading(path, spilled))
         except StoreHeld as held:
             published = snapshot_path(path)
             if published.exists():
                 moment = datetime.fromtimestamp(published.stat().st_mtime)
                 holder = f"PID {held.pid}" if held.pid else "another process"
                 notice = f'"{path}" is being written by {holder}; this is its snapshot of {moment:%Y-%m-%d %H:%M:%S}'
-                return StoreReader(path, open_for_reading(published), notice)
+                return StoreReader(path, open_for_reading(published, spilled), notice)
             if not wait:
                 raise StoreHeld(f"{held}; it has published no snapshot yet", held.pid) from held
             time.sleep(wait)  # a writer that is closing takes its snapshot away before it lets go

@@ -20,7 +20,8 @@ HOSTILE = (
     "\x1b[2J\u202e\x01{{ 7 * 7 }}"
 )
 ADDRESSES = ("/", "/index.json", "/dictionary/mlp-1k", "/dictionary/mlp-1k.json", "/feature/mlp-1k/2",
-             "/feature/mlp-1k/2.json", "/random/mlp-1k", "/browse.css", "/nothing", "/dictionary/nobody")  # fmt: skip
+             "/feature/mlp-1k/2.json", "/random/mlp-1k", "/browse.css", "/browse.js",
+             "/sql", "/sql.json?q=SELECT+1", "/nothing", "/dictionary/nobody")  # fmt: skip
 
 
 class Seen(HTMLParser):
@@ -49,7 +50,7 @@ def test_each_answer_carries_the_policy(client: TestClient, address: str) -> Non
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert "script-src" not in policy
+    assert [part for part in policy.split("; ") if "script" in part] == ["script-src 'self'"]
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
     assert not [name for name in headers if name.startswith("access-control")]
@@ -81,6 +82,14 @@ def test_only_get(client: TestClient, method: str) -> None:
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+def test_pages_of_other_sites_get_nothing(client: TestClient) -> None:
+    """A link from elsewhere is followed; a picture, a script or a frame of another site gets no answer."""
+    for site, mode, status in (("cross-site", "no-cors", 403), ("same-site", "cors", 403),
+                               ("cross-site", "navigate", 200), ("same-origin", "no-cors", 200)):  # fmt: skip
+        headers = {"sec-fetch-site": site, "sec-fetch-mode": mode}
+        assert client.get("/browse.css", headers=headers).status_code == status
+
+
 @pytest.fixture(scope="module")
 def hostile(judged_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store with a dictionary, tokens, labels, documents, explainers and reasons of that text."""
@@ -110,7 +119,9 @@ def hostile(judged_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def harmless(page: str, address: str) -> Seen:
     seen = Seen(page)
-    assert not {"script", "img", "style", "iframe", "object", "base"} & seen.tags, address
+    assert not {"img", "style", "iframe", "object", "base"} & seen.tags, address
+    assert page.count("<script") == 1, address
+    assert '<script src="/browse.js" defer></script>' in page, address
     assert not [name for name in seen.attributes if name.startswith("on") or name in ("style", "autofocus")], address
     assert all(source.startswith(("/", "?")) and not source.startswith("//") for source in seen.sources), address
     for mark in ("\x1b", "\x01", "\u202e"):
@@ -121,8 +132,11 @@ def harmless(page: str, address: str) -> Seen:
 def test_hostile_texts_stay_text(hostile: Path, open_pages: Any) -> None:
     client = open_pages(hostile)
     name = quote(HOSTILE, safe="")
+    quoted = HOSTILE.replace("'", "''")
+    sql = f"SELECT dictionary, text, '{quoted}' AS \"<script>\" FROM explanations"
     pages = {"/": 6, f"/dictionary/{name}": 2, f"/dictionary/{name}?q=script&status=alive": 1,
-             f"/feature/{name}/2": 20, "/feature/resid-1k/1": 20}  # fmt: skip
+             f"/feature/{name}/2": 20, "/feature/resid-1k/1": 20,
+             f"/sql?q={quote(sql, safe='')}": 20}  # fmt: skip
     for address, times in pages.items():
         answer = client.get(address)
         assert answer.status_code == 200, answer.text

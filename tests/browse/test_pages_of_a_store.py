@@ -17,8 +17,8 @@ from stored import rows
 from autointerp.browse.feature_data import load_feature
 from autointerp.browse.features_data import SORTS, FeatureChoice, FeaturesPage, load_features, read_choice
 from autointerp.browse.overview_data import load_overview
-from autointerp.browse.rendering import as_json
 from autointerp.errors import UserError
+from autointerp.show.plain_json import as_json
 from autointerp.show.text import visible
 from autointerp.store.reader import open_reader
 from autointerp.store.writer import StoreWriter

@@ -141,9 +141,7 @@ def test_check_names_the_layer_when_it_is_another(run_file: Path, sae_folder: Pa
 
 
 def rows(store: Path, sql: str) -> list[dict[str, Any]]:
-    with autointerp.open_store(store) as opened:
-        found: list[dict[str, Any]] = opened.query(sql).to_pylist()
-    return found
+    return autointerp.open_store(store).sql(sql).rows()
 
 
 def test_a_run_is_whole_and_a_second_one_has_nothing_to_do(store: Path, run_file: Path, lane: Lane) -> None:

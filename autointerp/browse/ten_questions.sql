@@ -1,0 +1,29 @@
+-- Which features are dead?
+SELECT dictionary, feature FROM features WHERE status = 'dead'
+
+-- What is feature 5 of mlp-1k, at a glance?
+SELECT * FROM feature_cards WHERE dictionary = 'mlp-1k' AND feature = 5
+
+-- In which texts does it fire? The tokens on which it does stand in «marks».
+SELECT stratum, activation, text FROM exemplar_texts WHERE dictionary = 'mlp-1k' AND feature = 5 AND split = 'explain' ORDER BY stratum, rank
+
+-- Which tokens does it make likelier?
+SELECT text, effect, z FROM promoted_tokens WHERE dictionary = 'mlp-1k' AND feature = 5 AND direction = 'promoted' ORDER BY rank
+
+-- Which features fire on this token, and what are they said to do?
+SELECT dictionary, feature, share, fires_on, label FROM token_features WHERE token_text = ' return' ORDER BY share DESC LIMIT 20
+
+-- Which labels predict worst?
+SELECT dictionary, feature, explanation, score FROM feature_cards WHERE score IS NOT NULL ORDER BY score LIMIT 20
+
+-- Where was a label wrong? Each window that a judge got wrong, with the label that it had read.
+SELECT scorer, wrong, label, text FROM wrong_windows WHERE dictionary = 'mlp-1k' AND feature = 5 ORDER BY scorer, wrong
+
+-- Is one dictionary better than the other, and can the run tell?
+SELECT a, b, explainer, metric, difference, simultaneous_low, simultaneous_high, verdict FROM comparison_table WHERE a = 'mlp-1k' ORDER BY ALL
+
+-- What failed, and why?
+SELECT stage, explainer, scorer, status, count(*) AS features, any_value(reason) AS for_example FROM current_failures GROUP BY ALL ORDER BY features DESC
+
+-- What did the language models cost?
+SELECT * FROM llm_costs
