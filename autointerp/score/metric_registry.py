@@ -104,13 +104,13 @@ METRICS: tuple[Metric, ...] = (
         "auprc_thresholded",
         "simulated",
         "the same as `auprc`, of activations above the threshold",
-        partial(measures.simulated_auprc, thresholded=True),
+        measures.simulated_auprc_thresholded,
     ),
     Metric(
         "f1_thresholded",
         "simulated",
         "F1 of activations above the threshold, where the predicted activation is above it",
-        partial(measures.simulated_f1, thresholded=True),
+        measures.simulated_f1_thresholded,
     ),
     # --- items that are right or wrong
     Metric(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -91,11 +92,12 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
     sample = set(context.materials.sample_of(name).tolist())
     groups = {str(work.explainer): list(explainers_written(str(work.explainer))) for work in works}
     names = [one for group in groups.values() for one in group]
-    scored = score_dictionary(context.store, material, names, scorers, own, sample)
+    tests = embedded_tests(material, scorers, sample)
+    scored = score_dictionary(context.store, material, names, scorers, own, sample, tests)
     ranked = [scorers[name] for name in LOGIT_SCORERS if name in scorers]
     if CONTROLS in groups and ranked:
         for explainer in RANKINGS:
-            scored[explainer] = _ranking(context, material, explainer, ranked, own, sample)
+            scored[explainer] = _ranking(context, material, explainer, ranked, own, tests)
             groups[CONTROLS].append(explainer)
     stored = read_stored(context.store, name)
     shared = (time.monotonic() - begun) / len(works)
@@ -115,6 +117,19 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
             context.mark_done(transaction, work, n, shared)
 
 
+Tests = Mapping[str, Mapping[int, Any]]
+"""By scorer and feature, of scorers with an embedded judge: what explainers of the first wave are tested on."""
+
+
+def embedded_tests(material: TestMaterial, scorers: Mapping[str, Scorer], sample: set[int]) -> Tests:
+    """Of the features of `sample` that are alive."""
+    return {
+        scorer.name: {f: scorer.material(feature, None) for f, feature in material.ready.items() if f in sample}
+        for scorer in scorers.values()
+        if scorer.embedded is not None
+    }
+
+
 def score_dictionary(
     store: Queryable,
     material: TestMaterial,
@@ -122,19 +137,17 @@ def score_dictionary(
     scorers: Mapping[str, Scorer],
     own: Sequence[Metric],
     sample: set[int],
+    tests: Tests | None = None,
 ) -> dict[str, EmbeddedScores]:
-    """The census's scores of these embedded explainers, and those of `scorers` on the features of `sample`."""
+    """The census's scores of these embedded explainers, and those of `scorers` on the features of `sample`, tested on
+    their `embedded_tests`."""
+    tests = embedded_tests(material, scorers, sample) if tests is None else tests
     dictionary, status = material.dictionary, material.status
     n_features = dictionary_row(store, dictionary)["n_features"]
     ready = {f: feature for f, feature in material.ready.items() if f in sample}
     density = read_densities(store, dictionary)
     of_protocols = {
         f: published_windows(feature.candidates, feature.maximum, density[f]) for f, feature in ready.items()
-    }
-    tests = {
-        scorer.name: {f: scorer.material(feature, None) for f, feature in ready.items()}
-        for scorer in scorers.values()
-        if scorer.embedded is not None
     }
     scores_of = {}
     for explainer in explainers:
@@ -175,22 +188,21 @@ def _ranking(
     explainer: str,
     scorers: Sequence[Scorer],
     own: Sequence[Metric],
-    sample: set[int],
+    tests: Tests,
 ) -> EmbeddedScores:
     """A ranking of tokens without an explanation, by each of these scorers. The model's unembedding is read once, to
     make it."""
-    ready = {f: feature for f, feature in material.ready.items() if f in sample}
     made = EmbeddedScores(explainer)
-    said = subjects([Explanation(f, explainer, "", "ok") for f in sorted(ready)], material.status)
     for scorer in scorers:
         name = f"{scorer.name}:{UNEMBEDDING}"
         rated = read_rated(context.store, None, material.dictionary, explainer, name)
-        tests = {f: scorer.material(feature, None) for f, feature in ready.items()}
-        missing = {f: items for f, items in tests.items() if f not in rated}
+        mine = tests[scorer.name]
+        said = subjects([Explanation(f, explainer, "", "ok") for f in sorted(mine)], material.status)
+        missing = {f: items for f, items in mine.items() if f not in rated}
         if any(len(items) for items in missing.values()):
             rated |= {f: TOKEN_RANKINGS[explainer](items, context.unembedding) for f, items in missing.items()}
         # about a feature with too few tokens nothing is asked, and no row is kept
-        predictions: dict[int, Prediction] = {f: rated.get(f, Rated(tests[f], np.zeros(0))) for f in ready}
+        predictions: dict[int, Prediction] = {f: rated.get(f, Rated(items, np.zeros(0))) for f, items in mine.items()}
         made.predictions[name] = predictions
         made.scores += score_rows(said, predictions, metrics_for("rated", scorer.name, own), name)
     return made

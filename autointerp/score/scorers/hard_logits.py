@@ -94,7 +94,7 @@ def without_said(items: TokenItems, said: str, promotes: str, vocabulary: Vocabu
         return items
     named: Iterable[str] = (*quoted_texts(said), *_WORDS.findall(promotes))
     families = {word_family(text) for text in named}
-    hit = np.array([word_family(vocabulary.texts[token]) in families for token in items.token.tolist()])
+    hit = np.array([vocabulary.shown_families[token] in families for token in items.token.tolist()])
     keep = ~np.isin(items.pair, items.pair[hit])
     if keep.all():
         return items
