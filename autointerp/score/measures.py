@@ -94,7 +94,7 @@ def _pearson(of: SampleTogether) -> Sequence[Measured]:
 
 
 def _auprc(thresholded: bool, of: SampleTogether) -> Sequence[Measured]:
-    return _ranked(of, lambda tokens, above: metrics.auprc(above, tokens.prediction, tokens.weight), thresholded)
+    return _ranked(of, lambda tokens, above: tokens.ranked.auprc(above), thresholded)
 
 
 def _f1(thresholded: bool, of: SampleTogether) -> Sequence[Measured]:

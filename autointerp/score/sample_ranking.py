@@ -16,6 +16,7 @@ import numpy as np
 from autointerp.records import Bool, Float64, Int64
 from autointerp.score.alarms import alarm_scales, pools
 from autointerp.score.class_names import REST
+from autointerp.score.metrics import RankedPrediction
 from autointerp.score.predictions import Simulated
 from autointerp.score.sample_moments import SampleMoments, sample_moments
 from autointerp.score.sampling import window_weights
@@ -29,6 +30,11 @@ class WeightedTokens:
     prediction: Float64  # [n]
     weight: Float64  # [n] tokens of the split that each stands for
     threshold: float
+
+    @cached_property
+    def ranked(self) -> RankedPrediction:
+        """By the prediction."""
+        return RankedPrediction(self.prediction, self.weight)
 
 
 class SampleTogether:

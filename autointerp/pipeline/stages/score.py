@@ -162,6 +162,7 @@ def score_dictionary(
         fit = [f for f, word in zip(few.features.tolist(), few.status, strict=True) if word == "ok" and f in ready]
         entries = {f: entries_of(lookup, f) for f in fit}
         answered = {f: answer(of_protocols[f], entries[f]) for f in fit}
+        tested = {f: material.for_explainer(f, explainer) for f in fit}
         if "detection" in scorers:
             made.answered = answered
         for scorer in scorers.values():
@@ -171,7 +172,7 @@ def score_dictionary(
                 continue  # a table says nothing of what a feature promotes
             said = {}
             for f in fit:
-                feature = material.for_explainer(f, explainer)
+                feature = tested[f]
                 assert feature is not None
                 test = tests[scorer.name][f] if feature is ready[f] else scorer.material(feature, None)
                 said[f] = scorer.look_up(feature, test, texts[f], entries[f])

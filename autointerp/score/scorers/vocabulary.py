@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from autointerp.explain.token_text import is_fragment
 from autointerp.hashing import hash64, stream_key
 
 
@@ -32,11 +33,17 @@ class Vocabulary:
         """[V] the word family of each text."""
         return [word_family(text) for text in self.texts]
 
+    @cached_property
+    def fragments(self) -> list[bool]:
+        """[V] whether a text is not whole characters."""
+        return [is_fragment(text) for text in self.texts]
+
     def with_texts(self, texts: Sequence[str]) -> Vocabulary:
         """The same tokens under other texts; variants of each other are as before."""
         other = copy(self)
         other.texts = list(texts)
-        other.__dict__.pop("shown_families", None)
+        for of_texts in ("shown_families", "fragments"):
+            other.__dict__.pop(of_texts, None)
         other.__dict__["family"] = self.family
         return other
 
