@@ -1,5 +1,5 @@
 """The commands that only read a store: show, status, investigate, sql, verify, and those of `cli_browse.py`,
-`cli_compare.py` and `cli_whole.py`.
+`cli_compare.py`, `cli_export.py`, `cli_prompt.py` and `cli_whole.py`.
 
 No logic here: open, ask, print. A store is opened for one question and let go. `autointerp.cli` adds
 these commands to its group and turns an AutointerpError into one line and an exit status.
@@ -15,7 +15,9 @@ import click
 
 from autointerp.cli_browse import browse
 from autointerp.cli_compare import compare
+from autointerp.cli_export import export
 from autointerp.cli_pages import STORE, print_page, reading
+from autointerp.cli_prompt import prompt
 from autointerp.cli_whole import whole
 from autointerp.errors import UserError
 
@@ -196,7 +198,9 @@ def verify(context: click.Context, store: Path) -> None:
         context.exit(1)
 
 
-COMMANDS: tuple[click.Command, ...] = (show, browse, status, compare, whole, investigate, sql, verify)
+COMMANDS: tuple[click.Command, ...] = (
+    show, browse, prompt, status, compare, whole, investigate, sql, export, verify,
+)  # fmt: skip
 """What `autointerp.cli` adds to its group."""
 
 

@@ -4,6 +4,12 @@
     /dictionary/NAME         its features, filtered and sorted by what stands behind the ?
     /feature/NAME/NUMBER     a feature
     /random/NAME             leads to one of its features
+    /compare?a=&b=           two dictionaries beside each other
+    /calls?dictionary=       calls of an LLM, narrowed down by feature, explainer and scorer
+    /call/REQUEST            one of them: prompt, reply, cost
+    /prompt?text=            the features that fire on a text; loads the subject
+    /try/NAME/NUMBER?text=   what a text does to one feature; likewise
+    /vector/NAME/NUMBER.json a feature's direction; likewise
     /sql?q=                  a statement of the reader's own
 
 Each page is JSON with `.json` behind its address (/index.json for the first).
@@ -21,14 +27,19 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from autointerp.browse.feature_data import load_feature, random_feature
+from autointerp.browse.calls_data import load_call, load_calls
+from autointerp.browse.compare_page_data import load_pair
+from autointerp.browse.feature_data import load_whole_feature, random_feature
 from autointerp.browse.features_data import SORTS, STATUSES, load_features, read_choice
 from autointerp.browse.guard import Guard
 from autointerp.browse.overview_data import load_overview
+from autointerp.browse.prompt_page_data import PromptForm, load_direction, load_text, load_tried
+from autointerp.browse.prompt_session import PromptSession
 from autointerp.browse.rendering import FOLDER, part, render
 from autointerp.browse.sql_data import load_sql
 from autointerp.errors import AutointerpError, StoreError, UserError
 from autointerp.show.plain_json import as_json
+from autointerp.show.prompt_data import SORTS as PROMPT_SORTS
 from autointerp.store.opening import StoreHeld
 from autointerp.store.reader import StoreReader, open_reader
 
@@ -69,7 +80,7 @@ def make_app(store: Path, port: int) -> Starlette:
     def feature(json: bool) -> Callable[[Request], Response]:
         return page("feature.html", _feature, json)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", page("overview.html", _overview)),
             Route("/index.json", page("overview.html", _overview, json=True)),
@@ -77,6 +88,17 @@ def make_app(store: Path, port: int) -> Starlette:
             Route("/feature/{name:path}/{number:int}.json", feature(json=True)),
             Route("/dictionary/{name:path}", dictionary),
             Route("/random/{name:path}", any_feature),
+            Route("/compare", page("compare.html", _compare)),
+            Route("/compare.json", page("compare.html", _compare, json=True)),
+            Route("/calls", page("calls.html", _calls)),
+            Route("/calls.json", page("calls.html", _calls, json=True)),
+            Route("/call/{request}.json", page("call.html", _call, json=True)),
+            Route("/call/{request}", page("call.html", _call)),
+            Route("/prompt", page("prompt.html", _prompt)),
+            Route("/prompt.json", page("prompt.html", _prompt, json=True)),
+            Route("/try/{name:path}/{number:int}", page("try.html", _tried)),
+            Route("/try/{name:path}/{number:int}.json", page("try.html", _tried, json=True)),
+            Route("/vector/{name:path}/{number:int}.json", page("", _direction, json=True)),
             Route("/sql", page("sql.html", _sql)),
             Route("/sql.json", page("sql.html", _sql, json=True)),
             *(Route(f"/{name}", _file(name, kind)) for name, kind in FILES.items()),
@@ -84,12 +106,14 @@ def make_app(store: Path, port: int) -> Starlette:
         middleware=[Middleware(Guard, port=port)],
         exception_handlers={AutointerpError: _refuse, HTTPException: _missing},
     )
+    app.state.session = PromptSession(store)
+    return app
 
 
-FILES = {"browse.css": "text/css", "browse.js": "text/javascript"}
+FILES = {"browse.css": "text/css", "browse.js": "text/javascript", "icon.svg": "image/svg+xml"}
 """What stands beside the pages, and its type."""
 
-_WORDS = {"sorts": SORTS, "statuses": STATUSES}
+_WORDS = {"sorts": SORTS, "statuses": STATUSES, "prompt_sorts": PROMPT_SORTS}
 
 
 def _overview(store: StoreReader, _: Request) -> object:
@@ -101,7 +125,46 @@ def _features(store: StoreReader, request: Request) -> object:
 
 
 def _feature(store: StoreReader, request: Request) -> object:
-    return load_feature(store, request.path_params["name"], request.path_params["number"])
+    asked = _asked(request, "explainer")
+    return load_whole_feature(store, request.path_params["name"], request.path_params["number"], asked["explainer"])
+
+
+def _compare(store: StoreReader, request: Request) -> object:
+    asked = _asked(request, "a", "b", "kind")
+    return load_pair(store, asked["a"], asked["b"], asked["kind"])
+
+
+def _calls(store: StoreReader, request: Request) -> object:
+    asked = _asked(request, "dictionary", "feature", "explainer", "scorer")
+    number = asked["feature"]
+    if number and not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise UserError(f'feature "{number}" is not a number')
+    feature = int(number) if number else None
+    return load_calls(store, asked["dictionary"], feature, asked["explainer"], asked["scorer"])
+
+
+def _call(store: StoreReader, request: Request) -> object:
+    return load_call(store, request.path_params["request"])
+
+
+def _prompt(store: StoreReader, request: Request) -> object:
+    asked = _asked(request, *PromptForm.__dataclass_fields__, "dictionary")
+    names = tuple(name for name in request.query_params.getlist("dictionary") if name)
+    form = PromptForm(**{name: value for name, value in asked.items() if name != "dictionary" and value})
+    return load_text(store, request.app.state.session, form, names)
+
+
+def _tried(store: StoreReader, request: Request) -> object:
+    text = _asked(request, "text")["text"]
+    return load_tried(store, request.app.state.session, *_named(request), text)
+
+
+def _direction(store: StoreReader, request: Request) -> object:
+    return load_direction(store, request.app.state.session, *_named(request))
+
+
+def _named(request: Request) -> tuple[str, int]:
+    return request.path_params["name"], request.path_params["number"]
 
 
 def _sql(store: StoreReader, request: Request) -> object:

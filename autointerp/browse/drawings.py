@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
+from autointerp.browse.histogram_data import octave_edges
+from autointerp.browse.overview_panels import WIDTH_OF_BIN, ScoreDistribution, WeightCloud
+from autointerp.score.metric_registry import bounds_of
 from autointerp.show.compare_data import ComparisonRow, SummaryRow
-from autointerp.show.report.charts import COLOURS, Line, axis_of, intervals
+from autointerp.show.report.charts import COLOURS, Axis, Line, Series, axis_of, histogram, intervals, scatter
 from autointerp.show.report.html import Markup, tag
 
 _COLOUR = COLOURS[0]
@@ -26,14 +30,63 @@ def drawn_intervals(rows: Sequence[SummaryRow | ComparisonRow]) -> Markup:
     return intervals(lines, axis, 0.0 if differences else None)
 
 
-def activation_bars(counts: Sequence[int]) -> Markup:
-    """Positive activations by octave: the logarithm of the count is the height."""
+def drawn_distributions(distributions: Sequence[ScoreDistribution], metric: str, design: str) -> list[Markup]:
+    """A histogram of the scores of each dictionary, on one axis."""
+    edges = [edge for of in distributions for low, _ in of.bins for edge in (low, low + WIDTH_OF_BIN)]
+    if not edges:
+        return []
+    least, most = bounds_of(metric, design)
+    low = min(edges) if math.isinf(least) else max(min(0.0, *edges), least)
+    axis = Axis(low, max(edges) if math.isinf(most) else most, metric)
+    return [histogram(dict(of.bins), WIDTH_OF_BIN, axis, of.dictionary, _COLOUR) for of in distributions]
+
+
+WEIGHTS = (("cos_encoder_decoder", "cosine of encoder and decoder"), ("encoder_bias", "encoder bias"))
+
+
+def drawn_weights(cloud: WeightCloud) -> list[Markup]:
+    """Density against each of the weights of a dictionary."""
+    plots = []
+    for column, name in WEIGHTS:
+        known = [(point.density, getattr(point, column), point) for point in cloud.points]
+        shown = [(x, y, f"{cloud.dictionary}/{point.feature}: density {x:.3g}, {y:.3g}") for x, y, point in known
+                 if y is not None]  # fmt: skip
+        if not shown:
+            continue
+        across = axis_of([x for x, _, _ in shown], "density", logarithmic=True)
+        upwards = axis_of([y for _, y, _ in shown], name)
+        plots.append(scatter([Series(cloud.dictionary, _COLOUR, shown)], across, upwards))
+    return plots
+
+
+def drawn_differences(rows: Sequence[ComparisonRow]) -> Markup:
+    """The differences of one pair by each kind of score, with the interval that decides."""
+    lines = [Line(row.about.title(), row.difference, row.low, row.high, _COLOUR) for row in rows]
+    ends = [end for line in lines for end in (line.value, line.low, line.high) if end is not None]
+    return intervals(lines, axis_of(ends, "A - B", zero=True), 0.0)
+
+
+def activation_bars(counts: Sequence[int], edges: Sequence[float] = (), mark: float | None = None) -> Markup:
+    """Positive activations by strength: the logarithm of the count is the height. `edges`: one more than counts;
+    their ends are named. Default: octaves, without names. `mark`: a value to point at."""
+    named = bool(edges)
+    edges = edges or octave_edges(len(counts))
     filled = [i for i, n in enumerate(counts) if n]
     if not filled:
         return tag("svg", width=0, height=0)
-    shown = range(filled[0], filled[-1] + 1)
-    titles = [f"{2.0 ** (i - 16):.3g} to {2.0 ** (i - 15):.3g}: {counts[i]:,} tokens" for i in shown]
-    return _bars([math.log1p(counts[i]) for i in shown], titles)
+    first, last = filled[0], filled[-1] + 1
+    shown = range(first, last)
+    titles = [f"{edges[i]:.3g} to {edges[i + 1]:.3g}: {counts[i]:,} tokens" for i in shown]
+    at = None if mark is None else _place_in(edges[first : last + 1], mark)
+    return _bars([math.log1p(counts[i]) for i in shown], titles, (edges[first], edges[last]) if named else None, at)
+
+
+def _place_in(edges: Sequence[float], value: float) -> float:
+    """Where a value stands, counted in bars; at the ends where it lies outside."""
+    for i, (low, high) in enumerate(pairwise(edges)):
+        if value < high:
+            return i + max(value - low, 0.0) / (high - low)
+    return float(len(edges) - 1)
 
 
 def place_bars(shares: Sequence[float]) -> Markup:
@@ -43,13 +96,25 @@ def place_bars(shares: Sequence[float]) -> Markup:
     return _bars(known, titles)
 
 
-def _bars(values: Sequence[float], titles: Sequence[str]) -> Markup:
+def _bars(
+    values: Sequence[float],
+    titles: Sequence[str],
+    ends: tuple[float, float] | None = None,
+    mark: float | None = None,
+) -> Markup:
     wide, high, most = 14, 60, max(values, default=0.0) or 1.0
+    width, below = max(wide * len(values), 60), 14 if ends else 0
     parts = []
     for place, (value, title) in enumerate(zip(values, titles, strict=True)):
         tall = max(round((high - 4) * value / most), 1 if value else 0)
         box = tag("rect", x=place * wide, y=high - tall, width=wide - 2, height=tall, class_="bar")
         hover = tag("rect", x=place * wide, y=0, width=wide - 2, height=high, class_="hover")
         parts.append(tag("g", tag("title", title), box, hover))
-    width = wide * len(values)
-    return tag("svg", *parts, viewBox=f"0 0 {width} {high}", width=width, height=high, role="img")
+    if ends:
+        parts.append(tag("text", f"{ends[0]:.2g}", x=0, y=high + 12, class_="name"))
+        parts.append(tag("text", f"{ends[1]:.2g}", x=width - 2, y=high + 12, text_anchor="end", class_="name"))
+    if mark is not None:
+        x = f"{mark * wide:.1f}"
+        parts.append(tag("line", x1=x, x2=x, y1=0, y2=high, class_="here"))
+    size = {"viewBox": f"0 0 {width} {high + below}", "width": width, "height": high + below}
+    return tag("svg", *parts, role="img", **size)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from autointerp.browse.panels_data import FeaturePanels, load_panels
 from autointerp.show.card_data import FeatureCard, load_card
 from autointerp.store.evidence import current_works, dictionary_row
 from autointerp.store.query import Queryable
@@ -39,25 +40,37 @@ class FeaturePage:
     next: int | None
     extracted_neighbours: tuple[int, ...]
     """The neighbours that have a page: where a run extracts some features only, not all do."""
+    panels: FeaturePanels | None = None
+    """None: they were not asked for."""
 
 
 def load_feature(store: StoreReader, dictionary: str, feature: int) -> FeaturePage:
-    """Reads a feature's page. Raises StoreError where there is no such dictionary or feature."""
+    """Reads a feature's page without its panels. Raises StoreError where there is no such dictionary or feature."""
     card = load_card(store, dictionary, feature, top=TOP, each=EACH, quantiles=True)
     brief = store.brief()
     near = [neighbour.feature for neighbour in card.neighbours]
     [beside] = brief.rows(_BESIDE, dictionary=dictionary, feature=feature, near=near)
     extracted = tuple(beside["near"] or ())
-    return FeaturePage(store.notice, card, _floors(brief, dictionary), beside["previous"], beside["next"], extracted)
+    return FeaturePage(
+        store.notice, card, load_floors(brief, dictionary), beside["previous"], beside["next"], extracted
+    )
 
 
-def _floors(store: Queryable, dictionary: str) -> tuple[ScoreFloor, ...]:
+def load_floors(store: Queryable, dictionary: str) -> tuple[ScoreFloor, ...]:
+    """The floors of a dictionary's scores."""
     works, floors = current_works(store, "means"), []
     for row in store.rows(_FLOORS, dictionary=dictionary):
         run = row.pop("run")
         if works is None or run in works:
             floors.append(ScoreFloor(**row))
     return tuple(floors)
+
+
+def load_whole_feature(store: StoreReader, dictionary: str, feature: int, explainer: str = "") -> FeaturePage:
+    """Reads a feature's page with its panels; `explainer`: whose label they are about. Raises StoreError where there is
+    no such dictionary or feature, UserError where that label was not tried."""
+    page = load_feature(store, dictionary, feature)
+    return replace(page, panels=load_panels(store.brief(), dictionary, feature, explainer))
 
 
 def floors_by_score(floors: Sequence[ScoreFloor]) -> dict[tuple[str, str, str, str], float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autointerp.browse.overview_panels import OverviewPanels, load_overview_panels
 from autointerp.show.compare_data import SummaryRow, load_summary
 from autointerp.show.status_data import CallStatus, load_status
 from autointerp.store.reader import StoreReader
@@ -56,12 +57,14 @@ class OverviewPage:
     calls: tuple[CallStatus, ...]
     cost_usd: float
     """Of all calls whose cost is known."""
+    panels: OverviewPanels
 
 
 def load_overview(store: StoreReader) -> OverviewPage:
     """Reads the first page."""
     status = load_status(store, store.path)
     summary = load_summary(store, store.path.name)
+    scores = tuple(row for row in summary if row.about.primary and not is_control(row.explainer))
     return OverviewPage(
         name=store.path.name,
         notice=store.notice,
@@ -80,10 +83,11 @@ def load_overview(store: StoreReader) -> OverviewPage:
             )
             for row in status.dictionaries
         ),
-        scores=tuple(row for row in summary if row.about.primary and not is_control(row.explainer)),
+        scores=scores,
         failures=tuple(FailureCount(**row) for row in store.rows(_FAILURES)),
         calls=status.calls,
         cost_usd=sum(row.cost_usd for row in status.calls),
+        panels=load_overview_panels(store, [row.about for row in scores]),
     )
 
 

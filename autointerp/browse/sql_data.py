@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autointerp.browse.ready_sql import quoted
 from autointerp.errors import UserError
 from autointerp.resources import folder
 from autointerp.store.query import Queryable
@@ -164,11 +165,10 @@ def ten_questions(store: Queryable) -> tuple[ReadyQuestion, ...]:
     known = store.rows(_EXAMPLE)
     if known:
         name, feature = known[0]["dictionary"], known[0]["feature"]
-        quoted = "'" + name.replace("'", "''") + "'"
         pairs = [
             [
                 said.replace("feature 5 of mlp-1k", f"feature {feature} of {name}"),
-                sql.replace("'mlp-1k'", quoted).replace("feature = 5", f"feature = {feature}"),
+                sql.replace("'mlp-1k'", quoted(name)).replace("feature = 5", f"feature = {feature}"),
             ]
             for said, sql in pairs
         ]

@@ -70,6 +70,25 @@ def reopen(path: Path, names: Sequence[str], report: Reporter) -> Reopened:
     return Reopened(path, prepared, tokens, opened)
 
 
+def reopen_dictionaries(
+    path: Path, names: Sequence[str], report: Reporter
+) -> tuple[Prepared, dict[str, Selected], dict[str, float | None]]:
+    """The subject and these dictionaries, and of each the norm past which a token fires none of its units; the text is
+    not read, and the store is let go of, unless one of them has to be fitted again. Raises as `reopen` does."""
+    with open_reader(path) as store:
+        limits = {name: dictionary_row(store, name)["norm_limit"] for name in names}
+        config = stored_config(store, path, names)
+    with report.stage("subject and dictionaries", None, "files"):
+        prepared = prepare(config)
+    if not set(names) <= set(prepared.saes):
+        again = reopen(path, names, report)
+        return again.prepared, {name: again.dictionaries[name] for name in names}, limits
+    with open_reader(path) as store:
+        _refuse_others(store, prepared)
+    chosen = {name: Selected(prepared.saes[name], prepared.features[name]) for name in names}
+    return prepared, chosen, limits
+
+
 def norm_limits(prepared: Prepared, tokens: TokenFile, store: Queryable, hooks: Sequence[str]) -> dict[str, float]:
     """By hook, the norm past which a token is an outlier; none where outliers count like all others."""
     if not prepared.config.evidence.exclude_outliers:

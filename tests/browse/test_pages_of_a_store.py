@@ -14,7 +14,7 @@ from judged import LABELLED, LUNA, MINE
 from starlette.testclient import TestClient
 from stored import rows
 
-from autointerp.browse.feature_data import load_feature
+from autointerp.browse.feature_data import load_whole_feature
 from autointerp.browse.features_data import SORTS, FeatureChoice, FeaturesPage, load_features, read_choice
 from autointerp.browse.overview_data import load_overview
 from autointerp.errors import UserError
@@ -46,7 +46,8 @@ def links(page: str) -> set[str]:
 
 
 def test_every_page_opens_and_links_lead_to_pages(client: TestClient, judged_store: Path) -> None:
-    """All features of all dictionaries, and what the first page and they lead to; of lists by score a few."""
+    """All features of all dictionaries, and what the first page and they lead to; of lists by score, of statements and
+    of lists of calls a few."""
     first = sorted(links(html_of(client, "/")))
     by_score = [link for link in first if "measure=" in link]
     waiting = set(first) - set(by_score) | set(by_score[::40])
@@ -60,7 +61,9 @@ def test_every_page_opens_and_links_lead_to_pages(client: TestClient, judged_sto
         assert answer.status_code == 200, address
         if address.startswith("/feature/"):
             inside |= links(answer.text)
-    for address in inside - waiting:
+    many = sorted(address for address in inside if address.startswith(("/sql?", "/calls?")))
+    assert len(many) > 80
+    for address in inside - waiting - set(many) | set(many[::40]):
         assert client.get(address).status_code in (200, 303), address
 
 
@@ -68,7 +71,7 @@ def test_json_is_the_page(client: TestClient, judged_store: Path) -> None:
     with open_reader(judged_store) as reader:
         assert json_of(client, "/index.json") == json.loads(as_json(load_overview(reader)))
         for row in reader.rows("SELECT dictionary, feature FROM features"):
-            page = load_feature(reader, row["dictionary"], row["feature"])
+            page = load_whole_feature(reader, row["dictionary"], row["feature"])
             address = f"/feature/{quote(row['dictionary'], safe='')}/{row['feature']}.json"
             assert json_of(client, address) == json.loads(as_json(page))
         for name in ("mlp-1k", "neurons@natural"):

@@ -56,9 +56,12 @@ def test_every_command_helps_with_an_example(command: click.Command) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
 def test_a_missing_store_is_a_users_error(command: click.Command, tmp_path: Path) -> None:
-    more = {"show": ["sae/1"], "sql": ["SELECT 1"], "investigate": ["sae/1", "--proxy", "regex:a"]}.get(
-        str(command.name), []
-    )
+    more = {
+        "show": ["sae/1"],
+        "prompt": ["text"],
+        "sql": ["SELECT 1"],
+        "investigate": ["sae/1", "--proxy", "regex:a"],
+    }.get(str(command.name), [])
     caught = error(command.name, tmp_path / "nowhere.duckdb", *more)
     assert isinstance(caught, StoreError)
     assert caught.exit_status == 2

@@ -1,0 +1,182 @@
+"""What fires on a text, in the terminal and on its page: against the extraction's rows and a slow reading."""
+
+from __future__ import annotations
+
+import json
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+from stored import rows
+
+from autointerp.cli import main
+from autointerp.errors import InputError, UserError
+from autointerp.pipeline.asking.reading_texts import read_tokens
+from autointerp.pipeline.prompt_reading import PromptReader, open_prompt_reader
+from autointerp.pipeline.reopened import reopen_dictionaries
+from autointerp.progress import Reporter
+from autointerp.show.prompt_data import PromptChoice, PromptPage, load_prompt
+from autointerp.store.reader import open_reader
+
+TEXT = "def f(self):\n    return self.x + 1"
+NAMES = ("mlp-1k", "resid-1k")
+
+
+@pytest.fixture(scope="module")
+def reader(judged_store: Path) -> PromptReader:
+    return open_prompt_reader(judged_store, NAMES, Reporter(quiet=True))
+
+
+@pytest.fixture(scope="module")
+def page(judged_store: Path, reader: PromptReader) -> PromptPage:
+    with open_reader(judged_store) as store:
+        return load_prompt(store, reader.read_text(TEXT), PromptChoice())
+
+
+def test_every_activation_is_that_of_the_slow_reading(judged_store: Path, reader: PromptReader) -> None:
+    prepared, chosen, _ = reopen_dictionaries(judged_store, NAMES, Reporter(quiet=True))
+    read = reader.read_text(TEXT)
+    for name in NAMES:
+        features = [int(feature) for feature in prepared.features[name]]
+        asked = [(feature, TEXT) for feature in features]
+        slow = read_tokens(prepared.subject, chosen[name], asked, prepared.tokens.bos, 128)
+        fired = read.fired[name]
+        for feature, (ids, activations) in zip(features, slow, strict=True):
+            assert list(read.tokens) == [prepared.tokens.bos, *ids]
+            mine = np.zeros(len(ids) + 1)
+            at = fired.feature == feature
+            mine[fired.position[at]] = fired.activation[at]
+            assert mine[1:] == pytest.approx(activations, abs=1e-5)
+        assert set(fired.feature.tolist()) <= set(features)
+
+
+def test_ids_of_a_context_give_what_the_extraction_stored(judged_store: Path, reader: PromptReader) -> None:
+    [window] = rows(
+        judged_store,
+        "SELECT e.*, c.tokens FROM exemplars e JOIN contexts c USING (context) WHERE dictionary = 'mlp-1k' AND "
+        "stratum = 'top' AND rank = 0 AND e.split = 'explain' ORDER BY feature LIMIT 1",
+    )
+    fired = reader.read_ids(window["tokens"]).fired["mlp-1k"]
+    mine = fired.feature == window["feature"]
+    at = dict(zip(fired.position[mine].tolist(), fired.activation[mine].tolist(), strict=True))
+    for offset, activation in zip(window["positions"], window["activations"], strict=True):
+        assert at[window["window_start"] + offset] == pytest.approx(activation, rel=1e-3)
+
+
+def test_tokens_and_features_agree(judged_store: Path, page: PromptPage) -> None:
+    assert page.tokens[0].is_bos
+    assert "".join(token.text for token in page.tokens[1:]) == TEXT
+    assert page.n_fired == len(page.features)
+    for token in page.tokens:
+        here = [of for of in page.features if token.position in of.positions]
+        assert token.n_firing == len(here)
+        best = max(
+            (of.activations[of.positions.index(token.position)] / of.max_activation for of in here), default=None
+        )
+        assert (token.strongest[0].share if token.strongest else None) == (best and pytest.approx(best))
+    known = {(row["dictionary"], row["feature"]): row for row in rows(judged_store, "SELECT * FROM features")}
+    texts = rows(judged_store, "SELECT dictionary, feature, explainer, text FROM current_explanations")
+    labels = {(row["dictionary"], row["feature"], row["explainer"]): row["text"] for row in texts}
+    for of in page.features:
+        row = known[of.dictionary, of.feature]
+        assert (of.density, of.max_activation) == (row["density"], row["max_activation"])
+        assert of.share == pytest.approx(max(of.activations) / row["max_activation"])
+        assert of.label == (labels[of.dictionary, of.feature, of.explainer] if of.explainer else None)
+    assert any(of.explainer and of.explainer != "lexical" for of in page.features)
+    assert any(of.score is not None for of in page.features)
+
+
+@pytest.mark.parametrize("sort", ["activation", "tokens", "density"])
+def test_sorts_and_filters(judged_store: Path, reader: PromptReader, page: PromptPage, sort: str) -> None:
+    def place(of: Any) -> Any:
+        return {"activation": (-of.share,), "tokens": (-len(of.positions), -of.share), "density": (of.density,)}[sort]
+
+    densities = sorted(of.density for of in page.features)
+    middle = densities[len(densities) // 2]
+    with open_reader(judged_store) as store:
+        shown = load_prompt(store, reader.read_text(TEXT), PromptChoice(sort, most=5))
+        rare = load_prompt(store, reader.read_text(TEXT), PromptChoice(sort, middle))
+        with_bos = load_prompt(store, reader.read_text(TEXT), PromptChoice(sort, bos=True))
+        with pytest.raises(UserError, match="sort"):
+            load_prompt(store, reader.read_text(TEXT), PromptChoice("colour"))
+    assert shown.n_fired == page.n_fired
+    assert [place(of) for of in shown.features] == sorted(place(of) for of in page.features)[:5]
+    assert {(of.dictionary, of.feature) for of in rare.features} == {
+        (of.dictionary, of.feature) for of in page.features if of.density <= middle
+    }
+    assert all(0 not in of.positions for of in page.features)
+    assert with_bos.tokens[0].n_firing >= page.tokens[0].n_firing == 0
+
+
+def test_a_doubled_bos_is_named(reader: PromptReader) -> None:
+    bos = reader.bos
+    assert bos is not None
+    assert any("stands twice" in notice for notice in reader.read_ids([bos, bos, 5]).notices)
+    assert not reader.read_ids([bos, 5]).notices
+    assert any("do not begin with the BOS" in notice for notice in reader.read_ids([5, 6]).notices)
+    assert any("which is read as text" in notice for notice in reader.read_text("<|endoftext|>def").notices)
+    assert any("were left out" in notice for notice in reader.read_text("x = 1\n" * 200).notices)
+    for ids in ([bos], [], [10**6]):
+        with pytest.raises(InputError):
+            reader.read_ids(ids)
+
+
+def test_the_command(judged_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["prompt", str(judged_store), TEXT, "--dictionary", "mlp-1k", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["dictionaries"] == ["mlp-1k"]
+    assert [token["text"] for token in said["tokens"]][1:3] == ["def", " f"]
+    ids = " ".join(str(token["token"]) for token in said["tokens"])
+    main(["prompt", str(judged_store), "--ids", ids, "--dictionary", "mlp-1k", "--top", "3"])
+    page = capsys.readouterr().out
+    assert f"mlp-1k/{said['features'][0]['feature']}" in page
+    assert " (BOS)" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["x", "--ids", "1"], "one of the two"), ([], "one of the two"), (["--ids", "1 x"], '"x" is no token id'),
+     (["--ids", ","], "there is none"), (["x", "--dictionary", "nobody"], "no dictionary")],
+)  # fmt: skip
+def test_wrong_use_is_one_line(
+    judged_store: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["prompt", str(judged_store), *arguments])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_pages(client: TestClient, page: PromptPage) -> None:
+    empty = client.get("/prompt").text
+    assert "loaded when you first ask" in empty
+    html = client.get("/prompt", params={"text": TEXT}).text
+    best = page.features[0]
+    assert f'<a href="/feature/{best.dictionary}/{best.feature}">' in html
+    assert "loaded when you first ask" not in html
+    assert html.count('class="tok"') == len(page.tokens)
+    said = client.get("/prompt.json", params={"text": TEXT, "dictionary": "mlp-1k", "sort": "tokens"}).json()
+    assert said["prompt"]["dictionaries"] == ["mlp-1k"]
+
+    tried = client.get(f"/try/{best.dictionary}/{best.feature}.json", params={"text": TEXT}).json()
+    assert tried["largest"] == pytest.approx(best.largest)
+    html = unescape(client.get(f"/try/{best.dictionary}/{best.feature}", params={"text": TEXT}).text)
+    assert 'class="here"' in html
+    assert f"up to <b>{best.largest:.3g}</b>" in html
+
+    vector = client.get("/vector/mlp-1k/2.json").json()
+    assert len(vector["direction"]) == 512
+    assert np.linalg.norm(vector["direction"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("/prompt?text=x&sort=colour", 400), ("/prompt?text=x&density_to=2", 400), ("/prompt?ids=1+x", 400),
+     ("/prompt?text=x&dictionary=nobody", 404), ("/try/mlp-1k/99?text=x", 404), ("/try/mlp-1k/2?text=", 400),
+     ("/vector/mlp-1k/99.json", 404)],
+)  # fmt: skip
+def test_what_cannot_be_read(client: TestClient, address: str, status: int) -> None:
+    assert client.get(address).status_code == status
