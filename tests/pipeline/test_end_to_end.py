@@ -346,6 +346,7 @@ def test_scores_read_as_columns_are_the_rows_one_by_one(whole: Path) -> None:
                 assert [None if np.isnan(v) else v for v in of.values.tolist()] == values
                 assert of.absent.tolist() == [s["status"] in ("dead", "rare") for s in slow]
                 n_missing += values.count(None)
+        assert read_scores(reader, works[0]["run"], "nobody") == {}
     assert n_missing > 10
 
 

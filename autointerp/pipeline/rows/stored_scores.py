@@ -115,6 +115,8 @@ def places_of(features: Int64, among: Int64) -> Int64:
 def read_scores(store: Queryable, run: str, explainer: str) -> dict[About, StoredScores]:
     """The scores that a piece of work gave to an explainer."""
     rows = store.query(_SCORES, run=run, explainer=explainer)
+    if not len(rows):
+        return {}
     names, numbers = [], np.zeros(len(rows), dtype=np.int64)
     for name in ("scorer", "metric", "design"):
         words = rows[name].combine_chunks().dictionary_encode()
