@@ -4,6 +4,7 @@
         where dictionary = 'sae' and status = 'ok'" --format json > labels.json
     python benchmarks/labels.py ask RUN.duckdb sae labels.json questions.jsonl
     python benchmarks/labels.py score RUN.duckdb sae labels.json answers.jsonl
+    python benchmarks/labels.py lexicons RUN.duckdb sae labels.json
 
 1. `labels.json` is a list of objects with the keys explainer, feature, text, triggers. It may be put together from
    several stores, say of two versions of a prompt. Only features that every explainer has labelled count.
@@ -14,7 +15,8 @@
    id and reply: `{"id": "...", "reply": {"fires": [...]}}`.
 4. `score` prints the framed Pearson of each explainer, the difference of each pair with its 95 % interval over features
    (Student's t), and how long the labels are. Beside them stands what the strengths of a lexicon predict by themselves,
-   each token looked up, and the table `context_lookup`.
+   each token looked up, and the table `context_lookup`. `lexicons` prints these two alone: nobody is asked, and what a
+   label says beside its lexicon does not count. For drafts of one explainer, `labels.json` comes from table `drafts`.
 """
 
 from __future__ import annotations
@@ -61,20 +63,22 @@ Labels = dict[str, dict[int, dict[str, Any]]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Several labels of the same features on the same windows.")
-    parser.add_argument("what", choices=("ask", "score"))
+    parser.add_argument("what", choices=("ask", "score", "lexicons"))
     parser.add_argument("store", type=Path)
     parser.add_argument("dictionary")
     parser.add_argument("labels", type=Path)
-    parser.add_argument("file", type=Path, help="questions to write, or answers to read")
+    parser.add_argument("file", type=Path, nargs="?", help="questions to write, or answers to read")
     parser.add_argument("--windows", type=int, default=60, help="windows a feature (default: 60)")
     given = parser.parse_args()
+    if (given.file is None) != (given.what == "lexicons"):
+        parser.error("ask and score need a file of questions or answers, lexicons takes none")
     labels = read_labels(given.labels)
     with open_reader(given.store) as store:
         cases = list(each_case(store, given.store, given.dictionary, labels, given.windows))
     if given.what == "ask":
         write_questions(cases, labels, given.file)
     else:
-        report(cases, labels, given.file)
+        report(cases, labels, given.file and read_replies(given.file))
 
 
 def read_labels(path: Path) -> Labels:
@@ -172,22 +176,34 @@ def write_questions(cases: Sequence[Case], labels: Labels, path: Path) -> None:
     print(f"{len(lines)} questions about {len(cases)} features, {len(cases[0].texts)} windows each")
 
 
-def report(cases: Sequence[Case], labels: Labels, path: Path) -> None:
-    replies = {line["id"]: line["reply"] for line in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
-    answered = [case for case in cases if all(identity(name, case.feature.feature) in replies for name in labels)]
+def read_replies(path: Path) -> dict[str, Any]:
+    """By the id of the question."""
+    return {line["id"]: line["reply"] for line in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
+
+
+def report(cases: Sequence[Case], labels: Labels, replies: dict[str, Any] | None) -> None:
+    """`replies`: of a judge; None where only lexicons are looked up."""
+    answered = [
+        case
+        for case in cases
+        if replies is None or all(identity(name, case.feature.feature) in replies for name in labels)
+    ]
     columns: dict[str, list[Simulated]] = defaultdict(list)
     for case in answered:
         number = case.feature.feature
         for name, rows in labels.items():
-            columns[name].append(case.read(rows[number]["text"], replies[identity(name, number)]))
-            if "Tokens by strength: " in rows[number]["text"]:
+            if replies is not None:
+                columns[name].append(case.read(rows[number]["text"], replies[identity(name, number)]))
+            if replies is None or "Tokens by strength: " in rows[number]["text"]:
                 columns[f"{name}, lexicon looked up"].append(case.of_lexicon(rows[number]["text"]))
         columns["the table context_lookup"].append(simulate(case.drawn, case.table))
     value = {name: np.array([one.value or 0.0 for one in simulated_framed(some)]) for name, some in columns.items()}
     print(f"{len(answered)} of {len(cases)} features answered, {len(answered[0].texts)} windows each")
     for name, scores in value.items():
         length = (
-            [len(rows[case.feature.feature]["text"]) for case in answered] if (rows := labels.get(name, {})) else []
+            [len(rows[case.feature.feature]["text"]) for case in answered]
+            if (rows := labels.get(name.removesuffix(", lexicon looked up"), {}))
+            else []
         )
         said = f"   {np.mean(length):.0f} characters" if length else ""
         print(f"{name:40s} {scores.mean():.3f}   median {np.median(scores):.3f}{said}")

@@ -8,22 +8,22 @@ from typing import Any
 
 from autointerp.generated import cell
 from autointerp.score.metric_registry import metric_named
+from autointerp.show.sentences import listed
 from autointerp.show.study_data import StudyStore, read_study
 from autointerp.store.query import Queryable
+from autointerp.words import STUDIED
 
-NOTE = "<!-- Made by `make study` from its stores: python -m autointerp.study docs/STUDY.md -->"
-STUDIED = "mlp-1k"
-"""The dictionary that the baselines are matched to."""
+NOTE = "<!-- Made from its stores by `python -m autointerp.study PAGE`; its docstring says which stores. -->"
 SHOWN = (("pearson", "census"), ("auprc", "census"), ("logit_accuracy_direct", "sample"))
 """What the first table shows: two metrics of inputs, one of outputs."""
 OUTPUT = ("logit_accuracy_direct", "sample")
 
 
-def study_page(learned: Queryable, redrawn: Queryable) -> str:
-    """The whole page."""
+def study_page(learned: Queryable, redrawn: Queryable, command: str, run_files: Sequence[str]) -> str:
+    """The whole page; `command` made the stores, from these run files (as the page is to name them)."""
     a, b = read_study(learned), read_study(redrawn)
     parts = [
-        _head(a, b),
+        _head(a, b, command, run_files),
         _findings(a, b),
         "## Inputs and outputs\n\n" + _first_table(a),
         "## Verdicts\n\n" + _verdicts(a),
@@ -31,27 +31,27 @@ def study_page(learned: Queryable, redrawn: Queryable) -> str:
         "## Features of the same token entropy\n\n" + _strata(a),
         "## A model that learned nothing\n\n" + _redrawn(a, b),
         "## Every metric\n\n" + _every_metric(a),
-        _limits(),
+        _limits(a),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _head(a: StudyStore, b: StudyStore) -> str:
+def _head(a: StudyStore, b: StudyStore, command: str, run_files: Sequence[str]) -> str:
     minutes = f"{a.seconds / 60:.1f} and {b.seconds / 60:.1f}"
+    learned = listed([f"`{d['dictionary']}`" for d in a.dictionaries if d["kind"] in STUDIED])
+    baselines = listed([f"`{d['dictionary']}`" for d in a.dictionaries if d["kind"] not in STUDIED])
     return f"""{NOTE}
 
 # The study: SAEs beside everything that could score as well
 
-On the bundled two-layer model, `lexical`'s labels (up to ten tokens with strengths, no LLM) of three SAEs, and of what
-an SAE has to beat: neurons, principal and independent components, three families of random directions, an SAE that was
-never trained, and the same SAE on a model whose weights were drawn again. Baselines fire as often as the feature of
-`{STUDIED}` that each is paired with. Means are over all features; those that cannot be scored count at the floor.
-`context_lookup` is a table and no label: the ceiling for what tokens can say.
+On {a.subject}, `lexical`'s labels (up to ten tokens with strengths, no LLM) of {learned}, and of what an
+SAE has to beat: {baselines}; and the same SAE on a model whose weights were drawn again. Matched
+baselines fire as often as the feature of `{a.studied}` that each is paired with. Means are over all features; those
+that cannot be scored count at the floor. `context_lookup` is a table and no label: the ceiling for what tokens can say.
 
-This page is of {a.n_tokens:,} tokens; `make study` reads the whole corpus, `--tokens N` less. The stages took {minutes}
-minutes by the clock (`sum(seconds)` of table `stages`). How to read the columns: [SCORES.md](SCORES.md). The run files,
-with what was expected: [runs/study.toml](../runs/study.toml),
-[runs/study-rerandomised.toml](../runs/study-rerandomised.toml)."""
+This page is of {a.n_tokens:,} tokens: `{command}`. The stages took {minutes} minutes by the clock (`sum(seconds)` of
+table `stages`). How to read the columns: [SCORES.md](SCORES.md). The run files, with what was expected:
+{listed(run_files)}."""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -105,11 +105,11 @@ def _verdicts(a: StudyStore) -> str:
             f"[{pair['simultaneous_low']:+.3f}, {pair['simultaneous_high']:+.3f}]", _p(pair["p_holm"]),
             _named(pair), "yes" if pair["hangs_on_failures"] else "",
         ]
-        for pair in _mine(a, STUDIED)
+        for pair in _mine(a)
         if _is_shown(pair)
     ]  # fmt: skip
     heads = [
-        f"`{STUDIED}` minus",
+        f"`{a.studied}` minus",
         "metric",
         "difference",
         "simultaneous 95 %",
@@ -130,8 +130,8 @@ def _is_shown(pair: dict[str, Any]) -> bool:
     return census or (metric is not None and metric.is_first(pair["scorer"].partition(":")[0].partition(" ")[0]))
 
 
-def _mine(a: StudyStore, name: str) -> list[dict[str, Any]]:
-    pairs = [p for p in a.pairs if p["explainer"] == "lexical" and p["a"] == name and p["difference"] is not None]
+def _mine(a: StudyStore) -> list[dict[str, Any]]:
+    pairs = [p for p in a.pairs if p["explainer"] == "lexical" and p["a"] == a.studied and p["difference"] is not None]
     return [p for p in pairs if p["simultaneous_low"] is not None]
 
 
@@ -163,9 +163,9 @@ def _strata(a: StudyStore) -> str:
             f"{row['difference']:+.3f}",
         ]
         for row in a.strata
-        if row["a"] == STUDIED
+        if row["a"] == a.studied
     ]  # fmt: skip
-    heads = ["beside", "nats", f"n `{STUDIED}`", "n beside", f"mean `{STUDIED}`", "mean beside", "difference"]
+    heads = ["beside", "nats", f"n `{a.studied}`", "n beside", f"mean `{a.studied}`", "mean beside", "difference"]
     return (table(heads, rows) if rows else "The store has no strata.") + "\n\nPearson, census, `lexical`."
 
 
@@ -211,19 +211,19 @@ def _agreement(a: StudyStore) -> list[str]:
     """For each baseline, how many metrics say which."""
     lines = []
     by_baseline: dict[str, Counter[str]] = {}
-    for pair in _mine(a, STUDIED):
+    for pair in _mine(a):
         by_baseline.setdefault(pair["b"], Counter())[pair["verdict"]] += 1
     for name, verdicts in by_baseline.items():
         said = ", ".join(
             f"{n} {'say' if n > 1 else 'says'} {what}"
             for what, n in (
-                (f"`{STUDIED}`", verdicts["A"]), (f"`{name}`", verdicts["B"]), ("equivalent", verdicts["equivalent"]),
+                (f"`{a.studied}`", verdicts["A"]), (f"`{name}`", verdicts["B"]), ("equivalent", verdicts["equivalent"]),
                 ("undecided", verdicts["undecided"]),
             )
             if n
         )  # fmt: skip
         disagree = "they contradict each other" if verdicts["A"] and verdicts["B"] else "none contradicts another"
-        lines.append(f"`{STUDIED}` against `{name}`, of {sum(verdicts.values())} scores {said}: {disagree}.")
+        lines.append(f"`{a.studied}` against `{name}`, of {sum(verdicts.values())} scores {said}: {disagree}.")
     return lines
 
 
@@ -242,38 +242,42 @@ def _of_outputs(a: StudyStore) -> list[str]:
 
 def _of_entropy(a: StudyStore) -> list[str]:
     lines = []
-    for name in dict.fromkeys(row["b"] for row in a.strata if row["a"] == STUDIED):
-        rows = [row for row in a.strata if (row["a"], row["b"]) == (STUDIED, name)]
+    for name in dict.fromkeys(row["b"] for row in a.strata if row["a"] == a.studied):
+        rows = [row for row in a.strata if (row["a"], row["b"]) == (a.studied, name)]
         behind = [row for row in rows if row["difference"] < 0]
         if behind:
             at = ", ".join(f"{row['nats']}{'+' if row['nats'] == 4 else ''}" for row in behind)
             by = ", ".join(f"{row['difference']:+.3f}" for row in behind)
             lines.append(
-                f"Among features of the same token entropy `{STUDIED}` is behind `{name}` at {at} nats ({by})."
+                f"Among features of the same token entropy `{a.studied}` is behind `{name}` at {at} nats ({by})."
             )
     return lines
 
 
 def _of_nothing(a: StudyStore, b: StudyStore) -> list[str]:
     lines = []
-    trained, redrawn = (s.score(STUDIED, "lexical", *SHOWN[0]) for s in (a, b))
+    trained, redrawn = (s.score(a.studied, "lexical", *SHOWN[0]) for s in (a, b))
     if trained is not None and redrawn is not None and trained["mean_all"] and redrawn["mean_all"] is not None:
         lines.append(
-            f"On a model that learned nothing the labels of `{STUDIED}` still score {redrawn['mean_all']:.3f}, "
+            f"On a model that learned nothing the labels of `{a.studied}` still score {redrawn['mean_all']:.3f}, "
             f"{redrawn['mean_all'] / trained['mean_all']:.0%} of the {trained['mean_all']:.3f} on the trained one."
         )
-    fresh = a.score("fresh-sae", "lexical", *SHOWN[0])
-    if fresh is not None and fresh["mean_all"] is not None and trained is not None:
+    for name in (d["dictionary"] for d in a.dictionaries if d["kind"] == "random_init_sae"):
+        fresh = a.score(name, "lexical", *SHOWN[0])
+        if fresh is None or fresh["mean_all"] is None or trained is None:
+            continue
         lines.append(
-            f"An SAE that was never trained scores {fresh['mean_all']:.3f}, and `{STUDIED}` {trained['mean_all']:.3f}."
+            f"An SAE that was never trained scores {fresh['mean_all']:.3f}, "
+            f"and `{a.studied}` {trained['mean_all']:.3f}."
         )
     return lines
 
 
-def _limits() -> str:
-    return """## What it does not say
+def _limits(a: StudyStore) -> str:
+    return f"""## What it does not say
 
-- One SAE of each kind, on one small model: nothing here is about methods of training, nor about models that people use.
+- One SAE of each kind, on one small model, and {a.n_tokens:,} tokens of `{a.text}`: nothing here is about methods of
+  training, larger models or other text.
 - The labels are `lexical`'s. They name tokens, so what a feature does with anything but tokens is not labelled at all.
 - Firing metrics count an activation above 0. The only other thresholds here are the thirds of strong and weak firing.
 - Logit scores are of direct effects, which are not what the model does with a feature (r about .8 where measured)."""

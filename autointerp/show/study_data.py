@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from autointerp.errors import UserError
 from autointerp.store.query import Queryable
+from autointerp.words import STUDIED
 
 _SEEN = """
-SELECT (SELECT max(n_tokens)::BIGINT FROM (SELECT sum(n_tokens) AS n_tokens FROM token_splits)) AS n_tokens,
+SELECT (SELECT any_value(subject) FROM subjects) AS subject, (SELECT any_value(n_layers) FROM subjects) AS n_layers,
+       (SELECT any_value(d_model) FROM subjects) AS d_model,
+       (SELECT json_extract_string(config, '$.tokens.source') FROM runs ORDER BY started_at DESC LIMIT 1) AS text,
+       (SELECT max(n_tokens)::BIGINT FROM (SELECT sum(n_tokens) AS n_tokens FROM token_splits)) AS n_tokens,
        (SELECT sum(seconds) FROM stages) AS seconds
 """
 _DICTIONARIES = """
@@ -48,6 +54,12 @@ WHERE explainer = 'lexical' AND metric IN ('recall_strong', 'recall_middle', 're
 class StudyStore:
     """One of the two stores."""
 
+    subject: str
+    """The model, in words."""
+    text: str
+    """The source of the tokens, as the run file gives it."""
+    studied: str
+    """The dictionary that the baselines are matched to; without matched ones the first that was learned."""
     n_tokens: int
     seconds: float
     """Of all stages, by the clock."""
@@ -74,13 +86,33 @@ class StudyStore:
 def read_study(store: Queryable) -> StudyStore:
     """All that the page shows of a store."""
     seen = store.rows(_SEEN)[0]
+    dictionaries = store.rows(_DICTIONARIES)
     return StudyStore(
+        subject=_subject(seen["subject"], seen["n_layers"], seen["d_model"]),
+        text=str(seen["text"]),
+        studied=_studied(dictionaries),
         n_tokens=int(seen["n_tokens"]),
         seconds=float(seen["seconds"]),
-        dictionaries=store.rows(_DICTIONARIES),
+        dictionaries=dictionaries,
         scores=store.rows(_SCORES),
         lengths={(row["dictionary"], row["explainer"]): row["length"] for row in store.rows(_LENGTHS)},
         pairs=store.rows(_PAIRS),
         strata=store.rows(_STRATA),
         thirds={(row["dictionary"], row["metric"]): row["mean"] for row in store.rows(_THIRDS)},
     )
+
+
+def _subject(name: str, n_layers: int, d_model: int) -> str:
+    called = "the bundled model" if name.startswith("bundled:") else f"`{name}`"
+    return f"{called} ({n_layers} layers of width {d_model:,})"
+
+
+def _studied(dictionaries: list[dict[str, Any]]) -> str:
+    """The dictionary that most baselines are matched to; where none is, the first that was learned."""
+    matched = Counter(row["matched_to"] for row in dictionaries if row["matched_to"] is not None)
+    if matched:
+        return str(matched.most_common(1)[0][0])
+    learned = [str(row["dictionary"]) for row in dictionaries if row["kind"] in STUDIED]
+    if not learned:
+        raise UserError("the store holds neither an SAE nor a transcoder: there is nothing to study")
+    return learned[0]

@@ -45,7 +45,7 @@ def weights() -> Path:
 
 
 @contextlib.contextmanager
-def running(log: Path, *, n_ctx: int = CONTEXT, logprobs: bool = False) -> Iterator[str]:
+def running(log: Path, *, n_ctx: int = CONTEXT, logprobs: bool = False, threads: int = 1) -> Iterator[str]:
     """A server until the block ends; gives its base URL. `logprobs` keeps the logits of all tokens, which takes memory:
     `n_ctx` times the vocabulary, four bytes each."""
     with socket.socket() as free:
@@ -54,7 +54,7 @@ def running(log: Path, *, n_ctx: int = CONTEXT, logprobs: bool = False) -> Itera
     command = [
         sys.executable, "-m", "llama_cpp.server", "--model", str(weights()), "--model_alias", MODEL,
         "--host", "127.0.0.1", "--port", str(port), "--n_ctx", str(n_ctx), "--logits_all", str(logprobs),
-        "--n_threads", "2", "--n_threads_batch", "2", "--verbose", "False",
+        "--n_threads", str(threads), "--n_threads_batch", str(threads), "--verbose", "False",
     ]  # fmt: skip
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
         try:

@@ -1,8 +1,13 @@
-"""Whole runs that ask a real server: each scorer's replies are stored and become scores, within the server's context;
-and a run that wants what the server cannot do ends before its first question."""
+"""Whole runs that ask a real server: each scorer's replies are valid, stored and become scores, within the server's
+context; and a run that wants what the server cannot do ends before its first question.
+
+On one thread the server reads some 70 tokens a second and writes some 30 (`make test-real` prints what it was), so that
+what is shown is short: one feature, windows of eight tokens, few exemplars.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +17,7 @@ from typing import Any
 import inference_server as server
 import pytest
 from inference_server import model_at
+from real_lane import Lane
 
 import autointerp
 from autointerp.config.run_file import RunConfig
@@ -22,7 +28,14 @@ pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(bool(server.missing()), reason=f"not installed: {server.missing()}"),
 ]
-FEATURES = "400:401"
+FEATURES = "824:825"
+"""One that fires on three tokens in a hundred: a rare one has no scores, and its judge is asked nothing."""
+EVIDENCE = {
+    "top": 3, "quantiles": {"n": 2, "each": 1}, "intervals": {"n": 0, "each": 0}, "random": 1, "near_miss": 2,
+    "outlier": 0, "select_windows": 8, "score_windows": 8,
+}  # fmt: skip
+WITHIN = 4_096
+"""Tokens of a call that simulates: half of what the server holds, so that the windows need several calls."""
 
 
 def configured(folder: Path, explainers: list[Any], judge: dict[str, Any], **score: Any) -> RunConfig:
@@ -31,10 +44,11 @@ def configured(folder: Path, explainers: list[Any], judge: dict[str, Any], **sco
             "name": "real",
             "store": str(folder / "real.duckdb"),
             "subject": {"model": "bundled:subject"},
-            "tokens": {"source": "bundled:corpus", "n_tokens": 20_000, "window": 16},
+            "tokens": {"source": "bundled:corpus", "n_tokens": 20_000, "window": 8},
+            "evidence": EVIDENCE,
             "dictionary": [{"name": "d", "path": "bundled:mlp-1k", "features": FEATURES}],
             "explain": {"explainers": explainers},
-            "score": {"features": "all", "judge": {**judge, "controls": 0, "replies": 1}, **score},
+            "score": {"features": "all", "judge": {**judge, "controls": 0, "replies": 1, "context": 4}, **score},
             "engine": {"threads": 1},
         }
     )
@@ -46,6 +60,25 @@ def rows(store: Path, sql: str, **values: Any) -> list[dict[str, Any]]:
     return found
 
 
+def asked(store: Path, lane: Lane, what: str) -> dict[str, list[dict[str, Any]]]:
+    """The calls by their kind, those that find out what the server can do left out: each is valid and counted. Notes
+    how fast the server was."""
+    calls = rows(store, "SELECT * FROM llm_calls WHERE kind <> 'probe'")
+    assert [(row["kind"], row["status"], row["reason"]) for row in calls if row["status"] != "ok"] == []
+    assert all(row["input_tokens"] > 0 and row["output_tokens"] > 0 and row["reply"] for row in calls)
+    assert len({row["request"] for row in calls}) == len(calls)
+    read, wrote = sum(row["input_tokens"] for row in calls), sum(row["output_tokens"] for row in calls)
+    of_all = "sum(attempts) AS n, sum(ok) AS ok, sum(input_tokens) AS read, sum(output_tokens) AS wrote"
+    [counted] = rows(store, f"SELECT {of_all} FROM llm_costs WHERE kind <> 'probe'")
+    assert counted == {"n": len(calls), "ok": len(calls), "read": read, "wrote": wrote}
+    seconds = sum(row["latency_ms"] for row in calls) / 1000
+    lane.notes.append(
+        f"server, {what}: {len(calls)} calls, {read:,} tokens read, {wrote:,} written in {seconds:,.0f} s"
+    )
+    kinds = sorted({row["kind"] for row in calls})
+    return {kind: [row for row in calls if row["kind"] == kind] for kind in kinds}
+
+
 @pytest.fixture(scope="module")
 def judged(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Explained and judged by the small model."""
@@ -54,45 +87,44 @@ def judged(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(configured(folder, ["lexical", model_at(server_url)], model_at(server_url), scorers=scorers))
 
 
-def test_a_run_explains_and_judges(judged: Path) -> None:
-    calls = rows(judged, "SELECT kind, status, input_tokens, output_tokens, reply, reason FROM llm_calls")
-    explained = rows(judged, "SELECT text, status FROM explanations WHERE explainer LIKE 'smollm2%'")
-    scored = rows(judged, "SELECT DISTINCT scorer FROM scores")
-    for kind in ("explain", "detect", "fuzz", "logits"):
-        mine = [row for row in calls if row["kind"] == kind]
-        ok = [row for row in mine if row["status"] == "ok"]
-        print(kind, len(mine), len(ok), {row["status"]: row["reason"][:80] for row in mine if row["status"] != "ok"})
-        assert ok, (kind, mine)
-        assert all(row["input_tokens"] > 0 and row["output_tokens"] > 0 and row["reply"] for row in ok)
-    assert {row["status"] for row in calls} <= {"ok", "truncated", "invalid", "server_error"}
-    assert any(row["status"] == "ok" and row["text"] for row in explained)
+def test_a_run_explains_and_judges(judged: Path, lane: Lane) -> None:
+    calls = asked(judged, lane, "explained and judged")
+    assert {kind: len(of) for kind, of in calls.items()} == {"explain": 1, "detect": 1, "fuzz": 1, "logits": 1}
+    [explained] = rows(judged, "SELECT text, status FROM explanations WHERE explainer LIKE 'smollm2%'")
+    assert explained["status"] == "ok"
+    assert explained["text"]
+    for scorer, kind in (("detection", "detect"), ("fuzzing", "fuzz")):
+        stored = rows(judged, "SELECT * FROM judgements WHERE scorer = $scorer", scorer=f"{scorer}:{server.MODEL}")
+        said = json.loads(calls[kind][0]["reply"])
+        assert len(stored) == len(said) > 12
+        assert {row["status"] for row in stored} == {"ok"}
+    scored = rows(judged, "SELECT DISTINCT scorer FROM scores WHERE explainer LIKE 'smollm2%'")
     judges = {row["scorer"].partition(":")[0] for row in scored if row["scorer"].endswith(f":{server.MODEL}")}
     assert judges == {"detection", "fuzzing", "logits"}
 
 
-def test_a_run_simulates_within_the_context(server_url: str, tmp_path: Path) -> None:
-    """The label of `lexical` is simulated, as many windows a call as 8,192 tokens hold: each request fits, and each
+def test_a_run_simulates_within_the_context(server_url: str, tmp_path: Path, lane: Lane) -> None:
+    """The label of `lexical` is simulated, as many windows a call as the tokens hold: each request fits, and each
     window is asked about once."""
-    judge = model_at(server_url, embedded=True, windows_per_call=60)
+    judge = model_at(server_url, embedded=True, windows_per_call=60, context_tokens=WITHIN)
     path = run(configured(tmp_path, ["lexical"], judge, scorers=["simulation"]))
-    calls = rows(path, "SELECT * FROM llm_calls WHERE kind = 'simulate'")
-    print("simulate", [(row["status"], row["input_tokens"], row["output_tokens"], row["reason"]) for row in calls])
-    assert len(calls) > 1, "60 windows do not fit into one call"
-    assert {row["status"] for row in calls} <= {"ok", "truncated", "invalid"}
-    assert all(row["input_tokens"] + row["output_tokens"] <= server.CONTEXT for row in calls)
+    calls = asked(path, lane, "simulated")["simulate"]
+    assert len(calls) > 1, "all windows do not fit into one call"
+    assert all(row["input_tokens"] + row["output_tokens"] <= WITHIN for row in calls)
     stored = rows(path, "SELECT * FROM simulations WHERE scorer = $scorer", scorer=f"simulation:{server.MODEL}")
     assert len({(row["context"], row["window_start"]) for row in stored}) == len(stored) > 12
-    assert {row["status"] for row in stored} == {row["status"] for row in calls}
+    assert {row["status"] for row in stored} == {"ok"}
 
 
-def test_judgements_of_a_run_are_probabilities(logprobs_url: str, tmp_path: Path) -> None:
+def test_judgements_of_a_run_are_probabilities(logprobs_url: str, tmp_path: Path, lane: Lane) -> None:
     """With log probabilities a yes is a probability, one that is neither 0 nor 1."""
     judge = model_at(logprobs_url, embedded=True, logprobs=10, context_tokens=server.CONTEXT_WITH_LOGPROBS)
     path = run(configured(tmp_path, ["lexical"], judge, scorers=["detection"]))
     stored = rows(path, "SELECT * FROM judgements WHERE scorer = $scorer", scorer=f"detection:{server.MODEL}")
-    said = [row["probability"] for row in stored if row["status"] == "ok"]
-    print("detect", said)
-    assert said
+    asked(path, lane, "judged with log probabilities")
+    assert {row["status"] for row in stored} == {"ok"}
+    said = [row["probability"] for row in stored]
+    assert len(said) > 12
     assert all(0 <= chance <= 1 for chance in said)
     assert sum(0 < chance < 1 for chance in said) > len(said) / 2
 
