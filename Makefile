@@ -6,9 +6,10 @@ INTEROP ?= .venv-interop
 RAY ?= .venv-ray
 REAL ?= .venv-real
 DELPHI ?= .venv-delphi
+BROWSER ?= .venv-browser
 RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo study selftest-figures test test-slow test-interop test-ray test-real bench bench-llm bench-delphi lint format train docs wheel clean
+.PHONY: demo study selftest-figures test test-slow test-interop test-ray test-real test-browser bench bench-llm bench-delphi lint format train docs wheel clean
 
 demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
@@ -17,7 +18,7 @@ study: $(VENV)/installed  ## the SAEs beside every baseline, and its page docs/S
 	OMP_NUM_THREADS=1 $(BIN)/python -m autointerp.study docs/STUDY.md
 
 test: $(VENV)/installed-dev  ## the fast tests
-	$(RUN_TESTS) -m "not slow and not interop and not ray and not real" -n 2 --dist loadfile
+	$(RUN_TESTS) -m "not slow and not interop and not ray and not real and not browser" -n 2 --dist loadfile
 
 test-slow: $(VENV)/installed-dev  ## simulations of coverage, size and power
 	$(RUN_TESTS) -m slow -n 2 --dist loadfile
@@ -30,6 +31,11 @@ test-ray: $(RAY)/installed  ## pass 1 over Ray: the local store, lost workers, k
 
 test-real: $(REAL)/installed  ## a model of 135 million weights, an SAE trained on it, and a server (a quarter of an hour)
 	PYTHONPATH=. $(REAL)/bin/python -m pytest -m real tests/real -rs
+
+test-browser: $(VENV)/installed-dev  ## the pages in a real chromium, where there is one (two minutes)
+	@if command -v chromium chromium-browser google-chrome >/dev/null; \
+	then $(MAKE) --no-print-directory $(BROWSER)/installed && PYTHONPATH=$(BROWSER) $(RUN_TESTS) -m browser tests/browser; \
+	else echo "test-browser: NOT RUN, there is no chromium"; fi
 
 bench: $(VENV)/installed-dev  ## what extraction costs above its floor (some minutes a setting on one core)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/extraction.py
@@ -120,5 +126,10 @@ $(DELPHI)/installed: pyproject.toml constraints.txt benchmarks/delphi-requiremen
 	$(DELPHI)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/delphi-requirements.txt
 	touch $@
 
+# A folder beside the environment: the driver is large, and nothing else needs it. The browser is the machine's.
+$(BROWSER)/installed:
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(BROWSER) "playwright>=1.50,<2"
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(INTEROP) $(RAY) $(REAL) $(DELPHI) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(INTEROP) $(RAY) $(REAL) $(DELPHI) $(BROWSER) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -194,7 +194,7 @@ def write_features(append: Callable[[str, dict[str, Any]], None], name: str, fea
             **about, "explainer": "lexical", "text": [f'Fires on " token {t}".' for t in first_token.tolist()],
             "status": "ok", "lookup": lookup, "donor": None, "promotes": None, "triggers": None, "prompt": None,
             "request": None, "model": None, "again": 0, "is_control": False,
-            "description_length": 6, "n_entries": ENTRIES,
+            "description_length": 6, "n_entries": ENTRIES, "exemplars_left_out": None,
         },
     )  # fmt: skip
     write_windows(append, name, features, rng)

@@ -10,6 +10,7 @@
     /prompt?text=            the features that fire on a text; loads the subject
     /try/NAME/NUMBER?text=   what a text does to one feature; likewise
     /vector/NAME/NUMBER.json a feature's direction; likewise
+    /label/NAME/NUMBER       takes the form of a person's label; the only POST
     /sql?q=                  a statement of the reader's own
 
 Each page is JSON with `.json` behind its address (/index.json for the first).
@@ -32,6 +33,7 @@ from autointerp.browse.compare_page_data import load_pair
 from autointerp.browse.feature_data import load_whole_feature, random_feature
 from autointerp.browse.features_data import SORTS, STATUSES, load_features, read_choice
 from autointerp.browse.guard import Guard
+from autointerp.browse.label_form import PREFIX, label_form, new_token
 from autointerp.browse.overview_data import load_overview
 from autointerp.browse.prompt_page_data import PromptForm, load_direction, load_text, load_tried
 from autointerp.browse.prompt_session import PromptSession
@@ -50,13 +52,15 @@ Load = Callable[[StoreReader, Request], object]
 def make_app(store: Path, port: int) -> Starlette:
     """The application of a store; `port`: the one that browsers name."""
 
+    token = new_token()
+
     def page(template: str, load: Load, json: bool = False) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
             with open_reader(store) as reader:
                 shown = load(reader, request)
             if json:
                 return Response(as_json(shown), media_type="application/json")
-            return Response(render(template, page=shown, **_WORDS), media_type="text/html")
+            return Response(render(template, page=shown, form_token=token, **_WORDS), media_type="text/html")
 
         return answer
 
@@ -92,13 +96,14 @@ def make_app(store: Path, port: int) -> Starlette:
             Route("/compare.json", page("compare.html", _compare, json=True)),
             Route("/calls", page("calls.html", _calls)),
             Route("/calls.json", page("calls.html", _calls, json=True)),
-            Route("/call/{request}.json", page("call.html", _call, json=True)),
-            Route("/call/{request}", page("call.html", _call)),
+            Route("/call/{request:path}.json", page("call.html", _call, json=True)),
+            Route("/call/{request:path}", page("call.html", _call)),
             Route("/prompt", page("prompt.html", _prompt)),
             Route("/prompt.json", page("prompt.html", _prompt, json=True)),
             Route("/try/{name:path}/{number:int}", page("try.html", _tried)),
             Route("/try/{name:path}/{number:int}.json", page("try.html", _tried, json=True)),
             Route("/vector/{name:path}/{number:int}.json", page("", _direction, json=True)),
+            Route(PREFIX + "{name:path}/{number:int}", label_form(store, token, port), methods=["POST"]),
             Route("/sql", page("sql.html", _sql)),
             Route("/sql.json", page("sql.html", _sql, json=True)),
             *(Route(f"/{name}", _file(name, kind)) for name, kind in FILES.items()),

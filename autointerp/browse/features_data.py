@@ -11,6 +11,8 @@ from math import isfinite
 
 import pyarrow as pa
 
+from autointerp.browse.features_sql import SORTED_BY, counted, listed, placed
+from autointerp.browse.sql_data import features_where
 from autointerp.errors import UserError
 from autointerp.score.metric_registry import is_primary
 from autointerp.store.evidence import dictionary_row
@@ -18,7 +20,9 @@ from autointerp.store.reader import StoreReader
 from autointerp.words import explainer_order, is_control
 
 PER_PAGE = 100
-SORTS = ("feature", "score", "density", "max_activation", "token_entropy", "description_length")
+LONGEST = 2_000
+"""Characters of a token or a condition."""
+SORTS = tuple(SORTED_BY)
 STATUSES = ("alive", "rare", "dead")
 
 
@@ -34,6 +38,10 @@ class FeatureChoice:
     """Scorer, metric and design of the scores, as a page names them; default: the first primary one."""
     q: str = ""
     """Words that the label holds, all of them, in any case."""
+    token: str = ""
+    """A token on which the feature fires: as text, a blank before it or not."""
+    where: str = ""
+    """A condition of SQL over the columns of `explained_features`."""
     density_from: float | None = None
     density_to: float | None = None
     score_from: float | None = None
@@ -61,6 +69,8 @@ class ListedFeature:
     score: float | None
     ci_low: float | None
     ci_high: float | None
+    output: float | None
+    """How well the label says what the feature promotes: `logit_accuracy_direct`; by chance 0.5."""
     score_status: str | None
     """None: it was not scored by this measure."""
 
@@ -95,6 +105,8 @@ def read_choice(asked: Mapping[str, str]) -> FeatureChoice:
             raise UserError(f'there is no filter "{name}"; there are {", ".join(known)}')
         if not value.strip():
             continue
+        if name in ("token", "where") and len(value) > LONGEST:
+            raise UserError(f"{name}: {len(value):,} characters; {LONGEST:,} are read here")
         if name.endswith(("_from", "_to")) or name == "page":
             values[name] = _number(name, value)
         else:
@@ -120,10 +132,14 @@ def load_features(store: StoreReader, dictionary: str, choice: FeatureChoice) ->
     names an explainer or a measure that is not there."""
     facts = dictionary_row(store, dictionary)
     asked = _ask(store, dictionary, choice)
-    [counted] = store.rows(_LISTED + _COUNT, **asked.filters)
-    rows = store.rows(
-        _LISTED + _ROWS, **asked.filters, **_order(choice), offset=PER_PAGE * (choice.page - 1), many=PER_PAGE
-    )
+    sort, once = choice.sort, asked.once
+    sql, bound = counted(asked.values, once)
+    [n_found] = [row["n"] for row in store.rows(sql, **bound)]
+    page = {"many": PER_PAGE, "offset": PER_PAGE * (choice.page - 1)}
+    sql, bound = placed(asked.values | page, sort, once)
+    only = [row["feature"] for row in store.rows(sql, **bound)]
+    sql, bound = listed(asked.values | {"only": only}, sort, once, page=True)
+    rows = store.rows(sql, **bound) if only else []
     [every] = store.rows(_EVERY, dictionary=dictionary)
     return FeaturesPage(
         dictionary=dictionary,
@@ -134,8 +150,8 @@ def load_features(store: StoreReader, dictionary: str, choice: FeatureChoice) ->
         explainers=asked.explainers,
         measures=asked.measures,
         n_all=every["n"],
-        n_found=counted["n"],
-        n_pages=-(-counted["n"] // PER_PAGE),
+        n_found=n_found,
+        n_pages=-(-n_found // PER_PAGE),
         features=tuple(ListedFeature(**row) for row in rows),
     )
 
@@ -145,9 +161,8 @@ def listed_features(store: StoreReader, dictionary: str, choice: FeatureChoice) 
     `load_features`."""
     dictionary_row(store, dictionary)
     asked = _ask(store, dictionary, choice)
-    [every] = store.rows(_EVERY, dictionary=dictionary)
-    rows = store.query(_LISTED + _ROWS, **asked.filters, **_order(choice), offset=0, many=every["n"])
-    return asked.choice, rows
+    sql, bound = listed(asked.values, choice.sort, asked.once, page=False)
+    return asked.choice, store.query(sql, **bound)
 
 
 @dataclass(frozen=True)
@@ -157,7 +172,10 @@ class _AskedFeatures:
     choice: FeatureChoice
     explainers: tuple[str, ...]
     measures: tuple[str, ...]
-    filters: dict[str, object]
+    values: dict[str, object]
+    """What the pieces of `features_sql` bind."""
+    once: bool
+    """Whether no label was asked for again."""
 
 
 def _ask(store: StoreReader, dictionary: str, choice: FeatureChoice) -> _AskedFeatures:
@@ -173,7 +191,8 @@ def _ask(store: StoreReader, dictionary: str, choice: FeatureChoice) -> _AskedFe
     measure = choice.measure or next(iter(first), "")
     _known("measure", measure, list(by_name))
     kind = by_name.get(measure, {"scorer": "", "metric": "", "design": ""})
-    filters = {
+    chosen = replace(choice, explainer=explainer, measure=measure)
+    values = {
         "dictionary": dictionary,
         "explainer": explainer,
         "scorer": kind["scorer"],
@@ -185,13 +204,25 @@ def _ask(store: StoreReader, dictionary: str, choice: FeatureChoice) -> _AskedFe
         "density_to": choice.density_to,
         "score_from": choice.score_from,
         "score_to": choice.score_to,
+        "sign": -1 if choice.order == "down" else 1,
     }
-    chosen = replace(choice, explainer=explainer, measure=measure)
-    return _AskedFeatures(chosen, tuple(explainers), tuple(by_name), filters)
+    among = _among(store, dictionary, chosen)
+    if among is not None:
+        values["among" if among else "nothing"] = sorted(among) or True
+    [again] = store.rows(_AGAIN, dictionary=dictionary, explainer=explainer)
+    return _AskedFeatures(chosen, tuple(explainers), tuple(by_name), values, not again["again"])
 
 
-def _order(choice: FeatureChoice) -> dict[str, object]:
-    return {"sort": choice.sort, "sign": -1 if choice.order == "down" else 1}
+def _among(store: StoreReader, dictionary: str, choice: FeatureChoice) -> set[int] | None:
+    """The features that a token and a condition let through; None: all."""
+    kept: set[int] | None = None
+    if choice.token:
+        rows = store.rows(_FIRES_ON, dictionary=dictionary, token=choice.token)
+        kept = {row["feature"] for row in rows}
+    if choice.where:
+        holds = set(features_where(store.path, choice.where, dictionary, choice.explainer))
+        kept = holds if kept is None else kept & holds
+    return kept
 
 
 def _known(what: str, name: str, known: list[str]) -> None:
@@ -207,36 +238,13 @@ SELECT DISTINCT explainer, scorer, metric, design FROM (
 ) ORDER BY explainer, design, scorer, metric
 """
 
-_LISTED = """
-WITH scored AS (
-    SELECT feature, value, ci_low, ci_high, status FROM score_table
-    WHERE dictionary = $dictionary AND explainer = $explainer AND scorer = $scorer AND metric = $metric
-          AND design = $design
-), said AS (
-    SELECT feature, text, status, description_length FROM current_explanations
-    WHERE dictionary = $dictionary AND explainer = $explainer
-), listed AS (
-    SELECT f.feature, f.status, f.density, f.max_activation, f.token_entropy, e.text AS label,
-           e.status AS label_status, e.description_length, s.value AS score, s.ci_low, s.ci_high,
-           s.status AS score_status
-    FROM features f LEFT JOIN said e USING (feature) LEFT JOIN scored s USING (feature)
-    WHERE f.dictionary = $dictionary AND ($status = '' OR f.status = $status)
-          AND ($density_from::DOUBLE IS NULL OR f.density >= $density_from)
-          AND ($density_to::DOUBLE IS NULL OR f.density <= $density_to)
-          AND ($score_from::DOUBLE IS NULL OR s.value >= $score_from)
-          AND ($score_to::DOUBLE IS NULL OR s.value <= $score_to)
-          AND len(list_filter($words::VARCHAR[], lambda word: NOT contains(lower(coalesce(e.text, '')), word))) = 0
+_FIRES_ON = """
+WITH ids AS (
+    SELECT list(token) AS tokens FROM vocab WHERE text = $token OR text = ' ' || $token
 )
+SELECT feature FROM feature_tokens t, ids WHERE dictionary = $dictionary AND list_has_any(t.tokens, ids.tokens)
 """
 
 _EVERY = "SELECT count(*) AS n FROM features WHERE dictionary = $dictionary"
 
-_COUNT = "SELECT count(*) AS n FROM listed"
-
-_ROWS = """
-SELECT * FROM listed
-ORDER BY $sign * CASE $sort WHEN 'score' THEN score WHEN 'density' THEN density
-                            WHEN 'max_activation' THEN max_activation WHEN 'token_entropy' THEN token_entropy
-                            WHEN 'description_length' THEN description_length ELSE feature END NULLS LAST, feature
-LIMIT $many OFFSET $offset
-"""
+_AGAIN = "SELECT max(again) AS again FROM explanations WHERE dictionary = $dictionary AND explainer = $explainer"

@@ -1,7 +1,7 @@
 """Who may ask, and what a browser may do with the answer.
 
 1. The Host header names this machine and this port: another name that leads here (DNS rebinding) is refused with 421.
-2. Only GET: 405. There is nothing to write.
+2. Only GET, 405; but for the form of a label (`label_form.py`), which is POST.
 3. What a page of another site loads from here is refused with 403; a link that leads here is followed.
 4. Every answer carries a policy by which no script runs but `browse.js`, nothing comes from elsewhere, and no page
    frames it. No header lets other origins read it.
@@ -12,6 +12,8 @@ from __future__ import annotations
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from autointerp.browse.label_form import PREFIX
 
 NAMES = ("127.0.0.1", "localhost")
 POLICY = (
@@ -56,8 +58,8 @@ class Guard:
         elif _from_elsewhere(Headers(scope=scope)):
             refusal = PlainTextResponse("pages of other sites get nothing\n", status_code=403)
             await refusal(scope, receive, guarded)
-        elif scope["method"] != "GET":
-            refusal = PlainTextResponse("only GET\n", status_code=405, headers={"Allow": "GET"})
+        elif scope["method"] != (allowed := "POST" if scope["path"].startswith(PREFIX) else "GET"):
+            refusal = PlainTextResponse(f"only {allowed}\n", status_code=405, headers={"Allow": allowed})
             await refusal(scope, receive, guarded)
         else:
             await self.app(scope, receive, guarded)

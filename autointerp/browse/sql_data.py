@@ -120,6 +120,24 @@ def run_statement(path: Path, sql: str, seconds: float = MOST_SECONDS) -> SqlAns
         raise UserError(f"SQL: {len(sql):,} characters; {LONGEST:,} are read here, `autointerp sql` takes more")
     asked = {"store": str(path), "sql": sql, "most_rows": MOST_ROWS, "most_bytes": MOST_BYTES}
     begun = time.monotonic()
+    told = _in_child(asked, seconds)
+    rows = tuple(tuple(row) for row in told["rows"])
+    return SqlAnswer(tuple(told["columns"]), tuple(told["types"]), rows, told["more"], time.monotonic() - begun)
+
+
+def features_where(
+    path: Path, condition: str, dictionary: str, explainer: str, seconds: float = MOST_SECONDS
+) -> list[int]:
+    """The features of a dictionary for which a condition over the columns of `explained_features` holds, as that
+    explainer has them. Raises UserError, in one line, where it is none."""
+    if len(condition) > LONGEST:
+        raise UserError(f"where: {len(condition):,} characters; {LONGEST:,} are read here")
+    asked = {"store": str(path), "condition": condition, "dictionary": dictionary, "explainer": explainer}
+    told = _in_child({**asked, "most_rows": sys.maxsize, "most_bytes": MOST_BYTES}, seconds)
+    return [row[0] for row in told["rows"]]
+
+
+def _in_child(asked: dict[str, Any], seconds: float) -> dict[str, Any]:
     if not _TURNS.acquire(timeout=seconds):
         raise UserError(f"SQL: {AT_ONCE} other statements are running; ask again")
     try:
@@ -139,14 +157,13 @@ def run_statement(path: Path, sql: str, seconds: float = MOST_SECONDS) -> SqlAns
     finally:
         _TURNS.release()
     try:
-        told = json.loads(done.stdout)
+        told: dict[str, Any] = json.loads(done.stdout)
     except json.JSONDecodeError as error:
         why = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
         raise UserError(f"SQL: the statement ended its process: {why[0]}") from error
     if "error" in told:
         raise UserError(told["error"])
-    rows = tuple(tuple(row) for row in told["rows"])
-    return SqlAnswer(tuple(told["columns"]), tuple(told["types"]), rows, told["more"], time.monotonic() - begun)
+    return told
 
 
 _TURNS = threading.BoundedSemaphore(AT_ONCE)

@@ -10,6 +10,7 @@ read-only, `enable_external_access` is off, and `lock_configuration` keeps it of
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -63,23 +64,27 @@ class StoreReader:
         by for it."""
         return _Brief(self._connection)
 
-    def filtered(self, view: str, condition: str, called: str) -> pa.Table:
+    def filtered(
+        self, view: str, condition: str, called: str, only: Mapping[str, str] | None = None, columns: Sequence[str] = ()
+    ) -> pa.Table:
         """The rows of a table or view for which a condition of the user's holds: one boolean expression, which is all
-        that DuckDB's `filter` takes.
+        that DuckDB's `filter` takes. `only`: values that columns must have beside it; `columns`: those that are wanted,
+        default all.
 
         Raises StoreError, in one line that begins with `called`, for anything else.
         """
         relation = self._connection.view(view)
+        names = relation.columns
+        for name, value in (only or {}).items():
+            relation = relation.filter(duckdb.ColumnExpression(name) == duckdb.ConstantExpression(value))
         try:
             kept = relation.filter(condition)
             kind = str(relation.project(condition).types[0])
             if kind != "BOOLEAN":
                 raise StoreError(f"{called} {condition}: this is a {kind}, and a condition is true or false")
-            return fetch_interruptibly(self._connection, kept)
+            return fetch_interruptibly(self._connection, kept.select(*columns) if columns else kept)
         except duckdb.Error as error:
-            raise StoreError(
-                f"{called} {condition}: {one_line(error)}; columns: {', '.join(relation.columns)}"
-            ) from error
+            raise StoreError(f"{called} {condition}: {one_line(error)}; columns: {', '.join(names)}") from error
 
     def close(self) -> None:
         """Lets go of the file. May be called twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,7 +22,8 @@ HOSTILE = (
 )
 ADDRESSES = ("/", "/index.json", "/dictionary/mlp-1k", "/dictionary/mlp-1k.json", "/feature/mlp-1k/2",
              "/feature/mlp-1k/2.json", "/random/mlp-1k", "/browse.css", "/browse.js",
-             "/sql", "/sql.json?q=SELECT+1", "/nothing", "/dictionary/nobody")  # fmt: skip
+             "/sql", "/sql.json?q=SELECT+1", "/compare", "/compare?a=mlp-1k&b=neurons", "/calls", "/call/none",
+             "/prompt", "/label/mlp-1k/2", "/icon.svg", "/nothing", "/dictionary/nobody")  # fmt: skip
 
 
 class Seen(HTMLParser):
@@ -113,7 +115,16 @@ def hostile(judged_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         )
         connection.execute("UPDATE failures SET reason = $1, status = $1", [HOSTILE])
         connection.execute("UPDATE runs SET name = $1", [HOSTILE])
-        connection.execute("UPDATE llm_calls SET model = $1", [HOSTILE])
+        about = json.dumps({"dictionary": HOSTILE, "feature": 2, "explainer": HOSTILE})
+        connection.execute(
+            "INSERT INTO llm_calls BY NAME SELECT $1 AS request, 0 AS sample, 1 AS attempt, $1 AS kind, $2 AS about, "
+            "$1 AS provider, $1 AS server, $1 AS model, $1 AS returned_model, $1 AS channel, $1 AS status, "
+            "$1 AS reason, $1 AS stop_reason, $1 AS prefix, $1 AS prompt, $1 AS reply, 1.0 AS latency_ms, "
+            "now()::TIMESTAMP AS called_at",
+            [HOSTILE, about],
+        )
+        connection.execute("INSERT INTO llm_prefixes VALUES ($1, $2)", [HOSTILE, json.dumps({"system": HOSTILE})])
+        connection.execute("UPDATE explanations SET request = $1", [HOSTILE])
     return path
 
 
@@ -136,7 +147,11 @@ def test_hostile_texts_stay_text(hostile: Path, open_pages: Any) -> None:
     sql = f"SELECT dictionary, text, '{quoted}' AS \"<script>\" FROM explanations"
     pages = {"/": 6, f"/dictionary/{name}": 2, f"/dictionary/{name}?q=script&status=alive": 1,
              f"/feature/{name}/2": 20, "/feature/resid-1k/1": 20,
-             f"/sql?q={quote(sql, safe='')}": 20}  # fmt: skip
+             f"/sql?q={quote(sql, safe='')}": 20, "/compare": 3, f"/compare?a={name}&b=neurons": 5,
+             f"/dictionary/{name}?explainer={name}&token=self&where=feature+%3C+9": 3,
+             f"/feature/{name}/3?explainer={name}": 20, "/calls": 4, f"/calls?dictionary={name}&feature=2": 4,
+             f"/call/{name}": 8, f"/prompt?text={name}&dictionary=resid-1k": 5,
+             f"/try/resid-1k/1?text={name}": 2}  # fmt: skip
     for address, times in pages.items():
         answer = client.get(address)
         assert answer.status_code == 200, answer.text

@@ -156,7 +156,10 @@ def test_sorting(judged_store: Path, every: FeaturesPage, sort: str, order: str)
     sign = -1 if order == "down" else 1
 
     def place(row: Any) -> tuple[bool, float, int]:
-        value = getattr(row, sort)
+        if sort == "input_less_output":
+            value = None if row.score is None or row.output is None else row.score - row.output
+        else:
+            value = getattr(row, sort)
         return value is None, 0.0 if value is None else sign * value, row.feature
 
     assert [row.feature for row in page.features] == [row.feature for row in sorted(every.features, key=place)]
