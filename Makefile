@@ -9,7 +9,7 @@ DELPHI ?= .venv-delphi
 BROWSER ?= .venv-browser
 RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo study selftest-figures test test-slow test-interop test-ray test-real test-browser bench bench-llm bench-delphi lint format train docs wheel clean
+.PHONY: demo study tutorial selftest-figures test test-slow test-interop test-ray test-real test-browser bench bench-llm bench-delphi lint format train docs wheel clean
 
 demo: $(VENV)/installed  ## the whole pipeline on the bundled model
 	$(BIN)/autointerp demo
@@ -55,6 +55,7 @@ lint: $(VENV)/installed-dev  ## style, types, and that the generated pages are w
 	$(BIN)/python -m autointerp.subject.formats.docs docs/FORMATS.md --check
 	$(BIN)/python -m autointerp.subject.docs docs/SUBJECTS.md --check
 	$(BIN)/python -m autointerp.score.docs docs/SCORES.md --check
+	$(BIN)/python -m autointerp.cli_docs docs/COMMANDS.md --check
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
@@ -69,6 +70,10 @@ docs: $(VENV)/installed-dev  ## the pages of docs/ that are made from the code
 	$(BIN)/python -m autointerp.subject.formats.docs docs/FORMATS.md
 	$(BIN)/python -m autointerp.subject.docs docs/SUBJECTS.md
 	$(BIN)/python -m autointerp.score.docs docs/SCORES.md
+	$(BIN)/python -m autointerp.cli_docs docs/COMMANDS.md
+
+tutorial: $(VENV)/installed  ## runs the commands of docs/TUTORIAL.md and writes their output into it (some minutes)
+	$(BIN)/python -m autointerp.tutorial docs/TUTORIAL.md
 
 selftest-figures: $(VENV)/installed  ## which metrics pass the self-test: what marks on pages are made from (four minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m autointerp.pipeline.selftest autointerp/score/selftest/figures.json

@@ -14,6 +14,7 @@ import click
 
 from autointerp import interruption
 from autointerp.cli_read import COMMANDS
+from autointerp.cli_take_in import TAKING_IN
 from autointerp.errors import AutointerpError, Waiting
 from autointerp.streams import failure, prepare_streams
 from autointerp.version import __version__
@@ -284,7 +285,7 @@ def selftest(
     context.exit(1 if report.lost else 0)
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, *TAKING_IN):
     cli.add_command(command)
 
 

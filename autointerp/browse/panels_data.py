@@ -42,8 +42,8 @@ def load_panels(store: Queryable, dictionary: str, feature: int, explainer: str 
     return FeaturePanels(
         explainers=tuple(names),
         explainer=chosen,
-        simulated=load_simulated(store, dictionary, feature, chosen),
-        wrong=load_wrong(store, dictionary, feature, chosen),
+        simulated=load_simulated(store, dictionary, feature, chosen) if chosen else (),
+        wrong=load_wrong(store, dictionary, feature, chosen) if chosen else (),
         histograms=load_histograms(store, dictionary, feature),
         requests={row["explainer"]: row["request"] for row in store.rows(_REQUESTS, **key)},
     )

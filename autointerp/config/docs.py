@@ -21,7 +21,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from autointerp.config.explainers import LLMExplainer, PythonExplainer
+from autointerp.config.explainers import ImportedExplainer, LLMExplainer, PythonExplainer
 from autointerp.config.features import FeatureSample
 from autointerp.config.judging import Judge
 from autointerp.config.llm_model import CapabilityChanges, LLMModel, Price
@@ -33,6 +33,7 @@ TABLES = {
     RunConfig: "The top of the file",
     LLMExplainer: "An entry of `explain.explainers`: an LLM",
     PythonExplainer: "An entry of `explain.explainers`: a Python class",
+    ImportedExplainer: "An entry of `explain.explainers`: imported labels",
     Judge: "`score.judge`",
     LLMModel: "A model: the keys that `score.judge` and an LLM in `explain.explainers` share",
     FeatureSample: "`features = { sample = 500 }`, of a dictionary or of `[score]`",

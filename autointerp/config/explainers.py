@@ -100,10 +100,28 @@ class PythonExplainer(Section):
         return self.given or self.python
 
 
+class ImportedExplainer(Section):
+    """Labels that were imported into the store: an entry `{ imported = "neuronpedia" }` of `explainers`.
+
+    `autointerp import` writes them; the run judges them on its sample of features, as it does its own.
+    """
+
+    imported: str = Field(pattern=NAME)
+    """What `autointerp import --explainer` called them; `neuronpedia` unless it was told otherwise."""
+
+    @property
+    def name(self) -> str:
+        return self.imported
+
+
+RESERVED = frozenset({*LEXICAL_CONTROLS, *RANKINGS, NO_LABEL, HUMAN, *EMBEDDED})
+"""Names of explainers that are autointerp's own."""
+
+
 def _form_of_explainer(entry: Any) -> str:
     if isinstance(entry, dict):
-        return "Python" if "python" in entry else "LLM"
-    if isinstance(entry, LLMExplainer | PythonExplainer):
+        return "Python" if "python" in entry else "Imported" if "imported" in entry else "LLM"
+    if isinstance(entry, LLMExplainer | PythonExplainer | ImportedExplainer):
         return type(entry).__name__.removesuffix("Explainer")
     return "Human" if entry == HUMAN else "Embedded"
 
@@ -116,7 +134,8 @@ ExplainerEntry = Annotated[
     Annotated[EmbeddedWord, Tag("Embedded")]
     | Annotated[Literal["human"], Tag("Human")]
     | Annotated[LLMExplainer, Tag("LLM")]
-    | Annotated[PythonExplainer, Tag("Python")],
+    | Annotated[PythonExplainer, Tag("Python")]
+    | Annotated[ImportedExplainer, Tag("Imported")],
     Discriminator(_form_of_explainer),
 ]
 
@@ -127,7 +146,7 @@ class ExplainSection(Section):
     explainers: list[ExplainerEntry] = Field(default=["lexical", "context_lookup", "token_lookup"], min_length=1)
     """`lexical` writes labels and needs no LLM. `context_lookup` and `token_lookup` are tables, ceilings and no labels;
     `context_lookup` comes with `lexical`, named or not. `human` stands for what people wrote with `autointerp label`; a
-    table is an LLM or a Python class."""
+    table is an LLM, a Python class, or what `autointerp import` took in."""
 
     @field_validator("explainers")
     @classmethod
@@ -140,9 +159,8 @@ class ExplainSection(Section):
     @model_validator(mode="after")
     def _different(self) -> ExplainSection:
         refuse_twice(self.names)
-        reserved = {*LEXICAL_CONTROLS, *RANKINGS, NO_LABEL, HUMAN, *EMBEDDED}
         for entry in self.explainers:
-            if not isinstance(entry, str) and entry.name in reserved:
+            if not isinstance(entry, str) and entry.name in RESERVED:
                 raise ValueError(f'an explainer of your own cannot be named "{entry.name}"')
         return self
 
@@ -166,6 +184,16 @@ class ExplainSection(Section):
     def human(self) -> bool:
         """Whether what people wrote with `autointerp label` is judged."""
         return HUMAN in self.explainers
+
+    @property
+    def imported(self) -> list[str]:
+        """What `autointerp import` took in and is judged."""
+        return [entry.name for entry in self.explainers if isinstance(entry, ImportedExplainer)]
+
+    @property
+    def kept(self) -> list[str]:
+        """Explainers whose labels no run writes: people, and what was imported."""
+        return [HUMAN] * self.human + self.imported
 
     @property
     def asking(self) -> list[LLMExplainer | PythonExplainer]:

@@ -49,10 +49,12 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _labels_need_a_judge(self) -> RunConfig:
-        if self.explain.human and self.score.judge is None:
-            raise ValueError('explainer "human" needs a judge: a person\'s label has no lookup; give score.judge')
-        if self.explain.explainers == [HUMAN]:
-            raise ValueError('explainer "human" stands beside others; add "lexical"')
+        kept = self.explain.kept
+        if kept and self.score.judge is None:
+            whose = "a person's label" if kept[0] == HUMAN else "an imported label"
+            raise ValueError(f'explainer "{kept[0]}" needs a judge: {whose} has no lookup; give score.judge')
+        if len(kept) == len(self.explain.explainers):
+            raise ValueError(f'explainer "{kept[0]}" stands beside others; add "lexical"')
         return self
 
     @model_validator(mode="after")

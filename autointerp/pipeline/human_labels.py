@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from autointerp.errors import StoreError, UserError
@@ -19,7 +20,10 @@ _FEATURE = "SELECT 1 FROM features WHERE dictionary = $dictionary AND feature = 
 _LABEL = """
 SELECT text FROM explanations WHERE dictionary = $dictionary AND feature = $feature AND explainer = $explainer
 """
-_LABELS = "SELECT dictionary, feature, text FROM explanations WHERE explainer = $explainer ORDER BY ALL"
+_LABELS = """
+SELECT dictionary, explainer, feature, text FROM explanations
+WHERE explainer IN (SELECT unnest($explainers::VARCHAR[])) ORDER BY ALL
+"""
 
 
 def add_label(path: Path, dictionary: str, feature: int, text: str) -> None:
@@ -44,12 +48,12 @@ def add_label(path: Path, dictionary: str, feature: int, text: str) -> None:
             write_written(transaction, dictionary, [Written(said)])
 
 
-def labels_in(path: Path) -> dict[str, str]:
-    """Hash of the labels of each dictionary; none where there is no store yet."""
-    if not path.exists():
+def labels_in(path: Path, explainers: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Hash of the labels of these explainers, by dictionary and explainer; none where there is no store yet."""
+    if not explainers or not path.exists():
         return {}
-    labels_of: dict[str, list[tuple[int, str]]] = {}
+    labels_of: dict[tuple[str, str], list[tuple[int, str]]] = {}
     with open_reader(path) as reader:
-        for row in reader.rows(_LABELS, explainer=HUMAN):
-            labels_of.setdefault(row["dictionary"], []).append((row["feature"], row["text"]))
-    return {name: content_hash(labels, tag="labels") for name, labels in labels_of.items()}
+        for row in reader.rows(_LABELS, explainers=list(explainers)):
+            labels_of.setdefault((row["dictionary"], row["explainer"]), []).append((row["feature"], row["text"]))
+    return {about: content_hash(labels, tag="labels") for about, labels in labels_of.items()}

@@ -122,10 +122,17 @@ def _create(path: Path, say: Callable[[str], None]) -> None:
     if _log_bytes(path):
         _set_aside_log(path, "its store is gone", say)
     snapshot_path(path).unlink(missing_ok=True)
+    create_with(path, lambda _: None)
+
+
+def create_with(path: Path, fill: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
+    """Makes a store whose rows `fill` writes. It has its name when all is written; a kill before leaves none."""
+    if not path.parent.is_dir():
+        raise StoreError(f'the folder "{path.parent}" for the store "{path.name}" does not exist; create it first')
     building = path.with_name(f".{path.name}.new-{os.getpid()}")
     building.unlink(missing_ok=True)
     try:
-        config = {"storage_compatibility_version": STORAGE_VERSION}
+        config = _limits() | {"storage_compatibility_version": STORAGE_VERSION}
         connection = _connect(building, read_only=False, config=config, store=path)
         try:
             connection.execute("BEGIN TRANSACTION")  # else each of its statements waits for the disk
@@ -135,6 +142,7 @@ def _create(path: Path, say: Callable[[str], None]) -> None:
                 {"version": str(SCHEMA_VERSION), "created_by": f"autointerp {__version__}"},
             )
             connection.execute("COMMIT")
+            fill(connection)
         finally:
             connection.close()
         _give_name(building, path)
@@ -168,10 +176,10 @@ def _connect(
     try:
         return duckdb.connect(str(path), read_only=read_only, config=config)
     except duckdb.Error as error:
-        raise _explain(error, store or path) from error
+        raise store_error(error, store or path) from error
 
 
-def _explain(error: duckdb.Error, path: Path) -> StoreError:
+def store_error(error: duckdb.Error, path: Path) -> StoreError:
     """DuckDB's message as ours: which file, what, what to do."""
     text = one_line(error)
     if "different configuration" in text:

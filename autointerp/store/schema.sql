@@ -392,7 +392,7 @@ CREATE TABLE explanations (
 COMMENT ON TABLE explanations IS 'All that each explainer ever said; current_explanations shows the latest. Controls (shuffled, constant, generic) and ceilings (context_lookup, token_lookup) are explainers too.';
 COMMENT ON COLUMN explanations.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN explanations.feature IS 'Feature.';
-COMMENT ON COLUMN explanations.explainer IS 'lexical; ceilings: context_lookup, token_lookup; model/preset/evidence (behind it /best3+revise1 where drafts were refined), the name of your own, human; controls: shuffled, constant, generic, shuffled:EXPLAINER.';
+COMMENT ON COLUMN explanations.explainer IS 'lexical; ceilings: context_lookup, token_lookup; model/preset/evidence (behind it /best3+revise1 where drafts were refined), the name of your own, human, what was imported; controls: shuffled, constant, generic, shuffled:EXPLAINER.';
 COMMENT ON COLUMN explanations.text IS 'The explanation: when it fires.';
 COMMENT ON COLUMN explanations.status IS 'ok, or why there is none (dead, no_disjoint_feature ...).';
 COMMENT ON COLUMN explanations.lookup IS 'The lookup that the embedded simulator runs for it.';

@@ -61,6 +61,7 @@ def test_a_missing_store_is_a_users_error(command: click.Command, tmp_path: Path
         "prompt": ["text"],
         "sql": ["SELECT 1"],
         "investigate": ["sae/1", "--proxy", "regex:a"],
+        "export": ["html", "-o", str(tmp_path / "features.html")],
     }.get(str(command.name), [])
     caught = error(command.name, tmp_path / "nowhere.duckdb", *more)
     assert isinstance(caught, StoreError)

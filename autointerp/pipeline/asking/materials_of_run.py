@@ -63,7 +63,7 @@ class Materials:
         if name not in self._lists:
             explain, tested = self._prepared.config.explain, self._all_tested(name)
             asked = [entry.name for entry in explain.asking]
-            listers = [*explain.embedded, *asked, *([HUMAN] if explain.human else [])]
+            listers = [*explain.embedded, *asked, *explain.kept]
             by_text = tokens_by_text(self.corpus.vocabulary.texts)
             table = None
             if CONTEXT_LOOKUP not in explain.embedded:  # it is listed in every run
@@ -79,7 +79,8 @@ class Materials:
         return new
 
     def _all_tested(self, name: str) -> Int64:
-        return np.union1d(self.sample_of(name), self._labelled(name))
+        mine = self._labelled(name, HUMAN) if self._prepared.config.explain.human else np.zeros(0, np.int64)
+        return np.union1d(self.sample_of(name), mine)
 
     def _sample_of(self, name: str) -> Int64:
         """Features for the sample design; a matched baseline's are the partners of its target's."""
@@ -96,10 +97,12 @@ class Materials:
 
     def _tested_of(self, name: str, explainer: str) -> Int64:
         """The features whose explanations by this explainer a judge is asked about: the sample; of controls a few; what
-        people labelled, sampled or not."""
+        people labelled, sampled or not; of the sample what was imported."""
         if explainer == HUMAN:
-            return self._labelled(name)
+            return self._labelled(name, HUMAN)
         sample = self.sample_of(name)
+        if explainer in self._prepared.config.explain.imported:
+            return np.intersect1d(sample, self._labelled(name, explainer))
         judge = self._prepared.config.score.judge
         if not is_control(explainer) or judge is None:
             return sample
@@ -110,8 +113,6 @@ class Materials:
         """alive, rare or dead: of every feature that was extracted."""
         return {row["feature"]: row["status"] for row in self._store.rows(_STATUS, dictionary=name)}
 
-    def _labelled(self, name: str) -> Int64:
-        if not self._prepared.config.explain.human:
-            return np.zeros(0, np.int64)
-        rows = self._store.rows(_LABELLED, dictionary=name, explainer=HUMAN)
+    def _labelled(self, name: str, explainer: str) -> Int64:
+        rows = self._store.rows(_LABELLED, dictionary=name, explainer=explainer)
         return np.array([row["feature"] for row in rows], dtype=np.int64)

@@ -32,7 +32,7 @@ from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.evidence import read_gram_tables, read_vocab
 from autointerp.store.query import Queryable
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import CONTROLS, HUMAN, LEXICAL_CONTROLS, of_permuted, without_label
+from autointerp.words import CONTROLS, LEXICAL_CONTROLS, of_permuted, without_label
 
 STAND_IN = "Fires on words of one kind, and on what stands next to them in texts of another kind. " * 3
 
@@ -90,7 +90,8 @@ class Sampler:
             self._status[name] = {row["feature"]: row["status"] for row in self._store.rows(_STATUS, dictionary=name)}
         if work.stage == "explain":
             return self._explained(work, name, size)
-        return None if work.explainer == HUMAN else self._judged(work, name, size)
+        kept = work.explainer in self._prepared.config.explain.kept
+        return None if kept else self._judged(work, name, size)
 
     def _some(self, name: str, among: Int64, size: int) -> tuple[Int64, float]:
         """A hash sample, rising, and how many of `among` each stands for."""

@@ -144,7 +144,13 @@ def prepare(
             raise InputError(
                 f'score.scorers: "{name}" has the subject read texts, and the subject has no tokenizer; leave it out'
             )
-    labels = labels_in(config.store_path) if config.explain.human else {}
+    labels = labels_in(config.store_path, config.explain.kept)
+    for name in config.explain.imported:
+        if not any(explainer == name for _, explainer in labels):
+            raise ConfigError(
+                f'explain.explainers: the store "{config.store_path}" holds no labels by "{name}"; '
+                "`autointerp import` takes them in, into a store that a run has made"
+            )
     works = works_of(config, subject, tokens, saes, hooks, labels, redos)
     return Prepared(config, subject, tokens, saes, hooks, features, works, redos)
 

@@ -50,7 +50,6 @@ from autointerp.subject.tokenise import TokenPlan
 from autointerp.words import (
     BESIDE,
     CONTROLS,
-    HUMAN,
     JUDGED_ALWAYS,
     LEXICAL_CONTROLS,
     LOGIT_SCORERS,
@@ -72,11 +71,12 @@ def works_of(
     tokens: TokenPlan,
     saes: Mapping[str, SparseAutoencoder],
     hooks: Mapping[str, str],
-    labels: Mapping[str, str],
+    labels: Mapping[tuple[str, str], str],
     redos: Redos = Redos(),
 ) -> tuple[Work, ...]:
     """All work of a run, in the order of STAGES and, within, of the run file; `labels` is the hash of what people
-    wrote, by dictionary; `redos` what is asked again: of work with such links the last one stands for all."""
+    wrote and of what was imported, by dictionary and explainer; `redos` what is asked again: of work with such links
+    the last one stands for all."""
     about = _work("tokens", None, None, None, about_store(config, subject, tokens))
     graph = _Graph(config, about, redos, labels)
     definitions = {name: file_definition(sae) for name, sae in saes.items()}
@@ -107,7 +107,7 @@ class _Graph:
     config: RunConfig
     about: Work
     redos: Redos
-    labels: Mapping[str, str]
+    labels: Mapping[tuple[str, str], str]
     compared: dict[tuple[str, str | None], dict[str, str]] = field(default_factory=dict)
     """Explainer and scorer -> dictionary -> key of its means, which know its scores and its floor."""
     embedded: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -204,8 +204,8 @@ class _Graph:
                 latest = _redone(latest, redo, redo.explained, {"explain": latest.key})
             explained |= {entry.name: latest, shuffled: control}
             yield from (latest, control)
-        if self.config.explain.human:  # not a run's work
-            explained[HUMAN] = _work("explain", name, HUMAN, None, {"labels": self.labels.get(name)})
+        for kept in self.config.explain.kept:  # not a run's work
+            explained[kept] = _work("explain", name, kept, None, {"labels": self.labels.get((name, kept))})
 
     # --- what an LLM judges
 
@@ -289,7 +289,7 @@ def judged_explainers(config: RunConfig, judge: Judge, scorer: Scorer) -> Sequen
         return [NO_LABEL, shuffled_of(NO_LABEL)]
     asking = [entry.name for entry in config.explain.asking]
     embedded = [one for one in config.explain.embedded if is_label(one)] if judge.embedded or not asking else []
-    real = [*asking, *([HUMAN] if config.explain.human else []), *embedded]
+    real = [*asking, *config.explain.kept, *embedded]
     controls = [*map(shuffled_of, asking), *(["shuffled"] if embedded else []), *JUDGED_ALWAYS]
     return [*real, *controls, *(map(permuted_of, real) if scorer.permuted else [])]
 
