@@ -29,7 +29,7 @@ test-interop: $(INTEROP)/installed  ## our readers against the libraries that wr
 test-ray: $(RAY)/installed  ## pass 1 over Ray: the local store, lost workers, killed drivers (some minutes)
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(RAY)/bin/python -m pytest -m ray tests/pipeline/test_ray.py
 
-test-real: $(REAL)/installed  ## a model of 135 million weights, an SAE trained on it, and a server (a quarter of an hour)
+test-real: $(REAL)/installed  ## a model of 135 million weights, an SAE trained on it, and a server (26 CPU minutes)
 	PYTHONPATH=. $(REAL)/bin/python -m pytest -m real tests/real -rs
 
 test-browser: $(VENV)/installed-dev  ## the pages in a real chromium, where there is one (some minutes)

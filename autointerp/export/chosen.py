@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
 
 from autointerp.errors import UserError, nearest
 from autointerp.score.metric_registry import is_primary
@@ -12,6 +15,7 @@ from autointerp.show.card_data import ExplanationLine, FeatureCard, ScoreLine, l
 from autointerp.show.feature_parts import on_a_card
 from autointerp.store.evidence import dictionary_names
 from autointerp.store.query import Queryable
+from autointerp.store.reader import StoreReader
 from autointerp.words import NATURAL, is_ceiling, is_control
 
 _SPEC = re.compile(r"(?P<dictionary>.+?)(?:/(?P<which>\d+:\d+|\d+(?:,\d+)*))?")
@@ -74,10 +78,32 @@ def _numbers(spec: str, which: str, there: set[int]) -> set[int]:
     return numbers
 
 
-def cards_of(store: Queryable, chosen: ChosenFeatures, *, top: int = TOP, each: int = EACH) -> Iterator[FeatureCard]:
+def cards_of(
+    store: StoreReader, chosen: ChosenFeatures, *, top: int = TOP, each: int = EACH, quantiles: bool = True
+) -> Iterator[FeatureCard]:
     """The cards of the features, one after the other."""
+    remembering = _Remembering(store.brief())
     for feature in chosen.features:
-        yield load_card(store, chosen.dictionary, feature, top=top, each=each, quantiles=True)
+        yield load_card(remembering, chosen.dictionary, feature, top=top, each=each, quantiles=quantiles)
+
+
+class _Remembering:
+    """Asks what is about the whole store or dictionary once, not once a feature."""
+
+    def __init__(self, store: Queryable) -> None:
+        self._store = store
+        self._answers: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
+
+    def query(self, sql: str, /, **parameters: Any) -> pa.Table:
+        return self._store.query(sql, **parameters)
+
+    def rows(self, sql: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        if set(parameters) - {"dictionary"}:
+            return self._store.rows(sql, **parameters)
+        key = sql, parameters.get("dictionary")
+        if key not in self._answers:
+            self._answers[key] = self._store.rows(sql, **parameters)
+        return self._answers[key]
 
 
 def label_of(card: FeatureCard, explainer: str | None) -> ExplanationLine | None:

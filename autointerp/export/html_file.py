@@ -29,11 +29,11 @@ def export_html(
         floors = load_floors(store, some.dictionary)
         numbers = set(some.features)
         rows, mine = [], []
-        for card in cards_of(store, some):
+        for card in cards_of(store, some, quantiles=False):
             mine.append(feature_box(FeaturePage(None, card, floors, None, None, ()), _links(card.dictionary, numbers)))
             rows.append(_row(card, explainer))
-        heads = ("feature", "status", "density", "label", "score", "metric")
-        lines += [tag("h2", some.dictionary), table(heads, rows, numbers=(2, 4), texts=(3,))]
+        heads = ("feature", "score", "label", "status", "density", "metric")
+        lines += [tag("h2", some.dictionary), table(heads, rows, numbers=(1, 4), texts=(2,))]
         boxes.append(mine)
         say(f"{some.dictionary}: {len(mine):,} features")
     head = tag(
@@ -55,7 +55,7 @@ def export_html(
 
 _STYLE = (
     ":root { color-scheme: light dark; } body { margin: 16px auto; max-width: 1140px; padding: 0 12px; }"
-    " .autointerp .wide { overflow-x: auto; } .autointerp td.label { max-width: 620px; }"
+    " .autointerp td.label { max-width: 620px; }"
 )
 
 
@@ -72,9 +72,9 @@ def _row(card: FeatureCard, explainer: str | None) -> tuple[Markup | str, ...]:
     score = None if line is None else headline_score(line)
     return (
         tag("a", str(card.feature), href=_anchor(card.dictionary, card.feature)),
+        "" if score is None else f"{score.value:.3f}",
+        (line.text or "")[:300] if line else "",
         card.status,
         f"{card.density:.3g}",
-        (line.text or "")[:300] if line else "",
-        "" if score is None else f"{score.value:.3f}",
         "" if score is None else f"{score.metric}, {score.design}",
     )

@@ -1,8 +1,8 @@
 """Whole runs that ask a real server: each scorer's replies are valid, stored and become scores, within the server's
 context; and a run that wants what the server cannot do ends before its first question.
 
-On one thread the server reads some 70 tokens a second and writes some 30 (`make test-real` prints what it was), so that
-what is shown is short: one feature, windows of eight tokens, few exemplars.
+On one thread of a busy machine the server reads some 25 tokens a second and writes some 5 (`make test-real` prints what
+it was), so that what is shown is short: one feature, windows of eight tokens, few exemplars.
 """
 
 from __future__ import annotations
