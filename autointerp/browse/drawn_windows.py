@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from autointerp.browse.simulated_data import SimulatedToken
 from autointerp.browse.wrong_data import JudgedToken
-from autointerp.show.card_data import CardExemplar
+from autointerp.show.card_exemplars import CardExemplar
 from autointerp.show.feature_parts import shade
 from autointerp.show.text import running
 

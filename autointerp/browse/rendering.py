@@ -29,7 +29,8 @@ from autointerp.browse.feature_data import floors_by_score
 from autointerp.browse.ready_sql import all_wrong
 from autointerp.browse.simulated_data import SILENT, STRONG
 from autointerp.score.metric_registry import is_primary
-from autointerp.show.card_data import CardExemplar, ExplanationLine, ScoreLine
+from autointerp.show.card_data import ExplanationLine, ScoreLine
+from autointerp.show.card_exemplars import CardExemplar
 from autointerp.show.compare_data import ComparisonRow, SummaryRow
 from autointerp.show.feature_parts import LEVELS, on_a_card, shade, stratified
 from autointerp.show.marks import mark_sentences, marked

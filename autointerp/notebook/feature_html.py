@@ -12,7 +12,8 @@ from pathlib import Path
 from autointerp.browse.drawings import activation_bars
 from autointerp.browse.feature_data import FeaturePage, floors_by_score
 from autointerp.score.metric_registry import is_primary
-from autointerp.show.card_data import CardExemplar, ExplanationLine, FeatureCard, LogitEffect, Neighbour
+from autointerp.show.card_data import ExplanationLine, FeatureCard, LogitEffect, Neighbour
+from autointerp.show.card_exemplars import CardExemplar
 from autointerp.show.feature_parts import on_a_card, shade, stratified
 from autointerp.show.report.html import Child, Markup, joined, tag
 from autointerp.show.text import explainer_name, running, token_text

@@ -17,7 +17,6 @@ from rich.text import Text
 from autointerp.score.metric_registry import is_primary, on_card
 from autointerp.show.card_data import (
     CardDiagnostics,
-    CardExemplar,
     ExplanationLine,
     FeatureCard,
     LogitEffect,
@@ -26,6 +25,7 @@ from autointerp.show.card_data import (
     ScoreLine,
     load_card,
 )
+from autointerp.show.card_exemplars import CardExemplar
 from autointerp.show.layout import Column, FittedToWidth, sheet
 from autointerp.show.logit_baselines import card_lines
 from autointerp.show.marks import mark_sentences, marked

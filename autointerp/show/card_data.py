@@ -6,24 +6,20 @@ Texts are as stored; whoever shows them makes them safe (`text.visible`, or the 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from autointerp.errors import StoreError
+from autointerp.show.card_exemplars import CardExemplar, Text, card_exemplars, choose_windows
 from autointerp.show.measured_effects import MeasuredEffect, load_measured_effects
-from autointerp.store.evidence import dictionary_row
+from autointerp.store.evidence import current_works, dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.reader import StoreReader
 from autointerp.words import NO_LABEL, RANKINGS, explainer_order
 
-Text = Callable[[int], str]
-"""Token -> its text."""
 ALONE_SHOWN = 4
 """Of a feature's heaviest tokens, those shown with the activation on the token alone."""
-AROUND = 12
-"""Tokens of the context read before and after a window, to show what it is cut from."""
 
 
 @dataclass(frozen=True)
@@ -49,34 +45,6 @@ class ExplanationLine:
     scores: tuple[ScoreLine, ...]
     description_length: int | None = None
     """Tokens of what it says."""
-
-
-@dataclass(frozen=True)
-class ShownToken:
-    """A token of an exemplar."""
-
-    text: str
-    activation: float
-    scored: bool
-
-
-@dataclass(frozen=True)
-class CardExemplar:
-    """A window of the explain split."""
-
-    stratum: str
-    rank: int
-    document: str
-    context: int
-    window_start: int
-    max_activation: float
-    peak: int
-    """Place in `tokens` of the token that it was chosen for; top: the largest activation."""
-    before: tuple[str, ...]
-    """The tokens before the window; whether they are active is not kept."""
-    tokens: tuple[ShownToken, ...]
-    after: tuple[str, ...]
-    """The tokens after the window, likewise."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +143,8 @@ def load_card(
     match = None
     if facts["matched_to"] is not None:
         match = Match(facts["matched_to"], row["matched_feature"], row["match_status"])
-    effects, scores = store.rows(_EFFECTS, **key), _scores_by_explainer(store, key)
-    chosen = _choose(store, key, top, each, quantiles)
+    effects, scores = store.rows(_EFFECTS, **key), _scores(store, key)
+    chosen = choose_windows(store, key, top, each, quantiles)
     shown = {token for window in chosen for token in [*window.before, *window.tokens, *window.after]}
     text = _text_of(store, shown | set(heaviest) | {effect["token"] for effect in effects})
     return FeatureCard(
@@ -199,7 +167,7 @@ def load_card(
         match=match,
         explanations=_explanations(store, key, scores),
         without=_without_explanation(scores),
-        exemplars=_exemplars(chosen, text),
+        exemplars=card_exemplars(chosen, text),
         promoted=_effects(effects, "promoted", text),
         suppressed=_effects(effects, "suppressed", text),
         measured=load_measured_effects(store, dictionary, feature),
@@ -234,31 +202,13 @@ WHERE dictionary = $dictionary AND feature = $feature AND rank <= 10 ORDER BY ra
 """
 
 _EXPLANATIONS = """
-SELECT explainer, text, status, description_length FROM current_explanations
-WHERE dictionary = $dictionary AND feature = $feature
+SELECT explainer, text, status, description_length FROM explanations
+WHERE dictionary = $dictionary AND feature = $feature ORDER BY again
 """
 
 _SCORES = """
-SELECT explainer, scorer, metric, design, value, ci_low, ci_high, status, (SELECT count(*) FROM runs) AS n_runs
-FROM scores WHERE dictionary = $dictionary AND feature = $feature ORDER BY design, scorer, metric
-"""
-
-_CURRENT_SCORES = """
-SELECT explainer, scorer, metric, design, value, ci_low, ci_high, status FROM score_table
+SELECT run, explainer, scorer, metric, design, value, ci_low, ci_high, status FROM scores
 WHERE dictionary = $dictionary AND feature = $feature ORDER BY design, scorer, metric
-"""
-
-_EXEMPLARS = """
-SELECT stratum, rank, context, window_start, n_tokens, max_activation, peak - window_start AS peak, stratum_high,
-       positions, activations
-FROM exemplars
-WHERE dictionary = $dictionary AND feature = $feature AND split = 'explain'
-      AND ($quantiles OR stratum NOT LIKE 'quantile%')
-ORDER BY stratum <> 'top', stratum_high DESC NULLS LAST, stratum, rank
-"""
-
-_CONTEXTS = """
-SELECT context, document_name, tokens, scored FROM contexts WHERE context IN (SELECT unnest($contexts))
 """
 
 
@@ -302,31 +252,34 @@ def _effects(rows: list[dict[str, Any]], direction: str, text: Text) -> tuple[Lo
     )
 
 
-def _explanations(
-    store: Queryable, key: dict[str, Any], scores: Mapping[str, list[ScoreLine]]
-) -> tuple[ExplanationLine, ...]:
-    rows = sorted(store.rows(_EXPLANATIONS, **key), key=lambda row: explainer_order(row["explainer"]))
+ScoreLines = dict[str, list[ScoreLine]]
+"""By explainer."""
+
+
+def _explanations(store: Queryable, key: dict[str, Any], scores: ScoreLines) -> tuple[ExplanationLine, ...]:
+    current = {row["explainer"]: row for row in store.rows(_EXPLANATIONS, **key)}  # the latest of each comes last
+    rows = sorted(current.values(), key=lambda row: explainer_order(row["explainer"]))
     return tuple(ExplanationLine(scores=tuple(scores.get(row["explainer"], ())), **row) for row in rows)
 
 
-def _without_explanation(scores: Mapping[str, list[ScoreLine]]) -> tuple[ExplanationLine, ...]:
-    names = [name for name in (*RANKINGS, NO_LABEL) if name in scores]
-    return tuple(ExplanationLine(name, None, "ok", tuple(scores[name])) for name in names)
+def _without_explanation(scores: ScoreLines) -> tuple[ExplanationLine, ...]:
+    return tuple(
+        ExplanationLine(name, None, "ok", tuple(scores[name])) for name in (*RANKINGS, NO_LABEL) if name in scores
+    )
 
 
-def _scores_by_explainer(store: Queryable, key: dict[str, Any]) -> dict[str, list[ScoreLine]]:
-    scores: dict[str, list[ScoreLine]] = {}
-    for row in _scores(store, key):
-        scores.setdefault(row.pop("explainer"), []).append(ScoreLine(**row))
+def _scores(store: Queryable, key: dict[str, Any]) -> ScoreLines:
+    """The rows of `score_table`, which looks for the latest of all works each time."""
+    rows = store.rows(_SCORES, **key)
+    works = current_works(store, "score")
+    scores: ScoreLines = {}
+    for row in rows:
+        if works is None or row["run"] in works:
+            scores.setdefault(row["explainer"], []).append(ScoreLine(*(row[name] for name in _LINE)))
     return scores
 
 
-def _scores(store: Queryable, key: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of `score_table`. In the store of one run every score is the latest: the view, which looks for that,
-    takes twice as long."""
-    rows = store.rows(_SCORES, **key)
-    one_run = {row.pop("n_runs") for row in rows} <= {1}
-    return rows if one_run else store.rows(_CURRENT_SCORES, **key)
+_LINE = tuple(ScoreLine.__dataclass_fields__)
 
 
 def _text_of(store: Queryable, tokens: Iterable[int]) -> Text:
@@ -334,67 +287,3 @@ def _text_of(store: Queryable, tokens: Iterable[int]) -> Text:
     rows = store.rows("SELECT token, text FROM vocab WHERE token IN (SELECT unnest($tokens))", tokens=sorted(tokens))
     known = {row["token"]: row["text"] for row in rows}
     return lambda token: known.get(token, f"<{token}>")
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """A row of `exemplars` with its context's tokens before, in and after the window."""
-
-    row: dict[str, Any]
-    document: str
-    before: list[int]
-    tokens: list[int]
-    scored: list[bool]
-    after: list[int]
-
-
-def _choose(store: Queryable, key: dict[str, Any], top: int, each: int, quantiles: bool) -> list[_Chosen]:
-    n: Counter[str] = Counter()
-    rows = []
-    for row in store.rows(_EXEMPLARS, quantiles=quantiles, **key):
-        n[row["stratum"]] += 1
-        if n[row["stratum"]] <= (top if row["stratum"] == "top" else each):
-            rows.append(row)
-    numbers = sorted({row["context"] for row in rows})
-    contexts = {row["context"]: row for row in store.rows(_CONTEXTS, contexts=numbers)}
-    chosen = []
-    for row in rows:
-        of, first, last = contexts[row["context"]], row["window_start"], row["window_start"] + row["n_tokens"]
-        tokens, before, after = of["tokens"], max(first - AROUND, 0), last + AROUND
-        chosen.append(
-            _Chosen(
-                row,
-                of["document_name"],
-                tokens[before:first],
-                tokens[first:last],
-                of["scored"][first:last],
-                tokens[last:after],
-            )
-        )
-    return chosen
-
-
-def _exemplars(chosen: list[_Chosen], text: Text) -> tuple[CardExemplar, ...]:
-    exemplars = []
-    for window in chosen:
-        row = window.row
-        activation = dict(zip(row["positions"], row["activations"], strict=True))
-        tokens = tuple(
-            ShownToken(text(token), activation.get(place, 0.0), scored)
-            for place, (token, scored) in enumerate(zip(window.tokens, window.scored, strict=True))
-        )
-        exemplars.append(
-            CardExemplar(
-                row["stratum"],
-                row["rank"],
-                window.document,
-                row["context"],
-                row["window_start"],
-                row["max_activation"],
-                row["peak"],
-                tuple(map(text, window.before)),
-                tokens,
-                tuple(map(text, window.after)),
-            )
-        )
-    return tuple(exemplars)

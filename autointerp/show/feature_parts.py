@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from autointerp.score.metric_registry import is_primary, on_card
-from autointerp.show.card_data import CardExemplar, ScoreLine
+from autointerp.show.card_data import ScoreLine
+from autointerp.show.card_exemplars import CardExemplar
 
 LEVELS = 9
 """Shades of an active token."""

@@ -18,7 +18,7 @@ from autointerp.browse.drawn_windows import exemplar_text
 from autointerp.browse.panels_data import load_panels
 from autointerp.browse.ready_sql import all_wrong
 from autointerp.errors import UserError
-from autointerp.show.card_data import CardExemplar, ShownToken
+from autointerp.show.card_exemplars import CardExemplar, ShownToken
 from autointerp.store.reader import open_reader
 
 DICTIONARY, FEATURE = "mlp-1k", 3

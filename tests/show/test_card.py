@@ -17,15 +17,14 @@ from autointerp.errors import StoreError
 from autointerp.show.card import feature_card, render_card
 from autointerp.show.card_data import (
     CardDiagnostics,
-    CardExemplar,
     ExplanationLine,
     FeatureCard,
     LogitEffect,
     Neighbour,
     ScoreLine,
-    ShownToken,
     load_card,
 )
+from autointerp.show.card_exemplars import CardExemplar, ShownToken
 from autointerp.show.good_example import good_example
 from autointerp.show.picture import draw
 from autointerp.store.reader import StoreReader, open_reader
