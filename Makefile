@@ -32,8 +32,8 @@ test-ray: $(RAY)/installed  ## pass 1 over Ray: the local store, lost workers, k
 test-real: $(REAL)/installed  ## a model of 135 million weights, an SAE trained on it, and a server (26 CPU minutes)
 	PYTHONPATH=. $(REAL)/bin/python -m pytest -m real tests/real -rs
 
-test-browser: $(VENV)/installed-dev  ## the pages in a real chromium, where there is one (two minutes)
-	@if command -v chromium chromium-browser google-chrome >/dev/null; \
+test-browser: $(VENV)/installed-dev  ## the pages in a real chromium, where there is one (some minutes)
+	@if [ -n "$$(for name in chromium chromium-browser google-chrome; do command -v $$name; done)" ]; \
 	then $(MAKE) --no-print-directory $(BROWSER)/installed && PYTHONPATH=$(BROWSER) $(RUN_TESTS) -m browser tests/browser; \
 	else echo "test-browser: NOT RUN, there is no chromium"; fi
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from autointerp.browse.panels_data import FeaturePanels, load_panels
 from autointerp.show.card_data import FeatureCard, load_card
-from autointerp.store.evidence import dictionary_row
+from autointerp.store.evidence import current_works, dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.reader import StoreReader
 
@@ -47,17 +47,23 @@ class FeaturePage:
 def load_feature(store: StoreReader, dictionary: str, feature: int) -> FeaturePage:
     """Reads a feature's page without its panels. Raises StoreError where there is no such dictionary or feature."""
     card = load_card(store, dictionary, feature, top=TOP, each=EACH, quantiles=True)
-    [beside] = store.rows(_BESIDE, dictionary=dictionary, feature=feature)
-    floors = load_floors(store, dictionary)
+    brief = store.brief()
     near = [neighbour.feature for neighbour in card.neighbours]
-    there = store.rows(_EXTRACTED, dictionary=dictionary, features=near)
-    extracted = tuple(row["feature"] for row in there)
-    return FeaturePage(store.notice, card, floors, beside["previous"], beside["next"], extracted)
+    [beside] = brief.rows(_BESIDE, dictionary=dictionary, feature=feature, near=near)
+    extracted = tuple(beside["near"] or ())
+    return FeaturePage(
+        store.notice, card, load_floors(brief, dictionary), beside["previous"], beside["next"], extracted
+    )
 
 
 def load_floors(store: Queryable, dictionary: str) -> tuple[ScoreFloor, ...]:
     """The floors of a dictionary's scores."""
-    return tuple(ScoreFloor(**row) for row in store.rows(_FLOORS, dictionary=dictionary))
+    works, floors = current_works(store, "means"), []
+    for row in store.rows(_FLOORS, dictionary=dictionary):
+        run = row.pop("run")
+        if works is None or run in works:
+            floors.append(ScoreFloor(**row))
+    return tuple(floors)
 
 
 def load_whole_feature(store: StoreReader, dictionary: str, feature: int, explainer: str = "") -> FeaturePage:
@@ -80,20 +86,14 @@ def random_feature(store: StoreReader, dictionary: str) -> int | None:
 
 
 _BESIDE = """
-SELECT max(feature) FILTER (feature < $feature) AS previous, min(feature) FILTER (feature > $feature) AS next
+SELECT max(feature) FILTER (feature < $feature) AS previous, min(feature) FILTER (feature > $feature) AS next,
+       list(feature ORDER BY feature) FILTER (list_contains($near::INTEGER[], feature)) AS near
 FROM features WHERE dictionary = $dictionary
 """
 
-_EXTRACTED = """
-SELECT feature FROM features WHERE dictionary = $dictionary AND feature IN (SELECT unnest($features::INTEGER[]))
-ORDER BY feature
-"""
-
 _FLOORS = """
-SELECT explainer, scorer, metric, design, floor FROM dictionary_scores m
-SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run
-WHERE dictionary = $dictionary AND floor IS NOT NULL
-ORDER BY explainer, scorer, metric, design
+SELECT run, explainer, scorer, metric, design, floor FROM dictionary_scores
+WHERE dictionary = $dictionary AND floor IS NOT NULL ORDER BY explainer, scorer, metric, design
 """
 
 _RANDOM = """

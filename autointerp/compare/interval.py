@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Interval:
         down: float = 0.0,
         up: float = 0.0,
     ) -> Interval:
-        t = float(stats.t.ppf(0.5 + confidence / 2.0, max(df, 1.0)))
+        t = t_quantile(0.5 + confidence / 2.0, max(df, 1.0))
         low, high = value - t * _with(se, down), value + t * _with(se, up)
         return Interval(value, se, df, low, high, confidence, n, se_documents, down, up)
 
@@ -73,10 +73,15 @@ class Interval:
         if not self.se > 0:
             return 1.0
         towards_zero = _with(self.se, self.down if self.value > 0 else self.up)
-        return float(2.0 * stats.t.sf(abs(self.value) / towards_zero, max(self.df, 1.0)))
+        return float(2.0 * special.stdtr(max(self.df, 1.0), -abs(self.value) / towards_zero))
 
 
 NORMAL_95 = 1.959963984540054
+
+
+def t_quantile(share: float, df: float) -> float:
+    """Quantile of Student's t: `scipy.stats.t.ppf` without its checks, which take a hundred times as long."""
+    return float(special.stdtrit(df, share))
 
 
 def _with(se: float, limit: float) -> float:

@@ -16,9 +16,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-from autointerp.compare.interval import Interval
+from autointerp.compare.interval import Interval, t_quantile
 from autointerp.score.metrics import FloatArray
 
 Verdict = Literal["A", "B", "equivalent", "undecided"]
@@ -52,7 +51,7 @@ def detectable_difference(se: float, df: float, level: float = LEVEL, power: flo
     `level` is a significance level: 0.05 / m for one of m simultaneous intervals. With a spread of .2 between features
     and 500 a side, se = .0126 and, over 32 blocks of documents, df = 31: .036, and .047 at 0.05 / 6.
     """
-    found_at, power_at = (float(stats.t.ppf(quantile, max(df, 1.0))) for quantile in (1.0 - level / 2.0, power))
+    found_at, power_at = (t_quantile(quantile, max(df, 1.0)) for quantile in (1.0 - level / 2.0, power))
     return (found_at + power_at) * se
 
 

@@ -153,10 +153,11 @@ def _first_free(near: np.ndarray, own: Sequence[int], is_far: np.ndarray) -> tup
     taken = set(own)
     chosen: list[int] = []
     likes: list[int] = []
-    rows = [near[token][is_far[near[token]]].tolist() for token in own]
+    candidates = near[own]
+    rows = [of[far].tolist() for of, far in zip(candidates, is_far[candidates], strict=True)]
     for _ in range(2):
-        for token, candidates in zip(own, rows, strict=True):
-            choice = next((one for one in candidates if one not in taken), None)
+        for token, row in zip(own, rows, strict=True):
+            choice = next((one for one in row if one not in taken), None)
             if choice is not None:
                 taken.add(choice)
                 chosen.append(choice)
@@ -185,6 +186,8 @@ def _of_others(others: Sequence[int], promoted: np.ndarray, is_beyond: np.ndarra
     """Step 3 for one feature: tokens, and rows of the features that promote them."""
     chosen: dict[int, int] = {}
     for other in others:
+        if len(chosen) >= N_EACH:
+            break
         for token in promoted[other][is_beyond[promoted[other]]].tolist():
             if len(chosen) < N_EACH:
                 chosen.setdefault(token, other)

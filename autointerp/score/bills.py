@@ -13,7 +13,7 @@ which Transluce reports).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import Bool
-from autointerp.score import calibration
+from autointerp.score import calibration, metrics
 from autointerp.score.metrics import FloatArray
 from autointerp.score.predictions import Simulated
 from autointerp.score.sampling import TOP, IntArray
@@ -47,10 +47,18 @@ class BillsTokens:
     fitted: IntArray
     """Windows that the calibrations are fitted on: positions likewise."""
 
+    _sums: dict[CalibrationName, FloatArray] = field(default_factory=dict, compare=False, repr=False)
+
     @property
     def n(self) -> int:
         """Windows scored."""
         return self.windows.size
+
+    def sums(self, how: CalibrationName) -> FloatArray:
+        """The six sums of `metrics.moments` of a calibration, made once for all metrics that are made of them."""
+        if how not in self._sums:
+            self._sums[how] = metrics.moments(self.truth, self.predicted[how])
+        return self._sums[how]
 
 
 class BillsSample:

@@ -21,60 +21,48 @@ from autointerp.score.census import census_pearson_interval
 from autointerp.score.census_sums import Counted
 from autointerp.score.estimates import Estimates
 from autointerp.score.estimator import pearson_framed, pearson_sample
-from autointerp.score.metric import Measured, measured
+from autointerp.score.metric import InTwoSteps, Measured, MeasuredColumns, measured
 from autointerp.score.metrics import Value
 from autointerp.score.predictions import LEAST_ITEMS, Chosen, Generated, Judged, Rated, Simulated
-from autointerp.score.sample_moments import sample_moments
-from autointerp.score.sample_ranking import WeightedTokens, weighted_tokens
+from autointerp.score.sample_ranking import SampleTogether, WeightedTokens
 from autointerp.score.sampled import Answered
 
 FIRST_FIRING_BIN = (N_BINS - 1) // 2 + 1
 """The first bin of predicted probabilities above 1/2."""
 
 
-def _estimated(estimates: Estimates, n_failed: Sequence[int]) -> list[Measured]:
-    def at(values: npt.NDArray[np.float64], i: int) -> float | None:
-        return None if np.isnan(values[i]) else float(values[i])
-
-    return [
-        Measured(
-            at(estimates.value, i),
-            str(estimates.status[i]),
-            int(estimates.n[i]),
-            n_failed[i],
-            at(estimates.ci_low, i),
-            at(estimates.ci_high, i),
-        )
-        for i in range(len(n_failed))
-    ]
+def _estimated(estimates: Estimates, n_failed: npt.ArrayLike) -> MeasuredColumns:
+    return MeasuredColumns(
+        estimates.value, estimates.status, estimates.n, n_failed, estimates.ci_low, estimates.ci_high
+    )
 
 
 # --- every token
 
 
-def counted_pearson(of: Sequence[Counted]) -> list[Measured]:
+def counted_pearson(of: Sequence[Counted]) -> Sequence[Measured]:
     """With the interval of document blocks."""
     if not of:
         return []
-    return _estimated(census_pearson_interval(np.stack([one.moments for one in of])), [0] * len(of))
+    return _estimated(census_pearson_interval(np.stack([one.moments for one in of])), 0)
 
 
-def counted_auprc(of: Sequence[Counted]) -> list[Measured]:
+def counted_auprc(of: Sequence[Counted]) -> Sequence[Measured]:
     """By bins of the predicted probability."""
     return _counted(of, metrics.auprc_of_counts)
 
 
-def counted_f1(of: Sequence[Counted]) -> list[Measured]:
+def counted_f1(of: Sequence[Counted]) -> Sequence[Measured]:
     """Of "more likely than not"."""
     return _counted(of, partial(metrics.f1_of_counts, first_firing_bin=FIRST_FIRING_BIN))
 
 
-def counted_auprc_thresholded(of: Sequence[Counted]) -> list[Measured]:
+def counted_auprc_thresholded(of: Sequence[Counted]) -> Sequence[Measured]:
     """By bins of the predicted activation, of tokens above the threshold."""
     return _counted(of, metrics.auprc_of_counts, ("above", "below"))
 
 
-def counted_f1_thresholded(of: Sequence[Counted]) -> list[Measured]:
+def counted_f1_thresholded(of: Sequence[Counted]) -> Sequence[Measured]:
     """Of "predicted above the threshold"."""
     return _counted(of, partial(metrics.f1_of_counts, first_firing_bin=FIRST_ABOVE), ("above", "below"))
 
@@ -83,42 +71,33 @@ def _counted(
     of: Sequence[Counted],
     compute: Callable[..., npt.NDArray[np.float64]],
     counts: tuple[str, str] = ("positives", "negatives"),
-) -> list[Measured]:
+) -> Sequence[Measured]:
     if not of:
         return []
     values = compute(*(np.stack([getattr(one, name) for one in of]) for name in counts))
-    return [
-        Measured(None, "rare", counted.n_tokens) if np.isnan(value) else Measured(value, "ok", counted.n_tokens)
-        for counted, value in zip(of, values.tolist(), strict=True)
-    ]
+    return MeasuredColumns(values, np.where(np.isnan(values), "rare", "ok"), [one.n_tokens for one in of])
 
 
 # --- sampled windows
 
 
-def simulated_framed(of: Sequence[Simulated]) -> list[Measured]:
-    """The primary metric of the sample; `of`: all features of one dictionary and explainer, whose alarms are pooled."""
-    sample = sample_moments(of)
+def _framed(of: SampleTogether) -> Sequence[Measured]:
+    sample = of.moments
     charge = pooled_charges(sample.moments, sample.classes, sample.sizes).value
     made = pearson_framed(sample.moments, sample.classes, sample.sizes, sample.available, charge=charge)
-    return _estimated(made, sample.n_failed.tolist())
+    return _estimated(made, sample.n_failed)
 
 
-def simulated_pearson(of: Sequence[Simulated]) -> list[Measured]:
-    """With status `underpowered` where the windows are too few."""
-    sample = sample_moments(of)
-    made = pearson_sample(sample.moments, sample.classes, sample.sizes, sample.available)
-    return _estimated(made, sample.n_failed.tolist())
+def _pearson(of: SampleTogether) -> Sequence[Measured]:
+    sample = of.moments
+    return _estimated(pearson_sample(sample.moments, sample.classes, sample.sizes, sample.available), sample.n_failed)
 
 
-def simulated_auprc(of: Sequence[Simulated], thresholded: bool = False) -> list[Measured]:
-    """Ranked by the predicted activation, alarms of R pooled; of activations above 0, or above the threshold."""
-    return _ranked(of, lambda tokens, above: metrics.auprc(above, tokens.prediction, tokens.weight), thresholded)
+def _auprc(thresholded: bool, of: SampleTogether) -> Sequence[Measured]:
+    return _ranked(of, lambda tokens, above: tokens.ranked.auprc(above), thresholded)
 
 
-def simulated_f1(of: Sequence[Simulated], thresholded: bool = False) -> list[Measured]:
-    """Of "predicted above 0", or "above the threshold"."""
-
+def _f1(thresholded: bool, of: SampleTogether) -> Sequence[Measured]:
     def compute(tokens: WeightedTokens, above: npt.ArrayLike) -> Value:
         return metrics.f1(above, tokens.prediction, tokens.weight, tokens.threshold if thresholded else 0.0)
 
@@ -126,14 +105,24 @@ def simulated_f1(of: Sequence[Simulated], thresholded: bool = False) -> list[Mea
 
 
 def _ranked(
-    of: Sequence[Simulated], compute: Callable[[WeightedTokens, npt.ArrayLike], Value], thresholded: bool
+    of: SampleTogether, compute: Callable[[WeightedTokens, npt.ArrayLike], Value], thresholded: bool
 ) -> list[Measured]:
     made = []
-    for simulated, tokens in zip(of, weighted_tokens(of), strict=True):
+    for simulated, tokens in zip(of.simulated, of.tokens, strict=True):
         n = int(simulated.predicted.sum())
         value = compute(tokens, tokens.truth > (tokens.threshold if thresholded else 0.0))
         made.append(measured(value if n else Value(None, "failed"), n, len(simulated.predicted) - n))
     return made
+
+
+simulated_framed = InTwoSteps(SampleTogether, _framed)
+"""The primary metric of the sample, of all features of one dictionary and explainer: their alarms are pooled."""
+simulated_pearson = InTwoSteps(SampleTogether, _pearson)
+"""With status `underpowered` where the windows are too few."""
+simulated_auprc, simulated_auprc_thresholded = (InTwoSteps(SampleTogether, partial(_auprc, t)) for t in (False, True))
+"""Ranked by the predicted activation, alarms of R pooled; of activations above 0, or above the threshold."""
+simulated_f1, simulated_f1_thresholded = (InTwoSteps(SampleTogether, partial(_f1, t)) for t in (False, True))
+"""Of "predicted above 0", or "above the threshold"."""
 
 
 # --- items

@@ -6,11 +6,14 @@ what the self-test found of it (`selftest/marks.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, overload
 
-from autointerp.score.metrics import Value
+import numpy as np
+import numpy.typing as npt
+
+from autointerp.score.metrics import FloatArray, Value
 
 Shape = Literal["counted", "simulated", "judged", "rated", "chosen", "generated", "published"]
 """What a metric reads, of one feature and explanation:
@@ -37,6 +40,59 @@ class Measured:
     ci_high: float | None = None
 
 
+class MeasuredColumns(Sequence[Measured]):
+    """Many measurements as columns: no object each. nan: there is none."""
+
+    def __init__(
+        self,
+        value: FloatArray,
+        status: npt.ArrayLike,
+        n: npt.ArrayLike,
+        n_failed: npt.ArrayLike = 0,
+        ci_low: npt.ArrayLike = np.nan,
+        ci_high: npt.ArrayLike = np.nan,
+    ) -> None:
+        """All [n], or one value for all."""
+
+        def column(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+            return np.broadcast_to(np.asarray(values, dtype=dtype), value.shape)
+
+        self.value, self.ci_low, self.ci_high = value, column(ci_low, np.float64), column(ci_high, np.float64)
+        self.status, self.n, self.n_failed = column(status, object), column(n, np.int64), column(n_failed, np.int64)
+
+    @classmethod
+    def of(cls, rows: Sequence[Measured]) -> MeasuredColumns:
+        """The same as columns."""
+        if isinstance(rows, MeasuredColumns):
+            return rows
+
+        def numbers(name: str) -> FloatArray:
+            return np.array([getattr(row, name) for row in rows], dtype=np.float64)  # None becomes nan
+
+        status = np.array([row.status for row in rows], dtype=object)
+        n, n_failed = [row.n for row in rows], [row.n_failed for row in rows]
+        return cls(numbers("value"), status, n, n_failed, numbers("ci_low"), numbers("ci_high"))
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    @overload
+    def __getitem__(self, index: int) -> Measured: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Measured]: ...
+
+    def __getitem__(self, index: int | slice) -> Measured | list[Measured]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        value, low, high = (_or_none(column[index]) for column in (self.value, self.ci_low, self.ci_high))
+        return Measured(value, str(self.status[index]), int(self.n[index]), int(self.n_failed[index]), low, high)
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
 @dataclass(frozen=True)
 class Metric:
     """A row of the registry."""
@@ -47,8 +103,6 @@ class Metric:
     """What it says, for a page: one sentence."""
     measure: Callable[[Sequence[Any]], Sequence[Measured]]
     """Predictions of the shape that it reads -> their measurements, in order."""
-    prepare: Callable[[Sequence[Any]], Any] | None = None
-    """What `measure` is given instead, made of all predictions: once for all metrics that name the same function."""
     chance: float | None = None
     """What a prediction without knowledge gets; None: that depends on the feature."""
     bounds: tuple[float, float] = (0.0, 1.0)
@@ -77,7 +131,7 @@ class Metric:
 
     def of(self, predictions: Sequence[Any]) -> Sequence[Measured]:
         """Of predictions of the shape that it reads, in order."""
-        return self.measure(predictions if self.prepare is None else self.prepare(predictions))
+        return self.measure(predictions)
 
     def is_first(self, scorer: str) -> bool:
         """Whether it is what is shown of this scorer by default."""
@@ -100,6 +154,31 @@ class OwnMetric(Protocol):
     def measure(self, prediction: Any) -> float | None:
         """The value for one feature and explanation; None where there is none."""
         ...
+
+
+@dataclass(frozen=True)
+class InTwoSteps:
+    """A metric of what is made of all predictions together: once for all metrics that make it by the same function."""
+
+    prepare: Callable[[Sequence[Any]], Any]
+    compute: Callable[[Any], Sequence[Measured]]
+
+    def __call__(self, predictions: Sequence[Any]) -> Sequence[Measured]:
+        """Of predictions alone."""
+        return self.compute(self.prepare(predictions))
+
+
+def measure_all(metrics: Iterable[Metric], predictions: Sequence[Any]) -> Iterator[tuple[Metric, MeasuredColumns]]:
+    """Each metric of the same predictions; what metrics share is made once."""
+    prepared: dict[Any, Any] = {}
+    for metric in metrics:
+        measure = metric.measure
+        if isinstance(measure, InTwoSteps):
+            if measure.prepare not in prepared:
+                prepared[measure.prepare] = measure.prepare(predictions)
+            yield metric, MeasuredColumns.of(measure.compute(prepared[measure.prepare]))
+        else:
+            yield metric, MeasuredColumns.of(measure(predictions))
 
 
 def each(measure: Callable[[Any], Measured]) -> Callable[[Sequence[Any]], Sequence[Measured]]:

@@ -14,7 +14,7 @@ from typing import Any, cast, get_args
 from autointerp.errors import AutointerpError, UserError
 from autointerp.own_code import load_own, one_line
 from autointerp.score import chosen, measures, weighted
-from autointerp.score.metric import Measured, Metric, OwnMetric, Shape, each
+from autointerp.score.metric import InTwoSteps, Measured, Metric, OwnMetric, Shape, each
 from autointerp.score.predictions import N_OPTIONS
 from autointerp.score.published_registry import PUBLISHED
 from autointerp.words import scorer_and_judge
@@ -104,13 +104,13 @@ METRICS: tuple[Metric, ...] = (
         "auprc_thresholded",
         "simulated",
         "the same as `auprc`, of activations above the threshold",
-        partial(measures.simulated_auprc, thresholded=True),
+        measures.simulated_auprc_thresholded,
     ),
     Metric(
         "f1_thresholded",
         "simulated",
         "F1 of activations above the threshold, where the predicted activation is above it",
-        partial(measures.simulated_f1, thresholded=True),
+        measures.simulated_f1_thresholded,
     ),
     # --- items that are right or wrong
     Metric(
@@ -118,8 +118,7 @@ METRICS: tuple[Metric, ...] = (
         "judged",
         "correlation of yes and no with the truth over the windows of the split, each item weighed by how many it "
         "stands for (Matthews)",
-        weighted.matthews,
-        prepare=weighted.weighed,
+        InTwoSteps(weighted.weighed, weighted.matthews),
         chance=0.0,
         bounds=(-1.0, 1.0),
         scorer=_WEIGHED,
@@ -130,8 +129,7 @@ METRICS: tuple[Metric, ...] = (
         "f1_weighted",
         "judged",
         "F1 of yes over the windows of the split, weighed likewise",
-        weighted.f1,
-        prepare=weighted.weighed,
+        InTwoSteps(weighted.weighed, weighted.f1),
         scorer=_WEIGHED,
     ),
     Metric(
@@ -139,16 +137,14 @@ METRICS: tuple[Metric, ...] = (
         "judged",
         "area under the precision-recall curve over the windows of the split, by the judge's probabilities, weighed "
         "likewise",
-        weighted.average_precision,
-        prepare=weighted.weighed,
+        InTwoSteps(weighted.weighed, weighted.average_precision),
         scorer=_WEIGHED,
     ),
     Metric(
         "precision_weighted",
         "judged",
         "of the windows of the split that the judge says yes to, the share that is right, weighed likewise",
-        weighted.precision,
-        prepare=weighted.weighed,
+        InTwoSteps(weighted.weighed, weighted.precision),
         scorer=_WEIGHED,
         on_card=True,
     ),

@@ -61,13 +61,21 @@ class Value:
 def moments(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> FloatArray:
     """Six weighted sums over the last axis: [..., n], [..., n] -> [..., 6]. Tokens of weight 0 may be nan."""
     t, p = np.broadcast_arrays(np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64))
+    made = np.empty((6, *t.shape))
     if weight is None:
-        n = np.full(t.shape[:-1], float(t.shape[-1]))
-        return np.stack([n, *(x.sum(axis=-1) for x in (t, p, t * t, p * p, t * p))], axis=-1)
-    w = np.broadcast_to(np.asarray(weight, dtype=np.float64), t.shape)
-    t, p = np.where(w > 0, t, 0.0), np.where(w > 0, p, 0.0)
-    wt, wp = w * t, w * p
-    return np.stack([x.sum(axis=-1) for x in (w, wt, wp, wt * t, wp * p, wt * p)], axis=-1)
+        made[0] = 1.0
+        made[1], made[2] = t, p
+        factor_t, factor_p = t, p
+    else:
+        w = np.broadcast_to(np.asarray(weight, dtype=np.float64), t.shape)
+        factor_t, factor_p = np.where(w > 0, t, 0.0), np.where(w > 0, p, 0.0)
+        made[0] = w
+        np.multiply(w, factor_t, out=made[1])
+        np.multiply(w, factor_p, out=made[2])
+    np.multiply(made[1], factor_t, out=made[3])
+    np.multiply(made[2], factor_p, out=made[4])
+    np.multiply(made[1], factor_p, out=made[5])
+    return np.ascontiguousarray(np.moveaxis(made.sum(axis=-1), 0, -1))  # one sum, not six
 
 
 def pearson(moment_sums: npt.ArrayLike) -> FloatArray:
@@ -95,10 +103,11 @@ def _variances(moment_sums: npt.ArrayLike) -> tuple[FloatArray, FloatArray, Floa
 
 def pearson_value(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Value:
     """Pearson's correlation of one feature's tokens [n] (Bills et al. call it `ev_correlation`)."""
-    return _from_moments(moments(truth, prediction, weight))
+    return pearson_of_sums(moments(truth, prediction, weight))
 
 
-def _from_moments(sums: FloatArray) -> Value:
+def pearson_of_sums(sums: FloatArray) -> Value:
+    """The same of six sums."""
     return _correlation(*sums.tolist())
 
 
@@ -169,13 +178,23 @@ def _middle_ranks(count: FloatArray) -> FloatArray:
 
 def rsquared(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Value:
     """1 - mean((t - p)^2) / mean(t^2): the baseline is zero, not the mean. Only for calibrated predictions."""
-    n, _, _, t2, p2, tp = moments(truth, prediction, weight)
+    return rsquared_of_sums(moments(truth, prediction, weight))
+
+
+def rsquared_of_sums(sums: FloatArray) -> Value:
+    """The same of six sums."""
+    n, _, _, t2, p2, tp = sums
     return Value(float(1.0 - (t2 - 2.0 * tp + p2) / t2), "ok") if n > 0 and t2 > 0 else Value(None, "rare")
 
 
 def r2_mean_baseline(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Value:
     """1 - mean((t - p)^2) / variance of t: scikit-learn's R2 (Transluce). Only for calibrated predictions."""
-    n, t, _, t2, p2, tp = moments(truth, prediction, weight)
+    return r2_mean_baseline_of_sums(moments(truth, prediction, weight))
+
+
+def r2_mean_baseline_of_sums(sums: FloatArray) -> Value:
+    """The same of six sums."""
+    n, t, _, t2, p2, tp = sums
     spread = n * t2 - t * t
     if n == 0 or spread <= RELATIVE_TOLERANCE * n * t2:
         return Value(None, "rare")
@@ -234,11 +253,24 @@ def auroc(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Value:
 
 def auprc(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Value:
     """Average precision of the predictions [n] for t > 0. A constant prediction gets the density."""
-    t, p = np.asarray(truth).ravel() > 0, np.asarray(prediction, dtype=np.float64).ravel()
-    w = np.ones(t.size) if weight is None else np.asarray(weight, dtype=np.float64).ravel()
-    t, p, w = t[w > 0], p[w > 0], w[w > 0]
-    which, n_distinct = _ties(p)
-    return auprc_from_counts(np.bincount(which, w * t, n_distinct), np.bincount(which, w * ~t, n_distinct))
+    return RankedPrediction(prediction, weight).auprc(truth)
+
+
+class RankedPrediction:
+    """Predictions [n] with weights, ranked once for any number of truths."""
+
+    def __init__(self, prediction: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> None:
+        p = np.asarray(prediction, dtype=np.float64).ravel()
+        w = np.ones(p.size) if weight is None else np.asarray(weight, dtype=np.float64).ravel()
+        self._counted = w > 0
+        self._weight = w[self._counted]
+        self._which, self._n_distinct = _ties(p[self._counted])
+
+    def auprc(self, truth: npt.ArrayLike) -> Value:
+        """Average precision for a truth [n]."""
+        t, w = (np.asarray(truth).ravel() > 0)[self._counted], self._weight
+        positives, negatives = (np.bincount(self._which, w * of, self._n_distinct) for of in (t, ~t))
+        return auprc_from_counts(positives, negatives)
 
 
 def auprc_from_counts(positives: npt.ArrayLike, negatives: npt.ArrayLike) -> Value:

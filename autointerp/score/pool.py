@@ -19,6 +19,7 @@ class Pool:
         order = np.argsort(keys, kind="stable")
         self._keys, self._row = keys[order], row[order]
         self._value = np.zeros(len(keys))  # of each place, while it is looked up
+        self._marked = np.zeros(len(keys), dtype=np.bool_)  # of places, likewise
         self.n_scored = windows.scored.sum(axis=1)  # [W]
 
     def holding(self, previous: npt.ArrayLike, token: npt.ArrayLike) -> Bool:
@@ -42,7 +43,10 @@ class Pool:
         both = np.concatenate(places)
         single = np.isin(entries.token[~loose], entries.token[loose])
         if single.any():  # a pair's places are among its token's
-            both = np.unique(both)
+            self._marked[both] = True
+            once = np.flatnonzero(self._marked)
+            self._marked[both] = False
+            both = once
         value, row = self._value[both], self._row[both]
         n_windows = len(self.windows)
         first, second = (np.bincount(row, weight, n_windows).astype(np.float64) for weight in (value, value * value))

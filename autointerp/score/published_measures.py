@@ -55,24 +55,33 @@ def of_judged(of: Judged, activation: Float64) -> OfJudge:
 
 # --- Bills et al., Transluce
 
-_OfTokens = Callable[[FloatArray, FloatArray], Value]
+_Compute = Callable[[BillsTokens, CalibrationName], Value]
 
 
-def _bills(compute: _OfTokens, calibration: CalibrationName, of: Answered | OfJudge) -> Measured:
+def of_sums(compute: Callable[[FloatArray], Value], tokens: BillsTokens, how: CalibrationName) -> Value:
+    """A measure that is made of the six sums."""
+    return compute(tokens.sums(how))
+
+
+def of_tokens(compute: Callable[[FloatArray, FloatArray], Value], tokens: BillsTokens, how: CalibrationName) -> Value:
+    """A measure of truth and prediction, token by token."""
+    return compute(tokens.truth, tokens.predicted[how])
+
+
+def _bills(compute: _Compute, calibration: CalibrationName, of: Answered | OfJudge) -> Measured:
     tokens = of.bills
     if tokens is None or tokens.n == 0:
         n_failed = 0 if tokens is None else tokens.n_failed
         return Measured(None, "failed" if n_failed else "no_items", 0, n_failed)
-    predicted = tokens.predicted.get(calibration)
-    if predicted is None:
+    if calibration not in tokens.predicted:
         return Measured(None, NO_CALIBRATION, tokens.n, tokens.n_failed)
-    value = compute(tokens.truth, predicted)
+    value = compute(tokens, calibration)
     short = tokens.n_missing > 0 or (calibration != "none" and tokens.fitted.size < N_TOP + N_RANDOM)
     status = "fewer" if short and value.status == "ok" else value.status
     return Measured(value.value, status, tokens.n, tokens.n_failed)
 
 
-def bills(compute: _OfTokens, calibration: CalibrationName = "none") -> Callable[[Answered | OfJudge], Measured]:
+def bills(compute: _Compute, calibration: CalibrationName = "none") -> Callable[[Answered | OfJudge], Measured]:
     """The measure over all tokens of the ten windows, with or without a calibration."""
     return partial(_bills, compute, calibration)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from autointerp.score import metrics
 from autointerp.score import published_measures as measures
-from autointerp.score.bills import CalibrationName
+from autointerp.score.bills import BillsTokens, CalibrationName
 from autointerp.score.metric import Metric, each
-from autointerp.score.metrics import FloatArray, Value
+from autointerp.score.metrics import Value
 
 _TEN = "5 top and 5 random windows"
 _HOW: dict[CalibrationName, tuple[str, str]] = {
@@ -23,7 +24,7 @@ _HOW: dict[CalibrationName, tuple[str, str]] = {
 def _bills(
     name: str,
     sentence: str,
-    compute: Callable[[FloatArray, FloatArray], Value],
+    compute: Callable[[BillsTokens, CalibrationName], Value],
     calibrations: tuple[CalibrationName, ...] = ("none", "linear", "percentile"),
     chance: float | None = None,
     bounds: tuple[float, float] = (-math.inf, 1.0),
@@ -45,12 +46,14 @@ def _bills(
     ]
 
 
+_PEARSON = partial(measures.of_sums, metrics.pearson_of_sums)
+
 PUBLISHED: tuple[Metric, ...] = (
     Metric(
         "pearson_top_random",
         "published",
         f"Bills et al. 2023: correlation over {_TEN}, unweighted",
-        each(measures.bills(metrics.pearson_value)),
+        each(measures.bills(_PEARSON)),
         chance=0.0,
         bounds=(-1.0, 1.0),
         scorer="simulation",
@@ -60,7 +63,7 @@ PUBLISHED: tuple[Metric, ...] = (
     *_bills(
         "pearson_top_random",
         "the same correlation",
-        metrics.pearson_value,
+        _PEARSON,
         ("percentile",),
         chance=0.0,
         bounds=(-1.0, 1.0),
@@ -68,17 +71,17 @@ PUBLISHED: tuple[Metric, ...] = (
     *_bills(
         "rsquared",
         f"Bills et al. 2023: 1 - mean squared error / mean squared activation over {_TEN}",
-        metrics.rsquared,
+        partial(measures.of_sums, metrics.rsquared_of_sums),
     ),
     *_bills(
         "absolute_dev_explained",
         f"Bills et al. 2023: 1 - mean absolute error / mean activation over {_TEN}",
-        metrics.absolute_dev_explained,
+        partial(measures.of_tokens, metrics.absolute_dev_explained),
     ),
     *_bills(
         "r2_mean_baseline",
         f"R2 as of scikit-learn and Transluce: 1 - mean squared error / variance over {_TEN}",
-        metrics.r2_mean_baseline,
+        partial(measures.of_sums, metrics.r2_mean_baseline_of_sums),
         chance=0.0,
     ),
     Metric(

@@ -50,14 +50,11 @@ def calibration_windows(
     kept, pool = feature.kept.block, feature.pool.windows.block
     scored = [(True, i) for i in tops[:N_TOP]] + list(random[:N_RANDOM])
     blocks = np.unique([kept[i] if fires else pool[i] for fires, i in scored])
-    used = {*random, *out_of_context}
-    elsewhere = by_u[~np.isin(pool[by_u], blocks)][::-1]
-    order = np.asarray([i for i in elsewhere.tolist() if (False, i) not in used], dtype=np.int64)
-    spare = [
-        i
-        for i in np.argsort(-feature.u, kind="stable").tolist()
-        if feature.classes[i] != TOP and (True, i) not in used and kept[i] not in blocks
-    ]
+    used = [np.array([i for fires, i in (*random, *out_of_context) if fires == of], np.int64) for of in (False, True)]
+    order = by_u[~np.isin(pool[by_u], blocks)][::-1]
+    order = order[~np.isin(order, used[False])]
+    rows = np.argsort(-feature.u, kind="stable")
+    spare = rows[(feature.classes[rows] != TOP) & ~np.isin(rows, used[True]) & ~np.isin(kept[rows], blocks)].tolist()
     top = [(True, i) for i in tops[N_TOP:] if kept[i] not in blocks][:N_TOP]
     return top + list(uniform_windows(feature, order, spare, N_RANDOM))
 

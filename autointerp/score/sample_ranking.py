@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from autointerp.records import Bool, Float64, Int64
 from autointerp.score.alarms import alarm_scales, pools
 from autointerp.score.class_names import REST
+from autointerp.score.metrics import RankedPrediction
 from autointerp.score.predictions import Simulated
-from autointerp.score.sample_moments import sample_moments
+from autointerp.score.sample_moments import SampleMoments, sample_moments
 from autointerp.score.sampling import window_weights
 
 
@@ -29,12 +31,35 @@ class WeightedTokens:
     weight: Float64  # [n] tokens of the split that each stands for
     threshold: float
 
+    @cached_property
+    def ranked(self) -> RankedPrediction:
+        """By the prediction."""
+        return RankedPrediction(self.prediction, self.weight)
 
-def weighted_tokens(simulated: Sequence[Simulated]) -> list[WeightedTokens]:
-    """Of all features of one dictionary and explainer, whose alarms are pooled; empty where nothing was answered."""
+
+class SampleTogether:
+    """The samples of all features of one dictionary and explainer, whose alarms are pooled: what all metrics of
+    sampled windows are made of, once."""
+
+    def __init__(self, simulated: Sequence[Simulated]) -> None:
+        self.simulated = simulated
+
+    @cached_property
+    def moments(self) -> SampleMoments:
+        """For metrics made of sums."""
+        return sample_moments(self.simulated)
+
+    @cached_property
+    def tokens(self) -> list[WeightedTokens]:
+        """For metrics that rank."""
+        return weighted_tokens(self.simulated, self.moments)
+
+
+def weighted_tokens(simulated: Sequence[Simulated], sample: SampleMoments) -> list[WeightedTokens]:
+    """Of all features of one dictionary and explainer, with their `sample_moments`; empty where nothing was
+    answered."""
     if not simulated:
         return []
-    sample = sample_moments(simulated)
     scale = np.sqrt(alarm_scales(sample.moments, sample.classes, sample.sizes))
     group = pools(sample.sizes)
     weights = window_weights(sample.classes, sample.sizes)

@@ -324,12 +324,14 @@ def all_strata(feature: Candidates, maximum: float, density: float = np.nan) -> 
     """The strata over all kept windows and the pool windows that can be chosen."""
     by_u = np.argsort(feature.pool_u, kind="stable")
     # from the far end of the reservoir, so that the strata that take from its near end keep theirs
-    spare = [int(i) for i in np.argsort(-feature.u, kind="stable") if feature.classes[i] != TOP]
+    rows = np.argsort(-feature.u, kind="stable")
+    spare = rows[feature.classes[rows] != TOP].tolist()
     holds = _holds(feature.kept, feature.top_tokens)
     random = list(uniform_windows(feature, by_u, spare, 10))
-    used = {i for fires, i in random if not fires}
+    used = np.array([i for fires, i in random if not fires], dtype=np.int64)
     spare = [i for i in spare if (True, i) not in random and holds[i]]
-    held = np.asarray([i for i in by_u[feature.has_top_token[by_u]].tolist() if i not in used], dtype=np.int64)
+    held = by_u[feature.has_top_token[by_u]]
+    held = held[~np.isin(held, used)]
     out_of_context = list(uniform_windows(feature, held, spare, 20))
     calibration = calibration_windows(feature, by_u, random, out_of_context)
 

@@ -1,4 +1,4 @@
-"""From predictions to `Score` rows: pure functions, no model, no store.
+"""From predictions to rows of scores: pure functions, no model, no store.
 
 Every feature, explainer and metric has exactly one row. Where nothing can be scored the row says why and has no
 value: first because of the feature (dead, rare), then because of the explanation (its status), then because there
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from autointerp.records import Explanation, Int64, Score
-from autointerp.score.metric import Measured, Metric
+from autointerp.score.metric import MeasuredColumns, Metric, measure_all
 
 
 @dataclass(frozen=True)
@@ -39,34 +40,69 @@ def subjects(explanations: Sequence[Explanation], feature_status: Mapping[int, s
     return Subjects(explainers.pop(), features, status)
 
 
-def score_rows(of: Subjects, predictions: Mapping[int, Any], metrics: Iterable[Metric], scorer: str) -> list[Score]:
-    """A row for each feature and metric; `predictions` by feature, of the shape that the metrics read."""
-    scored = [f for f, s in zip(of.features.tolist(), of.status, strict=True) if s == "ok" and f in predictions]
-    given = [predictions[feature] for feature in scored]
-    prepared: dict[Any, Any] = {None: given}
-    rows: list[Score] = []
-    for metric in metrics:
-        if metric.prepare is not None and metric.prepare not in prepared:
-            prepared[metric.prepare] = metric.prepare(given)
-        values = metric.measure(prepared[metric.prepare])
-        by_feature = dict(zip(scored, values, strict=True))
-        for feature, status in zip(of.features.tolist(), of.status, strict=True):
-            missing = Measured(None, "failed" if status == "ok" else status, 0)
-            rows.append(_score(of.explainer, feature, scorer, metric, by_feature.get(feature, missing)))
-    return rows
+@dataclass(frozen=True)
+class ScoreTable:
+    """The scores of one explainer by one scorer and metric: a row for each feature."""
+
+    explainer: str
+    scorer: str
+    metric: str
+    design: str
+    features: Int64  # [n]
+    measured: MeasuredColumns  # [n]
+
+    def rows(self) -> list[Score]:
+        """One record a feature."""
+        return [
+            Score(
+                feature,
+                self.explainer,
+                self.scorer,
+                self.metric,
+                self.design,
+                of.value,
+                of.ci_low,
+                of.ci_high,
+                of.n,
+                of.n_failed,
+                of.status,
+            )
+            for feature, of in zip(self.features.tolist(), self.measured, strict=True)
+        ]
 
 
-def _score(explainer: str, feature: int, scorer: str, metric: Metric, of: Measured) -> Score:
-    return Score(
-        feature,
-        explainer,
-        scorer,
-        metric.name,
-        metric.design,
-        of.value,
-        of.ci_low,
-        of.ci_high,
-        of.n,
-        of.n_failed,
-        of.status,
+def score_rows(
+    of: Subjects, predictions: Mapping[int, Any], metrics: Iterable[Metric], scorer: str
+) -> list[ScoreTable]:
+    """A row for each feature in the table of each metric; `predictions` by feature, of the shape that these read."""
+    features = of.features.tolist()
+    place = [
+        i for i, (f, word) in enumerate(zip(features, of.status, strict=True)) if word == "ok" and f in predictions
+    ]
+    given = [predictions[features[i]] for i in place]
+    unscored = np.array(["failed" if word == "ok" else word for word in of.status], dtype=object)
+    tables = []
+    for metric, values in measure_all(metrics, given):
+        measured = _spread(values, place, unscored)
+        tables.append(ScoreTable(of.explainer, scorer, metric.name, metric.design, of.features, measured))
+    return tables
+
+
+def _spread(values: MeasuredColumns, place: Sequence[int], unscored: npt.NDArray[np.object_]) -> MeasuredColumns:
+    """Measurements of some of n features, and of the others why there is none [n]."""
+
+    def wide(column: npt.NDArray[Any], fill: Any) -> npt.NDArray[Any]:
+        whole = np.full(len(unscored), fill, dtype=column.dtype) if fill is not None else unscored.copy()
+        whole[place] = column
+        return whole
+
+    if len(values) != len(place):
+        raise ValueError(f"{len(values)} measurements of {len(place)} predictions")
+    return MeasuredColumns(
+        wide(values.value, np.nan),
+        wide(values.status, None),
+        wide(values.n, 0),
+        wide(values.n_failed, 0),
+        wide(values.ci_low, np.nan),
+        wide(values.ci_high, np.nan),
     )

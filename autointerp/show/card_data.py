@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from autointerp.errors import StoreError
-from autointerp.store.evidence import dictionary_row
+from autointerp.store.evidence import current_works, dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.reader import StoreReader
 from autointerp.words import NO_LABEL, RANKINGS, explainer_order
@@ -173,7 +173,7 @@ def load_card(
     match = None
     if facts["matched_to"] is not None:
         match = Match(facts["matched_to"], row["matched_feature"], row["match_status"])
-    effects, scores = store.rows(_EFFECTS, **key), _scores_by_explainer(store, key)
+    effects, scores = store.rows(_EFFECTS, **key), _scores(store, key)
     chosen = _choose(store, key, top, each, quantiles)
     shown = {token for window in chosen for token in [*window.before, *window.tokens, *window.after]}
     text = _text_of(store, shown | set(heaviest) | {effect["token"] for effect in effects})
@@ -231,17 +231,12 @@ WHERE dictionary = $dictionary AND feature = $feature AND rank <= 10 ORDER BY ra
 """
 
 _EXPLANATIONS = """
-SELECT explainer, text, status, description_length FROM current_explanations
-WHERE dictionary = $dictionary AND feature = $feature
+SELECT explainer, text, status, description_length FROM explanations
+WHERE dictionary = $dictionary AND feature = $feature ORDER BY again
 """
 
 _SCORES = """
-SELECT explainer, scorer, metric, design, value, ci_low, ci_high, status, (SELECT count(*) FROM runs) AS n_runs
-FROM scores WHERE dictionary = $dictionary AND feature = $feature ORDER BY design, scorer, metric
-"""
-
-_CURRENT_SCORES = """
-SELECT explainer, scorer, metric, design, value, ci_low, ci_high, status FROM score_table
+SELECT run, explainer, scorer, metric, design, value, ci_low, ci_high, status FROM scores
 WHERE dictionary = $dictionary AND feature = $feature ORDER BY design, scorer, metric
 """
 
@@ -299,31 +294,34 @@ def _effects(rows: list[dict[str, Any]], direction: str, text: Text) -> tuple[Lo
     )
 
 
-def _explanations(
-    store: Queryable, key: dict[str, Any], scores: Mapping[str, list[ScoreLine]]
-) -> tuple[ExplanationLine, ...]:
-    rows = sorted(store.rows(_EXPLANATIONS, **key), key=lambda row: explainer_order(row["explainer"]))
+ScoreLines = dict[str, list[ScoreLine]]
+"""By explainer."""
+
+
+def _explanations(store: Queryable, key: dict[str, Any], scores: ScoreLines) -> tuple[ExplanationLine, ...]:
+    current = {row["explainer"]: row for row in store.rows(_EXPLANATIONS, **key)}  # the latest of each comes last
+    rows = sorted(current.values(), key=lambda row: explainer_order(row["explainer"]))
     return tuple(ExplanationLine(scores=tuple(scores.get(row["explainer"], ())), **row) for row in rows)
 
 
-def _without_explanation(scores: Mapping[str, list[ScoreLine]]) -> tuple[ExplanationLine, ...]:
-    names = [name for name in (*RANKINGS, NO_LABEL) if name in scores]
-    return tuple(ExplanationLine(name, None, "ok", tuple(scores[name])) for name in names)
+def _without_explanation(scores: ScoreLines) -> tuple[ExplanationLine, ...]:
+    return tuple(
+        ExplanationLine(name, None, "ok", tuple(scores[name])) for name in (*RANKINGS, NO_LABEL) if name in scores
+    )
 
 
-def _scores_by_explainer(store: Queryable, key: dict[str, Any]) -> dict[str, list[ScoreLine]]:
-    scores: dict[str, list[ScoreLine]] = {}
-    for row in _scores(store, key):
-        scores.setdefault(row.pop("explainer"), []).append(ScoreLine(**row))
+def _scores(store: Queryable, key: dict[str, Any]) -> ScoreLines:
+    """The rows of `score_table`, which looks for the latest of all works each time."""
+    rows = store.rows(_SCORES, **key)
+    works = current_works(store, "score")
+    scores: ScoreLines = {}
+    for row in rows:
+        if works is None or row["run"] in works:
+            scores.setdefault(row["explainer"], []).append(ScoreLine(*(row[name] for name in _LINE)))
     return scores
 
 
-def _scores(store: Queryable, key: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of `score_table`. In the store of one run every score is the latest: the view, which looks for that,
-    takes twice as long."""
-    rows = store.rows(_SCORES, **key)
-    one_run = {row.pop("n_runs") for row in rows} <= {1}
-    return rows if one_run else store.rows(_CURRENT_SCORES, **key)
+_LINE = tuple(ScoreLine.__dataclass_fields__)
 
 
 def _text_of(store: Queryable, tokens: Iterable[int]) -> Text:

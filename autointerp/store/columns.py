@@ -13,7 +13,7 @@ row. What a caller may give for a column:
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -63,6 +63,11 @@ def to_csr(column: ArrowColumn) -> tuple[Int64, Array]:
     lengths = whole.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     start = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
     return start, whole.flatten().to_numpy(zero_copy_only=False)
+
+
+def words_of(codes: npt.NDArray[np.integer], words: Sequence[str]) -> ArrowColumn:
+    """A column of words from the number of each among `words`."""
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(words, type=pa.string()))
 
 
 def to_table(table: str, schema: tuple[TableColumn, ...], given: Mapping[str, Any]) -> pa.Table:

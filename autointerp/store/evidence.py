@@ -43,6 +43,14 @@ def dictionary_row(store: Queryable, dictionary: str) -> dict[str, Any]:
     return rows[0]
 
 
+def current_works(store: Queryable, stage: str) -> set[str] | None:
+    """The work that counts of a stage; None where all of it does: in the store of one run there is no other."""
+    [runs] = store.rows("SELECT count(*) AS n FROM runs")
+    if runs["n"] == 1:
+        return None
+    return {row["work"] for row in store.rows("SELECT work FROM current_works WHERE stage = $stage", stage=stage)}
+
+
 def window_length(store: Queryable) -> int:
     """Tokens of a window, as the run file says (`tokens.window`)."""
     configs = [json.loads(row["config"]) for row in store.rows("SELECT config FROM runs")]

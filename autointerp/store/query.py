@@ -38,18 +38,37 @@ def run_query(
     `fetch` takes the rows; default: DuckDB, in one call.
     """
     try:
-        statements = connection.extract_statements(sql)
-        if len(statements) != 1:
-            raise StoreError(f"one SQL statement is run at a time; this has {len(statements)}")
-        kind = statements[0].type.name
-        if kind not in _READING:
-            raise StoreError(f"{kind} is not run here: the store is only read (SELECT, FROM, WITH, PIVOT, EXPLAIN ...)")
+        reading_statement(connection, sql)
         relation = connection.sql(sql, params=dict(parameters) or None)
         with interruptible():
             answer: pa.Table = fetch(connection, relation) if fetch else relation.to_arrow_table()
         return answer
     except duckdb.Error as error:
         raise StoreError(f"SQL: {one_line(error)}") from error
+
+
+def brief_rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of `run_query` as dictionaries by column name. For statements of a few rows: a relation is bound when it
+    is made and again when it is run, which here takes as long as to read; this binds once."""
+    try:
+        statement = reading_statement(connection, sql)
+        with interruptible():
+            answer = connection.execute(statement, dict(parameters) or None)
+            names = [column[0] for column in answer.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+    except duckdb.Error as error:
+        raise StoreError(f"SQL: {one_line(error)}") from error
+
+
+def reading_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+    """The one statement that the SQL is. Raises StoreError where it is another number, or would write."""
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        raise StoreError(f"one SQL statement is run at a time; this has {len(statements)}")
+    kind = statements[0].type.name
+    if kind not in _READING:
+        raise StoreError(f"{kind} is not run here: the store is only read (SELECT, FROM, WITH, PIVOT, EXPLAIN ...)")
+    return statements[0]
 
 
 def fetch_interruptibly(connection: duckdb.DuckDBPyConnection, relation: duckdb.DuckDBPyRelation) -> pa.Table:

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from autointerp.errors import StoreError
 from autointerp.store.opening import MOST_SPILLED, StoreHeld, open_for_reading, snapshot_path
-from autointerp.store.query import Queryable, fetch_interruptibly, one_line, run_query
+from autointerp.store.query import Queryable, brief_rows, fetch_interruptibly, one_line, run_query
 
 
 class StoreReader:
@@ -92,7 +92,7 @@ class StoreReader:
 
 
 class _Brief:
-    """Reads in the thread that asks."""
+    """Reads in the thread that asks, and hands rows out without an Arrow table between."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -101,7 +101,7 @@ class _Brief:
         return run_query(self._connection, sql, parameters)
 
     def rows(self, sql: str, /, **parameters: Any) -> list[dict[str, Any]]:
-        return list(self.query(sql, **parameters).to_pylist())
+        return brief_rows(self._connection, sql, parameters)
 
 
 def open_reader(path: str | Path, spilled: str = MOST_SPILLED) -> StoreReader:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from autointerp.compare import statistics
-from autointerp.compare.interval import Interval
+from autointerp.compare.interval import Interval, t_quantile
 
 
 def test_interval_moves_with_its_confidence_and_p_is_its_border() -> None:
@@ -21,6 +21,16 @@ def test_interval_moves_with_its_confidence_and_p_is_its_border() -> None:
     assert border.at(1 - border.p_value).low == pytest.approx(0.0, abs=1e-9)
     assert Interval.of(0.3, 0.0, 31, 0.95, 10).p_value == 1.0  # nothing varies: no evidence
     assert Interval.of(float("nan"), float("nan"), 31, 0.95, 10).p_value == 1.0
+
+
+def test_quantiles_and_p_values_are_those_of_scipy_to_the_bit() -> None:
+    rng = np.random.default_rng(0)
+    for df in (1.0, 1.5, 7.3, 31.0, 499.0, 1e9, *rng.uniform(1, 400, 200).tolist()):
+        for share in (0.8, 0.9, 0.975, 1 - 0.05 / 12, 1.0 - 1e-12, 1.0, float("nan")):
+            np.testing.assert_array_equal(t_quantile(share, df), stats.t.ppf(share, df))
+        value = float(rng.normal())
+        p = Interval.of(value, 0.1, df, 0.95, 10).p_value
+        assert p == 2.0 * stats.t.sf(abs(value) / 0.1, df)
 
 
 def test_holm_golden_values() -> None:

@@ -11,7 +11,7 @@ from autointerp.hashing import hash01, stream_key
 from autointerp.records import FeatureWindows, Windows
 from autointerp.score.pool import Pool
 from autointerp.score.sampled import Candidates, candidates
-from autointerp.score.scorers.items import Silent, token_traits
+from autointerp.score.scorers.silent_windows import Silent, token_traits
 
 L, V, N, SEED = 16, 120, 2400, 5
 KINDS = ["{0}", " w{0}", " word{0}", "x{0}", "(", "\n", " longerword{0}", "_{0}"]

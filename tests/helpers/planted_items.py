@@ -19,7 +19,8 @@ from autointerp.score.metric_registry import metrics_for
 from autointerp.score.pool import Pool
 from autointerp.score.predictions import Items, Judged
 from autointerp.score.sampled import Candidates, candidates
-from autointerp.score.scorers.items import Silent, detection_items, fuzzing_items, token_traits
+from autointerp.score.scorers.items import detection_items, fuzzing_items
+from autointerp.score.scorers.silent_windows import Silent, token_traits
 
 SCORERS = ("detection", "fuzzing")
 SEED, L, V, N_POOL, N_TOP, N_RESERVOIR = 3, 32, 4000, 20_000, 20, 256
@@ -117,7 +118,7 @@ def judge(world: PlantedWorld, scorer: str, items: Items, tokens: Int64) -> Judg
 
 def values(judged: list[Judged], metric: str, scorer: str = "detection") -> np.ndarray:
     [row] = [one for one in metrics_for("judged", scorer) if one.name == metric]
-    return np.array([np.nan if one.value is None else one.value for one in row.of(judged)])
+    return np.array([np.nan if one.value is None else one.value for one in row.measure(judged)])
 
 
 BLIND: dict[str, Callable[[Items], np.ndarray]] = {

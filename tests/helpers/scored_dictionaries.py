@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.pipeline.rows.stored_scores import About, DictionaryScores
-from autointerp.records import Float64, Int64, Score
+from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, StoredScores
+from autointerp.records import Float64, Int64
 from autointerp.score.alarms import AlarmLimits, AlarmRate
 from autointerp.score.metrics import pearson
 
@@ -33,14 +33,13 @@ def scored(
     """
     known = pearson(blocks.sum(axis=1)) if values is None and blocks is not None else values
     assert known is not None
-    scorer, metric, design = about
     lost = set(map(int, failed))
-    rows = [
-        Score(i, "lexical", scorer, metric, design, None if i in lost else float(value), None, None, 1000, 0,
-              "failed" if i in lost else "ok")
-        for i, value in enumerate(known)
-    ]  # fmt: skip
     n = len(known)
+    rows = StoredScores(
+        np.arange(n),
+        np.array([np.nan if i in lost else value for i, value in enumerate(known)]),
+        np.zeros(n, dtype=np.bool_),
+    )
     return DictionaryScores(
         dictionary=name,
         kind=kind or ("sae" if matched_to is None else "neurons"),
@@ -49,7 +48,7 @@ def scored(
         natural_of=None,
         partner={i: i for i in range(n)} if matched_to is not None else {},
         unit={} if units is None else dict(enumerate(map(int, units))),
-        scores=rows,
+        scores={about: rows},
         moments={} if blocks is None else {"pearson": (np.arange(n), blocks)},
         alarms=AlarmRate(None, None, None, 0, 0),
         limits=NOT_CHARGED,

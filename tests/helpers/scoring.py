@@ -11,7 +11,7 @@ from autointerp.score.metric import Shape
 from autointerp.score.metric_registry import METRICS, metrics_for
 from autointerp.score.predictions import Chosen, Generated, Judged, Rated, Simulated
 from autointerp.score.sampled import Answered
-from autointerp.score.scores import Subjects, score_rows, subjects
+from autointerp.score.scores import ScoreTable, Subjects, score_rows, subjects
 
 
 def names_reading(shape: Shape) -> tuple[str, ...]:
@@ -22,19 +22,24 @@ CENSUS_METRICS, SAMPLE_METRICS = names_reading("counted"), names_reading("simula
 PUBLISHED_METRICS = {metric.name: metric.scorer for metric in METRICS if metric.reads == "published"}
 
 
+def rows_of(tables: list[ScoreTable]) -> list[Score]:
+    return [row for table in tables for row in table.rows()]
+
+
 def census_scores(of: Subjects, truth: CensusTruth, sums: CensusSums) -> list[Score]:
-    return score_rows(of, counted(truth, sums, of.features), metrics_for("counted", "simulation"), "simulation")
+    predictions = counted(truth, sums, of.features)
+    return rows_of(score_rows(of, predictions, metrics_for("counted", "simulation"), "simulation"))
 
 
 def sample_scores(of: Subjects, simulated: Mapping[int, Simulated]) -> list[Score]:
-    return score_rows(of, simulated, metrics_for("simulated", "simulation"), "simulation")
+    return rows_of(score_rows(of, simulated, metrics_for("simulated", "simulation"), "simulation"))
 
 
 def published_scores(of: Subjects, answered: Mapping[int, Answered]) -> list[Score]:
     return [
         row
         for scorer in ("simulation", "detection")
-        for row in score_rows(of, answered, metrics_for("published", scorer), scorer)
+        for row in rows_of(score_rows(of, answered, metrics_for("published", scorer), scorer))
     ]
 
 
@@ -46,4 +51,4 @@ def scores_of(prediction: Judged | Rated | Chosen | Generated, explainer: str, s
     few = subjects([Explanation(prediction.feature, explainer, "x", "ok")], {prediction.feature: "alive"})
     shape = _SHAPES[type(prediction)]
     predictions: dict[int, Any] = {prediction.feature: prediction}
-    return score_rows(few, predictions, metrics_for(shape, scorer.split(":", maxsplit=1)[0]), scorer)
+    return rows_of(score_rows(few, predictions, metrics_for(shape, scorer.split(":", maxsplit=1)[0]), scorer))

@@ -22,6 +22,7 @@ from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, pool_win
 from autointerp.pipeline import STAGES, run
 from autointerp.pipeline.asking.test_material import Corpus, each_candidates
 from autointerp.pipeline.rows.explanation_rows import read_explanations
+from autointerp.pipeline.rows.stored_scores import read_scores
 from autointerp.progress import Reporter
 from autointerp.records import SPLITS, Split
 from autointerp.score.metric_registry import metrics_for
@@ -322,6 +323,31 @@ def test_what_could_not_be_done_has_its_reason(
 
 
 # --- nothing but the run file decides ---------------------------------------------------------------
+
+
+def test_scores_read_as_columns_are_the_rows_one_by_one(whole: Path) -> None:
+    sql = """
+    SELECT feature, value, status FROM scores WHERE run = $run AND explainer = $explainer
+        AND scorer = $scorer AND metric = $metric AND design = $design ORDER BY feature
+    """
+    works = query(whole, "SELECT DISTINCT run, explainer, scorer, metric, design FROM scores")
+    assert len({(row["run"], row["explainer"]) for row in works}) > 10
+    n_missing = 0
+    with open_reader(whole) as reader:
+        for run_, explainer in {(row["run"], row["explainer"]) for row in works}:
+            scores = read_scores(reader, run_, explainer)
+            mine = [row for row in works if (row["run"], row["explainer"]) == (run_, explainer)]
+            assert set(scores) == {(row["scorer"], row["metric"], row["design"]) for row in mine}
+            for row in mine:
+                slow = reader.rows(sql, **row)
+                of = scores[row["scorer"], row["metric"], row["design"]]
+                values = [None if s["status"] == "underpowered" else s["value"] for s in slow]
+                assert of.features.tolist() == [s["feature"] for s in slow]
+                assert [None if np.isnan(v) else v for v in of.values.tolist()] == values
+                assert of.absent.tolist() == [s["status"] in ("dead", "rare") for s in slow]
+                n_missing += values.count(None)
+        assert read_scores(reader, works[0]["run"], "nobody") == {}
+    assert n_missing > 10
 
 
 def forbidden(*_: Any, **__: Any) -> Any:

@@ -13,18 +13,17 @@ from scored_dictionaries import CENSUS, scored
 
 from autointerp.compare.clustered import difference_interval, mean_interval
 from autointerp.pipeline.rows.feature_values import feature_values
-from autointerp.pipeline.rows.stored_scores import DictionaryScores, Floors
+from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, Floors, StoredScores
 from autointerp.pipeline.stages.compare import comparisons, pairs_about
 from autointerp.pipeline.stages.means import mean_rows
-from autointerp.records import Score
 
 
 def compared(sides: Sequence[DictionaryScores], floors: Floors) -> list[dict[str, Any]]:
     return comparisons(pairs_about(sides, CENSUS, floors), CENSUS, 0.02)
 
 
-def control(value: float) -> Score:
-    return Score(0, "constant", *CENSUS, value, None, None, 1000, 0, "ok")
+def control(value: float) -> dict[About, StoredScores]:
+    return {CENSUS: StoredScores(np.array([0]), np.array([value]), np.array([False]))}
 
 
 def test_mean_all_counts_what_has_no_score_at_the_floor_and_has_an_interval_of_its_own() -> None:
@@ -101,8 +100,9 @@ def test_a_winner_wins_too_with_its_failures_at_the_lowest_score() -> None:
     [row] = compared(sides, floors)
     assert row["simultaneous_low"] > 0
     assert (row["verdict"], row["hangs_on_failures"]) == ("undecided", True)
-    rare = [replace(s, status="rare") if s.status == "failed" else s for s in sides[0].scores]
-    [row] = compared([replace(sides[0], scores=rare), sides[1]], floors)
+    own = sides[0].scores[CENSUS]
+    rare = replace(own, absent=~own.known)
+    [row] = compared([replace(sides[0], scores={CENSUS: rare}), sides[1]], floors)
     assert (row["verdict"], row["hangs_on_failures"]) == ("A", False)
     clear = scored("neurons", values=b - 0.3, matched_to="sae")
     [row] = compared([sides[0], clear], floors)

@@ -26,8 +26,8 @@ from autointerp.score.sampled import Candidates
 from autointerp.score.scorers.choices import OTHER, choice_asks, question_rows, read_chosen
 from autointerp.score.scorers.discrimination import Discrimination, discrimination_choices
 from autointerp.score.scorers.intruder import internal_choices, intruder_choices
-from autointerp.score.scorers.items import shown_length
 from autointerp.score.scorers.protocol import OtherFeature, Panel
+from autointerp.score.scorers.silent_windows import shown_length
 
 N = 120
 ANY_FEATURE: Any = None

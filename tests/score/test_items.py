@@ -18,7 +18,8 @@ from autointerp.records import Windows
 from autointerp.score import metrics
 from autointerp.score.predictions import Items
 from autointerp.score.sampled import Candidates
-from autointerp.score.scorers.items import N_ITEMS, detection_items, fuzzing_items, shown_length
+from autointerp.score.scorers.items import N_ITEMS, detection_items, fuzzing_items
+from autointerp.score.scorers.silent_windows import shown_length
 from autointerp.score.scorers.yes_no import group_rows
 
 

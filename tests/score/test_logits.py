@@ -13,7 +13,15 @@ from autointerp.llm.asks import Answer, InvalidReply
 from autointerp.score.measures import forced_accuracy
 from autointerp.score.predictions import Rated, TokenItems
 from autointerp.score.scorers.hard_logits import hard_items, without_said
-from autointerp.score.scorers.logit_effects import N_SHOWN, RANKINGS, completion, logit_ask, read_ratings, token_items
+from autointerp.score.scorers.logit_effects import (
+    N_SHOWN,
+    RANKINGS,
+    CentredUnembedding,
+    completion,
+    logit_ask,
+    read_ratings,
+    token_items,
+)
 from autointerp.score.scorers.protocol import Distractors
 from autointerp.score.scorers.text_likeness import read_text
 from autointerp.score.scorers.vocabulary import Vocabulary, word_family
@@ -119,7 +127,7 @@ def test_the_baseline_ranks_by_likeness_to_what_was_shown(items: TokenItems) -> 
     table = rng.standard_normal((V, 16)) + 5.0
     near = np.concatenate([items.shown, items.token[items.promoted]])
     table[near] += 3 * rng.standard_normal(16)
-    rated = completion(items, table)
+    rated = completion(items, CentredUnembedding(table))
     assert forced_accuracy(items.promoted, rated.rating).value == 1.0
     centred = table - table.mean(axis=0)
     unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
@@ -246,7 +254,7 @@ def test_rankings_without_an_explanation_are_told_apart_from_labels() -> None:
     table = rng.standard_normal((V, 16))
     table[PROMOTED] *= 3  # what a ranking by norm finds
     asked = hard()
-    rated = RANKINGS[UNEMBEDDING_NORM](asked, table)
+    rated = RANKINGS[UNEMBEDDING_NORM](asked, CentredUnembedding(table))
     mean = table.mean(axis=0)
     assert rated.rating == pytest.approx([np.linalg.norm(table[token] - mean) for token in asked.token])
     assert (forced_accuracy(asked.promoted, rated.rating).value or 0.0) > 0.9

@@ -9,9 +9,15 @@ import pytest
 from split_world import LOOKUPS, World, grams
 
 from autointerp.score.class_names import FIRING, REST
-from autointerp.score.measures import simulated_auprc, simulated_f1
+from autointerp.score.measures import (
+    simulated_auprc,
+    simulated_auprc_thresholded,
+    simulated_f1,
+    simulated_f1_thresholded,
+)
 from autointerp.score.metrics import auprc, f1
 from autointerp.score.predictions import Simulated
+from autointerp.score.sample_moments import sample_moments
 from autointerp.score.sample_ranking import weighted_tokens
 from autointerp.score.sampled import draw_windows, simulate
 
@@ -64,7 +70,7 @@ def slow_tokens(of: list[Simulated], index: int) -> tuple[np.ndarray, np.ndarray
 @pytest.mark.parametrize("alarms", [0.0, 0.3])
 def test_tokens_equal_the_slow_twin(alarms: float) -> None:
     of = simulations(alarms)
-    made = weighted_tokens(of)
+    made = weighted_tokens(of, sample_moments(of))
     for index in (0, 3, 5):
         truth, prediction, weight = slow_tokens(of, index)
         tokens = made[index]
@@ -72,7 +78,7 @@ def test_tokens_equal_the_slow_twin(alarms: float) -> None:
         for least in (0.0, tokens.threshold):
             expected = auprc(truth > least, prediction, weight).value
             assert auprc(tokens.truth > least, tokens.prediction, tokens.weight).value == pytest.approx(expected)
-    found = simulated_f1(of, thresholded=True)
+    found = simulated_f1_thresholded(of)
     truth, prediction, weight = slow_tokens(of, 2)
     assert found[2].value == pytest.approx(f1(truth > 100, prediction, weight, 100).value)
     assert [one.n for one in found] == [60] * 6
@@ -104,5 +110,5 @@ def test_a_feature_that_stays_below_its_threshold_has_no_thresholded_score() -> 
     world = World(1)
     drawn = draw_windows(replace(world.candidates(), threshold=1e9), (grams((-1, 3)),))
     of = [simulate(drawn, LOOKUPS["tokens"])]
-    assert [one.status for one in simulated_auprc(of, thresholded=True)] == ["rare"]
+    assert [one.status for one in simulated_auprc_thresholded(of)] == ["rare"]
     assert [one.status for one in simulated_auprc(of)] == ["ok"]

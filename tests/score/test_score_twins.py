@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import stats
 
 from autointerp.explain.lookup import Entries, match
 from autointerp.explain.token_text import kind_of
-from autointerp.records import ANY_TOKEN, Windows
+from autointerp.pipeline.rows.score_rows import score_columns
+from autointerp.records import ANY_TOKEN, Score, Windows
 from autointerp.score import metrics
 from autointerp.score.bills import BillsSample, bills_tokens
 from autointerp.score.gram_index import GramIndex
+from autointerp.score.metric import InTwoSteps, Measured, MeasuredColumns, Metric, each
 from autointerp.score.published import IntervalSample, choose_intervals
+from autointerp.score.scorers.silent_windows import Silent, TokenTraits
 from autointerp.score.scorers.text_likeness import likeness
 from autointerp.score.scorers.vocabulary import plain_text
+from autointerp.score.scores import Subjects, score_rows
 
 S, L, V = 40, 16, 30
 
@@ -147,3 +153,85 @@ def test_likeness_of_many_tokens_to_many(rng: np.random.Generator) -> None:
         found = likeness(texts, named)
         assert found.tolist() == pytest.approx([slow_likeness(token, named) for token in texts], abs=1e-12)
     assert likeness([], ["a"]).shape == (0,)
+
+
+def test_partners_are_those_that_a_look_at_all_windows_finds(rng: np.random.Generator) -> None:
+    windows = windows_of(rng)
+    traits = TokenTraits(rng.integers(1, 9, V), rng.integers(0, 4, V))
+    pool, u = Silent(windows, traits), rng.random(S)
+    found = 0
+    for _ in range(400):
+        free, length = rng.random(S) < rng.choice([0.05, 0.5, 1.0]), int(rng.integers(0, 120))
+        n_scored = int(rng.choice(pool.n_scored)) if rng.random() < 0.9 else 0
+        distance = np.where(free & (pool.n_scored == n_scored), np.abs(pool.length - length), np.inf)
+        nearest = np.flatnonzero(distance == distance.min()) if np.isfinite(distance).any() else np.zeros(0, int)
+        expected = int(nearest[np.argmin(u[nearest])]) if len(nearest) else None
+        assert pool.nearest(n_scored, length, free, u) == expected
+        found += expected is not None
+        at, like = np.sort(rng.choice(L, rng.integers(1, 4), replace=False)), rng.integers(-1, 4, L)
+        same = (pool.n_scored == n_scored) & (pool.kind[:, at] == like[at]).all(axis=1)
+        np.testing.assert_array_equal(pool.alike(n_scored, at, like), np.flatnonzero(same))
+    assert 100 < found < 400
+
+
+def measured_slowly(prediction: float) -> Measured:
+    if prediction < 0:
+        return Measured(None, "rare", 3)
+    limits = (prediction - 1, prediction + 1) if prediction > 0.5 else (None, None)
+    return Measured(prediction, "ok", 7, 2, *limits)
+
+
+def measured_as_columns(predictions: Sequence[float]) -> MeasuredColumns:
+    value = np.array(predictions)
+    rare, wide = value < 0, value > 0.5
+    return MeasuredColumns(
+        np.where(rare, np.nan, value),
+        np.where(rare, "rare", "ok"),
+        np.where(rare, 3, 7),
+        np.where(rare, 0, 2),
+        np.where(wide, value - 1, np.nan),
+        np.where(wide, value + 1, np.nan),
+    )
+
+
+def test_scores_as_columns_are_the_rows_one_by_one(rng: np.random.Generator) -> None:
+    n, made = 60, []
+
+    def prepare(predictions: Sequence[float]) -> Sequence[float]:
+        made.append(len(predictions))
+        return list(predictions)
+
+    metrics_given = [
+        Metric("slow", "judged", "", each(measured_slowly)),
+        Metric("quick", "judged", "", measured_as_columns),
+        *(Metric(name, "judged", "", InTwoSteps(prepare, measured_as_columns)) for name in ("first", "second")),
+    ]
+    status = rng.choice(["ok", "ok", "dead", "refused"], n).tolist()
+    of = Subjects("me", np.sort(rng.choice(1000, n, replace=False)), status)
+    predictions = {f: float(rng.uniform(-1, 2)) for f in of.features.tolist() if rng.random() < 0.8}
+    expected = []
+    for name in ("slow", "quick", "first", "second"):
+        for feature, word in zip(of.features.tolist(), status, strict=True):
+            row = Measured(None, "failed" if word == "ok" else word, 0)
+            if word == "ok" and feature in predictions:
+                row = measured_slowly(predictions[feature])
+            about = (feature, "me", "scorer", name, "sample", row.value, row.ci_low, row.ci_high)
+            expected.append(Score(*about, row.n, row.n_failed, row.status))
+    tables = score_rows(of, predictions, metrics_given, "scorer")
+    assert [row for table in tables for row in table.rows()] == expected
+    assert made == [
+        sum(f in predictions and word == "ok" for f, word in zip(of.features.tolist(), status, strict=True))
+    ]
+    columns = score_columns("run", "dictionary", tables)
+    assert (columns.pop("run"), columns.pop("dictionary")) == ("run", "dictionary")
+    for name, column in columns.items():
+        values = (
+            pa.array(column, from_pandas=True).to_pylist() if isinstance(column, np.ndarray) else column.to_pylist()
+        )
+        assert values == [getattr(row, name) for row in expected], name
+
+
+def test_measurements_are_as_many_as_predictions() -> None:
+    short = Metric("short", "judged", "", lambda predictions: measured_as_columns(predictions[1:]))
+    with pytest.raises(ValueError, match="1 measurements of 2 predictions"):
+        score_rows(Subjects("me", np.arange(2), ["ok", "ok"]), {0: 0.1, 1: 0.2}, [short], "scorer")

@@ -103,6 +103,24 @@ def test_whatever_would_write_or_reach_out_or_is_wrong_is_one_line(
     assert (built[0].stat().st_size, built[0].stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
+def test_brief_rows_are_the_rows(opened: StoreReader) -> None:
+    brief = opened.brief()
+    for sql in (
+        "FROM features ORDER BY ALL",
+        "FROM exemplars ORDER BY ALL",
+        "FROM scores ORDER BY ALL",
+        "SELECT NULL AS nothing, 'nan'::FLOAT AS none, 0.1::FLOAT AS some, [true, NULL] AS list, 3::UBIGINT AS n",
+        "SELECT * FROM meta WHERE key = 'nothing'",
+    ):
+        expected = opened.rows(sql)
+        assert repr(brief.rows(sql)) == repr(expected)  # nan is no nan
+    assert brief.rows("SELECT $a AS a", a="x") == [{"a": "x"}]
+    for sql in ("DELETE FROM meta", "SELECT 1; SELECT 2", "SELEC 1", "SELECT nothing FROM meta", "SELECT $unbound"):
+        with pytest.raises(StoreError) as caught:
+            brief.rows(sql)
+        assert "\n" not in str(caught.value)
+
+
 def test_a_python_variable_is_no_table(opened: StoreReader) -> None:
     mine = {"a": [1]}
     with pytest.raises(StoreError, match="mine"):

@@ -1,7 +1,7 @@
 """Is a feature a neuron, can it be read off the embedding, which fire with it? Exact, on the tokens of the sample.
 
-The rows of the sample are taken token by token, in portions that fit in the cache. Pearson correlations over all N
-rows, firing or not, from sums:
+The rows of the sample are taken token by token, as they lie, in portions that fit in the cache. Pearson correlations
+over all N rows, firing or not, from sums:
 
     alone       with the feature's activation on the row's token alone (`DiagnosticSample`)
     neuron      with each neuron of the nearest MLP: the largest in absolute value, with its sign. Neurons are centred,
@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from autointerp.extract.diagnose.neighbours import nearest_features
-from autointerp.extract.diagnose.sample import DiagnosticSample
-from autointerp.extract.summary.segments import run_starts
+from autointerp.extract.diagnose.sample import CentredNeurons, DiagnosticSample
+from autointerp.extract.summary.segments import flat_non_zero, quotient, run_starts
 from autointerp.records import Float32, Float64, Int64
 from autointerp.subject.dictionary import Dictionary
 
@@ -73,12 +73,12 @@ def diagnose(
     near, cosine = nearest_features(dictionary.directions, features)
     sums = _Sums(dictionary.n_features, features, near, pairs, sample, device)
     hook = sample.neurons[dictionary.hook]
-    neurons = None if hook is None else _Neurons(sample.by_hook[hook], dictionary.n_features, device)
+    neurons = None if hook is None else _Neurons(sample.centred[hook], dictionary.n_features, device)
     for portion in _portions(dictionary, sample, device):
         sums.add(portion)
         if neurons is not None:
             neurons.add(portion)
-        progress(len(portion.rows))
+        progress(portion.n)
     variance = sums.total2 - sums.total**2 / sums.n
     best, strongest = np.full(len(features), -1), np.full(len(features), np.nan)
     if neurons is not None:
@@ -112,8 +112,8 @@ def _statuses(fires: np.ndarray, value: Float64, changes: np.ndarray | None = No
 class _Portion:
     """R rows of the sample, E firings, T tokens alone."""
 
-    rows: Tensor  # [R] rows of the sample
-    row: Tensor  # [E] index into `rows`
+    rows: slice  # these of the sample's rows
+    row: Tensor  # [E] from the first of them
     feature: Tensor  # [E]
     value: Tensor  # [E]
     dense: Tensor  # [R, F]
@@ -122,26 +122,37 @@ class _Portion:
     token: Tensor  # [R] the token of each row, index into `alone`
     opens: bool  # the first portion with these tokens
 
+    @property
+    def n(self) -> int:
+        """R"""
+        return len(self.token)
+
 
 def _portions(dictionary: Dictionary, sample: DiagnosticSample, device: torch.device) -> Iterator[_Portion]:
-    """The whole sample, sorted by token."""
+    """The whole sample, token by token."""
     x, x_alone = sample.by_hook[dictionary.hook], sample.alone[dictionary.hook]
-    order = np.argsort(sample.token, kind="stable")
-    start = np.searchsorted(sample.token[order], np.arange(len(sample.vocabulary) + 1))
+    start = np.searchsorted(sample.token, np.arange(len(sample.vocabulary) + 1))
     step = max(1, PORTION_VALUES // dictionary.n_features)
     for first in range(0, len(sample.vocabulary), step):
         tokens = slice(first, min(first + step, len(sample.vocabulary)))
         alone = dictionary.encode(x_alone[tokens].to(device))
         begin, end = int(start[tokens.start]), int(start[tokens.stop])
         for at in range(begin, max(end, begin + 1), step):
-            index = order[at : min(at + step, end)]
-            rows = torch.from_numpy(index)
+            rows = slice(at, min(at + step, end))
             dense = dictionary.encode(x[rows].to(device))
-            flat = dense.view(-1).nonzero().squeeze(1)
-            row = flat // dense.shape[1]
-            token = torch.from_numpy(sample.token[index] - first).to(device)
+            flat = flat_non_zero(dense)
+            row = quotient(flat, dense.shape[1])
+            token = torch.from_numpy(sample.token[rows] - first).to(device)
             yield _Portion(
-                rows, row, flat - row * dense.shape[1], dense.view(-1)[flat], dense, tokens, alone, token, at == begin
+                rows,
+                row,
+                flat - row * dense.shape[1],
+                dense.view(-1).index_select(0, flat),
+                dense,
+                tokens,
+                alone,
+                token,
+                at == begin,
             )
 
 
@@ -181,7 +192,8 @@ class _Sums:
         self.n_firing.index_add_(0, feature, torch.ones_like(feature))
         self.total.index_add_(0, feature, value)
         self.total2.index_add_(0, feature, value * value)
-        alone = portion.alone.view(-1)[portion.token[row] * portion.alone.shape[1] + feature]
+        of_token = portion.token.index_select(0, row)
+        alone = portion.alone.view(-1).index_select(0, of_token * portion.alone.shape[1] + feature)
         self.alone_product.index_add_(0, feature, value * alone)
         near = self._near[feature]
         theirs = portion.dense.view(-1)[row[:, None] * portion.dense.shape[1] + near.clamp(min=0)]
@@ -227,16 +239,10 @@ def _pearson(covariance: Tensor, variance: Tensor, other_variance: Tensor) -> Fl
 class _Neurons:
     """Sums of activation x centred neuron, for as many features at once as NEURON_SUMS allows."""
 
-    def __init__(self, y: Tensor, n_features: int, device: torch.device) -> None:
-        self._y, self._device, self._n_features = y, device, n_features
-        total = torch.zeros((2, y.shape[1]), dtype=torch.float64, device=device)
-        for first in range(0, len(y), NEURON_ROWS):
-            total[0] += y[first : first + NEURON_ROWS].to(device).double().sum(dim=0)
-        mean = total[0] / max(len(y), 1)
-        for first in range(0, len(y), NEURON_ROWS):
-            total[1] += (y[first : first + NEURON_ROWS].to(device) - mean).square_().sum(dim=0)
-        self._mean, self._variance = mean.float(), total[1]
-        self._step = min(n_features, max(1, NEURON_SUMS // y.shape[1]))
+    def __init__(self, y: CentredNeurons, n_features: int, device: torch.device) -> None:
+        self._y, self._device, self._n_features = y.values, device, n_features
+        self._variance = y.variance.to(device)
+        self._step = min(n_features, max(1, NEURON_SUMS // y.values.shape[1]))
         self._begin(0)
 
     def _begin(self, first: int) -> None:
@@ -247,7 +253,7 @@ class _Neurons:
     def add(self, portion: _Portion) -> None:
         self._waiting.append(portion)
         if (
-            sum(len(one.rows) for one in self._waiting) >= NEURON_ROWS
+            sum(one.n for one in self._waiting) >= NEURON_ROWS
             or sum(len(one.value) for one in self._waiting) > PORTION_VALUES
         ):
             self._flush()
@@ -256,9 +262,9 @@ class _Neurons:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        y = self._y[torch.cat([one.rows for one in waiting])].to(self._device) - self._mean
-        ends = np.cumsum([len(one.rows) for one in waiting])
-        row = torch.cat([one.row + int(end) - len(one.rows) for one, end in zip(waiting, ends, strict=True)])
+        first = waiting[0].rows.start
+        y = self._y[first : waiting[-1].rows.stop].to(self._device)  # they follow each other
+        row = torch.cat([one.row + (one.rows.start - first) for one in waiting])
         feature, value = (torch.cat([getattr(one, name) for one in waiting]) for name in ("feature", "value"))
         mine = ((feature >= self._first) & (feature < self._last)).nonzero().squeeze(1)
         row, feature, value = row[mine], feature[mine] - self._first, value[mine]

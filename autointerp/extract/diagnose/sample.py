@@ -27,6 +27,8 @@ from autointerp.subject.model import Subject
 from autointerp.subject.tokens import TokenFile
 
 SAMPLE_TOKENS = 1 << 16
+ROWS = 2_048
+"""Rows that are read together."""
 ALONE_AT_ONCE = 256
 """Tokens alone in one forward pass."""
 
@@ -36,15 +38,27 @@ class DiagnosticSample:
     """N tokens of the sample, V different tokens alone."""
 
     by_hook: dict[str, Tensor]
-    """[N, d] float32, rows in the order of the token file"""
+    """[N, d] float32, rows by token, of one token in the order of the token file"""
     token: Int64
-    """[N] the token of each row, as an index into `vocabulary`"""
+    """[N] the token of each row, as an index into `vocabulary`, rising"""
     vocabulary: Int64
     """[V] token ids, rising"""
     alone: dict[str, Tensor]
     """[V, d] float32"""
     neurons: dict[str, str | None]
-    """hook -> hook of the nearest MLP's neurons, in `by_hook` too; None where there is none"""
+    """hook -> hook of the nearest MLP's neurons; None where there is none"""
+    centred: dict[str, CentredNeurons]
+    """By hook of neurons."""
+
+
+@dataclass(frozen=True)
+class CentredNeurons:
+    """The neurons of an MLP on the sample, once for all dictionaries."""
+
+    values: Tensor
+    """[N, n] float32 without their means, rows as in `DiagnosticSample`"""
+    variance: Tensor
+    """[n] sum of squares, float64"""
 
 
 def nearest_mlp(hook: str, n_layers: int) -> int | None:
@@ -80,17 +94,42 @@ def take_diagnostic_sample(
 ) -> DiagnosticSample:
     """The sample for dictionaries at these hooks. `progress` is told of tokens."""
     neurons = {hook: neurons_of(subject, hook) for hook in hooks}
-    wanted = sorted({*hooks, *(name for name in neurons.values() if name is not None)})
+    of_neurons = sorted({name for name in neurons.values() if name is not None})
     contexts = sample_contexts(tokens, seed, SAMPLE_TOKENS)
-    sample = take_sample(subject, tokens, wanted, seed, folder, SAMPLE_TOKENS, progress)
+    sample = take_sample(subject, tokens, sorted({*hooks, *of_neurons}), seed, folder, SAMPLE_TOKENS, progress)
     vocabulary = np.flatnonzero(tokens.count_tokens("explain", subject.d_vocab))
+    token = np.searchsorted(vocabulary, tokens.tokens[contexts][tokens.scored(contexts)])
+    by_token = torch.from_numpy(np.argsort(token, kind="stable"))
     return DiagnosticSample(
-        by_hook=sample.by_hook,
-        token=np.searchsorted(vocabulary, tokens.tokens[contexts][tokens.scored(contexts)]),
+        by_hook={hook: _in_order(sample.by_hook[hook], by_token, folder) for hook in dict.fromkeys(hooks)},
+        token=np.sort(token),
         vocabulary=vocabulary,
         alone=_alone(subject, vocabulary, hooks, folder, progress),
         neurons=neurons,
+        centred={hook: _centred(sample.by_hook[hook], by_token, folder) for hook in of_neurons},
     )
+
+
+def _in_order(rows: Tensor, order: Tensor, folder: Path) -> Tensor:
+    """The rows in another order: what is read portion by portion later then lies side by side."""
+    ordered = array_on_disk(folder, (len(rows), rows.shape[1]))
+    for first in range(0, len(rows), ROWS):
+        some = slice(first, first + ROWS)
+        ordered[some] = rows[order[some]]
+    return ordered
+
+
+def _centred(rows: Tensor, order: Tensor, folder: Path) -> CentredNeurons:
+    mean, variance = torch.zeros((2, rows.shape[1]), dtype=torch.float64)
+    for first in range(0, len(rows), ROWS):
+        mean += rows[first : first + ROWS].double().sum(dim=0)
+    mean = (mean / max(len(rows), 1)).float()
+    for first in range(0, len(rows), ROWS):
+        variance += (rows[first : first + ROWS] - mean).square_().sum(dim=0)
+    values = _in_order(rows, order, folder)
+    for first in range(0, len(rows), ROWS):
+        values[first : first + ROWS] -= mean
+    return CentredNeurons(values, variance)
 
 
 def _alone(

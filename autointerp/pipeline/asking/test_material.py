@@ -18,10 +18,10 @@ from autointerp.records import SPLITS, Int64, Split, Windows
 from autointerp.score.pool import Pool
 from autointerp.score.sampled import Candidates, candidates, top_tokens
 from autointerp.score.sampling import firing_limits
-from autointerp.score.scorers.items import Silent, token_traits
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.protocol import Distractors, OtherFeature, Panel, TestCorpus, TestFeature, no_panel
 from autointerp.score.scorers.select_exam import Exam, halves, make_exam
+from autointerp.score.scorers.silent_windows import Silent, token_traits
 from autointerp.score.scorers.vocabulary import Vocabulary
 from autointerp.store.evidence import (
     read_feature_windows,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from autointerp.store.query import Queryable
@@ -14,26 +14,27 @@ T = TypeVar("T")
 class StoredPredictions:
     """The features whose embedded predictions by one explanation are stored, by scorer."""
 
-    features: dict[str, set[int]]
+    features: dict[str, set[int]] = field(default_factory=dict)
 
     def without(self, scorer: str, of: dict[int, T]) -> dict[int, T]:
         """Those that are new."""
         return {feature: one for feature, one in of.items() if feature not in self.features.get(scorer, ())}
 
 
-def read_stored(store: Queryable, dictionary: str, explainer: str) -> StoredPredictions:
-    """What earlier scoring left: the windows of a feature depend on nothing that scoring may change."""
-    features: dict[str, set[int]] = {}
-    for row in store.rows(_STORED, dictionary=dictionary, explainer=explainer):
-        features.setdefault(row["scorer"], set()).add(row["feature"])
-    return StoredPredictions(features)
+def read_stored(store: Queryable, dictionary: str) -> dict[str, StoredPredictions]:
+    """What earlier scoring left, by explainer: the windows of a feature depend on nothing that scoring may change."""
+    stored: dict[str, StoredPredictions] = {}
+    for row in store.rows(_STORED, dictionary=dictionary):
+        of = stored.setdefault(row["explainer"], StoredPredictions())
+        of.features[row["scorer"]] = set(row["features"])
+    return stored
 
 
 _STORED = """
-SELECT DISTINCT scorer, feature FROM (
+SELECT explainer, scorer, list(DISTINCT feature) AS features FROM (
     SELECT scorer, feature, dictionary, explainer, run FROM simulations
     UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM judgements
     UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM token_judgements
     UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM choices
-) WHERE dictionary = $dictionary AND explainer = $explainer AND run IS NULL
+) WHERE dictionary = $dictionary AND run IS NULL GROUP BY explainer, scorer
 """

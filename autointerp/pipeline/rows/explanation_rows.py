@@ -13,7 +13,7 @@ from autointerp.explain.controls import Explained
 from autointerp.explain.description import description_length
 from autointerp.explain.lookup import Entries, entries_hash, from_lists, to_lists
 from autointerp.pipeline.rows.failure_rows import failure_rows
-from autointerp.records import Explanation, LookupTable
+from autointerp.records import Explanation, Int64, LookupTable
 from autointerp.store.columns import csr_list, to_csr
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
@@ -173,12 +173,24 @@ def read_explanations(
         )
         lookup_of[row["feature"]] = row["lookup"]
     rows = store.query(_LOOKUPS, dictionary=dictionary, explainer=explainer)
-    start, previous = to_csr(rows["previous"])
-    tokens, value, probability = (to_csr(rows[name])[1] for name in ("tokens", "value", "probability"))
-    entries = {
-        key: Entries(previous[first:last], tokens[first:last], value[first:last], probability[first:last])
-        for key, first, last in zip(rows["lookup"].to_pylist(), start[:-1].tolist(), start[1:].tolist(), strict=True)
-    }
-    none = Entries(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.float32))
-    table = from_lists([entries.get(lookup_of.get(feature, ""), none) for feature in range(n_features)])
-    return explanations, table
+    number = {key: row for row, key in enumerate(rows["lookup"].to_pylist())}
+    row_of = np.array([number.get(lookup_of.get(feature, ""), -1) for feature in range(n_features)], dtype=np.int64)
+    return explanations, _table(rows, row_of)
+
+
+def _table(rows: pa.Table, row_of: Int64) -> LookupTable:
+    """The lookups of features by their rows [F], -1: none."""
+    first, previous = to_csr(rows["previous"])
+    token, value, probability = (to_csr(rows[name])[1] for name in ("tokens", "value", "probability"))
+    if np.any(value == 0) or np.any(probability <= 0):
+        raise ValueError("a lookup entry predicts nothing: value 0 or probability 0")
+    lengths = np.where(row_of >= 0, np.append(np.diff(first), 0)[row_of], 0)
+    start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    entry = np.arange(start[-1]) + np.repeat(first[row_of] - start[:-1], lengths)
+    return LookupTable(
+        start,
+        previous[entry].astype(np.int32),
+        token[entry].astype(np.int32),
+        value[entry].astype(np.float32),
+        probability[entry].astype(np.float32),
+    )

@@ -11,14 +11,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from autointerp.compare.clustered import block_influence
-from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, trusted_values
+from autointerp.pipeline.rows.stored_scores import About, DictionaryScores
 from autointerp.records import Bool, Float64, Int64
 from autointerp.score.alarms import AlarmLimits
 from autointerp.score.metrics import pearson, pearson_status
@@ -79,36 +78,34 @@ class FeatureValues:
 def feature_values(of: DictionaryScores, about: About, floor: float | None) -> FeatureValues:
     """Of all features that have a row for this scorer, metric and design; nan where one has no score and there is no
     `floor`."""
-    rows = of.of(about)
-    known = trusted_values(rows)
-    features = [row.feature for row in rows]
-    missing = np.nan if floor is None else floor
-    scored = np.array([feature in known for feature in features], dtype=np.bool_)
-    moved = influence_of(of, about, list(known))
+    rows = of.scores[about]
+    known = rows.known
+    moved = influence_of(of, about, rows.features[known])
     if moved is not None:
-        every = np.zeros((len(features), moved.shape[1]))
-        place = {feature: index for index, feature in enumerate(features)}
-        every[[place[feature] for feature in known]] = moved
+        every = np.zeros((len(rows), moved.shape[1]))
+        every[known] = moved
         moved = every
+    units = rows.features
+    if of.unit:
+        units = np.array([of.unit.get(feature, feature) for feature in rows.features.tolist()], dtype=np.int64)
     return FeatureValues(
-        np.array(features, dtype=np.int64),
-        np.array([known.get(feature, missing) for feature in features], dtype=np.float64),
-        scored,
-        ~scored & np.array([row.status not in ("dead", "rare") for row in rows], dtype=np.bool_),
-        np.array([of.unit.get(feature, feature) for feature in features], dtype=np.int64),
+        rows.features,
+        np.where(known, rows.values, np.nan if floor is None else floor),
+        known,
+        ~known & ~rows.absent,
+        units,
         moved,
-        of.alarm_limits(about, [feature if feature in known else -1 for feature in features]),
+        of.alarm_limits(about, np.where(known, rows.features, -1)),
     )
 
 
-def influence_of(of: DictionaryScores, about: About, features: Sequence[int]) -> Float64 | None:
+def influence_of(of: DictionaryScores, about: About, features: Int64) -> Float64 | None:
     """How each document block moves the scores of these features, [n, B]; None where no moments are stored."""
-    known = of.blocks(about)
-    if known is None:
+    stored = of.blocks(about)
+    if stored is None:
         return None
-    numbers, blocks = known
-    place = {int(feature): index for index, feature in enumerate(numbers)}
-    return block_influence(blocks[[place[feature] for feature in features]], zero_where_constant)
+    numbers, blocks = stored  # features rise
+    return block_influence(blocks[np.searchsorted(numbers, features)], zero_where_constant)
 
 
 def zero_where_constant(sums: Float64) -> Float64:

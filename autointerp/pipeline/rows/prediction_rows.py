@@ -34,7 +34,7 @@ from autointerp.score.predictions import (
     failure_of,
 )
 from autointerp.score.sampling import CLASSES, class_numbers
-from autointerp.store.columns import csr_list, to_csr
+from autointerp.store.columns import csr_list, to_csr, words_of
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.subject.tokens import TokenFile
@@ -155,7 +155,7 @@ def simulation_rows(
         "scorer": scorer,
         "context": joined([of.windows.context for of in drawn], number),
         "window_start": joined([tokens.window_start(of.windows) for of in drawn], number),
-        "class": [CLASSES[kind] for kind in classes],
+        "class": words_of(classes, CLASSES),
         "n_class": joined([of.n_class for of in drawn], number),
         "size_class": joined([of.size_class for of in drawn], number.astype(np.float64)),
         "available_class": joined([of.available[of.classes] for of in drawn], number),

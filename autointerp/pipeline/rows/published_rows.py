@@ -13,6 +13,7 @@ from autointerp.records import Float64
 from autointerp.score.predictions import Judged, Prediction, Simulated
 from autointerp.score.published_measures import OfJudge, of_judged, of_simulated
 from autointerp.score.sampled import Answered
+from autointerp.store.columns import words_of
 from autointerp.store.query import Queryable
 from autointerp.subject.tokens import TokenFile
 
@@ -33,7 +34,7 @@ def published_rows(dictionary: str, explainer: str, answered: dict[int, Answered
         "scorer": "detection",
         "context": joined([of.windows.context for of in asked], number),
         "window_start": joined([tokens.window_start(of.windows) for of in asked], number),
-        "stratum": np.where(top, "top", np.where(silent, "silent", "firing")).tolist(),
+        "stratum": words_of(np.where(top, 0, np.where(silent, 1, 2)), ("top", "silent", "firing")),
         "marks": None,
         "weight": None,
         "fires": joined([np.asarray((of.truth > 0).any(axis=1)) for of in asked], truth),

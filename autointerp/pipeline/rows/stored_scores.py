@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import starmap
 
 import numpy as np
 import pyarrow as pa
 
 from autointerp.pipeline.rows.census_rows import SCORER, read_census
-from autointerp.records import N_BLOCKS, Float64, Int64, Score
+from autointerp.records import N_BLOCKS, Bool, Float64, Int64
 from autointerp.score import metrics
 from autointerp.score.alarms import (
     AlarmLimits,
@@ -30,8 +28,9 @@ from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 
 _SCORES = """
-SELECT feature, explainer, scorer, metric, design, value, ci_low, ci_high, n, n_failed, status FROM scores
-WHERE run = $run AND explainer = $explainer ORDER BY scorer, metric, design, feature
+SELECT scorer, metric, design, feature, CASE WHEN status <> 'underpowered' THEN value END AS value,
+       status IN ('dead', 'rare') AS absent
+FROM scores WHERE run = $run AND explainer = $explainer
 """
 _FEATURES = """
 SELECT feature, unit, matched_feature, match_status FROM features WHERE dictionary = $dictionary ORDER BY feature
@@ -53,6 +52,23 @@ FRAMED = ("pearson_framed", "sample")
 
 
 @dataclass(frozen=True)
+class StoredScores:
+    """The scores by one explainer, scorer, metric and design."""
+
+    features: Int64  # [n] rising
+    values: Float64  # [n] nan: none, or one of status `underpowered`, which is not to be trusted
+    absent: Bool  # [n] dead and rare features
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def known(self) -> Bool:
+        """[n] those with a value."""
+        return ~np.isnan(self.values)
+
+
+@dataclass(frozen=True)
 class DictionaryScores:
     """One dictionary's scores by one explainer."""
 
@@ -63,7 +79,7 @@ class DictionaryScores:
     natural_of: str | None
     partner: Mapping[int, int]  # feature -> the feature it is matched to; only matched ones
     unit: Mapping[int, int]  # feature -> unit, of baselines
-    scores: Sequence[Score]
+    scores: Mapping[About, StoredScores]
     moments: Mapping[str, tuple[Int64, Float64]]  # metric -> (features, [features, B, 6])
     alarms: AlarmRate
     limits: AlarmLimits  # of the features behind moments["pearson_framed"]
@@ -71,24 +87,15 @@ class DictionaryScores:
     @property
     def abouts(self) -> list[About]:
         """Scorer, metric and design of all scores."""
-        return sorted(self._by_about)
+        return sorted(self.scores)
 
-    def of(self, about: About) -> list[Score]:
-        """The scores of this scorer, metric and design."""
-        return self._by_about.get(about, [])
-
-    def alarm_limits(self, about: About, features: Sequence[int]) -> AlarmLimits | None:
+    def alarm_limits(self, about: About, features: Int64) -> AlarmLimits | None:
         """What the alarms that these features are charged with may move, nothing where one has no sample; None where
         none are charged."""
         if about[1:] != FRAMED or FRAMED[0] not in self.moments:
             return None
         numbers, _ = self.moments[FRAMED[0]]
-        place = {int(feature): index for index, feature in enumerate(numbers)}
-        return self.limits.take([place.get(feature, -1) for feature in features])
-
-    @cached_property
-    def _by_about(self) -> dict[About, list[Score]]:
-        return by_about(self.scores)
+        return self.limits.take(places_of(features, numbers))
 
     def blocks(self, about: About) -> tuple[Int64, Float64] | None:
         """Features and their moments by document block, [features, B, 6]; None where none are stored."""
@@ -97,28 +104,36 @@ class DictionaryScores:
         return self.moments.get(metric) if known is not None and known.by_document else None
 
 
-def by_about(scores: Iterable[Score]) -> dict[About, list[Score]]:
-    """Scores by scorer, metric and design."""
-    groups: dict[About, list[Score]] = {}
-    for score in scores:
-        groups.setdefault((score.scorer, score.metric, score.design), []).append(score)
-    return groups
+def places_of(features: Int64, among: Int64) -> Int64:
+    """Where each stands among rising ones, [n]; -1: nowhere."""
+    if not len(among):
+        return np.full(len(features), -1, dtype=np.int64)
+    at = np.minimum(np.searchsorted(among, features), len(among) - 1)
+    return np.where(among[at] == features, at, -1)
 
 
-def read_scores(store: Queryable, run: str, explainer: str) -> list[Score]:
-    """The scores that a piece of work gave to an explainer, by scorer, metric, design and feature."""
+def read_scores(store: Queryable, run: str, explainer: str) -> dict[About, StoredScores]:
+    """The scores that a piece of work gave to an explainer."""
     rows = store.query(_SCORES, run=run, explainer=explainer)
-    # words by dictionary: one string each, however many rows
-    columns = [
-        column.dictionary_encode().to_pylist() if pa.types.is_string(column.type) else column.to_pylist()
-        for column in rows.columns
-    ]
-    return list(starmap(Score, zip(*columns, strict=True)))
-
-
-def trusted_values(scores: Iterable[Score]) -> dict[int, float]:
-    """The values that count, by feature. One of status `underpowered` is not to be trusted."""
-    return {s.feature: s.value for s in scores if s.value is not None and s.status != "underpowered"}
+    if not len(rows):
+        return {}
+    names, numbers = [], np.zeros(len(rows), dtype=np.int64)
+    for name in ("scorer", "metric", "design"):
+        words = rows[name].combine_chunks().dictionary_encode()
+        names.append(words.dictionary.to_pylist())
+        numbers = numbers * max(len(words.dictionary), 1) + words.indices.to_numpy()
+    feature = rows["feature"].to_numpy().astype(np.int64)
+    order = np.lexsort((feature, numbers))
+    value = rows["value"].to_numpy()[order]
+    absent = rows["absent"].to_numpy(zero_copy_only=False).astype(np.bool_)[order]
+    found, first = np.unique(numbers[order], return_index=True)
+    parts = zip(*(np.split(column, first[1:]) for column in (feature[order], value, absent)), strict=True)
+    scores: dict[About, StoredScores] = {}
+    for number, columns in zip(found.tolist(), parts, strict=True):
+        of_metric, design = divmod(number, len(names[2]))
+        scorer, metric = divmod(of_metric, len(names[1]))
+        scores[names[0][scorer], names[1][metric], names[2][design]] = StoredScores(*columns)
+    return scores
 
 
 def explainers_in(store: Queryable, run: str) -> list[str]:
@@ -154,10 +169,9 @@ def read_dictionary_scores(
         truth, sums = read_census(store, dictionary, explainer, facts["n_features"])
         if len(sums.p) and sums.p.shape[1]:
             moments_of["pearson"] = np.arange(facts["n_features"]), moments(truth, sums)
-    framed = [score for score in scores if score.metric == "pearson_framed"]
-    scorer = framed[0].scorer if framed else SCORER
-    sampled = [score.feature for score in framed]
-    sample = read_sample(store, dictionary, explainer, sampled, scorer, judged)
+    framed = [about for about in sorted(scores) if about[1:] == FRAMED]
+    sampled = [feature for about in framed for feature in scores[about].features.tolist()]
+    sample = read_sample(store, dictionary, explainer, sampled, framed[0][0] if framed else SCORER, judged)
     if len(sample.features):
         moments_of["pearson_framed"] = sample.features, sample.blocks
     return DictionaryScores(

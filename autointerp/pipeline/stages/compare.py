@@ -147,7 +147,7 @@ def pairs_about(sides: Sequence[DictionaryScores], about: About, floors: Floors)
     values = {
         side.dictionary: feature_values(side, about, floors.get(side.dictionary, {}).get(about))
         for side in sides
-        if side.of(about)
+        if about in side.scores
     }
     pairs = []
     for a, b in pairs_of(sides):

@@ -17,7 +17,7 @@ from autointerp.pipeline.plan.prepare import Prepared
 from autointerp.pipeline.plan.work import Work, done_keys
 from autointerp.pipeline.rows.list_rows import write_lists
 from autointerp.progress import Reporter
-from autointerp.records import Float32
+from autointerp.score.scorers.logit_effects import CentredUnembedding
 from autointerp.store.writer import StoreWriter, Transaction
 from autointerp.subject.norms import HookNorms
 from autointerp.subject.tokens import TokenFile
@@ -81,9 +81,9 @@ class StageContext:
     # --- the model and dictionaries
 
     @cached_property
-    def unembedding(self) -> Float32:
-        """What each token's logit reads, [V, d_model]."""
-        return self.prepared.subject.unembedding()
+    def unembedding(self) -> CentredUnembedding:
+        """What each token's logit reads."""
+        return CentredUnembedding(self.prepared.subject.unembedding())
 
     def open(self, names: Iterable[str]) -> dict[str, Selected]:
         """These dictionaries, baselines fitted (pass 0 runs where they are not there yet)."""

@@ -4,11 +4,9 @@ those with a score, each with its interval."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
-
-import numpy as np
 
 from autointerp.compare.clustered import mean_interval
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
@@ -18,17 +16,16 @@ from autointerp.pipeline.rows.stored_scores import (
     FRAMED,
     About,
     DictionaryScores,
-    by_about,
+    StoredScores,
     explainers_in,
     read_dictionary_scores,
     read_scores,
-    trusted_values,
 )
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, columns_of
-from autointerp.records import Score
 from autointerp.score.metric_registry import bounds_of
 from autointerp.words import CONTROLS, JUDGED_ALWAYS, RANKINGS, explainers_written, predictor_among, shuffled_of
 
+Scores = Mapping[About, StoredScores]
 BOTH, FEATURES = "features and documents", "features"
 """What an interval counts the spread of."""
 
@@ -53,7 +50,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
 
 
 def _means_of(
-    context: StageContext, name: str, work: Work, scores_of: Callable[[str, str], list[Score]]
+    context: StageContext, name: str, work: Work, scores_of: Callable[[str, str], Scores]
 ) -> Iterator[dict[str, Any]]:
     assert work.explainer is not None
     store = context.store
@@ -61,17 +58,17 @@ def _means_of(
     floors = work.decided_by[BUILDS_ON]["floors"]
     if work.scorer is not None:
         judged = context.prepared.work("judge", name, work.explainer, work.scorer).key
-        controls = [score for of, key in floors.items() for score in scores_of(key, of)]
+        controls = {of: scores_of(key, of) for of, key in floors.items()}
         for explainer in explainers_in(store, run):  # the lookup on the same windows among them
             # each explainer's own shuffled control, and those of all
-            own = [s for s in controls if s.explainer in (*JUDGED_ALWAYS, "shuffled", shuffled_of(explainer))]
+            own = [controls[of] for of in (*JUDGED_ALWAYS, "shuffled", shuffled_of(explainer)) if of in controls]
             scores = read_dictionary_scores(store, name, explainer, run, judged)
             yield from mean_rows(work.key, scores, explainer, own)
         return
-    controls = [s for one in explainers_written(CONTROLS) for s in scores_of(floors[CONTROLS], one)]
+    of_all = [scores_of(floors[CONTROLS], one) for one in explainers_written(CONTROLS)]
     more = RANKINGS if work.explainer == CONTROLS else ()
     for explainer in (*explainers_written(work.explainer), *more):
-        yield from mean_rows(work.key, read_dictionary_scores(store, name, explainer, run), explainer, controls)
+        yield from mean_rows(work.key, read_dictionary_scores(store, name, explainer, run), explainer, of_all)
 
 
 def _powered_of(
@@ -103,15 +100,15 @@ def _powered_of(
     return rows
 
 
-def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence[Score]) -> list[dict[str, Any]]:
-    """Rows of `dictionary_scores` of one dictionary and explainer; `controls` are the scores of all controls.
+def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence[Scores]) -> list[dict[str, Any]]:
+    """Rows of `dictionary_scores` of one dictionary and explainer; `controls` are the scores of each control.
 
     A value that is not to be trusted is in no mean: over all features it stands at the floor, as if there were none.
     """
-    rows, of_controls = [], by_about(controls)
+    rows = []
     for about in of.abouts:
         scorer, metric, design = about
-        floor = _floor(of_controls.get(about, []))
+        floor = _floor([scores[about] for scores in controls if about in scores])
         every = feature_values(of, about, floor)
         scored = every.complete()
         known = floor is not None or not every.n_unscored
@@ -143,13 +140,9 @@ def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence
     return rows
 
 
-def _floor(controls: Sequence[Score]) -> float | None:
+def _floor(controls: Sequence[StoredScores]) -> float | None:
     """The best mean of a control."""
-    of_each: dict[str, list[Score]] = {}
-    for score in controls:
-        of_each.setdefault(score.explainer, []).append(score)
-    means = [float(np.mean(list(values.values()))) for values in map(trusted_values, of_each.values()) if values]
-    return max(means, default=None)
+    return max((float(scores.values[scores.known].mean()) for scores in controls if scores.known.any()), default=None)
 
 
 def _mean(of: FeatureValues) -> float | None:

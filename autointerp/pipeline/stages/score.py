@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from autointerp.pipeline.rows.prediction_rows import (
 from autointerp.pipeline.rows.published_rows import published_of_judge, published_rows, read_densities
 from autointerp.pipeline.rows.score_rows import score_columns
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
-from autointerp.records import Explanation, Score
+from autointerp.records import Explanation
 from autointerp.score.census_sums import counted
 from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import judged_published, metrics_for
@@ -43,7 +44,7 @@ from autointerp.score.sampled import Answered, answer, published_windows
 from autointerp.score.scorers.logit_effects import RANKINGS as TOKEN_RANKINGS
 from autointerp.score.scorers.protocol import Scorer
 from autointerp.score.scorers.registry import scorers_of
-from autointerp.score.scores import score_rows, subjects
+from autointerp.score.scores import ScoreTable, score_rows, subjects
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
@@ -74,7 +75,7 @@ class EmbeddedScores:
     """What is computed for one embedded explainer of one dictionary."""
 
     explainer: str
-    scores: list[Score] = field(default_factory=list)
+    scores: list[ScoreTable] = field(default_factory=list)
     predictions: dict[str, dict[int, Prediction]] = field(default_factory=dict)
     """By the scorer's name in the rows."""
     answered: dict[int, Answered] = field(default_factory=dict)
@@ -91,21 +92,42 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
     sample = set(context.materials.sample_of(name).tolist())
     groups = {str(work.explainer): list(explainers_written(str(work.explainer))) for work in works}
     names = [one for group in groups.values() for one in group]
-    scored = score_dictionary(context.store, material, names, scorers, own, sample)
+    tests = embedded_tests(material, scorers, sample)
+    scored = score_dictionary(context.store, material, names, scorers, own, sample, tests)
     ranked = [scorers[name] for name in LOGIT_SCORERS if name in scorers]
     if CONTROLS in groups and ranked:
         for explainer in RANKINGS:
-            scored[explainer] = _ranking(context, material, explainer, ranked, own, sample)
+            scored[explainer] = _ranking(context, material, explainer, ranked, own, tests)
             groups[CONTROLS].append(explainer)
-    stored = {explainer: read_stored(context.store, name, explainer) for explainer in scored}
+    stored = read_stored(context.store, name)
     shared = (time.monotonic() - begun) / len(works)
     with context.store.transaction() as transaction:
         for work in works:
             n = sum(
-                _write(transaction, work.key, name, scored[explainer], stored[explainer], context.tokens)
+                _write(
+                    transaction,
+                    work.key,
+                    name,
+                    scored[explainer],
+                    stored.get(explainer, StoredPredictions()),
+                    context.tokens,
+                )
                 for explainer in groups[str(work.explainer)]
             )
             context.mark_done(transaction, work, n, shared)
+
+
+Tests = Mapping[str, Mapping[int, Any]]
+"""By scorer and feature, of scorers with an embedded judge: what explainers of the first wave are tested on."""
+
+
+def embedded_tests(material: TestMaterial, scorers: Mapping[str, Scorer], sample: set[int]) -> Tests:
+    """Of the features of `sample` that are alive."""
+    return {
+        scorer.name: {f: scorer.material(feature, None) for f, feature in material.ready.items() if f in sample}
+        for scorer in scorers.values()
+        if scorer.embedded is not None
+    }
 
 
 def score_dictionary(
@@ -115,19 +137,17 @@ def score_dictionary(
     scorers: Mapping[str, Scorer],
     own: Sequence[Metric],
     sample: set[int],
+    tests: Tests | None = None,
 ) -> dict[str, EmbeddedScores]:
-    """The census's scores of these embedded explainers, and those of `scorers` on the features of `sample`."""
+    """The census's scores of these embedded explainers, and those of `scorers` on the features of `sample`, tested on
+    their `embedded_tests`."""
+    tests = embedded_tests(material, scorers, sample) if tests is None else tests
     dictionary, status = material.dictionary, material.status
     n_features = dictionary_row(store, dictionary)["n_features"]
     ready = {f: feature for f, feature in material.ready.items() if f in sample}
     density = read_densities(store, dictionary)
     of_protocols = {
         f: published_windows(feature.candidates, feature.maximum, density[f]) for f, feature in ready.items()
-    }
-    tests = {
-        scorer.name: {f: scorer.material(feature, None) for f, feature in ready.items()}
-        for scorer in scorers.values()
-        if scorer.embedded is not None
     }
     scores_of = {}
     for explainer in explainers:
@@ -142,6 +162,7 @@ def score_dictionary(
         fit = [f for f, word in zip(few.features.tolist(), few.status, strict=True) if word == "ok" and f in ready]
         entries = {f: entries_of(lookup, f) for f in fit}
         answered = {f: answer(of_protocols[f], entries[f]) for f in fit}
+        tested = {f: material.for_explainer(f, explainer) for f in fit}
         if "detection" in scorers:
             made.answered = answered
         for scorer in scorers.values():
@@ -151,7 +172,7 @@ def score_dictionary(
                 continue  # a table says nothing of what a feature promotes
             said = {}
             for f in fit:
-                feature = material.for_explainer(f, explainer)
+                feature = tested[f]
                 assert feature is not None
                 test = tests[scorer.name][f] if feature is ready[f] else scorer.material(feature, None)
                 said[f] = scorer.look_up(feature, test, texts[f], entries[f])
@@ -168,22 +189,21 @@ def _ranking(
     explainer: str,
     scorers: Sequence[Scorer],
     own: Sequence[Metric],
-    sample: set[int],
+    tests: Tests,
 ) -> EmbeddedScores:
     """A ranking of tokens without an explanation, by each of these scorers. The model's unembedding is read once, to
     make it."""
-    ready = {f: feature for f, feature in material.ready.items() if f in sample}
     made = EmbeddedScores(explainer)
-    said = subjects([Explanation(f, explainer, "", "ok") for f in sorted(ready)], material.status)
     for scorer in scorers:
         name = f"{scorer.name}:{UNEMBEDDING}"
         rated = read_rated(context.store, None, material.dictionary, explainer, name)
-        tests = {f: scorer.material(feature, None) for f, feature in ready.items()}
-        missing = {f: items for f, items in tests.items() if f not in rated}
+        mine = tests[scorer.name]
+        said = subjects([Explanation(f, explainer, "", "ok") for f in sorted(mine)], material.status)
+        missing = {f: items for f, items in mine.items() if f not in rated}
         if any(len(items) for items in missing.values()):
             rated |= {f: TOKEN_RANKINGS[explainer](items, context.unembedding) for f, items in missing.items()}
         # about a feature with too few tokens nothing is asked, and no row is kept
-        predictions: dict[int, Prediction] = {f: rated.get(f, Rated(tests[f], np.zeros(0))) for f in ready}
+        predictions: dict[int, Prediction] = {f: rated.get(f, Rated(items, np.zeros(0))) for f, items in mine.items()}
         made.predictions[name] = predictions
         made.scores += score_rows(said, predictions, metrics_for("rated", scorer.name, own), name)
     return made
@@ -229,7 +249,7 @@ def _score_judged(context: StageContext, name: str, work: Work, done: set[str]) 
 
 def judged_scores(
     context: StageContext, name: str, explainer: str, scorer: Scorer, judge: Judge, judged: str
-) -> list[Score]:
+) -> list[ScoreTable]:
     """From the rows of the piece of judging `judged`; and of the lookups that stand beside a simulator."""
     metrics = metrics_for(scorer.shape, scorer.name, own_metrics(context.config))
     status = context.materials.status_of(name)

@@ -28,8 +28,9 @@ from autointerp.score.scorers.choices import (
     example_asks,
     read_chosen,
 )
-from autointerp.score.scorers.items import Silent, TokenTraits, across_strengths, shown_length, strength_of
+from autointerp.score.scorers.items import across_strengths, strength_of
 from autointerp.score.scorers.protocol import OtherFeature, Questions, Scorer, ShownExplanation, TestFeature, Usual
+from autointerp.score.scorers.silent_windows import Silent, TokenTraits, shown_length
 
 N_QUESTIONS = 6
 LOOKED_AT = 8

@@ -15,7 +15,7 @@ another feature's label (`shuffled`) stand beside every score.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +23,6 @@ import numpy.typing as npt
 
 from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
-from autointerp.explain.token_text import is_fragment
 from autointerp.hashing import hash64, stream_key
 from autointerp.llm.asks import Ask
 from autointerp.records import Int64
@@ -49,22 +48,25 @@ def hard_items(
 ) -> TokenItems:
     """Steps 1 and 2. `promoted` are the tokens of largest direct effect, strongest first."""
     ranked = np.asarray(promoted, dtype=np.int64)[:LAST_RANK]
-    family, texts = vocabulary.family, vocabulary.texts
+    family, fragments = vocabulary.family, vocabulary.fragments
     taken = set(family[ranked[:N_SHOWN]].tolist())
     asked = []
-    for token in ranked[N_SHOWN:].tolist():
-        if family[token] not in taken and not is_fragment(texts[token]):
-            taken.add(int(family[token]))
+    for token, own in zip(ranked[N_SHOWN:].tolist(), family[ranked[N_SHOWN:]].tolist(), strict=True):
+        if own not in taken and not fragments[token]:
+            taken.add(own)
             asked.append(token)
     taken |= set(family[ranked].tolist())
     order = np.argsort(hash64(stream_key(seed, "hard"), feature, np.array(asked, dtype=np.int64)), kind="stable")
+    kinds_of = [_Candidates(of, vocabulary) for of in distractors]
     pairs: list[tuple[int, int, str]] = []
     for place, number in enumerate(order.tolist()):
-        turn = [distractors[(place + step) % len(distractors)] for step in range(len(distractors))]
-        wrong = next((found for kind in turn for found in _candidates(kind, asked[number], taken, vocabulary)), None)
-        if wrong is not None:
-            taken.add(int(family[wrong[0]]))
-            pairs.append((asked[number], *wrong))
+        for step in range(len(kinds_of)):
+            kind = kinds_of[(place + step) % len(kinds_of)]
+            wrong = kind.first(asked[number], taken)
+            if wrong is not None:
+                taken.add(wrong[1])
+                pairs.append((asked[number], wrong[0], kind.kind))
+                break
     if len(pairs) < LEAST_TOKENS:
         pairs = []
     token = np.array([one for pair in pairs for one in pair[:2]], dtype=np.int64)
@@ -80,12 +82,26 @@ def hard_items(
     )
 
 
-def _candidates(of: Distractors, promoted: int, taken: set[int], vocabulary: Vocabulary) -> Iterator[tuple[int, str]]:
-    """Tokens of a kind that may be asked about, those made like the promoted one first; each with the kind."""
-    made_for = of.made_like == promoted if len(of.made_like) else np.zeros(len(of.token), dtype=np.bool_)
-    for token in (*of.token[made_for].tolist(), *of.token[~made_for].tolist()):
-        if vocabulary.family[token] not in taken and not is_fragment(vocabulary.texts[token]):
-            yield token, of.kind
+class _Candidates:
+    """Tokens of a kind that may be asked about, with their word families."""
+
+    def __init__(self, of: Distractors, vocabulary: Vocabulary) -> None:
+        whole = [not vocabulary.fragments[token] for token in of.token.tolist()]
+        token = of.token[whole].tolist()
+        self.kind = of.kind
+        self._made_like = of.made_like[whole].tolist() if len(of.made_like) else [None] * len(token)
+        self._tokens = list(zip(token, vocabulary.family[token].tolist() if token else [], strict=True))
+
+    def first(self, promoted: int, taken: set[int]) -> tuple[int, int] | None:
+        """The first whose family is not taken, those made like the promoted token before others; with its family."""
+        rest = None
+        for candidate, like in zip(self._tokens, self._made_like, strict=True):
+            if candidate[1] in taken:
+                continue
+            if like == promoted:
+                return candidate
+            rest = rest or candidate
+        return rest
 
 
 def without_said(items: TokenItems, said: str, promotes: str, vocabulary: Vocabulary) -> TokenItems:
@@ -94,7 +110,7 @@ def without_said(items: TokenItems, said: str, promotes: str, vocabulary: Vocabu
         return items
     named: Iterable[str] = (*quoted_texts(said), *_WORDS.findall(promotes))
     families = {word_family(text) for text in named}
-    hit = np.array([word_family(vocabulary.texts[token]) in families for token in items.token.tolist()])
+    hit = np.array([vocabulary.shown_families[token] in families for token in items.token.tolist()])
     keep = ~np.isin(items.pair, items.pair[hit])
     if keep.all():
         return items

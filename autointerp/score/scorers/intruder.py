@@ -39,8 +39,9 @@ from autointerp.score.scorers.choices import (
     example_asks,
     read_chosen,
 )
-from autointerp.score.scorers.items import TokenTraits, shown_length, strength_of, uniform_rows
+from autointerp.score.scorers.items import strength_of, uniform_rows
 from autointerp.score.scorers.protocol import Panel, Questions, Scorer, ShownExplanation, TestFeature, Usual
+from autointerp.score.scorers.silent_windows import TokenTraits, shown_length
 from autointerp.words import is_control
 
 N_QUESTIONS = 6

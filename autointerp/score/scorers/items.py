@@ -32,14 +32,13 @@ import numpy as np
 import numpy.typing as npt
 
 from autointerp.explain.lookup import Entries
-from autointerp.explain.marking import escape
-from autointerp.explain.token_text import kind_of
 from autointerp.hashing import hash01, hash64, stream_key
 from autointerp.records import Bool, Float64, Int64, Windows
 from autointerp.score.predictions import LEAST_ITEMS, STRENGTHS, Items
 from autointerp.score.sampled import Candidates, join_windows, take
 from autointerp.score.sampling import FIRST_BIN
 from autointerp.score.scorers.claims import OF_REST, Cells, Standing, cells_of, claimed_places, draw_standing
+from autointerp.score.scorers.silent_windows import Silent, TokenTraits, of_kinds, shown_length
 
 N_ITEMS = (16, 24)
 """Items in pairs, drawn by hash: 20 on average, which gives a balanced accuracy a standard error of about .11."""
@@ -47,45 +46,8 @@ N_CLAIMED, N_REST = (6, 9), (3, 4)
 """Items that stand for silent windows, drawn by hash: claimed ones, and of the rest."""
 SHARE = (0.25, 0.75)
 """Share of right items, drawn by hash."""
-LENGTHS = (1, 2, 4, 7)
-"""Upper limits of what counts as about the same length of a token, characters."""
 N_STRENGTHS = 10
 """Right windows are taken across deciles of their largest activation."""
-
-
-@dataclass(frozen=True)
-class TokenTraits:
-    """What a judge that does not read can see of each token of the vocabulary."""
-
-    length: Int64  # [V] characters as shown
-    kind: Int64  # [V] class: a kind of sign, the beginning of a word or the rest of one; and about how long it is
-
-
-def token_traits(vocab: Sequence[str]) -> TokenTraits:
-    """Of each token by id."""
-    names: dict[tuple[str, int], int] = {}
-    lengths, kinds = [], []
-    for text in vocab:
-        length = len(escape(text))
-        kind = kind_of(text) or ("word" if text[:1] == " " else "part")
-        lengths.append(length)
-        kinds.append(names.setdefault((kind, sum(length > limit for limit in LENGTHS)), len(names)))
-    return TokenTraits(np.array(lengths, dtype=np.int64), np.array(kinds, dtype=np.int64))
-
-
-class Silent:
-    """The pool by number of scored tokens and length, so that a partner is found at once."""
-
-    def __init__(self, windows: Windows, traits: TokenTraits) -> None:
-        self.windows = windows
-        self.n_scored = windows.scored.sum(axis=1)
-        self.length = shown_length(windows, traits)
-        self.kind = np.where(windows.scored, traits.kind[windows.tokens], -1)
-
-
-def shown_length(windows: Windows, traits: TokenTraits) -> Int64:
-    """Characters of each window's scored tokens as shown."""
-    return np.asarray((traits.length[windows.tokens] * windows.scored).sum(axis=1), dtype=np.int64)
 
 
 def detection_items(
@@ -106,8 +68,7 @@ def detection_items(
     right: list[int] = []
     wrong: list[int] = []
     for i in across_strengths(of)[: n_items[1]]:
-        rows = np.flatnonzero(free & (pool.n_scored == n_scored[i]))
-        partner = _nearest(rows, pool.length[rows] - length[i], of.pool_u[rows])
+        partner = pool.nearest(int(n_scored[i]), int(length[i]), free, of.pool_u)
         if partner is not None:
             free[partner] = False
             right.append(i)
@@ -145,17 +106,17 @@ def fuzzing_items(
             continue
         at = np.flatnonzero(fires[i])
         free_kept[i] = False
-        rows = _alike(np.flatnonzero(free_kept & (n_scored == n_scored[i])), kind, at, kind[i])
-        rows = rows[~fires[np.ix_(rows, at)].any(axis=1)]
-        repeats = _repeats(of.kept.tokens[i : i + 1], at)[0]
-        unlike = _repeats(of.kept.tokens[rows], at) != repeats
+        rows = of_kinds(np.flatnonzero(free_kept & (n_scored == n_scored[i])), kind, at, kind[i])
+        rows = rows[~fires[rows[:, None], at].any(axis=1)]
+        unlike = _unlike(of.kept.tokens, rows, at, of.kept.tokens[i])
         partner = _nearest(rows, length[rows] - length[i], of.u[rows], unlike)
         if partner is not None:
             free_kept[partner] = False
             wrong_kept.append((len(right), partner))
         else:
-            rows = _alike(np.flatnonzero(free_pool & (pool.n_scored == n_scored[i])), pool.kind, at, kind[i])
-            unlike = _repeats(pool.windows.tokens[rows], at) != repeats
+            rows = pool.alike(int(n_scored[i]), at, kind[i])
+            rows = rows[free_pool[rows]]
+            unlike = _unlike(pool.windows.tokens, rows, at, of.kept.tokens[i])
             partner = _nearest(rows, pool.length[rows] - length[i], of.pool_u[rows], unlike)
             if partner is None:
                 continue
@@ -267,18 +228,17 @@ def strength_of(of: Candidates) -> tuple[Int64, Float64]:
     return np.searchsorted(limits, of.maximum, side="right").astype(np.int64), shares
 
 
+def _unlike(tokens: npt.NDArray[np.int32], rows: Int64, at: Int64, like: npt.NDArray[np.int32]) -> Bool | None:
+    """Which rows of [W, L] tokens have another number of repeats at some offsets than [L]; None: one token has none."""
+    if len(at) < 2 or len(rows) == 0:
+        return None
+    return np.asarray(_repeats(tokens[rows], at) != _repeats(like[None], at)[0], dtype=np.bool_)
+
+
 def _repeats(tokens: npt.NDArray[np.int32], at: Int64) -> Int64:
     """How many of the tokens at some offsets stand there for the second time or more, of each window."""
     chosen = np.sort(tokens[:, at], axis=1)
     return np.asarray((np.diff(chosen, axis=1) == 0).sum(axis=1), dtype=np.int64)
-
-
-def _alike(rows: Int64, kinds: Int64, at: Int64, like: Int64) -> Int64:
-    """Those of the rows of [W, L] kinds that are like [L] at some offsets: one after the other, for few are left
-    soon."""
-    for offset in at.tolist():
-        rows = rows[kinds[rows, offset] == like[offset]]
-    return rows
 
 
 def _nearest(rows: Int64, distance: Int64, u: Float64, unlike: Bool | None = None) -> int | None:

@@ -103,26 +103,35 @@ def read_ratings(items: TokenItems, answer: Answer) -> Rated:
     return Rated(items, rating, said.status, said.reason)
 
 
-def completion(items: TokenItems, unembedding: npt.ArrayLike) -> Rated:
-    """The ranking by what was shown: mean cosine of each token to the shown ones, in the centred unembedding [V, D]."""
-    table = np.asarray(unembedding, dtype=np.float64)
-    mean = table.mean(axis=0)
+class CentredUnembedding:
+    """What each token's logit reads, without what all tokens have in common."""
+
+    def __init__(self, table: npt.ArrayLike) -> None:
+        """[V, D]"""
+        self._table = np.asarray(table)
+        self._mean = self._table.mean(axis=0, dtype=np.float64)
+
+    def rows(self, tokens: Int64) -> Float64:
+        """[n, D]"""
+        return np.asarray(self._table[tokens].astype(np.float64) - self._mean)
+
+
+def completion(items: TokenItems, unembedding: CentredUnembedding) -> Rated:
+    """The ranking by what was shown: mean cosine of each token to the shown ones, in the centred unembedding."""
 
     def unit(tokens: Int64) -> Float64:
-        rows = table[tokens] - mean
+        rows = unembedding.rows(tokens)
         return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30), dtype=np.float64)
 
     return Rated(items, np.asarray(unit(items.token) @ unit(items.shown).mean(axis=0), dtype=np.float64))
 
 
-def norm_alone(items: TokenItems, unembedding: npt.ArrayLike) -> Rated:
-    """The blind ranking: the length of each token's row of the centred unembedding [V, D]."""
-    table = np.asarray(unembedding, dtype=np.float64)
-    rows = table[items.token] - table.mean(axis=0)
-    return Rated(items, np.asarray(np.linalg.norm(rows, axis=1), dtype=np.float64))
+def norm_alone(items: TokenItems, unembedding: CentredUnembedding) -> Rated:
+    """The blind ranking: the length of each token's row of the centred unembedding."""
+    return Rated(items, np.asarray(np.linalg.norm(unembedding.rows(items.token), axis=1), dtype=np.float64))
 
 
-RANKINGS: dict[str, Callable[[TokenItems, npt.ArrayLike], Rated]] = {
+RANKINGS: dict[str, Callable[[TokenItems, CentredUnembedding], Rated]] = {
     COMPLETION: completion,
     UNEMBEDDING_NORM: norm_alone,
 }

@@ -24,8 +24,8 @@ from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Bool, Explanation, Int64, Windows
 from autointerp.score.predictions import Drawn, Prediction, Simulated
 from autointerp.score.sampled import Candidates, draw_windows
-from autointerp.score.scorers.items import Silent, TokenTraits
 from autointerp.score.scorers.prompt_windows import ShownWindow
+from autointerp.score.scorers.silent_windows import Silent, TokenTraits
 from autointerp.score.scorers.vocabulary import Vocabulary
 
 PredictedShape = Literal["simulated", "judged", "rated", "chosen", "generated"]

@@ -24,7 +24,8 @@ from autointerp.records import Bool, Float32, Int64
 from autointerp.score.metrics import Value, balanced_accuracy
 from autointerp.score.predictions import Items, Judged
 from autointerp.score.sampled import Candidates, take
-from autointerp.score.scorers.items import Silent, TokenTraits, detection_items
+from autointerp.score.scorers.items import detection_items
+from autointerp.score.scorers.silent_windows import Silent, TokenTraits
 
 N_CHOOSING = (28, 36)
 """Items that choose, drawn by hash: the balanced accuracy of a draft has a standard error of about .09, the difference

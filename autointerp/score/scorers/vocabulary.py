@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from autointerp.explain.token_text import is_fragment
 from autointerp.hashing import hash64, stream_key
 
 
@@ -25,12 +26,25 @@ class Vocabulary:
     def family(self) -> npt.NDArray[np.int64]:
         """[V] the same number for variants of one word: case, space, signs around it and endings aside."""
         names: dict[str, int] = {}
-        return np.array([names.setdefault(word_family(text), len(names)) for text in self.texts], dtype=np.int64)
+        return np.array([names.setdefault(family, len(names)) for family in self.shown_families], dtype=np.int64)
+
+    @cached_property
+    def shown_families(self) -> list[str]:
+        """[V] the word family of each text."""
+        return [word_family(text) for text in self.texts]
+
+    @cached_property
+    def fragments(self) -> list[bool]:
+        """[V] whether a text is not whole characters."""
+        return [is_fragment(text) for text in self.texts]
 
     def with_texts(self, texts: Sequence[str]) -> Vocabulary:
         """The same tokens under other texts; variants of each other are as before."""
         other = copy(self)
         other.texts = list(texts)
+        for of_texts in ("shown_families", "fragments"):
+            other.__dict__.pop(of_texts, None)
+        other.__dict__["family"] = self.family
         return other
 
     def permuted(self, seed: int) -> list[str]:

@@ -19,9 +19,9 @@ from autointerp.score.census_sums import CensusAccumulator, Counted, counted
 from autointerp.score.pool import Pool
 from autointerp.score.sampled import Answered, Candidates, PublishedWindows, answer, candidates, published_windows
 from autointerp.score.sampling import firing_limits
-from autointerp.score.scorers.items import Silent, token_traits
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.protocol import TestCorpus, TestFeature
+from autointerp.score.scorers.silent_windows import Silent, token_traits
 from autointerp.score.scorers.vocabulary import Vocabulary
 from autointerp.score.selftest.line_contexts import LINE_CONTEXTS
 from autointerp.score.selftest.planted import PlantedFeature, RuleLabel, concatenated
