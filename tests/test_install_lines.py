@@ -26,7 +26,7 @@ import autointerp
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WHEEL = f"{PROJECT['name'].replace('-', '_')}-{PROJECT['version']}-py3-none-any.whl"
 EXTRAS = PROJECT["optional-dependencies"]
-OTHERS = {"accelerate", "gguf", "sae-lens"}
+OTHERS = {"accelerate", "gguf", "pandas", "sae-lens"}
 """Packages of other people that an error names and no extra holds: they are wanted as they come."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = sorted((ROOT / "autointerp").rglob("*.py"))

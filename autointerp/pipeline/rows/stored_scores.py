@@ -126,10 +126,10 @@ def read_scores(store: Queryable, run: str, explainer: str) -> dict[About, Store
     order = np.lexsort((feature, numbers))
     value = rows["value"].to_numpy()[order]
     absent = rows["absent"].to_numpy(zero_copy_only=False).astype(np.bool_)[order]
-    found, first = np.unique(numbers[order], return_index=True)
+    abouts, first = np.unique(numbers[order], return_index=True)
     parts = zip(*(np.split(column, first[1:]) for column in (feature[order], value, absent)), strict=True)
     scores: dict[About, StoredScores] = {}
-    for number, columns in zip(found.tolist(), parts, strict=True):
+    for number, columns in zip(abouts.tolist(), parts, strict=True):
         of_metric, design = divmod(number, len(names[2]))
         scorer, metric = divmod(of_metric, len(names[1]))
         scores[names[0][scorer], names[1][metric], names[2][design]] = StoredScores(*columns)

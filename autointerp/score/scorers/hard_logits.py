@@ -57,7 +57,7 @@ def hard_items(
             asked.append(token)
     taken |= set(family[ranked].tolist())
     order = np.argsort(hash64(stream_key(seed, "hard"), feature, np.array(asked, dtype=np.int64)), kind="stable")
-    kinds_of = [_Candidates(of, vocabulary) for of in distractors]
+    kinds_of = [_LogitCandidates(of, vocabulary) for of in distractors]
     pairs: list[tuple[int, int, str]] = []
     for place, number in enumerate(order.tolist()):
         for step in range(len(kinds_of)):
@@ -82,7 +82,7 @@ def hard_items(
     )
 
 
-class _Candidates:
+class _LogitCandidates:
     """Tokens of a kind that may be asked about, with their word families."""
 
     def __init__(self, of: Distractors, vocabulary: Vocabulary) -> None:
