@@ -20,7 +20,7 @@ study: $(VENV)/installed  ## the SAEs beside every baseline, and its page docs/S
 test: $(VENV)/installed-dev  ## the fast tests
 	$(RUN_TESTS) -m "not slow and not interop and not ray and not real and not browser" -n 2 --dist loadfile
 
-test-slow: $(VENV)/installed-dev  ## simulations of coverage, size and power
+test-slow: $(VENV)/installed-dev  ## simulations of coverage, size and power; the longest whole runs
 	$(RUN_TESTS) -m slow -n 2 --dist loadfile
 
 test-interop: $(INTEROP)/installed  ## our readers against the libraries that write the files (2.3 GB, some minutes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -159,10 +160,21 @@ def store(built: tuple[Path, object], tmp_path: Path) -> Path:
 def judged_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that a run made, with a judge, failures and two dictionaries (`helpers/judged.py`); no test may change
     it."""
-    from judged import make_judged_store
+    from judged import make_judged_store, register_own
 
-    path = tmp_path_factory.mktemp("judged") / "judged.duckdb"
-    make_judged_store(path)
+    register_own()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        path = tmp_path_factory.mktemp("judged") / "judged.duckdb"
+        make_judged_store(path)
+        return path
+    folder = tmp_path_factory.getbasetemp().parent / "judged"  # of all workers: the first makes it, the others wait
+    folder.mkdir(exist_ok=True)
+    path = folder / "judged.duckdb"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "whole").exists():
+            make_judged_store(path)
+            (folder / "whole").touch()
     return path
 
 

@@ -10,6 +10,9 @@ SELECT stratum, activation, text FROM exemplar_texts WHERE dictionary = 'mlp-1k'
 -- Which tokens does it make likelier?
 SELECT text, effect, z FROM promoted_tokens WHERE dictionary = 'mlp-1k' AND feature = 5 AND direction = 'promoted' ORDER BY rank
 
+-- What happens to the output without it? Beside it, random directions of its norm.
+SELECT split, direction, n, kl, kl_of_entropy, loss_change, direct_share FROM feature_effects WHERE dictionary = 'mlp-1k' AND feature = 5 ORDER BY ALL
+
 -- Which features fire on this token, and what are they said to do?
 SELECT dictionary, feature, share, fires_on, label FROM token_features WHERE token_text = ' return' ORDER BY share DESC LIMIT 20
 

@@ -64,7 +64,7 @@ def measured_lines(effects: Sequence[MeasuredEffect]) -> Text | None:
     tokens = "token" if first.n == 1 else "tokens"
     line.append(
         f"\n            at {first.n} firing {tokens} of the {first.split} split; "
-        f"KL of random directions of its norm: {', '.join(random)}",
+        f"KL of other directions of its norm: {', '.join(random)}",
         style="dim not bold",
     )
     return line

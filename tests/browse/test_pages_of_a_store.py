@@ -67,6 +67,7 @@ def test_every_page_opens_and_links_lead_to_pages(client: TestClient, judged_sto
         assert client.get(address).status_code in (200, 303), address
 
 
+@pytest.mark.slow
 def test_json_is_the_page(client: TestClient, judged_store: Path) -> None:
     with open_reader(judged_store) as reader:
         assert json_of(client, "/index.json") == json.loads(as_json(load_overview(reader)))

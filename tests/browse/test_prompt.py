@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,8 @@ def test_wrong_use_is_one_line(
     assert said in capsys.readouterr().err
 
 
-def test_the_pages(client: TestClient, page: PromptPage) -> None:
+def test_the_pages(judged_store: Path, open_pages: Callable[[Path], TestClient], page: PromptPage) -> None:
+    client = open_pages(judged_store)  # a server of its own: nothing is loaded yet
     empty = client.get("/prompt").text
     assert "loaded when you first ask" in empty
     html = client.get("/prompt", params={"text": TEXT}).text

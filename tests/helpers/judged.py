@@ -97,11 +97,16 @@ def judged_config(store: Path, *explainers: Any, judge: Any = JUDGED, **score: A
     )
 
 
-def make_judged_store(path: Path) -> NumberedLLM:
-    """Makes the store and returns the LLM that answered."""
+def register_own() -> None:
+    """Makes the module of the metric that the run file names: of a test, and no file."""
     own = ModuleType(MODULE)
     own.Mine = Mine  # type: ignore[attr-defined]
     sys.modules[MODULE] = own
+
+
+def make_judged_store(path: Path) -> NumberedLLM:
+    """Makes the store and returns the LLM that answered."""
+    register_own()
     run(judged_config(path, "lexical", judge=False), reporter=QUIET, until="effects")
     main(["label", str(path), f"mlp-1k/{LABELLED}", 'Fires on "self".'])
     llm = NumberedLLM(fails)

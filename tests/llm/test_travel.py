@@ -273,6 +273,7 @@ def planned(said: str) -> dict[str, tuple[int, int, int, str]]:
     return {match[2]: (row[0], row[1], row[2], match[7]) for match, row in zip(filter(None, found), n, strict=True)}
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_is_then_sent(
     make: Callable[..., Path], command: Callable[..., Any], server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

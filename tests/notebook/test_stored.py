@@ -74,9 +74,12 @@ def test_a_feature_shows_all_that_its_card_knows(opened: Store) -> None:
     assert len(html) < 60_000
 
 
-def test_the_plain_form_is_the_card_of_the_terminal(opened: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plain_form_is_the_card_of_the_terminal(
+    opened: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from autointerp.cli import main
 
+    monkeypatch.delenv("COLUMNS", raising=False)
     plain = repr(opened.feature("mlp-1k", LABELLED))
     main(["show", str(opened.path), f"mlp-1k/{LABELLED}", "--top", "12", "--each", "3"])
     shown = capsys.readouterr().out

@@ -23,6 +23,8 @@ from autointerp.show.fairness import load_fairness
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 
+pytestmark = pytest.mark.slow
+
 HOOK = "blocks.1.hook_resid_post"
 SAES = ("sae", "topk")
 

@@ -133,7 +133,7 @@ def say(config: RunConfig) -> list[str]:
 
 PROGRESS = (
     "subject and dictionaries", "tokens", "pass 1", "logit effects", "explaining", "pass 2", "scoring", "means",
-    "comparing", "baselines", "diagnostics",
+    "comparing", "baselines", "diagnostics", "ablation",
 )  # fmt: skip
 
 
@@ -188,8 +188,8 @@ def test_added_one_after_the_other_or_all_at_once(
     again = [*controls, *EMBEDDED]
     assert computed.scored == computed.counted | {"sae": again, "mlp": again}
     assert lines == [
-        "kept: 29 of 105 pieces of work, on sae, topk, mlp",
-        "new dictionaries: extract, effects, diagnostics, explain, census, score, means of neurons, random",
+        "kept: 32 of 110 pieces of work, on sae, topk, mlp",
+        "new dictionaries: extract, effects, ablate, diagnostics, explain, census, score, means of neurons, random",
         "new explainer lexical: explain, census, score, means of sae, topk, mlp; compare",
         "new explainer context_lookup: explain, census, score, means of sae, topk, mlp; compare",
         "score.features.sample 3 -> 8: score of sae, mlp",
@@ -211,6 +211,7 @@ def test_added_one_after_the_other_or_all_at_once(
     assert len(query(store, "SELECT * FROM runs")) == 3
 
 
+@pytest.mark.slow
 def test_dictionaries_and_features_added_one_after_the_other_or_all_at_once(
     configured: Callable[..., RunConfig], together: Path, rows_of: Callable[[Path], Rows]
 ) -> None:
@@ -237,7 +238,7 @@ def test_another_margin_keeps_the_scores_and_can_be_taken_back(
     store = before_config.store_path
     before, rows = views(store), rows_of(store)
     assert say(changed) == [
-        "kept: 101 of 105 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 106 of 110 pieces of work, on sae, topk, neurons, random, mlp",
         "score.margin 0.02 -> 0.03: compare",
     ]
     assert computed.extracted == []
@@ -261,7 +262,7 @@ def test_a_smaller_sample_is_what_is_shown(copied: str, configured: Callable[...
     sql = "SELECT DISTINCT dictionary, feature FROM score_table WHERE design = 'sample' AND metric = 'pearson_framed'"
     many, simulated = query(store, sql), query(store, "SELECT count(*) AS n FROM simulations")
     assert say(configured(copied, score={"features": {"sample": 5}})) == [
-        "kept: 61 of 105 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 66 of 110 pieces of work, on sae, topk, neurons, random, mlp",
         "score.features.sample 8 -> 5: score of 5 dictionaries",
         "after that again: means of 5 dictionaries; compare",
     ]

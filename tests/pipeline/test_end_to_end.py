@@ -386,8 +386,8 @@ def threads_as_before() -> Iterator[None]:
     [
         ({"batch_size": 1}, "compare"),
         ({"batch_size": 7}, "census"),
-        ({"batch_size": 64}, "census"),
-        ({"batch_size": 1000}, "census"),
+        pytest.param({"batch_size": 64}, "census", marks=pytest.mark.slow),
+        pytest.param({"batch_size": 1000}, "census", marks=pytest.mark.slow),
         ({"threads": 2}, "extract"),
     ],
     ids=str,
@@ -427,6 +427,7 @@ def test_the_engine_changes_no_row(
     assert found["exemplars"]
 
 
+@pytest.mark.slow
 def test_stage_by_stage_with_the_work_folder_lost(
     configured: Callable[..., Any], rows_of: Callable[[Path], Rows], rows: Rows
 ) -> None:

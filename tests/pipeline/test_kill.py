@@ -203,6 +203,7 @@ MORE = """
 
 
 @pytest.mark.usefixtures("undisturbed")
+@pytest.mark.slow
 def test_killed_while_a_second_configuration_is_added(
     runs: Runs, prepared: Callable[..., Path], rows_of: Callable[[Path], Any]
 ) -> None:

@@ -385,6 +385,7 @@ def test_dry_run_says_what_it_would_cost(tmp_path: Path, capsys: pytest.CaptureF
     assert not (tmp_path / "new.duckdb").exists()
 
 
+@pytest.mark.slow
 def test_prompts_that_do_not_fit_leave_exemplars_out_and_the_store_says_so(
     configured: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -91,6 +91,7 @@ def counts(path: Path) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.slow
 def test_every_score_of_every_scorer_is_made_again_from_stored_rows(store: Path) -> None:
     scores = rows(store, SCORES)
     pages = {view: rows(store, f"SELECT * FROM {view} ORDER BY ALL") for view in PAGES}
@@ -107,6 +108,7 @@ def test_every_score_of_every_scorer_is_made_again_from_stored_rows(store: Path)
     check(store)
 
 
+@pytest.mark.slow
 def test_scores_and_verdicts_are_made_again_where_the_weights_are_gone(tmp_path: Path) -> None:
     """The model's folder keeps its configuration and tokenizer; what needs the weights says that they are missing."""
     folder, path = tmp_path / "model", tmp_path / "mine.duckdb"

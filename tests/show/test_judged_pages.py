@@ -247,7 +247,13 @@ def test_what_is_hidden_is_every_metric_that_is_not_primary(opened: StoreReader)
     assert hidden == {metric.name for metric in METRICS if not metric.primary or metric.second_for}
 
 
-CHOICES = [(), ("--wide",), ("--all",), ("--metric", "auroc_matched"), ("--design", "sample")]
+CHOICES = [
+    (),
+    ("--wide",),
+    pytest.param(("--all",), marks=pytest.mark.slow),
+    ("--metric", "auroc_matched"),
+    ("--design", "sample"),
+]
 
 
 @pytest.mark.parametrize("options", CHOICES)
@@ -362,6 +368,7 @@ def printed(page: Any) -> str:
     return stream.getvalue()
 
 
+@pytest.mark.slow
 def test_pages_carry_the_marks_of_the_self_test(path: Path, opened: StoreReader, command: Callable[..., str]) -> None:
     """Behind each metric that does not see a label that claims too much, on the comparison and on a card."""
     run = kept_run()
