@@ -98,11 +98,11 @@ class WholePasses:
     after: int
 
     def open(self, tokens: Tensor) -> PatchedContext:
-        return _WholeContext(self, tokens)
+        return WholeContext(self, tokens)
 
 
 @dataclass(frozen=True)
-class _WholeContext:
+class WholeContext:
     passes: WholePasses
     tokens: Tensor
 
@@ -155,11 +155,11 @@ class SuffixPasses:
         cache = DynamicCache()
         with torch.inference_mode():
             self.model(tokens[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return _SuffixContext(self, tokens, [(layer.keys, layer.values) for layer in cache.layers])
+        return SuffixContext(self, tokens, [(layer.keys, layer.values) for layer in cache.layers])
 
 
 @dataclass(frozen=True)
-class _SuffixContext:
+class SuffixContext:
     passes: SuffixPasses
     tokens: Tensor
     before: Sequence[tuple[Tensor, Tensor]]

@@ -51,7 +51,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
             begun = time.monotonic()
             with context.store.transaction() as transaction:
                 try:
-                    ablation = _ablation(context, name, dictionaries[name])
+                    ablation = open_ablation(context, name, dictionaries[name])
                     n_rows = _measure(context, transaction, work, ablation, chosen[name], advance)
                 except InputError as error:
                     failed = failure_rows("ablate", name, [None], None, [None], ["not_possible"], [str(error)])
@@ -60,7 +60,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     context.publish()
 
 
-def _ablation(context: StageContext, name: str, chosen: Selected) -> Ablation:
+def open_ablation(context: StageContext, name: str, chosen: Selected) -> Ablation:
     """What a dictionary is measured with. Raises InputError where that cannot be."""
     subject, tokens, seed = context.prepared.subject, context.tokens, context.config.seed
     dictionary = chosen.dictionary
