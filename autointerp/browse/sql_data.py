@@ -30,7 +30,7 @@ LONGEST = 20_000
 AT_ONCE = 2
 """Statements that run at the same time; others wait their turn, as long as a statement may take."""
 CHILD = "autointerp.browse.sql_child"
-TEN_QUESTIONS = Path(__file__).parent / "ten_questions.sql"
+FIRST_QUESTIONS = Path(__file__).parent / "first_questions.sql"
 """Those of docs/SQL.md, about the dictionaries of the demo."""
 
 
@@ -87,7 +87,7 @@ class SqlPage:
     """Why there are no rows."""
     most_rows: int
     most_seconds: float
-    ten: tuple[ReadyQuestion, ...]
+    first: tuple[ReadyQuestion, ...]
     ready: tuple[ReadyQuestion, ...]
     """Those of analysis/."""
     schema: tuple[SchemaTable, ...]
@@ -108,7 +108,7 @@ def load_sql(store: StoreReader, sql: str, seconds: float = MOST_SECONDS) -> Sql
         error=error,
         most_rows=MOST_ROWS,
         most_seconds=seconds,
-        ten=ten_questions(store),
+        first=first_questions(store),
         ready=ready_questions(),
         schema=_schema(store),
     )
@@ -175,9 +175,9 @@ def ready_questions() -> tuple[ReadyQuestion, ...]:
     return tuple(ReadyQuestion(text.splitlines()[0].removeprefix("--").strip(), text.strip()) for text in texts)
 
 
-def ten_questions(store: Queryable) -> tuple[ReadyQuestion, ...]:
-    """The ten of docs/SQL.md; where the store is not the demo's, with a dictionary and a feature of this store."""
-    texts = TEN_QUESTIONS.read_text(encoding="utf-8").strip().split("\n\n")
+def first_questions(store: Queryable) -> tuple[ReadyQuestion, ...]:
+    """Those of docs/SQL.md; where the store is not the demo's, with a dictionary and a feature of this store."""
+    texts = FIRST_QUESTIONS.read_text(encoding="utf-8").strip().split("\n\n")
     pairs = [text.removeprefix("-- ").split("\n", 1) for text in texts]
     known = store.rows(_EXAMPLE)
     if known:

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from stored import rows
 
 from autointerp.browse.sql_child import answer
-from autointerp.browse.sql_data import TEN_QUESTIONS, ready_questions, run_statement, ten_questions
+from autointerp.browse.sql_data import FIRST_QUESTIONS, first_questions, ready_questions, run_statement
 from autointerp.errors import UserError
 from autointerp.resources import folder
 from autointerp.store.reader import open_reader
@@ -134,7 +134,7 @@ def test_the_page_shows_rows_and_links_features(client: TestClient) -> None:
 def test_every_question_that_the_page_offers_has_an_answer(built: tuple[Path, object], open_pages: Any) -> None:
     html = open_pages(built[0]).get("/sql").text
     with open_reader(built[0]) as store:
-        offered = [*ten_questions(store), *ready_questions()]
+        offered = [*first_questions(store), *ready_questions()]
         for ready in offered:
             assert f'href="/sql?q={quote(ready.sql[:20], safe="").replace("%20", "+")}' in html
             store.first_rows(ready.sql, 5)
@@ -147,8 +147,8 @@ def test_every_question_that_the_page_offers_has_an_answer(built: tuple[Path, ob
 _COMMENTS = "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal"
 
 
-def test_the_ten_are_those_of_the_documentation() -> None:
+def test_the_first_are_those_of_the_documentation() -> None:
     told = re.findall(r"\n\n([^\n`]+?)\n\n```sql\n(.*?)\n```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
-    ours = TEN_QUESTIONS.read_text(encoding="utf-8")
+    ours = FIRST_QUESTIONS.read_text(encoding="utf-8")
     assert len(told) == 11
     assert ours == "\n\n".join(f"-- {question}\n{sql}" for question, sql in told) + "\n"
