@@ -73,6 +73,9 @@ def test_show(path: Path) -> None:
     page = ok("show", path, "sae/1", "--top", 2, "--each", 0)
     assert "sae/1" in page
     assert "« w6»" in page
+    assert "alone 25 %; without" in page
+    assert "without both" in page
+    assert "then  likelier: " in page
     assert "random" not in page
     assert "\x1b" not in page
 
