@@ -59,6 +59,7 @@ def test_a_missing_store_is_a_users_error(command: click.Command, tmp_path: Path
     more = {
         "show": ["sae/1"],
         "prompt": ["text"],
+        "steer": ["sae/1", "text"],
         "sql": ["SELECT 1"],
         "investigate": ["sae/1", "--proxy", "regex:a"],
         "export": ["html", "-o", str(tmp_path / "features.html")],
