@@ -725,6 +725,25 @@ COMMENT ON COLUMN powered_means.slope IS 'b: of the scores on the predictor''s, 
 COMMENT ON COLUMN powered_means.correlation IS 'Of the two over the drawn features.';
 COMMENT ON COLUMN powered_means.as_good_as IS 'So many drawn features would give the plain mean the same variance over features.';
 
+CREATE TABLE label_chances (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL,
+    scorer VARCHAR NOT NULL, metric VARCHAR NOT NULL, holds_from DOUBLE NOT NULL, probability DOUBLE, ci_low DOUBLE,
+    ci_high DOUBLE, status VARCHAR NOT NULL, n_scored BIGINT NOT NULL
+);
+COMMENT ON TABLE label_chances IS 'Features whose labels a drawn sample left unscored: how likely it is that a score would be holds_from or more, from what is known of them without a judge.';
+COMMENT ON COLUMN label_chances.run IS 'The piece of work that computed it: `work` of stage means; unscored_labels has the current ones.';
+COMMENT ON COLUMN label_chances.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN label_chances.feature IS 'Feature; only those without a score of this explainer and scorer.';
+COMMENT ON COLUMN label_chances.explainer IS 'Explainer: one that writes labels.';
+COMMENT ON COLUMN label_chances.scorer IS 'Scorer.';
+COMMENT ON COLUMN label_chances.metric IS 'Metric: the first one of its scorer.';
+COMMENT ON COLUMN label_chances.holds_from IS 'A label holds from this score on: half of the way from chance to the metric''s largest value.';
+COMMENT ON COLUMN label_chances.probability IS 'P(label holds), where status is covariates or base_rate; a scoring that fails counts as a label that does not hold.';
+COMMENT ON COLUMN label_chances.ci_low IS 'Lower end of its 95 % interval: the share of labels that hold among the 40 scored features whose held-out predictions are nearest to it (Wilson), stretched to hold the probability; of base_rate among all scored ones.';
+COMMENT ON COLUMN label_chances.ci_high IS 'Upper end.';
+COMMENT ON COLUMN label_chances.status IS 'covariates: from a regression that predicts held-out features better than the base rate does (autointerp whole shows its calibration); base_rate: the share of labels that hold among the scored ones, as nothing better is known; without a probability: no_label (the explainer gave none), rare or dead (fires too seldom to be scored), nothing_scored.';
+COMMENT ON COLUMN label_chances.n_scored IS 'Scored features behind it.';
+
 CREATE TABLE comparisons (
     run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     metric VARCHAR NOT NULL, design VARCHAR NOT NULL, paired BOOLEAN NOT NULL, other_site BOOLEAN NOT NULL, over VARCHAR NOT NULL,
@@ -1010,6 +1029,13 @@ COMMENT ON VIEW feature_densities IS 'How often each feature fires on the score 
 CREATE VIEW powered_mean_table AS
 SELECT * EXCLUDE (run) FROM powered_means m SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run;
 COMMENT ON VIEW powered_mean_table IS 'The prediction-powered means that count.';
+
+CREATE VIEW unscored_labels AS
+SELECT l.dictionary, l.feature, l.explainer, l.scorer, l.metric, l.holds_from, l.probability, l.ci_low, l.ci_high,
+       l.status, l.n_scored, e.text AS label
+FROM label_chances l SEMI JOIN current_works c ON c.stage = 'means' AND c.work = l.run
+LEFT JOIN current_explanations e ON e.dictionary = l.dictionary AND e.feature = l.feature AND e.explainer = l.explainer;
+COMMENT ON VIEW unscored_labels IS 'The labels that a drawn sample left unscored, each with the probability that its score would be holds_from or more and the 95 % interval, or with the reason in status why there is none.';
 
 CREATE VIEW powered_difference_table AS
 WITH shown AS (

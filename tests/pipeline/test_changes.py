@@ -47,7 +47,7 @@ HISTORY = {"runs", "works", "stages"}
 SAMPLED = {"simulations", "judgements", "sample_lists"}
 """Tables of windows that an explainer which comes later is tested on: those that were drawn for the others, and some of
 its own."""
-RERUN = {"scores", "dictionary_scores", "comparisons", "powered_means", "powered_differences"}
+RERUN = {"scores", "dictionary_scores", "comparisons", "powered_means", "powered_differences", "label_chances"}
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,6 @@ VERSIONS = {
     "census": 2,
     "judge": 2,
     "score": 2,
-    "means": 3,
+    "means": 4,
     "compare": 3,
 }

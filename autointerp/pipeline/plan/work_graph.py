@@ -140,23 +140,23 @@ class _Graph:
     # --- explainers with a lookup
 
     def _embedded(self, name: str, effects: Work, explained: dict[str, Work]) -> Iterator[Work]:
-        floor: str | None = None
+        scored: dict[str, Work] = {}
         for explainer in (CONTROLS, *self.config.explain.embedded):
             own = {one.name: {"python": one.python} for one in self.config.explain.own_embedded}.get(explainer)
             facts = {BUILDS_ON: {"effects": effects.key}} | ({"explainer": own} if own else {})
             explain = explained[explainer] = _work("explain", name, explainer, None, facts)
             census = _work("census", name, explainer, None, {BUILDS_ON: {"explain": explain.key}} | self._threshold)
-            score = _work(
+            score = scored[explainer] = _work(
                 "score",
                 name,
                 explainer,
                 None,
                 {BUILDS_ON: {"census": census.key}, "score": self._how_scored(), "metrics": self._embedded_metrics()},
             )
-            floor = floor or score.key
             self.embedded[name, explainer] = score.key
             yield from (explain, census, score)
-            means = self._means(name, explainer, None, score, {CONTROLS: floor})
+        for explainer, score in scored.items():
+            means = self._means(name, explainer, None, score, {CONTROLS: scored[CONTROLS].key})
             yield means
             if explainer != CONTROLS or not self.scorers.keys().isdisjoint(
                 LOGIT_SCORERS
@@ -190,11 +190,15 @@ class _Graph:
         *,
         drawn: bool = False,
     ) -> Work:
-        """`drawn`: of an LLM's scores on features that were drawn by hash; the census of a lookup sharpens them."""
+        """`drawn`: of an LLM's scores on features that were drawn by hash; the census of a lookup sharpens them. The
+        census of lookups also says what is likely of labels that were not drawn."""
         builds_on: dict[str, Any] = {"score": score.key, "floors": floors}
         predictor = predictor_among(self.config.explain.embedded)
-        if drawn and predictor is not None and isinstance(self.config.score.features, FeatureSample):
+        sampled = isinstance(self.config.score.features, FeatureSample)
+        if drawn and predictor is not None and sampled:
             builds_on["predictor"] = self.embedded[name, predictor]
+        if sampled and explainer != CONTROLS and is_label(explainer) and not without_label(explainer):
+            builds_on["free"] = {one: self.embedded[name, one] for one in BESIDE if (name, one) in self.embedded}
         return _work("means", name, explainer, scorer, {BUILDS_ON: builds_on})
 
     # --- explainers that are asked

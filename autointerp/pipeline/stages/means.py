@@ -1,5 +1,5 @@
 """Stage means: the mean of each dictionary, explainer, scorer and metric, with its floor: over all features, and over
-those with a score, each with its interval."""
+those with a score, each with its interval. Of a sample of features also what is likely of the others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from autointerp.compare.clustered import mean_interval
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
+from autointerp.pipeline.rows.label_chance_rows import label_chances
 from autointerp.pipeline.rows.powered_rows import cheap_values, powered, powered_mean_row
 from autointerp.pipeline.rows.stored_scores import (
     FRAMED,
@@ -44,6 +45,8 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
                     n = transaction.append("dictionary_scores", columns_of(rows)) if rows else 0
                     rows = _powered_of(context, name, work, rows, predictors)
                     n += transaction.append("powered_means", columns_of(rows)) if rows else 0
+                    for columns in _chances_of(context, name, work):
+                        n += transaction.append("label_chances", {"run": work.key, **columns})
                     context.mark_done(transaction, work, n, time.monotonic() - begun)
             advance(1)
     context.publish()
@@ -98,6 +101,17 @@ def _powered_of(
             names = {"run": work.key, "dictionary": name, "explainer": explainer, "scorer": scorer, "metric": metric}
             rows.append({**names, "design": design, "predictor": predictor, **powered_mean_row(about, of)})
     return rows
+
+
+def _chances_of(context: StageContext, name: str, work: Work) -> Iterator[dict[str, Any]]:
+    """Columns of `label_chances`, of a work whose features were drawn and whose explainer writes labels."""
+    free = work.decided_by[BUILDS_ON].get("free")
+    if free is None:
+        return
+    explainer = str(work.explainer)
+    run = context.prepared.work("score", name, explainer, work.scorer).key
+    scores = read_scores(context.store, run, explainer)
+    yield from label_chances(context.store, name, explainer, scores, context.config.seed, free)
 
 
 def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence[Scores]) -> list[dict[str, Any]]:

@@ -80,6 +80,8 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT run, a, b, explainer, scorer, metric, design FROM comparisons)) FROM comparisons
     UNION ALL SELECT 'powered_means', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, explainer, scorer, metric, design FROM powered_means)) FROM powered_means
+    UNION ALL SELECT 'label_chances', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, metric FROM label_chances)) FROM label_chances
     UNION ALL SELECT 'powered_differences', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, a, b, explainer, scorer, metric, design FROM powered_differences)) FROM powered_differences
     UNION ALL SELECT 'llm_calls', count(*),

@@ -22,6 +22,7 @@ WITH of_features AS (
     UNION ALL SELECT DISTINCT 'generations', dictionary, feature FROM generations
     UNION ALL SELECT DISTINCT 'score_moments', dictionary, feature FROM score_moments
     UNION ALL SELECT DISTINCT 'scores', dictionary, feature FROM scores
+    UNION ALL SELECT DISTINCT 'label_chances', dictionary, feature FROM label_chances
 ), missing AS (
     SELECT name || ': ' || dictionary || '/' || feature AS what, f.feature IS NULL AS wrong
     FROM of_features LEFT JOIN features f USING (dictionary, feature)

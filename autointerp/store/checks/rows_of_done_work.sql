@@ -10,6 +10,8 @@ WITH claims AS (
         FROM (SELECT DISTINCT run FROM dictionary_scores)
     UNION ALL SELECT 'powered_means: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'means')
         FROM (SELECT DISTINCT run FROM powered_means)
+    UNION ALL SELECT 'label_chances: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'means')
+        FROM (SELECT DISTINCT run FROM label_chances)
     UNION ALL SELECT 'powered_differences: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'compare')
         FROM (SELECT DISTINCT run FROM powered_differences)
     UNION ALL SELECT 'causal_effects: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'ablate')

@@ -14,7 +14,7 @@ from built_store.ablation_rows import write_contexts, write_effects
 from built_store.corpus_rows import write_tokens, write_works
 from built_store.explanation_rows import write_calls, write_explanations
 from built_store.extraction_rows import write_dictionary, write_extraction
-from built_store.score_rows import write_comparisons, write_powered, write_scores
+from built_store.score_rows import write_chances, write_comparisons, write_powered, write_scores
 from built_store.world import HOSTILE, N_CONTEXTS, World, make_world
 
 __all__ = ["HOSTILE", "World", "build_store", "make_world", "write_dictionary", "write_tokens"]
@@ -46,5 +46,6 @@ def build_store(path: Path) -> World:
         with writer.transaction() as t:
             write_comparisons(t)
             write_powered(t)
+            write_chances(t)
             write_calls(t)
     return world
