@@ -1,4 +1,4 @@
-"""Does `compare` say "cannot tell" of equals, and the right thing of a known difference? Random halves of one dictionary.
+"""Does `compare` say "cannot tell" of equals, and the right thing of known differences? Halves of one dictionary.
 
     python benchmarks/halves.py holds.duckdb mlp-1k        # any store in which every feature is scored: benchmarks/holds.py
 
