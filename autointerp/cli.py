@@ -129,7 +129,7 @@ def label(store: Path, feature: str, text: str) -> None:
     Example:
       autointerp label demo.duckdb mlp-1k/162 'Fires on " self" in class bodies.'
     """
-    from autointerp.cli_read import parse_feature
+    from autointerp.cli_pages import parse_feature
     from autointerp.pipeline.human_labels import add_label
 
     dictionary, number = parse_feature(feature)

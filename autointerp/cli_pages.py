@@ -1,4 +1,4 @@
-"""What the commands that read a store share: opening it for one question, and printing a page."""
+"""What the commands that read a store share: opening it for one question, a feature's name, and printing a page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from autointerp.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,3 +35,11 @@ def print_page(page: RenderableType) -> None:
     from autointerp.show.console import page_console
 
     page_console().print(page)
+
+
+def parse_feature(text: str) -> tuple[str, int]:
+    """`DICT/FEATURE`. Raises UserError."""
+    dictionary, _, number = text.rpartition("/")
+    if not dictionary or not number.isascii() or not number.isdigit():
+        raise UserError(f'"{text}" is not DICT/FEATURE; give a dictionary and a number, such as sae/12')
+    return dictionary, int(number)

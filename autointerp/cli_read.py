@@ -1,5 +1,5 @@
 """The commands that only read a store: show, status, investigate, sql, verify, and those of `cli_browse.py`,
-`cli_compare.py`, `cli_export.py`, `cli_prompt.py` and `cli_whole.py`.
+`cli_compare.py`, `cli_export.py`, `cli_prompt.py`, `cli_steer.py` and `cli_whole.py`.
 
 No logic here: open, ask, print. A store is opened for one question and let go. `autointerp.cli` adds
 these commands to its group and turns an AutointerpError into one line and an exit status.
@@ -16,8 +16,9 @@ import click
 from autointerp.cli_browse import browse
 from autointerp.cli_compare import compare
 from autointerp.cli_export import export
-from autointerp.cli_pages import STORE, print_page, reading
+from autointerp.cli_pages import STORE, parse_feature, print_page, reading
 from autointerp.cli_prompt import prompt
+from autointerp.cli_steer import steer
 from autointerp.cli_whole import whole
 from autointerp.errors import UserError
 
@@ -199,17 +200,9 @@ def verify(context: click.Context, store: Path) -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (
-    show, browse, prompt, status, compare, whole, investigate, sql, export, verify,
+    show, browse, prompt, steer, status, compare, whole, investigate, sql, export, verify,
 )  # fmt: skip
 """What `autointerp.cli` adds to its group."""
-
-
-def parse_feature(text: str) -> tuple[str, int]:
-    """`DICT/FEATURE`. Raises UserError."""
-    dictionary, _, number = text.rpartition("/")
-    if not dictionary or not number.isascii() or not number.isdigit():
-        raise UserError(f'"{text}" is not DICT/FEATURE; give a dictionary and a number, such as sae/12')
-    return dictionary, int(number)
 
 
 def _sql_file(name: str) -> str:

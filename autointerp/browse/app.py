@@ -9,6 +9,7 @@
     /call/REQUEST            one of them: prompt, reply, cost
     /prompt?text=            the features that fire on a text; loads the subject
     /try/NAME/NUMBER?text=   what a text does to one feature; likewise
+    /steer/NAME/NUMBER?text= the text goes on with a feature's direction added; likewise
     /vector/NAME/NUMBER.json a feature's direction; likewise
     /label/NAME/NUMBER       takes the form of a person's label; the only POST
     /sql?q=                  a statement of the reader's own
@@ -39,9 +40,11 @@ from autointerp.browse.prompt_page_data import PromptForm, load_direction, load_
 from autointerp.browse.prompt_session import PromptSession
 from autointerp.browse.rendering import FOLDER, part, render
 from autointerp.browse.sql_data import load_sql
+from autointerp.browse.steer_page_data import SteerForm, SteerSession, load_steered
 from autointerp.errors import AutointerpError, StoreError, UserError
 from autointerp.show.plain_json import as_json
 from autointerp.show.prompt_data import SORTS as PROMPT_SORTS
+from autointerp.show.steer_names import DIRECTION_NAMES
 from autointerp.store.opening import StoreHeld
 from autointerp.store.reader import StoreReader, open_reader
 
@@ -102,6 +105,8 @@ def make_app(store: Path, port: int) -> Starlette:
             Route("/prompt.json", page("prompt.html", _prompt, json=True)),
             Route("/try/{name:path}/{number:int}", page("try.html", _tried)),
             Route("/try/{name:path}/{number:int}.json", page("try.html", _tried, json=True)),
+            Route("/steer/{name:path}/{number:int}", page("steer.html", _steered)),
+            Route("/steer/{name:path}/{number:int}.json", page("steer.html", _steered, json=True)),
             Route("/vector/{name:path}/{number:int}.json", page("", _direction, json=True)),
             Route(PREFIX + "{name:path}/{number:int}", label_form(store, token, port), methods=["POST"]),
             Route("/sql", page("sql.html", _sql)),
@@ -112,13 +117,14 @@ def make_app(store: Path, port: int) -> Starlette:
         exception_handlers={AutointerpError: _refuse, HTTPException: _missing},
     )
     app.state.session = PromptSession(store)
+    app.state.steering = SteerSession(store)
     return app
 
 
 FILES = {"browse.css": "text/css", "browse.js": "text/javascript", "icon.svg": "image/svg+xml"}
 """What stands beside the pages, and its type."""
 
-_WORDS = {"sorts": SORTS, "statuses": STATUSES, "prompt_sorts": PROMPT_SORTS}
+_WORDS = {"sorts": SORTS, "statuses": STATUSES, "prompt_sorts": PROMPT_SORTS, "direction_names": DIRECTION_NAMES}
 
 
 def _overview(store: StoreReader, _: Request) -> object:
@@ -162,6 +168,12 @@ def _prompt(store: StoreReader, request: Request) -> object:
 def _tried(store: StoreReader, request: Request) -> object:
     text = _asked(request, "text")["text"]
     return load_tried(store, request.app.state.session, *_named(request), text)
+
+
+def _steered(store: StoreReader, request: Request) -> object:
+    asked = _asked(request, *SteerForm.__dataclass_fields__)
+    form = SteerForm(**{name: value for name, value in asked.items() if value})
+    return load_steered(store, request.app.state.steering, *_named(request), form)
 
 
 def _direction(store: StoreReader, request: Request) -> object:

@@ -5,7 +5,7 @@
 2. Strata are those of `feature_sample.py`. Where the run drew by them (`strata = true`), the weights are those of the
    draw; of a plain sample they are weights after the fact.
 3. A label holds where its score is at least the limit. P(label holds) of the features that were not drawn comes from
-   what the store knows of them (`compare/holds.py`).
+   what the store knows of them (`compare/holds.py`), by those that were drawn and have a label.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autointerp.compare.holds import FOLDS, HoldsFit, Known, fit_holds
+from autointerp.compare.holds import HoldsFit, fit_holds
 from autointerp.compare.interval import Interval
 from autointerp.compare.population import Population, population_mean, population_share
 from autointerp.errors import UserError, nearest
-from autointerp.hashing import hash64, stream_key
-from autointerp.pipeline.feature_sample import Stratified, strata_of
-from autointerp.records import Int64
-from autointerp.score.metric_registry import metric_named
+from autointerp.pipeline.feature_sample import strata_of
+from autointerp.pipeline.free_covariates import chance_of, current_free_scores, known_of, limit_of, reasons_of
+from autointerp.records import Bool, Int64
+from autointerp.score.metric_registry import is_primary
 from autointerp.score.metrics import FloatArray
 from autointerp.store.query import Queryable
-from autointerp.words import is_control
+from autointerp.words import RANKINGS, is_control, is_label, without_label
 
 _SEED = "SELECT seed, config FROM runs ORDER BY started_at DESC LIMIT 1"
 _SCORED = """
@@ -41,27 +41,6 @@ _FLOOR = """
 SELECT floor FROM dictionary_summary WHERE dictionary = $dictionary AND explainer = $explainer AND scorer = $scorer
   AND metric = $metric AND design = 'sample'
 """
-_KNOWN = """
-WITH free AS (
-    PIVOT (FROM score_table WHERE design = 'census' AND metric = 'pearson' AND dictionary = $dictionary
-           AND explainer IN ('lexical', 'context_lookup'))
-    ON explainer IN ('lexical', 'context_lookup') USING any_value(value) GROUP BY feature
-)
-SELECT f.feature, CASE WHEN f.density > 0 THEN log10(f.density) END AS density, f.token_entropy, free.lexical,
-       free.context_lookup, n.cosine
-FROM features f LEFT JOIN free USING (feature)
-LEFT JOIN (
-    SELECT feature, max(cosine) AS cosine FROM feature_neighbours WHERE dictionary = $dictionary GROUP BY feature
-) n USING (feature)
-WHERE f.dictionary = $dictionary ORDER BY f.feature
-"""
-_NEIGHBOURS = """
-SELECT feature, neighbour FROM feature_neighbours WHERE dictionary = $dictionary ORDER BY feature, rank
-"""
-COVARIATES = ("log10 density", "token entropy", "lexical", "context_lookup", "nearest cosine")
-"""Beside these: the share of labels that hold among the nearest features that were scored."""
-ABOVE_CHANCE = 0.5
-"""A label holds, unless a limit is stated, where it gets half of the way from chance to the metric's largest value."""
 
 
 @dataclass(frozen=True)
@@ -101,19 +80,30 @@ class Whole:
     share: Interval
     """Of all features, whose labels hold."""
     fit: HoldsFit
-    features: Int64  # [N] what `fit.p` is about
+    features: Int64  # [N] what `fit.chance` is about
     stratum: Int64  # [N]
     weight: FloatArray  # [N] nan where not drawn
     score: FloatArray  # [N] nan where there is none
     drawn: Int64  # [n] places
+    fitted: Int64  # [m] places of the drawn ones that have a label: what `fit` is made of
+    labelled: Bool  # [N] which have a label that could hold: neither rare nor dead, and not without a text
 
     @property
     def p(self) -> FloatArray:
-        """P(label holds) of every feature: of the drawn ones held out, 0 of those that cannot be scored."""
-        p = self.fit.p.copy()
-        p[self.drawn] = self.fit.held_out
-        p[self.stratum < 0] = 0.0
+        """P(label holds) of every feature: of the drawn ones held out, 0 of those without a label that could hold."""
+        p = self.fit.chance.copy()
+        p[self.fitted] = self.fit.held_out
+        p[~self.labelled] = 0.0
         return p
+
+    @property
+    def interval(self) -> tuple[FloatArray, FloatArray]:
+        """Of `p`, 95 %: nan of those that were drawn and of those without a label that could hold."""
+        low, high = self.fit.low.copy(), self.fit.high.copy()
+        for end in (low, high):
+            end[self.drawn] = np.nan
+            end[~self.labelled] = np.nan
+        return low, high
 
 
 def whole(store: Queryable, choice: WholeChoice) -> list[Whole]:
@@ -127,6 +117,8 @@ def whole(store: Queryable, choice: WholeChoice) -> list[Whole]:
 
 def _sets(store: Queryable, choice: WholeChoice) -> list[dict[str, str]]:
     there = [row for row in store.rows(_SCORED) if not is_control(row["explainer"])]
+    if choice.explainer is None:
+        there = [row for row in there if _is_of_labels(row["explainer"])] or there
     if not there:
         raise UserError("the store has no sampled scores: run a scorer with a judge, or of explainers with a lookup")
     for name in ("dictionary", "explainer", "scorer", "metric"):
@@ -137,14 +129,14 @@ def _sets(store: Queryable, choice: WholeChoice) -> list[dict[str, str]]:
                 raise UserError(f'no sampled scores of {name} "{wanted}"{nearest(wanted, known, listed="there are")}')
             there = [row for row in there if row[name] == wanted]
         elif name == "metric":
-            first = [row for row in there if _is_first(row)]
+            first = [row for row in there if is_primary(row["metric"], "sample", row["scorer"])]
             there = first or there
     return there
 
 
-def _is_first(row: dict[str, str]) -> bool:
-    metric = metric_named(row["metric"], "sample")
-    return metric is not None and metric.is_first(row["scorer"].split(" ")[0])
+def _is_of_labels(explainer: str) -> bool:
+    """Whether an explainer's scores are those of labels: of no table, and of no ranking without one."""
+    return is_label(explainer) and explainer not in RANKINGS and not without_label(explainer)
 
 
 def _one(store: Queryable, of: dict[str, str], limit: float | None, seed: int, by_strata: bool) -> Whole:
@@ -156,7 +148,8 @@ def _one(store: Queryable, of: dict[str, str], limit: float | None, seed: int, b
     keep = population.strata[drawn] >= 0
     rows, drawn = [row for row, kept in zip(rows, keep, strict=True) if kept], drawn[keep]
     floors = store.rows(_FLOOR, **keys)
-    floor = float(floors[0]["floor"] or 0.0) if floors else 0.0
+    known_floor = floors[0]["floor"] if floors else None
+    floor = chance_of(of["metric"]) if known_floor is None else float(known_floor)
     values = np.array([np.nan if row["value"] is None else row["value"] for row in rows], dtype=np.float64)
     missing = np.isnan(values)
     y = np.where(missing, floor, values)
@@ -166,6 +159,8 @@ def _one(store: Queryable, of: dict[str, str], limit: float | None, seed: int, b
     weights = world.weights if len(drawn) else np.zeros(0)
     score, weight = np.full(len(population.features), np.nan), np.full(len(population.features), np.nan)
     score[drawn], weight[drawn] = values, weights
+    labelled = reasons_of(store, name, of["explainer"]) == ""
+    said = labelled[drawn]
     return Whole(
         **keys,
         limit=least,
@@ -178,12 +173,19 @@ def _one(store: Queryable, of: dict[str, str], limit: float | None, seed: int, b
         mean=population_mean(y, world, _noise(rows)),
         plain_mean=float(values[~missing].mean()) if (~missing).any() else float("nan"),
         share=population_share(holds, world),
-        fit=fit_holds(_known(store, name, population, seed), drawn, holds, weights),
+        fit=fit_holds(
+            known_of(store, name, population, seed, current_free_scores(store, name)),
+            drawn[said],
+            holds[said],
+            weights[said],
+        ),
         features=population.features,
         stratum=population.strata,
         weight=weight,
         score=score,
         drawn=drawn,
+        fitted=drawn[said],
+        labelled=np.asarray(labelled, dtype=np.bool_),
     )
 
 
@@ -196,28 +198,3 @@ def _noise(rows: list[dict[str, float | None]]) -> FloatArray | None:
         for row in rows
     ]
     return np.square(np.array(widths, dtype=np.float64)) if any(widths) else None
-
-
-def limit_of(metric: str) -> float:
-    """Half of the way from what knows nothing gets to the metric's largest value."""
-    known = metric_named(metric, "sample")
-    chance = 0.0 if known is None or known.chance is None else known.chance
-    most = 1.0 if known is None else known.bounds[1]
-    return chance + ABOVE_CHANCE * (most - chance)
-
-
-def _known(store: Queryable, dictionary: str, of: Stratified, seed: int) -> Known:
-    rows = store.rows(_KNOWN, dictionary=dictionary)
-    names = ("density", "token_entropy", "lexical", "context_lookup", "cosine")
-    table = [[np.nan if row[name] is None else float(row[name]) for name in names] for row in rows]
-    near: dict[int, list[int]] = {}
-    place = {feature: at for at, feature in enumerate(of.features.tolist())}
-    for row in store.rows(_NEIGHBOURS, dictionary=dictionary):
-        if row["neighbour"] in place:
-            near.setdefault(row["feature"], []).append(place[row["neighbour"]])
-    folds = hash64(stream_key(seed, "folds", dictionary), of.features) % np.uint64(FOLDS)
-    return Known(
-        np.array(table, dtype=np.float64).reshape(len(of.features), len(names)),
-        tuple(np.array(near.get(feature, []), dtype=np.int64) for feature in of.features.tolist()),
-        folds.astype(np.int64),
-    )

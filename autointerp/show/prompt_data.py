@@ -219,6 +219,16 @@ def _labels(
     return said
 
 
+def label_of(store: Queryable, dictionary: str, feature: int) -> str | None:
+    """The feature's label, by an LLM or a person where one said it; None: it has none.
+
+    Raises StoreError where the store has no such dictionary.
+    """
+    dictionary_row(store, dictionary)
+    said = _labels(store, dictionary, [{"dictionary": dictionary, "feature": feature}])
+    return str(said[feature][0]["text"]) if feature in said else None
+
+
 _KNOWN = """
 SELECT feature, density, max_activation FROM features
 WHERE dictionary = $dictionary AND ($density::DOUBLE IS NULL OR density <= $density)

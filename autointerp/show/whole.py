@@ -119,7 +119,9 @@ def write_features(sets: Sequence[Whole], output: Path) -> int:
         columns["stratum"] += [None if stratum < 0 else stratum for stratum in held.stratum.tolist()]
         columns["weight"] += [_number(weight) for weight in held.weight.tolist()]
         columns["score"] += [_number(score) for score in held.score.tolist()]
-        columns["p_holds"] += [_number(p) for p in held.p.tolist()]
+        low, high = held.interval
+        for name, numbers in (("p_holds", held.p), ("p_low", low), ("p_high", high)):
+            columns[name] += [_number(p) for p in numbers.tolist()]
     table = pa.table({name: pa.array(columns[name], kind) for name, kind in _COLUMNS.items()})
     write_rows(table, output.suffix.removeprefix("."), output)
     return len(table)
@@ -128,5 +130,5 @@ def write_features(sets: Sequence[Whole], output: Path) -> int:
 _COLUMNS = {
     "dictionary": pa.string(), "feature": pa.int64(), "explainer": pa.string(), "scorer": pa.string(),
     "metric": pa.string(), "stratum": pa.int64(), "weight": pa.float64(), "score": pa.float64(),
-    "p_holds": pa.float64(),
+    "p_holds": pa.float64(), "p_low": pa.float64(), "p_high": pa.float64(),
 }  # fmt: skip

@@ -283,16 +283,25 @@ class Transaction:
 _TICK = datetime.resolution
 
 
+Declared = tuple[tuple[str, str, str, bool], ...]
+"""Table, column, type and whether NULL may stand there, of all columns in order."""
+_SCHEMAS: dict[Declared, dict[str, tuple[TableColumn, ...]]] = {}
+"""As read before: asking each table takes as long as opening the file."""
+
+
 def _read_schema(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[TableColumn, ...]]:
     """Columns of each table, in order, from the file itself."""
     sql = """
-        SELECT table_name, column_name, is_nullable FROM duckdb_columns()
+        SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns()
         JOIN duckdb_tables() USING (table_oid, table_name) WHERE NOT duckdb_columns.internal
         ORDER BY table_oid, column_index
     """
-    nullable = {(table, column): null for table, column, null in connection.execute(sql).fetchall()}
-    schema: dict[str, tuple[TableColumn, ...]] = {}
-    for table in dict.fromkeys(table for table, _ in nullable):
-        types = connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema  # noqa: S608 - ours
-        schema[table] = tuple(TableColumn(field.name, field.type, nullable[table, field.name]) for field in types)
-    return schema
+    declared: Declared = tuple(connection.execute(sql).fetchall())
+    if declared not in _SCHEMAS:
+        nullable = {(table, column): null for table, column, _, null in declared}
+        schema: dict[str, tuple[TableColumn, ...]] = {}
+        for table in dict.fromkeys(table for table, *_ in declared):
+            types = connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema  # noqa: S608 - ours
+            schema[table] = tuple(TableColumn(field.name, field.type, nullable[table, field.name]) for field in types)
+        _SCHEMAS[declared] = schema
+    return _SCHEMAS[declared]

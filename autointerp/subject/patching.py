@@ -11,7 +11,7 @@ module of its own, as what the attention puts out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -60,7 +60,7 @@ def patched_passes(subject: Subject, hook: str, after: int, tokens: Int[Tensor, 
     position = torch.tensor([max(1, len(tokens) // 2)], device=subject.device)
     width = subject.width(hook)
     kick = torch.randn(1, width, generator=torch.Generator().manual_seed(0)).to(subject.device)
-    kick = kick * _typical_norm(subject, hook, tokens) / kick.norm()
+    kick = kick * typical_norm(subject, hook, tokens) / kick.norm()
     before = whole.open(tokens).logits(position, torch.zeros_like(kick))
     expected = whole.open(tokens).logits(position, kick)
     change = (expected - before).abs().max()
@@ -68,7 +68,7 @@ def patched_passes(subject: Subject, hook: str, after: int, tokens: Int[Tensor, 
         raise InputError(f'"{subject.name}": what is added at "{hook}" changes no logit')
     if quick is None:
         return whole
-    limit = AGREES.get(subject.dtype, AGREES_LOOSELY) * change
+    limit = agreement(subject) * change
     n = min(after + 1, len(tokens) - int(position))
     try:
         opened = quick.open(tokens)
@@ -79,12 +79,18 @@ def patched_passes(subject: Subject, hook: str, after: int, tokens: Int[Tensor, 
     return quick if bool(same) else whole
 
 
+def agreement(subject: Subject) -> float:
+    """How far two ways to run the model may be apart, as a share of the largest change of a logit."""
+    return AGREES.get(subject.dtype, AGREES_LOOSELY)
+
+
 def written_at(hook: str) -> str:
     """Where a vector is added that is meant for this hook point."""
     return hook.replace("hook_resid_mid", "hook_attn_out")
 
 
-def _typical_norm(subject: Subject, hook: str, tokens: Tensor) -> Tensor:
+def typical_norm(subject: Subject, hook: str, tokens: Int[Tensor, " L"]) -> Tensor:
+    """The median norm of the activations at a hook point in a context."""
     norm: Tensor = subject.activations(tokens[None], [hook])[hook][0].norm(dim=-1).median()
     return norm.clamp(min=1e-6)
 
@@ -130,14 +136,22 @@ def _places(positions: Tensor, after: int, length: int) -> Tensor:
 
 
 def _suffix_passes(subject: Subject, hook: str, after: int) -> SuffixPasses | None:
-    """None where the plain model has no module whose input or output is what passes the hook point."""
+    place = plain_module(subject, hook)
+    return None if place is None else SuffixPasses(*place, after)
+
+
+def plain_module(subject: Subject, hook: str) -> tuple[Any, torch.nn.Module, str] | None:
+    """The plain model, and the module and its side at which a vector is added that is meant for this hook point.
+
+    None where the plain model has no module whose input or output is what passes there.
+    """
     if subject.reference is None:
         return None
     place = hook_places(subject, [written_at(hook)]).get(written_at(hook))
     if place is None or place.module is None or place.factor != 1.0:
         return None
     model = subject.reference if subject.plain is None else subject.plain.model
-    return SuffixPasses(model, model.get_submodule(place.module), place.side, after)
+    return model, model.get_submodule(place.module), place.side
 
 
 @dataclass(frozen=True)
@@ -207,15 +221,20 @@ class SuffixContext:
             value[:, 0] += added.to(value.dtype)
             return value
 
-        def output(_module: Any, _inputs: Any, value: Any) -> Any:
-            return (patched(value[0]), *value[1:]) if isinstance(value, tuple) else patched(value)
+        return changed_at(self.passes.module, self.passes.side, patched)
 
-        def inputs(_module: Any, values: Any, named: Any) -> Any:
-            if values:
-                return (patched(values[0]), *values[1:]), named
-            return values, {**named, "hidden_states": patched(named["hidden_states"])}
 
-        module = self.passes.module
-        if self.passes.side == "output":
-            return module.register_forward_hook(output)
-        return module.register_forward_pre_hook(inputs, with_kwargs=True)
+def changed_at(module: torch.nn.Module, side: str, change: Callable[[Tensor], Tensor]) -> Any:
+    """The handle of a hook that puts something else in the place of a module's input or output."""
+
+    def output(_module: Any, _inputs: Any, value: Any) -> Any:
+        return (change(value[0]), *value[1:]) if isinstance(value, tuple) else change(value)
+
+    def inputs(_module: Any, values: Any, named: Any) -> Any:
+        if values:
+            return (change(values[0]), *values[1:]), named
+        return values, {**named, "hidden_states": change(named["hidden_states"])}
+
+    if side == "output":
+        return module.register_forward_hook(output)
+    return module.register_forward_pre_hook(inputs, with_kwargs=True)

@@ -169,6 +169,15 @@ def test_the_pages(judged_store: Path, open_pages: Callable[[Path], TestClient],
     assert 'class="here"' in html
     assert f"up to <b>{best.largest:.3g}</b>" in html
 
+    assert "What comes next" not in client.get("/steer/mlp-1k/2").text
+    steered = client.get("/steer/mlp-1k/2.json", params={"text": TEXT, "kl": "0.2", "tokens": "3"}).json()["report"]
+    assert steered["directions"][0]["kl"] == pytest.approx(0.2, rel=1e-3)
+    html = unescape(client.get("/steer/mlp-1k/2", params={"text": TEXT, "kl": "0.2", "tokens": "3"}).text)
+    assert "moves by 0.2 nats" in html
+    assert steered["as_it_is"]["texts"][0] in html
+    html = client.get("/steer/mlp-1k/2", params={"text": TEXT, "kl": "19", "tokens": "1", "against": "1"}).text
+    assert "does not move the output" in html or "as activations vary" in html
+
     vector = client.get("/vector/mlp-1k/2.json").json()
     assert len(vector["direction"]) == 512
     assert np.linalg.norm(vector["direction"]) > 0
@@ -178,7 +187,8 @@ def test_the_pages(judged_store: Path, open_pages: Callable[[Path], TestClient],
     ("address", "status"),
     [("/prompt?text=x&sort=colour", 400), ("/prompt?text=x&density_to=2", 400), ("/prompt?ids=1+x", 400),
      ("/prompt?text=x&dictionary=nobody", 404), ("/try/mlp-1k/99?text=x", 404), ("/try/mlp-1k/2?text=", 400),
-     ("/vector/mlp-1k/99.json", 404)],
+     ("/vector/mlp-1k/99.json", 404), ("/steer/nobody/2?text=x", 404), ("/steer/mlp-1k/2?text=x&kl=0", 400),
+     ("/steer/mlp-1k/2?text=x&kl=much", 400), ("/steer/mlp-1k/2?text=x&size=3", 400)],
 )  # fmt: skip
 def test_what_cannot_be_read(client: TestClient, address: str, status: int) -> None:
     assert client.get(address).status_code == status

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from autointerp.compare.holds import FOLDS, RIDGE, Known, calibration, fit_holds, logistic, sigmoid
+from autointerp.compare.holds import (
+    FOLDS,
+    NEAREST,
+    RIDGE,
+    Known,
+    calibration,
+    fit_holds,
+    intervals,
+    logistic,
+    sigmoid,
+    wilson,
+)
 
 N = 800
 
@@ -71,13 +82,64 @@ def test_the_held_out_table_covers_the_truth() -> None:
     assert np.mean(inside) > 0.88
 
 
+def true_share(p: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """What truly holds among the 2.5 % of features whose predictions are nearest to each."""
+    order = np.argsort(p)
+    k = len(p) // 40
+    first = np.clip(np.searchsorted(p[order], p) - k // 2, 0, len(p) - k)
+    sums = np.concatenate([[0.0], np.cumsum(truth[order])])
+    return np.asarray((sums[first + k] - sums[first]) / k)
+
+
+@pytest.mark.parametrize(("strength", "most_wide"), [(1.0, 0.3), (2.5, 0.26)])
+def test_the_interval_holds_what_is_true_of_features_of_such_a_prediction(strength: float, most_wide: float) -> None:
+    parts = []
+    for seed in range(20):
+        known, truth, y = world(seed, strength)
+        scored = np.sort(np.random.default_rng(100 + seed).choice(N, 200, replace=False))
+        fit = fit_holds(known, scored, y[scored], np.ones(200))
+        if fit.basis == "base_rate":  # it happens that 200 features are too few to tell
+            continue
+        assert (fit.low <= fit.chance).all()
+        assert (fit.chance <= fit.high).all()
+        rest = np.setdiff1d(np.arange(N), scored)
+        parts.append([fit.chance[rest], truth[rest], fit.low[rest], fit.high[rest]])
+    assert len(parts) >= 18
+    p, truth, low, high = (np.concatenate(column) for column in zip(*parts, strict=True))
+    share = true_share(p, truth)
+    assert np.mean((low <= share) & (share <= high)) > 0.93
+    assert np.mean(high - low) < most_wide
+
+
+def test_intervals_are_those_of_the_nearest_one_by_one() -> None:
+    random = np.random.default_rng(3)
+    held_out, y, w = random.random(130), (random.random(130) < 0.4).astype(float), random.uniform(0.3, 2, 130)
+    p = np.concatenate([random.random(30), [0.0, 1.0]])
+    low, high = intervals(p, held_out, y, w)
+    order = np.argsort(held_out)
+    for i, value in enumerate(p):
+        at = min(max(int(np.sum(held_out < value)) - NEAREST // 2, 0), 130 - NEAREST)
+        near = order[at : at + NEAREST]
+        rate = np.average(y[near], weights=w[near])
+        ends = wilson(np.array([rate]), np.array([w[near].sum() ** 2 / np.sum(w[near] ** 2)]))
+        assert (low[i], high[i]) == pytest.approx((min(ends[0][0], value), max(ends[1][0], value)))
+
+
+def test_where_none_or_all_hold_the_interval_ends_there() -> None:
+    n = np.arange(1.0, 200.0)
+    assert (wilson(np.zeros(199), n)[0] == 0).all()
+    assert (wilson(np.ones(199), n)[1] == 1).all()
+
+
 def test_where_nothing_predicts_it_says_so() -> None:
     said = []
     for seed in range(30):
         known, _, _ = world(seed)
         y = (np.random.default_rng(500 + seed).random(N) < 0.4).astype(float)
         scored = np.sort(np.random.default_rng(seed).choice(N, 150, replace=False))
-        said.append(fit_holds(known, scored, y[scored], np.ones(150)).calibration.helps)
+        fit = fit_holds(known, scored, y[scored], np.ones(150))
+        said.append(fit.calibration.helps)
+        assert fit.basis == "covariates" or set(fit.chance.tolist()) == {fit.base}
     assert said.count("helps") <= 2
 
 
@@ -100,6 +162,11 @@ def test_too_few_get_the_base_rate() -> None:
         fit = fit_holds(known, scored, outcome, np.ones(len(scored)))
         assert fit.calibration.helps == "too few"
         assert len(set(fit.p.tolist())) == 1 or np.isnan(fit.p).all()
+        assert fit.basis == "base_rate"
+        np.testing.assert_equal(fit.chance, fit.p)
+    known, _, _ = world(0)
+    fit = fit_holds(known, np.arange(10), np.r_[np.ones(3), np.zeros(7)], np.ones(10))
+    assert (fit.low[0], fit.high[0]) == pytest.approx((0.1078, 0.6032), abs=1e-4), "Wilson's of 3 in 10"
 
 
 def test_brier_scores_by_hand() -> None:

@@ -77,7 +77,7 @@ def forget(path: Path, *stages: str) -> None:
     with duckdb.connect(str(path)) as connection:
         tables = {
             "score": ["scores"],
-            "means": ["dictionary_scores", "powered_means"],
+            "means": ["dictionary_scores", "powered_means", "label_chances"],
             "compare": ["comparisons", "powered_differences"],
         }
         for stage in stages:

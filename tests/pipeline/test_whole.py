@@ -100,6 +100,25 @@ def test_the_numbers_follow_from_the_rows(store: Path, tmp_path: Path) -> None:
     assert found["brier"] == pytest.approx(brier)
 
 
+def test_the_view_has_what_the_file_of_all_features_has(store: Path, tmp_path: Path) -> None:
+    output = tmp_path / "features.json"
+    said(store, "--features", str(output))
+    expected = {row["feature"]: row for row in json.loads(output.read_text()) if row["score"] is None}
+    status = {row["feature"]: row["status"] for row in rows(store, "SELECT feature, status FROM features")}
+    view = rows(store, "SELECT * FROM unscored_labels ORDER BY feature")
+    assert [row["feature"] for row in view] == sorted(expected)
+    assert {row["explainer"] for row in view} == {"lexical"}, "no table and no control"
+    for row in view:
+        of = expected[row["feature"]]
+        assert (row["metric"], row["holds_from"], row["n_scored"]) == ("pearson_framed", 0.5, N_SAMPLE)
+        if status[row["feature"]] == "alive":
+            assert row["status"] == "covariates"
+            assert (row["probability"], row["ci_low"], row["ci_high"]) == (of["p_holds"], of["p_low"], of["p_high"])
+            assert row["label"]
+        else:
+            assert (row["status"], row["probability"]) == (status[row["feature"]], None)
+
+
 def test_the_page_and_its_refusals(store: Path, built: tuple[Path, object], tmp_path: Path) -> None:
     page = CliRunner().invoke(cli, ["whole", str(store)], env={"COLUMNS": "120"})
     assert page.exit_code == 0

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from stored import rows
 
+from autointerp.words import is_label
+
 PAGE = Path(__file__).parents[2] / "docs" / "SQL.md"
 QUESTIONS = re.findall(r"^([A-Z].*)\n\n```sql\n(.*)\n```", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 WINDOW = 32
@@ -22,9 +24,9 @@ def marked(tokens: list[int], fires: set[int], texts: dict[int, str]) -> str:
     return "".join(f"«{texts[t]}»" if i in fires else texts[t] for i, t in enumerate(tokens))
 
 
-def test_eleven_questions_are_a_line_each() -> None:
-    assert len(QUESTIONS) == 11
-    assert PAGE.read_text(encoding="utf-8").count("```sql") == 11
+def test_twelve_questions_are_a_line_each() -> None:
+    assert len(QUESTIONS) == 12
+    assert PAGE.read_text(encoding="utf-8").count("```sql") == 12
 
 
 @pytest.mark.parametrize(("question", "sql"), QUESTIONS)
@@ -88,6 +90,41 @@ def test_features_of_a_token_are_those_whose_mass_stands_on_it(judged_store: Pat
         assert row["label"] is None or (row["dictionary"], row["feature"], row["label"]) in said
     mine = next(row for row in found if row["dictionary"] == "mlp-1k" and row["feature"] == 5)
     assert not mine["label"].startswith("Fires most on"), "an LLM's label stands before that of lexical"
+
+
+def test_unscored_labels_are_those_without_a_score_each_with_a_chance_or_a_reason(judged_store: Path) -> None:
+    scored = rows(
+        judged_store,
+        """SELECT dictionary, explainer, scorer, metric, list(feature) AS features,
+                  avg((coalesce(value, -1) >= 0.5)::INT) AS holds
+           FROM score_table WHERE design = 'sample' AND status NOT IN ('rare', 'dead')
+           AND metric IN ('pearson_framed', 'mcc_weighted') AND NOT contains(scorer, '@') GROUP BY ALL""",
+    )
+    texts = {
+        (row["dictionary"], row["feature"], row["explainer"]): row["text"]
+        for row in rows(judged_store, "SELECT dictionary, feature, explainer, text FROM current_explanations")
+    }
+    view = rows(judged_store, "SELECT * FROM unscored_labels WHERE metric IN ('pearson_framed', 'mcc_weighted')")
+    for of in scored:
+        about = {name: of[name] for name in ("dictionary", "explainer", "scorer", "metric")}
+        mine = [row for row in view if about.items() <= row.items()]
+        if not is_label(of["explainer"]):
+            assert not mine
+            continue
+        status = rows(judged_store, "SELECT feature, status FROM features WHERE dictionary = $d", d=of["dictionary"])
+        left = [row for row in status if row["feature"] not in of["features"]]
+        assert sorted(row["feature"] for row in mine) == [row["feature"] for row in left] or not mine
+        for row in mine:
+            text = texts.get((row["dictionary"], row["feature"], row["explainer"]))
+            [fires] = [one["status"] for one in left if one["feature"] == row["feature"]]
+            assert row["label"] == text
+            assert row["status"] == (fires if fires != "alive" else "base_rate" if text else "no_label")
+            assert (row["probability"] is None) == (row["status"] != "base_rate")
+            if row["probability"] is not None:  # strata weigh the scored ones: near the plain share, not it
+                assert row["probability"] == pytest.approx(of["holds"], abs=0.25)
+                assert 0 <= row["ci_low"] <= row["probability"] <= row["ci_high"] <= 1
+    assert {row["status"] for row in view} >= {"base_rate"}
+    assert {row["explainer"] for row in view} > {"lexical", "mine"}
 
 
 def test_wrong_windows_are_the_wrong_judgements_of_current_works(judged_store: Path, texts: dict[int, str]) -> None:

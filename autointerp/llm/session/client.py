@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, Self
 
 from autointerp.config.llm_model import LLMModel, Price
@@ -198,6 +199,12 @@ class Session:
             self._connections[made_of] = Connection(model)
             # All that is loaded by now (an SDK, torch) stays: the collector need not walk through it, a tenth of a
             # second and more each time, in which no reply is read and none committed.
-            gc.collect()
+            _collect_once()
             gc.freeze()
         return self._connections[made_of]
+
+
+@cache
+def _collect_once() -> None:
+    """What is garbage before the first session is not kept; later ones begin with little of it."""
+    gc.collect()

@@ -14,11 +14,12 @@ VERSIONS = {
     "extract": 2,
     "effects": 3,
     "ablate": 1,
+    "context_effects": 1,
     "diagnostics": 1,
     "explain": 2,
     "census": 2,
     "judge": 2,
     "score": 2,
-    "means": 3,
+    "means": 4,
     "compare": 3,
 }

@@ -4,6 +4,7 @@
     extract     a dictionary                         its weights or its recipe, [evidence]
     effects     a dictionary
     ablate      a dictionary                         [effects]
+    context_effects  a dictionary                    [effects]
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
     census      a dictionary and explainer           threshold (and one without an explainer: the truth)
@@ -124,8 +125,11 @@ class _Graph:
         effects = _work("effects", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield from (extract, effects)
         if self.config.effects.features != "none":
-            settings = {"effects": self.config.effects.model_dump(mode="json")}
-            yield _work("ablate", name, None, None, {BUILDS_ON: {"extract": extract.key}, **settings})
+            for stage, settings in (
+                ("ablate", self.config.effects.of_ablation()),
+                ("context_effects", self.config.effects.of_contexts()),
+            ):
+                yield _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
         yield _work("diagnostics", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield _work("census", name, None, None, {BUILDS_ON: {"extract": extract.key}} | self._threshold)
         explained: dict[str, Work] = {}
@@ -136,23 +140,23 @@ class _Graph:
     # --- explainers with a lookup
 
     def _embedded(self, name: str, effects: Work, explained: dict[str, Work]) -> Iterator[Work]:
-        floor: str | None = None
+        scored: dict[str, Work] = {}
         for explainer in (CONTROLS, *self.config.explain.embedded):
             own = {one.name: {"python": one.python} for one in self.config.explain.own_embedded}.get(explainer)
             facts = {BUILDS_ON: {"effects": effects.key}} | ({"explainer": own} if own else {})
             explain = explained[explainer] = _work("explain", name, explainer, None, facts)
             census = _work("census", name, explainer, None, {BUILDS_ON: {"explain": explain.key}} | self._threshold)
-            score = _work(
+            score = scored[explainer] = _work(
                 "score",
                 name,
                 explainer,
                 None,
                 {BUILDS_ON: {"census": census.key}, "score": self._how_scored(), "metrics": self._embedded_metrics()},
             )
-            floor = floor or score.key
             self.embedded[name, explainer] = score.key
             yield from (explain, census, score)
-            means = self._means(name, explainer, None, score, {CONTROLS: floor})
+        for explainer, score in scored.items():
+            means = self._means(name, explainer, None, score, {CONTROLS: scored[CONTROLS].key})
             yield means
             if explainer != CONTROLS or not self.scorers.keys().isdisjoint(
                 LOGIT_SCORERS
@@ -186,11 +190,15 @@ class _Graph:
         *,
         drawn: bool = False,
     ) -> Work:
-        """`drawn`: of an LLM's scores on features that were drawn by hash; the census of a lookup sharpens them."""
+        """`drawn`: of an LLM's scores on features that were drawn by hash; the census of a lookup sharpens them. The
+        census of lookups also says what is likely of labels that were not drawn."""
         builds_on: dict[str, Any] = {"score": score.key, "floors": floors}
         predictor = predictor_among(self.config.explain.embedded)
-        if drawn and predictor is not None and isinstance(self.config.score.features, FeatureSample):
+        sampled = isinstance(self.config.score.features, FeatureSample)
+        if drawn and predictor is not None and sampled:
             builds_on["predictor"] = self.embedded[name, predictor]
+        if sampled and explainer != CONTROLS and is_label(explainer) and not without_label(explainer):
+            builds_on["free"] = {one: self.embedded[name, one] for one in BESIDE if (name, one) in self.embedded}
         return _work("means", name, explainer, scorer, {BUILDS_ON: builds_on})
 
     # --- explainers that are asked

@@ -1,5 +1,5 @@
 """Stage means: the mean of each dictionary, explainer, scorer and metric, with its floor: over all features, and over
-those with a score, each with its interval."""
+those with a score, each with its interval. Of a sample of features also what is likely of the others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from autointerp.compare.clustered import mean_interval
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
+from autointerp.pipeline.rows.label_chance_rows import label_chances
 from autointerp.pipeline.rows.powered_rows import cheap_values, powered, powered_mean_row
 from autointerp.pipeline.rows.score_reader import RunScores, ScoreReader
 from autointerp.pipeline.rows.stored_scores import FRAMED, About, DictionaryScores, StoredScores
@@ -36,12 +37,16 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
                     begun = time.monotonic()
                     rows: list[dict[str, Any]] = []
                     powered_rows: list[dict[str, Any]] = []
+                    chances: list[dict[str, Any]] = []
                     for explainer, scores in _scores_of(context, name, work, reader):
                         rows += (means := mean_rows(work.key, scores, explainer, _floors_of(work, explainer, controls)))
                         if explainer == work.explainer:
                             powered_rows = _powered_of(context, work, scores, means, cheap)
+                            chances = list(_chances_of(context, work, scores))
                     n = transaction.append("dictionary_scores", columns_of(rows)) if rows else 0
                     n += transaction.append("powered_means", columns_of(powered_rows)) if powered_rows else 0
+                    for columns in chances:
+                        n += transaction.append("label_chances", {"run": work.key, **columns})
                     context.mark_done(transaction, work, n, time.monotonic() - begun)
             advance(1)
     context.publish()
@@ -100,6 +105,15 @@ def _powered_of(
             about_it = {"metric": metric, "design": design, "predictor": predictor}
             rows.append({**names, **about_it, **powered_mean_row(about, of)})
     return rows
+
+
+def _chances_of(context: StageContext, work: Work, of: DictionaryScores) -> Iterator[dict[str, Any]]:
+    """Columns of `label_chances`, of a work whose features were drawn and whose explainer writes labels."""
+    free = work.decided_by[BUILDS_ON].get("free")
+    if free is not None:
+        yield from label_chances(
+            context.store, of.dictionary, str(work.explainer), of.scores, context.config.seed, free
+        )
 
 
 def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence[Scores]) -> list[dict[str, Any]]:

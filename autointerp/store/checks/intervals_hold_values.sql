@@ -14,6 +14,8 @@ WITH intervals AS (
         scored_difference, scored_simultaneous_low, scored_simultaneous_high FROM comparisons
     UNION ALL SELECT concat_ws(', ', dictionary, explainer, scorer, metric, 'prediction-powered'), mean, ci_low, ci_high
         FROM powered_means
+    UNION ALL SELECT concat_ws(', ', dictionary || '/' || feature, explainer, scorer, metric, 'P(label holds)'),
+        probability, ci_low, ci_high FROM label_chances
     UNION ALL SELECT concat_ws(', ', a || ' - ' || b, explainer, scorer, metric, 'prediction-powered'), difference,
         simultaneous_low, simultaneous_high FROM powered_differences
 ), judged AS (

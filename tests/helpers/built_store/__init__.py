@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from autointerp.store.writer import StoreWriter
-from built_store.ablation_rows import write_effects
+from built_store.ablation_rows import write_contexts, write_effects
 from built_store.corpus_rows import write_tokens, write_works
 from built_store.explanation_rows import write_calls, write_explanations
 from built_store.extraction_rows import write_dictionary, write_extraction
-from built_store.score_rows import write_comparisons, write_powered, write_scores
+from built_store.score_rows import write_chances, write_comparisons, write_powered, write_scores
 from built_store.world import HOSTILE, N_CONTEXTS, World, make_world
 
 __all__ = ["HOSTILE", "World", "build_store", "make_world", "write_dictionary", "write_tokens"]
@@ -34,6 +34,7 @@ def build_store(path: Path) -> World:
                 n_rows = write_extraction(t, world, name)
                 t.mark_done("extract", f"extract-{name}", name, n_rows, 2.5)
                 t.mark_done("ablate", f"ablate-{name}", name, write_effects(t, world, name), 0.1)
+                t.mark_done("context_effects", f"contexts-{name}", name, write_contexts(t, world, name), 0.1)
         for name in world.truth:
             with writer.transaction() as t:
                 lookups = write_explanations(t, world, name)
@@ -45,5 +46,6 @@ def build_store(path: Path) -> World:
         with writer.transaction() as t:
             write_comparisons(t)
             write_powered(t)
+            write_chances(t)
             write_calls(t)
     return world

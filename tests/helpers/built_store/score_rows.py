@@ -246,6 +246,20 @@ def write_powered(t: Transaction) -> None:
     )  # fmt: skip
 
 
+def write_chances(t: Transaction) -> None:
+    """Features of the dictionary `sae` that a judge was not asked about: one of each kind of status."""
+    t.append(
+        "label_chances",
+        {
+            "run": "means-sae", "dictionary": "sae", "feature": [1, 2, 3, DEAD, RARE], "explainer": "lexical",
+            "scorer": "detection:judge", "metric": "mcc_weighted", "holds_from": 0.5,
+            "probability": [0.7, 0.4, None, None, None], "ci_low": [0.5, 0.2, None, None, None],
+            "ci_high": [0.9, 0.6, None, None, None],
+            "status": ["covariates", "base_rate", "no_label", "dead", "rare"], "n_scored": 40,
+        },
+    )  # fmt: skip
+
+
 def write_comparisons(t: Transaction) -> None:
     """One of each verdict."""
 
