@@ -118,6 +118,9 @@ def check(store: Path) -> None:
 # --- what a run ends with ---------------------------------------------------------------------------
 
 
+PER_DICTIONARY = ("extract", "effects", "ablate", "context_effects", "diagnostics", "census")
+
+
 def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     check(whole)
     done = [tuple(row.values()) for row in query(whole, "SELECT stage, dictionary, explainer FROM stages")]
@@ -126,7 +129,7 @@ def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     expected = [
         ("tokens", None, None),
         *(("compare", None, explainer) for explainer in explainers),  # of the controls: completion
-        *((stage, name, None) for stage in ("extract", "effects", "ablate", "diagnostics", "census") for name in names),
+        *((stage, name, None) for stage in PER_DICTIONARY for name in names),
         *((s, n, e) for s in ("explain", "census", "score", "means") for n in names for e in explainers),
     ]
     assert sorted(done, key=repr) == sorted(expected, key=repr)
@@ -410,6 +413,8 @@ def test_the_engine_changes_no_row(
     later["census"].add("sample_lists")
     later["extract"] = later["census"] | {
         "causal_effects",
+        "context_effects",
+        "following_effects",
         "logit_effects",
         "logit_strengths",
         "logit_distractors",
@@ -621,7 +626,9 @@ def test_the_command_says_what_to_do_next(
     file = write_run()
     store = tmp_path / "tiny.duckdb"
     main(["run", str(file), "--dry-run"])
-    assert "cost: $0.00" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "cost: $0.00" in said
+    assert "contexts: 48 without a feature, 2,912 changed before it, at most" in said
     assert not store.exists()
     main(["run", str(file)])
     out, err = capsys.readouterr()
