@@ -1,6 +1,6 @@
 """Does `compare` say "cannot tell" of equals, and the right thing of known differences? Halves of one dictionary.
 
-    python benchmarks/halves.py holds.duckdb mlp-1k    # any store in which every feature is scored: benchmarks/holds.py
+    python benchmarks/halves.py holds.duckdb mlp-1k        # or any store in which every feature is scored
 
 1. The features of the dictionary are split in two at random, --splits times: two dictionaries that are equal by
    construction. They are compared as `compare` does it (verdict over all features, margin .02).
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def tell(every: FeatureValues, about: About, n: int, raised: float, floor: float, failing: float = 0.0) -> str:
-    """Verdicts about `n` splits; `failing`: the share of the first half that fails, the highest where negative."""
+    """Verdicts about `n` splits; `failing`: the share of the first half that fails, the highest where it is negative."""
     said: Counter[str] = Counter()
     covered = 0
     for number in range(n):
