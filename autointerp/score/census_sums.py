@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -73,7 +74,7 @@ class Counted:
     above: Int64  # [N_BINS] by predicted activation, as `activation_bins`
     below: Int64  # [N_BINS]
 
-    @property
+    @cached_property
     def n_tokens(self) -> int:
         """Tokens of the score split."""
         return int(self.moments[:, 0].sum())

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from autointerp.store.evidence import current_works
 from autointerp.store.query import Queryable
 
+# as view feature_effects, of one feature: the view looks for current work among all rows
 _MEASURED = """
-SELECT split, direction, n, kl, kl_of_entropy, kl_after, loss_change, loss_change_se, direct_share
-FROM feature_effects WHERE dictionary = $dictionary AND feature = $feature
+SELECT run, split, direction, count(*) AS n, avg(kl) AS kl, sum(kl) / nullif(sum(entropy), 0) AS kl_of_entropy,
+       avg(kl_after) AS kl_after, avg(loss_change) AS loss_change,
+       stddev_samp(loss_change) / sqrt(count(loss_change)) AS loss_change_se, avg(direct_share) AS direct_share
+FROM causal_effects WHERE dictionary = $dictionary AND feature = $feature GROUP BY run, split, direction
 ORDER BY split = 'explain', direction <> 'feature', direction
 """
 
@@ -41,7 +45,9 @@ class MeasuredEffect:
 def load_measured_effects(store: Queryable, dictionary: str, feature: int) -> tuple[MeasuredEffect, ...]:
     """The split score first, in it the feature first; empty where nothing was measured."""
     rows = store.rows(_MEASURED, dictionary=dictionary, feature=feature)
-    return tuple(MeasuredEffect(**row) for row in rows)
+    works = current_works(store, "ablate") if rows else None
+    runs = [row.pop("run") for row in rows]
+    return tuple(MeasuredEffect(**row) for run, row in zip(runs, rows, strict=True) if works is None or run in works)
 
 
 def measured_lines(effects: Sequence[MeasuredEffect]) -> Text | None:
