@@ -278,8 +278,14 @@ def auprc_from_counts(positives: npt.ArrayLike, negatives: npt.ArrayLike) -> Val
 
     Sum over bins, from the highest p down, of (recall gained) x (precision so far): ties within a bin.
     """
-    value = float(auprc_of_counts(np.asarray(positives)[None], np.asarray(negatives)[None])[0])
-    return Value(None, "rare") if np.isnan(value) else Value(value, "ok")
+    positive, negative = (np.asarray(of, dtype=np.float64)[::-1] for of in (positives, negatives))
+    total = positive.sum()
+    if not total > 0:
+        return Value(None, "rare")
+    hits = positive.cumsum()
+    said_to_fire = hits + negative.cumsum()
+    precision = hits / np.where(said_to_fire > 0, said_to_fire, 1.0)
+    return Value(float((positive * precision).sum() / total), "ok")
 
 
 def auprc_of_counts(positives: npt.ArrayLike, negatives: npt.ArrayLike) -> FloatArray:

@@ -60,7 +60,7 @@ class Simulated:
         """The feature that it is about."""
         return self.drawn.feature
 
-    @property
+    @cached_property
     def predicted(self) -> Bool:
         """Windows with a prediction at every scored token, [S]."""
         missing = np.isnan(self.prediction) & self.drawn.windows.scored

@@ -107,19 +107,20 @@ def fuzzing_items(
         at = np.flatnonzero(fires[i])
         free_kept[i] = False
         rows = of_kinds(np.flatnonzero(free_kept & (n_scored == n_scored[i])), kind, at, kind[i])
-        rows = rows[~fires[rows[:, None], at].any(axis=1)]
-        unlike = _unlike(of.kept.tokens, rows, at, of.kept.tokens[i])
-        partner = _nearest(rows, length[rows] - length[i], of.u[rows], unlike)
-        if partner is not None:
+        if len(rows):
+            rows = rows[~fires[rows[:, None], at].any(axis=1)]
+        if len(rows):
+            unlike = _unlike(of.kept.tokens, rows, at, of.kept.tokens[i])
+            partner = _nearest(rows, length[rows] - length[i], of.u[rows], unlike)
             free_kept[partner] = False
             wrong_kept.append((len(right), partner))
         else:
             rows = pool.alike(int(n_scored[i]), at, kind[i])
             rows = rows[free_pool[rows]]
+            if not len(rows):
+                continue
             unlike = _unlike(pool.windows.tokens, rows, at, of.kept.tokens[i])
             partner = _nearest(rows, pool.length[rows] - length[i], of.pool_u[rows], unlike)
-            if partner is None:
-                continue
             free_pool[partner] = False
             wrong_pool.append((len(right), partner))
         right.append(i)
@@ -230,7 +231,7 @@ def strength_of(of: Candidates) -> tuple[Int64, Float64]:
 
 def _unlike(tokens: npt.NDArray[np.int32], rows: Int64, at: Int64, like: npt.NDArray[np.int32]) -> Bool | None:
     """Which rows of [W, L] tokens have another number of repeats at some offsets than [L]; None: one token has none."""
-    if len(at) < 2 or len(rows) == 0:
+    if len(at) < 2:
         return None
     return np.asarray(_repeats(tokens[rows], at) != _repeats(like[None], at)[0], dtype=np.bool_)
 
@@ -241,11 +242,9 @@ def _repeats(tokens: npt.NDArray[np.int32], at: Int64) -> Int64:
     return np.asarray((np.diff(chosen, axis=1) == 0).sum(axis=1), dtype=np.int64)
 
 
-def _nearest(rows: Int64, distance: Int64, u: Float64, unlike: Bool | None = None) -> int | None:
-    """The one of the rows at the smallest distance, of smallest u among these; unlike ones only where there is no
-    other. All of these are of the rows."""
-    if len(rows) == 0:
-        return None
+def _nearest(rows: Int64, distance: Int64, u: Float64, unlike: Bool | None = None) -> int:
+    """The one of the rows, one at least, at the smallest distance, of smallest u among these; unlike ones only where
+    there is no other. All of these are of the rows."""
     near = np.abs(distance)
     if unlike is not None and not unlike.all():
         near = np.where(unlike, near.max() + 1, near)
