@@ -315,7 +315,7 @@ def test_a_steered_text_equals_the_model_with_a_vector_at_every_token(kind: str,
 
 
 def test_a_hidden_token_is_seen_by_no_other(family: Loaded) -> None:
-    """As with a mask of rows and columns, which Hugging Face's models take too; never in BLOOM, whose distances shift."""
+    """As with a mask of rows and columns, which these models take too; never in BLOOM, whose distances would shift."""
     ids, hole = family.ids[0], 6
     hiding = hidden_tokens(family.subject, "blocks.1.hook_resid_post", ids)
     if family.row.models == "BLOOM":
