@@ -21,7 +21,8 @@ import numpy as np
 from autointerp.pipeline.free_covariates import current_free_scores
 from autointerp.pipeline.rows.feature_pairs import FeaturePair
 from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
-from autointerp.pipeline.rows.stored_scores import About, read_dictionary_scores, read_floors
+from autointerp.pipeline.rows.score_reader import ScoreReader
+from autointerp.pipeline.rows.stored_scores import About, read_floors
 from autointerp.pipeline.stages.compare import decided
 from autointerp.store.reader import open_reader
 
@@ -42,7 +43,8 @@ def main() -> None:
     given = parser.parse_args()
     with open_reader(given.store) as store:
         work = current_free_scores(store, given.dictionary)["lexical"]
-        scores = read_dictionary_scores(store, given.dictionary, "lexical", work)
+        reader = ScoreReader(store)
+        scores = reader.dictionary_scores(given.dictionary, "lexical", reader.scores(work)["lexical"])
         means = "SELECT work FROM current_works WHERE stage = 'means' AND dictionary = $d AND explainer = 'lexical'"
         floors = read_floors(store, store.rows(means, d=given.dictionary)[0]["work"], "lexical")
     for about in ABOUTS:
