@@ -1,6 +1,6 @@
 """Does `compare` say "cannot tell" of equals, and the right thing of known differences? Halves of one dictionary.
 
-    python benchmarks/halves.py holds.duckdb mlp-1k        # any store in which every feature is scored: benchmarks/holds.py
+    python benchmarks/halves.py holds.duckdb mlp-1k        # or any store in which every feature is scored
 
 1. The features of the dictionary are split in two at random, --splits times: two dictionaries that are equal by
    construction. They are compared as `compare` does it (verdict over all features, margin .02).
@@ -21,7 +21,8 @@ import numpy as np
 from autointerp.pipeline.free_covariates import current_free_scores
 from autointerp.pipeline.rows.feature_pairs import FeaturePair
 from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
-from autointerp.pipeline.rows.stored_scores import About, read_dictionary_scores, read_floors
+from autointerp.pipeline.rows.score_reader import ScoreReader
+from autointerp.pipeline.rows.stored_scores import About, read_floors
 from autointerp.pipeline.stages.compare import decided
 from autointerp.store.reader import open_reader
 
@@ -42,7 +43,8 @@ def main() -> None:
     given = parser.parse_args()
     with open_reader(given.store) as store:
         work = current_free_scores(store, given.dictionary)["lexical"]
-        scores = read_dictionary_scores(store, given.dictionary, "lexical", work)
+        reader = ScoreReader(store)
+        scores = reader.dictionary_scores(given.dictionary, "lexical", reader.scores(work)["lexical"])
         means = "SELECT work FROM current_works WHERE stage = 'means' AND dictionary = $d AND explainer = 'lexical'"
         floors = read_floors(store, store.rows(means, d=given.dictionary)[0]["work"], "lexical")
     for about in ABOUTS:
@@ -55,7 +57,7 @@ def main() -> None:
 
 
 def tell(every: FeatureValues, about: About, n: int, raised: float, floor: float, failing: float = 0.0) -> str:
-    """Verdicts about `n` splits; `failing`: the share of the first half that fails, the highest where it is negative."""
+    """Verdicts about `n` splits; `failing`: the share of the first half that fails, the highest if it is negative."""
     said: Counter[str] = Counter()
     covered = 0
     for number in range(n):

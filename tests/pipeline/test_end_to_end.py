@@ -338,7 +338,7 @@ def test_scores_read_as_columns_are_the_rows_one_by_one(whole: Path) -> None:
     n_missing = 0
     with open_reader(whole) as reader:
         for run_, explainer in {(row["run"], row["explainer"]) for row in works}:
-            scores = read_scores(reader, run_, explainer)
+            scores = read_scores(reader, run_)[explainer]
             mine = [row for row in works if (row["run"], row["explainer"]) == (run_, explainer)]
             assert set(scores) == {(row["scorer"], row["metric"], row["design"]) for row in mine}
             for row in mine:
@@ -349,7 +349,7 @@ def test_scores_read_as_columns_are_the_rows_one_by_one(whole: Path) -> None:
                 assert [None if np.isnan(v) else v for v in of.values.tolist()] == values
                 assert of.absent.tolist() == [s["status"] in ("dead", "rare") for s in slow]
                 n_missing += values.count(None)
-        assert read_scores(reader, works[0]["run"], "nobody") == {}
+        assert read_scores(reader, "no such work") == {}
     assert n_missing > 10
 
 
