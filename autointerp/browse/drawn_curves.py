@@ -10,7 +10,7 @@ from autointerp.show.report.html import Markup, tag
 from autointerp.show.sensitivity import ORDER, SensitivityCurve
 from autointerp.show.steer_names import DIRECTION_NAMES
 
-WIDE, HIGH, LEFT, BELOW, RIGHT = 300, 150, 34, 28, 130
+WIDE, HIGH, LEFT, BELOW, RIGHT = 300, 150, 44, 28, 160
 LEAST = 1e-3
 """Nats at the bottom; both axes are logarithms."""
 
