@@ -200,7 +200,8 @@ class _Graph:
         sampled = isinstance(self.config.score.features, FeatureSample)
         if drawn and predictor is not None and sampled:
             builds_on["predictor"] = self.embedded[name, predictor]
-        if sampled and explainer != CONTROLS and is_label(explainer) and not without_label(explainer):
+        kept = explainer in self.config.explain.kept  # labels of chosen features: no sample of all
+        if sampled and explainer != CONTROLS and is_label(explainer) and not without_label(explainer) and not kept:
             builds_on["free"] = {one: self.embedded[name, one] for one in BESIDE if (name, one) in self.embedded}
         return _work("means", name, explainer, scorer, {BUILDS_ON: builds_on})
 
