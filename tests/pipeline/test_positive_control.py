@@ -21,6 +21,7 @@ def test_planted_features_on_the_bundled_model(tmp_path: Path) -> None:
             "store": str(tmp_path / "control.duckdb"),
             "subject": {"model": "bundled:subject"},
             "tokens": {"source": "bundled:corpus"},
+            "effects": {"features": "none"},
             "dictionary": [{"name": "planted", "path": "bundled:planted"}],
             "score": {"features": {"sample": 10}},
         }
