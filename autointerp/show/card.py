@@ -14,7 +14,6 @@ from rich.console import Group, RenderableType
 from rich.style import Style
 from rich.text import Text
 
-from autointerp.score.metric_registry import is_primary, on_card
 from autointerp.show.card_data import (
     CardDiagnostics,
     ExplanationLine,
@@ -22,18 +21,17 @@ from autointerp.show.card_data import (
     LogitEffect,
     Match,
     Neighbour,
-    ScoreLine,
     load_card,
 )
 from autointerp.show.card_exemplars import CardExemplar
-from autointerp.show.layout import Column, FittedToWidth, sheet
+from autointerp.show.card_scores import card_scores
+from autointerp.show.layout import FittedToWidth
 from autointerp.show.logit_baselines import card_lines
-from autointerp.show.marks import mark_sentences, marked
 from autointerp.show.measured_effects import measured_lines
 from autointerp.show.plot import bars, levels
-from autointerp.show.text import explainer_name, running, safe, token_text, visible, wrapped
+from autointerp.show.text import running, safe, token_text, visible, wrapped
 from autointerp.store.query import Queryable
-from autointerp.words import NO_LABEL, is_control, scorer_and_judge
+from autointerp.words import NO_LABEL, is_control
 
 
 def feature_card(
@@ -62,7 +60,7 @@ def render_card(card: FeatureCard, *, everything: bool = False, marks: bool = Fa
     if any(line.scores for line in lines):
         beside = card_lines([*card.without, *(line for line in card.explanations if is_control(line.explainer))])
         unit = [line for line in card.without if line.explainer == NO_LABEL]
-        parts += [Text(), _scores([*lines, *beside, *unit], everything)]
+        parts += [Text(), card_scores([*lines, *beside, *unit], everything)]
     if card.promoted or card.suppressed:
         parts += [Text(), _logit_effects("promotes", card.promoted), _logit_effects("suppresses", card.suppressed)]
     if (measured := measured_lines(card.measured)) is not None:
@@ -188,51 +186,6 @@ def _explanations(lines: Sequence[ExplanationLine]) -> FittedToWidth:
         return Group(*parts)
 
     return FittedToWidth(texts)
-
-
-def _scores(lines: Sequence[ExplanationLine], everything: bool) -> RenderableType:
-    """A row an explainer and judge, a column a scorer and metric."""
-    rows: dict[str, dict[_ScoreColumn, ScoreLine]] = {}
-    judges: dict[str, None] = {}
-    for line in lines:
-        for score in line.scores:
-            if everything or on_card(score.metric, score.design):
-                scorer, judge = scorer_and_judge(score.scorer)
-                rows.setdefault(_row_name(line.explainer, judge), {})[score.design, scorer, score.metric] = score
-                judges |= {judge: None} if judge and "@" not in judge else {}
-    kinds = {kind for cells in rows.values() for kind in cells}
-    order = sorted(kinds, key=lambda kind: (kind[0], not is_primary(kind[2], kind[0], kind[1]), kind))
-    styles = ["", *["dim"] * (len(rows) - 1)]
-    columns = [Column("score", [safe(name, style) for name, style in zip(rows, styles, strict=True)], key=True)]
-    for design, scorer, metric in order:
-        of = [cells.get((design, scorer, metric)) for cells in rows.values()]
-        cells = [_score(score, style) for score, style in zip(of, styles, strict=True)]
-        named = f"{metric}, {design if design == 'census' else scorer}"
-        columns.append(Column(marked((scorer, metric, design), named), cells))
-    notes = mark_sentences((scorer, metric, design) for design, scorer, metric in order)
-    if judges:
-        notes.insert(0, f"judged by {', '.join(judges)}; embedded explainers by their lookups and texts")
-    return Group(sheet(None, columns), *[safe(note, "dim") for note in notes])
-
-
-_ScoreColumn = tuple[str, str, str]
-"""Design, scorer and metric."""
-
-
-def _row_name(explainer: str, judge: str) -> str:
-    name = explainer_name(explainer)
-    return f"{name} on the windows of {judge.partition('@')[2]}" if "@" in judge else name
-
-
-def _score(score: ScoreLine | None, style: str) -> Text:
-    if score is None:
-        return Text()
-    if score.value is None:
-        return safe(score.status, "yellow")
-    text = f"{score.value:.3f}"
-    if score.ci_low is not None and score.ci_high is not None:
-        text += f" [{score.ci_low:.2f}, {score.ci_high:.2f}]"
-    return safe(text if score.status == "ok" else f"{text} {score.status}", style)
 
 
 # --- what it promotes

@@ -38,10 +38,13 @@ class Column:
     """Says what a row is about: repeated where the columns go under each other."""
     spare: bool = False
     """Left out rather than put under the others."""
+    heading: Sequence[str] = ()
+    """The name in lines, where it is broken."""
 
     @property
     def width(self) -> int:
-        return max(cell_len(_cell(cell).plain) for cell in [self.name, *self.cells])
+        cells = [*(self.heading or [self.name]), *self.cells]
+        return max(cell_len(line) for cell in cells for line in _cell(cell).plain.split("\n"))
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def _tables(
     if plot is not None and len(groups) == 1 and room >= PLOT_NARROWEST:
         groups = [[*groups[0], plot.column(min(room, PLOT_WIDEST))]]
     for group in groups:
-        yield _table(group)
+        yield table_of(group)
 
 
 def without_spare(columns: Sequence[Column], width: int) -> list[Column]:
@@ -132,12 +135,14 @@ def total_width(columns: Sequence[Column]) -> int:
     return sum(column.width for column in columns) + GAP * (len(columns) - 1)
 
 
-def _table(columns: Sequence[Column]) -> Table:
+def table_of(columns: Sequence[Column]) -> Table:
+    """The columns beside each other."""
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
         # Only where a column alone is wider than the page is anything folded; nothing is lost.
         justify: JustifyMethod = "right" if column.right else "left"
-        table.add_column(Text(visible(column.name)), justify=justify, overflow="fold")
+        heading = "\n".join(map(visible, column.heading or [column.name]))
+        table.add_column(Text(heading), justify=justify, vertical="top", overflow="fold")
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*(_cell(cell) for cell in row))
     return table

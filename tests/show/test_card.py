@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from rich.cells import cell_len
 
 from autointerp.errors import StoreError
+from autointerp.score.metric_registry import METRICS, metrics_for
+from autointerp.score.scorers.registry import SCORERS as REGISTRY
 from autointerp.show.card import feature_card, render_card
 from autointerp.show.card_data import (
     CardDiagnostics,
@@ -28,7 +31,7 @@ from autointerp.show.card_exemplars import CardExemplar, ShownToken
 from autointerp.show.good_example import good_example
 from autointerp.show.picture import draw
 from autointerp.store.reader import StoreReader, open_reader
-from autointerp.words import LEXICAL_CONTROLS, explainer_order
+from autointerp.words import LEXICAL_CONTROLS, SCORERS, explainer_order
 
 Printed = Callable[..., str]
 
@@ -309,6 +312,60 @@ def test_exemplars_stand_in_a_column(marks: bool, printed: Printed) -> None:
 def test_the_token_chosen_has_marks_of_its_own(printed: Printed) -> None:
     card = replace(full_card(), exemplars=(window("top", 0, 2, ["a", "b", "c", "d", "e"], {0, 1, 2, 4}),))
     assert "«ab»«c»d«e» after" in printed(render_card(card, marks=True))
+
+
+# --- many scores
+
+
+def judged_card() -> FeatureCard:
+    """Every metric of a card, by long-named LLMs; a lookup on the windows of each, one of which says something else."""
+    metrics = [metric for metric in METRICS if metric.on_card and metric.reads != "published"]
+    lines = []
+    for at, llm in enumerate(("gpt-6-luna/default/both", "gpt-6-luna/default/both/best2+revise1")):
+        scores = [
+            ScoreLine(f"{scorer}:gpt-6-luna", metric.name, metric.design, 0.111 * at, None, None, "ok")
+            for metric in metrics
+            if metric.design == "sample"
+            for scorer in SCORERS
+            if metric in metrics_for(SHAPES[scorer], scorer)
+        ]
+        lines.append(ExplanationLine(llm, "Fires.", "ok", tuple(scores)))
+    census = [
+        ScoreLine("simulation", one.name, "census", 0.5, 0.4, 0.6, "ok") for one in metrics_for("counted", "simulation")
+    ]
+    own = [ScoreLine("simulation", "pearson_framed", "sample", 0.7, 0.6, 0.8, "ok")]
+    beside = [
+        ScoreLine(f"simulation:lookup@{lines[at].explainer}", "pearson_framed", "sample", value, 0.6, 0.8, "ok")
+        for at, value in ((0, 0.7), (1, 0.75))
+    ]
+    lines.append(ExplanationLine("lexical", "Fires.", "ok", (*census, *own, *beside)))
+    return replace(full_card(), explanations=tuple(lines), exemplars=())
+
+
+SHAPES = {name: scorer.shape for name, scorer in REGISTRY.items()}
+
+
+@pytest.mark.parametrize("width", [80, 100, 132])
+def test_scores_of_all_scorers_fit_a_page(width: int, printed: Printed) -> None:
+    page = printed(render_card(judged_card()), width=width)
+    lines = page.splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    start = next(i for i, line in enumerate(lines) if "score" in line.split())
+    table = lines[start : next(i for i, line in enumerate(lines) if line.startswith("judged by"))]
+    assert len(table) < 75
+    assert page.count("0.500 [0.40, 0.60]") == sum(metric.on_card for metric in metrics_for("counted", "simulation"))
+    assert page.count("0.111") == len(judged_card().explanations[1].scores) > 15, "every score stands there once"
+
+
+def test_no_row_of_a_card_is_empty_and_none_says_what_another_says(printed: Printed) -> None:
+    page = printed(render_card(judged_card()), width=132)
+    rows = [line for line in page.splitlines() if line.startswith(("gpt-6-luna/", "lexical"))]
+    scores = [line for line in rows if re.search(r"\d\.\d{3}", line)]
+    assert rows[-len(scores) :] == scores, "behind the explanations"
+    assert page.count("lexical on the windows of gpt-6-luna/default/both/best2+revise1") == 1
+    assert not re.search(r"windows of gpt-6-luna/default/both +0", page)
+    everything = printed(render_card(judged_card(), everything=True), width=132)
+    assert re.search(r"windows of gpt-6-luna/default/both +0", everything)
 
 
 # --- pictures

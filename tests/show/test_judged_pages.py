@@ -313,8 +313,12 @@ def test_a_card_has_the_scores_of_every_scorer(path: Path, opened: StoreReader) 
     mine = [line for line in card.splitlines() if line.startswith(f"{LUNA} ") and re.search(r"\d\.\d{3}", line)]
     assert len(re.findall(r"-?\d\.\d{3}", "\n".join(mine))) >= len(LABELLED)
     assert f"judged by {JUDGE}" in card
-    assert f"lexical on the windows of {LUNA}" in card
-    assert f"context_lookup (ceiling, no label) on the windows of {LUNA}" in card
+    everything = printed(feature_card(opened, "mlp-1k", found["feature"], everything=True))
+    assert f"lexical on the windows of {LUNA}" in everything
+    assert f"context_lookup (ceiling, no label) on the windows of {LUNA}" in everything
+    narrow = printed(feature_card(opened, "mlp-1k", found["feature"]), width=80).splitlines()
+    assert max(map(len, narrow)) <= 80
+    assert len(narrow) < 180
 
 
 def test_a_refused_explanation_says_so_on_the_card(path: Path, command: Callable[..., str]) -> None:
@@ -362,9 +366,9 @@ def test_verify_finds_nothing(path: Path, command: Callable[..., str]) -> None:
     assert "given to score low is marked as a control" in command("verify", path)
 
 
-def printed(page: Any) -> str:
+def printed(page: Any, width: int = 300) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=300, force_terminal=False).print(page)
+    Console(file=stream, width=width, force_terminal=False).print(page)
     return stream.getvalue()
 
 
