@@ -30,7 +30,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from autointerp.pipeline.rows.stored_scores import read_dictionary_scores
+from autointerp.pipeline.rows.score_reader import ScoreReader
 from autointerp.pipeline.stages.compare import abouts_of, comparisons, pairs_about
 from autointerp.pipeline.stages.context import columns_of
 from autointerp.pipeline.stages.means import mean_rows
@@ -268,7 +268,9 @@ def block_sums(rng: np.random.Generator, density: Float64) -> Float64:
 def compute(path: Path) -> dict[str, Any]:
     """Means and comparisons from stored rows, written into the store."""
     with StoreWriter.open(path) as store:
-        sides = [read_dictionary_scores(store, name, "lexical", f"score-{name}") for name in NAMES]
+        reader = ScoreReader(store)
+        scores = {name: reader.scores(f"score-{name}")["lexical"] for name in NAMES}
+        sides = [reader.dictionary_scores(name, "lexical", of) for name, of in scores.items()]
         read = cpu()
         means = [row for side in sides for row in mean_rows(f"means-{side.dictionary}", side, "lexical", [])]
         pairs = [

@@ -21,17 +21,38 @@ def broken(text: str) -> Markup:
     return Markup(str(escape(running(text))).replace("⏎", '⏎<i class="lb"></i>'))  # noqa: S704 - escaped
 
 
+NATS = (0.05, 0.2, 0.5, 1.0)
+"""Changes of a log probability from which a token is underlined, thinly to thickly."""
+
+
 def exemplar_text(window: CardExemplar, largest: float) -> Markup:
-    """A window and what stands around it."""
+    """A window and what stands around it; underlined where the feature makes a token likelier or less likely."""
+    n = len(window.before)
+    changed = dict(enumerate(map(_underlined, window.changes), start=-n))
+    nothing: tuple[list[str], str] = ([], "")
     pieces: list[tuple[str, str, str]] = []
     for place, token in enumerate(window.tokens):
         level = shade(token.activation, largest)
         classes = [f"a{level}"] if level else []
         classes += ["peak"] * (place == window.peak) + ["unscored"] * (not token.scored)
         title = f"{token.activation:.3g}{'' if token.scored else ' (not counted)'}" if classes else ""
-        pieces.append((token.text, " ".join(classes), title))
-    around = [_joined([(text, "", "") for text in texts], "context") for texts in (window.before, window.after)]
+        line, said = changed.get(place, nothing)
+        pieces.append((token.text, " ".join(classes + line), "; ".join(filter(None, (title, said)))))
+    around = []
+    for texts, first in ((window.before, -n), (window.after, len(window.tokens))):
+        lines = [changed.get(first + i, nothing) for i in range(len(texts))]
+        around.append(
+            _joined([(text, " ".join(line), said) for text, (line, said) in zip(texts, lines, strict=True)], "context")
+        )
     return Markup(f"{around[0]}{_joined(pieces, 't')}{around[1]}")  # noqa: S704 - escaped
+
+
+def _underlined(change: float) -> tuple[list[str], str]:
+    """Classes and title."""
+    level = sum(abs(change) >= least for least in NATS)
+    if not level:
+        return [], ""
+    return [f"{'raised' if change < 0 else 'lowered'}{level}"], f"log p {-change:+.2g} by the feature"
 
 
 def simulated_text(tokens: Iterable[SimulatedToken], largest_truth: float, largest_prediction: float) -> Markup:

@@ -24,7 +24,7 @@ from autointerp.browse.drawings import (
     drawn_weights,
     place_bars,
 )
-from autointerp.browse.drawn_windows import broken, exemplar_text, judged_text, simulated_text
+from autointerp.browse.drawn_windows import NATS, broken, exemplar_text, judged_text, simulated_text
 from autointerp.browse.feature_data import floors_by_score
 from autointerp.browse.ready_sql import all_wrong
 from autointerp.browse.simulated_data import SILENT, STRONG
@@ -206,5 +206,5 @@ _ENVIRONMENT.globals |= {
     "drawn_distributions": drawn_distributions, "drawn_weights": drawn_weights,
     "activation_bars": activation_bars, "place_bars": place_bars, "strong": STRONG, "silent": SILENT,
     "all_wrong": all_wrong, "exemplar_text": exemplar_text, "simulated_text": simulated_text,
-    "judged_text": judged_text,
+    "judged_text": judged_text, "nats_shown": NATS,
 }  # fmt: skip

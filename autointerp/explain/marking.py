@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 SPACE = "\\s"
 """A space of a token of nothing but spaces, where it must be seen."""
@@ -20,8 +21,12 @@ _LONG = {code: character for character, code in _SHORT.items()} | {'\\"': '"', S
 _CODE = re.compile(r"\\(?:u[0-9a-f]{4}|U[0-9a-f]{8}|.)", re.DOTALL)
 
 
+@lru_cache(maxsize=1 << 16)
 def escape(text: str, also: str = "") -> str:
-    """Text on one line: characters that are not printable, backslashes and those of `also` are written as codes."""
+    """Text on one line: characters that are not printable, backslashes and those of `also` are written as codes.
+
+    Prompts show the same tokens again and again, so what was written is remembered.
+    """
     if text.isprintable() and "\\" not in text and not (also and set(also) & set(text)):  # most tokens
         return text
     return "".join(_visible(character, also) for character in text)

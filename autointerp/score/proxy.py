@@ -100,9 +100,16 @@ def _python(spec: str, threshold: float) -> Mark:
 
     def mark(tokens: Sequence[str]) -> Bool:
         try:
-            values = np.asarray(list(function(list(tokens))), dtype=np.float64)
+            said = function(list(tokens))
         except Exception as error:
             raise UserError(f'proxy "python:{spec}" failed: {one_line(error)}') from error
+        try:
+            values = np.asarray(list(said), dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f'proxy "python:{spec}": it gets the texts of a context\'s tokens, and must give a list with a number '
+                f"for each of them; it gave {type(said).__name__}"
+            ) from error
         if values.shape != (len(tokens),) or np.isnan(values).any():
             raise UserError(
                 f'proxy "python:{spec}": it must give a number for each of {len(tokens)} tokens, and gave '

@@ -25,6 +25,7 @@ from autointerp.show.card_data import (
 )
 from autointerp.show.card_exemplars import CardExemplar
 from autointerp.show.card_scores import card_scores
+from autointerp.show.context_effects import context_lines
 from autointerp.show.layout import FittedToWidth
 from autointerp.show.logit_baselines import card_lines
 from autointerp.show.measured_effects import measured_lines
@@ -63,8 +64,7 @@ def render_card(card: FeatureCard, *, everything: bool = False, marks: bool = Fa
         parts += [Text(), card_scores([*lines, *beside, *unit], everything)]
     if card.promoted or card.suppressed:
         parts += [Text(), _logit_effects("promotes", card.promoted), _logit_effects("suppresses", card.suppressed)]
-    if (measured := measured_lines(card.measured)) is not None:
-        parts.append(measured)
+    parts += [line for line in (measured_lines(card.measured), context_lines(card.contexts)) if line is not None]
     parts += [Text(), _exemplars(card, marks) if card.exemplars else Text("no exemplars", style="dim")]
     return Group(*parts)
 

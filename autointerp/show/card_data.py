@@ -12,6 +12,7 @@ from typing import Any
 
 from autointerp.errors import StoreError
 from autointerp.show.card_exemplars import CardExemplar, Text, card_exemplars, choose_windows
+from autointerp.show.context_effects import NOT_MEASURED, ContextsOfFeature, load_contexts
 from autointerp.show.measured_effects import MeasuredEffect, load_measured_effects
 from autointerp.store.evidence import current_works, dictionary_row
 from autointerp.store.query import Queryable
@@ -123,6 +124,7 @@ class FeatureCard:
     suppressed: tuple[LogitEffect, ...]
     without: tuple[ExplanationLine, ...] = ()
     """Scores of no explanation: rankings of tokens, and what is asked about the feature itself."""
+    contexts: ContextsOfFeature = NOT_MEASURED  # what it depends on, and what follows, in its exemplars
     measured: tuple[MeasuredEffect, ...] = ()  # the output without it, and without random directions of its norm
 
 
@@ -144,6 +146,7 @@ def load_card(
     if facts["matched_to"] is not None:
         match = Match(facts["matched_to"], row["matched_feature"], row["match_status"])
     effects, scores = store.rows(_EFFECTS, **key), _scores(store, key)
+    contexts = load_contexts(store, dictionary, feature)
     chosen = choose_windows(store, key, top, each, quantiles)
     shown = {token for window in chosen for token in [*window.before, *window.tokens, *window.after]}
     text = _text_of(store, shown | set(heaviest) | {effect["token"] for effect in effects})
@@ -167,7 +170,8 @@ def load_card(
         match=match,
         explanations=_explanations(store, key, scores),
         without=_without_explanation(scores),
-        exemplars=card_exemplars(chosen, text),
+        exemplars=card_exemplars(chosen, text, contexts.behind),
+        contexts=contexts,
         promoted=_effects(effects, "promoted", text),
         suppressed=_effects(effects, "suppressed", text),
         measured=load_measured_effects(store, dictionary, feature),

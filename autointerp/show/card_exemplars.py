@@ -6,10 +6,11 @@ Texts are as stored; whoever shows them makes them safe.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autointerp.show.context_effects import TokensBehind, changes_around
 from autointerp.store.query import Queryable
 
 Text = Callable[[int], str]
@@ -44,6 +45,9 @@ class CardExemplar:
     tokens: tuple[ShownToken, ...]
     after: tuple[str, ...]
     """The tokens after the window, likewise."""
+    changes: tuple[float, ...] = ()
+    """Change of the log probability of each token of `before`, `tokens` and `after` where the feature is taken away
+    from the context, nats; below 0: it makes the token likelier. Empty: not measured."""
 
 
 _EXEMPLARS = """
@@ -98,7 +102,10 @@ def choose_windows(store: Queryable, key: dict[str, Any], top: int, each: int, q
     return chosen
 
 
-def card_exemplars(chosen: list[ChosenWindow], text: Text) -> tuple[CardExemplar, ...]:
+def card_exemplars(
+    chosen: list[ChosenWindow], text: Text, behind: Sequence[TokensBehind] = ()
+) -> tuple[CardExemplar, ...]:
+    """`behind`: what was measured where the feature is taken away."""
     exemplars = []
     for window in chosen:
         row = window.row
@@ -119,6 +126,14 @@ def card_exemplars(chosen: list[ChosenWindow], text: Text) -> tuple[CardExemplar
                 tuple(map(text, window.before)),
                 tokens,
                 tuple(map(text, window.after)),
+                _changes(window, behind) if row["stratum"] == "top" else (),
             )
         )
     return tuple(exemplars)
+
+
+def _changes(window: ChosenWindow, behind: Sequence[TokensBehind]) -> tuple[float, ...]:
+    row = window.row
+    first = row["window_start"] - len(window.before)
+    n = len(window.before) + len(window.tokens) + len(window.after)
+    return changes_around(behind, row["context"], row["window_start"] + row["peak"], first, n)

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from autointerp.pipeline.investigate import InvestigationReport, UnitReport
 from autointerp.score.investigation import CONFIDENCE, N_LEVELS, Figure
-from autointerp.show.layout import Column, sheet
-from autointerp.show.text import escape_json, safe
+from autointerp.show.layout import Column, FittedToWidth, sheet
+from autointerp.show.text import escape_json, safe, visible, wrapped
 
 FORMAT, VERSION = "autointerp-investigation", 1
 _ROLES = {"feature": "", "neuron": "its nearest neuron", "match": "its best match", "beside": "beside it"}
@@ -28,7 +28,9 @@ def investigation_page(report: InvestigationReport) -> RenderableType:
         safe(head + threshold, "bold"),
         safe(f"{report.split} split, {over}; the proxy marks {_share(feature.found.base_rate)} of them"),
         Text(),
+        *_nothing_marked(feature),
         _summary(report),
+        _labels(report),
     ]
     for unit in report.units:
         parts += [Text(), _levels(unit)]
@@ -45,10 +47,23 @@ def _summary(report: InvestigationReport) -> RenderableType:
         Column("sensitivity, Pearson", [_sensitivity(unit) for unit in units]),
         Column("fires on, of marked", [_figure(unit.found.recall) for unit in units]),
         Column("density", [_share(_density(unit)) for unit in units], right=True),
-        Column("is", [_role(unit) for unit in units]),
-        Column("lexical", [safe(unit.label) for unit in units]),
     ]
+    if any(roles := [_role(unit) for unit in units]):
+        columns.append(Column("is", roles))
     return sheet(f"{CONFIDENCE:.0%} intervals over documents", columns)
+
+
+def _labels(report: InvestigationReport) -> RenderableType:
+    """What `lexical` says of each, below the table: a label is too long for a column."""
+    said = [visible(f"{unit.name}, lexical: {unit.label}") for unit in report.units if unit.label]
+    return FittedToWidth(lambda width: Group(*(Text(wrapped(line, width)) for line in said)))
+
+
+def _nothing_marked(feature: UnitReport) -> list[RenderableType]:
+    """A proxy that fits nothing is more often a slip than a finding."""
+    if feature.found.base_rate > 0:
+        return []
+    return [safe("The proxy marks no token of this text, so nothing below says anything of the feature.", "yellow")]
 
 
 def _density(unit: UnitReport) -> float:

@@ -372,6 +372,40 @@ COMMENT ON COLUMN causal_effects.direct_share IS 'feature: correlation, over the
 COMMENT ON COLUMN causal_effects.moved IS 'feature: the ten tokens whose logits fall most without it, then the ten that rise most; tokens that never stand in the corpus are left out.';
 COMMENT ON COLUMN causal_effects.logit_change IS 'feature: by how much those logits change, the median change taken off.';
 
+CREATE TABLE context_effects (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, context BIGINT NOT NULL,
+    peak INTEGER NOT NULL, activation DOUBLE NOT NULL, position INTEGER NOT NULL, other INTEGER,
+    removed DOUBLE, masked DOUBLE, replaced DOUBLE, cut DOUBLE, between DOUBLE
+);
+COMMENT ON TABLE context_effects IS 'What an activation depends on: that of a feature at the strongest token of a top exemplar (explain split), with tokens before it changed; a row for each of these tokens, and for pairs of those with the largest changes. current_context_effects shows the latest.';
+COMMENT ON COLUMN context_effects.run IS 'The work that measured it.';
+COMMENT ON COLUMN context_effects.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN context_effects.feature IS 'Feature.';
+COMMENT ON COLUMN context_effects.context IS 'Context.';
+COMMENT ON COLUMN context_effects.peak IS 'Position in the context of the exemplar''s strongest token.';
+COMMENT ON COLUMN context_effects.activation IS 'The activation there, as it is.';
+COMMENT ON COLUMN context_effects.position IS 'Position of the token that is changed, before the peak.';
+COMMENT ON COLUMN context_effects.other IS 'Of a pair: the second token that is changed.';
+COMMENT ON COLUMN context_effects.removed IS 'The activation where the token is left out, and what stands behind it moves up.';
+COMMENT ON COLUMN context_effects.masked IS 'The activation where the token keeps its place and no other sees it; none where the model cannot be run so.';
+COMMENT ON COLUMN context_effects.replaced IS 'The activation where another token stands there, drawn as the explain split has them: mean of two draws.';
+COMMENT ON COLUMN context_effects.cut IS 'The activation where the text begins behind the token (the BOS stays). In the last row before the peak: the activation on the peak''s token alone.';
+COMMENT ON COLUMN context_effects.between IS 'The activation where the token and all that stand between it and the peak are masked.';
+
+CREATE TABLE following_effects (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, context BIGINT NOT NULL,
+    peak INTEGER NOT NULL, n_firing INTEGER NOT NULL, start INTEGER NOT NULL, logp_change FLOAT[] NOT NULL
+);
+COMMENT ON TABLE following_effects IS 'What a feature does to the tokens that follow, in the contexts of its top exemplars (explain split): it is taken away at every token where it fires. current_following_effects shows the latest.';
+COMMENT ON COLUMN following_effects.run IS 'The work that measured it.';
+COMMENT ON COLUMN following_effects.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN following_effects.feature IS 'Feature.';
+COMMENT ON COLUMN following_effects.context IS 'Context.';
+COMMENT ON COLUMN following_effects.peak IS 'Position in the context of the exemplar''s strongest token.';
+COMMENT ON COLUMN following_effects.n_firing IS 'Tokens of the context at which it was taken away.';
+COMMENT ON COLUMN following_effects.start IS 'Position of the token behind the first of them.';
+COMMENT ON COLUMN following_effects.logp_change IS 'Change of the log probability of each token from there to the context''s end, nats; below 0, the feature makes the token likelier.';
+
 CREATE TABLE again (
     number INTEGER NOT NULL, event VARCHAR NOT NULL, said VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR,
     explained INTEGER[] NOT NULL, judged INTEGER[] NOT NULL, happened_at TIMESTAMP NOT NULL
@@ -1151,6 +1185,34 @@ FROM feature_effects f JOIN feature_effects o
   ON o.dictionary = f.dictionary AND o.feature = f.feature AND o.split = f.split AND o.direction = 'isotropic'
 GROUP BY ALL;
 COMMENT ON VIEW dictionary_effects IS 'feature_effects averaged over features; above_isotropic is the share of features whose mean KL is above that of isotropic directions of the same norm.';
+
+CREATE VIEW current_context_effects AS
+SELECT * FROM context_effects
+SEMI JOIN current_works c ON c.stage = 'context_effects' AND c.dictionary = context_effects.dictionary AND c.work = context_effects.run;
+COMMENT ON VIEW current_context_effects IS 'The rows of context_effects that count: of the latest run that measured a dictionary.';
+
+CREATE VIEW current_following_effects AS
+SELECT * FROM following_effects
+SEMI JOIN current_works c ON c.stage = 'context_effects' AND c.dictionary = following_effects.dictionary AND c.work = following_effects.run;
+COMMENT ON VIEW current_following_effects IS 'The rows of following_effects that count: of the latest run that measured a dictionary.';
+
+CREATE VIEW context_tokens AS
+SELECT e.dictionary, e.feature, e.context, e.peak, e.position - e.peak AS place, v.text,
+       1 - e.removed / e.activation AS removed, 1 - e.masked / e.activation AS masked,
+       1 - e.replaced / e.activation AS replaced, 1 - e.cut / e.activation AS cut,
+       1 - e.between / e.activation AS between, e.activation
+FROM current_context_effects e JOIN contexts c USING (context) JOIN vocab v ON v.token = c.tokens[e.position + 1]
+WHERE e.other IS NULL AND e.activation > 0;
+COMMENT ON VIEW context_tokens IS 'The single tokens of context_effects as text: the share of the activation that is lost with each change (above 1 never, below 0: it grows), by place before the peak.';
+
+CREATE VIEW following_tokens AS
+SELECT f.dictionary, f.feature, f.context, f.peak, f.position - f.peak AS place, v.text, f.logp_change
+FROM (
+    SELECT dictionary, feature, context, peak, unnest(logp_change) AS logp_change,
+           start + generate_subscripts(logp_change, 1) - 1 AS position
+    FROM current_following_effects
+) f JOIN contexts c USING (context) JOIN vocab v ON v.token = c.tokens[f.position + 1];
+COMMENT ON VIEW following_tokens IS 'The tokens of following_effects as text, by place behind (or before) the peak: the change of the log probability of each where the feature is taken away.';
 
 CREATE VIEW promoted_tokens AS
 SELECT l.dictionary, l.feature, l.direction, l.rank, v.text, l.effect, l.z

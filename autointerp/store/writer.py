@@ -24,15 +24,18 @@ import pyarrow as pa
 from autointerp.errors import AutointerpError
 from autointerp.store.columns import TableColumn, to_table
 from autointerp.store.opening import open_for_writing
-from autointerp.store.query import interruptible, one_line, run_query
+from autointerp.store.query import brief_rows, interruptible, one_line, run_query
 from autointerp.store.snapshot import copy_to_snapshot, remove_snapshot
 
 BULK_MEMORY = "128MiB"
 """What DuckDB may hold of rows that come in bulk; 5 % slower than without a limit."""
 ROW_GROUP = 122_880
-"""DuckDB's: whole ones are written to the file at once."""
-WAITING_BYTES = 1 << 25
+"""DuckDB's: whole ones are written to the file at once, others a second time at the next checkpoint."""
+WAITING_BYTES, WAITING_BYTES_IN_BULK = 1 << 20, 1 << 25
 """Rows of a table that take more wait no longer."""
+
+Marks = dict[tuple[str, str], datetime]
+"""Stage and work of what is done -> when."""
 
 
 def _on_stderr(message: str) -> None:
@@ -54,6 +57,10 @@ class StoreWriter:
         self._memory: str = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
         self._limited_to = self._memory
         self._schema = _read_schema(connection)
+        self._marks: Marks = {
+            (stage, work): at
+            for stage, work, at in connection.execute("SELECT stage, work, finished_at FROM stages").fetchall()
+        }
 
     @classmethod
     def open(cls, path: str | Path, *, say: Callable[[str], None] = _on_stderr) -> StoreWriter:
@@ -85,6 +92,7 @@ class StoreWriter:
                 transaction.insert_waiting()
                 with self._explained():
                     self._connection.execute("COMMIT")
+                self._marks |= transaction.marks
             except BaseException:
                 with contextlib.suppress(duckdb.Error), interruptible():  # a failed commit has rolled back by itself
                     self._connection.execute("ROLLBACK")
@@ -96,7 +104,10 @@ class StoreWriter:
     def append(self, table: str, columns: Mapping[str, Any]) -> int:
         """Appends rows to one table and commits them: a transaction of one statement takes half as long."""
         with self._between_transactions():
-            return self._new_transaction().append(table, columns)
+            transaction = self._new_transaction()
+            n = transaction.append(table, columns)
+            transaction.insert_waiting()
+            return n
 
     def done(self, stage: str, work: str) -> bool:
         """Whether this piece of work has been committed."""
@@ -109,8 +120,9 @@ class StoreWriter:
             return run_query(cursor, sql, parameters)
 
     def rows(self, sql: str, /, **parameters: Any) -> list[dict[str, Any]]:
-        """`query`, as dictionaries by column name."""
-        return list(self.query(sql, **parameters).to_pylist())
+        """The rows as dictionaries by column name. For some thousands at most: columns are `query`'s."""
+        with contextlib.closing(self._connection.cursor()) as cursor:
+            return brief_rows(cursor, sql, parameters)
 
     def checkpoint(self) -> None:
         """Brings the log into the file. For idle moments: commits wait meanwhile."""
@@ -146,7 +158,7 @@ class StoreWriter:
             yield
 
     def _new_transaction(self) -> Transaction:
-        return Transaction(self._connection, self._schema, self._explained, self._limit_memory)
+        return Transaction(self._connection, self._schema, self._explained, self._limit_memory, self._marks)
 
     def _limit_memory(self, limit: str) -> None:
         if limit != self._limited_to:
@@ -172,11 +184,18 @@ class Transaction:
         schema: Mapping[str, tuple[TableColumn, ...]],
         explained: Callable[[], AbstractContextManager[None]],
         limit_memory: Callable[[str], None],
+        committed: Marks,
     ) -> None:
-        """`explained` makes DuckDB's errors ours; `limit_memory` says what it may hold until the transaction ends."""
+        """`explained` makes DuckDB's errors ours; `limit_memory` says what it may hold until the transaction ends;
+        `committed` is the work that is done before it."""
         self._connection, self._schema = connection, schema
         self._explained, self._limit_memory = explained, limit_memory
-        self._waiting: dict[str, list[pa.Table]] | None = None  # in bulk: the rows short of a row group, by table
+        self._waiting: dict[str, list[pa.Table]] = {}
+        self._waiting_bytes = WAITING_BYTES
+        self._committed = committed
+        self._latest = max(committed.values(), default=None)
+        self.marks: Marks = {}
+        """The work that is done with this transaction."""
 
     def append(self, table: str, columns: Mapping[str, Any]) -> int:
         """Appends rows, given by column (see `columns.py`), and returns how many.
@@ -184,10 +203,7 @@ class Transaction:
         Raises ValueError where table or columns are not the schema's.
         """
         rows = self._rows(table, columns)
-        if self._waiting is None:
-            self._insert(table, rows)
-        else:
-            self._gather(table, rows)
+        self._gather(table, rows)
         return int(rows.num_rows)
 
     def _rows(self, table: str, columns: Mapping[str, Any]) -> pa.Table:
@@ -196,7 +212,8 @@ class Transaction:
         return to_table(table, self._schema[table], columns)
 
     def _gather(self, table: str, rows: pa.Table) -> None:
-        assert self._waiting is not None
+        """Inserts of the rows of a table what is whole row groups, or all where it is much: a statement takes longer
+        than some rows."""
         waiting = self._waiting.pop(table, [])
         if waiting and waiting[0].schema != rows.schema:  # offsets of 32 or of 64 bits
             self._insert(table, pa.concat_tables(waiting))
@@ -207,7 +224,7 @@ class Transaction:
             joined = pa.concat_tables(waiting)
             self._insert(table, joined.slice(0, whole).combine_chunks())
             waiting = [joined.slice(whole)]
-        elif sum(part.nbytes for part in waiting) > WAITING_BYTES:
+        elif sum(part.nbytes for part in waiting) > self._waiting_bytes:
             self._insert(table, pa.concat_tables(waiting))
             waiting = []
         if waiting:
@@ -215,9 +232,9 @@ class Transaction:
 
     def insert_waiting(self) -> None:
         """Inserts the rows that wait. Called before the commit."""
-        for table, rows in (self._waiting or {}).items():
+        for table, rows in self._waiting.items():
             self._insert(table, pa.concat_tables(rows))
-        self._waiting = None
+        self._waiting = {}
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         with self._explained():
@@ -225,14 +242,12 @@ class Transaction:
             self._connection.from_arrow(rows).insert_into(table)
 
     def in_bulk(self) -> None:
-        """To the end of the transaction, rows wait until they fill a row group, and DuckDB lets go of what is on disk.
+        """To the end of the transaction, rows wait for whole row groups, and DuckDB lets go of what is on disk.
 
-        (Row groups that are not whole are written a second time at the next checkpoint.) What a read holds in memory
-        is limited by it too: no queries over many rows until then.
+        What a read holds in memory is limited by it too: no queries over many rows until then.
         """
         self._limit_memory(BULK_MEMORY)
-        if self._waiting is None:
-            self._waiting = {}
+        self._waiting_bytes = WAITING_BYTES_IN_BULK
 
     def mark_done(
         self,
@@ -245,13 +260,13 @@ class Transaction:
         scorer: str | None = None,
     ) -> None:
         """Says, in this same transaction, that a piece of work is done. Raises ValueError if it was before."""
-        connection = self._connection
-        sql = "SELECT count(*) FILTER (WHERE stage = $stage AND work = $work), max(finished_at) FROM stages"
-        [(already, latest)] = connection.execute(sql, {"stage": stage, "work": work}).fetchall()
-        if already:
+        mark = stage, work
+        if mark in self._committed or mark in self.marks:
             raise ValueError(f"stage {stage!r}, work {work!r} is done already; ask `done` first")
         now = datetime.now(UTC).replace(tzinfo=None)
         # "The latest score" is the one finished last: a clock that was set back must not change which.
+        self._latest = now if self._latest is None else max(now, self._latest + _TICK)
+        self.marks[mark] = self._latest
         columns = {
             "stage": stage,
             "work": work,
@@ -260,9 +275,9 @@ class Transaction:
             "scorer": scorer,
             "n_rows": n_rows,
             "seconds": float(seconds),
-            "finished_at": now if latest is None else max(now, latest + _TICK),
+            "finished_at": self._latest,
         }
-        self._insert("stages", self._rows("stages", columns))  # at once: the next one asks for it
+        self.append("stages", columns)
 
 
 _TICK = datetime.resolution

@@ -153,6 +153,22 @@ def test_tokens_that_do_nothing_stand_together_and_none_is_lost() -> None:
     assert '<span class="t unscored" title="0 (not counted)">' in html
 
 
+def test_tokens_that_a_feature_raises_or_lowers_are_underlined(built: tuple[Path, object], open_pages: Any) -> None:
+    tokens = (ShownToken(" a", 0.0, True), ShownToken(" b", 1.0, True), ShownToken(" c", 0.0, True))
+    changes = (0.0, 0.04, 0.0, -0.3, 1.5)
+    html = exemplar_text(CardExemplar("top", 0, "d", 1, 1, 1.0, 1, ("be",), tokens, ("<af",), changes), 1.0)
+    assert re.sub("<[^>]+>", "", html) == "be a b c&lt;af"
+    assert '<span class="t raised2" title="log p +0.3 by the feature"> c</span>' in html
+    assert '<span class="context lowered4" title="log p -1.5 by the feature">&lt;af</span>' in html
+    assert html.count("raised") + html.count("lowered") == 2
+
+    page = unescape(open_pages(built[0]).get("/feature/sae/1").text)
+    assert page.count("raised2") > 0
+    assert "measured: what it depends on" in page
+    assert "alone: 25 %; without both" in page
+    assert 'title="lost where it is masked: 60 %, removed: 50 %' in page
+
+
 # --- calls
 
 

@@ -73,6 +73,9 @@ def test_show(path: Path) -> None:
     page = ok("show", path, "sae/1", "--top", 2, "--each", 0)
     assert "sae/1" in page
     assert "« w6»" in page
+    assert "alone 25 %; without" in page
+    assert "without both" in page
+    assert "then  likelier: " in page
     assert "random" not in page
     assert "\x1b" not in page
 
@@ -164,7 +167,7 @@ def test_verify(path: Path, store: Path) -> None:
     result = run("verify", store)
     assert result.exit_code == 1
     assert "✗ status_says_firings" in result.stdout
-    assert "1 failed" in result.stdout
+    assert "2 failed" in result.stdout, "what is said of labels nobody scored knows who is dead too"
 
 
 def test_verify_colours_failures_red_on_a_terminal(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

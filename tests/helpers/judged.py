@@ -30,7 +30,7 @@ from autointerp.words import SCORERS, USUAL_SCORERS
 
 MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.0.1:9/v1"}
 JUDGE = "gpt-6-luna"
-JUDGED = {**MODEL, "controls": 4}
+JUDGED = {**MODEL, "controls": 3}
 LUNA, REFINED, MINE = f"{JUDGE}/default/both", f"{JUDGE}/default/both/best2+revise1", "mine"
 LABELLED = 2
 """The feature of mlp-1k that a person labels."""
@@ -86,6 +86,7 @@ def judged_config(store: Path, *explainers: Any, judge: Any = JUDGED, **score: A
                 {"name": "resid-1k", "path": "bundled:resid-1k", "features": "0:12"},
             ],
             "evidence": {"score_windows": 64},
+            "effects": {"features": [1, 5, 7, 9], "positions": 4, "after": 4},
             "explain": {"explainers": list(explainers) or usual},
             "score": {
                 "features": {"sample": 10},
@@ -112,5 +113,5 @@ def make_judged_store(path: Path) -> NumberedLLM:
     llm = NumberedLLM(fails)
     run(judged_config(path), reporter=QUIET, open_client=lambda *_: llm)
     llm.fail = lambda ask: "truncated" if fails(ask) and ask.about["feature"] in (*REFUSED, 6) else None
-    run(judged_config(path), reporter=QUIET, open_client=lambda *_: llm, wish=Wish(("failed",)))
+    run(judged_config(path), reporter=QUIET, open_client=lambda *_: llm, wish=Wish(("mlp-1k/failed",)))
     return llm

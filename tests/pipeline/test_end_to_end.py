@@ -119,6 +119,9 @@ def check(store: Path) -> None:
 # --- what a run ends with ---------------------------------------------------------------------------
 
 
+PER_DICTIONARY = ("extract", "effects", "ablate", "context_effects", "diagnostics", "census")
+
+
 def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     check(whole)
     done = [tuple(row.values()) for row in query(whole, "SELECT stage, dictionary, explainer FROM stages")]
@@ -127,7 +130,7 @@ def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     expected = [
         ("tokens", None, None),
         *(("compare", None, explainer) for explainer in explainers),  # of the controls: completion
-        *((stage, name, None) for stage in ("extract", "effects", "ablate", "diagnostics", "census") for name in names),
+        *((stage, name, None) for stage in PER_DICTIONARY for name in names),
         *((s, n, e) for s in ("explain", "census", "score", "means") for n in names for e in explainers),
     ]
     assert sorted(done, key=repr) == sorted(expected, key=repr)
@@ -336,7 +339,7 @@ def test_scores_read_as_columns_are_the_rows_one_by_one(whole: Path) -> None:
     n_missing = 0
     with open_reader(whole) as reader:
         for run_, explainer in {(row["run"], row["explainer"]) for row in works}:
-            scores = read_scores(reader, run_, explainer)
+            scores = read_scores(reader, run_)[explainer]
             mine = [row for row in works if (row["run"], row["explainer"]) == (run_, explainer)]
             assert set(scores) == {(row["scorer"], row["metric"], row["design"]) for row in mine}
             for row in mine:
@@ -347,7 +350,7 @@ def test_scores_read_as_columns_are_the_rows_one_by_one(whole: Path) -> None:
                 assert [None if np.isnan(v) else v for v in of.values.tolist()] == values
                 assert of.absent.tolist() == [s["status"] in ("dead", "rare") for s in slow]
                 n_missing += values.count(None)
-        assert read_scores(reader, works[0]["run"], "nobody") == {}
+        assert read_scores(reader, "no such work") == {}
     assert n_missing > 10
 
 
@@ -411,6 +414,8 @@ def test_the_engine_changes_no_row(
     later["census"].add("sample_lists")
     later["extract"] = later["census"] | {
         "causal_effects",
+        "context_effects",
+        "following_effects",
         "logit_effects",
         "logit_strengths",
         "logit_distractors",
@@ -622,7 +627,9 @@ def test_the_command_says_what_to_do_next(
     file = write_run()
     store = tmp_path / "tiny.duckdb"
     main(["run", str(file), "--dry-run"])
-    assert "cost: $0.00" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "cost: $0.00" in said
+    assert "contexts: 48 without a feature, 2,912 changed before it, at most" in said
     assert not store.exists()
     main(["run", str(file)])
     out, err = capsys.readouterr()

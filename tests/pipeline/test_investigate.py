@@ -78,6 +78,10 @@ def test_the_page_and_what_is_refused(store: Path, refused: Refused) -> None:
     assert page.exit_code == 0, page.output
     for words in ("a/2 against tokens:<4>", "activation / maximum", "specificity", "nearest neuron"):
         assert words in page.stdout
+    assert "marks no token" not in page.stdout
+    nothing = CliRunner().invoke(cli, ["investigate", str(store), "a/2", "--proxy", "regex:no such text"])
+    assert nothing.exit_code == 0
+    assert "The proxy marks no token of this text" in nothing.stdout
     proxy = ("--proxy", "tokens:<4>")
     assert "no feature 99" in refused("investigate", store, "a/99", *proxy)
     assert 'no dictionary "c"' in refused("investigate", store, "c/1", *proxy, "--exact")

@@ -249,7 +249,7 @@ def test_a_setting_of_the_judge_redoes_the_scorers_that_use_it(keys: Callable[..
     after = keys(judge={**JUDGED, "items_per_call": 5})
     shown_together = {"detection", "fuzzing", "discrimination", "intruder", "intruder_internal"}
     assert {scorer for _, _, _, scorer in changed(before, after)} == shown_together
-    assert {what[2] for what in changed(before, keys(judge={**JUDGED, "controls": 3})) if what[0] == "judge"} == {
+    assert {what[2] for what in changed(before, keys(judge={**JUDGED, "controls": 2})) if what[0] == "judge"} == {
         explainer for stage, _, explainer, _ in before if stage == "judge" and is_control(str(explainer))
     }
 
@@ -321,5 +321,5 @@ def test_what_an_earlier_stage_still_needs_is_read_once(store: Path, monkeypatch
     assert read == {"load_dictionary": n}, "all is done: no model is needed"
     read.clear()
     with pytest.raises(UserError, match="far enough"):
-        again(judged_config(store, judge={**JUDGED, "controls": 3}), until="score")
+        again(judged_config(store, judge={**JUDGED, "controls": 2}), until="score")
     assert read == {"load_dictionary": n, "open_subject": 1}

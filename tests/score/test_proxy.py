@@ -46,6 +46,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module.short = lambda _tokens: [1.0]  # type: ignore[attr-defined]
     module.odd = lambda tokens: [float("nan")] * len(tokens)  # type: ignore[attr-defined]
     module.fails = lambda _tokens: 1 / 0  # type: ignore[attr-defined]
+    module.truth = lambda _tokens: True  # type: ignore[attr-defined]
     module.number = 3  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "own_proxies", module)
     return module
@@ -82,7 +83,13 @@ def test_what_is_no_proxy_is_one_line(said: str, words: str) -> None:
 
 @pytest.mark.usefixtures("own")
 @pytest.mark.parametrize(
-    ("name", "words"), [("short", "for each of 2"), ("odd", "2 of them nan"), ("fails", "division by zero")]
+    ("name", "words"),
+    [
+        ("short", "for each of 2"),
+        ("odd", "2 of them nan"),
+        ("fails", "division by zero"),
+        ("truth", "a list with a number for each of them; it gave bool"),
+    ],
 )
 def test_a_function_that_answers_wrongly_is_one_line(name: str, words: str) -> None:
     with pytest.raises(UserError, match=words):

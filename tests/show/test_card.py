@@ -60,6 +60,17 @@ def test_the_card_holds_what_the_store_holds(opened: StoreReader, built: tuple[P
         shown = [*exemplar.before, *(token.text for token in exemplar.tokens), *exemplar.after]
         assert shown == document[max(start - 12, 0) : start + 8 + 12]
     assert [effect.text for effect in card.promoted] == [" w10", "\x1b[31m[red]\u202e\n", " w12"]
+    [depends], [behind] = card.contexts.depends, card.contexts.behind
+    assert (depends.text, depends.alone) == (behind.texts and " w6", 0.25)
+    assert [token.place for token in depends.tokens] == [-2, -1]
+    assert [token.lost for token in depends.tokens] == pytest.approx([0.1, 0.6])
+    assert [(pair.lost, round(pair.beyond, 6)) for pair in depends.pairs] == [(1.0, 0.3)]
+    exemplar = next(exemplar for exemplar in card.exemplars if exemplar.changes)
+    assert (exemplar.context, exemplar.window_start + exemplar.peak) == (behind.context, behind.peak)
+    changes = exemplar.changes[len(exemplar.before) :]
+    assert len(changes) == len(exemplar.tokens) + len(exemplar.after)
+    assert not any(changes[: exemplar.peak + 1])
+    assert changes[exemplar.peak + 1] == pytest.approx(-0.8)
     assert card.match is None
     match = load_card(opened, "random", 2).match
     assert match is not None

@@ -141,17 +141,17 @@ def test_work_is_done_once(tmp_path: Path) -> None:
 
 def test_the_latest_is_the_last_finished_whatever_the_clock_says(tmp_path: Path) -> None:
     tomorrow = datetime.now() + timedelta(days=1)
+    with StoreWriter.open(tmp_path / "x.duckdb") as writer, writer.transaction() as t:
+        stage: dict[str, Any] = {
+            "stage": "score",
+            "work": "old",
+            "dictionary": "sae",
+            "explainer": None,
+            "scorer": None,
+        }
+        stage |= {"n_rows": 0, "seconds": 0.0}
+        t.append("stages", stage | {"finished_at": tomorrow})
     with StoreWriter.open(tmp_path / "x.duckdb") as writer:
-        with writer.transaction() as t:
-            stage: dict[str, Any] = {
-                "stage": "score",
-                "work": "old",
-                "dictionary": "sae",
-                "explainer": None,
-                "scorer": None,
-            }
-            stage |= {"n_rows": 0, "seconds": 0.0}
-            t.append("stages", stage | {"finished_at": tomorrow})
         with writer.transaction() as t:
             t.mark_done("score", "new", "sae", 0, 1.0)
         assert writer.rows("SELECT arg_max(work, finished_at) AS w FROM stages") == [{"w": "new"}]

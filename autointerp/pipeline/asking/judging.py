@@ -86,7 +86,7 @@ class _Stream:
 
     def _about(self, shown: ShownExplanation, feature: TestFeature, task: ScorerTask) -> Iterator[Ask]:
         scorer, number = task.scorer, feature.feature
-        material = scorer.material(feature, fit_items(self.judge))
+        material = self.material.of_scorer(scorer, feature, fit_items(self.judge))
         if of_permuted(self.explainer) is not None:
             feature = replace(feature, corpus=self.material.corpus.permuted)
         questions = scorer.questions(shown, feature, material, self.judge)

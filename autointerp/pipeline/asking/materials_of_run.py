@@ -10,7 +10,6 @@ import numpy as np
 from autointerp.config.features import FeatureSample
 from autointerp.explain.context_lookup import context_lookup
 from autointerp.explain.lookup import entries_of
-from autointerp.explain.triggers import tokens_by_text
 from autointerp.hashing import hash64, stream_key
 from autointerp.pipeline.asking.test_material import Corpus, TestMaterial, read_material
 from autointerp.pipeline.feature_sample import draw_by_strata
@@ -64,7 +63,7 @@ class Materials:
             explain, tested = self._prepared.config.explain, self._all_tested(name)
             asked = [entry.name for entry in explain.asking]
             listers = [*explain.embedded, *asked, *explain.kept]
-            by_text = tokens_by_text(self.corpus.vocabulary.texts)
+            by_text = self.corpus.by_text
             table = None
             if CONTEXT_LOOKUP not in explain.embedded:  # it is listed in every run
                 every = context_lookup(*read_gram_tables(self._store, name))

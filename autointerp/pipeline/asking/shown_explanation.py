@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from autointerp.explain.lookup import EMPTY, Entries, entries_of
-from autointerp.explain.triggers import either, entries_of_triggers, tokens_by_text
+from autointerp.explain.triggers import either, entries_of_triggers
 from autointerp.records import Explanation, LookupTable
 from autointerp.score.scorers.protocol import ShownExplanation
 from autointerp.store.query import Queryable
@@ -23,16 +23,17 @@ WHERE e.dictionary = $dictionary AND e.explainer = $explainer ORDER BY e.feature
 
 
 def read_shown(
-    store: Queryable, dictionary: str, explainer: str, vocab: Sequence[str], table: LookupTable
+    store: Queryable, dictionary: str, explainer: str, by_text: Mapping[str, Sequence[int]], table: LookupTable
 ) -> list[ShownExplanation]:
-    """All that an explainer says of a dictionary, with where a cheap simulator of each explanation fires.
+    """All that an explainer says of a dictionary, with where a cheap simulator of each explanation fires; `by_text`
+    are the tokens of the vocabulary (`tokens_by_text`).
 
     That is the explainer's own list of triggers joined with the table `context_lookup` (of the donor, for a
     shuffled one); nothing for `constant`; of explainers with a lookup it is theirs.
     """
     if without_label(explainer):
         return [ShownExplanation(said, EMPTY) for said in read_said(store, dictionary, explainer)]
-    by_text, shown = tokens_by_text(vocab), []
+    shown = []
     of = of_permuted(explainer) or explainer
     for row in store.rows(_SAID, dictionary=dictionary, explainer=of):
         said = Explanation(

@@ -7,11 +7,13 @@ windows of its own besides (`rows/list_rows.py`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
+from typing import Any
 
 import numpy as np
 
+from autointerp.explain.triggers import tokens_by_text
 from autointerp.hashing import hash64, stream_key
 from autointerp.pipeline.rows.list_rows import NO_LISTS, SampleLists
 from autointerp.records import SPLITS, Int64, Split, Windows
@@ -19,7 +21,15 @@ from autointerp.score.pool import Pool
 from autointerp.score.sampled import Candidates, candidates, top_tokens
 from autointerp.score.sampling import firing_limits
 from autointerp.score.scorers.prompt_windows import ShownWindow
-from autointerp.score.scorers.protocol import Distractors, OtherFeature, Panel, TestCorpus, TestFeature, no_panel
+from autointerp.score.scorers.protocol import (
+    Distractors,
+    OtherFeature,
+    Panel,
+    Scorer,
+    TestCorpus,
+    TestFeature,
+    no_panel,
+)
 from autointerp.score.scorers.select_exam import Exam, halves, make_exam
 from autointerp.score.scorers.silent_windows import Silent, token_traits
 from autointerp.score.scorers.vocabulary import Vocabulary
@@ -60,6 +70,8 @@ QUALIFY row_number() OVER (PARTITION BY w.feature ORDER BY w.rank) = 1
 ORDER BY w.rank
 """
 """The nearest features of one that were extracted, then others."""
+MOST_KEPT = 1 << 12
+"""Windows and tokens that scorers ask about that are kept: some 20 kB each."""
 N_OTHERS, N_PANEL, WINDOWS_EACH = 8, 64, 12
 """Other features by hash beside the nearest ones; features of the panel, and windows of each."""
 
@@ -74,6 +86,11 @@ class Corpus:
         self.vocabulary = Vocabulary(vocab, [row["usable"] for row in store.rows(_VOCAB)])
         self.traits = token_traits(vocab)
         self._store = store
+
+    @cached_property
+    def by_text(self) -> dict[str, list[int]]:
+        """Tokens by their text."""
+        return tokens_by_text(self.vocabulary.texts)
 
     @cached_property
     def pool(self) -> Pool:
@@ -113,12 +130,22 @@ class TestMaterial:
     sample: Int64  # features of the sample design
     ready: dict[int, TestFeature]  # those of them that are alive, as for an explainer of the first wave
     lists: SampleLists = NO_LISTS
+    _made: dict[tuple[str, int, int, int | None], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def for_explainer(self, feature: int, explainer: str) -> TestFeature | None:
         """A feature as an explainer is tested on it; None: it is not alive."""
         ready = self.ready.get(feature)
         waves = self.lists.waves(feature, explainer)
         return ready if ready is None or len(waves) == len(ready.lists) else replace(ready, lists=waves)
+
+    def of_scorer(self, scorer: Scorer, feature: TestFeature, group: int | None) -> Any:
+        """`scorer.material`, which is the same for all explainers of a wave."""
+        key = scorer.name, feature.feature, len(feature.lists), group
+        if key not in self._made:
+            if len(self._made) >= MOST_KEPT:
+                self._made.clear()
+            self._made[key] = scorer.material(feature, group)
+        return self._made[key]
 
 
 def read_material(

@@ -138,5 +138,5 @@ class Sampler:
             return [ShownExplanation(replace(said, feature=f), entries_of(table, f)) for f in chosen.tolist()]
         assert self._materials is not None
         wanted = set(chosen.tolist())
-        texts = self._materials.corpus.vocabulary.texts
-        return [one for one in read_shown(self._store, name, explainer, texts, table) if one.feature in wanted]
+        by_text = self._materials.corpus.by_text
+        return [one for one in read_shown(self._store, name, explainer, by_text, table) if one.feature in wanted]

@@ -6,7 +6,9 @@ import contextlib
 from collections import Counter
 from dataclasses import dataclass
 
+from autointerp.config.effects import EffectsSection
 from autointerp.config.run_file import RunConfig
+from autointerp.extract.context_effects import most_texts
 from autointerp.llm.money.prices import Channel
 from autointerp.pipeline.asking.delivery import Delivery
 from autointerp.pipeline.dry_run.expected_calls import Weigher, expected_calls, n_chosen, n_scored_of, render_expected
@@ -38,6 +40,10 @@ class Plan:
     """Calls, tokens and cost of what LLMs are asked, in lines."""
     n_ablated: int = 0
     """Firings at which a feature is taken away, at most: each is four passes of a few tokens."""
+    n_contexts: int = 0
+    """Contexts from which a feature is taken away, at most: each is two passes and a half."""
+    n_changed: int = 0
+    """Texts with something changed before a feature, at most: each is read as far as the hook point."""
 
 
 def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Delivery()) -> Plan:
@@ -57,6 +63,8 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Deliver
     planned = Counter(work.stage for work in prepared.works)
     n_features = {entry.name: len(prepared.features[entry.name]) for entry in prepared.config.dictionary}
     llm = _asked(prepared, left, n_features, delivery)
+    effects = prepared.config.effects
+    n_read = _n_measured(effects, "context_effects", left, n_features)
     return Plan(
         name=config.name,
         store=str(prepared.store_path),
@@ -65,17 +73,18 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Deliver
         changes=changes,
         n_features=n_features,
         llm=llm,
-        n_ablated=_n_ablated(prepared.config, left, n_features),
+        n_ablated=2 * effects.positions * _n_measured(effects, "ablate", left, n_features),
+        n_contexts=effects.exemplars * n_read,
+        n_changed=min(effects.context_exemplars, effects.exemplars) * most_texts(effects.context_before) * n_read,
     )
 
 
-def _n_ablated(config: RunConfig, left: list[Work], n_features: dict[str, int]) -> int:
-    """Firings of the dictionaries whose ablation is left, in two splits, at most."""
-    names = {work.dictionary for work in left if work.stage == "ablate"}
-    if config.effects.features == "none":
+def _n_measured(effects: EffectsSection, stage: str, left: list[Work], n_features: dict[str, int]) -> int:
+    """Features of the dictionaries of which this stage is left."""
+    names = {work.dictionary for work in left if work.stage == stage}
+    if effects.features == "none":
         return 0
-    chosen = n_chosen(config.effects.features, {name: n for name, n in n_features.items() if name in names})
-    return 2 * config.effects.positions * sum(chosen.values())
+    return sum(n_chosen(effects.features, {name: n for name, n in n_features.items() if name in names}).values())
 
 
 def _asked(prepared: Prepared, left: list[Work], n_features: dict[str, int], delivery: Delivery) -> list[str]:
@@ -104,6 +113,10 @@ def render_plan(plan: Plan) -> str:
         f"features: {features}\n"
         f"done: {stages}\n"
         + (f"ablation: {plan.n_ablated:,} firings at most, four passes of a few tokens each\n" * bool(plan.n_ablated))
+        + (
+            f"contexts: {plan.n_contexts:,} without a feature, {plan.n_changed:,} changed before it, at most\n"
+            * bool(plan.n_contexts)
+        )
         + "".join(f"{line}\n" for line in plan.changes)
         + "\n".join(plan.llm)
     )

@@ -14,6 +14,7 @@ VERSIONS = {
     "extract": 2,
     "effects": 3,
     "ablate": 1,
+    "context_effects": 1,
     "diagnostics": 1,
     "explain": 2,
     "census": 2,

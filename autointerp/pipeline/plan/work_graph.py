@@ -4,6 +4,7 @@
     extract     a dictionary                         its weights or its recipe, [evidence]
     effects     a dictionary
     ablate      a dictionary                         [effects]
+    context_effects  a dictionary                    [effects]
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
     census      a dictionary and explainer           threshold (and one without an explainer: the truth)
@@ -124,8 +125,11 @@ class _Graph:
         effects = _work("effects", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield from (extract, effects)
         if self.config.effects.features != "none":
-            settings = {"effects": self.config.effects.model_dump(mode="json")}
-            yield _work("ablate", name, None, None, {BUILDS_ON: {"extract": extract.key}, **settings})
+            for stage, settings in (
+                ("ablate", self.config.effects.of_ablation()),
+                ("context_effects", self.config.effects.of_contexts()),
+            ):
+                yield _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
         yield _work("diagnostics", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield _work("census", name, None, None, {BUILDS_ON: {"extract": extract.key}} | self._threshold)
         explained: dict[str, Work] = {}
@@ -193,7 +197,8 @@ class _Graph:
         sampled = isinstance(self.config.score.features, FeatureSample)
         if drawn and predictor is not None and sampled:
             builds_on["predictor"] = self.embedded[name, predictor]
-        if sampled and explainer != CONTROLS and is_label(explainer) and not without_label(explainer):
+        kept = explainer in self.config.explain.kept  # labels of chosen features: no sample of all
+        if sampled and explainer != CONTROLS and is_label(explainer) and not without_label(explainer) and not kept:
             builds_on["free"] = {one: self.embedded[name, one] for one in BESIDE if (name, one) in self.embedded}
         return _work("means", name, explainer, scorer, {BUILDS_ON: builds_on})
 

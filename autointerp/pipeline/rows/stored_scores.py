@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
 
-from autointerp.pipeline.rows.census_rows import SCORER, read_census
+from autointerp.pipeline.rows.census_rows import SCORER
 from autointerp.records import N_BLOCKS, Bool, Float64, Int64
 from autointerp.score import metrics
 from autointerp.score.alarms import (
@@ -18,22 +19,17 @@ from autointerp.score.alarms import (
     pooled_charges,
     residual_alarm_rate,
 )
-from autointerp.score.census_sums import moments
 from autointerp.score.class_names import CLASSES, NOT_SAMPLED, REST, class_numbers
 from autointerp.score.estimator import block_moments, frame_moments
 from autointerp.score.metric_registry import metric_named
 from autointerp.score.sampling import pad_windows
 from autointerp.store.columns import to_csr
-from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 
 _SCORES = """
-SELECT scorer, metric, design, feature, CASE WHEN status <> 'underpowered' THEN value END AS value,
+SELECT explainer, scorer, metric, design, feature, CASE WHEN status <> 'underpowered' THEN value END AS value,
        status IN ('dead', 'rare') AS absent
-FROM scores WHERE run = $run AND explainer = $explainer
-"""
-_FEATURES = """
-SELECT feature, unit, matched_feature, match_status FROM features WHERE dictionary = $dictionary ORDER BY feature
+FROM scores WHERE run = $run
 """
 _SIMULATIONS = """
 SELECT s.feature, s.class, s.size_class, s.truth, s.prediction, s.scored, s.status = 'ok' AS answered, c.document_block
@@ -112,36 +108,30 @@ def places_of(features: Int64, among: Int64) -> Int64:
     return np.where(among[at] == features, at, -1)
 
 
-def read_scores(store: Queryable, run: str, explainer: str) -> dict[About, StoredScores]:
-    """The scores that a piece of work gave to an explainer."""
-    rows = store.query(_SCORES, run=run, explainer=explainer)
+def read_scores(store: Queryable, run: str) -> dict[str, dict[About, StoredScores]]:
+    """All scores that a piece of work gave, by explainer in the order of their names."""
+    rows = store.query(_SCORES, run=run)
     if not len(rows):
         return {}
-    names, numbers = [], np.zeros(len(rows), dtype=np.int64)
-    for name in ("scorer", "metric", "design"):
+    names: list[list[str]] = []
+    numbers = np.zeros(len(rows), dtype=np.int64)
+    for name in ("explainer", "scorer", "metric", "design"):
         words = rows[name].combine_chunks().dictionary_encode()
-        names.append(words.dictionary.to_pylist())
-        numbers = numbers * max(len(words.dictionary), 1) + words.indices.to_numpy()
+        names.append([str(word) for word in words.dictionary.to_pylist()])
+        numbers = numbers * len(words.dictionary) + words.indices.to_numpy()
     feature = rows["feature"].to_numpy().astype(np.int64)
     order = np.lexsort((feature, numbers))
     value = rows["value"].to_numpy()[order]
     absent = rows["absent"].to_numpy(zero_copy_only=False).astype(np.bool_)[order]
-    abouts, first = np.unique(numbers[order], return_index=True)
+    kinds, first = np.unique(numbers[order], return_index=True)
     parts = zip(*(np.split(column, first[1:]) for column in (feature[order], value, absent)), strict=True)
-    scores: dict[About, StoredScores] = {}
-    for number, columns in zip(abouts.tolist(), parts, strict=True):
-        of_metric, design = divmod(number, len(names[2]))
-        scorer, metric = divmod(of_metric, len(names[1]))
-        scores[names[0][scorer], names[1][metric], names[2][design]] = StoredScores(*columns)
+    scores: dict[str, dict[About, StoredScores]] = {name: {} for name in sorted(names[0])}
+    places = zip(*(at.tolist() for at in np.unravel_index(kinds, [len(words) for words in names])), strict=True)
+    for (explainer, scorer, metric, design), columns in zip(places, parts, strict=True):
+        about = names[1][scorer], names[2][metric], names[3][design]
+        scores[names[0][explainer]][about] = StoredScores(*columns)
     return scores
 
-
-def explainers_in(store: Queryable, run: str) -> list[str]:
-    """The explainers that a piece of work has scores of."""
-    return [row["explainer"] for row in store.rows(_EXPLAINERS, run=run)]
-
-
-_EXPLAINERS = "SELECT DISTINCT explainer FROM scores WHERE run = $run ORDER BY explainer"
 
 Floors = Mapping[str, Mapping[About, float | None]]
 """Dictionary -> scorer, metric and design -> floor."""
@@ -154,39 +144,6 @@ def read_floors(store: Queryable, run: str, explainer: str) -> dict[About, float
 
 
 _FLOORS = "SELECT scorer, metric, design, floor FROM dictionary_scores WHERE run = $run AND explainer = $explainer"
-
-
-def read_dictionary_scores(
-    store: Queryable, dictionary: str, explainer: str, run: str, judged: str | None = None
-) -> DictionaryScores:
-    """What `run`, a piece of work of stage score, made of an explainer, with its sums by document; `judged` is
-    the piece of judging that it was made from, None for embedded explainers."""
-    facts = dictionary_row(store, dictionary)
-    features = store.rows(_FEATURES, dictionary=dictionary)
-    scores = read_scores(store, run, explainer)
-    moments_of: dict[str, tuple[Int64, Float64]] = {}
-    if judged is None:
-        truth, sums = read_census(store, dictionary, explainer, facts["n_features"])
-        if len(sums.p) and sums.p.shape[1]:
-            moments_of["pearson"] = np.arange(facts["n_features"]), moments(truth, sums)
-    framed = [about for about in sorted(scores) if about[1:] == FRAMED]
-    sampled = [feature for about in framed for feature in scores[about].features.tolist()]
-    sample = read_sample(store, dictionary, explainer, sampled, framed[0][0] if framed else SCORER, judged)
-    if len(sample.features):
-        moments_of["pearson_framed"] = sample.features, sample.blocks
-    return DictionaryScores(
-        dictionary=dictionary,
-        kind=facts["kind"],
-        hook=facts["hook"],
-        matched_to=facts["matched_to"],
-        natural_of=facts["natural_of"],
-        partner={row["feature"]: row["matched_feature"] for row in features if row["match_status"] == "matched"},
-        unit={row["feature"]: row["unit"] for row in features if row["unit"] is not None},
-        scores=scores,
-        moments=moments_of,
-        alarms=sample.alarms,
-        limits=sample.limits,
-    )
 
 
 @dataclass(frozen=True)
@@ -215,6 +172,10 @@ def read_sample(
         rows = store.query(_SIMULATIONS, **about, features=chunk)
         if len(rows):
             parts.append(_windows(rows))
+    return _sums_of(parts) if parts else _no_sums()
+
+
+def _sums_of(parts: Sequence[_Windows]) -> SampleSums:
     numbers = np.concatenate([part.features for part in parts]) if parts else np.zeros(0, np.int64)
     moments, classes = pad_windows(
         [row for part in parts for row in part.moments], [row for part in parts for row in part.classes]
@@ -228,6 +189,12 @@ def read_sample(
     by_block = block_moments(framed, classes, sizes, of_block, N_BLOCKS)
     limits = alarm_limits(by_block.sum(axis=1), sizes[:, REST], charges)
     return SampleSums(numbers, by_block, limits, residual_alarm_rate(moments[..., 4] > 0, classes))
+
+
+@cache
+def _no_sums() -> SampleSums:
+    """Of no features."""
+    return _sums_of(())
 
 
 _AT_ONCE = 1024

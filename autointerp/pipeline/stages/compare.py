@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -25,14 +26,8 @@ from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.feature_pairs import FeaturePair
 from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
 from autointerp.pipeline.rows.powered_rows import cheap_values, powered_pairs
-from autointerp.pipeline.rows.stored_scores import (
-    About,
-    DictionaryScores,
-    Floors,
-    explainers_in,
-    read_dictionary_scores,
-    read_floors,
-)
+from autointerp.pipeline.rows.score_reader import RunScores, ScoreReader
+from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, Floors, read_floors
 from autointerp.pipeline.stages.context import StageContext, columns_of
 from autointerp.pipeline.stages.means import counted_by
 from autointerp.score.metric_registry import bounds_of
@@ -46,34 +41,72 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
         context.report.stage("comparing", len(works), "explainers") as advance,
         context.store.transaction() as transaction,
     ):
+        reading = _Reading(context)
         for work in works:
             begun = time.monotonic()
             assert work.explainer is not None
             n = 0
-            for table, rows in _rows_of(context, work, config.score.margin).items():
+            for table, rows in _rows_of(reading, work, config.score.margin).items():
                 n += transaction.append(table, columns_of(rows)) if rows else 0
             context.mark_done(transaction, work, n, time.monotonic() - begun)
             advance(1)
 
 
-def _explainers_of(context: StageContext, work: Work) -> list[str]:
-    """Whose scores a piece of work compares: its explainer, and what was scored beside it that is no control."""
-    if work.explainer == CONTROLS:
-        return list(RANKINGS)
-    if work.scorer is None:
-        return [str(work.explainer)]
-    keys = [context.prepared.work("score", name, work.explainer, work.scorer).key for name in context.dictionary_names]
-    scored = {explainer for key in keys for explainer in explainers_in(context.store, key)}
-    return sorted(explainer for explainer in scored if not is_control(explainer))
+class _Reading:
+    """What the works of a run read; the cheap scores that many of them share are read once."""
+
+    def __init__(self, context: StageContext) -> None:
+        self._context, self._reader = context, ScoreReader(context.store)
+        self._cheap_values = cache(self._read_cheap)
+        self.predictor = predictor_among(context.config.explain.embedded)
+
+    def sides(self, work: Work) -> dict[str, tuple[list[DictionaryScores], Floors]]:
+        """By explainer, of those whose scores a piece of work compares: a side for each dictionary, and their floors.
+        They are its explainer and what was scored beside it that is no control."""
+        context = self._context
+        scores = {name: self._scored(name, work) for name in context.dictionary_names}
+        sides: dict[str, tuple[list[DictionaryScores], Floors]] = {}
+        for explainer in sorted({explainer for of in scores.values() for explainer in of}):
+            of_all, floors = [], {}
+            for name, mine in scores.items():
+                judged = None if work.scorer is None else self._key("judge", name, work)
+                of_all.append(self._reader.dictionary_scores(name, explainer, mine.get(explainer, {}), judged))
+                floors[name] = read_floors(context.store, self._key("means", name, work), explainer)
+            sides[explainer] = of_all, floors
+        return sides
+
+    def _scored(self, name: str, work: Work) -> RunScores:
+        """What is compared of the scores of a dictionary."""
+        scores = self._reader.scores(self._key("score", name, work))
+        if work.explainer == CONTROLS:
+            return {one: scores.get(one, {}) for one in RANKINGS}
+        if work.scorer is None:
+            return {str(work.explainer): scores.get(str(work.explainer), {})}
+        return {one: of for one, of in scores.items() if not is_control(one)}
+
+    def cheap(self, work: Work) -> dict[str, FeatureValues]:
+        """By dictionary the cheap scores that sharpen its means; none where its features were not drawn."""
+        by_dictionary = {}
+        for name in self._context.dictionary_names:
+            means = self._context.prepared.work("means", name, work.explainer, work.scorer)
+            key = means.decided_by[BUILDS_ON].get("predictor")
+            if key is not None and self.predictor is not None:
+                by_dictionary[name] = self._cheap_values(name, key)
+        return by_dictionary
+
+    def _read_cheap(self, name: str, key: str) -> FeatureValues:
+        predictor = str(self.predictor)
+        return cheap_values(self._reader.dictionary_scores(name, predictor, self._reader.scores(key)[predictor]))
+
+    def _key(self, stage: str, name: str, work: Work) -> str:
+        return self._context.prepared.work(stage, name, work.explainer, work.scorer).key
 
 
-def _rows_of(context: StageContext, work: Work, margin: float) -> dict[str, list[dict[str, Any]]]:
+def _rows_of(reading: _Reading, work: Work, margin: float) -> dict[str, list[dict[str, Any]]]:
     """Rows of each table that a piece of work makes."""
     rows: dict[str, list[dict[str, Any]]] = {"comparisons": [], "powered_differences": []}
-    predictor = predictor_among(context.config.explain.embedded)
-    cheap = _cheap(context, work, predictor)
-    for explainer in _explainers_of(context, work):
-        sides, floors = _sides(context, work, explainer)
+    cheap = reading.cheap(work)
+    for explainer, (sides, floors) in reading.sides(work).items():
         for about in abouts_of(sides):
             pairs = pairs_about(sides, about, floors)
             names = {
@@ -85,34 +118,9 @@ def _rows_of(context: StageContext, work: Work, margin: float) -> dict[str, list
             }
             rows["comparisons"] += [names | row for row in comparisons(pairs, about, margin)]
             if explainer == work.explainer and cheap:
-                names["predictor"] = str(predictor)
+                names["predictor"] = str(reading.predictor)
                 rows["powered_differences"] += [names | row for row in powered_rows(pairs, cheap, about, margin)]
     return rows
-
-
-def _sides(context: StageContext, work: Work, explainer: str) -> tuple[list[DictionaryScores], Floors]:
-    sides, floors = [], {}
-    for name in context.dictionary_names:
-        scored, means = (
-            context.prepared.work(stage, name, work.explainer, work.scorer).key for stage in ("score", "means")
-        )
-        judged = None
-        if work.scorer is not None:
-            judged = context.prepared.work("judge", name, work.explainer, work.scorer).key
-        sides.append(read_dictionary_scores(context.store, name, explainer, scored, judged))
-        floors[name] = read_floors(context.store, means, explainer)
-    return sides, floors
-
-
-def _cheap(context: StageContext, work: Work, predictor: str | None) -> dict[str, FeatureValues]:
-    """By dictionary the cheap scores that sharpen the means of this work; none where its features were not drawn."""
-    by_dictionary = {}
-    for name in context.dictionary_names:
-        means = context.prepared.work("means", name, work.explainer, work.scorer)
-        key = means.decided_by[BUILDS_ON].get("predictor")
-        if key is not None and predictor is not None:
-            by_dictionary[name] = cheap_values(read_dictionary_scores(context.store, name, predictor, key))
-    return by_dictionary
 
 
 def abouts_of(sides: Sequence[DictionaryScores]) -> list[About]:

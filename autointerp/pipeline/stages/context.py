@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cached_property
+from math import inf
 from typing import Any
 
 from autointerp.errors import AutointerpError
@@ -22,6 +24,9 @@ from autointerp.store.writer import StoreWriter, Transaction
 from autointerp.subject.norms import HookNorms
 from autointerp.subject.tokens import TokenFile
 
+SECONDS_APART = 5.0
+"""Of snapshots in the middle of a stage: each is a copy of the whole store."""
+
 
 class StageContext:
     """A prepared run under way: its tokens, its store, what asks LLMs."""
@@ -32,6 +37,7 @@ class StageContext:
         self.prepared, self.tokens, self.store, self.report, self.asking = prepared, tokens, store, report, asking
         self.config = prepared.config
         self.dictionary_names = [entry.name for entry in self.config.dictionary]
+        self._publish_again = -inf
         self._opened: dict[str, Selected] = {}
         self._norms: dict[str, HookNorms] = {}
         self.materials = Materials(prepared, tokens, store)
@@ -59,8 +65,14 @@ class StageContext:
         """Says so, with the rows."""
         transaction.mark_done(work.stage, work.key, work.dictionary, n_rows, seconds, work.explainer, work.scorer)
 
+    def publish_at_times(self) -> None:
+        """`publish`, unless readers saw progress moments ago."""
+        if time.monotonic() >= self._publish_again:
+            self.publish()
+
     def publish(self) -> None:
         """Readers see the run's progress; a snapshot that cannot be made does not stop it."""
+        self._publish_again = time.monotonic() + SECONDS_APART
         try:
             self.store.publish_snapshot()
         except AutointerpError as error:

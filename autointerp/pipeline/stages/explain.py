@@ -47,6 +47,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
         for work in mine:
             if work.explainer not in known:
                 _explain_asking(context, name, work)
+    context.publish()
 
 
 # --- embedded
@@ -149,7 +150,7 @@ def _explain_link(context: StageContext, name: str, work: Work) -> bool:
         if refined is not None:
             n += write_refined(transaction, name, work.explainer, context.config.score.judge, refined, again)
         context.mark_done(transaction, work, n, time.monotonic() - begun)
-    context.publish()
+    context.publish_at_times()
     return True
 
 

@@ -26,6 +26,7 @@ from autointerp.records import LookupTable
 from autointerp.score.predictions import Generated, Prediction
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.evidence import dictionary_row, read_gram_tables
+from autointerp.store.writer import Transaction
 from autointerp.words import BESIDE
 
 
@@ -42,6 +43,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
         for explainer in dict.fromkeys(str(work.explainer) for work in mine):
             scorer_works = [_ScorerWork(context, work, done) for work in mine if work.explainer == explainer]
             _judge(context, judge, table, beside, name, explainer, scorer_works)
+    context.publish()
 
 
 def _beside(context: StageContext, name: str) -> dict[str, LookupTable]:
@@ -98,12 +100,12 @@ def _judge(
     wanted = frozenset().union(*(task.features for task in tasks))
     again = all(scorer_work.before is not None for scorer_work in scorer_works)
     material = context.materials.some(name, wanted) if again else context.materials.of(name)
-    texts = context.materials.corpus.vocabulary.texts
-    shown = [one for one in read_shown(context.store, name, explainer, texts, table) if one.feature in wanted]
+    by_text = context.materials.corpus.by_text
+    shown = [one for one in read_shown(context.store, name, explainer, by_text, table) if one.feature in wanted]
     with context.report.stage(f"judging {explainer} of {name}", None, "answers") as advance:
         findings_of = ask_judge(material, explainer, shown, judge, tasks, context.asking.client(), advance)
     shared = (time.monotonic() - begun) / len(scorer_works)
-    over_budget = ""
+    over_budget, whole = "", []
     for scorer_work in scorer_works:
         findings = findings_of[str(scorer_work.work.scorer)]
         if findings.unanswered.over_budget:
@@ -111,8 +113,11 @@ def _judge(
         elif context.asking.whole(findings.unanswered):
             if any(isinstance(one, Generated) for one in findings.predictions.values()):
                 findings.predictions = _read(context, name, findings.predictions)
-            _write(context, judge, name, explainer, scorer_work, findings, shared)
-    context.publish()
+            whole.append((scorer_work, findings))
+    with context.store.transaction() as transaction:
+        for scorer_work, findings in whole:
+            _write(context, transaction, judge, name, explainer, scorer_work, findings, shared)
+    context.publish_at_times()
     if over_budget:
         raise OverBudget(over_budget)
 
@@ -130,6 +135,7 @@ def _read(context: StageContext, name: str, predictions: dict[int, Prediction]) 
 
 def _write(
     context: StageContext,
+    transaction: Transaction,
     judge: Judge,
     name: str,
     explainer: str,
@@ -138,11 +144,9 @@ def _write(
     seconds: float,
 ) -> None:
     work = scorer_work.work
-    with context.store.transaction() as transaction:
-        again = 0 if work.redo is None else work.redo.number
-        n = write_findings(
-            transaction, work.key, name, explainer, f"{work.scorer}:{judge.model}", findings, context.tokens, again
-        )
-        if scorer_work.before is not None:
-            n += carry_over(context.store, transaction, scorer_work.before.key, work.key, scorer_work.redone)
-        context.mark_done(transaction, work, n, seconds)
+    again = 0 if work.redo is None else work.redo.number
+    row_name = f"{work.scorer}:{judge.model}"
+    n = write_findings(transaction, work.key, name, explainer, row_name, findings, context.tokens, again)
+    if scorer_work.before is not None:
+        n += carry_over(context.store, transaction, scorer_work.before.key, work.key, scorer_work.redone)
+    context.mark_done(transaction, work, n, seconds)

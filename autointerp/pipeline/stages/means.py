@@ -13,15 +13,8 @@ from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
 from autointerp.pipeline.rows.label_chance_rows import label_chances
 from autointerp.pipeline.rows.powered_rows import cheap_values, powered, powered_mean_row
-from autointerp.pipeline.rows.stored_scores import (
-    FRAMED,
-    About,
-    DictionaryScores,
-    StoredScores,
-    explainers_in,
-    read_dictionary_scores,
-    read_scores,
-)
+from autointerp.pipeline.rows.score_reader import RunScores, ScoreReader
+from autointerp.pipeline.rows.stored_scores import FRAMED, About, DictionaryScores, StoredScores
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, columns_of
 from autointerp.score.metric_registry import bounds_of
 from autointerp.words import CONTROLS, JUDGED_ALWAYS, RANKINGS, explainers_written, predictor_among, shuffled_of
@@ -36,82 +29,91 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     missing = by_dictionary(works)
     with context.report.stage("means", len(missing), "dictionaries") as advance:
         for name, mine in missing.items():
-            controls = cache(partial(read_scores, context.store))  # the floors of several works are the same scores
-            predictors = cache(partial(read_dictionary_scores, context.store, name))
+            reader = ScoreReader(context.store)
+            controls = cache(reader.scores)  # the floors of several works are the same scores
+            cheap = cache(partial(_cheap_of, reader, name))
             with context.store.transaction() as transaction:
                 for work in mine:
                     begun = time.monotonic()
-                    rows = list(_means_of(context, name, work, controls))
+                    rows: list[dict[str, Any]] = []
+                    powered_rows: list[dict[str, Any]] = []
+                    chances: list[dict[str, Any]] = []
+                    for explainer, scores in _scores_of(context, name, work, reader):
+                        rows += (means := mean_rows(work.key, scores, explainer, _floors_of(work, explainer, controls)))
+                        if explainer == work.explainer:
+                            powered_rows = _powered_of(context, work, scores, means, cheap)
+                            chances = list(_chances_of(context, work, scores))
                     n = transaction.append("dictionary_scores", columns_of(rows)) if rows else 0
-                    rows = _powered_of(context, name, work, rows, predictors)
-                    n += transaction.append("powered_means", columns_of(rows)) if rows else 0
-                    for columns in _chances_of(context, name, work):
+                    n += transaction.append("powered_means", columns_of(powered_rows)) if powered_rows else 0
+                    for columns in chances:
                         n += transaction.append("label_chances", {"run": work.key, **columns})
                     context.mark_done(transaction, work, n, time.monotonic() - begun)
             advance(1)
     context.publish()
 
 
-def _means_of(
-    context: StageContext, name: str, work: Work, scores_of: Callable[[str, str], Scores]
-) -> Iterator[dict[str, Any]]:
+def _scores_of(
+    context: StageContext, name: str, work: Work, reader: ScoreReader
+) -> Iterator[tuple[str, DictionaryScores]]:
+    """By explainer, those whose means a piece of work is about."""
     assert work.explainer is not None
-    store = context.store
     run = context.prepared.work("score", name, work.explainer, work.scorer).key
-    floors = work.decided_by[BUILDS_ON]["floors"]
+    judged = None
+    scores = reader.scores(run)
+    explainers = [*explainers_written(work.explainer), *(RANKINGS if work.explainer == CONTROLS else ())]
     if work.scorer is not None:
         judged = context.prepared.work("judge", name, work.explainer, work.scorer).key
-        controls = {of: scores_of(key, of) for of, key in floors.items()}
-        for explainer in explainers_in(store, run):  # the lookup on the same windows among them
-            # each explainer's own shuffled control, and those of all
-            own = [controls[of] for of in (*JUDGED_ALWAYS, "shuffled", shuffled_of(explainer)) if of in controls]
-            scores = read_dictionary_scores(store, name, explainer, run, judged)
-            yield from mean_rows(work.key, scores, explainer, own)
-        return
-    of_all = [scores_of(floors[CONTROLS], one) for one in explainers_written(CONTROLS)]
-    more = RANKINGS if work.explainer == CONTROLS else ()
-    for explainer in (*explainers_written(work.explainer), *more):
-        yield from mean_rows(work.key, read_dictionary_scores(store, name, explainer, run), explainer, of_all)
+        explainers = list(scores)  # the lookup on the same windows among them
+    for explainer in explainers:
+        yield explainer, reader.dictionary_scores(name, explainer, scores.get(explainer, {}), judged)
+
+
+def _floors_of(work: Work, explainer: str, scores_of: Callable[[str], RunScores]) -> list[Scores]:
+    """The scores of the controls that an explainer's floor is taken from."""
+    floors = work.decided_by[BUILDS_ON]["floors"]
+    if work.scorer is None:
+        return [scores_of(floors[CONTROLS]).get(control, {}) for control in explainers_written(CONTROLS)]
+    # each explainer's own shuffled control, and those of all
+    own = (*JUDGED_ALWAYS, "shuffled", shuffled_of(explainer))
+    return [scores_of(floors[control]).get(control, {}) for control in own if control in floors]
+
+
+def _cheap_of(reader: ScoreReader, name: str, predictor: str, run: str) -> FeatureValues:
+    return cheap_values(reader.dictionary_scores(name, predictor, reader.scores(run)[predictor]))
 
 
 def _powered_of(
     context: StageContext,
-    name: str,
     work: Work,
+    dear: DictionaryScores,
     means: Sequence[dict[str, Any]],
-    read: Callable[[str, str], DictionaryScores],
+    cheap_of: Callable[[str, str], FeatureValues],
 ) -> list[dict[str, Any]]:
-    """Rows of `powered_means`, of a work whose features were drawn; `means` are its rows of `dictionary_scores`."""
+    """Rows of `powered_means`, of a work whose features were drawn; `means` are the rows of its explainer."""
     key = work.decided_by[BUILDS_ON].get("predictor")
     predictor = predictor_among(context.config.explain.embedded)
     if key is None or predictor is None:
         return []
-    explainer = str(work.explainer)
-    run = context.prepared.work("score", name, explainer, work.scorer).key
-    judged = context.prepared.work("judge", name, explainer, work.scorer).key
-    dear = read_dictionary_scores(context.store, name, explainer, run, judged)
-    cheap = cheap_values(read(predictor, key))
-    mine = [row for row in means if row["explainer"] == explainer]
-    floors = {(row["scorer"], row["metric"], row["design"]): row["floor"] for row in mine}
+    cheap = cheap_of(predictor, key)
+    floors = {(row["scorer"], row["metric"], row["design"]): row["floor"] for row in means}
     rows = []
     for about in dear.abouts:
         of = powered(feature_values(dear, about, floors.get(about)), cheap)
         if of is not None:
             scorer, metric, design = about
-            names = {"run": work.key, "dictionary": name, "explainer": explainer, "scorer": scorer, "metric": metric}
-            rows.append({**names, "design": design, "predictor": predictor, **powered_mean_row(about, of)})
+            names = {"run": work.key, "dictionary": dear.dictionary, "explainer": work.explainer, "scorer": scorer}
+            about_it = {"metric": metric, "design": design, "predictor": predictor}
+            rows.append({**names, **about_it, **powered_mean_row(about, of)})
     return rows
 
 
-def _chances_of(context: StageContext, name: str, work: Work) -> Iterator[dict[str, Any]]:
+def _chances_of(context: StageContext, work: Work, of: DictionaryScores) -> Iterator[dict[str, Any]]:
     """Columns of `label_chances`, of a work whose features were drawn and whose explainer writes labels."""
     free = work.decided_by[BUILDS_ON].get("free")
-    if free is None:
-        return
-    explainer = str(work.explainer)
-    run = context.prepared.work("score", name, explainer, work.scorer).key
-    scores = read_scores(context.store, run, explainer)
-    yield from label_chances(context.store, name, explainer, scores, context.config.seed, free)
+    if free is not None:
+        yield from label_chances(
+            context.store, of.dictionary, str(work.explainer), of.scores, context.config.seed, free
+        )
 
 
 def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence[Scores]) -> list[dict[str, Any]]:

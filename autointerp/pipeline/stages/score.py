@@ -61,9 +61,11 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     with context.report.stage("scoring", context.n_features(missing), "features") as advance:
         for name, mine in missing.items():
             _score_embedded(context, name, [work for work in mine if work.scorer is None])
-            for work in mine:
-                if work.scorer is not None:
-                    _score_judged(context, name, work, judged)
+            for explainer in dict.fromkeys(work.explainer for work in mine):
+                with context.store.transaction() as transaction:
+                    for work in mine:
+                        if work.scorer is not None and work.explainer == explainer:
+                            _score_judged(context, transaction, name, work, judged)
             advance(context.n_features([name]))
 
 
@@ -230,7 +232,7 @@ def _write(
 # --- what an LLM judged
 
 
-def _score_judged(context: StageContext, name: str, work: Work, done: set[str]) -> None:
+def _score_judged(context: StageContext, transaction: Transaction, name: str, work: Work, done: set[str]) -> None:
     """Of one explainer by one scorer; left alone where its replies are waited for: its judging is not among `done`."""
     begun = time.monotonic()
     judge = context.config.score.judge
@@ -242,9 +244,8 @@ def _score_judged(context: StageContext, name: str, work: Work, done: set[str]) 
         return
     scorer = scorers_of(context.config.score.scorers)[work.scorer]
     scores = judged_scores(context, name, work.explainer, scorer, judge, judged.key)
-    with context.store.transaction() as transaction:
-        n = transaction.append("scores", score_columns(work.key, name, scores)) if scores else 0
-        context.mark_done(transaction, work, n, time.monotonic() - begun)
+    n = transaction.append("scores", score_columns(work.key, name, scores)) if scores else 0
+    context.mark_done(transaction, work, n, time.monotonic() - begun)
 
 
 def judged_scores(

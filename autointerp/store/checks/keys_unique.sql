@@ -43,6 +43,10 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction, token FROM logit_effects)) FROM logit_effects
     UNION ALL SELECT 'causal_effects', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, split, context, position, direction FROM causal_effects)) FROM causal_effects
+    UNION ALL SELECT 'context_effects', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, context, peak, position, other FROM context_effects)) FROM context_effects
+    UNION ALL SELECT 'following_effects', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, context, peak FROM following_effects)) FROM following_effects
     UNION ALL SELECT 'lookups', count(*), (SELECT count(*) FROM (SELECT DISTINCT lookup FROM lookups)) FROM lookups
     UNION ALL SELECT 'explanations', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, again FROM explanations)) FROM explanations

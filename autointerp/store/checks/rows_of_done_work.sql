@@ -16,6 +16,8 @@ WITH claims AS (
         FROM (SELECT DISTINCT run FROM powered_differences)
     UNION ALL SELECT 'causal_effects: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'ablate')
         FROM (SELECT DISTINCT run FROM causal_effects)
+    UNION ALL SELECT 'contexts: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'context_effects')
+        FROM (SELECT run FROM context_effects UNION SELECT run FROM following_effects)
     UNION ALL SELECT 'comparisons: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'compare')
         FROM (SELECT DISTINCT run FROM comparisons)
     UNION ALL SELECT 'predictions: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'judge')

@@ -1,11 +1,12 @@
-"""Measured effects of the built store: the first firing of each feature in the splits explain and score."""
+"""Measured effects of the built store: the first firing of each feature in the splits explain and score, and the
+strongest context of each."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from autointerp.store.writer import Transaction
-from built_store.world import World
+from built_store.world import WINDOW, World
 
 
 def write_effects(t: Transaction, world: World, name: str) -> int:
@@ -42,4 +43,36 @@ def write_effects(t: Transaction, world: World, name: str) -> int:
                     "logit_change": [[-1.0, 0.5], None, None],
                 },
             )
+    return n
+
+
+def write_contexts(t: Transaction, world: World, name: str) -> int:
+    """Appends `context_effects` and `following_effects` and returns the number of rows."""
+    n = 0
+    for feature, truth in enumerate(world.truth[name]):
+        windows = [(truth[c, s : s + WINDOW].max(), c, s) for c, s in world.windows("explain")]
+        strongest = sorted((-float(top), c, s) for top, c, s in windows if top > 0)[:5]
+        peaks = [(c, s + int(truth[c, s : s + WINDOW].argmax())) for _, c, s in strongest]
+        place = next(((c, peak) for c, peak in peaks if 3 <= peak < int(world.length[c]) - 1), None)
+        if place is None:
+            continue
+        context, peak = place
+        about = {"run": f"contexts-{name}", "dictionary": name, "feature": feature, "context": context, "peak": peak}
+        activation = float(truth[context, peak])
+        n += t.append(
+            "context_effects",
+            about
+            | {
+                "activation": activation,
+                "position": [peak - 2, peak - 1, peak - 2],
+                "other": [None, None, peak - 1],
+                "removed": [activation, 0.5 * activation, None],
+                "masked": [0.9 * activation, 0.4 * activation, 0.0],
+                "replaced": [activation, 0.4 * activation, 0.1 * activation],
+                "cut": [activation, 0.25 * activation, None],
+                "between": [0.0, 0.4 * activation, None],
+            },
+        )
+        behind = np.linspace(-0.8, 0.6, int(world.length[context]) - peak - 1)
+        n += t.append("following_effects", about | {"n_firing": 1, "start": peak + 1, "logp_change": [behind.tolist()]})
     return n
