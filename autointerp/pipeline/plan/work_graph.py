@@ -5,6 +5,7 @@
     effects     a dictionary
     ablate      a dictionary                         [effects]
     context_effects  a dictionary                    [effects]
+    sensitivity a dictionary                         [effects]
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
     census      a dictionary and explainer           threshold (and one without an explainer: the truth)
@@ -128,8 +129,10 @@ class _Graph:
             for stage, settings in (
                 ("ablate", self.config.effects.of_ablation()),
                 ("context_effects", self.config.effects.of_contexts()),
+                ("sensitivity", self.config.effects.of_sensitivity()),
             ):
-                yield _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
+                if stage != "sensitivity" or self.config.effects.sensitivity_positions:
+                    yield _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
         yield _work("diagnostics", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield _work("census", name, None, None, {BUILDS_ON: {"extract": extract.key}} | self._threshold)
         explained: dict[str, Work] = {}
