@@ -74,6 +74,7 @@ def write_run(tiny_model: Path, tokens_npy: Path, sae_folder: Path, tmp_path: Pa
             "tokens": {"source": f"npy:{tokens_npy}", "window": 7},
             "dictionary": [{"name": "sae", "path": str(sae_folder)}],
             "score": {"features": {"sample": 12}},
+            "effects": {"features": {"sample": 3}, "positions": 2, "after": 4},
         }
         for key, value in changed.items():
             run[key] = run[key] | value if isinstance(value, dict) and key in run else value

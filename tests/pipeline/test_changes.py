@@ -86,6 +86,7 @@ def configured(
             "dictionary": [dictionaries[one] for one in of.split()],
             "explain": {"explainers": explainers.split()},
             "score": score,
+            "effects": {"features": {"sample": 2}, "positions": 2, "after": 4},
         }
         return parse_run(data | changed)
 

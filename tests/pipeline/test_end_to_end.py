@@ -86,6 +86,7 @@ def configured(
             "tokens": {"source": f"npy:{tokens_npy}", "window": 7},
             "dictionary": dictionaries,
             "score": {"features": {"sample": 12}},
+            "effects": {"features": {"sample": 4}, "positions": 3, "after": 4},
         }
         return parse_run(data | changed)
 
