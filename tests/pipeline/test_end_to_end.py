@@ -630,8 +630,8 @@ def test_the_command_says_what_to_do_next(
     main(["run", str(file), "--dry-run"])
     said = capsys.readouterr().out
     assert "cost: $0.00" in said
-    assert "contexts: 48 without a feature, 2,912 changed before it, at most" in said
-    assert "sensitivity: 32 tokens at most, 75 passes of one token each" in said
+    assert "contexts: 6 without a feature, 84 changed before it, at most" in said
+    assert "sensitivity: 3 tokens at most, 75 passes of one token each" in said
     assert not store.exists()
     main(["run", str(file)])
     out, err = capsys.readouterr()

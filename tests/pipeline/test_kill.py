@@ -133,7 +133,7 @@ def prepared(
             subject = {{ model = "{tiny_model}", device = "cpu" }}
             tokens = {{ source = "npy:{tokens_npy}", window = 7 }}
             score = {{ features = {{ sample = 12 }}, margin = {margin} }}
-            effects = {{ features = {{ sample = 3 }}, positions = 2, after = 4 }}
+            effects = {{ features = {{ sample = 3 }}, positions = 2, after = 4, exemplars = 2, context_before = 3 }}
             engine = {{ {engine} }}
             dictionary = [
                 {{ name = "sae", path = "{sae_folder}" }},
