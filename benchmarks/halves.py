@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def tell(every: FeatureValues, about: About, n: int, raised: float, floor: float, failing: float = 0.0) -> str:
-    """Verdicts about `n` splits; `failing`: the share of the first half that fails, the highest where negative."""
+    """Verdicts about `n` splits; `failing`: the share of the first half that fails, the highest if it is negative."""
     said: Counter[str] = Counter()
     covered = 0
     for number in range(n):

@@ -44,7 +44,6 @@ from autointerp.browse.steer_page_data import SteerForm, SteerSession, load_stee
 from autointerp.errors import AutointerpError, StoreError, UserError
 from autointerp.show.plain_json import as_json
 from autointerp.show.prompt_data import SORTS as PROMPT_SORTS
-from autointerp.show.steer_names import DIRECTION_NAMES
 from autointerp.store.opening import StoreHeld
 from autointerp.store.reader import StoreReader, open_reader
 
@@ -124,7 +123,7 @@ def make_app(store: Path, port: int) -> Starlette:
 FILES = {"browse.css": "text/css", "browse.js": "text/javascript", "icon.svg": "image/svg+xml"}
 """What stands beside the pages, and its type."""
 
-_WORDS = {"sorts": SORTS, "statuses": STATUSES, "prompt_sorts": PROMPT_SORTS, "direction_names": DIRECTION_NAMES}
+_WORDS = {"sorts": SORTS, "statuses": STATUSES, "prompt_sorts": PROMPT_SORTS}
 
 
 def _overview(store: StoreReader, _: Request) -> object:

@@ -22,6 +22,9 @@ SELECT dictionary, feature, explanation, score FROM feature_cards WHERE score IS
 -- Where was a label wrong? Each window that a judge got wrong, with the label that it had read.
 SELECT scorer, wrong, label, text FROM wrong_windows WHERE dictionary = 'mlp-1k' AND feature = 5 ORDER BY scorer, wrong
 
+-- Which labels that nobody scored are likely to hold? Each with the interval of its probability, or why there is none.
+SELECT feature, status, probability, ci_low, ci_high, label FROM unscored_labels WHERE dictionary = 'mlp-1k' AND explainer = 'lexical' AND metric = 'mcc_weighted' ORDER BY probability DESC NULLS LAST
+
 -- Is one dictionary better than the other, and can the run tell?
 SELECT a, b, explainer, metric, difference, simultaneous_low, simultaneous_high, verdict FROM comparison_table WHERE a = 'mlp-1k' ORDER BY ALL
 

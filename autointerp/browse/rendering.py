@@ -24,6 +24,7 @@ from autointerp.browse.drawings import (
     drawn_weights,
     place_bars,
 )
+from autointerp.browse.drawn_curves import sensitivity_curves
 from autointerp.browse.drawn_windows import NATS, broken, exemplar_text, judged_text, simulated_text
 from autointerp.browse.feature_data import floors_by_score
 from autointerp.browse.ready_sql import all_wrong
@@ -37,6 +38,7 @@ from autointerp.show.marks import mark_sentences, marked
 from autointerp.show.report import html
 from autointerp.show.rows import json_text
 from autointerp.show.score_kind import ScoreKind
+from autointerp.show.steer_names import DIRECTION_NAMES
 from autointerp.show.strata import named
 from autointerp.show.text import explainer_name, running, token_text, visible
 from autointerp.words import is_ceiling, is_control
@@ -206,5 +208,6 @@ _ENVIRONMENT.globals |= {
     "drawn_distributions": drawn_distributions, "drawn_weights": drawn_weights,
     "activation_bars": activation_bars, "place_bars": place_bars, "strong": STRONG, "silent": SILENT,
     "all_wrong": all_wrong, "exemplar_text": exemplar_text, "simulated_text": simulated_text,
-    "judged_text": judged_text, "nats_shown": NATS,
+    "judged_text": judged_text, "nats_shown": NATS, "sensitivity_curves": sensitivity_curves,
+    "direction_names": DIRECTION_NAMES,
 }  # fmt: skip

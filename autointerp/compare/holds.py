@@ -59,7 +59,8 @@ class Known:
     """What is known of N features without scoring them."""
 
     covariates: FloatArray  # [N, C] nan where missing
-    neighbours: tuple[Int64, ...]  # N lists of places among the N
+    owner: Int64  # [M] places among the N; with `near` the pairs of a feature and a neighbour of it
+    near: Int64  # [M]
     fold: Int64  # [N] 0 to FOLDS - 1, by hash
 
     @property
@@ -199,7 +200,7 @@ def wilson(p: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _predict(known: Known, scored: Int64, holds: FloatArray, weights: FloatArray) -> FloatArray:
     """P of all N features, from the scored ones."""
     base = float(np.average(holds, weights=weights))
-    x = np.column_stack([known.covariates, _of_neighbours(known, scored, holds, base)])
+    x = np.column_stack([known.covariates, neighbour_shares(known, scored, holds, base)])
     missing = np.isnan(x)
     mean = np.array(
         [column[~gone].mean() if (~gone).any() else 0.0 for column, gone in zip(x.T, missing.T, strict=True)]
@@ -212,16 +213,14 @@ def _predict(known: Known, scored: Int64, holds: FloatArray, weights: FloatArray
     return sigmoid(np.column_stack([np.ones(known.n), x]) @ beta)
 
 
-def _of_neighbours(known: Known, scored: Int64, holds: FloatArray, base: float) -> FloatArray:
+def neighbour_shares(known: Known, scored: Int64, holds: FloatArray, base: float) -> FloatArray:
     """Share of the scored neighbours whose labels hold, drawn towards the base rate. A feature is not its own."""
     value = np.full(known.n, np.nan)
     value[scored] = holds
-    shares = np.empty(known.n)
-    for place, near in enumerate(known.neighbours):
-        seen = value[near[near != place]]
-        seen = seen[~np.isnan(seen)]
-        shares[place] = (seen.sum() + SHRINK * base) / (len(seen) + SHRINK)
-    return shares
+    seen = (known.near != known.owner) & ~np.isnan(value[known.near])
+    owner = known.owner[seen]
+    hold = np.bincount(owner, value[known.near[seen]], minlength=known.n)
+    return np.asarray((hold + SHRINK * base) / (np.bincount(owner, minlength=known.n) + SHRINK), dtype=np.float64)
 
 
 def logistic(x: FloatArray, y: FloatArray, weights: FloatArray) -> FloatArray:

@@ -30,6 +30,9 @@ class EffectsSection(Section):
     context_before: int = Field(default=10, ge=1, le=1024)
     """How many tokens in front of the strongest one are tried."""
 
+    sensitivity_positions: int = Field(default=2, ge=0, le=1024)
+    """Firing tokens of a feature at which steps of many sizes are made along its direction and others; 0: none."""
+
     def of_ablation(self) -> dict[str, Any]:
         """The settings of the stage `ablate`."""
         return self.model_dump(mode="json", include={"features", "positions", "after"})
@@ -37,3 +40,7 @@ class EffectsSection(Section):
     def of_contexts(self) -> dict[str, Any]:
         """The settings of the stage `context_effects`."""
         return self.model_dump(mode="json", include={"features", "exemplars", "context_exemplars", "context_before"})
+
+    def of_sensitivity(self) -> dict[str, Any]:
+        """The settings of the stage `sensitivity`."""
+        return self.model_dump(mode="json", include={"features", "sensitivity_positions"})

@@ -60,7 +60,7 @@ class AblationEffects:
 def contributions(dictionary: Dictionary, firings: Firings, x: Tensor | None) -> Tensor:
     """[n, d_out] what each firing adds at its token. `x` [n, d_in]: what the dictionary reads there, which one that
     scales its input needs. Raises InputError where that cannot be said."""
-    directions = dictionary.directions[torch.from_numpy(firings.feature)]
+    directions = dictionary.directions[torch.from_numpy(firings.feature)].cpu()
     added: Tensor = directions * torch.from_numpy(firings.activation)[:, None]
     if not isinstance(dictionary, SparseAutoencoder):
         return added

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from autointerp.compare.holds import FOLDS, Known
 from autointerp.hashing import hash64, stream_key
 from autointerp.pipeline.feature_sample import Stratified
+from autointerp.pipeline.rows.stored_scores import places_of
 from autointerp.score.metric_registry import metric_named
 from autointerp.store.query import Queryable
 
@@ -58,25 +59,19 @@ def known_of(store: Queryable, dictionary: str, of: Stratified, seed: int, free:
     """Of the features `of`. `free`: the work of stage score that made the census scores, by explainer; of one that is
     not there the covariate is missing."""
     works = {name: free.get(name) for name in ("lexical", "context_lookup")}
-    rows = store.rows(_KNOWN, dictionary=dictionary, **works)
-    table = [[np.nan if row[name] is None else float(row[name]) for name in COVARIATES] for row in rows]
-    near: dict[int, list[int]] = {}
-    place = {feature: at for at, feature in enumerate(of.features.tolist())}
-    for row in store.rows(_NEIGHBOURS, dictionary=dictionary):
-        if row["neighbour"] in place:
-            near.setdefault(row["feature"], []).append(place[row["neighbour"]])
+    table = store.query(_KNOWN, dictionary=dictionary, **works)
+    columns = [table[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in COVARIATES]  # null: nan
+    pairs = store.query(_NEIGHBOURS, dictionary=dictionary)
+    owner, near = (places_of(pairs[name].to_numpy().astype(np.int64), of.features) for name in ("feature", "neighbour"))
+    there = (owner >= 0) & (near >= 0)
     folds = hash64(stream_key(seed, "folds", dictionary), of.features) % np.uint64(FOLDS)
-    return Known(
-        np.array(table, dtype=np.float64).reshape(len(of.features), len(COVARIATES)),
-        tuple(np.array(near.get(feature, []), dtype=np.int64) for feature in of.features.tolist()),
-        folds.astype(np.int64),
-    )
+    return Known(np.stack(columns, axis=1), owner[there], near[there], folds.astype(np.int64))
 
 
 def reasons_of(store: Queryable, dictionary: str, explainer: str) -> npt.NDArray[np.object_]:
     """Why a feature has no label that could hold: rare, dead or no_label; "" where it has one. [N]"""
-    rows = store.rows(_REASONS, dictionary=dictionary, explainer=explainer)
-    return np.array([row["reason"] for row in rows], dtype=object)
+    table = store.query(_REASONS, dictionary=dictionary, explainer=explainer)
+    return np.asarray(table["reason"].to_numpy(zero_copy_only=False), dtype=object)
 
 
 def limit_of(metric: str) -> float:

@@ -37,6 +37,7 @@ from autointerp.pipeline.stages import (
     judge,
     means,
     score,
+    sensitivity,
     tokens,
 )
 from autointerp.pipeline.stages.context import StageContext, now
@@ -55,6 +56,7 @@ RUN: Mapping[str, Stage] = {
     "effects": effects.run,
     "ablate": ablate.run,
     "context_effects": context_effects.run,
+    "sensitivity": sensitivity.run,
     "diagnostics": diagnostics.run,
     "explain": explain.run,
     "census": census.run,

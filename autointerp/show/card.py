@@ -30,6 +30,7 @@ from autointerp.show.layout import FittedToWidth
 from autointerp.show.logit_baselines import card_lines
 from autointerp.show.measured_effects import measured_lines
 from autointerp.show.plot import bars, levels
+from autointerp.show.sensitivity import sensitivity_line
 from autointerp.show.text import running, safe, token_text, visible, wrapped
 from autointerp.store.query import Queryable
 from autointerp.words import NO_LABEL, is_control
@@ -64,9 +65,14 @@ def render_card(card: FeatureCard, *, everything: bool = False, marks: bool = Fa
         parts += [Text(), card_scores([*lines, *beside, *unit], everything)]
     if card.promoted or card.suppressed:
         parts += [Text(), _logit_effects("promotes", card.promoted), _logit_effects("suppresses", card.suppressed)]
-    parts += [line for line in (measured_lines(card.measured), context_lines(card.contexts)) if line is not None]
+    parts += [line for line in lines_measured(card) if line is not None]
     parts += [Text(), _exemplars(card, marks) if card.exemplars else Text("no exemplars", style="dim")]
     return Group(*parts)
+
+
+def lines_measured(card: FeatureCard) -> tuple[Text | None, ...]:
+    """What was measured by changing the model's activations, or its text."""
+    return measured_lines(card.measured), context_lines(card.contexts), sensitivity_line(card.sensitivity)
 
 
 # --- what it is

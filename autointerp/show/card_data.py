@@ -14,6 +14,7 @@ from autointerp.errors import StoreError
 from autointerp.show.card_exemplars import CardExemplar, Text, card_exemplars, choose_windows
 from autointerp.show.context_effects import NOT_MEASURED, ContextsOfFeature, load_contexts
 from autointerp.show.measured_effects import MeasuredEffect, load_measured_effects
+from autointerp.show.sensitivity import SensitivityCurve, load_sensitivity
 from autointerp.store.evidence import current_works, dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.reader import StoreReader
@@ -125,6 +126,7 @@ class FeatureCard:
     without: tuple[ExplanationLine, ...] = ()
     """Scores of no explanation: rankings of tokens, and what is asked about the feature itself."""
     contexts: ContextsOfFeature = NOT_MEASURED  # what it depends on, and what follows, in its exemplars
+    sensitivity: tuple[SensitivityCurve, ...] = ()  # KL against the size of a step along it, and along others
     measured: tuple[MeasuredEffect, ...] = ()  # the output without it, and without random directions of its norm
 
 
@@ -172,6 +174,7 @@ def load_card(
         without=_without_explanation(scores),
         exemplars=card_exemplars(chosen, text, contexts.behind),
         contexts=contexts,
+        sensitivity=load_sensitivity(store, dictionary, feature),
         promoted=_effects(effects, "promoted", text),
         suppressed=_effects(effects, "suppressed", text),
         measured=load_measured_effects(store, dictionary, feature),

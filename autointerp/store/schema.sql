@@ -406,6 +406,26 @@ COMMENT ON COLUMN following_effects.n_firing IS 'Tokens of the context at which 
 COMMENT ON COLUMN following_effects.start IS 'Position of the token behind the first of them.';
 COMMENT ON COLUMN following_effects.logp_change IS 'Change of the log probability of each token from there to the context''s end, nats; below 0, the feature makes the token likelier.';
 
+CREATE TABLE sensitivity (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, context BIGINT NOT NULL,
+    position INTEGER NOT NULL, direction VARCHAR NOT NULL, entropy DOUBLE NOT NULL, sizes DOUBLE[] NOT NULL,
+    kl DOUBLE[] NOT NULL, size_025 DOUBLE, size_050 DOUBLE, size_100 DOUBLE, steepest DOUBLE NOT NULL
+);
+COMMENT ON TABLE sensitivity IS 'How far the output moves with the size of a step at a token at which a feature fires (score split): a row for each direction of the step. current_sensitivity shows the latest.';
+COMMENT ON COLUMN sensitivity.run IS 'The work that measured it.';
+COMMENT ON COLUMN sensitivity.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN sensitivity.feature IS 'Feature.';
+COMMENT ON COLUMN sensitivity.context IS 'Context.';
+COMMENT ON COLUMN sensitivity.position IS 'Position in the context of the token.';
+COMMENT ON COLUMN sensitivity.direction IS 'What is added: feature, along its decoder direction; isotropic, a random direction; covariance, one with the covariance of the activations at the hook; difference, from one activation of the corpus to another; neuron, the output of the neuron nearest to the feature''s direction (none where no MLP wrote there last).';
+COMMENT ON COLUMN sensitivity.entropy IS 'Entropy of the model as it is at the position, nats.';
+COMMENT ON COLUMN sensitivity.sizes IS 'Norms of the steps, rising: from 1/32 of the median norm of the activations at the hook to 4 times it.';
+COMMENT ON COLUMN sensitivity.kl IS 'KL divergence of the model with each step from the model as it is, at the position, nats.';
+COMMENT ON COLUMN sensitivity.size_025 IS 'The first size whose KL is 0.25, between the steps by a line of logarithms; none where no step reaches it.';
+COMMENT ON COLUMN sensitivity.size_050 IS 'Of 0.5.';
+COMMENT ON COLUMN sensitivity.size_100 IS 'Of 1.';
+COMMENT ON COLUMN sensitivity.steepest IS 'The size at which KL grows fastest with it: small where a step counts at once, large behind a plateau.';
+
 CREATE TABLE again (
     number INTEGER NOT NULL, event VARCHAR NOT NULL, said VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR,
     explained INTEGER[] NOT NULL, judged INTEGER[] NOT NULL, happened_at TIMESTAMP NOT NULL
@@ -1213,6 +1233,18 @@ FROM (
     FROM current_following_effects
 ) f JOIN contexts c USING (context) JOIN vocab v ON v.token = c.tokens[f.position + 1];
 COMMENT ON VIEW following_tokens IS 'The tokens of following_effects as text, by place behind (or before) the peak: the change of the log probability of each where the feature is taken away.';
+
+CREATE VIEW current_sensitivity AS
+SELECT * FROM sensitivity
+SEMI JOIN current_works c ON c.stage = 'sensitivity' AND c.dictionary = sensitivity.dictionary AND c.work = sensitivity.run;
+COMMENT ON VIEW current_sensitivity IS 'The rows of sensitivity that count: of the latest run that measured a dictionary.';
+
+CREATE VIEW dictionary_sensitivity AS
+SELECT dictionary, direction, count(DISTINCT feature) AS n_features, count(*) AS n, median(size_025) AS size_025,
+       median(size_050) AS size_050, median(size_100) AS size_100, median(steepest) AS steepest,
+       count(size_050) / count(*) AS reach_050
+FROM current_sensitivity GROUP BY ALL;
+COMMENT ON VIEW dictionary_sensitivity IS 'The sizes of sensitivity by dictionary and direction: medians over the tokens whose KL gets there, and the share that reaches 0.5.';
 
 CREATE VIEW promoted_tokens AS
 SELECT l.dictionary, l.feature, l.direction, l.rank, v.text, l.effect, l.z

@@ -166,6 +166,8 @@ def test_tokens_that_a_feature_raises_or_lowers_are_underlined(built: tuple[Path
     assert page.count("raised2") > 0
     assert "measured: what it depends on" in page
     assert "alone: 25 %; without both" in page
+    assert page.count("<polyline") == 2
+    assert ">not reached</td>" in page
     assert 'title="lost where it is masked: 60 %, removed: 50 %' in page
 
 

@@ -150,5 +150,5 @@ _COMMENTS = "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal"
 def test_the_first_are_those_of_the_documentation() -> None:
     told = re.findall(r"\n\n([^\n`]+?)\n\n```sql\n(.*?)\n```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
     ours = FIRST_QUESTIONS.read_text(encoding="utf-8")
-    assert len(told) == 11
+    assert len(told) == 12
     assert ours == "\n\n".join(f"-- {question}\n{sql}" for question, sql in told) + "\n"

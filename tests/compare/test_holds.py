@@ -10,11 +10,13 @@ from autointerp.compare.holds import (
     FOLDS,
     NEAREST,
     RIDGE,
+    SHRINK,
     Known,
     calibration,
     fit_holds,
     intervals,
     logistic,
+    neighbour_shares,
     sigmoid,
     wilson,
 )
@@ -33,7 +35,9 @@ def world(seed: int, strength: float = 1.0) -> tuple[Known, np.ndarray, np.ndarr
     x[random.random(N) < 0.1, 0] = np.nan
     x[:, 3] = 7.0
     near = tuple(np.setdiff1d(np.flatnonzero(group == group[i]), [i])[:5] for i in range(N))
-    return Known(x, near, random.integers(0, FOLDS, N)), p, (random.random(N) < p).astype(float)
+    owner = np.repeat(np.arange(N), [len(own) for own in near])
+    known = Known(x, owner, np.concatenate(near), random.integers(0, FOLDS, N))
+    return known, p, (random.random(N) < p).astype(float)
 
 
 def test_the_fit_is_the_penalised_likelihood_s_largest() -> None:
@@ -141,6 +145,17 @@ def test_where_nothing_predicts_it_says_so() -> None:
         said.append(fit.calibration.helps)
         assert fit.basis == "covariates" or set(fit.chance.tolist()) == {fit.base}
     assert said.count("helps") <= 2
+
+
+def test_the_shareneighbour_shares_that_hold_one_by_one() -> None:
+    known, _, y = world(2)
+    scored = np.arange(0, N, 3)
+    base = float(y[scored].mean())
+    shares = neighbour_shares(known, scored, y[scored], base)
+    for place in range(0, N, 7):
+        near = [other for other in known.near[known.owner == place] if other != place and other in scored]
+        expected = (sum(y[other] for other in near) + SHRINK * base) / (len(near) + SHRINK)
+        assert shares[place] == pytest.approx(expected)
 
 
 def test_labels_of_the_part_that_is_held_out_are_not_seen() -> None:

@@ -41,6 +41,8 @@ path = "bundled:mlp-1k"
 features = "0:5"
 [evidence]
 score_windows = 64
+[effects]
+features = "none"
 """
 
 

@@ -74,6 +74,15 @@ def write_run(tiny_model: Path, tokens_npy: Path, sae_folder: Path, tmp_path: Pa
             "tokens": {"source": f"npy:{tokens_npy}", "window": 7},
             "dictionary": [{"name": "sae", "path": str(sae_folder)}],
             "score": {"features": {"sample": 12}},
+            "effects": {
+                "features": {"sample": 3},
+                "positions": 2,
+                "after": 4,
+                "exemplars": 2,
+                "context_exemplars": 1,
+                "context_before": 3,
+                "sensitivity_positions": 1,
+            },
         }
         for key, value in changed.items():
             run[key] = run[key] | value if isinstance(value, dict) and key in run else value

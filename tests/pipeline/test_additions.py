@@ -73,6 +73,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunCon
                 "store": str(folder / "additions.duckdb"),
                 "subject": {"model": "bundled:subject", "device": "cpu"},
                 "tokens": {"source": "bundled:corpus", "n_tokens": 40_000, "allow_fewer": True},
+                "effects": {"features": "none"},
                 "dictionary": [
                     {
                         "name": "mine",

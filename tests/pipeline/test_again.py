@@ -65,6 +65,7 @@ def configured(folder: Path) -> Callable[..., RunConfig]:
                 "store": str(folder / name / "s.duckdb"),
                 "subject": {"model": "bundled:subject", "device": "cpu"},
                 "tokens": {"source": "bundled:corpus", "n_tokens": 40_000, "allow_fewer": True},
+                "effects": {"features": "none"},
                 "dictionary": [{"name": "mlp-1k", "path": "bundled:mlp-1k", "features": "0:10"}],
                 "evidence": {"score_windows": 64},
                 "explain": {

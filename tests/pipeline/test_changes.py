@@ -86,6 +86,7 @@ def configured(
             "dictionary": [dictionaries[one] for one in of.split()],
             "explain": {"explainers": explainers.split()},
             "score": score,
+            "effects": {"features": {"sample": 2}, "positions": 2, "after": 4},
         }
         return parse_run(data | changed)
 
@@ -133,7 +134,7 @@ def say(config: RunConfig) -> list[str]:
 
 PROGRESS = (
     "subject and dictionaries", "tokens", "pass 1", "logit effects", "explaining", "pass 2", "scoring", "means",
-    "comparing", "baselines", "diagnostics", "ablation", "contexts",
+    "comparing", "baselines", "diagnostics", "ablation", "contexts", "sensitivity",
 )  # fmt: skip
 
 
@@ -188,9 +189,9 @@ def test_added_one_after_the_other_or_all_at_once(
     again = [*controls, *EMBEDDED]
     assert computed.scored == computed.counted | {"sae": again, "mlp": again}
     assert lines == [
-        "kept: 35 of 115 pieces of work, on sae, topk, mlp",
-        "new dictionaries: extract, effects, ablate, context_effects, diagnostics, explain, census, score, means of "
-        "neurons, random",
+        "kept: 38 of 120 pieces of work, on sae, topk, mlp",
+        "new dictionaries: extract, effects, ablate, context_effects, sensitivity, diagnostics, explain, census, "
+        "score, means of neurons, random",
         "new explainer lexical: explain, census, score, means of sae, topk, mlp; compare",
         "new explainer context_lookup: explain, census, score, means of sae, topk, mlp; compare",
         "score.features.sample 3 -> 8: score of sae, mlp",
@@ -239,7 +240,7 @@ def test_another_margin_keeps_the_scores_and_can_be_taken_back(
     store = before_config.store_path
     before, rows = views(store), rows_of(store)
     assert say(changed) == [
-        "kept: 111 of 115 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 116 of 120 pieces of work, on sae, topk, neurons, random, mlp",
         "score.margin 0.02 -> 0.03: compare",
     ]
     assert computed.extracted == []
@@ -263,7 +264,7 @@ def test_a_smaller_sample_is_what_is_shown(copied: str, configured: Callable[...
     sql = "SELECT DISTINCT dictionary, feature FROM score_table WHERE design = 'sample' AND metric = 'pearson_framed'"
     many, simulated = query(store, sql), query(store, "SELECT count(*) AS n FROM simulations")
     assert say(configured(copied, score={"features": {"sample": 5}})) == [
-        "kept: 71 of 115 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 76 of 120 pieces of work, on sae, topk, neurons, random, mlp",
         "score.features.sample 8 -> 5: score of 5 dictionaries",
         "after that again: means of 5 dictionaries; compare",
     ]

@@ -86,6 +86,7 @@ def configured(
             "tokens": {"source": f"npy:{tokens_npy}", "window": 7},
             "dictionary": dictionaries,
             "score": {"features": {"sample": 12}},
+            "effects": {"features": {"sample": 4}, "positions": 3, "after": 4},
         }
         return parse_run(data | changed)
 
@@ -118,7 +119,7 @@ def check(store: Path) -> None:
 # --- what a run ends with ---------------------------------------------------------------------------
 
 
-PER_DICTIONARY = ("extract", "effects", "ablate", "context_effects", "diagnostics", "census")
+PER_DICTIONARY = ("extract", "effects", "ablate", "context_effects", "sensitivity", "diagnostics", "census")
 
 
 def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
@@ -415,6 +416,7 @@ def test_the_engine_changes_no_row(
         "causal_effects",
         "context_effects",
         "following_effects",
+        "sensitivity",
         "logit_effects",
         "logit_strengths",
         "logit_distractors",
@@ -628,7 +630,8 @@ def test_the_command_says_what_to_do_next(
     main(["run", str(file), "--dry-run"])
     said = capsys.readouterr().out
     assert "cost: $0.00" in said
-    assert "contexts: 48 without a feature, 2,912 changed before it, at most" in said
+    assert "contexts: 6 without a feature, 84 changed before it, at most" in said
+    assert "sensitivity: 3 tokens at most, 75 passes of one token each" in said
     assert not store.exists()
     main(["run", str(file)])
     out, err = capsys.readouterr()

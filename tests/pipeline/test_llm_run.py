@@ -56,6 +56,7 @@ def configured(folder: Path) -> Callable[..., dict[str, Any]]:
             "store": str(folder / "llm.duckdb"),
             "subject": {"model": "bundled:subject", "device": "cpu"},
             "tokens": {"source": "bundled:corpus", "n_tokens": 40_000, "allow_fewer": True},
+            "effects": {"features": "none"},
             "dictionary": [{"name": "mlp-1k", "path": "bundled:mlp-1k", "features": f"0:{N_FEATURES}"}],
             "evidence": {"score_windows": 64},
             "explain": {"explainers": ["lexical", MODEL, *more]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from autointerp.config.loading import parse_run
 from autointerp.explain.lexical import NAMED
@@ -14,6 +15,7 @@ from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 
 
+@pytest.mark.slow
 def test_planted_features_on_the_bundled_model(tmp_path: Path) -> None:
     config = parse_run(
         {
@@ -21,6 +23,7 @@ def test_planted_features_on_the_bundled_model(tmp_path: Path) -> None:
             "store": str(tmp_path / "control.duckdb"),
             "subject": {"model": "bundled:subject"},
             "tokens": {"source": "bundled:corpus"},
+            "effects": {"features": "none"},
             "dictionary": [{"name": "planted", "path": "bundled:planted"}],
             "score": {"features": {"sample": 10}},
         }

@@ -52,6 +52,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunCon
                 "store": str(folder / f"{name}.duckdb"),
                 "subject": {"model": "bundled:subject", "device": "cpu"},
                 "tokens": {"source": "bundled:corpus", "n_tokens": 30_000, "allow_fewer": True},
+                "effects": {"features": "none"},
                 "dictionary": [{"name": "mlp-1k", "path": "bundled:mlp-1k", "features": "0:12"}],
                 "explain": {"explainers": ["lexical", {**MODEL, "probe": 1, **explainer}]},
                 "score": {"features": {"sample": 4}, "scorers": ["simulation"]},

@@ -96,6 +96,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunCon
                 "store": str(folder / name / "s.duckdb"),
                 "subject": {"model": "bundled:subject", "device": "cpu"},
                 "tokens": {"source": "bundled:corpus", "n_tokens": 60_000, "allow_fewer": True},
+                "effects": {"features": "none"},
                 "dictionary": [{"name": "planted", "path": "bundled:planted", "features": "24:40"}],
                 "evidence": {"score_windows": 64},
                 "explain": {"explainers": ["lexical", *({**MODEL, "evidence": "input", **one} for one in explainers)]},

@@ -266,14 +266,17 @@ def test_versions_are_of_a_stage(keys: Callable[..., dict[What, str]], monkeypat
         monkeypatch.undo()
 
 
+def few(path: Path, *more: str) -> RunConfig:
+    """A run of six features, with some scorers and `more`."""
+    scorers = ["simulation", "detection", *more, "logits"]
+    config = judged_config(path, "lexical", MODEL, scorers=scorers, features={"sample": 4})
+    return config.model_copy(update={"dictionary": [config.dictionary[0].model_copy(update={"features": "0:6"})]})
+
+
 @pytest.fixture
 def without_fuzzing(tmp_path: Path) -> tuple[Path, NumberedLLM]:
     path, llm = tmp_path / "few.duckdb", NumberedLLM()
-    run(
-        judged_config(path, "lexical", MODEL, scorers=["simulation", "detection", "logits"], features={"sample": 4}),
-        reporter=QUIET,
-        open_client=lambda *_: llm,
-    )
+    run(few(path), reporter=QUIET, open_client=lambda *_: llm)
     return path, llm
 
 
@@ -281,9 +284,7 @@ def test_adding_a_scorer_asks_only_for_it(without_fuzzing: tuple[Path, NumberedL
     path, llm = without_fuzzing
     sent, before = len(llm.sent), counts(path)
     judgements = Counter(row["scorer"] for row in rows(path, "SELECT scorer FROM judgements"))
-    scorers = ["simulation", "detection", "fuzzing", "logits"]
-    config = judged_config(path, "lexical", MODEL, scorers=scorers, features={"sample": 4})
-    run(config, reporter=QUIET, open_client=lambda *_: llm)
+    run(few(path, "fuzzing"), reporter=QUIET, open_client=lambda *_: llm)
     new = llm.sent[sent:]
     assert new
     assert {ask.kind for ask in new} == {"fuzz"}

@@ -18,11 +18,13 @@ import torch
 from autointerp.errors import InputError
 from autointerp.extract.effects import TOP, logit_effects
 from autointerp.subject.dictionary import Units
+from autointerp.subject.hidden_tokens import hidden_tokens
 from autointerp.subject.hook_places import hook_places
 from autointerp.subject.hook_truth import check_truth
 from autointerp.subject.loading import load_subject
 from autointerp.subject.model import Subject
 from autointerp.subject.patching import SuffixPasses, WholePasses, patched_passes
+from autointerp.subject.steering import WholeSteering, steered_passes
 from autointerp.subject.tested import FAMILIES, TestedFamily
 
 SHAPE = {
@@ -232,7 +234,7 @@ PATCHED = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_attn_out
 
 
 @torch.no_grad()
-def patched_by_hand(family: Loaded, kind: str, position: int, added: torch.Tensor) -> torch.Tensor:
+def patched_by_hand(family: Loaded, kind: str, position: int | slice, added: torch.Tensor) -> torch.Tensor:
     """[L, V] logits of the first row, a vector added inside the model: to the stream, where that is meant."""
     block = family.blocks[0]
     module, side, factor = block, "out", 1.0
@@ -293,6 +295,47 @@ def test_only_what_follows_is_run_where_what_stands_before_is_kept(family: Loade
     passes = patched_passes(family.subject, "blocks.0.hook_resid_post", 5, family.ids[0])
     if not {"sliding_window", "layer_types"} & set(family.row.config) and family.row.models != "BLOOM":
         assert isinstance(passes, SuffixPasses)
+
+
+@pytest.mark.parametrize("kind", ["hook_resid_mid", "hook_mlp_out", "mlp.hook_post"])
+def test_a_steered_text_equals_the_model_with_a_vector_at_every_token(kind: str, family: Loaded) -> None:
+    """All but its first token; the last three are written one by one."""
+    hook = f"blocks.0.{kind}"
+    if hook not in family.subject.bridge.hook_dict or (kind == "mlp.hook_post" and not family.row.neurons):
+        return
+    ids = family.ids[0]
+    added = torch.randn(2, family.subject.width(hook), generator=torch.Generator().manual_seed(1)) * 2
+    for way in (steered_passes(family.subject, hook, ids, 1), WholeSteering(family.subject, hook)):
+        text = way.open(ids[:-3], added, 1)
+        for token in ids[-3:]:
+            text.write(token.expand(2))
+        for row in range(2):
+            expected = patched_by_hand(family, kind, slice(1, None), added[row])[-1]
+            close(text.logits[row], expected, f"{type(way).__name__} at {hook}")
+
+
+def test_a_hidden_token_is_seen_by_no_other(family: Loaded) -> None:
+    """As with a mask of rows and columns, which these models take too; never in BLOOM, whose distances would shift."""
+    ids, hole = family.ids[0], 6
+    hiding = hidden_tokens(family.subject, "blocks.1.hook_resid_post", ids)
+    if family.row.models == "BLOOM":
+        assert hiding is None
+        return
+    assert hiding is not None
+    hidden = (torch.arange(len(ids)) == hole)[None]
+    found = hiding.activations(ids[None], hidden)[0]
+    if not {"sliding_window", "layer_types"} & set(family.row.config):
+        mask = torch.full((len(ids), len(ids)), torch.finfo(torch.float32).min).triu(1)
+        mask[hole + 1 :, hole] = torch.finfo(torch.float32).min
+        kept: list[torch.Tensor] = []
+        handle = family.blocks[1].register_forward_hook(
+            lambda _m, _i, out: kept.append(out[0] if isinstance(out, tuple) else out)
+        )
+        with torch.no_grad():
+            family.plain(ids[None], attention_mask=mask[None, None])
+        handle.remove()
+        others = torch.arange(len(ids)) != hole
+        close(found[others], kept[0].reshape(len(ids), -1)[others], "hidden")
 
 
 # --- direct logit effects -------------------------------------------------------------------------

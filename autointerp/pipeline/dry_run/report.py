@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from autointerp.config.effects import EffectsSection
 from autointerp.config.run_file import RunConfig
 from autointerp.extract.context_effects import most_texts
+from autointerp.extract.sensitivity import ALONG, STEPS
 from autointerp.llm.money.prices import Channel
 from autointerp.pipeline.asking.delivery import Delivery
 from autointerp.pipeline.dry_run.expected_calls import Weigher, expected_calls, n_chosen, n_scored_of, render_expected
@@ -42,6 +43,8 @@ class Plan:
     """Firings at which a feature is taken away, at most: each is four passes of a few tokens."""
     n_contexts: int = 0
     """Contexts from which a feature is taken away, at most: each is two passes and a half."""
+    n_stepped: int = 0
+    """Tokens at which steps are made, at most."""
     n_changed: int = 0
     """Texts with something changed before a feature, at most: each is read as far as the hook point."""
 
@@ -75,6 +78,7 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Deliver
         llm=llm,
         n_ablated=2 * effects.positions * _n_measured(effects, "ablate", left, n_features),
         n_contexts=effects.exemplars * n_read,
+        n_stepped=effects.sensitivity_positions * _n_measured(effects, "sensitivity", left, n_features),
         n_changed=min(effects.context_exemplars, effects.exemplars) * most_texts(effects.context_before) * n_read,
     )
 
@@ -116,6 +120,10 @@ def render_plan(plan: Plan) -> str:
         + (
             f"contexts: {plan.n_contexts:,} without a feature, {plan.n_changed:,} changed before it, at most\n"
             * bool(plan.n_contexts)
+        )
+        + (
+            f"sensitivity: {plan.n_stepped:,} tokens at most, {len(ALONG) * STEPS} passes of one token each\n"
+            * bool(plan.n_stepped)
         )
         + "".join(f"{line}\n" for line in plan.changes)
         + "\n".join(plan.llm)

@@ -15,6 +15,7 @@ VERSIONS = {
     "effects": 3,
     "ablate": 1,
     "context_effects": 1,
+    "sensitivity": 1,
     "diagnostics": 1,
     "explain": 2,
     "census": 2,

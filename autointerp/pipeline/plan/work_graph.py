@@ -5,6 +5,7 @@
     effects     a dictionary
     ablate      a dictionary                         [effects]
     context_effects  a dictionary                    [effects]
+    sensitivity a dictionary                         [effects]
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
     census      a dictionary and explainer           threshold (and one without an explainer: the truth)
@@ -128,8 +129,10 @@ class _Graph:
             for stage, settings in (
                 ("ablate", self.config.effects.of_ablation()),
                 ("context_effects", self.config.effects.of_contexts()),
+                ("sensitivity", self.config.effects.of_sensitivity()),
             ):
-                yield _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
+                if stage != "sensitivity" or self.config.effects.sensitivity_positions:
+                    yield _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
         yield _work("diagnostics", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield _work("census", name, None, None, {BUILDS_ON: {"extract": extract.key}} | self._threshold)
         explained: dict[str, Work] = {}
@@ -197,7 +200,8 @@ class _Graph:
         sampled = isinstance(self.config.score.features, FeatureSample)
         if drawn and predictor is not None and sampled:
             builds_on["predictor"] = self.embedded[name, predictor]
-        if sampled and explainer != CONTROLS and is_label(explainer) and not without_label(explainer):
+        kept = explainer in self.config.explain.kept  # labels of chosen features: no sample of all
+        if sampled and explainer != CONTROLS and is_label(explainer) and not without_label(explainer) and not kept:
             builds_on["free"] = {one: self.embedded[name, one] for one in BESIDE if (name, one) in self.embedded}
         return _work("means", name, explainer, scorer, {BUILDS_ON: builds_on})
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.compare.holds import fit_holds
+from autointerp.compare.holds import Known, fit_holds
 from autointerp.compare.population import Population
-from autointerp.pipeline.feature_sample import strata_of
-from autointerp.pipeline.free_covariates import known_of, limit_of, reasons_of
+from autointerp.pipeline.feature_sample import Stratified
+from autointerp.pipeline.free_covariates import limit_of, reasons_of
 from autointerp.pipeline.rows.stored_scores import About, StoredScores, places_of
 from autointerp.score.metric_registry import metric_named
 from autointerp.store.query import Queryable
@@ -29,15 +29,11 @@ def label_chances(
     dictionary: str,
     explainer: str,
     scores: Mapping[About, StoredScores],
-    seed: int,
-    free: Mapping[str, str],
+    of: Stratified,
+    known: Known,
 ) -> Iterator[dict[str, Any]]:
-    """Columns but `run`, of one scorer and metric each; `free` as in `known_of`."""
+    """Columns but `run`, of one scorer and metric each; `of` the dictionary's features, of which `known` is."""
     abouts = [about for about in sorted(scores) if _is_first(about)]
-    if not abouts:
-        return
-    of = strata_of(store, dictionary, seed)
-    known = known_of(store, dictionary, of, seed, free)
     reason = reasons_of(store, dictionary, explainer)
     for about in abouts:
         scorer, metric, _ = about
@@ -63,11 +59,10 @@ def label_chances(
             "scorer": scorer,
             "metric": metric,
             "holds_from": limit,
-            **{name: [p if known_p else None for p, known_p in zip(column[left].tolist(), has, strict=True)]
-               for name, column in numbers.items()},
+            **{name: np.where(has, column[left], np.nan) for name, column in numbers.items()},
             "status": status.tolist(),
             "n_scored": n_scored,
-        }  # fmt: skip
+        }
 
 
 def _is_first(about: About) -> bool:

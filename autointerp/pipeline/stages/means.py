@@ -9,6 +9,9 @@ from functools import cache, partial
 from typing import Any
 
 from autointerp.compare.clustered import mean_interval
+from autointerp.compare.holds import Known
+from autointerp.pipeline.feature_sample import Stratified, strata_of
+from autointerp.pipeline.free_covariates import known_of
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
 from autointerp.pipeline.rows.label_chance_rows import label_chances
@@ -32,6 +35,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
             reader = ScoreReader(context.store)
             controls = cache(reader.scores)  # the floors of several works are the same scores
             cheap = cache(partial(_cheap_of, reader, name))
+            known = cache(partial(_known_of, context, name))
             with context.store.transaction() as transaction:
                 for work in mine:
                     begun = time.monotonic()
@@ -42,7 +46,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
                         rows += (means := mean_rows(work.key, scores, explainer, _floors_of(work, explainer, controls)))
                         if explainer == work.explainer:
                             powered_rows = _powered_of(context, work, scores, means, cheap)
-                            chances = list(_chances_of(context, work, scores))
+                            chances = list(_chances_of(context, work, scores, known))
                     n = transaction.append("dictionary_scores", columns_of(rows)) if rows else 0
                     n += transaction.append("powered_means", columns_of(powered_rows)) if powered_rows else 0
                     for columns in chances:
@@ -107,13 +111,24 @@ def _powered_of(
     return rows
 
 
-def _chances_of(context: StageContext, work: Work, of: DictionaryScores) -> Iterator[dict[str, Any]]:
+Facts = tuple[Stratified, Known]
+"""The features of a dictionary, and what is known of them for nothing."""
+
+
+def _known_of(context: StageContext, name: str, free: tuple[tuple[str, str], ...]) -> Facts:
+    seed = context.config.seed
+    of = strata_of(context.store, name, seed)
+    return of, known_of(context.store, name, of, seed, dict(free))
+
+
+def _chances_of(
+    context: StageContext, work: Work, of: DictionaryScores, known: Callable[[tuple[tuple[str, str], ...]], Facts]
+) -> Iterator[dict[str, Any]]:
     """Columns of `label_chances`, of a work whose features were drawn and whose explainer writes labels."""
     free = work.decided_by[BUILDS_ON].get("free")
     if free is not None:
-        yield from label_chances(
-            context.store, of.dictionary, str(work.explainer), of.scores, context.config.seed, free
-        )
+        facts = known(tuple(sorted(free.items())))
+        yield from label_chances(context.store, of.dictionary, str(work.explainer), of.scores, *facts)
 
 
 def mean_rows(run: str, of: DictionaryScores, explainer: str, controls: Sequence[Scores]) -> list[dict[str, Any]]:

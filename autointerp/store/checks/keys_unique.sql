@@ -47,6 +47,8 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, context, peak, position, other FROM context_effects)) FROM context_effects
     UNION ALL SELECT 'following_effects', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, context, peak FROM following_effects)) FROM following_effects
+    UNION ALL SELECT 'sensitivity', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, context, position, direction FROM sensitivity)) FROM sensitivity
     UNION ALL SELECT 'lookups', count(*), (SELECT count(*) FROM (SELECT DISTINCT lookup FROM lookups)) FROM lookups
     UNION ALL SELECT 'explanations', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, again FROM explanations)) FROM explanations

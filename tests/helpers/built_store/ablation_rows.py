@@ -76,3 +76,32 @@ def write_contexts(t: Transaction, world: World, name: str) -> int:
         behind = np.linspace(-0.8, 0.6, int(world.length[context]) - peak - 1)
         n += t.append("following_effects", about | {"n_firing": 1, "start": peak + 1, "logp_change": [behind.tolist()]})
     return n
+
+
+def write_sensitivity(t: Transaction, world: World, name: str) -> int:
+    """Appends `sensitivity` and returns the number of rows."""
+    n = 0
+    inside = np.flatnonzero(world.split == "score")
+    for feature, truth in enumerate(world.truth[name]):
+        places = np.argwhere(truth[inside] > 0)
+        if not len(places):
+            continue
+        n += t.append(
+            "sensitivity",
+            {
+                "run": f"sensitivity-{name}",
+                "dictionary": name,
+                "feature": [feature] * 2,
+                "context": int(inside[places[0][0]]),
+                "position": int(places[0][1]),
+                "direction": ["feature", "isotropic"],
+                "entropy": 2.0,
+                "sizes": [[0.5, 1.0, 2.0]] * 2,
+                "kl": [[0.1, 0.4, 1.6], [0.01, 0.1, 0.3]],
+                "size_025": [0.8, 1.8],
+                "size_050": [1.1, None],
+                "size_100": [1.6, None],
+                "steepest": [1.41, 1.41],
+            },
+        )
+    return n

@@ -14,7 +14,7 @@ from built_store.world import HOSTILE, LENGTH, N_CONTEXTS, SPLITS, VOCAB, WINDOW
 
 def write_works(t: Transaction, world: World) -> None:
     """What the run consists of; effects, diagnostics and census are never done."""
-    per_dictionary = ("extract", "effects", "ablate", "explain", "census", "score")
+    per_dictionary = ("extract", "effects", "ablate", "sensitivity", "explain", "census", "score")
     works: list[tuple[str, str | None, str | None, str]] = [
         ("tokens", None, None, "tokens-1"),
         ("compare", None, None, "compare-1"),

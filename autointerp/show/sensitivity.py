@@ -1,0 +1,81 @@
+"""How far the output moves with the size of a step: read from the store, and its line on a card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from rich.text import Text
+
+from autointerp.store.evidence import current_works
+from autointerp.store.query import Queryable
+
+_CURVES = """
+SELECT run, direction, sizes, kl, size_025, size_050, size_100, steepest FROM sensitivity
+WHERE dictionary = $dictionary AND feature = $feature ORDER BY context, position
+"""
+ORDER = ("feature", "isotropic", "covariance", "difference", "neuron")
+
+
+@dataclass(frozen=True)
+class SensitivityCurve:
+    """One direction, over the tokens at which steps were made along it."""
+
+    direction: str
+    """feature; isotropic, covariance or difference: random directions; neuron: the one whose output lies nearest."""
+    n: int
+    """Tokens."""
+    sizes: tuple[float, ...]
+    """Norms of the steps, rising."""
+    kl: tuple[float, ...]
+    """Means, nats."""
+    size_025: float | None
+    """Median size at which KL is 0.25, where all tokens get there."""
+    size_050: float | None
+    size_100: float | None
+    steepest: float
+    """Median size at which KL grows fastest."""
+
+
+def load_sensitivity(store: Queryable, dictionary: str, feature: int) -> tuple[SensitivityCurve, ...]:
+    """The feature first; empty where nothing was measured."""
+    rows = store.rows(_CURVES, dictionary=dictionary, feature=feature)
+    works = current_works(store, "sensitivity") if rows else None
+    curves = []
+    for direction in ORDER:
+        mine = [row for row in rows if row["direction"] == direction and (works is None or row["run"] in works)]
+        if not mine:
+            continue
+        reached = {}
+        for name in ("size_025", "size_050", "size_100"):
+            sizes = [row[name] for row in mine]
+            reached[name] = None if None in sizes else median(sizes)
+        curves.append(
+            SensitivityCurve(
+                direction=direction,
+                n=len(mine),
+                sizes=tuple(mine[0]["sizes"]),
+                kl=tuple(fmean(values) for values in zip(*(row["kl"] for row in mine), strict=True)),
+                steepest=median(row["steepest"] for row in mine),
+                **reached,
+            )
+        )
+    return tuple(curves)
+
+
+def sensitivity_line(curves: Sequence[SensitivityCurve]) -> Text | None:
+    """The sizes that reach half a nat; None where nothing was measured."""
+    if not curves:
+        return None
+    line = Text("a step of", style="bold")
+    said = [f"{_size(of.size_050)} {'along it' if of.direction == 'feature' else of.direction}" for of in curves]
+    line.append(f"  {said[0]} moves the output by KL 0.5", style="not bold")
+    tokens = "token" if curves[0].n == 1 else "tokens"
+    beside = f"; {', '.join(said[1:])}" if said[1:] else ""
+    line.append(f"{beside} (at {curves[0].n} firing {tokens})", style="dim not bold")
+    return line
+
+
+def _size(size: float | None) -> str:
+    return "no size" if size is None else f"{size:.3g}"
