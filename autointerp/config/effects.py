@@ -30,7 +30,7 @@ class EffectsSection(Section):
     context_before: int = Field(default=8, ge=1, le=1024)
     """How many tokens in front of the strongest one are tried."""
 
-    sensitivity_positions: int = Field(default=2, ge=0, le=1024)
+    sensitivity_positions: int = Field(default=1, ge=0, le=1024)
     """Firing tokens of a feature at which steps of many sizes are made along its direction and others; 0: none."""
 
     def of_ablation(self) -> dict[str, Any]:
