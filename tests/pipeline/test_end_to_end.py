@@ -119,7 +119,9 @@ def check(store: Path) -> None:
 # --- what a run ends with ---------------------------------------------------------------------------
 
 
-PER_DICTIONARY = ("extract", "effects", "ablate", "context_effects", "sensitivity", "diagnostics", "census")
+PER_DICTIONARY = (
+    "extract", "effects", "ablate", "context_effects", "sensitivity", "output_scores", "diagnostics", "census",
+)  # fmt: skip
 
 
 def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
@@ -417,6 +419,7 @@ def test_the_engine_changes_no_row(
         "context_effects",
         "following_effects",
         "sensitivity",
+        "output_scores",
         "logit_effects",
         "logit_strengths",
         "logit_distractors",
@@ -632,6 +635,7 @@ def test_the_command_says_what_to_do_next(
     assert "cost: $0.00" in said
     assert "contexts: 6 without a feature, 84 changed before it, at most" in said
     assert "sensitivity: 3 tokens at most, 75 passes of one token each" in said
+    assert "output scores: 48 features, a pass of one token each" in said
     assert not store.exists()
     main(["run", str(file)])
     out, err = capsys.readouterr()
