@@ -21,13 +21,13 @@ class EffectsSection(Section):
     """Firing tokens of a feature, drawn at random from each of the splits explain and score."""
     after: int = Field(default=16, ge=0, le=1024)
     """Positions behind the token at which the change is read too."""
-    exemplars: int = Field(default=3, ge=1, le=1024)
+    exemplars: int = Field(default=2, ge=1, le=1024)
     """Top exemplars of a feature in which it is taken away at every token, to see what that does to the tokens that
     follow."""
-    context_exemplars: int = Field(default=2, ge=0, le=1024)
+    context_exemplars: int = Field(default=1, ge=0, le=1024)
     """Of those, the ones whose earlier tokens are removed, masked and replaced, to see what the activation depends
     on."""
-    context_before: int = Field(default=10, ge=1, le=1024)
+    context_before: int = Field(default=8, ge=1, le=1024)
     """How many tokens in front of the strongest one are tried."""
 
     sensitivity_positions: int = Field(default=2, ge=0, le=1024)

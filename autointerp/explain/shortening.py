@@ -46,7 +46,8 @@ def too_long(ask: Ask, context: int | None, max_tokens: int | None) -> str:
     """Why a question cannot be asked, in a line with both figures; empty where it can."""
     if context is None or (needed := room_for(ask, max_tokens)) <= context:
         return ""
-    return f"without an exemplar the prompt and its reply take up to {needed:,} tokens, and the context has {context:,}"
+    even = "without an exemplar " if ask.about.get("left_out") else ""
+    return f"{even}the prompt and its reply take up to {needed:,} tokens, and the context has {context:,}"
 
 
 def _first_to_go(style: Style, evidence: Evidence) -> list[Exemplar]:

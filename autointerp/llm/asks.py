@@ -17,6 +17,7 @@ Status = Literal[
     "ok",
     "refused",  # the model declined
     "truncated",  # cut at max_tokens
+    "too_long",  # not sent: prompt and reply do not fit into the context
     "prompt_cut",  # the server read less than the prompt, and answered all the same
     "empty",  # no text
     "unparseable",  # not JSON
@@ -26,6 +27,9 @@ Status = Literal[
     "over_budget",  # not sent: it would have passed max_usd
     "waiting",  # filed or in a batch, no reply yet: the same command, run again, gets it
 ]
+
+
+TOO_LONG: Status = "too_long"
 
 
 class InvalidReply(ValueError):

@@ -532,7 +532,7 @@ COMMENT ON COLUMN drafts.chosen IS 'Whether it is the explanation: the best sele
 COMMENT ON COLUMN drafts.text IS 'When it fires, as the draft says.';
 COMMENT ON COLUMN drafts.promotes IS 'Which tokens it makes likelier, as the draft says.';
 COMMENT ON COLUMN drafts.triggers IS 'Tokens that the draft expects to fire it.';
-COMMENT ON COLUMN drafts.status IS 'ok, or why there is no draft: refused, truncated, invalid ...';
+COMMENT ON COLUMN drafts.status IS 'ok, or why there is no draft: refused, truncated, invalid ..., too_long (prompt and reply do not fit into the context, even without an exemplar: nothing was sent).';
 COMMENT ON COLUMN drafts.reason IS 'Why, in a line; empty where it is ok.';
 COMMENT ON COLUMN drafts.select_score IS 'Balanced accuracy of the judge''s detection from this draft, on windows of the select split that are the same for all drafts of the feature. It is what the draft was chosen by, so it flatters the chosen one: scores are those of the score split.';
 COMMENT ON COLUMN drafts.select_status IS 'ok; not_judged (it had no rival, or is no draft); no_items (the feature fires too seldom there); or why the judge did not answer.';
@@ -540,7 +540,7 @@ COMMENT ON COLUMN drafts.n_select IS 'Windows behind select_score.';
 COMMENT ON COLUMN drafts.select_contexts IS 'Contexts that these windows are cut from.';
 COMMENT ON COLUMN drafts.shown_contexts IS 'Revisions: contexts that the counterexamples shown are cut from; of other documents than select_contexts.';
 COMMENT ON COLUMN drafts.prompt IS 'Hash of the words, demonstrations and constants that the prompt was made of.';
-COMMENT ON COLUMN drafts.request IS 'The call it comes from, in llm_calls.';
+COMMENT ON COLUMN drafts.request IS 'The call it comes from, in llm_calls; empty where nothing was sent (too_long).';
 COMMENT ON COLUMN drafts.sample IS 'The sample number of that call.';
 COMMENT ON COLUMN drafts.model IS 'The model that the server says answered.';
 COMMENT ON COLUMN drafts.again IS 'explanations.again of what it is a draft of.';

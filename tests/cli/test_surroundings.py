@@ -362,3 +362,38 @@ def test_a_signal_while_a_module_is_loaded(module: str, arguments: list[str], nu
         cwd=tmp_path,
     )
     assert (ran.returncode, ran.stderr) == (130, INTERRUPTED + "\n")
+
+
+AT_AN_IMPORT = """
+import os, signal, sys
+class AtAnImport:
+    n = 0
+    def find_spec(self, name, path=None, target=None):
+        if "take_signals" in dir(sys.modules.get("autointerp.starting")):
+            AtAnImport.n += 1
+            if AtAnImport.n == {number}:
+                os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, AtAnImport())
+"""
+SCRIPT = "import sys\nfrom autointerp.__main__ import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+"""As pip writes `autointerp`."""
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 30, 60])
+@pytest.mark.parametrize("form", ["-m", "script"])
+def test_a_signal_at_any_import(form: str, number: int, tmp_path: Path) -> None:
+    """From the first module that is loaded behind our own first line."""
+    (tmp_path / "sitecustomize.py").write_text(AT_AN_IMPORT.format(number=number))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "autointerp").write_text(SCRIPT)
+    root = Path(autointerp.__file__).parents[1]
+    ran = subprocess.run(
+        [sys.executable, *(["-m", "autointerp"] if form == "-m" else ["bin/autointerp"]), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"},
+        cwd=tmp_path,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", INTERRUPTED + "\n")

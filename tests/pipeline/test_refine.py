@@ -24,9 +24,12 @@ from autointerp.config.llm_model import LLMModel
 from autointerp.config.loading import parse_run
 from autointerp.config.run_file import RunConfig
 from autointerp.errors import ConfigError, OverBudget, Waiting
+from autointerp.explain.evidence import Evidence
 from autointerp.explain.marking import escape, unescape
+from autointerp.explain.prompt import explain_ask, style
 from autointerp.hashing import content_hash
 from autointerp.llm.asks import Answer, Ask
+from autointerp.llm.lengths import room_for
 from autointerp.pipeline import run
 from autointerp.pipeline.asking.delivery import Delivery
 from autointerp.pipeline.plan.reask import Wish, redos_of
@@ -37,6 +40,8 @@ MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.
 PLAIN, BEST, REVISED = (f"gpt-6-luna/default/input{more}" for more in ("", "/best3", "/revise1"))
 REFINED = f"{PLAIN}/best3+revise1"
 DRAFTS = ["one", "all", "none"]
+MORE = 200
+"""Tokens by which a context is longer than a question about nothing needs."""
 
 
 class KnowingLLM(scripted.ScriptedLLM):
@@ -409,3 +414,49 @@ def test_names_tell_refinements_apart() -> None:
         for more in ({}, {"best_of": 3}, {"revise": 1}, {"best_of": 3, "revise": 1})
     }
     assert names == {"gpt-6-luna/default/both" + more for more in ("", "/best3", "/revise1", "/best3+revise1")}
+
+
+def test_what_cannot_fit_is_never_sent(copy: Callable[..., RunConfig], tokens: dict[str, list[str]]) -> None:
+    """A context that a question about nothing fills; and one with room for first questions, but for no later one."""
+    nothing = room_for(explain_ask(style("default", "input"), Evidence("", 0, 0.0, 0.0, ())))
+    known = KnowingLLM(tokens, DRAFTS)
+    config = copy(
+        "tight",
+        {"best_of": 3, "context_tokens": nothing},
+        {"probe": 1, "revise": 1, "context_tokens": nothing + MORE},
+    )
+    path = run(config, until="explain", reporter=QUIET, open_client=lambda *_: known)
+    check(path)
+    status = {row["feature"]: row["status"] for row in rows(path, "SELECT feature, status FROM features")}
+    fit = {feature for feature, word in status.items() if word != "dead"}
+    alive = {feature for feature, word in status.items() if word == "alive"}
+
+    assert not [ask for ask in known.sent if ask.about["explainer"] == BEST and ask.kind == "explain"]
+    said = rows(path, "SELECT * FROM explanations WHERE explainer = $e AND status = 'too_long'", e=BEST)
+    assert {row["feature"] for row in said} == fit
+    assert {(row["text"], row["request"], row["exemplars_left_out"]) for row in said} == {(None, None, None)}
+    failures = rows(path, "SELECT * FROM failures WHERE explainer = $e AND stage = 'explain'", e=BEST)
+    assert {row["feature"] for row in failures} == fit
+    assert all(f"tokens, and the context has {nothing:,}" in row["reason"] for row in failures)
+    for feature, drafts in drafts_of(path, BEST).items():
+        assert [(one["status"], one["request"]) for one in drafts] == [("too_long", "")] * (
+            3 if feature in alive else 1
+        )
+
+    later, room = f"{PLAIN}/probe1+revise1", nothing + MORE
+    sent = [ask for ask in known.sent if ask.about["explainer"] == later and ask.kind == "explain"]
+    assert max(map(room_for, sent)) <= room
+    kinds = Counter[tuple[int, str]]()
+    said = rows(path, "SELECT feature, status FROM explanations WHERE explainer = $e", e=later)
+    for row in [row for row in said if row["feature"] in fit]:
+        drafts = drafts_of(path, later)[row["feature"]]
+        kinds.update((one["round"], one["status"]) for one in drafts)
+        assert row["status"] == drafts[0]["status"], "the first draft is kept where there is one"
+        for one in drafts:
+            long = one["status"] == "too_long"
+            assert long == (one["request"] == "")
+            assert long == ("without an exemplar the prompt and its reply take up to" in one["reason"])
+    assert set(kinds) <= {(number, status) for number in range(3) for status in ("ok", "too_long")}
+    assert kinds[0, "ok"] > 0
+    assert kinds[1, "too_long"] > 0, "after the probes"
+    assert kinds[2, "too_long"] > 0, "and of the revisions"

@@ -34,11 +34,12 @@ from autointerp.explain.evidence import Draft, Evidence, Exemplar
 from autointerp.explain.prompt import explain_ask
 from autointerp.explain.revise import MOST_SHOWN, Counterexamples, revise_ask, revise_version
 from autointerp.explain.shortening import fitted
-from autointerp.llm.asks import Answer, Ask
+from autointerp.llm.asks import TOO_LONG, Answer, Ask
 from autointerp.pipeline.asking.asker import Asker, Unanswered
 from autointerp.pipeline.asking.evidence import read_evidence
 from autointerp.pipeline.asking.explaining import Asked, explanation_of, features_to_explain, style_of
 from autointerp.pipeline.asking.probes import ReadTexts, TriedText, probe_round
+from autointerp.pipeline.asking.room import answers_in_room
 from autointerp.pipeline.asking.test_material import Corpus, each_exam
 from autointerp.pipeline.plan.reask import Redo, first_sample
 from autointerp.pipeline.rows.explanation_rows import Written
@@ -355,7 +356,8 @@ class Refining:
 
     def answers(self, asks: Iterator[Ask], model: LLMExplainer | Judge) -> Iterator[Answer]:
         """Those that are answers; a feature without one waits."""
-        for answer in self.asker.answers(asks, model):
+        asked = answers_in_room(self.asker, asks, model) if model is self.entry else self.asker.answers(asks, model)
+        for answer in asked:
             self.advance(1)
             self.unanswered.note(answer)
             if answer.status in ("waiting", "over_budget"):
@@ -366,7 +368,6 @@ class Refining:
                 yield answer
 
     def _said(self, answer: Answer, prompt: str) -> dict[str, Any]:
-        good = answer.status == "ok"
         return {
             "feature": answer.ask.about["feature"],
             "sample": answer.ask.sample,
@@ -375,7 +376,7 @@ class Refining:
             "reason": answer.reason,
             "request": answer.request,
             "model": answer.model,
-            "draft": cast(Draft, answer.data) if good else None,
+            "draft": cast(Draft, answer.data) if answer.status == "ok" else None,
             "left_out": answer.ask.about["left_out"],
         }
 
@@ -395,4 +396,5 @@ def _written(name: str, tried: Sequence[Tried]) -> Written:
     what = "; ".join(reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items())
     reason = first.reason if len(tried) == 1 else f"none of {len(tried)} drafts is good: {what}"
     failed = Explanation(first.feature, name, "", first.status)
-    return Written(failed, reason, first.prompt, first.request, first.model or None, first.left_out)
+    left_out = None if first.status == TOO_LONG else first.left_out
+    return Written(failed, reason, first.prompt, first.request or None, first.model or None, left_out)

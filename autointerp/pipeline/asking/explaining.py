@@ -14,11 +14,12 @@ from autointerp.explain.controls import NO_DISJOINT, choose_donors
 from autointerp.explain.embedded import EmbeddedExplainer
 from autointerp.explain.evidence import Draft, Explainer, Failure
 from autointerp.explain.prompt import Style, explain_ask, style
-from autointerp.explain.shortening import fitted, too_long
-from autointerp.llm.asks import Answer, Ask
+from autointerp.explain.shortening import fitted
+from autointerp.llm.asks import TOO_LONG, Answer, Ask
 from autointerp.own_code import load_own
 from autointerp.pipeline.asking.asker import Asker, Unanswered
 from autointerp.pipeline.asking.evidence import read_evidence
+from autointerp.pipeline.asking.room import answers_in_room
 from autointerp.pipeline.plan.reask import Redo, first_sample
 from autointerp.pipeline.rows.explanation_rows import REASONS, Written
 from autointerp.records import Explanation
@@ -31,8 +32,6 @@ _FIRST = """
 SELECT feature, text, status, promotes, triggers FROM explanations
 WHERE dictionary = $dictionary AND explainer = $explainer AND again = 0 ORDER BY feature
 """
-TOO_LONG = "too_long"
-"""Status of an explanation whose prompt does not fit into the model's context, even without an exemplar."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +79,10 @@ def ask_explainer(
     def asks() -> Iterator[Ask]:
         for evidence in read_evidence(store, dictionary, fit, vocab):
             ask, gone = fitted(chosen, evidence, lambda shown: explain_ask(chosen, shown, sample), room, reply)
-            if why := too_long(ask, room, reply):
-                said = Explanation(evidence.feature, entry.name, "", TOO_LONG)
-                written[evidence.feature] = Written(said, why, chosen.version)
-                advance(1)
-                continue
             yield replace(ask, about={**ask.about, "explainer": entry.name, "left_out": gone})
 
     unanswered = Unanswered()
-    for answer in asker.answers(asks(), entry):
+    for answer in answers_in_room(asker, asks(), entry):
         feature = answer.ask.about["feature"]
         written[feature] = _written(entry.name, feature, answer, chosen.version)
         unanswered.note(answer)
@@ -104,8 +98,8 @@ def _written(name: str, feature: int, answer: Answer, version: str) -> Written:
         said = Explanation(feature, name, "", answer.status)
     else:
         said = explanation_of(name, feature, cast(Draft, answer.data))
-    left_out = answer.ask.about["left_out"]
-    return Written(said, answer.reason, version, answer.request, answer.model or None, left_out)
+    left_out = None if answer.status == TOO_LONG else answer.ask.about["left_out"]
+    return Written(said, answer.reason, version, answer.request or None, answer.model or None, left_out)
 
 
 def run_explainer(

@@ -13,9 +13,10 @@ from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.errors import AutointerpError
 from autointerp.explain.controls import Explained
 from autointerp.explain.embedded import EMBEDDED, EvidenceTables, controls_of
+from autointerp.llm.asks import TOO_LONG
 from autointerp.memory import give_back
 from autointerp.pipeline.asking.drafts import Refined, refine
-from autointerp.pipeline.asking.explaining import TOO_LONG, Asked, ask_explainer, load_embedded, run_explainer, shuffle
+from autointerp.pipeline.asking.explaining import Asked, ask_explainer, load_embedded, run_explainer, shuffle
 from autointerp.pipeline.asking.reading_texts import read_tokens
 from autointerp.pipeline.plan.reask import Redo
 from autointerp.pipeline.plan.work import Work
@@ -178,9 +179,10 @@ def _explained(
                 read,
                 redo,
             )
-        for line in refined.lines() if not refined.asked.unanswered.waiting else ():
+        made = refined.asked
+        for line in [*_of_room(made, entry), *refined.lines()] if not made.unanswered.waiting else ():
             context.report.say(f"{title}: {line}")
-        return refined.asked, refined
+        return made, refined
     n = context.n_features([name]) if redo is None else len(redo.explained)
     with context.report.stage(title, n, "features") as advance:
         if isinstance(entry, LLMExplainer):
