@@ -35,7 +35,7 @@ class EffectsSection(Section):
     output_factor: float = Field(default=10.0, ge=0, le=1e6, allow_inf_nan=False)
     """How many times its largest activation every feature is amplified by, behind the prompt, for its output score; 0:
     none."""
-    output_prompt: str = "From my experience,"
+    output_prompt: str = Field(default="From my experience,", min_length=1)
     """The neutral prompt at whose last token it is amplified."""
 
     def of_ablation(self) -> dict[str, Any]:

@@ -637,6 +637,10 @@ def test_the_command_says_what_to_do_next(
     assert "sensitivity: 3 tokens at most, 75 passes of one token each" in said
     assert "output scores: 48 features, a pass of one token each" in said
     assert not store.exists()
+    main(["run", str(write_run("off", effects={"output_factor": 0})), "--dry-run"])
+    said = capsys.readouterr().out
+    assert "output_scores 0/0" in said
+    assert "output scores:" not in said
     main(["run", str(file)])
     out, err = capsys.readouterr()
     assert f"autointerp show {store}" in out
