@@ -13,6 +13,15 @@ SELECT text, effect, z FROM promoted_tokens WHERE dictionary = 'mlp-1k' AND feat
 -- What happens to the output without it? Beside it, random directions of its norm.
 SELECT split, direction, n, kl, kl_of_entropy, loss_change, direct_share FROM feature_effects WHERE dictionary = 'mlp-1k' AND feature = 5 ORDER BY ALL
 
+-- Which of the tokens before it does a firing depend on? Each taken away on its own: the share of the activation that goes with it.
+SELECT context, peak, place, text, removed, masked, replaced FROM context_tokens WHERE dictionary = 'mlp-1k' AND feature = 5 ORDER BY context, peak, place
+
+-- What does it do to the tokens that follow? The change of their log probability without it; below 0, it makes them likelier.
+SELECT context, peak, place, text, logp_change FROM following_tokens WHERE dictionary = 'mlp-1k' AND feature = 5 ORDER BY context, peak, place
+
+-- How far must a step go to move the output by 0.5 nats? Along features, beside other directions, in norms of the activation.
+SELECT dictionary, direction, n_features, size_025, size_050, size_100, reach_050 FROM dictionary_sensitivity ORDER BY ALL
+
 -- Which features fire on this token, and what are they said to do?
 SELECT dictionary, feature, share, fires_on, label FROM token_features WHERE token_text = ' return' ORDER BY share DESC LIMIT 20
 

@@ -168,6 +168,8 @@ def test_tokens_that_a_feature_raises_or_lowers_are_underlined(built: tuple[Path
     assert "alone: 25 %; without both" in page
     assert page.count("<polyline") == 2
     assert ">not reached</td>" in page
+    assert "Output score 0.475: of the 20 tokens that it promotes most" in page
+    assert "with probability 0.500 and rank 3" in page
     assert 'title="lost where it is masked: 60 %, removed: 50 %' in page
 
 

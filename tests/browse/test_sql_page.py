@@ -138,7 +138,7 @@ def test_every_question_that_the_page_offers_has_an_answer(built: tuple[Path, ob
         for ready in offered:
             assert f'href="/sql?q={quote(ready.sql[:20], safe="").replace("%20", "+")}' in html
             store.first_rows(ready.sql, 5)
-    assert len(offered) == 11 + len(list(folder("analysis").glob("*.sql")))
+    assert len(offered) == 15 + len(list(folder("analysis").glob("*.sql")))
     for table, comment in ((row["table_name"], row["comment"]) for row in rows(built[0], _COMMENTS)):
         assert f"<summary>{table}" in html
         assert comment[:40] in unescape(html)
@@ -150,5 +150,5 @@ _COMMENTS = "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal"
 def test_the_first_are_those_of_the_documentation() -> None:
     told = re.findall(r"\n\n([^\n`]+?)\n\n```sql\n(.*?)\n```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
     ours = FIRST_QUESTIONS.read_text(encoding="utf-8")
-    assert len(told) == 12
+    assert len(told) == 15
     assert ours == "\n\n".join(f"-- {question}\n{sql}" for question, sql in told) + "\n"

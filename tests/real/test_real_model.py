@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from real_lane import HOOK, WIDTH, K, Lane
+from sinks import norm_lines, shared, sharing_line, top_exemplars, with_covariance_directions
 
 import autointerp
 from autointerp.subject.loading import load_subject
@@ -187,6 +188,22 @@ def test_show_gives_the_card_of_the_best_feature(store: Path, lane: Lane) -> Non
         lane.notes.append(f"sae/{row['feature']} {interval} {row['explanation']}")
     stages = rows(store, "SELECT stage, sum(seconds) AS s FROM stages GROUP BY ALL ORDER BY s DESC")
     lane.notes.append("wall seconds by stage: " + ", ".join(f"{row['stage']} {row['s']:.0f}" for row in stages))
+
+
+def test_covariance_directions_no_longer_share_their_exemplars(run_file: Path, store: Path, lane: Lane) -> None:
+    """With tokens of enormous norm and without; the sharing is printed, and the norms at each hook."""
+    tops = {}
+    for exclude in (False, True):
+        file = run_file.with_name(f"covariance-{'without' if exclude else 'with'}.toml")
+        text = with_covariance_directions(run_file.read_text(encoding="utf-8"), HOOK, exclude_outliers=exclude)
+        file.write_text(text, encoding="utf-8")
+        own = file.with_suffix(".duckdb")
+        lane.run(file.stem, "autointerp", "run", file, "--store", own, "--stage", "extract")
+        tops[exclude] = top_exemplars(own)
+    lane.notes += [*norm_lines(store), sharing_line(shared(tops[False]), shared(tops[True]))]
+    assert shared(tops[True]) < shared(tops[False])
+    [norms] = rows(store, f"SELECT * FROM hook_norms WHERE hook = '{HOOK}'")
+    assert norms["participation_all"] < norms["participation"]
 
 
 def test_reading_costs_little_more_than_the_bare_forward_pass(subject: Subject, plain: Any, lane: Lane) -> None:

@@ -24,9 +24,15 @@ def marked(tokens: list[int], fires: set[int], texts: dict[int, str]) -> str:
     return "".join(f"«{texts[t]}»" if i in fires else texts[t] for i, t in enumerate(tokens))
 
 
-def test_twelve_questions_are_a_line_each() -> None:
-    assert len(QUESTIONS) == 12
-    assert PAGE.read_text(encoding="utf-8").count("```sql") == 12
+def test_fifteen_questions_are_a_line_each() -> None:
+    assert len(QUESTIONS) == 15
+    assert PAGE.read_text(encoding="utf-8").count("```sql") == 15
+
+
+def test_every_view_is_listed_once(judged_store: Path) -> None:
+    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|[^|]*\|([^|]*)\|$", PAGE.read_text("utf-8"), re.MULTILINE)))
+    views = rows(judged_store, "SELECT view_name FROM duckdb_views() WHERE NOT internal")
+    assert sorted(listed) == sorted(row["view_name"] for row in views)
 
 
 @pytest.mark.parametrize(("question", "sql"), QUESTIONS)
