@@ -30,7 +30,7 @@ class EffectsSection(Section):
     context_before: int = Field(default=8, ge=1, le=1024)
     """How many tokens in front of the strongest one are tried."""
 
-    sensitivity_positions: int = Field(default=2, ge=0, le=1024)
+    sensitivity_positions: int = Field(default=1, ge=0, le=1024)
     """Firing tokens of a feature at which steps of many sizes are made along its direction and others; 0: none."""
     output_factor: float = Field(default=10.0, ge=0, le=1e6, allow_inf_nan=False)
     """How many times its largest activation every feature is amplified by, behind the prompt, for its output score; 0:
