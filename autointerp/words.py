@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 STAGES = (
-    "tokens", "extract", "effects", "ablate", "context_effects", "sensitivity", "diagnostics", "explain", "census",
-    "judge", "score", "means", "compare",
+    "tokens", "extract", "effects", "ablate", "context_effects", "sensitivity", "output_scores", "diagnostics",
+    "explain", "census", "judge", "score", "means", "compare",
 )  # fmt: skip
 """In order; `run --stage NAME` stops after that one."""
 

@@ -30,8 +30,13 @@ class EffectsSection(Section):
     context_before: int = Field(default=8, ge=1, le=1024)
     """How many tokens in front of the strongest one are tried."""
 
-    sensitivity_positions: int = Field(default=2, ge=0, le=1024)
+    sensitivity_positions: int = Field(default=1, ge=0, le=1024)
     """Firing tokens of a feature at which steps of many sizes are made along its direction and others; 0: none."""
+    output_factor: float = Field(default=10.0, ge=0, le=1e6, allow_inf_nan=False)
+    """How many times its largest activation every feature is amplified by, behind the prompt, for its output score; 0:
+    none."""
+    output_prompt: str = Field(default="From my experience,", min_length=1)
+    """The neutral prompt at whose last token it is amplified."""
 
     def of_ablation(self) -> dict[str, Any]:
         """The settings of the stage `ablate`."""
@@ -44,3 +49,12 @@ class EffectsSection(Section):
     def of_sensitivity(self) -> dict[str, Any]:
         """The settings of the stage `sensitivity`."""
         return self.model_dump(mode="json", include={"features", "sensitivity_positions"})
+
+    def of_output_scores(self) -> dict[str, Any]:
+        """The settings of the stage `output_scores`; it is of all features."""
+        return self.model_dump(mode="json", include={"output_factor", "output_prompt"})
+
+    @property
+    def scores_output(self) -> bool:
+        """Whether features get an output score."""
+        return self.features != "none" and self.output_factor > 0

@@ -31,6 +31,8 @@ TOP = {"promoted": 60, "suppressed": 10}
 """Tokens kept: explainers see the first ten; judges are asked about promoted ranks 11 to 60."""
 MOST_COUNTED = 1024
 """Tokens that may hold half of a feature's effects, where their number is said."""
+EFFECTS_AT_ONCE = 1 << 24
+"""Effects held at once, so that memory does not grow with the vocabulary: 64 MB, and a few times that in between."""
 RESIDUAL = re.compile(
     r"hook_embed|hook_pos_embed|blocks\.\d+\.(hook_resid_(pre|mid|post)|hook_(attn|mlp)_out|hook_(in|out))"
 )
@@ -50,6 +52,10 @@ class StrongestEffects:
     z: dict[str, Float64]
     n_half: dict[str, Int64]
     """[F] the fewest tokens that hold half of the squared effects on this side; 0: more than MOST_COUNTED."""
+    skew: Float64
+    """[F] of the effects on all tokens; NaN: they are all the same."""
+    excess_kurtosis: Float64
+    """[F]"""
 
 
 @dataclass(frozen=True)
@@ -100,16 +106,21 @@ def logit_effects(
 def strongest_effects(path: LogitPath, directions: Tensor, features: Int64) -> StrongestEffects:
     """The strongest effects of `features`, rows of `directions` [width, d_in]."""
     parts: dict[str, list[list[Tensor]]] = {"promoted": [], "suppressed": []}
-    for first in range(0, len(features), 512):
-        written = path.written(directions[torch.from_numpy(features[first : first + 512])])
+    moments: list[Tensor] = []
+    at_once = min(512, max(1, EFFECTS_AT_ONCE // len(path.ids)))
+    for first in range(0, len(features), at_once):
+        written = path.written(directions[torch.from_numpy(features[first : first + at_once])])
         effect = path.effects(written)
         spread = effect.std(dim=1, keepdim=True).clamp(min=1e-30)
+        moments.append(_shape(effect))
         for name, sign in (("promoted", 1), ("suppressed", -1)):
             best = (sign * effect).topk(min(MOST_COUNTED, len(path.ids)), dim=1)
             n_half = _n_half(best.values.clamp(min=0), (sign * effect).clamp_(min=0))
             index = best.indices[:, : TOP[name]]
             chosen = effect.gather(1, index)
             parts[name].append([path.ids[index], chosen, chosen / spread, n_half])
+
+    skew, excess_kurtosis = torch.cat(moments).double().cpu().numpy().T
 
     def column(name: str, index: int) -> np.ndarray:
         return torch.cat([part[index] for part in parts[name]]).cpu().numpy()
@@ -120,6 +131,8 @@ def strongest_effects(path: LogitPath, directions: Tensor, features: Int64) -> S
         effect={name: column(name, 1).astype(np.float64) for name in parts},
         z={name: column(name, 2).astype(np.float64) for name in parts},
         n_half={name: column(name, 3).astype(np.int64) for name in parts},
+        skew=skew,
+        excess_kurtosis=excess_kurtosis,
     )
 
 
@@ -145,6 +158,14 @@ def logit_readers(subject: Subject, usable: np.ndarray) -> Tensor:
     with readable(subject.bridge.unembed):
         unembed: Tensor = subject.bridge.W_U.detach().float().to(subject.device)
     return unembed[:, torch.from_numpy(np.flatnonzero(usable)).to(unembed.device)]
+
+
+def _shape(effect: Tensor) -> Tensor:
+    """Skewness and excess kurtosis of each row, [F, n] -> [F, 2]; NaN where a row is all one number."""
+    centred = effect - effect.mean(dim=1, keepdim=True)
+    centred /= centred.square().mean(dim=1, keepdim=True).sqrt()
+    squares = centred.square()
+    return torch.stack([(squares * centred).mean(dim=1), squares.square_().mean(dim=1) - 3], dim=1)
 
 
 def _n_half(largest: Tensor, every: Tensor) -> Tensor:

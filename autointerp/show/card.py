@@ -29,6 +29,7 @@ from autointerp.show.context_effects import context_lines
 from autointerp.show.layout import FittedToWidth
 from autointerp.show.logit_baselines import card_lines
 from autointerp.show.measured_effects import measured_lines
+from autointerp.show.output_score import output_score_line
 from autointerp.show.plot import bars, levels
 from autointerp.show.sensitivity import sensitivity_line
 from autointerp.show.text import running, safe, token_text, visible, wrapped
@@ -72,7 +73,12 @@ def render_card(card: FeatureCard, *, everything: bool = False, marks: bool = Fa
 
 def lines_measured(card: FeatureCard) -> tuple[Text | None, ...]:
     """What was measured by changing the model's activations, or its text."""
-    return measured_lines(card.measured), context_lines(card.contexts), sensitivity_line(card.sensitivity)
+    return (
+        measured_lines(card.measured),
+        output_score_line(card.output_score),
+        context_lines(card.contexts),
+        sensitivity_line(card.sensitivity),
+    )
 
 
 # --- what it is

@@ -14,6 +14,7 @@ from autointerp.errors import StoreError
 from autointerp.show.card_exemplars import CardExemplar, Text, card_exemplars, choose_windows
 from autointerp.show.context_effects import NOT_MEASURED, ContextsOfFeature, load_contexts
 from autointerp.show.measured_effects import MeasuredEffect, load_measured_effects
+from autointerp.show.output_score import OutputScore, load_output_score
 from autointerp.show.sensitivity import SensitivityCurve, load_sensitivity
 from autointerp.store.evidence import current_works, dictionary_row
 from autointerp.store.query import Queryable
@@ -127,6 +128,7 @@ class FeatureCard:
     """Scores of no explanation: rankings of tokens, and what is asked about the feature itself."""
     contexts: ContextsOfFeature = NOT_MEASURED  # what it depends on, and what follows, in its exemplars
     sensitivity: tuple[SensitivityCurve, ...] = ()  # KL against the size of a step along it, and along others
+    output_score: OutputScore | None = None  # what the model says when it is turned up
     measured: tuple[MeasuredEffect, ...] = ()  # the output without it, and without random directions of its norm
 
 
@@ -175,6 +177,7 @@ def load_card(
         exemplars=card_exemplars(chosen, text, contexts.behind),
         contexts=contexts,
         sensitivity=load_sensitivity(store, dictionary, feature),
+        output_score=load_output_score(store, dictionary, feature),
         promoted=_effects(effects, "promoted", text),
         suppressed=_effects(effects, "suppressed", text),
         measured=load_measured_effects(store, dictionary, feature),

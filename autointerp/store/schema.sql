@@ -326,13 +326,33 @@ COMMENT ON COLUMN logit_effects.effect IS 'Change of the logit for a unit step a
 COMMENT ON COLUMN logit_effects.z IS 'Effect over the standard deviation of the feature''s effects.';
 
 CREATE TABLE logit_strengths (
-    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, direction VARCHAR NOT NULL, n_half INTEGER
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, direction VARCHAR NOT NULL, n_half INTEGER, skew DOUBLE,
+    excess_kurtosis DOUBLE
 );
 COMMENT ON TABLE logit_strengths IS 'How concentrated the direct logit effects of a feature are: a list of promoted tokens says little where many tokens share its effect.';
 COMMENT ON COLUMN logit_strengths.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN logit_strengths.feature IS 'Feature.';
 COMMENT ON COLUMN logit_strengths.direction IS 'promoted or suppressed.';
 COMMENT ON COLUMN logit_strengths.n_half IS 'The fewest tokens that hold half of the squared effects on this side of the median; none: more than 1,024.';
+COMMENT ON COLUMN logit_strengths.skew IS 'Skewness of the feature''s effects on all tokens of the corpus, the same in both rows: above 0, a few tokens are promoted far more than any is suppressed; none where all effects are one.';
+COMMENT ON COLUMN logit_strengths.excess_kurtosis IS 'Their kurtosis less 3, the same in both rows: 0 as of a normal distribution, large where a few tokens hold the effect; none where all effects are one.';
+
+CREATE TABLE output_scores (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, status VARCHAR NOT NULL,
+    activation DOUBLE, norm DOUBLE, token INTEGER, probability DOUBLE, rank INTEGER, score DOUBLE, score_before DOUBLE
+);
+COMMENT ON TABLE output_scores IS 'Whether a feature, amplified at the end of a neutral prompt, makes the model say the tokens that it promotes directly: a row for every feature. current_output_scores shows the latest.';
+COMMENT ON COLUMN output_scores.run IS 'The work that measured it.';
+COMMENT ON COLUMN output_scores.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN output_scores.feature IS 'Feature.';
+COMMENT ON COLUMN output_scores.status IS 'ok; silent, it never fires on the explain split, so that there is no size to amplify it to; writes_nothing, its decoder direction is zero; not_finite, the model''s output with it is not.';
+COMMENT ON COLUMN output_scores.activation IS 'What was added to its activation: effects.output_factor times features.max_activation.';
+COMMENT ON COLUMN output_scores.norm IS 'Norm of what that adds at the hook point.';
+COMMENT ON COLUMN output_scores.token IS 'The likeliest, when it is amplified, of its 20 most promoted tokens (logit_effects).';
+COMMENT ON COLUMN output_scores.probability IS 'The probability of that token then.';
+COMMENT ON COLUMN output_scores.rank IS 'Its place among all tokens then, from 1.';
+COMMENT ON COLUMN output_scores.score IS 'probability times (1 - (rank - 1) / number of tokens of the subject): the output score of Arad et al. 2025.';
+COMMENT ON COLUMN output_scores.score_before IS 'The same of the likeliest of the 20 where nothing is amplified.';
 
 CREATE TABLE logit_distractors (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, kind VARCHAR NOT NULL, tokens INTEGER[] NOT NULL,
@@ -1245,6 +1265,20 @@ SELECT dictionary, direction, count(DISTINCT feature) AS n_features, count(*) AS
        count(size_050) / count(*) AS reach_050
 FROM current_sensitivity GROUP BY ALL;
 COMMENT ON VIEW dictionary_sensitivity IS 'The sizes of sensitivity by dictionary and direction: medians over the tokens whose KL gets there, and the share that reaches 0.5.';
+
+CREATE VIEW current_output_scores AS
+SELECT o.*, v.text FROM output_scores o
+SEMI JOIN current_works c ON c.stage = 'output_scores' AND c.dictionary = o.dictionary AND c.work = o.run
+LEFT JOIN vocab v ON v.token = o.token;
+COMMENT ON VIEW current_output_scores IS 'The rows of output_scores that count, of the latest run that measured a dictionary, with the token as text.';
+
+CREATE VIEW dictionary_output_scores AS
+SELECT dictionary, count(*) AS n_features, count(score) AS n, avg(score) AS score,
+       stddev_samp(score) / sqrt(count(score)) AS score_se, median(score) AS median_score,
+       avg(score_before) AS score_before, avg((score >= 0.01)::INTEGER) AS reach_001,
+       avg((rank = 1)::INTEGER) AS first
+FROM current_output_scores GROUP BY ALL;
+COMMENT ON VIEW dictionary_output_scores IS 'Output scores by dictionary: means over the features that have one, the share whose score reaches 0.01, and the share that makes one of its tokens the likeliest of all.';
 
 CREATE VIEW promoted_tokens AS
 SELECT l.dictionary, l.feature, l.direction, l.rank, v.text, l.effect, l.z

@@ -168,6 +168,8 @@ def test_tokens_that_a_feature_raises_or_lowers_are_underlined(built: tuple[Path
     assert "alone: 25 %; without both" in page
     assert page.count("<polyline") == 2
     assert ">not reached</td>" in page
+    assert "Output score 0.475: of the 20 tokens that it promotes most" in page
+    assert "with probability 0.500 and rank 3" in page
     assert 'title="lost where it is masked: 60 %, removed: 50 %' in page
 
 
@@ -216,3 +218,22 @@ def test_calls_are_those_about_what_was_asked(store: Path, open_pages: Any) -> N
     page = client.get("/call/new0").text
     assert "<script>x" not in page
     assert "Judge &lt;b&gt;well&lt;/b&gt;." in page
+
+
+def test_a_run_turns_up_every_feature(client: TestClient, judged_store: Path) -> None:
+    """Those of a subject with a tokenizer: each that fires has a score, and its page says it."""
+    scores = rows(
+        judged_store,
+        "SELECT o.feature, o.status, o.score, f.max_activation FROM current_output_scores o "
+        "JOIN features f USING (dictionary, feature) WHERE dictionary = $dictionary ORDER BY feature",
+        dictionary=DICTIONARY,
+    )
+    [[n]] = (row.values() for row in rows(judged_store, "SELECT count(*) FROM features WHERE dictionary = $dictionary",
+                                          dictionary=DICTIONARY))  # fmt: skip
+    assert len(scores) == n
+    for row in scores:
+        assert row["status"] == ("ok" if row["max_activation"] > 0 else "silent")
+        assert (row["score"] is None) == (row["status"] == "silent")
+    page = unescape(client.get(f"/feature/{DICTIONARY}/{FEATURE}").text)
+    [own] = (row["score"] for row in scores if row["feature"] == FEATURE)
+    assert f"Output score {own:.3f}: of the 20 tokens" in page

@@ -135,6 +135,7 @@ def say(config: RunConfig) -> list[str]:
 PROGRESS = (
     "subject and dictionaries", "tokens", "pass 1", "logit effects", "explaining", "pass 2", "scoring", "means",
     "comparing", "baselines", "diagnostics", "ablation", "contexts", "sensitivity",
+    "output scores",
 )  # fmt: skip
 
 
@@ -189,9 +190,9 @@ def test_added_one_after_the_other_or_all_at_once(
     again = [*controls, *EMBEDDED]
     assert computed.scored == computed.counted | {"sae": again, "mlp": again}
     assert lines == [
-        "kept: 38 of 120 pieces of work, on sae, topk, mlp",
-        "new dictionaries: extract, effects, ablate, context_effects, sensitivity, diagnostics, explain, census, "
-        "score, means of neurons, random",
+        "kept: 41 of 125 pieces of work, on sae, topk, mlp",
+        "new dictionaries: extract, effects, ablate, context_effects, sensitivity, output_scores, diagnostics, "
+        "explain, census, score, means of neurons, random",
         "new explainer lexical: explain, census, score, means of sae, topk, mlp; compare",
         "new explainer context_lookup: explain, census, score, means of sae, topk, mlp; compare",
         "score.features.sample 3 -> 8: score of sae, mlp",
@@ -240,7 +241,7 @@ def test_another_margin_keeps_the_scores_and_can_be_taken_back(
     store = before_config.store_path
     before, rows = views(store), rows_of(store)
     assert say(changed) == [
-        "kept: 116 of 120 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 121 of 125 pieces of work, on sae, topk, neurons, random, mlp",
         "score.margin 0.02 -> 0.03: compare",
     ]
     assert computed.extracted == []
@@ -264,7 +265,7 @@ def test_a_smaller_sample_is_what_is_shown(copied: str, configured: Callable[...
     sql = "SELECT DISTINCT dictionary, feature FROM score_table WHERE design = 'sample' AND metric = 'pearson_framed'"
     many, simulated = query(store, sql), query(store, "SELECT count(*) AS n FROM simulations")
     assert say(configured(copied, score={"features": {"sample": 5}})) == [
-        "kept: 76 of 120 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 81 of 125 pieces of work, on sae, topk, neurons, random, mlp",
         "score.features.sample 8 -> 5: score of 5 dictionaries",
         "after that again: means of 5 dictionaries; compare",
     ]

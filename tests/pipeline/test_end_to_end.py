@@ -119,7 +119,9 @@ def check(store: Path) -> None:
 # --- what a run ends with ---------------------------------------------------------------------------
 
 
-PER_DICTIONARY = ("extract", "effects", "ablate", "context_effects", "sensitivity", "diagnostics", "census")
+PER_DICTIONARY = (
+    "extract", "effects", "ablate", "context_effects", "sensitivity", "output_scores", "diagnostics", "census",
+)  # fmt: skip
 
 
 def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
@@ -411,12 +413,13 @@ def test_the_engine_changes_no_row(
     store = run(configured(f"engine-{engine}", engine=engine), until=until, reporter=QUIET)
     found = rows_of(store)
     later = {"compare": set(), "census": {"scores", "simulations", *JUDGED, "dictionary_scores", "comparisons"}}
-    later["census"].add("sample_lists")
+    later["census"] |= {"sample_lists", "label_chances"}
     later["extract"] = later["census"] | {
         "causal_effects",
         "context_effects",
         "following_effects",
         "sensitivity",
+        "output_scores",
         "logit_effects",
         "logit_strengths",
         "logit_distractors",
@@ -632,7 +635,12 @@ def test_the_command_says_what_to_do_next(
     assert "cost: $0.00" in said
     assert "contexts: 6 without a feature, 84 changed before it, at most" in said
     assert "sensitivity: 3 tokens at most, 75 passes of one token each" in said
+    assert "output scores: 48 features, a pass of one token each" in said
     assert not store.exists()
+    main(["run", str(write_run("off", effects={"output_factor": 0})), "--dry-run"])
+    said = capsys.readouterr().out
+    assert "output_scores 0/0" in said
+    assert "output scores:" not in said
     main(["run", str(file)])
     out, err = capsys.readouterr()
     assert f"autointerp show {store}" in out

@@ -397,10 +397,19 @@ def test_direct_logit_effects_are_exact(kind: str, family: Loaded) -> None:
         best = (sign * effect).topk(min(TOP[name], 58), dim=1)
         np.testing.assert_array_equal(found.token[name], best.indices.numpy() + 3)
         np.testing.assert_allclose(found.effect[name], sign * best.values.numpy(), rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(found.skew, moment_of(effect, 3), rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(found.excess_kurtosis, moment_of(effect, 4) - 3, rtol=1e-3, atol=1e-3)
         squares = np.sort((sign * effect).clamp(min=0).square().numpy(), axis=1)[:, ::-1]
         for row, n_half in zip(squares, found.n_half[name].tolist(), strict=True):
             assert row[:n_half].sum() >= 0.4999 * row.sum(), "the fewest tokens that hold half"
             assert row[: n_half - 1].sum() <= 0.5001 * row.sum()
+
+
+def moment_of(effect: torch.Tensor, order: int) -> np.ndarray:
+    """[F] the standardised moment of each row."""
+    z = effect.double().numpy()
+    z = (z - z.mean(axis=1, keepdims=True)) / z.std(axis=1, keepdims=True)
+    return np.asarray((z**order).mean(axis=1))
 
 
 # --- hook points that are not what they say ---------------------------------------------------------

@@ -45,6 +45,8 @@ class Plan:
     """Contexts from which a feature is taken away, at most: each is two passes and a half."""
     n_stepped: int = 0
     """Tokens at which steps are made, at most."""
+    n_amplified: int = 0
+    """Features that get an output score, dead ones among them."""
     n_changed: int = 0
     """Texts with something changed before a feature, at most: each is read as far as the hook point."""
 
@@ -79,6 +81,7 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Deliver
         n_ablated=2 * effects.positions * _n_measured(effects, "ablate", left, n_features),
         n_contexts=effects.exemplars * n_read,
         n_stepped=effects.sensitivity_positions * _n_measured(effects, "sensitivity", left, n_features),
+        n_amplified=sum(n_features[str(work.dictionary)] for work in left if work.stage == "output_scores"),
         n_changed=min(effects.context_exemplars, effects.exemplars) * most_texts(effects.context_before) * n_read,
     )
 
@@ -125,6 +128,7 @@ def render_plan(plan: Plan) -> str:
             f"sensitivity: {plan.n_stepped:,} tokens at most, {len(ALONG) * STEPS} passes of one token each\n"
             * bool(plan.n_stepped)
         )
+        + (f"output scores: {plan.n_amplified:,} features, a pass of one token each\n" * bool(plan.n_amplified))
         + "".join(f"{line}\n" for line in plan.changes)
         + "\n".join(plan.llm)
     )

@@ -12,10 +12,11 @@ from __future__ import annotations
 VERSIONS = {
     "tokens": 10,
     "extract": 2,
-    "effects": 3,
+    "effects": 4,
     "ablate": 1,
     "context_effects": 1,
     "sensitivity": 1,
+    "output_scores": 1,
     "diagnostics": 1,
     "explain": 2,
     "census": 2,

@@ -6,6 +6,7 @@
     ablate      a dictionary                         [effects]
     context_effects  a dictionary                    [effects]
     sensitivity a dictionary                         [effects]
+    output_scores  a dictionary                      [effects]
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
     census      a dictionary and explainer           threshold (and one without an explainer: the truth)
@@ -133,6 +134,9 @@ class _Graph:
             ):
                 if stage != "sensitivity" or self.config.effects.sensitivity_positions:
                     yield _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
+        if self.config.effects.scores_output:
+            settings = self.config.effects.of_output_scores()
+            yield _work("output_scores", name, None, None, {BUILDS_ON: {"effects": effects.key}, "effects": settings})
         yield _work("diagnostics", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield _work("census", name, None, None, {BUILDS_ON: {"extract": extract.key}} | self._threshold)
         explained: dict[str, Work] = {}

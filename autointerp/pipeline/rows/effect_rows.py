@@ -20,6 +20,8 @@ def effect_strength_rows(name: str, effects: StrongestEffects, direction: str) -
         "feature": effects.features.astype(np.int32),
         "direction": direction,
         "n_half": pa.array(n_half.astype(np.int32), mask=n_half == 0),
+        "skew": effects.skew,
+        "excess_kurtosis": effects.excess_kurtosis,
     }
 
 

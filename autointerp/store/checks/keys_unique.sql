@@ -49,6 +49,8 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, context, peak FROM following_effects)) FROM following_effects
     UNION ALL SELECT 'sensitivity', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, context, position, direction FROM sensitivity)) FROM sensitivity
+    UNION ALL SELECT 'output_scores', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature FROM output_scores)) FROM output_scores
     UNION ALL SELECT 'lookups', count(*), (SELECT count(*) FROM (SELECT DISTINCT lookup FROM lookups)) FROM lookups
     UNION ALL SELECT 'explanations', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, explainer, again FROM explanations)) FROM explanations

@@ -11,6 +11,7 @@ WITH of_features AS (
     UNION ALL SELECT DISTINCT 'context_effects', dictionary, feature FROM context_effects
     UNION ALL SELECT DISTINCT 'following_effects', dictionary, feature FROM following_effects
     UNION ALL SELECT DISTINCT 'sensitivity', dictionary, feature FROM sensitivity
+    UNION ALL SELECT 'output_scores', dictionary, feature FROM output_scores
     UNION ALL SELECT DISTINCT 'explanations', dictionary, feature FROM explanations
     UNION ALL SELECT DISTINCT 'drafts', dictionary, feature FROM drafts
     UNION ALL SELECT DISTINCT 'probes', dictionary, feature FROM probes

@@ -20,6 +20,8 @@ WITH claims AS (
         FROM (SELECT run FROM context_effects UNION SELECT run FROM following_effects)
     UNION ALL SELECT 'sensitivity: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'sensitivity')
         FROM (SELECT DISTINCT run FROM sensitivity)
+    UNION ALL SELECT 'output_scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'output_scores')
+        FROM (SELECT DISTINCT run FROM output_scores)
     UNION ALL SELECT 'comparisons: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'compare')
         FROM (SELECT DISTINCT run FROM comparisons)
     UNION ALL SELECT 'predictions: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'judge')

@@ -105,3 +105,26 @@ def write_sensitivity(t: Transaction, world: World, name: str) -> int:
             },
         )
     return n
+
+
+def write_output_scores(t: Transaction, world: World, name: str) -> int:
+    """Appends `output_scores` and returns the number of rows: ten times the largest activation; silent ones."""
+    explain = np.flatnonzero(world.split == "explain")
+    largest = world.truth[name][:, explain].max(axis=(1, 2))
+    fires = largest > 0
+    return t.append(
+        "output_scores",
+        {
+            "run": f"output-scores-{name}",
+            "dictionary": name,
+            "feature": np.arange(len(largest)),
+            "status": np.where(fires, "ok", "silent").tolist(),
+            "activation": np.where(fires, 10.0 * largest, np.nan),
+            "norm": np.where(fires, 5.0, np.nan),
+            "token": [39 if fired else None for fired in fires],
+            "probability": np.where(fires, 0.5, np.nan),
+            "rank": [3 if fired else None for fired in fires],
+            "score": np.where(fires, 0.5 * (1 - 2 / 40), np.nan),
+            "score_before": np.where(fires, 0.02, np.nan),
+        },
+    )
