@@ -391,9 +391,9 @@ def test_pages_carry_the_marks_of_the_self_test(path: Path, opened: StoreReader,
     assert sum("loses little" in line for line in lines) >= 1
     feature = next(f for f in rows(path, JUDGED_FEATURES) if f["feature"] not in judged.REFUSED)
     card = command("show", path, f"mlp-1k/{feature['feature']}", "--all")
-    [*_, first, second] = (line for line in card.splitlines() if line.startswith("score, fuzzing"))
-    assert f"matched {MARK}" in first, "headings are broken; the last line of each has the mark"
-    assert f"weak {MARK}" in second
+    fuzzing = [line for line in card.splitlines() if line.startswith("score, fuzzing")]
+    assert fuzzing
+    assert all(MARK in line for line in fuzzing), "the last line of each heading has its mark"
     [census] = (line for line in card.splitlines() if "pearson, census" in line)
     assert MARK not in census
     said = " ".join(card.split())
