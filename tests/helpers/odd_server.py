@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Thread
 from typing import Any, Self
+
+from local_server import LocalServer
 
 Reply = tuple[int, Any]
 """Status and body."""
@@ -90,7 +92,7 @@ class OddServer:
                 self.end_headers()
                 self.wfile.write(content)
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = LocalServer(("127.0.0.1", 0), Handler)
         self._thread = Thread(target=self._http.serve_forever, daemon=True)
         self._thread.start()
         return self

@@ -12,7 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pytest
 import torch
+from local_server import LocalServer
 from safetensors.torch import save_file
 
 from autointerp.config.loading import parse_run
@@ -367,7 +368,7 @@ def hub(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
     """Address, folder and requests of a hub on this machine."""
     root, asked = tmp_path / "hub", list[str]()
     handler = type("Handler", (Hub,), {"root": root, "asked": asked})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = LocalServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}", root, asked

@@ -11,13 +11,14 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pytest
+from local_server import LocalServer
 from pyarrow import parquet
 
 from autointerp.errors import ConfigError, InputError
@@ -236,7 +237,7 @@ def hub(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
     root, asked = tmp_path / "hub", list[str]()
     commits = {"main": "a" * 40, "v1": "b" * 40}
     handler = type("Handler", (Hub,), {"root": root, "asked": asked, "commits": commits})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = LocalServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}", root, asked
