@@ -13,7 +13,6 @@ from autointerp.extract.ablate import Ablation
 from autointerp.extract.effects import logit_path
 from autointerp.extract.firings import draw_firings
 from autointerp.extract.selected import Selected
-from autointerp.pipeline.plan.prepare import choose_scored
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows.ablation_rows import (
     FEATURES_AT_ONCE,
@@ -24,6 +23,7 @@ from autointerp.pipeline.rows.ablation_rows import (
 )
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
+from autointerp.pipeline.stages.effect_features import choose_measured
 from autointerp.records import SPLITS, Int64, Split
 from autointerp.store.writer import Transaction
 from autointerp.subject.baselines import FAMILIES, take_sample
@@ -38,13 +38,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     missing = by_dictionary(works)
     dictionaries = context.open(missing)
     effects = context.config.effects
-    assert effects.features != "none"
-    chosen = {
-        name: choose_scored(
-            effects.features, of.features, of.dictionary.n_features, context.config.seed, name, "effects.features"
-        )
-        for name, of in dictionaries.items()
-    }
+    chosen = choose_measured(context.config, dictionaries)
     n = 2 * effects.positions * sum(map(len, chosen.values()))
     with context.report.stage("ablation", n, "firings") as advance:
         for name, [work] in missing.items():

@@ -15,11 +15,11 @@ from autointerp.extract.context_effects import ContextEffects, Replacements, dep
 from autointerp.extract.feature_reader import FeatureReader
 from autointerp.extract.following import FollowingEffects, follow
 from autointerp.extract.selected import Selected
-from autointerp.pipeline.plan.prepare import choose_scored
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows.context_rows import TopExemplar, context_rows, following_rows, top_exemplars
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
+from autointerp.pipeline.stages.effect_features import choose_measured
 from autointerp.records import Int64
 from autointerp.store.writer import Transaction
 from autointerp.subject.hidden_tokens import HiddenTokens, hidden_tokens
@@ -34,13 +34,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     missing = by_dictionary(works)
     dictionaries = context.open(missing)
     effects = context.config.effects
-    assert effects.features != "none"
-    chosen = {
-        name: choose_scored(
-            effects.features, of.features, of.dictionary.n_features, context.config.seed, name, "effects.features"
-        )
-        for name, of in dictionaries.items()
-    }
+    chosen = choose_measured(context.config, dictionaries)
     with context.report.stage("contexts", effects.exemplars * sum(map(len, chosen.values())), "exemplars") as advance:
         for name, [work] in missing.items():
             begun = time.monotonic()

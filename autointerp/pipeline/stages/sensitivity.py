@@ -13,13 +13,13 @@ from autointerp.errors import InputError
 from autointerp.extract.firings import draw_firings
 from autointerp.extract.selected import Selected
 from autointerp.extract.sensitivity import RANDOM, Sensitivity, neuron_outputs, step_sizes
-from autointerp.pipeline.plan.prepare import choose_scored
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows.ablation_rows import FEATURES_AT_ONCE, silent_features, stored_firings
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.pipeline.rows.sensitivity_rows import sensitivity_rows
 from autointerp.pipeline.stages.ablate import COVARIANCE_TOKENS
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
+from autointerp.pipeline.stages.effect_features import choose_measured
 from autointerp.records import Int64
 from autointerp.store.writer import Transaction
 from autointerp.subject.baselines import FAMILIES, take_sample
@@ -34,13 +34,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     missing = by_dictionary(works)
     dictionaries = context.open(missing)
     effects = context.config.effects
-    assert effects.features != "none"
-    chosen = {
-        name: choose_scored(
-            effects.features, of.features, of.dictionary.n_features, context.config.seed, name, "effects.features"
-        )
-        for name, of in dictionaries.items()
-    }
+    chosen = choose_measured(context.config, dictionaries)
     n = effects.sensitivity_positions * sum(map(len, chosen.values()))
     with context.report.stage("sensitivity", n, "tokens") as advance:
         for name, [work] in missing.items():
