@@ -49,7 +49,7 @@ class WantedToken:
 
 
 @dataclass(frozen=True)
-class NextToken:
+class AffectedToken:
     """The token behind a position, and how likely it is."""
 
     position: int
@@ -68,7 +68,7 @@ class PromptReading:
     """What a reader should know: a BOS that stands twice, tokens that were left out."""
     fired: dict[str, FiredFeatures]
     """By dictionary."""
-    next_token: NextToken | None = None
+    next_token: AffectedToken | None = None
     """What `FiredFeatures.effect` is about."""
 
 
@@ -134,14 +134,14 @@ class PromptReader:
                 return PromptReading(tuple(ids), self.bos, tuple(notices), fired)
             written = {name: written_hook(of.dictionary) for name, of in self._dictionaries.items()}
             read = tokens[0, : position + 1]
-            found = next_token_gradients(self._subject, read, sorted(set(written.values())), token)
+            gradients = next_token_gradients(self._subject, read, sorted(set(written.values())), token)
             for name, of in self._dictionaries.items():
-                read_there, gradient = x[of.dictionary.hook][0], found.by_hook[written[name]]
+                read_there, gradient = x[of.dictionary.hook][0], gradients.by_hook[written[name]]
                 try:
                     fired[name] = self._affecting(name, fired[name], read_there, gradient)
                 except InputError as error:
                     notices.append(f"{name}: no effects on the next token: {error}")
-        at = NextToken(position, found.token, found.logp)
+        at = AffectedToken(position, gradients.token, gradients.logp)
         return PromptReading(tuple(ids), self.bos, tuple(notices), fired, at)
 
     def _meant(self, wanted: WantedToken, n_tokens: int) -> tuple[int, int | None]:

@@ -51,9 +51,9 @@ def next_token_gradients(
         logp = logits[0, -1].float().log_softmax(dim=-1)
         chosen = int(logp.argmax()) if token is None else token
         names = list(probes)
-        found = torch.autograd.grad(logp[chosen], [probes[name] for name in names], allow_unused=True)
+        gradients = torch.autograd.grad(logp[chosen], [probes[name] for name in names], allow_unused=True)
     by_hook = {}
-    for name, gradient in zip(names, found, strict=True):
+    for name, gradient in zip(names, gradients, strict=True):
         probe = probes[name]
         filled = torch.zeros_like(probe) if gradient is None else gradient
         by_hook[name] = filled.detach().reshape(len(tokens), -1).float()
