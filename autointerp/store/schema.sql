@@ -327,7 +327,7 @@ COMMENT ON COLUMN logit_effects.z IS 'Effect over the standard deviation of the 
 
 CREATE TABLE logit_strengths (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, direction VARCHAR NOT NULL, n_half INTEGER, skew DOUBLE,
-    excess_kurtosis DOUBLE
+    excess_kurtosis DOUBLE, counts UINTEGER[] NOT NULL
 );
 COMMENT ON TABLE logit_strengths IS 'How concentrated the direct logit effects of a feature are: a list of promoted tokens says little where many tokens share its effect.';
 COMMENT ON COLUMN logit_strengths.dictionary IS 'Dictionary.';
@@ -336,6 +336,7 @@ COMMENT ON COLUMN logit_strengths.direction IS 'promoted or suppressed.';
 COMMENT ON COLUMN logit_strengths.n_half IS 'The fewest tokens that hold half of the squared effects on this side of the median; none: more than 1,024.';
 COMMENT ON COLUMN logit_strengths.skew IS 'Skewness of the feature''s effects on all tokens of the corpus, the same in both rows: above 0, a few tokens are promoted far more than any is suppressed; none where all effects are one.';
 COMMENT ON COLUMN logit_strengths.excess_kurtosis IS 'Their kurtosis less 3, the same in both rows: 0 as of a normal distribution, large where a few tokens hold the effect; none where all effects are one.';
+COMMENT ON COLUMN logit_strengths.counts IS 'How many tokens lie how far on this side of the median, in standard deviations of the effects: 0 to 0.5, 0.5 to 1, and so on; the last of 17 counts is 8 and more. Tokens at the median count as promoted; the counts of both rows are all tokens of the corpus.';
 
 CREATE TABLE output_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, status VARCHAR NOT NULL,
