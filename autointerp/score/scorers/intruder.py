@@ -12,8 +12,8 @@ strength). Chance is one in five.
 1. A question takes five windows of one third of the feature's firing windows by strength, one third after the other,
    each with a partner of its own among what intrudes. All ten have as many scored tokens and as many marks, and the two
    of a pair about as many characters: a window without a partner is left out.
-2. One of the five, by hash, gives its place to its partner, the intruder. So nothing but content tells it: over all five
-   that it might have been, rules that go by length find it once in five (`tests/score/test_choices.py`).
+2. One of the five, by hash, gives its place to its partner, the intruder. So nothing but content tells it: over all
+   five that it might have been, rules that go by length find it once in five (`tests/score/test_choices.py`).
 3. Other features' windows are those of a panel, the same for all features of a dictionary.
 """
 
