@@ -5,8 +5,8 @@ random, few of the windows that hold a claimed token are such. So what is drawn 
 weights that undo it (`claims.py`).
 
 Each token has log((f + PRIOR) / (F q + PRIOR)), at most CAP: it stands in f of the F windows kept of the feature, and
-in a share q of the pool's. A window has the sum over its scored tokens, a place the sum over those before it. The
-trigger itself stands in every window of a claimant and parts none of them; CAP keeps it from outweighing the rest.
+in a share q of the pool's. A window has the sum over its scored tokens; a place that over the N_BEFORE before it, for a
+sum over all of them would tell early marks from late ones. The trigger itself stands in every window of a claimant and parts none of them; CAP keeps it from outweighing the rest.
 
 Letters in shapes: V vocabulary, n windows, L tokens of a window.
 """
@@ -22,6 +22,7 @@ from autointerp.score.sampled import Candidates
 PRIOR = 2.0
 """Windows; tokens that are in fewer say little."""
 CAP = 1.0
+N_BEFORE = 4
 
 
 class LookAlikes:
@@ -39,9 +40,10 @@ class LookAlikes:
         return np.asarray(self._at(windows).sum(axis=1), dtype=np.float64)
 
     def before(self, windows: Windows) -> Float64:
-        """Of the text in front of each place in its window, [n, L]."""
-        at = self._at(windows)
-        return np.asarray(np.cumsum(at, axis=1) - at, dtype=np.float64)
+        """Of the tokens in front of each place in its window, [n, L]."""
+        sums = np.pad(np.cumsum(self._at(windows), axis=1), ((0, 0), (N_BEFORE + 1, 0)))
+        length = windows.tokens.shape[1]
+        return np.asarray(sums[:, N_BEFORE : N_BEFORE + length] - sums[:, :length], dtype=np.float64)
 
     def _at(self, windows: Windows) -> Float64:
         return np.where(windows.scored, self._table[np.where(windows.scored, windows.tokens, 0)], 0.0)
