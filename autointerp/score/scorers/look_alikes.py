@@ -5,8 +5,9 @@ random, few of the windows that hold a claimed token are such. So what is drawn 
 weights that undo it (`claims.py`).
 
 Each token has log((f + PRIOR) / (F q + PRIOR)), at most CAP: it stands in f of the F windows kept of the feature, and
-in a share q of the pool's. A window has the sum over its scored tokens; a place that over the N_BEFORE before it, for a
-sum over all of them would tell early marks from late ones. The trigger itself stands in every window of a claimant and parts none of them; CAP keeps it from outweighing the rest.
+in a share q of the pool's. A window has the sum over its scored tokens, a place that over the N_BEFORE before it: a sum
+over all of them would tell early marks from late ones. The trigger itself stands in every window of a claimant and
+parts none of them; CAP keeps it from outweighing the rest.
 
 Letters in shapes: V vocabulary, n windows, L tokens of a window.
 """
