@@ -102,6 +102,8 @@ def allocate(available: npt.ArrayLike, quotas: npt.ArrayLike = QUOTAS_60) -> Int
     silent = silent_classes(room.size)
     for reach in (tuple(FIRING), silent, (*FIRING, *silent)):
         for place, h in enumerate(reach):
+            if not spare[h]:
+                continue
             for other in (*reach[place + 1 :], *reach[:place]):
                 moved = min(int(spare[h]), int(room[other] - taken[other]))
                 taken[other] += moved

@@ -188,7 +188,7 @@ def score_dictionary(
     embedded = {name: _EmbeddedJudge(scorers[name], mine, ready) for name, mine in tests.items()}
     scores_of = {}
     for explainer in explainers:
-        explanations, lookup = read_explanations(store, dictionary, explainer, n_features)
+        explanations, lookup = read_explanations(store, dictionary, explainer, n_features, sample)
         made = scores_of[explainer] = EmbeddedScores(explainer)
         everyone = subjects(explanations, status)
         truth, sums = read_census(store, dictionary, explainer, n_features)
