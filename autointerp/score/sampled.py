@@ -372,14 +372,12 @@ def _truth(feature: Candidates, kept: Int64, n_silent: int) -> Float32:
 
 def take(windows: Windows, index: Int64) -> Windows:
     """Some of the windows, in the order given."""
-    return Windows(**{item.name: getattr(windows, item.name)[index] for item in fields(Windows)})
+    return Windows(**{name: getattr(windows, name)[index] for name in _COLUMNS})
+
+
+_COLUMNS = tuple(item.name for item in fields(Windows))
 
 
 def join_windows(first: Windows, second: Windows) -> Windows:
     """Two sets of windows of the same length, one after the other."""
-    return Windows(
-        **{
-            item.name: np.concatenate([getattr(first, item.name), getattr(second, item.name)])
-            for item in fields(Windows)
-        }
-    )
+    return Windows(**{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in _COLUMNS})
