@@ -283,9 +283,13 @@ def judged_published(scorer: str) -> list[Metric]:
     return [one for one in metrics_for("published", scorer) if one.judged_too]
 
 
+_BY_NAME = {(one.name, one.design): one for one in reversed(METRICS)}
+"""Of several of one name the first."""
+
+
 def metric_named(name: str, design: str) -> Metric | None:
     """A built-in metric; None: it is a user's own."""
-    return next((one for one in METRICS if (one.name, one.design) == (name, design)), None)
+    return _BY_NAME.get((name, design))
 
 
 def bounds_of(name: str, design: str) -> tuple[float, float]:
