@@ -284,11 +284,10 @@ def judged_published(scorer: str) -> list[Metric]:
 
 
 _BY_NAME = {(one.name, one.design): one for one in reversed(METRICS)}
-"""Of several of one name the first."""
 
 
 def metric_named(name: str, design: str) -> Metric | None:
-    """A built-in metric; None: it is a user's own."""
+    """A built-in metric, the first of its name; None: it is a user's own."""
     return _BY_NAME.get((name, design))
 
 
