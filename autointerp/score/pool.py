@@ -48,8 +48,8 @@ class Pool:
             self._value[where] = np.repeat(entries.value[own].astype(np.float64), n)
             places.append(where)
         both = np.concatenate(places)
-        single = np.isin(entries.token[~loose], entries.token[loose])
-        if single.any():  # a pair's places are among its token's
+        if not loose.all() and np.isin(entries.token[~loose], entries.token[loose]).any():
+            # a pair's places are among its token's
             self._marked[both] = True
             once = np.flatnonzero(self._marked)
             self._marked[both] = False

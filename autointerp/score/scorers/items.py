@@ -61,10 +61,10 @@ def detection_items(
     seed: int,
     group: int | None = None,
     n_items: tuple[int, int] = N_ITEMS,
-    claims: Sequence[Entries] | None = None,
+    claims: Sequence[Entries] | Cells | None = None,
 ) -> Items:
     """Windows that fire, and silent ones like them, `n_items` at least and at most; and silent ones that stand for
-    others, where it is known what `claims` the feature (None: none of these)."""
+    others, where it is known what `claims` the feature, as it is or parted already (None: none of these)."""
     standing, _ = _standing("detection", of, claims, seed)
     free = of.silent.copy()
     free[standing.rows] = False
@@ -90,7 +90,7 @@ def fuzzing_items(
     traits: TokenTraits,
     seed: int,
     group: int | None = None,
-    claims: Sequence[Entries] | None = None,
+    claims: Sequence[Entries] | Cells | None = None,
 ) -> Items:
     """Windows with the firing tokens marked, and windows with others marked at the same offsets; and silent ones that
     stand for others, as in detection, with claimed tokens marked or such as are marked in right items."""
@@ -139,13 +139,13 @@ def fuzzing_items(
 
 
 def _standing(
-    scorer: str, of: Candidates, claims: Sequence[Entries] | None, seed: int
+    scorer: str, of: Candidates, claims: Sequence[Entries] | Cells | None, seed: int
 ) -> tuple[Standing, Cells | None]:
     """Silent windows that stand for others, drawn before any partner is: at most half of those that there are."""
     if claims is None:
         none = np.zeros(0, dtype=np.int64)
         return Standing(none, none, np.zeros(0)), None
-    cells = cells_of(of, claims)
+    cells = claims if isinstance(claims, Cells) else cells_of(of, claims)
     room = int(of.silent.sum()) // 2
     most = [_between(limits, scorer, name, of.feature, seed) for name, limits in _STANDING.items()]
     n_claimed, n_rest = (min(n, room * n // sum(most)) for n in most)
@@ -219,12 +219,13 @@ def across_strengths(of: Candidates) -> list[int]:
     uniform = uniform_rows(of)
     rank = np.argsort(np.argsort(of.maximum[uniform], kind="stable"), kind="stable")
     decile = rank * N_STRENGTHS // max(len(uniform), 1)
-    turn = np.zeros(len(uniform), dtype=np.int64)
-    for part in range(N_STRENGTHS):
-        own = np.flatnonzero(decile == part)
-        turn[own[np.argsort(of.u[uniform[own]], kind="stable")]] = np.arange(len(own))
+    size = np.bincount(decile, minlength=N_STRENGTHS)
+    turn = np.empty(len(uniform), dtype=np.int64)
+    turn[np.lexsort((of.u[uniform], decile))] = np.arange(len(uniform)) - np.repeat(np.cumsum(size) - size, size)
     first = uniform[np.lexsort((of.u[uniform], turn))]
-    others = np.setdiff1d(np.arange(len(of.kept)), uniform)
+    left = np.ones(len(of.kept), dtype=np.bool_)
+    left[uniform] = False
+    others = np.flatnonzero(left)
     return [*first.tolist(), *others[np.argsort(of.u[others], kind="stable")].tolist()]
 
 
