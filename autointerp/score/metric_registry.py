@@ -28,7 +28,7 @@ METRICS: tuple[Metric, ...] = (
         "pearson",
         "counted",
         "correlation of true and predicted activation over every token of the score split",
-        partial(measures.counted_pearson),
+        measures.counted_pearson,
         chance=0.0,
         bounds=(-1.0, 1.0),
         primary=True,

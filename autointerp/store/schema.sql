@@ -780,7 +780,7 @@ COMMENT ON COLUMN label_chances.scorer IS 'Scorer.';
 COMMENT ON COLUMN label_chances.metric IS 'Metric: the first one of its scorer.';
 COMMENT ON COLUMN label_chances.holds_from IS 'A label holds from this score on: half of the way from chance to the metric''s largest value.';
 COMMENT ON COLUMN label_chances.probability IS 'P(label holds), where status is covariates or base_rate; a scoring that fails counts as a label that does not hold.';
-COMMENT ON COLUMN label_chances.ci_low IS 'Lower end of its 95 % interval: the share of labels that hold among the 40 scored features whose held-out predictions are nearest to it (Wilson), stretched to hold the probability; of base_rate among all scored ones.';
+COMMENT ON COLUMN label_chances.ci_low IS 'Lower end of its 95 % interval: Wilson''s, about the probability and what it misses by among the 40 scored features whose held-out predictions are nearest to it; of base_rate among all scored ones.';
 COMMENT ON COLUMN label_chances.ci_high IS 'Upper end.';
 COMMENT ON COLUMN label_chances.status IS 'covariates: from a regression that predicts held-out features better than the base rate does (autointerp whole shows its calibration); base_rate: the share of labels that hold among the scored ones, as nothing better is known; without a probability: no_label (the explainer gave none), rare or dead (fires too seldom to be scored), nothing_scored.';
 COMMENT ON COLUMN label_chances.n_scored IS 'Scored features behind it.';
