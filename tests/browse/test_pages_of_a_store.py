@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import Counter
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from stored import rows
 from autointerp.browse.feature_data import load_whole_feature
 from autointerp.browse.features_data import SORTS, FeatureChoice, FeaturesPage, load_features, read_choice
 from autointerp.browse.overview_data import load_overview
+from autointerp.browse.overview_panels import MOST_POINTS, WIDTH_OF_BIN
 from autointerp.errors import UserError
 from autointerp.show.plain_json import as_json
 from autointerp.show.text import visible
@@ -98,6 +101,49 @@ def test_the_overview_counts(client: TestClient, judged_store: Path) -> None:
     first = next(row for row in page["scores"] if row["floor"] is not None)
     for value in (f"{first['mean_all']:.3f}", f"{first['floor']:.3f}", f"[{first['mean_all_low']:.3f}, "):
         assert value in html
+
+
+def test_the_panels_of_the_overview_count(client: TestClient, judged_store: Path) -> None:
+    panels = json_of(client, "/index.json")["panels"]
+    design, metric, scorer, explainer = next(
+        (row["design"], row["metric"], row["scorer"], row["explainer"]) for row in panels["verdicts"]
+    )
+    assert panels["kind"] == ", ".join([metric, design, explainer] + ([scorer] if scorer != "simulation" else []))
+    values: dict[str, list[float]] = {}
+    for row in rows(
+        judged_store,
+        "SELECT dictionary, value FROM score_table WHERE design = $design AND metric = $metric AND scorer = $scorer "
+        "AND explainer = $explainer AND value IS NOT NULL",
+        design=design,
+        metric=metric,
+        scorer=scorer,
+        explainer=explainer,
+    ):
+        values.setdefault(row["dictionary"], []).append(row["value"])
+    drawn = {of["dictionary"]: dict(of["bins"]) for of in panels["distributions"]}
+    assert drawn.keys() == values.keys()
+    for dictionary, bins in drawn.items():
+        counted = Counter(math.floor(value / WIDTH_OF_BIN) for value in values[dictionary])
+        assert {round(edge / WIDTH_OF_BIN): n for edge, n in bins.items()} == counted
+
+    facts = {(row["dictionary"], row["feature"]): row for row in rows(judged_store, "SELECT * FROM features")}
+    files = {row["dictionary"] for row in rows(judged_store, "SELECT dictionary FROM dictionaries WHERE kind = 'sae'")}
+    assert {of["dictionary"] for of in panels["weights"]} == files
+    for of in panels["weights"]:
+        fired = [key for key, row in facts.items() if key[0] == of["dictionary"] and row["density"] > 0]
+        assert len(of["points"]) == min(MOST_POINTS, len(fired))
+        for point in of["points"]:
+            row = facts[of["dictionary"], point["feature"]]
+            assert point == {name: row[name] for name in point}
+
+    said: dict[tuple[str, str], dict[int, bool]] = {}
+    for row in rows(
+        judged_store, "SELECT dictionary, explainer, feature, text FROM explanations WHERE is_label(explainer)"
+    ):
+        of_one = said.setdefault((row["dictionary"], row["explainer"]), {})
+        of_one[row["feature"]] = of_one.get(row["feature"], False) or row["text"] is not None
+    covered = {(of["dictionary"], of["explainer"]): (of["n_labels"], of["n_without"]) for of in panels["coverage"]}
+    assert covered == {key: (sum(of.values()), len(of) - sum(of.values())) for key, of in said.items()}
 
 
 def test_the_overview_says_what_calls_have_cost(built: tuple[Path, object], open_pages: Any) -> None:

@@ -13,6 +13,8 @@
 5. What leads is the explanation; where no judge chooses, the last draft that is none of the failures. Scores come from
    the score split, of which nothing is read here.
 
+How many windows stand in one question decides nothing: with another number what was chosen stays chosen.
+
 Rounds go over the whole dictionary, so that they fit into batches; a feature whose replies are not all there yet waits,
 the others go on. Rare features have too few windows to choose by: they get one draft. Failures of drafts are values
 with their reasons: the rest compete, and a feature fails where all its drafts did. Where the judge fails, what led
