@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +30,11 @@ class Pool:
         holds = np.zeros(len(self.windows), dtype=np.bool_)
         holds[self._row[places]] = True
         return holds
+
+    @cached_property
+    def windows_with(self) -> Int64:
+        """In how many windows each token stands at a scored place, by id up to the largest that does."""
+        return windows_with(self.windows)
 
     def predicted(self, entries: Entries) -> tuple[Float64, Float64]:
         """Sums of what a lookup predicts, and of its square, over the scored tokens of each window: [W], [W].
@@ -58,3 +65,10 @@ class Pool:
         start = np.searchsorted(self._keys, gram_key(previous, token), side="left")
         n = np.searchsorted(self._keys, gram_key(last, token), side="right") - start
         return np.arange(n.sum()) + np.repeat(start - (np.cumsum(n) - n), n), n
+
+
+def windows_with(windows: Windows) -> Int64:
+    """In how many of the windows each token stands at a scored place, by id up to the largest that does."""
+    tokens = np.sort(np.where(windows.scored, windows.tokens, -1), axis=1)
+    first = np.diff(tokens, axis=1, prepend=-1) != 0  # of equal tokens in a window; none of what is not scored
+    return np.bincount(tokens[first]).astype(np.int64)
