@@ -117,7 +117,7 @@ def test_every_key_of_the_design_is_taken() -> None:
     assert config.store_path == Path("gpt2-res-jb.duckdb")
 
 
-EMBEDDED_ONLY = "Input should be 'lexical', 'context_lookup' or 'token_lookup'"
+EMBEDDED_ONLY = "Input should be 'lexical', 'lexical_input', 'lexical_direct', "
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,48 @@ from autointerp.score import chosen, measures, weighted
 from autointerp.score.metric import InTwoSteps, Measured, Metric, OwnMetric, Shape, each
 from autointerp.score.predictions import N_OPTIONS
 from autointerp.score.published_registry import PUBLISHED
-from autointerp.words import scorer_and_judge
+from autointerp.words import LOGIT_SCORERS, scorer_and_judge
 
 _WEIGHED = ("detection", "fuzzing")
 """Scorers whose items stand for windows of the split."""
+
+_HARD = (
+    "the same share where the wrong tokens are hard to tell: as similar to the shown ones, as common and of the same "
+    "norm, or promoted by a feature nearby"
+)
+_SHARE = "share of tokens told rightly when the highest-rated half is said to be promoted"
+
+
+def _logit_metrics(scorer: str) -> tuple[Metric, Metric]:
+    """Accuracy and area under the curve of a scorer of logit effects; those of `logits` of a user's own too."""
+    hard, suppressed = scorer.startswith("logits_hard"), scorer.endswith("_suppressed")
+    effect = "measured" if "measured" in scorer else "direct"
+    ending = effect + "_hard" * hard + "_suppressed" * suppressed
+    truth = ("; suppressed tokens instead" * suppressed) + (
+        "; measured effects, not direct ones" * (effect != "direct")
+    )
+    only: dict[str, Any] = {"scorer": scorer}
+    if scorer == "logits":
+        only = {"but_for": tuple(one for one in LOGIT_SCORERS if one != "logits")}
+    over = "area under the precision-recall curve over these, by rating"
+    if not hard:
+        over = "area under the precision-recall curve of promoted tokens, by rating"
+    return (
+        Metric(
+            f"logit_accuracy_{ending}",
+            "rated",
+            (_HARD if hard else _SHARE) + truth,
+            each(measures.rated_accuracy),
+            chance=0.5,
+            primary=True,
+            on_card=True,
+            **only,
+        ),
+        Metric(f"logit_auprc_{ending}", "rated", over + truth, each(measures.rated_auprc), chance=0.5, **only),
+    )
+
+
+_LOGIT_METRICS = tuple(metric for scorer in LOGIT_SCORERS for metric in _logit_metrics(scorer))
 
 METRICS: tuple[Metric, ...] = (
     # --- every token of the score split
@@ -190,43 +228,7 @@ METRICS: tuple[Metric, ...] = (
         chance=0.5,
     ),
     # --- tokens that are promoted or not
-    Metric(
-        "logit_accuracy_direct",
-        "rated",
-        "share of tokens told rightly when the highest-rated half is said to be promoted",
-        each(measures.rated_accuracy),
-        chance=0.5,
-        but_for=("logits_hard",),
-        primary=True,
-        on_card=True,
-    ),
-    Metric(
-        "logit_auprc_direct",
-        "rated",
-        "area under the precision-recall curve of promoted tokens, by rating",
-        each(measures.rated_auprc),
-        chance=0.5,
-        but_for=("logits_hard",),
-    ),
-    Metric(
-        "logit_accuracy_direct_hard",
-        "rated",
-        "the same share where the wrong tokens are hard to tell: as similar to the shown ones, as common and of the "
-        "same norm, or promoted by a feature nearby",
-        each(measures.rated_accuracy),
-        chance=0.5,
-        scorer="logits_hard",
-        primary=True,
-        on_card=True,
-    ),
-    Metric(
-        "logit_auprc_direct_hard",
-        "rated",
-        "area under the precision-recall curve over these, by rating",
-        each(measures.rated_auprc),
-        chance=0.5,
-        scorer="logits_hard",
-    ),
+    *_LOGIT_METRICS,
     # --- questions where one of five windows is chosen
     Metric(
         "choice_accuracy",

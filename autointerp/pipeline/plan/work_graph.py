@@ -6,6 +6,7 @@
     ablate      a dictionary                         [effects]
     context_effects  a dictionary                    [effects]
     sensitivity a dictionary                         [effects]
+    token_changes  a dictionary                      [effects]
     output_scores  a dictionary                      [effects]
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
@@ -32,7 +33,7 @@ whatever explainers a run has, so that no explainer's rows depend on which other
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +118,9 @@ class _Graph:
     embedded: dict[tuple[str, str], str] = field(default_factory=dict)
     """Dictionary and embedded explainer -> key of its scores."""
 
+    measured: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Stage and dictionary -> key of what measures effects on a sample of its features."""
+
     def __post_init__(self) -> None:
         self.scorers = scorers_of(self.config.score.scorers)
         self.metrics = own_metrics(self.config)
@@ -131,9 +135,14 @@ class _Graph:
                 ("ablate", self.config.effects.of_ablation()),
                 ("context_effects", self.config.effects.of_contexts()),
                 ("sensitivity", self.config.effects.of_sensitivity()),
+                ("token_changes", self.config.effects.of_token_changes()),
             ):
-                if stage != "sensitivity" or self.config.effects.sensitivity_positions:
-                    yield _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
+                skipped = {"sensitivity": not self.config.effects.sensitivity_positions}
+                skipped["token_changes"] = not self.config.effects.clamps
+                if not skipped.get(stage):
+                    work = _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
+                    self.measured[stage, name] = work.key
+                    yield work
         if self.config.effects.scores_output:
             settings = self.config.effects.of_output_scores()
             yield _work("output_scores", name, None, None, {BUILDS_ON: {"effects": effects.key}, "effects": settings})
@@ -150,7 +159,7 @@ class _Graph:
         scored: dict[str, Work] = {}
         for explainer in (CONTROLS, *self.config.explain.embedded):
             own = {one.name: {"python": one.python} for one in self.config.explain.own_embedded}.get(explainer)
-            facts = {BUILDS_ON: {"effects": effects.key}} | ({"explainer": own} if own else {})
+            facts = {BUILDS_ON: self._seen_by(name, explainer, effects)} | ({"explainer": own} if own else {})
             explain = explained[explainer] = _work("explain", name, explainer, None, facts)
             census = _work("census", name, explainer, None, {BUILDS_ON: {"explain": explain.key}} | self._threshold)
             score = scored[explainer] = _work(
@@ -158,7 +167,11 @@ class _Graph:
                 name,
                 explainer,
                 None,
-                {BUILDS_ON: {"census": census.key}, "score": self._how_scored(), "metrics": self._embedded_metrics()},
+                {
+                    BUILDS_ON: {"census": census.key} | self._tested_by(name, self.scorers.values()),
+                    "score": self._how_scored(),
+                    "metrics": self._embedded_metrics(),
+                },
             )
             self.embedded[name, explainer] = score.key
             yield from (explain, census, score)
@@ -169,6 +182,16 @@ class _Graph:
                 LOGIT_SCORERS
             ):  # rankings without label are among them
                 self.compared.setdefault((explainer, None), {})[name] = means.key
+
+    def _seen_by(self, name: str, explainer: str, effects: Work) -> dict[str, str]:
+        """What an explainer's evidence is made by."""
+        shown = explainer in self.config.explain.from_measured
+        return {"effects": effects.key} | ({"changes": self.measured["token_changes", name]} if shown else {})
+
+    def _tested_by(self, name: str, scorers: Iterable[Scorer]) -> dict[str, str]:
+        """What scorers of measured effects ask about."""
+        measured = any(getattr(scorer, "of_measured", False) for scorer in scorers)
+        return {"changes": self.measured["token_changes", name]} if measured else {}
 
     @property
     def _threshold(self) -> dict[str, Any]:
@@ -204,8 +227,17 @@ class _Graph:
         sampled = isinstance(self.config.score.features, FeatureSample)
         if drawn and predictor is not None and sampled:
             builds_on["predictor"] = self.embedded[name, predictor]
-        kept = explainer in self.config.explain.kept  # labels of chosen features: no sample of all
-        if sampled and explainer != CONTROLS and is_label(explainer) and not without_label(explainer) and not kept:
+        few = [
+            *self.config.explain.kept,
+            *self.config.explain.from_measured,
+        ]  # labels of chosen features: no sample of all
+        if (
+            sampled
+            and explainer != CONTROLS
+            and is_label(explainer)
+            and not without_label(explainer)
+            and explainer not in few
+        ):
             builds_on["free"] = {one: self.embedded[name, one] for one in BESIDE if (name, one) in self.embedded}
         return _work("means", name, explainer, scorer, {BUILDS_ON: builds_on})
 
@@ -214,9 +246,8 @@ class _Graph:
     def _asking(self, name: str, effects: Work, explained: dict[str, Work]) -> Iterator[Work]:
         for entry in self.config.explain.asking:
             identity = explainer_identity(entry, self.config.score.judge)
-            asked = _work(
-                "explain", name, entry.name, None, {BUILDS_ON: {"effects": effects.key}, "explainer": identity}
-            )
+            seen = self._seen_by(name, entry.name, effects)
+            asked = _work("explain", name, entry.name, None, {BUILDS_ON: seen, "explainer": identity})
             shuffled = shuffled_of(entry.name)
             control = _work("explain", name, shuffled, None, {BUILDS_ON: {"explain": asked.key}})
             latest = asked
@@ -252,7 +283,8 @@ class _Graph:
                 yield from (work, score)
             floors = {str(one.explainer): one.key for one in scores if is_control(str(one.explainer))}
             for score in scores:
-                drawn = score.explainer in [entry.name for entry in self.config.explain.asking]
+                asking = {entry.name for entry in self.config.explain.asking}
+                drawn = score.explainer in asking - set(self.config.explain.from_measured)
                 means = self._means(name, str(score.explainer), scorer.name, score, floors, drawn=drawn)
                 yield means
                 if not is_control(str(score.explainer)):
@@ -269,7 +301,7 @@ class _Graph:
             explainer,
             scorer.name,
             {
-                BUILDS_ON: {"explain": said.links[0].key},
+                BUILDS_ON: {"explain": said.links[0].key} | self._tested_by(name, [scorer]),
                 "judge": judge.identity() | judge.model_dump(mode="json", include=settings),
                 "prompts": content_hash(list(scorer.prompts(judge)), tag="prompt"),
                 "asked": getattr(scorer, "version", 1),

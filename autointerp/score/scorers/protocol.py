@@ -11,8 +11,8 @@ your own in a run file: `[score] scorers = ["simulation", { python = "module:Cla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -77,6 +77,16 @@ class Distractors:
 
 
 @dataclass(frozen=True)
+class EffectTruth:
+    """What a feature does to tokens on one side, directly or as it was measured."""
+
+    ranked: Int64
+    """The ten that explainers are shown, then those asked about, the strongest first."""
+    distractors: tuple[Distractors, ...] = ()
+    """Tokens that are hard to tell from these, by kind."""
+
+
+@dataclass(frozen=True)
 class OtherFeature:
     """Another feature of the dictionary, and where it fires."""
 
@@ -126,6 +136,8 @@ class TestFeature:
     """Reads other features: the nearest by direction first, then some by hash."""
     panel: Callable[[], Panel] = no_panel
     """Reads windows of other features."""
+    effects: Mapping[str, EffectTruth] = field(default_factory=dict)
+    """Beside what it promotes directly: by `logit_effects.Truth`; what was not measured is not there."""
     lists: tuple[tuple[Entries, ...], ...] = ((),)
     """What its explanations list, wave by wave: class E of its windows."""
 
@@ -179,6 +191,8 @@ class Scorer(Protocol):
     """Keys of score.judge that change what is asked."""
     reads_label: bool = True
     """Whether it judges explanations; else what it asks is asked once, of the explainer `unlabelled`."""
+    of_measured: bool = False
+    """Whether it is about what was measured: it tests the features of `effects.features` alone."""
     permuted: bool = False
     """Whether it has a control of its own: the same questions with the vocabulary permuted."""
     embedded: str | None = None

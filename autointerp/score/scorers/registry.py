@@ -16,7 +16,7 @@ from autointerp.score.scorers.fuzzing import Fuzzing
 from autointerp.score.scorers.generation import Generation
 from autointerp.score.scorers.hard_logits import HardLogits
 from autointerp.score.scorers.intruder import InternalIntruder, Intruder
-from autointerp.score.scorers.logit_effects import LogitEffects
+from autointerp.score.scorers.logit_effects import LogitEffects, Truth
 from autointerp.score.scorers.protocol import PredictedShape, Scorer
 from autointerp.score.scorers.simulation import Simulation
 
@@ -26,8 +26,7 @@ SCORERS: dict[str, Scorer] = {
         Simulation(),
         Detection(),
         Fuzzing(),
-        LogitEffects(),
-        HardLogits(),
+        *(of(truth) for truth in get_args(Truth) for of in (LogitEffects, HardLogits)),
         Discrimination(),
         Intruder(),
         InternalIntruder(),
