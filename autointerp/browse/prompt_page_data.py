@@ -15,7 +15,7 @@ from autointerp.store.evidence import dictionary_names, dictionary_row
 from autointerp.store.reader import StoreReader
 
 if TYPE_CHECKING:
-    from autointerp.pipeline.prompt_reading import PromptReader, PromptReading
+    from autointerp.pipeline.prompt_reading import PromptReader, PromptReading, WantedToken
 
 MOST = 200
 
@@ -29,6 +29,10 @@ class PromptForm:
     sort: str = "activation"
     density_to: str = ""
     bos: str = ""
+    next: str = ""
+    """The token that effects are on; "": the likeliest, where effects are asked for."""
+    at: str = ""
+    """The place of the token that it stands behind; "": the last."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ def load_text(store: StoreReader, session: PromptSession, form: PromptForm, name
     density = None if not form.density_to.strip() else _share(form.density_to)
     choice = PromptChoice(form.sort, density, bool(form.bos), MOST)
     text, ids = readable(form.text), _ids(form.ids)
-    read = session.ask(chosen, lambda reader: reader.read_ids(ids) if ids else reader.read_text(text))
+    wanted = _wanted(form)
+    read = session.ask(chosen, lambda reader: reader.read_ids(ids, wanted) if ids else reader.read_text(text, wanted))
     asked = replace(read, fired={name: read.fired[name] for name in chosen})
     return replace(page, prompt=load_prompt(store, asked, choice))
 
@@ -138,6 +143,18 @@ def _activations(read: PromptReading, dictionary: str, feature: int) -> Mapping[
     fired = read.fired[dictionary]
     mine = fired.feature == feature
     return dict(zip(fired.position[mine].tolist(), fired.activation[mine].tolist(), strict=True))
+
+
+def _wanted(form: PromptForm) -> WantedToken | None:
+    """The next token that effects are estimated on; None: nothing asks for them."""
+    from autointerp.pipeline.prompt_reading import WantedToken
+
+    if form.sort != "effect" and not (form.next or form.at.strip()):
+        return None
+    places = _ids(form.at)
+    if len(places) > 1:
+        raise UserError(f'"{form.at}" is not one place')
+    return WantedToken(form.next, places[0] if places else None)
 
 
 def _ids(text: str) -> list[int]:

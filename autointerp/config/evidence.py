@@ -39,7 +39,7 @@ class EvidenceSection(Section):
     near_miss: int = Field(default=10, ge=0, le=1000)
     """Windows that hold one of the feature's usual tokens and in which it stays silent."""
     exclude_outliers: bool = True
-    """Whether tokens of enormous norm at the hook (above 5 times the median) are kept apart: baselines are fitted
+    """Whether tokens of enormous norm at the hook (above 3.5 times the median) are kept apart: baselines are fitted
     without them and never fire on them, and exemplars on them are a group of their own."""
     outlier: int = Field(default=5, ge=0, le=1000)
     """Exemplars of the strongest firings on such tokens."""

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from autointerp.records import Float64, Int64
-from autointerp.subject.dictionary import Dictionary
+from autointerp.subject.dictionary import Dictionary, written_hook
 from autointerp.subject.model import Subject
 from autointerp.subject.weights import readable
 
@@ -180,7 +180,7 @@ def _n_half(largest: Tensor, every: Tensor) -> Tensor:
 
 def _path_to_residual(subject: Subject, dictionary: Dictionary):  # type: ignore[no-untyped-def]
     """A function from what a feature writes to the residual stream; None where there is no direct one."""
-    hook = getattr(dictionary, "hook_out", None) or dictionary.hook
+    hook = written_hook(dictionary)
     if RESIDUAL.fullmatch(hook):
         return lambda direction: direction
     neurons, heads, output = NEURONS.fullmatch(hook), HEADS.fullmatch(hook), OUTPUT.fullmatch(hook)

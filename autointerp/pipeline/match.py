@@ -26,6 +26,7 @@ from autointerp.progress import Advance, Reporter
 from autointerp.records import SPLITS, Float64, Int64, Split
 from autointerp.store.reader import open_reader
 from autointerp.subject.activations import ActivationBatch, iterate_activations
+from autointerp.subject.dictionary import written_hook
 
 _LABELS = """
 SELECT feature, text FROM current_explanations
@@ -155,7 +156,7 @@ def _both(
 def _cosine(
     sides: tuple[Reopened, Reopened], chosen: tuple[Selected, Selected], matching: Matching
 ) -> tuple[Likeness | None, str]:
-    hooks = [getattr(one.dictionary, "hook_out", None) or one.dictionary.hook for one in chosen]
+    hooks = [written_hook(one.dictionary) for one in chosen]
     if sides[0].prepared.subject.checksum != sides[1].prepared.subject.checksum:
         return None, "the subjects differ"
     if hooks[0] != hooks[1]:

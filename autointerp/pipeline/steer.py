@@ -22,7 +22,7 @@ from autointerp.progress import Reporter
 from autointerp.store.query import Queryable
 from autointerp.store.reader import open_reader
 from autointerp.subject.baselines import FAMILIES, take_sample
-from autointerp.subject.dictionary import SparseAutoencoder
+from autointerp.subject.dictionary import SparseAutoencoder, written_hook
 from autointerp.subject.patching import typical_norm
 from autointerp.subject.steering import SteeredPasses, steered_passes
 
@@ -126,7 +126,7 @@ class Steerer:
         if isinstance(dictionary, SparseAutoencoder) and dictionary.incomplete is not None:
             raise InputError(f'"{name}": a feature writes to several places of the model')
         self._directions = dictionary.directions
-        self.hook = getattr(dictionary, "hook_out", None) or dictionary.hook
+        self.hook = written_hook(dictionary)
         self._scaled = getattr(dictionary, "normalize", "none") != "none"
         self._subject.check_hook(self.hook)
         with open_reader(path) as store:

@@ -11,19 +11,23 @@ there is therefore read off these windows of *all* features that are scored toge
 is charged its own share. (A judge's habit is its own, not the feature's.)
 
 Where a judge did not answer about an item, the others of its stratum stand for it.
+
+Letters in shapes: n features, N items of all of them, D distinct probabilities that are said of windows of the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
-from autointerp.records import Bool, Float64
-from autointerp.score.metrics import Value, auprc
-from autointerp.score.predictions import REST, Judged
+from autointerp.records import Bool, Float64, Int64
+from autointerp.score import side_by_side
+from autointerp.score.judged_together import JudgedTogether
+from autointerp.score.predictions import REST
+from autointerp.score.side_by_side import FeatureRows, Tied, Values, parts_at_once
 
 YES = 0.5
 """The least probability that is a yes."""
@@ -31,79 +35,95 @@ YES = 0.5
 
 @dataclass(frozen=True)
 class Weighed:
-    """Items of one feature with what each stands for; those of the rest are of all features together."""
+    """Items of n features with what each stands for, and the windows of the rest, which are of all of them together."""
 
-    right: Bool  # [n]
-    probability: Float64  # [n]
-    weight: Float64  # [n]
-    status: str = "ok"
+    rows: FeatureRows
+    right: Bool  # [N]
+    probability: Float64  # [N]
+    weight: Float64  # [N]
+    alarm: Float64  # [D] what is said of windows of the rest, rising
+    share: Float64  # [D] of them
+    n_rest: Float64  # [n] windows of the split that these stand for
+    status: npt.NDArray[np.str_]  # [n] ok; no_weights, failed
 
     @cached_property
-    def table(self) -> tuple[float, float, float, float]:
-        """Weight of what is told, missed, a false alarm and rightly left alone."""
+    def table(self) -> tuple[Float64, Float64, Float64, Float64]:
+        """Weight of what is told, missed, a false alarm and rightly left alone: [n] each."""
         yes = self.probability >= YES
         cells = (self.right & yes, self.right & ~yes, ~self.right & yes, ~self.right & ~yes)
-        told, missed, alarms, left = (float(self.weight[cell].sum()) for cell in cells)
-        return told, missed, alarms, left
+        told, missed, alarms, left = (self.rows.sums(self.weight * cell) for cell in cells)
+        at_rest = float(self.share[self.alarm >= YES].sum())
+        return told, missed, alarms + self.n_rest * at_rest, left + self.n_rest * (1.0 - at_rest)
 
 
-def weigh(of: Sequence[Judged]) -> list[Weighed]:
+def weigh(of: JudgedTogether) -> Weighed:
     """Each feature's items with the rest of all of them. Status no_weights where nobody stands for the corpus; failed
     where a stratum has no answer at all."""
-    of_rest = [one.items.of_stratum.get(REST, np.zeros(len(one.items), dtype=np.bool_)) for one in of]
-    shared = [one.probability[rest & one.answered] for one, rest in zip(of, of_rest, strict=True)]
-    alarms = np.concatenate([np.zeros(0), *shared])
-    silent = np.zeros(len(alarms), dtype=np.bool_)
-    return [_weigh(one, rest, alarms, silent) for one, rest in zip(of, of_rest, strict=True)]
-
-
-def _weigh(of: Judged, rest: Bool, alarms: Float64, silent: Bool) -> Weighed:
-    """`silent` [alarms]: that they are wrong items."""
-    weight, answered = of.items.weights, of.answered
-    nothing = (answered[:0], weight[:0], weight[:0])
-    if not weight.any():
-        return Weighed(*nothing, "no_weights")
-    n_rest = float(weight[rest].sum())
-    if not answered.all():
-        weight = weight.copy()
-        for stratum in of.items.of_stratum.values():
-            own = stratum & ~rest
-            total, answering = float(weight[own].sum()), float(weight[own & answered].sum())
-            if total > 0 and answering == 0:
-                return Weighed(*nothing, "failed")
-            weight[own] *= total / answering if answering else 0.0
-    if n_rest > 0 and not len(alarms):
-        return Weighed(*nothing, "failed")
-    own = answered & ~rest & (weight > 0)
+    rows, rest, weight = of.rows, of.of_stratum(REST), of.weight
+    said = of.probability[rest & of.answered]
+    alarm, count = np.unique(said, return_counts=True)
+    # in each stratum of each feature those that were answered stand for the others
+    cell, n_cells = rows.of * of.n_strata + of.stratum, len(rows) * of.n_strata
+    others = np.where(rest, 0.0, weight)
+    total, answering = (np.bincount(cell, x, n_cells) for x in (others, others * of.answered))
+    lost = (total > 0) & (answering == 0)
+    grown = others * (total / np.where(answering > 0, answering, 1.0))[cell]
+    n_rest = rows.sums(weight * rest)
+    failed = lost.reshape(len(rows), of.n_strata).any(axis=1) | ((n_rest > 0) & (len(said) == 0))
+    counts = of.answered & (grown > 0)
     return Weighed(
-        np.concatenate([of.items.right[own], silent]),
-        np.concatenate([of.probability[own], alarms]),
-        np.concatenate([weight[own], np.full(len(alarms), n_rest / max(len(alarms), 1))]),
+        rows.some(counts),
+        of.right[counts],
+        of.probability[counts],
+        grown[counts],
+        alarm,
+        count / max(len(said), 1),
+        n_rest,
+        np.where(rows.sums(weight != 0) == 0, "no_weights", np.where(failed, "failed", "ok")),
     )
 
 
-def matthews(of: Weighed) -> Value:
+def matthews(of: Weighed) -> Values:
     """Correlation of yes and no with the truth over the windows of the split; 0 where all answers are the same."""
     told, missed, alarms, left = of.table
-    spread = (told + missed) * (alarms + left) * (told + alarms) * (missed + left)
-    if (told + missed) * (alarms + left) == 0:
-        return Value(None, "one_sided")
-    return Value(float((told * left - missed * alarms) / np.sqrt(spread)), "ok") if spread else Value(0.0, "constant")
+    both = (told + missed) * (alarms + left)
+    spread = both * (told + alarms) * (missed + left)
+    value = (told * left - missed * alarms) / np.sqrt(np.where(spread > 0, spread, 1.0))
+    status = np.where(both == 0, "one_sided", np.where(spread > 0, "ok", "constant"))
+    return np.where(both == 0, np.nan, np.where(spread > 0, value, 0.0)), status
 
 
-def precision(of: Weighed) -> Value:
+def precision(of: Weighed) -> Values:
     """Of the windows that the judge points to, those that fire; none where it points to none."""
     told, _, alarms, _ = of.table
-    return Value(told / (told + alarms), "ok") if told + alarms else Value(None, "undefined")
+    return _share(told, told + alarms, "undefined")
 
 
-def f1(of: Weighed) -> Value:
+def f1(of: Weighed) -> Values:
     """Harmonic mean of precision and recall; 0 where nothing is told."""
     told, missed, alarms, _ = of.table
-    whole = 2 * told + missed + alarms
-    return Value(2 * told / whole, "ok") if whole else Value(None, "one_sided")
+    return _share(2 * told, 2 * told + missed + alarms, "one_sided")
 
 
-def average_precision(of: Weighed) -> Value:
+def _share(part: Float64, whole: Float64, otherwise: str) -> Values:
+    there = whole != 0
+    return np.where(there, part / np.where(there, whole, 1.0), np.nan), np.where(there, "ok", otherwise)
+
+
+def average_precision(of: Weighed) -> Values:
     """By the judge's probabilities."""
-    return auprc(of.right, of.probability, of.weight)
+    made = [_average_precision(of, part) for part in parts_at_once(of.rows.sizes + len(of.alarm))]
+    value = np.concatenate([np.zeros(0), *made])
+    return value, np.where(np.isnan(value), "rare", "ok")
+
+
+def _average_precision(of: Weighed, part: slice) -> Float64:
+    """Of some features, the windows of the rest as D items of each."""
+    sizes, n_rest, d = of.rows.sizes[part], of.n_rest[part], len(of.alarm)
+    items = slice(int(of.rows.start[part][0]), int(of.rows.start[part][0] + sizes.sum()))
+    row: Int64 = np.concatenate([np.repeat(np.arange(len(sizes)), sizes), np.repeat(np.arange(len(sizes)), d)])
+    order = np.argsort(row, kind="stable")
+    right = np.concatenate([of.right[items], np.zeros(d * len(sizes), dtype=np.bool_)])[order]
+    probability = np.concatenate([of.probability[items], np.tile(of.alarm, len(sizes))])[order]
+    weight = np.concatenate([of.weight[items], np.outer(n_rest, of.share).ravel()])[order]
+    return side_by_side.auprc(Tied(FeatureRows(sizes + d), probability), right, weight)

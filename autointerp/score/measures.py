@@ -14,18 +14,19 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from autointerp.score import metrics
+from autointerp.records import Bool, Float64
+from autointerp.score import metrics, side_by_side
 from autointerp.score.activation_bins import FIRST_ABOVE, N_BINS
 from autointerp.score.alarms import pooled_charges
 from autointerp.score.census import census_pearson_interval
 from autointerp.score.census_sums import Counted
 from autointerp.score.estimates import Estimates
 from autointerp.score.estimator import pearson_framed, pearson_sample
-from autointerp.score.metric import InTwoSteps, Measured, MeasuredColumns, measured
-from autointerp.score.metrics import Value
-from autointerp.score.predictions import LEAST_ITEMS, Chosen, Generated, Judged, Rated, Simulated
+from autointerp.score.metric import InTwoSteps, Measured, MeasuredColumns
+from autointerp.score.predictions import Chosen, Generated, Judged, Rated, Simulated
 from autointerp.score.sample_ranking import SampleTogether, WeightedTokens
 from autointerp.score.sampled import Answered
+from autointerp.score.side_by_side import FeatureRows, Tied
 
 FIRST_FIRING_BIN = (N_BINS - 1) // 2 + 1
 """The first bin of predicted probabilities above 1/2."""
@@ -94,25 +95,30 @@ def _pearson(of: SampleTogether) -> Sequence[Measured]:
 
 
 def _auprc(thresholded: bool, of: SampleTogether) -> Sequence[Measured]:
-    return _ranked(of, lambda tokens, above: tokens.ranked.auprc(above), thresholded)
+    def compute(tokens: WeightedTokens) -> Float64:
+        return side_by_side.auprc(tokens.tied, tokens.above(thresholded), tokens.weight)
+
+    return _ranked(of, compute)
 
 
 def _f1(thresholded: bool, of: SampleTogether) -> Sequence[Measured]:
-    def compute(tokens: WeightedTokens, above: npt.ArrayLike) -> Value:
-        return metrics.f1(above, tokens.prediction, tokens.weight, tokens.threshold if thresholded else 0.0)
+    def compute(tokens: WeightedTokens) -> Float64:
+        above = tokens.above(thresholded)
+        said = tokens.prediction > (tokens.threshold[tokens.rows.of] if thresholded else 0.0)
+        positives, negatives = (
+            np.stack([tokens.rows.sums(tokens.weight * (of & cell)) for cell in (~said, said)], axis=1)
+            for of in (above, ~above)
+        )
+        return metrics.f1_of_counts(positives, negatives)
 
-    return _ranked(of, compute, thresholded)
+    return _ranked(of, compute)
 
 
-def _ranked(
-    of: SampleTogether, compute: Callable[[WeightedTokens, npt.ArrayLike], Value], thresholded: bool
-) -> list[Measured]:
-    made = []
-    for simulated, tokens in zip(of.simulated, of.tokens, strict=True):
-        n = int(simulated.predicted.sum())
-        value = compute(tokens, tokens.truth > (tokens.threshold if thresholded else 0.0))
-        made.append(measured(value if n else Value(None, "failed"), n, len(simulated.predicted) - n))
-    return made
+def _ranked(of: SampleTogether, compute: Callable[[WeightedTokens], Float64]) -> MeasuredColumns:
+    value = np.concatenate([np.zeros(0), *(compute(tokens) for tokens in of.tokens)])
+    n, size = of.n_predicted
+    status = np.where(n == 0, "failed", np.where(np.isnan(value), "rare", "ok"))
+    return MeasuredColumns(np.where(n == 0, np.nan, value), status, n, size - n)
 
 
 simulated_framed = InTwoSteps(SampleTogether, _framed)
@@ -125,70 +131,55 @@ simulated_f1, simulated_f1_thresholded = (InTwoSteps(SampleTogether, partial(_f1
 """Of "predicted above 0", or "above the threshold"."""
 
 
-# --- items
-
-
-def judged_accuracy(of: Judged) -> Measured:
-    """Of "probability at least 1/2"."""
-    counted = of.answered & of.items.matched
-    return _judged(of, lambda: metrics.balanced_accuracy(of.items.right[counted], of.probability[counted] >= 0.5))
-
-
-def judged_auroc(of: Judged) -> Measured:
-    """By the judge's probabilities."""
-    counted = of.answered & of.items.matched
-    return _judged(of, lambda: metrics.auroc(of.items.right[counted], of.probability[counted]))
-
-
-def _judged(of: Judged, compute: Callable[[], Value]) -> Measured:
-    """Of the matched items: those that only stand for others count in `weighted.py`."""
-    matched = of.items.matched
-    n = int((of.answered & matched).sum())
-    if int(matched.sum()) < LEAST_ITEMS:
-        value = Value(None, "no_items")
-    elif n == 0:
-        value = Value(None, "failed")
-    else:
-        value = compute()
-    return measured(value, n, int(matched.sum()) - n)
-
-
 # --- tokens
 
 
-def rated_accuracy(of: Rated) -> Measured:
-    """A forced ranking: a bias to say yes cannot matter."""
-    return _rated(of, forced_accuracy)
+class RatedTogether:
+    """The tokens of n features, N in all, with their ratings."""
+
+    def __init__(self, rated: Sequence[Rated]) -> None:
+        none = np.zeros(0)
+        self.rows = FeatureRows([len(one.items) for one in rated])
+        self.rating: Float64 = np.concatenate([none, *(one.rating for one in rated)])
+        self.promoted: Bool = np.concatenate([none.astype(np.bool_), *(one.items.promoted for one in rated)])
+        self.n_failed = self.rows.counts(np.isnan(self.rating))
 
 
-def rated_auprc(of: Rated) -> Measured:
-    """By the ratings."""
-    return _rated(of, metrics.auprc)
+def _rated_accuracy(of: RatedTogether) -> MeasuredColumns:
+    return _rated(of, forced_accuracy(of.rows, of.promoted, of.rating))
 
 
-def _rated(of: Rated, compute: Callable[[npt.ArrayLike, npt.ArrayLike], Value]) -> Measured:
-    n, failed = len(of.items), int(np.isnan(of.rating).sum())
-    if n == 0:
-        value = Value(None, "no_items")
-    elif failed:
-        value = Value(None, "failed")
-    else:
-        value = compute(of.items.promoted, of.rating)
-    return measured(value, n - failed, failed)
+def _rated_auprc(of: RatedTogether) -> MeasuredColumns:
+    return _rated(of, side_by_side.auprc(Tied(of.rows, of.rating), of.promoted))
 
 
-def forced_accuracy(promoted: npt.ArrayLike, rating: npt.ArrayLike) -> Value:
-    """Share of right answers where the n_promoted highest ratings are the yes ones; ties count by their share."""
-    truth, value = np.asarray(promoted, dtype=np.bool_), np.asarray(rating, dtype=np.float64)
-    n_yes = int(truth.sum())
-    if len(truth) == 0:
-        return Value(None, "failed")
-    if n_yes == 0:
-        return Value(None, "rare")
-    limit = np.sort(value)[::-1][n_yes - 1]
-    above, tied = value > limit, value == limit
-    hits = float(truth[above].sum()) + float(truth[tied].mean()) * (n_yes - int(above.sum()))
-    return Value((len(truth) - 2 * (n_yes - hits)) / len(truth), "ok")
+rated_accuracy = InTwoSteps(RatedTogether, _rated_accuracy)
+"""A forced ranking: a bias to say yes cannot matter."""
+rated_auprc = InTwoSteps(RatedTogether, _rated_auprc)
+"""By the ratings."""
+
+
+def _rated(of: RatedTogether, value: Float64) -> MeasuredColumns:
+    """`value` [n] is nan where nothing is promoted."""
+    size, failed = of.rows.sizes, of.n_failed
+    there = (size > 0) & (failed == 0)
+    broken = np.where(size == 0, "no_items", "failed")
+    status = np.where(there, np.where(np.isnan(value), "rare", "ok"), broken)
+    return MeasuredColumns(np.where(there, value, np.nan), status, size - failed, failed)
+
+
+def forced_accuracy(rows: FeatureRows, promoted: Bool, rating: Float64) -> Float64:
+    """Share of right answers where the n_promoted highest ratings of a feature are the yes ones; ties count by their
+    share. [N], [N] -> [n]; nan where nothing is promoted."""
+    n_yes = rows.counts(promoted)
+    fires = n_yes > 0
+    falling = rating[np.lexsort((-rating, rows.of))]
+    limit = np.zeros(len(rows))
+    limit[fires] = falling[(rows.start + n_yes - 1)[fires]]
+    above, tied = rating > limit[rows.of], rating == limit[rows.of]
+    share = rows.counts(tied & promoted) / np.maximum(rows.counts(tied), 1)
+    hits = rows.counts(above & promoted) + share * (n_yes - rows.counts(above))
+    return np.where(fires, (rows.sizes - 2 * (n_yes - hits)) / np.maximum(rows.sizes, 1), np.nan)
 
 
 # --- of any shape

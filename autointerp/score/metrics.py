@@ -130,24 +130,25 @@ def spearman(truth: npt.ArrayLike, prediction: npt.ArrayLike, weight: npt.ArrayL
 
 
 class RankedTruth:
-    """A truth [n] with weights, ranked once for any number of predictions."""
+    """A truth [n] with weights, ranked once for any number of predictions. Public: places that count [k], their weights
+    [k], weight times rank [k], and the sums of weight, of weight times rank and of weight times rank squared."""
 
     def __init__(self, truth: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> None:
         t = np.asarray(truth, dtype=np.float64).ravel()
         w = np.ones(t.size) if weight is None else np.asarray(weight, dtype=np.float64).ravel()
-        self._counted = np.flatnonzero(w > 0)
-        w = w[self._counted]
-        self._weight = None if bool((w == 1.0).all()) else w
-        rank = self._ranks(t[self._counted])
-        self._weighted = self._times_weight(rank)
-        self._sums = (float(w.sum()), float(self._weighted.sum()), float((self._weighted * rank).sum()))
+        self.counted = np.flatnonzero(w > 0)
+        self.weights = w[self.counted]
+        self._weight = None if bool((self.weights == 1.0).all()) else self.weights
+        rank = self._ranks(t[self.counted])
+        self.weighted = self._times_weight(rank)
+        self.sums = (float(self.weights.sum()), float(self.weighted.sum()), float((self.weighted * rank).sum()))
 
     def spearman(self, prediction: npt.ArrayLike) -> Value:
         """Of predictions [n]."""
-        rank = self._ranks(np.asarray(prediction, dtype=np.float64).ravel()[self._counted])
+        rank = self._ranks(np.asarray(prediction, dtype=np.float64).ravel()[self.counted])
         weighted = self._times_weight(rank)
-        n, t, t2 = self._sums
-        p, p2, tp = (float(x.sum()) for x in (weighted, weighted * rank, self._weighted * rank))
+        n, t, t2 = self.sums
+        p, p2, tp = (float(x.sum()) for x in (weighted, weighted * rank, self.weighted * rank))
         return _correlation(n, t, p, t2, p2, tp)
 
     def _times_weight(self, rank: FloatArray) -> FloatArray:

@@ -221,20 +221,27 @@ class IntervalSample:
         weights: Mapping[str, float] | None = None,
     ) -> None:
         """`truth` and `mask` [W, L]; `weights` by stratum."""
-        self._tokens = _Tokens(chosen, truth, mask, weights)
+        self.chosen, self._tokens = chosen, _Tokens(chosen, truth, mask, weights)
         fires = (np.where(self._tokens.scored, self._tokens.truth, 0.0) > 0).any(axis=1)
-        self._few = int(fires.sum()) < FEW_EXAMPLES
+        self.is_weak = int(fires.sum()) < FEW_EXAMPLES
 
     def score(self, predictions: npt.ArrayLike) -> PublishedScore:
         """Of predictions [W, L]."""
-        score = self._tokens.score(predictions, metrics.spearman, self._ranked.spearman)
-        if score.status in ("ok", "fewer") and self._few:
+        score = self._tokens.score(predictions, metrics.spearman, self.ranked.spearman)
+        if score.status in ("ok", "fewer") and self.is_weak:
             return replace(score, status="underpowered")
         return score
 
     @cached_property
-    def _ranked(self) -> metrics.RankedTruth:
+    def ranked(self) -> metrics.RankedTruth:
+        """The truth of all windows."""
         return metrics.RankedTruth(self._tokens.truth, self._tokens.weight)
+
+    @cached_property
+    def places(self) -> IntArray:
+        """Where the tokens that count stand in [W, L], one after the other."""
+        length = self._tokens.truth.shape[1]
+        return np.asarray((self.chosen.index[:, None] * length + np.arange(length)).ravel()[self.ranked.counted])
 
 
 def interval_weights(density: float, interval_probability: npt.ArrayLike) -> dict[str, float]:
@@ -281,13 +288,13 @@ class QuantileSample:
         n_each: int = 5,
         n_silent: int = 50,
     ) -> None:
-        self._actual = _fires(truth, mask)
-        quiet = np.asarray(silent, dtype=np.bool_) & ~self._actual
-        self._chosen = choose_quantiles(np.where(self._actual, quantile, -1), quiet, u, n_each, n_silent)
+        self.actual = _fires(truth, mask)
+        quiet = np.asarray(silent, dtype=np.bool_) & ~self.actual
+        self.chosen = choose_quantiles(np.where(self.actual, quantile, -1), quiet, u, n_each, n_silent)
 
     def score(self, fires: npt.ArrayLike, answered: npt.ArrayLike | None = None) -> PublishedScore:
         """Of answers [W]."""
-        return _over_windows(metrics.balanced_accuracy, self._actual, fires, answered, self._chosen)
+        return _over_windows(metrics.balanced_accuracy, self.actual, fires, answered, self.chosen)
 
 
 def accuracy_saebench(
@@ -321,14 +328,14 @@ class SaebenchSample:
     ) -> None:
         scored = np.where(np.asarray(mask, dtype=np.bool_), np.asarray(truth, dtype=np.float64), 0.0)
         height = scored.max(axis=1)
-        self._chosen = choose_saebench(height, (scored**2).sum(axis=1), top, random, u, feature_maximum)
-        self._actual = height > SAEBENCH_THRESHOLD * feature_maximum
+        self.chosen = choose_saebench(height, (scored**2).sum(axis=1), top, random, u, feature_maximum)
+        self.actual = height > SAEBENCH_THRESHOLD * feature_maximum
 
     def score(self, fires: npt.ArrayLike, answered: npt.ArrayLike | None = None) -> PublishedScore:
         """Of answers [W]."""
-        if not self._actual[self._chosen.index].any():
-            return PublishedScore(None, "rare", 0, 0, self._chosen)
-        return _said_if_fewer(_over_windows(metrics.accuracy, self._actual, fires, answered, self._chosen))
+        if not self.actual[self.chosen.index].any():
+            return PublishedScore(None, "rare", 0, 0, self.chosen)
+        return _said_if_fewer(_over_windows(metrics.accuracy, self.actual, fires, answered, self.chosen))
 
 
 def _said_if_fewer(score: PublishedScore) -> PublishedScore:

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
-from autointerp.score import metrics
 from autointerp.score import published_measures as measures
-from autointerp.score.bills import BillsTokens, CalibrationName
+from autointerp.score.bills import CalibrationName
 from autointerp.score.metric import Metric, each
-from autointerp.score.metrics import Value
+from autointerp.score.side_by_side import Values
 
 _TEN = "5 top and 5 random windows"
 _HOW: dict[CalibrationName, tuple[str, str]] = {
@@ -24,7 +22,7 @@ _HOW: dict[CalibrationName, tuple[str, str]] = {
 def _bills(
     name: str,
     sentence: str,
-    compute: Callable[[BillsTokens, CalibrationName], Value],
+    compute: Callable[[measures.BillsTogether], Values],
     calibrations: tuple[CalibrationName, ...] = ("none", "linear", "percentile"),
     chance: float | None = None,
     bounds: tuple[float, float] = (-math.inf, 1.0),
@@ -35,7 +33,7 @@ def _bills(
             name + _HOW[how][0],
             "published",
             f"{sentence}, {_HOW[how][1]}",
-            each(measures.bills(compute, how)),
+            measures.bills(compute, how),
             # a worthless prediction is calibrated to the mean; as it is, its scale decides
             chance=None if how == "none" else chance,
             bounds=bounds,
@@ -46,14 +44,12 @@ def _bills(
     ]
 
 
-_PEARSON = partial(measures.of_sums, metrics.pearson_of_sums)
-
 PUBLISHED: tuple[Metric, ...] = (
     Metric(
         "pearson_top_random",
         "published",
         f"Bills et al. 2023: correlation over {_TEN}, unweighted",
-        each(measures.bills(_PEARSON)),
+        measures.bills(measures.pearson),
         chance=0.0,
         bounds=(-1.0, 1.0),
         scorer="simulation",
@@ -63,7 +59,7 @@ PUBLISHED: tuple[Metric, ...] = (
     *_bills(
         "pearson_top_random",
         "the same correlation",
-        _PEARSON,
+        measures.pearson,
         ("percentile",),
         chance=0.0,
         bounds=(-1.0, 1.0),
@@ -71,24 +67,24 @@ PUBLISHED: tuple[Metric, ...] = (
     *_bills(
         "rsquared",
         f"Bills et al. 2023: 1 - mean squared error / mean squared activation over {_TEN}",
-        partial(measures.of_sums, metrics.rsquared_of_sums),
+        measures.rsquared,
     ),
     *_bills(
         "absolute_dev_explained",
         f"Bills et al. 2023: 1 - mean absolute error / mean activation over {_TEN}",
-        partial(measures.of_tokens, metrics.absolute_dev_explained),
+        measures.absolute_dev_explained,
     ),
     *_bills(
         "r2_mean_baseline",
         f"R2 as of scikit-learn and Transluce: 1 - mean squared error / variance over {_TEN}",
-        partial(measures.of_sums, metrics.r2_mean_baseline_of_sums),
+        measures.r2_mean_baseline,
         chance=0.0,
     ),
     Metric(
         "spearman_intervals",
         "published",
         "Bricken et al. 2023: rank correlation over windows from intervals of the activation",
-        each(measures.intervals),
+        measures.intervals,
         chance=0.0,
         bounds=(-1.0, 1.0),
         scorer="simulation",
@@ -98,7 +94,7 @@ PUBLISHED: tuple[Metric, ...] = (
         "spearman_intervals_weighted",
         "published",
         "the same, random windows weighted by 1 and those of an interval by its share of all tokens",
-        each(measures.intervals_weighted),
+        measures.intervals_weighted,
         chance=0.0,
         bounds=(-1.0, 1.0),
         scorer="simulation",
@@ -107,7 +103,7 @@ PUBLISHED: tuple[Metric, ...] = (
         "balanced_accuracy",
         "published",
         "delphi: balanced accuracy of detection over quantiles, silent windows at random",
-        each(measures.delphi_accuracy),
+        measures.delphi_accuracy,
         chance=0.5,
         scorer="detection",
         version=2,
@@ -116,7 +112,7 @@ PUBLISHED: tuple[Metric, ...] = (
         "accuracy_saebench",
         "published",
         "SAEBench: accuracy of detection over top, important and silent windows",
-        each(measures.saebench_accuracy),
+        measures.saebench_accuracy,
         scorer="detection",
         version=2,
     ),
@@ -134,7 +130,7 @@ PUBLISHED: tuple[Metric, ...] = (
         "responsiveness",
         "published",
         "FADE: 2 AUROC - 1 of the activation, windows that the judge finds the explanation in against the others",
-        each(measures.responsiveness),
+        measures.responsiveness,
         chance=0.0,
         bounds=(-1.0, 1.0),
         scorer="detection",
@@ -144,7 +140,7 @@ PUBLISHED: tuple[Metric, ...] = (
         "purity",
         "published",
         "FADE: average precision of the activation for the windows that the judge finds the explanation in",
-        each(measures.purity),
+        measures.purity,
         scorer="detection",
         judged_too=True,
     ),

@@ -11,7 +11,7 @@ from autointerp.records import Float64, Int64
 from autointerp.score import metrics
 from autointerp.score.class_names import CLASSES, NOT_SAMPLED
 from autointerp.score.predictions import Simulated
-from autointerp.score.sampling import pad_windows
+from autointerp.score.side_by_side import FeatureRows
 
 
 @dataclass(frozen=True)
@@ -28,26 +28,36 @@ class SampleMoments:
 
 def sample_moments(simulated: Sequence[Simulated]) -> SampleMoments:
     """Each window's six sums over its scored tokens."""
-    values, kinds, blocks, failed = [], [], [], []
-    for simulation in simulated:
-        windows = simulation.drawn.windows
-        usable = simulation.predicted
-        weight = windows.scored & usable[:, None]
-        values.append(metrics.moments(simulation.drawn.truth, simulation.prediction, weight))
-        kinds.append(np.where(usable, simulation.drawn.classes, NOT_SAMPLED))
-        blocks.append(windows.block)
-        failed.append(int((~usable).sum()))
-    stacked, classes = pad_windows(values, kinds)
-    of_block = np.zeros(classes.shape, dtype=np.int64)
-    for i, row in enumerate(blocks):
-        of_block[i, : len(row)] = row
-    sizes, available = ([getattr(one.drawn, name) for one in simulated] for name in ("sizes", "available"))
-    none = (0, len(CLASSES))
+    if not simulated:
+        return _NOTHING
+    drawn = [one.drawn for one in simulated]
+    scored = np.concatenate([of.windows.scored for of in drawn])
+    prediction = np.concatenate([one.prediction for one in simulated])
+    usable = ~(np.isnan(prediction) & scored).any(axis=1)
+    truth = np.concatenate([of.truth for of in drawn])
+    values = metrics.moments(truth, prediction, scored & usable[:, None])
+    kinds = np.where(usable, np.concatenate([of.classes for of in drawn]), NOT_SAMPLED)
+    rows = FeatureRows([len(of.classes) for of in drawn])
+    place = (rows.of, np.arange(len(kinds)) - rows.start[rows.of])
+    shape = (len(rows), int(rows.sizes.max()))
+    moments, classes, blocks = np.zeros((*shape, 6)), np.full(shape, NOT_SAMPLED, np.int64), np.zeros(shape, np.int64)
+    moments[place], classes[place] = values, kinds
+    blocks[place] = np.concatenate([of.windows.block for of in drawn])
     return SampleMoments(
-        stacked,
+        moments,
         classes,
-        np.asarray(sizes, dtype=np.float64) if simulated else np.zeros(none),
-        np.asarray(available, dtype=np.int64) if simulated else np.zeros(none, dtype=np.int64),
-        of_block,
-        np.asarray(failed, dtype=np.int64),
+        np.asarray([of.sizes for of in drawn], dtype=np.float64),
+        np.asarray([of.available for of in drawn], dtype=np.int64),
+        blocks,
+        rows.counts(~usable),
     )
+
+
+_NOTHING = SampleMoments(
+    np.zeros((0, 0, 6)),
+    np.zeros((0, 0), np.int64),
+    np.zeros((0, len(CLASSES))),
+    np.zeros((0, len(CLASSES)), np.int64),
+    np.zeros((0, 0), np.int64),
+    np.zeros(0, np.int64),
+)

@@ -7,7 +7,7 @@ pooled with it, each at the rate that it has there and scaled to the feature.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,25 +16,30 @@ import numpy as np
 from autointerp.records import Bool, Float64, Int64
 from autointerp.score.alarms import alarm_scales, pools
 from autointerp.score.class_names import REST
-from autointerp.score.metrics import RankedPrediction
 from autointerp.score.predictions import Simulated
 from autointerp.score.sample_moments import SampleMoments, sample_moments
 from autointerp.score.sampling import window_weights
+from autointerp.score.side_by_side import AT_ONCE, FeatureRows, Tied, parts_at_once, rows_of_parts
 
 
 @dataclass(frozen=True)
 class WeightedTokens:
-    """Tokens of one feature: those of its windows, and the alarms that it is charged with."""
+    """Tokens of n features, N in all: those of their windows, and the alarms that they are charged with."""
 
-    truth: Float64  # [n]
-    prediction: Float64  # [n]
-    weight: Float64  # [n] tokens of the split that each stands for
-    threshold: float
+    rows: FeatureRows
+    truth: Float64  # [N]
+    prediction: Float64  # [N]
+    weight: Float64  # [N] tokens of the split that each stands for
+    threshold: Float64  # [n]
 
     @cached_property
-    def ranked(self) -> RankedPrediction:
+    def tied(self) -> Tied:
         """By the prediction."""
-        return RankedPrediction(self.prediction, self.weight)
+        return Tied(self.rows, self.prediction)
+
+    def above(self, thresholded: bool) -> Bool:
+        """The tokens that fire, or those above the threshold of their feature: [N]."""
+        return np.asarray(self.truth > (self.threshold[self.rows.of] if thresholded else 0.0), dtype=np.bool_)
 
 
 class SampleTogether:
@@ -49,49 +54,81 @@ class SampleTogether:
         """For metrics made of sums."""
         return sample_moments(self.simulated)
 
+    @property
+    def tokens(self) -> Iterable[WeightedTokens]:
+        """For metrics that rank, some features after the others; kept where all are few."""
+        return self._tokens if self._tokens is not None else weighted_tokens(self.simulated, self.moments)
+
     @cached_property
-    def tokens(self) -> list[WeightedTokens]:
-        """For metrics that rank."""
-        return weighted_tokens(self.simulated, self.moments)
+    def _tokens(self) -> list[WeightedTokens] | None:
+        few = sum(one.prediction.size for one in self.simulated) <= AT_ONCE
+        return list(weighted_tokens(self.simulated, self.moments)) if few else None
+
+    @cached_property
+    def n_predicted(self) -> tuple[Int64, Int64]:
+        """Windows with a prediction, and all windows, of each feature: [n], [n]."""
+        size = np.array([len(one.prediction) for one in self.simulated], dtype=np.int64)
+        return size - self.moments.n_failed, size
 
 
-def weighted_tokens(simulated: Sequence[Simulated], sample: SampleMoments) -> list[WeightedTokens]:
-    """Of all features of one dictionary and explainer, with their `sample_moments`; empty where nothing was
-    answered."""
+def weighted_tokens(simulated: Sequence[Simulated], sample: SampleMoments) -> Iterator[WeightedTokens]:
+    """Of all features of one dictionary and explainer, with their `sample_moments`, in parts of so many tokens; nothing
+    where nothing was answered."""
     if not simulated:
-        return []
+        return
     scale = np.sqrt(alarm_scales(sample.moments, sample.classes, sample.sizes))
     group = pools(sample.sizes)
     weights = window_weights(sample.classes, sample.sizes)
-    rest = sample.classes == REST
-    alarms, n_rest = _alarms_of_groups(simulated, sample.classes, scale, group), np.bincount(group, rest.sum(axis=1))
-    made = []
-    for i, feature in enumerate(simulated):
-        kinds = sample.classes[i, : len(feature.prediction)]
-        used = feature.drawn.windows.scored & (kinds >= 0)[:, None]
-        weight = np.broadcast_to(weights[i, : len(kinds), None], used.shape)
-        prediction = np.where((kinds == REST)[:, None], 0.0, feature.prediction)
-        charged = alarms[group[i]] * scale[i]
-        each = feature.drawn.sizes[REST] / max(float(n_rest[group[i]]), 1.0)
-        made.append(
-            WeightedTokens(
-                np.concatenate([feature.drawn.truth[used], np.zeros(len(charged))]),
-                np.concatenate([prediction[used], charged]),
-                np.concatenate([weight[used], np.full(len(charged), each)]),
-                feature.drawn.threshold,
-            )
-        )
-    return made
+    n_rest = np.bincount(group, (sample.classes == REST).sum(axis=1))
+    alarms = _alarms_of_groups(simulated, sample.classes, scale, group)
+    for part in parts_at_once([one.prediction.size + len(alarms[g]) for one, g in zip(simulated, group, strict=True)]):
+        yield _tokens_of(
+            simulated[part], sample.classes[part], weights[part], scale[part], [alarms[g] for g in group[part]],
+            np.maximum(n_rest[group[part]], 1.0),
+        )  # fmt: skip
+
+
+def _tokens_of(
+    simulated: Sequence[Simulated],
+    classes: Int64,
+    weights: Float64,
+    scale: Float64,
+    alarms: Sequence[Float64],
+    n_rest: Float64,
+) -> WeightedTokens:
+    """Of n features: [n, W], [n, W], [n]; the alarms of each one's group, and its windows of R, [n]."""
+    drawn = [one.drawn for one in simulated]
+    windows = FeatureRows([len(one.prediction) for one in simulated])
+    place = (windows.of, np.arange(len(windows.of)) - windows.start[windows.of])
+    kinds, weight = classes[place], weights[place]
+    used = np.concatenate([of.windows.scored for of in drawn]) & (kinds >= 0)[:, None]
+    row, column = np.nonzero(used)
+    truth, prediction = (
+        np.concatenate(values)[row, column].astype(np.float64)
+        for values in ([of.truth for of in drawn], [one.prediction for one in simulated])
+    )
+    prediction[kinds[row] == REST] = 0.0
+    own, charged = FeatureRows(np.bincount(windows.of[row], minlength=len(windows))), rows_of_parts(alarms)
+    each = np.array([of.sizes[REST] for of in drawn]) / n_rest
+    order = np.argsort(np.concatenate([own.of, charged.of]), kind="stable")
+    nothing = np.zeros(len(charged.of))
+    return WeightedTokens(
+        FeatureRows(own.sizes + charged.sizes),
+        np.concatenate([truth, nothing])[order],
+        np.concatenate([prediction, np.concatenate(alarms) * scale[charged.of]])[order],
+        np.concatenate([weight[row], each[charged.of]])[order],
+        np.array([of.threshold for of in drawn], dtype=np.float64),
+    )
 
 
 def _alarms_of_groups(
     simulated: Sequence[Simulated], classes: Int64, scale: Float64, group: Int64
 ) -> dict[int, Float64]:
     """What is predicted at tokens of R, relative to the feature, of each group of features: the alarms alone."""
-    by_group: dict[int, list[Float64]] = {int(g): [] for g in np.unique(group)}
+    by_group: dict[int, list[Float64]] = {int(g): [np.zeros(0)] for g in np.unique(group)}
     for i, feature in enumerate(simulated):
         rest: Bool = classes[i, : len(feature.prediction)] == REST
         values = feature.prediction[rest][feature.drawn.windows.scored[rest]].astype(np.float64)
         if scale[i] > 0:
             by_group[int(group[i])].append(values[values > 0] / scale[i])
-    return {g: np.concatenate([np.zeros(0), *parts]) for g, parts in by_group.items()}
+    return {g: np.concatenate(parts) for g, parts in by_group.items()}

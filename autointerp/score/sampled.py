@@ -34,7 +34,6 @@ from autointerp.score import metrics, published
 from autointerp.score.bills import N_RANDOM, BillsSample, BillsTokens
 from autointerp.score.class_names import EXPLANATION, N_CLASSES, TOP
 from autointerp.score.fade import NaturalWindows
-from autointerp.score.gram_index import GramIndex
 from autointerp.score.listed import different_lists, leverages, parts_of_lists
 from autointerp.score.pool import Pool
 from autointerp.score.predictions import Drawn, Simulated
@@ -191,10 +190,11 @@ def look_up(lookup: Entries, windows: Windows) -> tuple[Float32, Float32]:
 
 def judge(lookup: Entries, windows: Windows) -> tuple[Bool, Float64]:
     """Detection: whether each window is judged to fire, and with what probability of a firing token: [S], [S]."""
-    return _judged_by(look_up(lookup, windows)[1])
+    return judged_by(look_up(lookup, windows)[1])
 
 
-def _judged_by(probability: Float32) -> tuple[Bool, Float64]:
+def judged_by(probability: Float32) -> tuple[Bool, Float64]:
+    """The same where it is known how likely each token fires: [S, L] -> [S], [S]."""
     anywhere = 1.0 - np.prod(1.0 - probability.astype(np.float64), axis=1)
     return anywhere >= 0.5, anywhere
 
@@ -266,11 +266,6 @@ class PublishedWindows:
         height = np.where(self.windows.scored, self.truth, 0.0).max(axis=1, initial=0.0).astype(np.float64)
         return index, height[index]
 
-    @cached_property
-    def grams(self) -> GramIndex:
-        """The windows' tokens, to look explanations up in."""
-        return GramIndex(self.windows)
-
 
 def published_windows(feature: Candidates, maximum: float, density: float = np.nan) -> PublishedWindows:
     """All that the published metrics look at; `density` is the share of the score split's tokens that it fires on."""
@@ -314,10 +309,10 @@ class Answered:
         return NaturalWindows(self.fires[index], height)
 
 
-def answer(windows: PublishedWindows, lookup: Entries) -> Answered:
-    """The embedded simulator and the embedded judge."""
-    prediction, probability = windows.grams.look_up(lookup)
-    return Answered(windows, prediction, *_judged_by(probability))
+def answer(windows: PublishedWindows, value: Float32, probability: Float32) -> Answered:
+    """The embedded simulator and the embedded judge, where a lookup predicts these activations and probabilities of
+    firing: [S, L], [S, L]."""
+    return Answered(windows, value, *judged_by(probability))
 
 
 def all_strata(feature: Candidates, maximum: float, density: float = np.nan) -> PublishedWindows:

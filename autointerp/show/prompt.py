@@ -7,7 +7,7 @@ from rich.text import Text
 
 from autointerp.show.layout import Column, sheet
 from autointerp.show.plain_json import as_json
-from autointerp.show.prompt_data import SORTS, PromptFeature, PromptPage, PromptToken
+from autointerp.show.prompt_data import SORTS, PromptFeature, PromptNext, PromptPage, PromptToken
 from autointerp.show.text import safe, token_text
 
 AT_TOKEN = 3
@@ -30,16 +30,27 @@ def prompt_page(page: PromptPage) -> RenderableType:
         f"; the first {shown}, {SORTS[page.choice.sort]}" if shown < page.n_fired else f"; {SORTS[page.choice.sort]}"
     )
     parts: list[RenderableType] = [safe(notice, "yellow") for notice in page.notices]
-    parts += [sheet(None, tokens), Text(), safe(head, "bold"), _features(page.features)]
-    return Group(*parts)
+    parts += [sheet(None, tokens), Text(), safe(head, "bold")]
+    if page.next_token is not None:
+        parts.append(safe(next_token_line(page.next_token), "dim"))
+    return Group(*parts, _features(page.features, page.next_token is not None))
 
 
-def _features(features: tuple[PromptFeature, ...]) -> RenderableType:
+def next_token_line(at: PromptNext) -> str:
+    """What the column of effects is about."""
+    return (
+        f"effect: what all firings of a feature add to the log-probability of {token_text(at.text)} behind token "
+        f"{at.position} (now {100 * at.probability:.3g} %), in nats: activation times gradient, to first order"
+    )
+
+
+def _features(features: tuple[PromptFeature, ...], with_effect: bool) -> RenderableType:
     columns = [
         Column("feature", [f"{of.dictionary}/{of.feature}" for of in features], key=True),
         Column("share", [f"{of.share:.2f}" for of in features], right=True),
         Column("activation", [f"{of.largest:.3g}" for of in features], right=True),
         Column("density", [f"{of.density:.2g}" for of in features], right=True),
+        *([Column("effect", [_effect(of.effect) for of in features], right=True)] if with_effect else []),
         Column("at", [_places(of.positions) for of in features]),
         Column("score", ["" if of.score is None else f"{of.score:.2f}" for of in features], right=True),
         Column("label", [_cut(of.label) for of in features]),
@@ -49,6 +60,10 @@ def _features(features: tuple[PromptFeature, ...]) -> RenderableType:
 
 def _named(token: PromptToken) -> str:
     return ", ".join(f"{of.dictionary}/{of.feature} {of.share:.2f}" for of in token.strongest[:AT_TOKEN])
+
+
+def _effect(value: float | None) -> str:
+    return "" if value is None else f"{value:+.3f}"
 
 
 def _places(positions: tuple[int, ...]) -> str:

@@ -5,6 +5,7 @@ Strengths of several dictionaries are compared as shares: an activation over the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ SORTS = {
     "activation": "largest share of what it reaches in the corpus",
     "tokens": "most tokens on which it fires",
     "density": "rarest in the corpus first",
+    "effect": "largest effect on the next token, up or down",
 }
 AT_TOKEN = 5
 """Features named with each token."""
@@ -37,6 +39,19 @@ class Fired(Protocol):
     def feature(self) -> npt.NDArray[np.int64]: ...
     @property
     def activation(self) -> npt.NDArray[np.float32]: ...
+    @property
+    def effect(self) -> npt.NDArray[np.float32] | None: ...
+
+
+class Next(Protocol):
+    """The token behind a position, and its log-probability in nats."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def token(self) -> int: ...
+    @property
+    def logp(self) -> float: ...
 
 
 class Read(Protocol):
@@ -50,6 +65,8 @@ class Read(Protocol):
     def notices(self) -> tuple[str, ...]: ...
     @property
     def fired(self) -> Mapping[str, Fired]: ...
+    @property
+    def next_token(self) -> Next | None: ...
 
 
 @dataclass(frozen=True)
@@ -109,6 +126,19 @@ class PromptFeature:
     """largest / max_activation; may pass 1."""
     positions: tuple[int, ...]
     activations: tuple[float, ...]
+    effect: float | None = None
+    """Of all its firings on the log-probability of the next token that was asked for, in nats, to first order."""
+
+
+@dataclass(frozen=True)
+class PromptNext:
+    """The token that effects are about."""
+
+    position: int
+    """It stands behind the token at this place."""
+    token: int
+    text: str
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -122,6 +152,7 @@ class PromptPage:
     n_fired: int
     """Features that fire and pass the filters; `features` has the first of them."""
     features: tuple[PromptFeature, ...]
+    next_token: PromptNext | None = None
 
 
 def read_dictionaries(store: Queryable, asked: Sequence[str]) -> tuple[str, ...]:
@@ -138,43 +169,59 @@ def read_dictionaries(store: Queryable, asked: Sequence[str]) -> tuple[str, ...]
 
 
 def load_prompt(store: Queryable, read: Read, choice: PromptChoice) -> PromptPage:
-    """Puts together what fired and what is known of it. Raises UserError for a sort that there is not."""
+    """Puts together what fired and what is known of it. Raises UserError for a sort that there is not, and for that by
+    effect where no next token was asked for."""
     if choice.sort not in SORTS:
         raise UserError(f'sort "{choice.sort}" is not one of {", ".join(SORTS)}')
+    if choice.sort == "effect" and read.next_token is None:
+        raise UserError('sort "effect" needs a next token that the effect is on')
     bos = {i for i, token in enumerate(read.tokens) if token == read.bos}
     rows: list[dict[str, Any]] = []
     here: list[list[FiringHere]] = [[] for _ in read.tokens]
     for name, fired in read.fired.items():
         known = {row["feature"]: row for row in store.rows(_KNOWN, dictionary=name, density=choice.density_to)}
         by_feature: dict[int, dict[int, float]] = {}
-        for place, feature, activation in _triples(fired):
+        effects: dict[int, float] = {}
+        for place, feature, activation, effect in _firings(fired):
             if feature in known and (choice.bos or place not in bos):
                 by_feature.setdefault(feature, {})[place] = activation
+                effects[feature] = effects.get(feature, 0.0) + effect
         for feature, at in by_feature.items():
             most = known[feature]["max_activation"] or max(at.values())  # dead in the corpus: its share is 1
             largest = max(at.values())
-            rows.append({"dictionary": name, **known[feature], "at": at, "largest": largest, "share": largest / most})
+            added = None if fired.effect is None else effects[feature]
+            row = {"dictionary": name, **known[feature], "at": at, "effect": added}
+            rows.append(row | {"largest": largest, "share": largest / most})
             for place, activation in at.items():
                 here[place].append(FiringHere(name, feature, activation, activation / most))
     rows.sort(key=lambda row: (_order(row, choice.sort), row["dictionary"], row["feature"]))
     n_fired, rows = len(rows), rows[: choice.most]
     said = {name: _labels(store, name, rows) for name in read.fired}
     shown = tuple(_feature(row, *said[row["dictionary"]].get(row["feature"], ({}, {}))) for row in rows)
-    texts = {row["token"]: row["text"] for row in store.rows(_TEXTS, tokens=sorted(set(read.tokens)))}
+    of_next = [] if read.next_token is None else [read.next_token.token]
+    texts = {row["token"]: row["text"] for row in store.rows(_TEXTS, tokens=sorted({*read.tokens, *of_next}))}
     tokens = tuple(
         PromptToken(i, token, texts.get(token, f"<{token}>"), i in bos, len(here[i]), _strongest(here[i]))
         for i, token in enumerate(read.tokens)
     )
-    return PromptPage(read.notices, tuple(read.fired), choice, tokens, n_fired, shown)
+    said_of = None
+    if (at_next := read.next_token) is not None:
+        text = texts.get(at_next.token, f"<{at_next.token}>")
+        said_of = PromptNext(at_next.position, at_next.token, text, math.exp(at_next.logp))
+    return PromptPage(read.notices, tuple(read.fired), choice, tokens, n_fired, shown, said_of)
 
 
-def _triples(fired: Fired) -> Iterator[tuple[int, int, float]]:
-    return zip(fired.position.tolist(), fired.feature.tolist(), fired.activation.tolist(), strict=True)
+def _firings(fired: Fired) -> Iterator[tuple[int, int, float, float]]:
+    effect = np.zeros(len(fired.position)) if fired.effect is None else fired.effect
+    columns = (fired.position, fired.feature, fired.activation, effect)
+    return zip(*(column.tolist() for column in columns), strict=True)
 
 
 def _order(row: dict[str, Any], sort: str) -> tuple[float, ...]:
     if sort == "tokens":
         return -len(row["at"]), -row["share"]
+    if sort == "effect":
+        return (-abs(row["effect"] or 0.0),)
     return (row["density"], -row["share"]) if sort == "density" else (-row["share"],)
 
 
@@ -196,6 +243,7 @@ def _feature(row: dict[str, Any], said: dict[str, Any], score: dict[str, Any]) -
         row["share"],
         tuple(sorted(row["at"])),
         tuple(row["at"][place] for place in sorted(row["at"])),
+        row["effect"],
     )
 
 

@@ -266,6 +266,11 @@ class Units:
         return replace(self, **_moved(self, device))
 
 
+def written_hook(dictionary: Dictionary) -> str:
+    """The hook point where the features write: a transcoder's other one, else where they read."""
+    return getattr(dictionary, "hook_out", None) or dictionary.hook
+
+
 def _moved(dictionary: SparseAutoencoder | Units, device: torch.device) -> dict[str, Any]:
     values = {item.name: getattr(dictionary, item.name) for item in fields(dictionary)}
     return {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-OUTLIER_NORM = 5.0
+OUTLIER_NORM = 3.5
 """Times the median norm."""
 BLOCK = 8192
 

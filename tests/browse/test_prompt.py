@@ -10,17 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from starlette.testclient import TestClient
 from stored import rows
 
 from autointerp.cli import main
 from autointerp.errors import InputError, UserError
 from autointerp.pipeline.asking.reading_texts import read_tokens
-from autointerp.pipeline.prompt_reading import PromptReader, open_prompt_reader
+from autointerp.pipeline.prompt_reading import PromptReader, WantedToken, open_prompt_reader
 from autointerp.pipeline.reopened import reopen_dictionaries
 from autointerp.progress import Reporter
 from autointerp.show.prompt_data import PromptChoice, PromptPage, load_prompt
 from autointerp.store.reader import open_reader
+from autointerp.subject.patching import WholePasses
 
 TEXT = "def f(self):\n    return self.x + 1"
 NAMES = ("mlp-1k", "resid-1k")
@@ -125,6 +127,55 @@ def test_a_doubled_bos_is_named(reader: PromptReader) -> None:
             reader.read_ids(ids)
 
 
+def test_effects_on_the_next_token_are_those_of_small_steps(judged_store: Path, reader: PromptReader) -> None:
+    """A hundredth more and a hundredth less of a firing: the change of the log-probability, by whole passes."""
+    prepared, chosen, _ = reopen_dictionaries(judged_store, NAMES, Reporter(quiet=True))
+    place, text = 5, " self"
+    read = reader.read_text(TEXT, WantedToken(text, place))
+    at = read.next_token
+    assert at is not None
+    assert (at.position, prepared.subject.vocabulary()[at.token]) == (place, text)
+    ids = torch.tensor(read.tokens)
+    for name in NAMES:
+        dictionary, fired = chosen[name].dictionary, read.fired[name]
+        assert fired.effect is not None
+        assert (fired.effect[fired.position > place] == 0).all()
+        mine = np.flatnonzero(fired.position <= place)
+        strongest = mine[np.argsort(-np.abs(fired.effect[mine]))[:4]]
+        assert (fired.effect[strongest] != 0).all()
+        for row in strongest.tolist():
+            position = int(fired.position[row])
+            opened = WholePasses(prepared.subject, dictionary.hook, place - position).open(ids[: place + 1])
+            step = 0.01 * float(fired.activation[row]) * dictionary.directions[int(fired.feature[row])]
+
+            def logp(added: torch.Tensor, opened: Any = opened, position: int = position) -> float:
+                logits = opened.logits(torch.tensor([position]), added[None])[0, -1]
+                return float(logits.double().log_softmax(dim=-1)[at.token])
+
+            assert logp(torch.zeros_like(step)) == pytest.approx(at.logp, abs=1e-4)
+            slow = (logp(step) - logp(-step)) / 0.02
+            assert fired.effect[row] == pytest.approx(slow, rel=0.02, abs=2e-3)
+
+
+def test_the_page_sorts_by_the_effect_on_the_next_token(judged_store: Path, reader: PromptReader) -> None:
+    read = reader.read_text(TEXT, WantedToken())
+    assert read.next_token is not None
+    assert read.next_token.position == len(read.tokens) - 1
+    with open_reader(judged_store) as store:
+        page = load_prompt(store, read, PromptChoice("effect"))
+        with pytest.raises(UserError, match="needs a next token"):
+            load_prompt(store, reader.read_text(TEXT), PromptChoice("effect"))
+    assert page.next_token is not None
+    assert page.next_token.probability == pytest.approx(np.exp(read.next_token.logp))
+    effects = [of.effect for of in page.features]
+    assert None not in effects
+    assert [abs(effect or 0) for effect in effects] == sorted((abs(effect or 0) for effect in effects), reverse=True)
+    fired = read.fired[page.features[0].dictionary]
+    assert fired.effect is not None
+    counted = (fired.feature == page.features[0].feature) & (fired.position > 0)
+    assert page.features[0].effect == pytest.approx(fired.effect[counted].sum(), abs=1e-6)
+
+
 def test_the_command(judged_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["prompt", str(judged_store), TEXT, "--dictionary", "mlp-1k", "--json"])
     said = json.loads(capsys.readouterr().out)
@@ -135,12 +186,18 @@ def test_the_command(judged_store: Path, capsys: pytest.CaptureFixture[str]) -> 
     page = capsys.readouterr().out
     assert f"mlp-1k/{said['features'][0]['feature']}" in page
     assert " (BOS)" in page
+    main(["prompt", str(judged_store), TEXT, "--dictionary", "mlp-1k", "--next", "self", "--at", "5", "--top", "3"])
+    page = " ".join(capsys.readouterr().out.split())
+    assert "log-probability of self behind token 5 (now" in page
+    assert " effect " in page
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [(["x", "--ids", "1"], "one of the two"), ([], "one of the two"), (["--ids", "1 x"], '"x" is no token id'),
-     (["--ids", ","], "there is none"), (["x", "--dictionary", "nobody"], "no dictionary")],
+     (["x", "--at", "1"], "give both"), (["x = 1", "--next", "two words"], "is not one token but"),
+     (["x = 1", "--next", "x", "--at", "77"], "position 77 is none of the text"), (["--ids", ","], "there is none"),
+     (["x", "--dictionary", "nobody"], "no dictionary")],
 )  # fmt: skip
 def test_wrong_use_is_one_line(
     judged_store: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
@@ -162,6 +219,10 @@ def test_the_pages(judged_store: Path, open_pages: Callable[[Path], TestClient],
     assert html.count('class="tok"') == len(page.tokens)
     said = client.get("/prompt.json", params={"text": TEXT, "dictionary": "mlp-1k", "sort": "tokens"}).json()
     assert said["prompt"]["dictionaries"] == ["mlp-1k"]
+    assert said["prompt"]["next_token"] is None
+    html = unescape(client.get("/prompt", params={"text": TEXT, "sort": "effect"}).text)
+    assert "Effect on the next token" in html
+    assert '<th class="n">effect</th>' in html
 
     tried = client.get(f"/try/{best.dictionary}/{best.feature}.json", params={"text": TEXT}).json()
     assert tried["largest"] == pytest.approx(best.largest)
@@ -186,6 +247,7 @@ def test_the_pages(judged_store: Path, open_pages: Callable[[Path], TestClient],
 @pytest.mark.parametrize(
     ("address", "status"),
     [("/prompt?text=x&sort=colour", 400), ("/prompt?text=x&density_to=2", 400), ("/prompt?ids=1+x", 400),
+     ("/prompt?text=x&at=x", 400), ("/prompt?text=x&at=1+2", 400), ("/prompt?text=x&next=two+words", 400),
      ("/prompt?text=x&dictionary=nobody", 404), ("/try/mlp-1k/99?text=x", 404), ("/try/mlp-1k/2?text=", 400),
      ("/vector/mlp-1k/99.json", 404), ("/steer/nobody/2?text=x", 404), ("/steer/mlp-1k/2?text=x&kl=0", 400),
      ("/steer/mlp-1k/2?text=x&kl=much", 400), ("/steer/mlp-1k/2?text=x&size=3", 400)],

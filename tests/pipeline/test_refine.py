@@ -34,6 +34,7 @@ from autointerp.pipeline import run
 from autointerp.pipeline.asking.delivery import Delivery
 from autointerp.pipeline.plan.reask import Wish, redos_of
 from autointerp.progress import Reporter
+from autointerp.score.scorers.fitting import FIXED_TOKENS, ITEM_TOKENS
 
 QUIET = Reporter(quiet=True)
 MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.0.1:9/v1"}
@@ -252,6 +253,29 @@ def test_the_same_items_for_all_drafts_and_one_call_each(llm: KnowingLLM) -> Non
     # drafts and judgements that explainers share are asked once: plain, best3 and revise1 have their first in common
     explain = Counter((ask.about["feature"], ask.prompt, ask.sample) for ask in llm.sent if ask.kind == "explain")
     assert set(explain.values()) == {1}
+
+
+def test_a_judge_with_a_small_context_is_asked_in_groups(
+    store: Path, copy: Callable[..., RunConfig], tokens: dict[str, list[str]]
+) -> None:
+    """What a draft is worth does not depend on how many windows fit into a question."""
+    known, small = KnowingLLM(tokens, DRAFTS), FIXED_TOKENS + 12 * ITEM_TOKENS
+    judge = {**MODEL, "controls": 2, "context_tokens": small}
+    config = copy("small-judge", {"best_of": 3, "revise": 1}, judge=judge)
+    path = run(config, until="explain", reporter=QUIET, open_client=lambda *_: known)
+    check(path)
+    asked = [ask for ask in known.sent if ask.kind == "detect"]
+    assert max(len(scripted.lines(ask, "e")) for ask in asked) <= 12
+    assert max(map(room_for, asked)) <= small
+    of_draft = Counter((ask.about["feature"], ask.about["draft"], ask.about.get("shown")) for ask in asked)
+    assert max(of_draft.values()) > 2
+    one_call, in_groups = drafts_of(store, REFINED), drafts_of(path, REFINED)
+    assert one_call.keys() == in_groups.keys()
+    told = ("draft", "text", "select_score", "select_status", "chosen", "n_select")
+    for feature, drafts in one_call.items():
+        for one, other in zip(drafts[:3], in_groups[feature][:3], strict=False):
+            assert {name: one[name] for name in told} == {name: other[name] for name in told}
+    assert sum(len(drafts) > 3 for drafts in in_groups.values()) == sum(len(drafts) > 3 for drafts in one_call.values())
 
 
 @pytest.mark.slow

@@ -15,10 +15,12 @@ from planted_items import BLIND, SCORERS, PlantedFeature, PlantedWorld, judge, l
 from sklearn.metrics import average_precision_score, f1_score, matthews_corrcoef, precision_score
 
 from autointerp.explain.lookup import EMPTY
-from autointerp.records import Bool
+from autointerp.records import Bool, Float64
 from autointerp.score.base_rate import Weighed, average_precision, f1, matthews, precision, weigh
+from autointerp.score.judged_together import JudgedTogether
 from autointerp.score.predictions import CLAIMED, REST, STRENGTHS, Items, Judged
 from autointerp.score.scorers.claims import MOST_CELLS, NOT_SILENT, OF_REST, cells_of, claimed_places, draw_standing
+from autointerp.score.side_by_side import FeatureRows
 
 DENSITY, N_WINDOWS, N_FEATURES = 1e-4, 40_000, 24
 
@@ -177,27 +179,34 @@ def weighed(rng: np.random.Generator) -> tuple[Weighed, Bool, np.ndarray]:
     """Items with whole weights, and the same items written out."""
     n = 40
     right, probability, weight = rng.random(n) < 0.4, rng.integers(0, 5, n) / 4, rng.integers(1, 9, n)
-    return Weighed(right, probability, weight.astype(float)), np.repeat(right, weight), np.repeat(probability, weight)
+    return items_of(right, probability, weight.astype(float)), np.repeat(right, weight), np.repeat(probability, weight)
+
+
+def items_of(right: Bool, probability: Float64, weight: Float64) -> Weighed:
+    """Of one feature, nothing of the rest."""
+    none = np.zeros(0)
+    return Weighed(FeatureRows([len(right)]), right, probability, weight, none, none, np.zeros(1), np.array(["ok"]))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_weights_count_as_so_many_windows(seed: int) -> None:
     items, right, probability = weighed(np.random.default_rng(seed))
     yes = probability >= 0.5
-    assert matthews(items).value == pytest.approx(matthews_corrcoef(right, yes))
-    assert f1(items).value == pytest.approx(f1_score(right, yes))
-    assert precision(items).value == pytest.approx(precision_score(right, yes))
-    assert average_precision(items).value == pytest.approx(average_precision_score(right, probability))
+    assert matthews(items)[0][0] == pytest.approx(matthews_corrcoef(right, yes))
+    assert f1(items)[0][0] == pytest.approx(f1_score(right, yes))
+    assert precision(items)[0][0] == pytest.approx(precision_score(right, yes))
+    assert average_precision(items)[0][0] == pytest.approx(average_precision_score(right, probability))
 
 
 def test_what_cannot_be_said_has_a_reason() -> None:
     right = np.array([True, False, False])
     one = np.ones(3)
-    assert matthews(Weighed(right, one, one)).status == "constant"
-    assert matthews(Weighed(right[:1], one[:1], one[:1])).status == "one_sided"
-    nothing = precision(Weighed(right, 0 * one, one))
-    assert (nothing.value, nothing.status) == (None, "undefined")
-    assert f1(Weighed(right, 0 * one, one)).value == 0.0
+    assert matthews(items_of(right, one, one))[1][0] == "constant"
+    assert matthews(items_of(right[:1], one[:1], one[:1]))[1][0] == "one_sided"
+    [value], [status] = precision(items_of(right, 0 * one, one))
+    assert np.isnan(value)
+    assert status == "undefined"
+    assert f1(items_of(right, 0 * one, one))[0][0] == 0.0
 
 
 def test_alarms_in_the_rest_are_charged_to_all_and_failures_are_made_up_for(
@@ -217,10 +226,10 @@ def test_alarms_in_the_rest_are_charged_to_all_and_failures_are_made_up_for(
         assert after == pytest.approx(told / (told / before + of_rest / n_rest))
     broken = said[0].probability.copy()
     broken[np.flatnonzero([word == CLAIMED for word in asked[0].strata])] = np.nan
-    lost = weigh([Judged(asked[0], broken, said[0].status)])
-    assert lost[0].status == "failed"
+    assert weigh(JudgedTogether([Judged(asked[0], broken, said[0].status)])).status == ["failed"]
     some_lost = said[0].probability.copy()
     some_lost[np.flatnonzero(asked[0].right)[0]] = np.nan
-    assert weigh([Judged(asked[0], some_lost, said[0].status)])[0].weight.sum() == pytest.approx(N_WINDOWS)
+    whole = weigh(JudgedTogether([Judged(asked[0], some_lost, said[0].status)]))
+    assert whole.weight.sum() + whole.n_rest.sum() == pytest.approx(N_WINDOWS)
     plain = Items(3, asked[0].windows, asked[0].right, asked[0].marks, asked[0].groups)
-    assert weigh([Judged(plain, said[0].probability, said[0].status)])[0].status == "no_weights"
+    assert weigh(JudgedTogether([Judged(plain, said[0].probability, said[0].status)])).status == ["no_weights"]

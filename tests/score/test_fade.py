@@ -72,12 +72,12 @@ def test_of_a_judge_only_answered_windows_count() -> None:
     items = Items(0, windows, np.array([True, True, False, False]), none > 0, (4,))
     judged = Judged(items, np.array([0.9, np.nan, 0.2, 0.6]), ("ok", "refused", "ok", "ok"))
     of = measures.of_judged(judged, np.array([3.0, 2.0, 0.0, 0.0]))
-    got = measures.responsiveness(of)
+    [got] = measures.responsiveness([of])
     assert got.value == pytest.approx(2 * 0.75 - 1)
     assert (got.n, got.n_failed) == (3, 1)
     lost = measures.of_judged(Judged(items, np.full(4, np.nan), ("refused",) * 4), np.zeros(4))
-    assert measures.purity(lost).status == "failed"
+    assert measures.purity([lost])[0].status == "failed"
     silent = measures.of_judged(judged, np.zeros(4))
-    assert measures.responsiveness(silent).status == measures.purity(silent).status == "rare"
+    assert measures.responsiveness([silent])[0].status == measures.purity([silent])[0].status == "rare"
     assert measures.clarity(of).status == "no_generated_text"
     assert measures.faithfulness(of).status == "no_measured_effects"

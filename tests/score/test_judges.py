@@ -155,5 +155,8 @@ def test_the_lookup_judges_windows_and_marks(items: Items) -> None:
     )
     marked = Fuzzing().look_up(ANY_FEATURE, items, "", cat)
     held = [items.windows.tokens[row][items.marks[row]].tolist() == [1] for row in range(N)]
+    assert isinstance(marked, Judged)
     assert marked.probability == pytest.approx(np.where(held, 0.8, 0.0))
-    assert (Detection().look_up(ANY_FEATURE, items, "", cat).probability >= 0.8 - 1e-6).all()  # each window holds a cat
+    detected = Detection().look_up(ANY_FEATURE, items, "", cat)
+    assert isinstance(detected, Judged)
+    assert (detected.probability >= 0.8 - 1e-6).all()  # each window holds a cat

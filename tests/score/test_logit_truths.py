@@ -18,7 +18,7 @@ from autointerp.explain.sentence import token_names
 from autointerp.extract.effects import LogitPath, strongest_effects
 from autointerp.extract.hard_tokens import HardTokens, hard_tokens, hard_tokens_of_changes
 from autointerp.records import Float64, Int64
-from autointerp.score.measures import forced_accuracy
+from autointerp.score.measures import rated_accuracy
 from autointerp.score.predictions import Rated, TokenItems
 from autointerp.score.scorers.hard_logits import HardLogits, hard_items
 from autointerp.score.scorers.logit_effects import LogitEffects, Truth, logit_ask, token_items
@@ -118,8 +118,8 @@ def accuracies(planted: Planted, truth: Truth, hard: bool, texts: list[str], voc
     for label, items in zip(texts, planted.items(truth, hard), strict=True):
         assert len(items) >= 20
         rated: Rated = read_text(label, items, vocabulary.texts, side)
-        values.append(forced_accuracy(items.promoted, rated.rating).value)
-    return np.array(values, dtype=np.float64)
+        values.append(rated)
+    return np.array([of.value for of in rated_accuracy(values)], dtype=np.float64)
 
 
 @pytest.mark.parametrize("hard", [False, True], ids=["published", "hard"])

@@ -25,6 +25,7 @@ from autointerp.score.scorers.logit_effects import (
 from autointerp.score.scorers.protocol import Distractors
 from autointerp.score.scorers.text_likeness import read_text
 from autointerp.score.scorers.vocabulary import Vocabulary, word_family
+from autointerp.score.side_by_side import FeatureRows
 from autointerp.words import UNEMBEDDING_NORM
 
 V = 400
@@ -72,19 +73,24 @@ def brute_force(promoted: np.ndarray, rating: np.ndarray) -> float:
     return float(np.mean(found))
 
 
+def accuracy(promoted: np.ndarray, rating: np.ndarray) -> float:
+    """Of one feature."""
+    return float(forced_accuracy(FeatureRows([len(promoted)]), promoted, rating)[0])
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_ties_count_by_their_share(seed: int) -> None:
     rng = np.random.default_rng(seed)
     promoted, rating = rng.random(30) < 0.4, rng.integers(0, 4, 30).astype(float)
-    assert forced_accuracy(promoted, rating).value == pytest.approx(brute_force(promoted, rating), abs=0.01)
+    assert accuracy(promoted, rating) == pytest.approx(brute_force(promoted, rating), abs=0.01)
 
 
 def test_a_bias_to_say_yes_does_not_matter() -> None:
     promoted = np.arange(100) < 50
     rating = np.where(promoted, 9.0, 8.0)
-    assert forced_accuracy(promoted, rating).value == 1.0
-    assert forced_accuracy(promoted, rating + 1).value == 1.0
-    assert forced_accuracy(promoted, np.full(100, 10.0)).value == 0.5
+    assert accuracy(promoted, rating) == 1.0
+    assert accuracy(promoted, rating + 1) == 1.0
+    assert accuracy(promoted, np.full(100, 10.0)) == 0.5
 
 
 @pytest.fixture
@@ -128,7 +134,7 @@ def test_the_baseline_ranks_by_likeness_to_what_was_shown(items: TokenItems) -> 
     near = np.concatenate([items.shown, items.token[items.promoted]])
     table[near] += 3 * rng.standard_normal(16)
     rated = completion(items, CentredUnembedding(table))
-    assert forced_accuracy(items.promoted, rated.rating).value == 1.0
+    assert accuracy(items.promoted, rated.rating) == 1.0
     centred = table - table.mean(axis=0)
     unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
     slow = [np.mean([unit[token] @ unit[shown] for shown in items.shown]) for token in items.token]
@@ -149,9 +155,9 @@ def test_the_embedded_judge_reads_what_the_text_quotes() -> None:
     promoted = np.arange(20)
     items = TokenItems(1, np.arange(N_SHOWN, 30), np.arange(N_SHOWN, 30) < 20, promoted[:N_SHOWN])
     said = 'Fires on "-a-a-a". Promotes " item1" and " item2". Suppresses "-b-b-b".'
-    assert forced_accuracy(items.promoted, read_text(said, items, vocabulary.texts).rating).value == 1.0
+    assert accuracy(items.promoted, read_text(said, items, vocabulary.texts).rating) == 1.0
     unquoted = read_text("It promotes item numbers", items, vocabulary.texts)
-    assert forced_accuracy(items.promoted, unquoted.rating).value == 1.0
+    assert accuracy(items.promoted, unquoted.rating) == 1.0
     nothing = scores_of(read_text("", items, vocabulary.texts), "x", "logits")
     assert {score.value for score in nothing} == {0.5}
 
@@ -257,7 +263,7 @@ def test_rankings_without_an_explanation_are_told_apart_from_labels() -> None:
     rated = RANKINGS[UNEMBEDDING_NORM](asked, CentredUnembedding(table))
     mean = table.mean(axis=0)
     assert rated.rating == pytest.approx([np.linalg.norm(table[token] - mean) for token in asked.token])
-    assert (forced_accuracy(asked.promoted, rated.rating).value or 0.0) > 0.9
+    assert accuracy(asked.promoted, rated.rating) > 0.9
     scores = {one.metric for one in scores_of(rated, UNEMBEDDING_NORM, "logits_hard:unembedding")}
     assert scores == {"logit_accuracy_direct_hard", "logit_auprc_direct_hard"}
     assert {one.metric for one in scores_of(rated, UNEMBEDDING_NORM, "logits:unembedding")} == {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from split_world import LOOKUPS, World, grams
 
+from autointerp.score import sample_ranking, side_by_side
 from autointerp.score.class_names import FIRING, REST
 from autointerp.score.measures import (
     simulated_auprc,
@@ -15,6 +16,7 @@ from autointerp.score.measures import (
     simulated_f1,
     simulated_f1_thresholded,
 )
+from autointerp.score.metric import InTwoSteps
 from autointerp.score.metrics import auprc, f1
 from autointerp.score.predictions import Simulated
 from autointerp.score.sample_moments import sample_moments
@@ -70,18 +72,30 @@ def slow_tokens(of: list[Simulated], index: int) -> tuple[np.ndarray, np.ndarray
 @pytest.mark.parametrize("alarms", [0.0, 0.3])
 def test_tokens_equal_the_slow_twin(alarms: float) -> None:
     of = simulations(alarms)
-    made = weighted_tokens(of, sample_moments(of))
+    [tokens] = weighted_tokens(of, sample_moments(of))
     for index in (0, 3, 5):
         truth, prediction, weight = slow_tokens(of, index)
-        tokens = made[index]
-        assert tokens.weight.sum() == pytest.approx(weight.sum())
-        for least in (0.0, tokens.threshold):
+        own = tokens.rows.of == index
+        assert tokens.weight[own].sum() == pytest.approx(weight.sum())
+        for least in (0.0, tokens.threshold[index]):
             expected = auprc(truth > least, prediction, weight).value
-            assert auprc(tokens.truth > least, tokens.prediction, tokens.weight).value == pytest.approx(expected)
+            made = auprc(tokens.truth[own] > least, tokens.prediction[own], tokens.weight[own]).value
+            assert made == pytest.approx(expected)
     found = simulated_f1_thresholded(of)
     truth, prediction, weight = slow_tokens(of, 2)
     assert found[2].value == pytest.approx(f1(truth > 100, prediction, weight, 100).value)
     assert [one.n for one in found] == [60] * 6
+
+
+@pytest.mark.parametrize("measure", [simulated_auprc, simulated_auprc_thresholded, simulated_f1_thresholded])
+def test_some_features_after_the_others_are_all_at_once(measure: InTwoSteps, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = simulations(0.3)
+    whole = measure(of)
+    for module in (side_by_side, sample_ranking):
+        monkeypatch.setattr(module, "AT_ONCE", 700)
+    monkeypatch.setattr(sample_ranking, "parts_at_once", lambda sizes: side_by_side.parts_at_once(sizes, 700))
+    assert len(list(weighted_tokens(of, sample_moments(of)))) > 1
+    assert measure(of)[:] == whole[:]
 
 
 def test_a_dictionary_pays_for_alarms_that_one_feature_did_not_show() -> None:

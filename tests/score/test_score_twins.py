@@ -10,15 +10,16 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from autointerp.explain.lookup import Entries, match
+from autointerp.explain.lookup import EMPTY, Entries
 from autointerp.explain.token_text import kind_of
 from autointerp.pipeline.rows.score_rows import score_columns
 from autointerp.records import ANY_TOKEN, Score, Windows
-from autointerp.score import metrics
+from autointerp.score import gram_index, metrics
 from autointerp.score.bills import BillsSample, bills_tokens
-from autointerp.score.gram_index import GramIndex
+from autointerp.score.gram_index import LookedUpWindows
 from autointerp.score.metric import InTwoSteps, Measured, MeasuredColumns, Metric, each
 from autointerp.score.published import IntervalSample, choose_intervals
+from autointerp.score.sampled import look_up
 from autointerp.score.scorers.silent_windows import Silent, TokenTraits
 from autointerp.score.scorers.text_likeness import likeness
 from autointerp.score.scorers.vocabulary import plain_text
@@ -48,16 +49,23 @@ def entries_of(rng: np.random.Generator, n: int, pairs: float) -> Entries:
     return Entries(previous, token, rng.random(n).astype(np.float32) + 1, rng.random(n).astype(np.float32))
 
 
-@pytest.mark.parametrize(("n", "pairs"), [(0, 0.5), (1, 0.0), (12, 0.5), (300, 0.95)])
-def test_a_lookup_read_off_an_index_of_the_windows(n: int, pairs: float, rng: np.random.Generator) -> None:
-    windows, entries = windows_of(rng), entries_of(rng, n, pairs)
-    index = GramIndex(windows)
-    expected = np.where(windows.scored, match(entries, windows.tokens, windows.previous), -1)
-    np.testing.assert_array_equal(index.match(entries), expected)
-    value, probability = index.look_up(entries)
-    for found, column in ((value, entries.value), (probability, entries.probability)):
-        np.testing.assert_array_equal(found, np.append(column, np.float32(0))[expected])
-    assert n < 2 or (expected >= 0).any()
+def test_lookups_read_off_an_index_of_the_windows(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many features at once, each with a lookup of its own; all together, and some after the others."""
+    sizes = [(0, 0.5), (1, 0.0), (12, 0.5), (300, 0.95)]
+    windows = {feature: windows_of(rng) for feature in range(len(sizes) + 1)}
+    entries = {feature: entries_of(rng, *size) for feature, size in enumerate(sizes)}
+    beyond = Entries(*(np.array([x], t) for x, t in ((ANY_TOKEN, "i4"), (V + 9, "i4"), (1, "f4"), (1, "f4"))))
+    for most in (len(windows), 2):
+        monkeypatch.setattr(gram_index, "KEPT", most)
+        index = LookedUpWindows(windows)
+        for lookups in (entries, entries | {1: beyond}):
+            looked_up = index.look_up(lookups)
+            assert list(looked_up) == list(windows)
+            for feature, of in windows.items():
+                for made, expected in zip(looked_up[feature], look_up(lookups.get(feature, EMPTY), of), strict=True):
+                    np.testing.assert_array_equal(made, expected)
+            assert (looked_up[3][0] != 0).any()
+            assert not looked_up[4][0].any()
 
 
 @pytest.mark.parametrize("weights", [None, "some", "whole"])

@@ -26,7 +26,17 @@ from autointerp.score.metric_registry import METRICS
 from autointerp.score.metrics import auprc, f1
 from autointerp.score.pool import Pool
 from autointerp.score.sample_moments import sample_moments
-from autointerp.score.sampled import answer, candidates, draw_windows, published_windows, simulate, take
+from autointerp.score.sampled import (
+    Answered,
+    PublishedWindows,
+    answer,
+    candidates,
+    draw_windows,
+    look_up,
+    published_windows,
+    simulate,
+    take,
+)
 from autointerp.score.scores import subjects
 
 B, L = 8, 8
@@ -78,6 +88,10 @@ class Tokens:
         truth = CensusTruth(n, t, t2, np.full(5, THRESHOLD), n_above.astype(np.int64))
         p, p2, tp = by_block(self.p), by_block(self.p**2), by_block(self.t * self.p)
         return truth, CensusSums(p, p2, tp, *counts)
+
+
+def answered_by(windows: PublishedWindows, lookup: Entries) -> Answered:
+    return answer(windows, *look_up(lookup, windows.windows))
 
 
 def by_metric(scores: list[Score], feature: int) -> dict[str, Score]:
@@ -262,7 +276,7 @@ def test_statuses_of_the_sample_and_the_published_rows() -> None:
     given = [explanation(0), explanation(1), explanation(2, "dead"), explanation(3)]
     of = subjects(given, {0: "alive", 1: "alive", 2: "dead", 3: "rare"})
     simulated = {0: simulate(draw_windows(split.feature, LOOKUP), LOOKUP)}
-    answered = {0: answer(published_windows(split.feature, float(split.truth.max()), 0.05), LOOKUP)}
+    answered = {0: answered_by(published_windows(split.feature, float(split.truth.max()), 0.05), LOOKUP)}
     scores = [*sample_scores(of, simulated), *published_scores(of, answered)]
     metrics = (*SAMPLE_METRICS, *PUBLISHED_METRICS)
     assert Counter((s.feature, s.metric) for s in scores) == Counter({(f, m): 1 for f in range(4) for m in metrics})
@@ -313,7 +327,7 @@ def test_a_feature_that_is_silent_on_the_split_is_rare_there() -> None:
         0,
     )
     simulated = {0: simulate(draw_windows(feature, LOOKUP), LOOKUP)}
-    answered = {0: answer(published_windows(feature, 5.0, 0.0), LOOKUP)}
+    answered = {0: answered_by(published_windows(feature, 5.0, 0.0), LOOKUP)}
     scores = [*sample_scores(ALL_OK, simulated), *published_scores(ALL_OK, answered)]
     assert {score.value for score in scores} == {None}
     assert {score.status for score in scores if score.metric not in ("clarity", "faithfulness")} == {"rare"}
@@ -344,7 +358,7 @@ def test_block_moments_are_at_hand_for_the_comparison() -> None:
 def test_published_metrics_are_those_of_the_chosen_windows() -> None:
     split = Split(more=0.0)
     windows = published_windows(split.feature, float(split.truth.max()))
-    found = by_metric(published_scores(ALL_OK, {0: answer(windows, LOOKUP)}), 0)
+    found = by_metric(published_scores(ALL_OK, {0: answered_by(windows, LOOKUP)}), 0)
     chosen = published.choose_top_random(windows.top, windows.random_5, windows.u).index
     scored = windows.windows.scored[chosen]
     p, _ = predict(from_lists([LOOKUP]), 0, windows.windows.tokens[chosen], windows.windows.previous[chosen])
@@ -358,7 +372,7 @@ def test_published_metrics_are_those_of_the_chosen_windows() -> None:
 
 def test_nothing_fires_scores_the_floor_of_saebench() -> None:
     split = Split()
-    found = by_metric(published_scores(ALL_OK, {0: answer(published_windows(split.feature, 0.1), EMPTY)}), 0)
+    found = by_metric(published_scores(ALL_OK, {0: answered_by(published_windows(split.feature, 0.1), EMPTY)}), 0)
     assert found["accuracy_saebench"].value == pytest.approx(published.SAEBENCH_FLOOR)
     assert found["balanced_accuracy"].value == 0.5
     assert (found["pearson_top_random"].value, found["pearson_top_random"].status) == (0.0, "constant")

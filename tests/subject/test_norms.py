@@ -14,7 +14,7 @@ from autointerp.subject.baselines import ActivationSample, Target, make_units, t
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.fit import measure
 from autointerp.subject.norms import norms_of, participation_ratio
-from autointerp.subject.outliers import norm_limit_of, norms, past_limit
+from autointerp.subject.outliers import OUTLIER_NORM, norm_limit_of, norms, past_limit
 
 HOOK, WIDTH, N, N_SINKS = "blocks.1.hook_resid_post", 32, 4000, 60
 
@@ -34,7 +34,7 @@ def test_the_outliers_are_found_and_what_they_hold(x: torch.Tensor) -> None:
     found = norms_of(HOOK, x)
     truth = torch.linalg.vector_norm(x, dim=1) > 3 * WIDTH**0.5
     assert found.n_outliers == int(truth.sum()) == N_SINKS
-    assert found.norm_limit == pytest.approx(5 * found.median, rel=1e-3)
+    assert found.norm_limit == pytest.approx(OUTLIER_NORM * found.median, rel=1e-3)
     assert (past_limit(x, found.norm_limit) == truth).all()
     centred = (x - x.mean(dim=0)).double().square().sum(dim=1)
     assert found.variance_share == pytest.approx(float(centred[truth].sum() / centred.sum()), rel=1e-6)

@@ -2,8 +2,9 @@
 
 1. `best_of` drafts of each feature: the same request under as many sample numbers.
 2. The run's judge reads each draft and says of windows of the select split whether the feature fires there (one call
-   of detection a draft, the same windows for all drafts of a feature); the draft with the best balanced accuracy leads,
-   the earlier one where two are equal. A single draft that has no rival is not judged.
+   of detection a draft, more where the judge's context has no room for all windows; the same windows for all drafts of
+   a feature); the draft with the best balanced accuracy leads, the earlier one where two are equal. A single draft that
+   has no rival is not judged.
 3. `probe` times: `probes.py`.
 4. `revise` times: the judge reads the leading draft on *other* documents of the select split
    (`score/scorers/select_exam.py` says why others); the windows that it gets wrong there are shown to the explainer,
@@ -20,9 +21,8 @@ before leads on.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -34,68 +34,22 @@ from autointerp.explain.evidence import Draft, Evidence, Exemplar
 from autointerp.explain.prompt import explain_ask
 from autointerp.explain.revise import MOST_SHOWN, Counterexamples, revise_ask, revise_version
 from autointerp.explain.shortening import fitted
-from autointerp.llm.asks import TOO_LONG, Answer, Ask
+from autointerp.llm.asks import Answer, Ask
 from autointerp.pipeline.asking.asker import Asker, Unanswered
 from autointerp.pipeline.asking.evidence import read_evidence
-from autointerp.pipeline.asking.explaining import Asked, explanation_of, features_to_explain, style_of
+from autointerp.pipeline.asking.explaining import Asked, features_to_explain, style_of
 from autointerp.pipeline.asking.probes import ReadTexts, TriedText, probe_round
 from autointerp.pipeline.asking.room import answers_in_room
 from autointerp.pipeline.asking.test_material import Corpus, each_exam
+from autointerp.pipeline.asking.tried_drafts import DraftsOfFeature, Judging, Tried, written_of
 from autointerp.pipeline.plan.reask import Redo, first_sample
 from autointerp.pipeline.rows.explanation_rows import Written
 from autointerp.records import Explanation, Int64
 from autointerp.score.predictions import Items, Judged
+from autointerp.score.scorers.fitting import fit_items
 from autointerp.score.scorers.select_exam import Exam, select_score, wrong_rows
 from autointerp.score.scorers.yes_no import judge_asks, read_judgements
 from autointerp.store.query import Queryable
-
-
-@dataclass
-class Tried:
-    """A draft, and what came of it."""
-
-    feature: int
-    number: int  # among the feature's drafts, from 0
-    round: int  # 0, or of the revision
-    sample: int
-    prompt: str
-    status: str
-    reason: str
-    request: str
-    model: str
-    draft: Draft | None
-    left_out: int  # exemplars, for want of room
-    revised: int | None = None  # the draft that it revises
-    shown: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))  # contexts of the counterexamples
-    score: float | None = None
-    score_status: str = "not_judged"
-    n_items: int = 0
-    items: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))  # contexts of the windows it was judged on
-
-
-@dataclass
-class _Feature:
-    """The drafts of one feature."""
-
-    tried: list[Tried] = field(default_factory=list)
-    waits: bool = False
-    chooses: bool = True  # a judge chooses between the drafts
-    settled: bool = False  # no revision can be asked for
-    wrong: tuple[Int64, Int64] | None = None  # items of the exam's `shown` that the leading draft gets wrong
-    trouble: tuple[str, str] | None = None  # why the judge could not choose or find counterexamples
-
-    @property
-    def good(self) -> list[Tried]:
-        """Drafts that are none of the failures, in order."""
-        return [one for one in self.tried if one.draft is not None]
-
-    @property
-    def leader(self) -> Tried | None:
-        """The best draft, the earliest of equals; one without a score only where none has any. The last one, where
-        nobody chooses."""
-        if not self.chooses:
-            return self.good[-1] if self.good else None
-        return max(self.good, key=lambda one: -1.0 if one.score is None else one.score, default=None)
 
 
 @dataclass
@@ -169,14 +123,14 @@ class Refining:
         self.status = features_to_explain(store, dictionary, redo, clamped=entry.sees_measured)
         self.probes: list[TriedText] = []
         self.features = {
-            feature: _Feature(chooses=entry.chooses) for feature, word in self.status.items() if word != "dead"
+            feature: DraftsOfFeature(chooses=entry.chooses) for feature, word in self.status.items() if word != "dead"
         }
         self.alive = [feature for feature in self.features if self.status[feature] == "alive"]
         self.unanswered = Unanswered()
         self.too_few: tuple[set[int], set[int]] = set(), set()  # features without windows to choose by, to be shown
-        self._asked: dict[tuple[int, int], Items] = {}  # what was asked of a draft and is not answered
+        self._asked: dict[tuple[int, int], Judging] = {}  # what was asked of a draft and is not all answered
 
-    def open(self) -> list[_Feature]:
+    def open(self) -> list[DraftsOfFeature]:
         """Features that can be chosen for and do not wait."""
         return [self.features[feature] for feature in self.alive if not self.features[feature].waits]
 
@@ -216,8 +170,7 @@ class Refining:
                 if len(exam.choosing) == 0:
                     self.too_few[0].add(exam.feature)
 
-        for answer in self.answers(asks(), self._chooser):
-            draft, judged = self._judged(answer)
+        for draft, judged in self._judged(asks()):
             value = select_score(judged)
             draft.score, draft.score_status = value.value, value.status
             if value.value is None:
@@ -241,13 +194,13 @@ class Refining:
                 if len(exam.shown) == 0:
                     self.too_few[1].add(exam.feature)
 
-        for answer in self.answers(asks(), self._chooser):
-            draft, judged = self._judged(answer)
+        for draft, judged in self._judged(asks()):
             feature, (misses, alarms) = self.features[draft.feature], wrong_rows(judged)
             feature.wrong = misses[:MOST_SHOWN], alarms[:MOST_SHOWN]
             feature.settled = len(misses) + len(alarms) == 0 and bool(judged.answered.all())
             if not judged.answered.all():
-                feature.trouble = judged.status[0], judged.reason
+                status = next(status for status in judged.status if status != "ok")
+                feature.trouble = status, judged.reason
 
     def revise(self, number: int) -> list[Tried]:
         """Asks again about the features whose leading draft gets something wrong, and returns what was written."""
@@ -290,7 +243,7 @@ class Refining:
         return revise_ask(self.style, evidence, draft, wrong, sample)
 
     @staticmethod
-    def _is_wrong(feature: _Feature) -> bool:
+    def _is_wrong(feature: DraftsOfFeature) -> bool:
         return not feature.waits and feature.wrong is not None and sum(map(len, feature.wrong)) > 0
 
     def _shown(self, exam: Exam, rows: Int64) -> list[Exemplar]:
@@ -315,7 +268,7 @@ class Refining:
                 written.append(Written(Explanation(number, name, "", word), prompt=self.style.version))
             elif not feature.waits and feature.tried:
                 leader = feature.leader
-                written.append(_written(name, feature.tried if leader is None else [leader]))
+                written.append(written_of(name, feature.tried if leader is None else [leader]))
                 if leader is not None:
                     chosen.add((number, leader.number))
                 if feature.trouble is not None:
@@ -335,29 +288,37 @@ class Refining:
         return self.corpus.vocabulary.texts
 
     def _exams(self, features: Iterable[int]) -> Iterator[Exam]:
-        return each_exam(self.store, self.corpus, self.dictionary, sorted(features))
+        group = fit_items(self._chooser)
+        return each_exam(self.store, self.corpus, self.dictionary, sorted(features), group)
 
     def about(self, ask: Ask, **more: Any) -> Ask:
         return replace(ask, about={**ask.about, "dictionary": self.dictionary, "explainer": self.entry.name, **more})
 
     def _judging(self, tried: Tried, items: Items, **about: Any) -> Iterator[Ask]:
-        """One question about all items, none where there are none."""
+        """The questions about all items, a group in each; none where there are no items."""
         assert tried.draft is not None
         form, logprobs = self._chooser.judgements, self._chooser.logprobs
-        for ask in judge_asks("detect", tried.draft.text, items, self.texts, form=form, logprobs=logprobs):
-            self._asked[tried.feature, tried.number] = items
-            yield self.about(ask, feature=tried.feature, draft=tried.number, **about)
+        asks = judge_asks("detect", tried.draft.text, items, self.texts, form=form, logprobs=logprobs)
+        if asks:
+            self._asked[tried.feature, tried.number] = Judging(tried, items, [None] * len(asks))
+        for group, ask in enumerate(asks):
+            yield self.about(ask, feature=tried.feature, draft=tried.number, group=group, **about)
 
-    def _judged(self, answer: Answer) -> tuple[Tried, Judged]:
-        """The draft that an answer is about, and what it says."""
-        feature, number = answer.ask.about["feature"], answer.ask.about["draft"]
-        [tried] = [draft for draft in self.features[feature].tried if draft.number == number]
-        return tried, read_judgements(self._asked.pop((feature, number)), [answer], self._chooser.judgements)
+    def _judged(self, asks: Iterator[Ask]) -> Iterator[tuple[Tried, Judged]]:
+        """Each draft, and what the judge says of it when all of its questions are answered."""
+        for answer in self.answers(asks, self._chooser):
+            key = answer.ask.about["feature"], answer.ask.about["draft"]
+            if (judging := self._asked.get(key)) is None:
+                continue  # another question about it waits
+            judging.answers[answer.ask.about["group"]] = answer
+            known = [answer for answer in judging.answers if answer is not None]
+            if len(known) == len(judging.answers):
+                del self._asked[key]
+                yield judging.tried, read_judgements(judging.items, known, self._chooser.judgements)
 
     def answers(self, asks: Iterator[Ask], model: LLMExplainer | Judge) -> Iterator[Answer]:
         """Those that are answers; a feature without one waits."""
-        asked = answers_in_room(self.asker, asks, model) if model is self.entry else self.asker.answers(asks, model)
-        for answer in asked:
+        for answer in answers_in_room(self.asker, asks, model):
             self.advance(1)
             self.unanswered.note(answer)
             if answer.status in ("waiting", "over_budget"):
@@ -384,17 +345,3 @@ class Refining:
         mine = self.features[tried.feature].tried
         mine.append(tried)
         mine.sort(key=lambda one: one.number)
-
-
-def _written(name: str, tried: Sequence[Tried]) -> Written:
-    """The explanation that a draft is, or the failure that all of them are."""
-    first = tried[0]
-    if first.draft is not None:
-        said = explanation_of(name, first.feature, first.draft)
-        return Written(said, "", first.prompt, first.request, first.model or None, first.left_out)
-    reasons = Counter(f"{each.status}: {each.reason}" if each.reason else each.status for each in tried)
-    what = "; ".join(reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items())
-    reason = first.reason if len(tried) == 1 else f"none of {len(tried)} drafts is good: {what}"
-    failed = Explanation(first.feature, name, "", first.status)
-    left_out = None if first.status == TOO_LONG else first.left_out
-    return Written(failed, reason, first.prompt, first.request or None, first.model or None, left_out)

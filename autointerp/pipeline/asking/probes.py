@@ -25,7 +25,8 @@ from autointerp.records import Float64
 from autointerp.score.scorers.generation import N_EACH, generation_ask
 
 if TYPE_CHECKING:
-    from autointerp.pipeline.asking.drafts import Refining, Tried
+    from autointerp.pipeline.asking.drafts import Refining
+    from autointerp.pipeline.asking.tried_drafts import Tried
 
 ReadTexts = Callable[[Sequence[tuple[int, str]]], Sequence[tuple[Sequence[int], Float64]]]
 """Features and texts -> the tokens of each text and the feature's activation at each."""

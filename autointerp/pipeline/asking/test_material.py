@@ -295,13 +295,18 @@ def each_candidates(
         )
 
 
-def each_exam(store: Queryable, corpus: Corpus, dictionary: str, features: Sequence[int]) -> Iterator[Exam]:
-    """What drafts of each of `features` are chosen by and revised with, in their order. All of the select split."""
+def each_exam(
+    store: Queryable, corpus: Corpus, dictionary: str, features: Sequence[int], group: int | None = None
+) -> Iterator[Exam]:
+    """What drafts of each of `features` are chosen by and revised with, in their order. All of the select split.
+
+    `group`: items in one question to the judge, at most; None: all of them.
+    """
     silent: Silent | None = None
     tokens, half = corpus.tokens, corpus.select_half
     for drawn in each_candidates(store, dictionary, features, corpus, "select"):
         silent = silent or Silent(drawn.pool.windows, corpus.traits)
-        exam = make_exam(drawn, silent, half, corpus.traits, corpus.seed)
+        exam = make_exam(drawn, silent, half, corpus.traits, corpus.seed, group)
         used = [set(tokens.document[part.windows.context].tolist()) for part in (exam.choosing, exam.shown)]
         splits = set(tokens.document_split[[*used[0], *used[1]]].tolist())
         assert splits <= {SPLITS.index("select")}, f"feature {drawn.feature}: a window that is not of the select split"

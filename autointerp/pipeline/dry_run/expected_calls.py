@@ -22,7 +22,9 @@ from autointerp.llm.money.prices import Channel, Prices
 from autointerp.pipeline.dry_run.rendered_sample import Sampled, Sampler
 from autointerp.pipeline.plan.servers import servers_of
 from autointerp.pipeline.plan.work import Work
+from autointerp.score.scorers.fitting import fit_items
 from autointerp.score.scorers.registry import scorers_of
+from autointerp.score.scorers.yes_no import ITEMS
 from autointerp.store.replies import ReplyReader
 from autointerp.words import is_control, of_control
 
@@ -195,7 +197,9 @@ def _drafts(entry: LLMExplainer, judge: Judge | None, n: int) -> Iterator[tuple[
     if entry.probe:
         yield "generate", entry, n * entry.probe, *PROBE_TOKENS
     if entry.chooses and judge is not None:  # a call for each draft, and one for each round's counterexamples
-        yield "detect", judge, n * (entry.best_of + entry.probe + 2 * entry.revise), *DRAFT_TOKENS
+        questions = -(-ITEMS // (fit_items(judge) or ITEMS))
+        asked = n * questions * (entry.best_of + entry.probe + 2 * entry.revise)
+        yield "detect", judge, asked, DRAFT_TOKENS[0] // questions, DRAFT_TOKENS[1] // questions
 
 
 def n_scored_of(config: RunConfig, n_features: Mapping[str, int]) -> dict[str, int]:

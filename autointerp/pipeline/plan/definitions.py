@@ -21,6 +21,7 @@ from autointerp.explain.prompt import style
 from autointerp.explain.revise import revise_version
 from autointerp.hashing import content_hash
 from autointerp.resources import prompt_text
+from autointerp.score.scorers.fitting import fit_items
 from autointerp.score.scorers.select_exam import N_CHOOSING
 from autointerp.subject.dictionary import SparseAutoencoder, checksum
 from autointerp.subject.model import Subject
@@ -82,6 +83,8 @@ def explainer_identity(entry: LLMExplainer | PythonExplainer, judge: Judge | Non
         return identity
     assert judge is not None  # the run file is asked for it
     how = judge.model_dump(mode="json", include={"judgements", "logprobs"})
+    if (items := fit_items(judge)) is not None:
+        how["items"] = items
     identity |= {"best_of": entry.best_of, "revise": entry.revise, "n_choosing": N_CHOOSING}
     identity |= {"chosen_by": judge.identity() | how | {"prompt": content_hash(prompt_text("score/detect.md"))}}
     return identity | ({"revise_prompt": revise_version(words)} if entry.revise else {})

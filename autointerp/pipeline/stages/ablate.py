@@ -27,6 +27,7 @@ from autointerp.pipeline.stages.effect_features import choose_measured
 from autointerp.records import SPLITS, Int64, Split
 from autointerp.store.writer import Transaction
 from autointerp.subject.baselines import FAMILIES, take_sample
+from autointerp.subject.dictionary import written_hook
 from autointerp.subject.patching import patched_passes
 
 COVARIANCE_TOKENS = 1 << 13
@@ -59,7 +60,7 @@ def open_ablation(context: StageContext, name: str, chosen: Selected, after: int
     InputError where that cannot be."""
     subject, tokens, seed = context.prepared.subject, context.tokens, context.config.seed
     dictionary = chosen.dictionary
-    hook = getattr(dictionary, "hook_out", None) or dictionary.hook
+    hook = written_hook(dictionary)
     subject.check_hook(hook)
     first = int(tokens.contexts_of("explain")[0])
     ids = torch.from_numpy(np.asarray(tokens.tokens[first][: int(tokens.n_valid[first])]).astype(np.int64))

@@ -22,6 +22,7 @@ from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.pipeline.stages.effect_features import choose_measured
 from autointerp.records import Int64
 from autointerp.store.writer import Transaction
+from autointerp.subject.dictionary import written_hook
 from autointerp.subject.hidden_tokens import HiddenTokens, hidden_tokens
 
 STAGE = "context_effects"
@@ -58,7 +59,7 @@ class _DictionaryContexts:
     def __post_init__(self) -> None:
         subject, tokens = self.context.prepared.subject, self.context.tokens
         self.dictionary = self.chosen.dictionary.to(subject.device)
-        self.hook_out = getattr(self.dictionary, "hook_out", None) or self.dictionary.hook
+        self.hook_out = written_hook(self.dictionary)
         self.limit = self.context.norm_limits([self.dictionary.hook]).get(self.dictionary.hook)
         counts = np.asarray(tokens.count_tokens("explain", subject.d_vocab), dtype=np.float64)
         self.replacements = Replacements(np.cumsum(counts), self.context.config.seed, self.name)

@@ -15,7 +15,7 @@ from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.pipeline.rows.output_score_rows import largest_activations, output_score_rows, promoted_of
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
-from autointerp.subject.dictionary import SparseAutoencoder
+from autointerp.subject.dictionary import SparseAutoencoder, written_hook
 from autointerp.subject.patching import patched_passes
 
 STAGE = "output_scores"
@@ -61,7 +61,7 @@ def _measure(context: StageContext, name: str, chosen: Selected, advance: Callab
     if not len(features):
         raise InputError(f"there is no direct path from {dictionary.hook} to the logits")
     prompt = read_prompt(context)
-    hook = getattr(dictionary, "hook_out", None) or dictionary.hook
+    hook = written_hook(dictionary)
     subject.check_hook(hook)
     return output_scores(
         patched_passes(subject, hook, 0, prompt).open(prompt),

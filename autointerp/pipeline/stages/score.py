@@ -12,12 +12,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from autointerp.config.judging import Judge
-from autointerp.explain.lookup import EMPTY, entries_of
+from autointerp.explain.lookup import EMPTY, Entries, entries_of
 from autointerp.pipeline.asking.materials_of_run import is_of_measured
 from autointerp.pipeline.asking.shown_explanation import read_said
 from autointerp.pipeline.asking.test_material import TestMaterial
@@ -38,12 +39,13 @@ from autointerp.pipeline.rows.score_rows import score_columns
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.records import Explanation
 from autointerp.score.census_sums import counted
+from autointerp.score.gram_index import LookedUpWindows
 from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import judged_published, metrics_for
 from autointerp.score.predictions import Prediction, Rated
 from autointerp.score.sampled import Answered, answer, published_windows
 from autointerp.score.scorers.logit_effects import RANKINGS as TOKEN_RANKINGS
-from autointerp.score.scorers.protocol import Scorer
+from autointerp.score.scorers.protocol import LooksUpWindows, Scorer, TestFeature
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.score.scores import ScoreTable, score_rows, subjects
 from autointerp.store.evidence import dictionary_row
@@ -150,6 +152,37 @@ def embedded_tests(material: TestMaterial, scorers: Mapping[str, Scorer], sample
     return tests
 
 
+class _EmbeddedJudge:
+    """An embedded judge with what features are tested on: windows that most explainers share are looked at together."""
+
+    def __init__(self, scorer: Scorer, tests: Mapping[int, Any], ready: Mapping[int, TestFeature]) -> None:
+        self._scorer, self._tests, self._ready = scorer, tests, ready
+
+    @cached_property
+    def _windows(self) -> LookedUpWindows | None:
+        """None: the judge looks at each feature by itself."""
+        scorer = self._scorer
+        if not isinstance(scorer, LooksUpWindows):
+            return None
+        return LookedUpWindows({f: scorer.looked_at(test) for f, test in self._tests.items()})
+
+    def predictions(
+        self, tested: Mapping[int, TestFeature], texts: Mapping[int, str], entries: Mapping[int, Entries]
+    ) -> dict[int, Prediction | None]:
+        """What it says of each feature, as an explainer is tested on it."""
+        scorer, windows, tests = self._scorer, self._windows, self._tests
+        together = {} if windows is None else windows.look_up(entries)
+        said: dict[int, Prediction | None] = {}
+        for f, feature in tested.items():
+            if feature is not self._ready[f]:  # its explainer came later: windows of its own
+                said[f] = scorer.look_up(feature, scorer.material(feature, None), texts[f], entries[f])
+            elif isinstance(scorer, LooksUpWindows):
+                said[f] = scorer.said_of(tests[f], *together[f])
+            else:
+                said[f] = scorer.look_up(feature, tests[f], texts[f], entries[f])
+        return said
+
+
 def score_dictionary(
     store: Queryable,
     material: TestMaterial,
@@ -169,6 +202,8 @@ def score_dictionary(
     of_protocols = {
         f: published_windows(feature.candidates, feature.maximum, density[f]) for f, feature in ready.items()
     }
+    windows = LookedUpWindows({f: of.windows for f, of in of_protocols.items()})
+    embedded = {name: _EmbeddedJudge(scorers[name], mine, ready) for name, mine in tests.items()}
     scores_of = {}
     for explainer in explainers:
         explanations, lookup = read_explanations(store, dictionary, explainer, n_features)
@@ -181,8 +216,9 @@ def score_dictionary(
         texts = {e.feature: e.text for e in explanations}
         fit = [f for f, word in zip(few.features.tolist(), few.status, strict=True) if word == "ok" and f in ready]
         entries = {f: entries_of(lookup, f) for f in fit}
-        answered = {f: answer(of_protocols[f], entries[f]) for f in fit}
-        tested = {f: material.for_explainer(f, explainer) for f in fit}
+        looked_up = windows.look_up(entries)
+        answered = {f: answer(of_protocols[f], *looked_up[f]) for f in fit}
+        tested = {f: feature for f in fit if (feature := material.for_explainer(f, explainer)) is not None}
         if "detection" in scorers:
             made.answered = answered
         for scorer in scorers.values():
@@ -190,20 +226,15 @@ def score_dictionary(
             made.scores += score_rows(few, answered, published, scorer.name)
             if scorer.embedded is None or (scorer.shape == "rated" and is_ceiling(explainer)):
                 continue  # a table says nothing of what a feature promotes
-            said = {}
-            mine_only = is_of_measured(scorer)
-            asked = subjects([e for e in explanations if e.feature in sample & material.measured], status)
-            for f in fit:
-                feature = tested[f]
-                assert feature is not None
-                if mine_only and f not in material.measured:
-                    continue
-                test = tests[scorer.name][f] if feature is ready[f] else scorer.material(feature, None)
-                said[f] = scorer.look_up(feature, test, texts[f], entries[f])
+            asked, subject_of = tested, few
+            if is_of_measured(scorer):
+                asked = {f: feature for f, feature in tested.items() if f in material.measured}
+                subject_of = subjects([e for e in explanations if e.feature in sample & material.measured], status)
+            said = embedded[scorer.name].predictions(asked, texts, entries)
             predictions = {f: prediction for f, prediction in said.items() if prediction is not None}
             made.predictions[scorer.embedded] = predictions
             mine = metrics_for(scorer.shape, scorer.name, own)
-            made.scores += score_rows(asked if mine_only else few, predictions, mine, scorer.embedded)
+            made.scores += score_rows(subject_of, predictions, mine, scorer.embedded)
     return scores_of
 
 

@@ -23,7 +23,7 @@ from autointerp.pipeline.stages.effect_features import choose_measured
 from autointerp.records import Int64
 from autointerp.store.writer import Transaction
 from autointerp.subject.baselines import FAMILIES, take_sample
-from autointerp.subject.dictionary import SparseAutoencoder
+from autointerp.subject.dictionary import SparseAutoencoder, written_hook
 from autointerp.subject.patching import patched_passes
 
 STAGE = "sensitivity"
@@ -56,7 +56,7 @@ def open_sensitivity(context: StageContext, name: str, chosen: Selected) -> Sens
     dictionary = chosen.dictionary
     if isinstance(dictionary, SparseAutoencoder) and dictionary.incomplete is not None:
         raise InputError("a feature writes to several places of the model")
-    hook = getattr(dictionary, "hook_out", None) or dictionary.hook
+    hook = written_hook(dictionary)
     subject.check_hook(hook)
     first = int(tokens.contexts_of("explain")[0])
     ids = torch.from_numpy(np.asarray(tokens.tokens[first][: int(tokens.n_valid[first])]).astype(np.int64))

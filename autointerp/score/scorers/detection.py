@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from autointerp.config.judging import Judge
-from autointerp.explain.lookup import Entries
 from autointerp.llm.asks import Ask
+from autointerp.records import Float32, Windows
 from autointerp.resources import prompt_text
 from autointerp.score.predictions import Items, Judged
-from autointerp.score.sampled import judge as look_up_windows
+from autointerp.score.sampled import judged_by
 from autointerp.score.scorers.items import detection_items
-from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature, Usual
+from autointerp.score.scorers.protocol import LooksUpWindows, Questions, ShownExplanation, TestFeature, Usual
 from autointerp.score.scorers.yes_no import items_example, items_questions, items_usual
 
 
-class Detection(Scorer):
+class Detection(LooksUpWindows):
     """The scorer `detection`."""
 
     name = "detection"
@@ -52,7 +50,11 @@ class Detection(Scorer):
         """About one item."""
         return items_example("detect", judge)
 
-    def look_up(self, feature: TestFeature, material: Items, text: str, lookup: Entries) -> Judged:
+    def looked_at(self, material: Items) -> Windows:
+        """Those of the items."""
+        return material.windows
+
+    def said_of(self, material: Items, value: Float32, probability: Float32) -> Judged:
         """That a token of the lookup fires somewhere in the window."""
-        _, probability = look_up_windows(lookup, material.windows)
-        return Judged(material, probability.astype(np.float64), ("ok",) * len(material))
+        _, anywhere = judged_by(probability)
+        return Judged(material, anywhere, ("ok",) * len(material))

@@ -11,17 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from autointerp.config.judging import Judge
-from autointerp.explain.lookup import Entries
 from autointerp.llm.asks import Ask
+from autointerp.records import Float32, Windows
 from autointerp.resources import prompt_text
 from autointerp.score.predictions import Items, Judged
-from autointerp.score.sampled import look_up
 from autointerp.score.scorers.items import fuzzing_items
-from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature, Usual
+from autointerp.score.scorers.protocol import LooksUpWindows, Questions, ShownExplanation, TestFeature, Usual
 from autointerp.score.scorers.yes_no import items_example, items_questions, items_usual
 
 
-class Fuzzing(Scorer):
+class Fuzzing(LooksUpWindows):
     """The scorer `fuzzing`."""
 
     name = "fuzzing"
@@ -53,9 +52,12 @@ class Fuzzing(Scorer):
         """About one item."""
         return items_example("fuzz", judge)
 
-    def look_up(self, feature: TestFeature, material: Items, text: str, lookup: Entries) -> Judged:
+    def looked_at(self, material: Items) -> Windows:
+        """Those of the items."""
+        return material.windows
+
+    def said_of(self, material: Items, value: Float32, probability: Float32) -> Judged:
         """How likely the marked tokens all fire, by the lookup."""
-        _, of_token = look_up(lookup, material.windows)
         n_marks = material.marks.sum(axis=1)
-        probability = (of_token * material.marks).sum(axis=1, dtype=np.float64) / np.maximum(n_marks, 1)
-        return Judged(material, probability.astype(np.float64), ("ok",) * len(material))
+        all_fire = (probability * material.marks).sum(axis=1, dtype=np.float64) / np.maximum(n_marks, 1)
+        return Judged(material, all_fire.astype(np.float64), ("ok",) * len(material))

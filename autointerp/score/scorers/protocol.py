@@ -21,9 +21,9 @@ from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
 from autointerp.explain.triggers import any_of
 from autointerp.llm.asks import Answer, Ask
-from autointerp.records import Bool, Explanation, Int64, Windows
+from autointerp.records import Bool, Explanation, Float32, Int64, Windows
 from autointerp.score.predictions import Drawn, Prediction, Simulated
-from autointerp.score.sampled import Candidates, draw_windows
+from autointerp.score.sampled import Candidates, draw_windows, look_up
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.silent_windows import Silent, TokenTraits
 from autointerp.score.scorers.vocabulary import Vocabulary
@@ -221,3 +221,19 @@ class Scorer(Protocol):
     def look_up(self, feature: TestFeature, material: Any, text: str, lookup: Entries) -> Prediction | None:
         """What the embedded judge says: from an explanation's text, or the lookup behind it."""
         return None
+
+
+class LooksUpWindows(Scorer):
+    """A scorer whose embedded judge looks explanations up in windows: those of many features at once."""
+
+    def looked_at(self, material: Any) -> Windows:
+        """The windows, [S]."""
+        raise NotImplementedError
+
+    def said_of(self, material: Any, value: Float32, probability: Float32) -> Prediction:
+        """What the judge says where a lookup predicts these activations and probabilities of firing: [S, L], [S, L]."""
+        raise NotImplementedError
+
+    def look_up(self, feature: TestFeature, material: Any, text: str, lookup: Entries) -> Prediction | None:
+        """Of one feature by itself."""
+        return self.said_of(material, *look_up(lookup, self.looked_at(material)))

@@ -57,10 +57,12 @@ def halves(sizes: npt.ArrayLike, seed: int) -> Int64:
     return half
 
 
-def make_exam(of: Candidates, pool: Silent, half: Int64, traits: TokenTraits, seed: int) -> Exam:
-    """`of` and `pool` are of the select split; `half` of each context, [C]."""
-    choosing = detection_items(_half(of, half, 0), pool, traits, seed, n_items=N_CHOOSING)
-    shown = detection_items(_half(of, half, 1), pool, traits, seed)
+def make_exam(
+    of: Candidates, pool: Silent, half: Int64, traits: TokenTraits, seed: int, group: int | None = None
+) -> Exam:
+    """`of` and `pool` are of the select split; `half` of each context, [C]. `group`: items in one question at most."""
+    choosing = detection_items(_half(of, half, 0), pool, traits, seed, group, n_items=N_CHOOSING)
+    shown = detection_items(_half(of, half, 1), pool, traits, seed, group)
     row = {window: i for i, window in enumerate(of.kept.window.tolist())}
     truth = np.zeros((len(shown), of.truth.shape[1]), dtype=np.float32)
     for i, (window, fires) in enumerate(zip(shown.windows.window.tolist(), shown.right.tolist(), strict=True)):

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from autointerp.config.judging import Judge
-from autointerp.explain.lookup import Entries
 from autointerp.hashing import hash64, stream_key
 from autointerp.llm.asks import Answer, Ask
+from autointerp.records import Float32, Windows
 from autointerp.resources import prompt_text
 from autointerp.score.predictions import Drawn, Simulated
 from autointerp.score.quotas import QUOTAS_60
 from autointerp.score.sampled import simulate
 from autointerp.score.scorers.fitting import fit_windows
 from autointerp.score.scorers.prompt_windows import ShownWindow
-from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature, Usual
+from autointerp.score.scorers.protocol import LooksUpWindows, Questions, ShownExplanation, TestFeature, Usual
 from autointerp.score.scorers.reply_values import ReplyValues
 from autointerp.score.scorers.simulators.choose import GROUPS, PROMPTS, simulator_named
 from autointerp.score.scorers.simulators.common import calibrate, chunks, spread
@@ -28,7 +28,7 @@ from autointerp.score.scorers.simulators.common import calibrate, chunks, spread
 WINDOWS = sum(QUOTAS_60)
 
 
-class Simulation(Scorer):
+class Simulation(LooksUpWindows):
     """The scorer `simulation`."""
 
     name = "simulation"
@@ -85,9 +85,13 @@ class Simulation(Scorer):
         simulator = simulator_named(judge.simulate, judge.logprobs)
         return simulator.asks("x", [ShownWindow(("x",), (True,))])
 
-    def look_up(self, feature: TestFeature, material: Drawn, text: str, lookup: Entries) -> Simulated:
+    def looked_at(self, material: Drawn) -> Windows:
+        """Those of the sample."""
+        return material.windows
+
+    def said_of(self, material: Drawn, value: Float32, probability: Float32) -> Simulated:
         """The lookup's predictions on them."""
-        return simulate(material, lookup)
+        return Simulated(material, value)
 
 
 def _simulated(drawn: Drawn, texts: Sequence[ShownWindow], replies: Sequence[ReplyValues], maximum: float) -> Simulated:

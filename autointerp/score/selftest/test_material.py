@@ -17,7 +17,15 @@ from autointerp.hashing import hash01, stream_key
 from autointerp.records import EventBatch, FeatureWindows, Float32, Int64, Windows
 from autointerp.score.census_sums import CensusAccumulator, Counted, counted
 from autointerp.score.pool import Pool
-from autointerp.score.sampled import Answered, Candidates, PublishedWindows, answer, candidates, published_windows
+from autointerp.score.sampled import (
+    Answered,
+    Candidates,
+    PublishedWindows,
+    answer,
+    candidates,
+    look_up,
+    published_windows,
+)
 from autointerp.score.sampling import firing_limits
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.protocol import TestCorpus, TestFeature
@@ -128,8 +136,7 @@ class SelftestMaterial:
             state = self.text.state_in(name, windows)
             written = (windows.tokens + self.text.n_vocabulary * state).astype(np.int32)
             windows = replace(windows, tokens=written)
-        said = answer(replace(of, windows=windows), label.rule.as_written(self.text.n_vocabulary))
-        return replace(said, published=of)
+        return answer(of, *look_up(label.rule.as_written(self.text.n_vocabulary), windows))
 
     # --- the census
 
