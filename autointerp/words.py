@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 STAGES = (
-    "tokens", "extract", "effects", "ablate", "context_effects", "sensitivity", "token_changes", "output_scores",
-    "diagnostics", "explain", "census", "judge", "score", "means", "compare",
+    "tokens", "extract", "effects", "ablate", "context_effects", "sensitivity", "token_changes", "steered_texts",
+    "output_scores", "diagnostics", "explain", "census", "judge", "score", "means", "compare",
 )  # fmt: skip
 """In order; `run --stage NAME` stops after that one."""
 
@@ -144,20 +144,22 @@ LOGIT_SCORERS = (
     "logits", "logits_hard", "logits_suppressed", "logits_hard_suppressed", *MEASURED_SCORERS,
 )  # fmt: skip
 """Of what a feature writes; all others are about what it reads."""
+INTERVENTION = "intervention"
+"""Of what the model writes with a feature's direction added: of the measured features too."""
+OF_MEASURED = (*MEASURED_SCORERS, INTERVENTION)
+"""Scorers that ask about measured features alone."""
 SCORERS = (
     "simulation", "detection", "fuzzing", *LOGIT_SCORERS, "discrimination", "intruder", "intruder_internal",
-    "generation",
+    "generation", INTERVENTION,
 )  # fmt: skip
 USUAL_SCORERS = ("simulation", "detection", "fuzzing", "logits_hard")
 """Those of a run file that names none."""
-LATER_SCORERS = ("intervention",)
-"""Planned; a run file that asks for one of them is told so."""
 
 LINEUP = "lineup"
 """Learned features among made-up ones: `autointerp lineup`."""
 ASK_KINDS = (
     "explain", "simulate", "detect", "fuzz", "logits", "logits_hard", "discriminate", "intrude", "intrude_internal",
-    "generate", LINEUP, "probe",
+    "generate", "intervene", LINEUP, "probe",
 )  # fmt: skip
 """What a question to an LLM is for (`Ask.kind`): to explain, for each scorer, a line-up, `probe` to test a server."""
 PERSON = "person"

@@ -37,6 +37,12 @@ class EffectsSection(Section):
     tokens become likelier; 0: none."""
     change_tokens: int = Field(default=4, ge=1, le=64)
     """Tokens in a row at which it is clamped there, and at which the change is read."""
+    steer_kl: float = Field(default=0.5, gt=0, le=10, allow_inf_nan=False)
+    """For the scorer `intervention`: the nats by which each feature's direction moves the prediction."""
+    steered_texts: int = Field(default=4, ge=3, le=64)
+    """For the scorer `intervention`: texts that the model writes with each feature's direction added."""
+    steered_tokens: int = Field(default=20, ge=1, le=512)
+    """Tokens of each."""
     output_factor: float = Field(default=10.0, ge=0, le=1e6, allow_inf_nan=False)
     """How many times its largest activation every feature is amplified by, behind the prompt, for its output score; 0:
     none."""
@@ -58,6 +64,10 @@ class EffectsSection(Section):
     def of_token_changes(self) -> dict[str, Any]:
         """The settings of the stage `token_changes`."""
         return self.model_dump(mode="json", include={"features", "change_contexts", "change_tokens"})
+
+    def of_steered_texts(self) -> dict[str, Any]:
+        """The settings of the stage `steered_texts`."""
+        return self.model_dump(mode="json", include={"features", "steer_kl", "steered_texts", "steered_tokens"})
 
     def of_output_scores(self) -> dict[str, Any]:
         """The settings of the stage `output_scores`; it is of all features."""

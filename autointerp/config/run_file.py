@@ -19,7 +19,7 @@ from autointerp.config.judging import ScoreSection
 from autointerp.config.section import Section
 from autointerp.config.subject_tokens import SubjectSection, TokensSection
 from autointerp.errors import nearest
-from autointerp.words import HUMAN, MEASURED_SCORERS
+from autointerp.words import HUMAN, OF_MEASURED
 
 
 class RunConfig(Section):
@@ -67,11 +67,11 @@ class RunConfig(Section):
                 f'explainer "{self.explain.from_measured[0]}" is shown what rises where a feature is clamped, and none '
                 "is: give effects.features and effects.change_contexts above 0, or leave the explainer out"
             )
-        asked = [entry for entry in self.score.scorers if entry in MEASURED_SCORERS]
+        asked = [entry for entry in self.score.scorers if entry in OF_MEASURED]
         if asked and not self.effects.clamps:
             raise ValueError(
-                f'scorer "{asked[0]}" asks what rises where a feature is clamped, and none is: give effects.features '
-                "and effects.change_contexts above 0, or leave the scorer out"
+                f'scorer "{asked[0]}" asks what features do where they are clamped or steered, and none is: give '
+                "effects.features and effects.change_contexts above 0, or leave the scorer out"
             )
         return self
 

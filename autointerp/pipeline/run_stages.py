@@ -39,6 +39,7 @@ from autointerp.pipeline.stages import (
     output_scores,
     score,
     sensitivity,
+    steered_texts,
     token_changes,
     tokens,
 )
@@ -60,6 +61,7 @@ RUN: Mapping[str, Stage] = {
     "context_effects": context_effects.run,
     "sensitivity": sensitivity.run,
     "token_changes": token_changes.run,
+    "steered_texts": steered_texts.run,
     "output_scores": output_scores.run,
     "diagnostics": diagnostics.run,
     "explain": explain.run,

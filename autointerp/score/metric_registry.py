@@ -15,7 +15,7 @@ from autointerp.errors import AutointerpError, UserError
 from autointerp.own_code import load_own, one_line
 from autointerp.score import chosen, measures, weighted
 from autointerp.score.metric import InTwoSteps, Measured, Metric, OwnMetric, Shape, each
-from autointerp.score.predictions import N_OPTIONS
+from autointerp.score.predictions import N_OPTIONS, N_TEXTS
 from autointerp.score.published_registry import PUBLISHED
 from autointerp.words import LOGIT_SCORERS, scorer_and_judge
 
@@ -236,6 +236,17 @@ METRICS: tuple[Metric, ...] = (
         "share of questions in which the judge chooses the right one of five windows",
         each(chosen.choice_accuracy),
         chance=1 / N_OPTIONS,
+        primary=True,
+        on_card=True,
+    ),
+    # --- texts that the model wrote
+    Metric(
+        "intervention_accuracy",
+        "picked",
+        "share of questions in which the judge picks the text, of three, that was written with the feature's direction "
+        "added; all at one KL",
+        each(chosen.intervention_accuracy),
+        chance=1 / N_TEXTS,
         primary=True,
         on_card=True,
     ),

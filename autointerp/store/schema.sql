@@ -507,6 +507,23 @@ COMMENT ON COLUMN token_change_distractors.tokens IS 'Token ids.';
 COMMENT ON COLUMN token_change_distractors.made_like IS 'similar, same_norm: the changed token that each is made like.';
 COMMENT ON COLUMN token_change_distractors.promoted_by IS 'neighbour: the feature that changes each.';
 
+CREATE TABLE steered_texts (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, number INTEGER NOT NULL,
+    context BIGINT NOT NULL, position INTEGER NOT NULL, size DOUBLE NOT NULL, kl_select DOUBLE NOT NULL,
+    kl DOUBLE NOT NULL, tokens INTEGER[] NOT NULL
+);
+COMMENT ON TABLE steered_texts IS 'What the model writes behind a beginning of the score split with a feature''s direction added at every token: what the scorer intervention asks about. current_steered_texts shows the latest.';
+COMMENT ON COLUMN steered_texts.run IS 'The work that made it.';
+COMMENT ON COLUMN steered_texts.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN steered_texts.feature IS 'Feature.';
+COMMENT ON COLUMN steered_texts.number IS 'Of the beginning, from 1: the same for all features.';
+COMMENT ON COLUMN steered_texts.context IS 'Context of the beginning.';
+COMMENT ON COLUMN steered_texts.position IS 'Position in the context of the beginning''s first token.';
+COMMENT ON COLUMN steered_texts.size IS 'Length of what is added at each token: the one at which the prediction moves by effects.steer_kl on average behind beginnings of the select split.';
+COMMENT ON COLUMN steered_texts.kl_select IS 'That average, nats.';
+COMMENT ON COLUMN steered_texts.kl IS 'KL divergence of the prediction behind this beginning from that of the model as it is, nats.';
+COMMENT ON COLUMN steered_texts.tokens IS 'What was written.';
+
 CREATE TABLE again (
     number INTEGER NOT NULL, event VARCHAR NOT NULL, said VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR,
     explained INTEGER[] NOT NULL, judged INTEGER[] NOT NULL, happened_at TIMESTAMP NOT NULL
@@ -701,6 +718,25 @@ COMMENT ON COLUMN choices.marks IS 'Offsets of the marked tokens in the window; 
 COMMENT ON COLUMN choices.is_right IS 'Truth: the window that the question asks for.';
 COMMENT ON COLUMN choices.probability IS 'How much the judge is for it: 1 for what it chose, 0 for the others, unless it says more.';
 COMMENT ON COLUMN choices.status IS 'ok, or why there is no answer.';
+
+CREATE TABLE picks (
+    run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    question INTEGER NOT NULL, option INTEGER NOT NULL, source INTEGER NOT NULL, number INTEGER NOT NULL,
+    is_right BOOLEAN NOT NULL, probability DOUBLE, status VARCHAR NOT NULL
+);
+COMMENT ON TABLE picks IS 'Questions with three texts that the model wrote with a direction added, one of which is to be picked: intervention. A row is an option.';
+COMMENT ON COLUMN picks.run IS 'The work that asked for it.';
+COMMENT ON COLUMN picks.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN picks.feature IS 'Feature.';
+COMMENT ON COLUMN picks.explainer IS 'Explainer.';
+COMMENT ON COLUMN picks.scorer IS 'SCORER:JUDGE; the judge is a model, or text (likeness to what the explanation names).';
+COMMENT ON COLUMN picks.question IS 'From 1.';
+COMMENT ON COLUMN picks.option IS 'From 1 to 3, as shown.';
+COMMENT ON COLUMN picks.source IS 'The feature whose direction was added: the feature itself, or another of the dictionary.';
+COMMENT ON COLUMN picks.number IS 'Of the text in steered_texts.';
+COMMENT ON COLUMN picks.is_right IS 'Truth: the text of the feature itself.';
+COMMENT ON COLUMN picks.probability IS 'How much the judge is for it: 1 for what it picked, 0 for the others; several that are alike share it.';
+COMMENT ON COLUMN picks.status IS 'ok, or why there is no answer.';
 
 CREATE TABLE generations (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -1326,6 +1362,11 @@ SELECT dictionary, direction, count(DISTINCT feature) AS n_features, count(*) AS
        count(size_050) / count(*) AS reach_050
 FROM current_sensitivity GROUP BY ALL;
 COMMENT ON VIEW dictionary_sensitivity IS 'The sizes of sensitivity by dictionary and direction: medians over the tokens whose KL gets there, and the share that reaches 0.5.';
+
+CREATE VIEW current_steered_texts AS
+SELECT s.* FROM steered_texts s
+SEMI JOIN current_works c ON c.stage = 'steered_texts' AND c.dictionary = s.dictionary AND c.work = s.run;
+COMMENT ON VIEW current_steered_texts IS 'The rows of steered_texts that count: of the latest run that made them for a dictionary.';
 
 CREATE VIEW evidence_grid AS
 WITH of_features AS (

@@ -422,6 +422,7 @@ def test_the_engine_changes_no_row(
         "sensitivity",
         "token_changes",
         "token_change_strengths",
+        "token_change_distractors",
         "output_scores",
         "logit_effects",
         "logit_strengths",

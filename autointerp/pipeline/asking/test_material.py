@@ -21,6 +21,7 @@ from autointerp.records import SPLITS, Int64, Split, Windows
 from autointerp.score.pool import Pool
 from autointerp.score.sampled import Candidates, candidates, top_tokens
 from autointerp.score.sampling import firing_limits
+from autointerp.score.scorers.intervention import TextOfFeature
 from autointerp.score.scorers.logit_effects import LAST_RANK
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.protocol import (
@@ -71,6 +72,9 @@ _CHANGED_DISTRACTORS = """
 SELECT d.feature, d.side = 'fallen' AS other_side, d.kind, d.tokens, d.made_like FROM token_change_distractors d
 SEMI JOIN current_works c ON c.stage = 'token_changes' AND c.dictionary = d.dictionary AND c.work = d.run
 WHERE d.dictionary = $dictionary AND d.feature IN (SELECT unnest($features)) ORDER BY d.feature, d.rowid
+"""
+_STEERED = """
+SELECT feature, number, tokens FROM current_steered_texts WHERE dictionary = $dictionary ORDER BY feature, number
 """
 """Of the measured: shown are the tokens of the explain split, asked about those of the score split."""
 _NEIGHBOURS = """
@@ -176,6 +180,7 @@ def read_material(
     alive = [feature for feature in sample.tolist() if status[feature] == "alive"]
     effects = read_effects(store, dictionary, alive)
     others = _Others(store, corpus, dictionary, [feature for feature, word in status.items() if word == "alive"])
+    steered = read_steered(store, dictionary, corpus.vocabulary.texts)
     nothing = EffectTruth(np.zeros(0, np.int64))
     ready = {}
     for drawn in each_candidates(store, dictionary, alive, corpus, "score"):
@@ -192,6 +197,7 @@ def read_material(
             lists=lists.waves(feature, ""),
             distractors=direct.distractors,
             effects=mine,
+            steered=steered,
             neighbours=partial(others.neighbours, feature),
             panel=others.panel,
         )
@@ -221,6 +227,15 @@ def read_effects(store: Queryable, dictionary: str, features: Sequence[int]) -> 
         own = distractors.get((feature, truth), [])
         effects.setdefault(feature, {})[truth] = EffectTruth(tokens, tuple(own))
     return effects
+
+
+def read_steered(store: Queryable, dictionary: str, texts: Sequence[str]) -> dict[int, list[TextOfFeature]]:
+    """What the model wrote with each feature's direction added, in the latest run that made it."""
+    steered: dict[int, list[TextOfFeature]] = {}
+    for row in store.rows(_STEERED, dictionary=dictionary):
+        written = tuple(texts[token] for token in row["tokens"])
+        steered.setdefault(row["feature"], []).append(TextOfFeature(row["number"], written))
+    return steered
 
 
 def _truth(effect: str, row: Mapping[str, Any]) -> str:

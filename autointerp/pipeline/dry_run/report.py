@@ -47,6 +47,8 @@ class Plan:
     """Tokens at which steps are made, at most."""
     n_clamped: int = 0
     """Features that are clamped, dead ones among them, times contexts; each is two passes of a few tokens."""
+    n_steered: int = 0
+    """Features that the model writes texts with, dead ones among them."""
     n_amplified: int = 0
     """Features that get an output score, dead ones among them."""
     n_changed: int = 0
@@ -84,6 +86,7 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Deliver
         n_contexts=effects.exemplars * n_read,
         n_stepped=effects.sensitivity_positions * _n_measured(effects, "sensitivity", left, n_features),
         n_clamped=2 * effects.change_contexts * _n_measured(effects, "token_changes", left, n_features),
+        n_steered=_n_measured(effects, "steered_texts", left, n_features),
         n_amplified=sum(n_features[str(work.dictionary)] for work in left if work.stage == "output_scores"),
         n_changed=min(effects.context_exemplars, effects.exemplars) * most_texts(effects.context_before) * n_read,
     )
@@ -134,6 +137,10 @@ def render_plan(plan: Plan) -> str:
         + (
             f"token changes: {plan.n_clamped:,} clampings in a context at most, two passes of a few tokens each\n"
             * bool(plan.n_clamped)
+        )
+        + (
+            f"steered texts: {plan.n_steered:,} features at most, their lengths found and then texts written\n"
+            * bool(plan.n_steered)
         )
         + (f"output scores: {plan.n_amplified:,} features, a pass of one token each\n" * bool(plan.n_amplified))
         + "".join(f"{line}\n" for line in plan.changes)

@@ -17,6 +17,7 @@ VERSIONS = {
     "context_effects": 2,
     "sensitivity": 2,
     "token_changes": 1,
+    "steered_texts": 1,
     "output_scores": 1,
     "diagnostics": 1,
     "explain": 2,

@@ -7,6 +7,7 @@
     context_effects  a dictionary                    [effects]
     sensitivity a dictionary                         [effects]
     token_changes  a dictionary                      [effects]
+    steered_texts  a dictionary                      [effects], where a scorer asks about them
     output_scores  a dictionary                      [effects]
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
@@ -55,6 +56,7 @@ from autointerp.subject.tokenise import TokenPlan
 from autointerp.words import (
     BESIDE,
     CONTROLS,
+    INTERVENTION,
     JUDGED_ALWAYS,
     LEXICAL_CONTROLS,
     LOGIT_SCORERS,
@@ -105,6 +107,9 @@ def own_metrics(config: RunConfig) -> list[Metric]:
     return [own_metric(entry.python, entry.name) for entry in config.score.metrics]
 
 
+STEERED = "steered_texts"
+
+
 @dataclass
 class _Graph:
     """The work of one run as it is put together, dictionary by dictionary."""
@@ -136,9 +141,11 @@ class _Graph:
                 ("context_effects", self.config.effects.of_contexts()),
                 ("sensitivity", self.config.effects.of_sensitivity()),
                 ("token_changes", self.config.effects.of_token_changes()),
+                (STEERED, self.config.effects.of_steered_texts()),
             ):
                 skipped = {"sensitivity": not self.config.effects.sensitivity_positions}
                 skipped["token_changes"] = not self.config.effects.clamps
+                skipped[STEERED] = INTERVENTION not in self.scorers
                 if not skipped.get(stage):
                     work = _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
                     self.measured[stage, name] = work.key
@@ -190,8 +197,9 @@ class _Graph:
 
     def _tested_by(self, name: str, scorers: Iterable[Scorer]) -> dict[str, str]:
         """What scorers of measured effects ask about."""
-        measured = any(getattr(scorer, "of_measured", False) for scorer in scorers)
-        return {"changes": self.measured["token_changes", name]} if measured else {}
+        kinds = {STEERED if scorer.name == INTERVENTION else "token_changes" for scorer in scorers
+                 if getattr(scorer, "of_measured", False)}  # fmt: skip
+        return {kind: self.measured[kind, name] for kind in sorted(kinds)}
 
     @property
     def _threshold(self) -> dict[str, Any]:

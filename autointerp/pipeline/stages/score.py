@@ -56,7 +56,7 @@ from autointerp.words import (
     BESIDE,
     CONTROLS,
     LOGIT_SCORERS,
-    MEASURED_SCORERS,
+    OF_MEASURED,
     RANKINGS,
     explainers_written,
     is_ceiling,
@@ -224,7 +224,7 @@ def score_dictionary(
         for scorer in scorers.values():
             published = metrics_for("published", scorer.name, own)
             made.scores += score_rows(few, answered, published, scorer.name)
-            if scorer.embedded is None or (scorer.shape == "rated" and is_ceiling(explainer)):
+            if scorer.embedded is None or (scorer.shape in ("rated", "picked") and is_ceiling(explainer)):
                 continue  # a table says nothing of what a feature promotes
             asked, subject_of = tested, few
             if is_of_measured(scorer):
@@ -281,9 +281,9 @@ def _permuted(
         asked = {e.feature: replace(e, explainer=made.explainer) for e in explanations if e.feature in mine}
         said = subjects([*asked.values()], material.status)
         predictions: dict[int, Prediction] = {}
-        for f, one in asked.items():
+        for f, label in asked.items():
             feature = replace(material.ready[f], corpus=material.corpus.permuted)
-            rated = scorer.look_up(feature, mine[f], one.text, EMPTY) if one.status == "ok" else None
+            rated = scorer.look_up(feature, mine[f], label.text, EMPTY) if label.status == "ok" else None
             if rated is not None:
                 predictions[f] = rated
         made.predictions[str(scorer.embedded)] = predictions
@@ -303,7 +303,7 @@ def _write(
     """Rows of `scores`; and of the predictions, which are there once, those not `stored` before."""
     n = transaction.append("scores", score_columns(run, dictionary, of.scores))
     for scorer, predictions in of.predictions.items():
-        if scorer_and_judge(scorer)[0] in MEASURED_SCORERS:  # what was measured anew is asked about anew
+        if scorer_and_judge(scorer)[0] in OF_MEASURED:  # what was measured anew is asked about anew
             n += write_predictions(transaction, run, dictionary, of.explainer, scorer, predictions, tokens)
             continue
         new = stored.without(scorer, predictions)

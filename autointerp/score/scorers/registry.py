@@ -15,6 +15,7 @@ from autointerp.score.scorers.discrimination import Discrimination
 from autointerp.score.scorers.fuzzing import Fuzzing
 from autointerp.score.scorers.generation import Generation
 from autointerp.score.scorers.hard_logits import HardLogits
+from autointerp.score.scorers.intervention import Intervention
 from autointerp.score.scorers.intruder import InternalIntruder, Intruder
 from autointerp.score.scorers.logit_effects import LogitEffects, Truth
 from autointerp.score.scorers.protocol import PredictedShape, Scorer
@@ -31,9 +32,12 @@ SCORERS: dict[str, Scorer] = {
         Intruder(),
         InternalIntruder(),
         Generation(),
+        Intervention(),
     )
 }
 """By name."""
+TRIED: dict[str, Scorer] = {name: scorer for name, scorer in SCORERS.items() if scorer.planted}
+"""Those of the self-test: planted features have what they ask about."""
 assert tuple(SCORERS) == words.SCORERS, "words.SCORERS names the same scorers, in the same order"
 
 

@@ -21,8 +21,13 @@ def read_text(explanation: str, items: TokenItems, texts: Sequence[str], side: s
     """The embedded judge: how much a token looks like those that the text quotes (as promoted, if it says so)
     or, where it quotes none, like its words. `side` "_suppressed": like those that it says are suppressed; a text that
     says nothing of these tells no token from another."""
-    named = list(dict.fromkeys(_quoted(explanation) if not side else _suppressed(explanation)))
+    named = list(dict.fromkeys(_suppressed(explanation))) if side else named_texts(explanation)
     return Rated(items, likeness([texts[token] for token in items.token.tolist()], named))
+
+
+def named_texts(explanation: str) -> list[str]:
+    """What a text quotes as promoted, else whatever it quotes, else its words; each once."""
+    return list(dict.fromkeys(_quoted(explanation)))
 
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')

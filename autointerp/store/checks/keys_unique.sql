@@ -55,6 +55,10 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, split, direction FROM token_change_strengths)) FROM token_change_strengths
     UNION ALL SELECT 'token_change_distractors', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, side, kind FROM token_change_distractors)) FROM token_change_distractors
+    UNION ALL SELECT 'steered_texts', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, number FROM steered_texts)) FROM steered_texts
+    UNION ALL SELECT 'picks', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, question, option FROM picks)) FROM picks
     UNION ALL SELECT 'output_scores', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature FROM output_scores)) FROM output_scores
     UNION ALL SELECT 'lookups', count(*), (SELECT count(*) FROM (SELECT DISTINCT lookup FROM lookups)) FROM lookups

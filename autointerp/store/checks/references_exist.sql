@@ -13,6 +13,9 @@ WITH of_features AS (
     UNION ALL SELECT DISTINCT 'sensitivity', dictionary, feature FROM sensitivity
     UNION ALL SELECT DISTINCT 'token_changes', dictionary, feature FROM token_changes
     UNION ALL SELECT DISTINCT 'token_change_distractors', dictionary, feature FROM token_change_distractors
+    UNION ALL SELECT DISTINCT 'steered_texts', dictionary, feature FROM steered_texts
+    UNION ALL SELECT DISTINCT 'picks', dictionary, feature FROM picks
+    UNION ALL SELECT DISTINCT 'picks: text', dictionary, source FROM picks
     UNION ALL SELECT 'output_scores', dictionary, feature FROM output_scores
     UNION ALL SELECT DISTINCT 'explanations', dictionary, feature FROM explanations
     UNION ALL SELECT DISTINCT 'drafts', dictionary, feature FROM drafts

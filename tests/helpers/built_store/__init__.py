@@ -15,6 +15,7 @@ from built_store.ablation_rows import (
     write_effects,
     write_output_scores,
     write_sensitivity,
+    write_steered_texts,
     write_token_changes,
 )
 from built_store.corpus_rows import write_tokens, write_works
@@ -42,6 +43,7 @@ def build_store(path: Path) -> World:
                 t.mark_done("ablate", f"ablate-{name}", name, write_effects(t, world, name), 0.1)
                 t.mark_done("context_effects", f"contexts-{name}", name, write_contexts(t, world, name), 0.1)
                 t.mark_done("token_changes", f"token-changes-{name}", name, write_token_changes(t, world, name), 0.1)
+                t.mark_done("steered_texts", f"steered-texts-{name}", name, write_steered_texts(t, world, name), 0.1)
                 n_scored = write_output_scores(t, world, name)
                 t.mark_done("output_scores", f"output-scores-{name}", name, n_scored, 0.1)
                 t.mark_done("sensitivity", f"sensitivity-{name}", name, write_sensitivity(t, world, name), 0.1)

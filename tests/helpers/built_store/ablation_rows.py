@@ -174,3 +174,26 @@ def write_token_changes(t: Transaction, world: World, name: str) -> int:
                     },
                 )
     return n
+
+
+def write_steered_texts(t: Transaction, world: World, name: str) -> int:
+    """Appends `steered_texts` and returns the number of rows."""
+    inside = np.flatnonzero(world.split == "score")[:3]
+    return sum(
+        t.append(
+            "steered_texts",
+            {
+                "run": f"steered-texts-{name}",
+                "dictionary": name,
+                "feature": [feature] * 3,
+                "number": [1, 2, 3],
+                "context": inside,
+                "position": 1,
+                "size": 4.0,
+                "kl_select": 0.5,
+                "kl": [0.4, 0.5, 0.6],
+                "tokens": [[10, 12]] * 3,
+            },
+        )
+        for feature in range(4)
+    )
