@@ -46,6 +46,7 @@ from autointerp.show.plain_json import as_json
 from autointerp.show.prompt_data import SORTS as PROMPT_SORTS
 from autointerp.store.opening import StoreHeld
 from autointerp.store.reader import StoreReader, open_reader
+from autointerp.store.shared_reader import share_readers
 
 JSON = ".json"
 Load = Callable[[StoreReader, Request], object]
@@ -55,6 +56,7 @@ def make_app(store: Path, port: int) -> Starlette:
     """The application of a store; `port`: the one that browsers name."""
 
     token = new_token()
+    share_readers(store)
 
     def page(template: str, load: Load, json: bool = False) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:

@@ -158,12 +158,15 @@ class CensusAccumulator:
         self._t2 += self._by_cell(cell, truth**2)
         above = truth > self._threshold[feature]
         self._n_above += np.bincount(cell[above], minlength=self._n_above.size).reshape(self._shape)
+        # each gram of a feature is sought once, in rising order: neighbours lie side by side in the lookups
+        n_vocabulary = self._counts.tokens.shape[1]
+        grams, which = np.unique(entry_keys(feature, previous, token, n_vocabulary), return_inverse=True)
         for name, index in self._index.items():
-            entry = index.match(feature, previous, token)
-            matched = entry >= 0
-            self._tp[name] += self._by_cell(cell[matched], truth[matched] * index.value[entry[matched]])
-            self._positives[name] += self._by_bin(feature, np.append(index.bin, 0)[entry])
-            self._above[name] += self._by_bin(feature[above], np.append(index.activation_bin, 0)[entry[above]])
+            entry = index.match(grams)
+            self._tp[name] += self._by_cell(cell, truth * np.append(index.value, np.float32(0))[entry][which])
+            self._positives[name] += self._by_bin(feature, np.append(index.bin, 0)[entry][which])
+            bins = np.append(index.activation_bin, 0)[entry][which]
+            self._above[name] += self._by_bin(feature[above], bins[above])
 
     def _by_bin(self, feature: Int64, number: Int64) -> Int64:
         counts = np.bincount(feature * N_BINS + number, minlength=self._shape[0] * N_BINS)
@@ -195,11 +198,12 @@ class _Index:
         previous = self.keys[self.is_pair] % (self.n_vocabulary + 1) - 1
         return _pair_key(previous, self.token[self.is_pair], self.n_vocabulary)
 
-    def match(self, feature: Int64, previous: Int64, token: Int64) -> Int64:
-        """The longest match of each event, -1 where there is none."""
-        entry = find_keys(self.keys, entry_keys(feature, ANY_TOKEN, token, self.n_vocabulary))
+    def match(self, grams: Int64) -> Int64:
+        """The longest match of each gram of a feature, by its key (`entry_keys`); -1 where there is none."""
+        after_any = grams - grams % (self.n_vocabulary + 1)
+        entry = find_keys(self.keys, after_any)
         if self.is_pair.any():
-            exact = find_keys(self.keys, entry_keys(feature, previous, token, self.n_vocabulary))
+            exact = find_keys(self.keys, grams)
             entry = np.where(exact >= 0, exact, entry)
         return entry
 

@@ -61,9 +61,10 @@ def leverages(moments: Sequence[Float64], classes: Int64, sizes: Float64) -> Flo
     counts = class_counts(classes, n_classes)
     per_window = sizes / np.maximum(counts, 1)
     made = np.zeros((len(moments), n_classes))
-    for row, values in zip(made, moments, strict=True):
-        z = values @ pearson_gradient(per_window[classes] @ values)
-        row[:] = sizes * spread_within(z, classes, n_classes)
+    weight = per_window[classes]
+    gradients = pearson_gradient(np.array([weight @ values for values in moments]).reshape(-1, 6))
+    for row, values, gradient in zip(made, moments, gradients, strict=True):
+        row[:] = sizes * spread_within(values @ gradient, classes, n_classes)
     return made
 
 

@@ -9,12 +9,12 @@ by the predicted activation. None of them has an interval of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 
-from autointerp.records import Bool, Float64
+from autointerp.records import Bool, Float64, Int64
 from autointerp.score import metrics, side_by_side
 from autointerp.score.activation_bins import FIRST_ABOVE, N_BINS
 from autointerp.score.alarms import pooled_charges
@@ -41,42 +41,64 @@ def _estimated(estimates: Estimates, n_failed: npt.ArrayLike) -> MeasuredColumns
 # --- every token
 
 
-def counted_pearson(of: Sequence[Counted]) -> Sequence[Measured]:
-    """With the interval of document blocks."""
-    if not of:
-        return []
-    return _estimated(census_pearson_interval(np.stack([one.moments for one in of])), 0)
+class CountedTogether:
+    """The census of n features side by side."""
+
+    def __init__(self, of: Sequence[Counted]) -> None:
+        self._of = of
+        self.n_tokens = np.array([one.n_tokens for one in of], dtype=np.int64)
+
+    @cached_property
+    def moments(self) -> Float64:
+        """[n, B, 6]"""
+        return np.stack([one.moments for one in self._of]) if self._of else np.zeros((0, 1, 6))
+
+    @cached_property
+    def by_probability(self) -> tuple[Int64, Int64]:
+        """Firing and silent tokens: [n, N_BINS], [n, N_BINS]."""
+        return self._stacked("positives"), self._stacked("negatives")
+
+    @cached_property
+    def by_activation(self) -> tuple[Int64, Int64]:
+        """Tokens above the threshold, and the others: likewise."""
+        return self._stacked("above"), self._stacked("below")
+
+    def _stacked(self, name: str) -> Int64:
+        return np.array([getattr(one, name) for one in self._of], dtype=np.int64).reshape(len(self._of), N_BINS)
 
 
-def counted_auprc(of: Sequence[Counted]) -> Sequence[Measured]:
-    """By bins of the predicted probability."""
-    return _counted(of, metrics.auprc_of_counts)
+def _counted_pearson(of: CountedTogether) -> MeasuredColumns:
+    return _estimated(census_pearson_interval(of.moments), 0)
 
 
-def counted_f1(of: Sequence[Counted]) -> Sequence[Measured]:
-    """Of "more likely than not"."""
-    return _counted(of, partial(metrics.f1_of_counts, first_firing_bin=FIRST_FIRING_BIN))
+def _counted_auprc(of: CountedTogether) -> MeasuredColumns:
+    return _counted(of, metrics.auprc_of_counts(*of.by_probability))
 
 
-def counted_auprc_thresholded(of: Sequence[Counted]) -> Sequence[Measured]:
-    """By bins of the predicted activation, of tokens above the threshold."""
-    return _counted(of, metrics.auprc_of_counts, ("above", "below"))
+def _counted_f1(of: CountedTogether) -> MeasuredColumns:
+    return _counted(of, metrics.f1_of_counts(*of.by_probability, first_firing_bin=FIRST_FIRING_BIN))
 
 
-def counted_f1_thresholded(of: Sequence[Counted]) -> Sequence[Measured]:
-    """Of "predicted above the threshold"."""
-    return _counted(of, partial(metrics.f1_of_counts, first_firing_bin=FIRST_ABOVE), ("above", "below"))
+def _counted_auprc_thresholded(of: CountedTogether) -> MeasuredColumns:
+    return _counted(of, metrics.auprc_of_counts(*of.by_activation))
 
 
-def _counted(
-    of: Sequence[Counted],
-    compute: Callable[..., npt.NDArray[np.float64]],
-    counts: tuple[str, str] = ("positives", "negatives"),
-) -> Sequence[Measured]:
-    if not of:
-        return []
-    values = compute(*(np.stack([getattr(one, name) for one in of]) for name in counts))
-    return MeasuredColumns(values, np.where(np.isnan(values), "rare", "ok"), [one.n_tokens for one in of])
+def _counted_f1_thresholded(of: CountedTogether) -> MeasuredColumns:
+    return _counted(of, metrics.f1_of_counts(*of.by_activation, first_firing_bin=FIRST_ABOVE))
+
+
+def _counted(of: CountedTogether, values: Float64) -> MeasuredColumns:
+    return MeasuredColumns(values, np.where(np.isnan(values), "rare", "ok"), of.n_tokens)
+
+
+counted_pearson = InTwoSteps(CountedTogether, _counted_pearson)
+"""With the interval of document blocks."""
+counted_auprc, counted_f1 = (InTwoSteps(CountedTogether, compute) for compute in (_counted_auprc, _counted_f1))
+"""By bins of the predicted probability; of "more likely than not"."""
+counted_auprc_thresholded, counted_f1_thresholded = (
+    InTwoSteps(CountedTogether, compute) for compute in (_counted_auprc_thresholded, _counted_f1_thresholded)
+)
+"""By bins of the predicted activation, of tokens above the threshold; of "predicted above the threshold"."""
 
 
 # --- sampled windows

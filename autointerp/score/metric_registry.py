@@ -66,7 +66,7 @@ METRICS: tuple[Metric, ...] = (
         "pearson",
         "counted",
         "correlation of true and predicted activation over every token of the score split",
-        partial(measures.counted_pearson),
+        measures.counted_pearson,
         chance=0.0,
         bounds=(-1.0, 1.0),
         primary=True,
@@ -296,9 +296,12 @@ def judged_published(scorer: str) -> list[Metric]:
     return [one for one in metrics_for("published", scorer) if one.judged_too]
 
 
+_BY_NAME = {(one.name, one.design): one for one in reversed(METRICS)}
+
+
 def metric_named(name: str, design: str) -> Metric | None:
-    """A built-in metric; None: it is a user's own."""
-    return next((one for one in METRICS if (one.name, one.design) == (name, design)), None)
+    """A built-in metric, the first of its name; None: it is a user's own."""
+    return _BY_NAME.get((name, design))
 
 
 def bounds_of(name: str, design: str) -> tuple[float, float]:

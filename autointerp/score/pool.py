@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,6 +31,11 @@ class Pool:
         holds[self._row[places]] = True
         return holds
 
+    @cached_property
+    def windows_with(self) -> Int64:
+        """In how many windows each token stands at a scored place, by id up to the largest that does."""
+        return windows_with(self.windows)
+
     def predicted(self, entries: Entries) -> tuple[Float64, Float64]:
         """Sums of what a lookup predicts, and of its square, over the scored tokens of each window: [W], [W].
 
@@ -41,8 +48,8 @@ class Pool:
             self._value[where] = np.repeat(entries.value[own].astype(np.float64), n)
             places.append(where)
         both = np.concatenate(places)
-        single = np.isin(entries.token[~loose], entries.token[loose])
-        if single.any():  # a pair's places are among its token's
+        if not loose.all() and np.isin(entries.token[~loose], entries.token[loose]).any():
+            # a pair's places are among its token's
             self._marked[both] = True
             once = np.flatnonzero(self._marked)
             self._marked[both] = False
@@ -58,3 +65,10 @@ class Pool:
         start = np.searchsorted(self._keys, gram_key(previous, token), side="left")
         n = np.searchsorted(self._keys, gram_key(last, token), side="right") - start
         return np.arange(n.sum()) + np.repeat(start - (np.cumsum(n) - n), n), n
+
+
+def windows_with(windows: Windows) -> Int64:
+    """In how many of the windows each token stands at a scored place, by id up to the largest that does."""
+    tokens = np.sort(np.where(windows.scored, windows.tokens, -1), axis=1)
+    first = np.diff(tokens, axis=1, prepend=-1) != 0  # of equal tokens in a window; none of what is not scored
+    return np.bincount(tokens[first]).astype(np.int64)

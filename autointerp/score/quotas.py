@@ -63,7 +63,8 @@ def half_neyman(quotas: npt.ArrayLike, leverage: npt.ArrayLike, available: npt.A
     base = np.asarray(quotas, dtype=np.int64)
     room = np.asarray(available, dtype=np.float64)
     weight = np.array(leverage, dtype=np.float64).reshape(-1, base.size)
-    fixed = np.isin(np.arange(base.size), (TOKEN, REST))
+    fixed = np.zeros(base.size, dtype=np.bool_)
+    fixed[[TOKEN, REST]] = True
     weight[:, fixed] = 0.0
     total = weight.sum(axis=1)
     if not (total > 0).any():
@@ -102,6 +103,8 @@ def allocate(available: npt.ArrayLike, quotas: npt.ArrayLike = QUOTAS_60) -> Int
     silent = silent_classes(room.size)
     for reach in (tuple(FIRING), silent, (*FIRING, *silent)):
         for place, h in enumerate(reach):
+            if not spare[h]:
+                continue
             for other in (*reach[place + 1 :], *reach[:place]):
                 moved = min(int(spare[h]), int(room[other] - taken[other]))
                 taken[other] += moved

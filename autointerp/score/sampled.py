@@ -39,7 +39,7 @@ from autointerp.score.pool import Pool
 from autointerp.score.predictions import Drawn, Simulated
 from autointerp.score.published_strata import calibration_windows, interval_share, quantiles, uniform_windows
 from autointerp.score.quotas import QUOTAS_60, allocate, half_neyman, shared_out, with_later_lists
-from autointerp.score.sampling import class_counts, class_sizes, classify, draw
+from autointerp.score.sampling import class_counts, class_sizes, classify, classify_silent, draw
 
 TOP_TOKENS = 20
 """M: silent windows that hold one of this many heaviest tokens of the feature."""
@@ -158,9 +158,7 @@ def draw_windows(
 
 def _classes(feature: Candidates, silent: Int64, part: Int64) -> tuple[Int64, Int64, Float64]:
     """Of the kept windows and the silent ones of the pool, [K + silent]; candidates and sizes of each class, [H]."""
-    quiet = np.zeros(len(silent))
-    # the limits do not matter: all of these are silent
-    of_silent = classify(quiet, quiet > 0, part, feature.has_top_token[silent], np.zeros(4))
+    of_silent = classify_silent(part, feature.has_top_token[silent])
     classes = np.concatenate([feature.classes, of_silent])
     assert np.all(feature.classes < EXPLANATION), f"feature {feature.feature}: a kept window does not fire"
     assert np.all(of_silent >= EXPLANATION)
@@ -374,14 +372,12 @@ def _truth(feature: Candidates, kept: Int64, n_silent: int) -> Float32:
 
 def take(windows: Windows, index: Int64) -> Windows:
     """Some of the windows, in the order given."""
-    return Windows(**{item.name: getattr(windows, item.name)[index] for item in fields(Windows)})
+    return Windows(**{name: getattr(windows, name)[index] for name in _COLUMNS})
+
+
+_COLUMNS = tuple(item.name for item in fields(Windows))
 
 
 def join_windows(first: Windows, second: Windows) -> Windows:
     """Two sets of windows of the same length, one after the other."""
-    return Windows(
-        **{
-            item.name: np.concatenate([getattr(first, item.name), getattr(second, item.name)])
-            for item in fields(Windows)
-        }
-    )
+    return Windows(**{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in _COLUMNS})

@@ -58,6 +58,7 @@ __all__ = [
     "class_numbers",
     "class_sizes",
     "classify",
+    "classify_silent",
     "draw",
     "firing_limits",
     "pad_windows",
@@ -112,8 +113,14 @@ def classify(
     firing_bin = FIRST_BIN + np.searchsorted(np.asarray(limits, dtype=np.float64), top, side="right")
     on = np.asarray(listed)
     number = np.where(on, 0, -1) if on.dtype == np.bool_ else on
-    silent = np.where(number >= 0, np.take(LISTS, np.maximum(number, 0)), np.where(has_top_token, TOKEN, REST))
+    silent = classify_silent(number, has_top_token)
     return np.where(top > 0, np.where(np.asarray(is_top), TOP, firing_bin), silent).astype(np.int64)
+
+
+def classify_silent(number: IntArray, has_top_token: npt.ArrayLike) -> IntArray:
+    """The class of each silent window [W], by the number of the list that it is of, -1 for none."""
+    rest = np.where(np.asarray(has_top_token), TOKEN, REST)
+    return np.where(number >= 0, np.take(LISTS, np.maximum(number, 0)), rest).astype(np.int64)
 
 
 def class_sizes(n_windows: npt.ArrayLike, n_firing: npt.ArrayLike, available: npt.ArrayLike) -> FloatArray:
@@ -146,10 +153,10 @@ def draw(classes: npt.ArrayLike, u: npt.ArrayLike, sizes: npt.ArrayLike, quotas:
     total = np.asarray(sizes, dtype=np.float64)
     available = np.bincount(kinds[kinds >= 0], minlength=total.size).astype(np.int64)
     n = allocate(available, quotas)
-    chosen = []
-    for h in range(total.size):
+    chosen = [np.zeros(0, dtype=np.int64)]
+    for h in np.flatnonzero(n).tolist():
         members = np.flatnonzero(kinds == h)
-        if 0 < n[h] < members.size:  # only candidates that can be among the n_h smallest are sorted
+        if n[h] < members.size:  # only candidates that can be among the n_h smallest are sorted
             members = members[hashes[members] <= np.partition(hashes[members], n[h] - 1)[n[h] - 1]]
         chosen.append(members[np.argsort(hashes[members], kind="stable")][: n[h]])
     index = np.concatenate(chosen)

@@ -3,7 +3,8 @@
 1. Where all columns fit beside each other they are one table.
 2. Else there is a table for every token of the split, one for the first metric of each scorer, and one for what else a
    scorer has. Each has rows for the explainers with a score in it, and no others.
-3. On a page narrower than NARROW long headings are broken behind `_`, and long names behind `/` and between words.
+3. Where a table is wider than the page its long headings are broken behind `_`, and its long names behind `/` and
+   between words.
 4. A lookup on the windows of another explainer is left out where all its scores are those on its own windows:
    explainers of one run are asked about the same ones.
 """
@@ -28,7 +29,6 @@ ScoreColumn = tuple[str, str, str]
 """Design, scorer and metric."""
 Rows = Mapping[str, Mapping[ScoreColumn, ScoreLine]]
 """By the name of a row."""
-NARROW = 120
 NAMES = 3
 """A broken name takes at most so many tenths of the width."""
 HEADING = 10
@@ -91,7 +91,7 @@ def _tables(rows: Rows, order: Sequence[ScoreColumn], width: int) -> RenderableT
         for design in dict.fromkeys(kind[0] for kind in kinds):
             mine = [kind for kind in kinds if kind[0] == design]
             columns = _columns(rows, mine, scorer)
-            if total_width(columns) > width < NARROW:
+            if total_width(columns) > width:
                 columns = _columns(rows, mine, scorer, narrow_to=width)
             groups = packed(columns, width)
             made += [part for group in groups for part in (table_of(_filled(group)), Text())]

@@ -75,18 +75,8 @@ def open_for_writing(path: Path, say: Callable[[str], None]) -> duckdb.DuckDBPyC
 
 def open_for_reading(path: Path, spilled: str = MOST_SPILLED) -> duckdb.DuckDBPyConnection:
     """Read-only and locked down: other files, extensions and settings are out of reach for any SQL."""
-    config = _limits() | {
-        "max_temp_directory_size": spilled,
-        "enable_external_access": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "python_enable_replacements": False,
-        # Away from the store, whose folder may be read-only; a folder of its own, because SQL reaches it.
-        "temp_directory": str(Path(tempfile.gettempdir()) / f"autointerp-duckdb-{os.getpid()}"),
-        "lock_configuration": True,
-    }
-    if not path.exists():
-        raise StoreError(f'there is no store "{path}"' + _nearest_store(path))
+    refuse_missing(path)
+    config = _reading(spilled) | {"enable_external_access": False, "lock_configuration": True}
     connection = _connect(path, read_only=True, config=config)
     try:
         check_version(connection, path)
@@ -94,6 +84,53 @@ def open_for_reading(path: Path, spilled: str = MOST_SPILLED) -> duckdb.DuckDBPy
         connection.close()
         raise
     return connection
+
+
+def start_reading(path: Path) -> duckdb.DuckDBPyConnection:
+    """DuckDB without a file, locked down like a reader: of all files it can attach this store and its snapshot."""
+    connection = duckdb.connect(config=_reading(MOST_SPILLED))
+    files = [path, snapshot_path(path)]
+    within_reach = [f"{file}{suffix}" for file in map(os.path.abspath, files) for suffix in ("", *_LOGS)]
+    connection.execute("SET allowed_paths = $files", {"files": within_reach})
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def attach_for_reading(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    """Attaches a store, read-only, under a name of ours. Raises StoreError as `open_for_reading` does."""
+    assert name.isidentifier()
+    refuse_missing(path)
+    try:
+        connection.execute(f"ATTACH $path AS {name} (READ_ONLY)", {"path": os.path.abspath(path)})
+    except duckdb.Error as error:
+        raise store_error(error, path) from error
+    cursor = connection.cursor()
+    try:
+        cursor.execute(f"USE {name}")
+        check_version(cursor, path)
+    except BaseException:
+        cursor.close()
+        connection.execute(f"DETACH {name}")
+        raise
+    cursor.close()
+
+
+def refuse_missing(path: Path) -> None:
+    """Raises StoreError where there is no such file."""
+    if not path.exists():
+        raise StoreError(f'there is no store "{path}"' + _nearest_store(path))
+
+
+def _reading(spilled: str) -> dict[str, Any]:
+    return _limits() | {
+        "max_temp_directory_size": spilled,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+        # Away from the store, whose folder may be read-only; a folder of its own, because SQL reaches it.
+        "temp_directory": str(Path(tempfile.gettempdir()) / f"autointerp-duckdb-{os.getpid()}"),
+    }
 
 
 def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -182,7 +219,7 @@ def _connect(
 def store_error(error: duckdb.Error, path: Path) -> StoreError:
     """DuckDB's message as ours: which file, what, what to do."""
     text = one_line(error)
-    if "different configuration" in text:
+    if "different configuration" in text or "already attached" in text:
         return StoreHeld(f'the store "{path}" is open in this very process (PID {os.getpid()}) already', os.getpid())
     if "Could not set lock" in text:
         holder = re.search(r"\(PID (\d+)\)", text)

@@ -9,11 +9,13 @@ read-only, `enable_external_access` is off, and `lock_configuration` keeps it of
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -22,12 +24,22 @@ from autointerp.errors import StoreError
 from autointerp.store.opening import MOST_SPILLED, StoreHeld, open_for_reading, snapshot_path
 from autointerp.store.query import Queryable, brief_rows, fetch_interruptibly, one_line, run_query
 
+Opened = TypeVar("Opened")
+
 
 class StoreReader:
     """A store, open for reading. Made by `open_reader`."""
 
-    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, notice: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: duckdb.DuckDBPyConnection,
+        notice: str | None = None,
+        closed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`closed` is called once, when it is let go."""
         self.path = path
+        self._closed = closed
         self.notice = notice
         """What the user should be told: that this is a snapshot, of when, and who holds the file."""
         self._connection = connection
@@ -89,6 +101,8 @@ class StoreReader:
     def close(self) -> None:
         """Lets go of the file. May be called twice."""
         self._connection.close()
+        closed, self._closed = self._closed, lambda: None
+        closed()
 
 
 class _Brief:
@@ -104,6 +118,11 @@ class _Brief:
         return brief_rows(self._connection, sql, parameters)
 
 
+SHARED: dict[str, Callable[[], StoreReader]] = {}
+"""What opens a store's readers in this process, by absolute path, where they share one DuckDB (`shared_reader.py`):
+DuckDB lets nobody else of the process open that file beside it."""
+
+
 def open_reader(path: str | Path, spilled: str = MOST_SPILLED) -> StoreReader:
     """Opens a store for reading, or its snapshot where a run holds the store. `spilled`: what queries may write to
     temporary files; the readers of one process that are open at once agree on it.
@@ -112,16 +131,27 @@ def open_reader(path: str | Path, spilled: str = MOST_SPILLED) -> StoreReader:
     and nothing has been published yet.
     """
     path = Path(path)
+    if (shared := SHARED.get(os.path.abspath(path))) is not None:
+        return shared()
+    connection, notice = store_or_snapshot(path, partial(open_for_reading, spilled=spilled))
+    return StoreReader(path, connection, notice)
+
+
+def store_or_snapshot(path: Path, opened: Callable[[Path], Opened]) -> tuple[Opened, str | None]:
+    """What `opened` makes of the store, or of its snapshot where a run holds the store; then with what is to be said.
+
+    Raises StoreError as `opened` does, and where the file is held and nothing has been published yet.
+    """
     for wait in _WAITS:
         try:
-            return StoreReader(path, open_for_reading(path, spilled))
+            return opened(path), None
         except StoreHeld as held:
             published = snapshot_path(path)
             if published.exists():
                 moment = datetime.fromtimestamp(published.stat().st_mtime)
                 holder = f"PID {held.pid}" if held.pid else "another process"
                 notice = f'"{path}" is being written by {holder}; this is its snapshot of {moment:%Y-%m-%d %H:%M:%S}'
-                return StoreReader(path, open_for_reading(published, spilled), notice)
+                return opened(published), notice
             if not wait:
                 raise StoreHeld(f"{held}; it has published no snapshot yet", held.pid) from held
             time.sleep(wait)  # a writer that is closing takes its snapshot away before it lets go

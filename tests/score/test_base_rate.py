@@ -7,11 +7,14 @@ tests/slow/test_over_broad_items.py has other densities and more features.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import replace
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from planted_items import BLIND, SCORERS, PlantedFeature, PlantedWorld, judge, lookup, some, values
+from hypothesis import given
+from hypothesis import strategies as st
+from planted_items import BLIND, SCORERS, PlantedFeature, PlantedWorld, V, judge, lookup, some, values
 from sklearn.metrics import average_precision_score, f1_score, matthews_corrcoef, precision_score
 
 from autointerp.explain.lookup import EMPTY
@@ -19,7 +22,17 @@ from autointerp.records import Bool, Float64
 from autointerp.score.base_rate import Weighed, average_precision, f1, matthews, precision, weigh
 from autointerp.score.judged_together import JudgedTogether
 from autointerp.score.predictions import CLAIMED, REST, STRENGTHS, Items, Judged
-from autointerp.score.scorers.claims import MOST_CELLS, NOT_SILENT, OF_REST, cells_of, claimed_places, draw_standing
+from autointerp.score.scorers.claims import (
+    MOST_CELLS,
+    NOT_SILENT,
+    OF_REST,
+    Cells,
+    cells_of,
+    claimed_places,
+    draw_standing,
+    shared_out,
+)
+from autointerp.score.scorers.look_alikes import CAP, PRIOR, LookAlikes
 from autointerp.score.side_by_side import FeatureRows
 
 DENSITY, N_WINDOWS, N_FEATURES = 1e-4, 40_000, 24
@@ -135,14 +148,67 @@ def test_a_silent_window_is_of_the_rarest_claimant(world: PlantedWorld, features
     assert (cells.cell[~of.candidates.silent] == NOT_SILENT).all()
     sizes = cells.sizes()
     assert sizes.sum() == pytest.approx(N_WINDOWS - of.fires.sum())
-    drawn = draw_standing(cells, of.candidates.pool_u, 7, 3)
+    u, likeness = of.candidates.pool_u, np.random.default_rng(0).standard_normal(len(cells.cell))
+    drawn = draw_standing(cells, u, likeness, 12, 3)
     for number, size in zip((0, 1, 2, OF_REST), sizes, strict=True):
-        own = drawn.cell == number
-        assert own.sum() in (2, 3)
-        assert drawn.weight[own].sum() == pytest.approx(size)
-        u = of.candidates.pool_u
-        others = np.setdiff1d(np.flatnonzero(cells.cell == number), drawn.rows)
-        assert u[drawn.rows[own]].max() < u[others].min()
+        mine = np.flatnonzero(cells.cell == number)
+        alike = mine[np.argsort(-likeness[mine])][: max(round(0.1 * len(mine)), 1)]
+        whole = number == OF_REST or np.isin(drawn.rows, mine).sum() == 1
+        parts = [mine] if whole else [alike, np.setdiff1d(mine, alike)]
+        counts = []
+        for part in parts:
+            own = np.isin(drawn.rows, part)
+            counts.append(int(own.sum()))
+            assert drawn.weight[own] == pytest.approx(size * len(part) / len(mine) / own.sum())
+            assert u[drawn.rows[own]].max() < u[np.setdiff1d(part, drawn.rows)].min(initial=1.0)
+        assert counts[0] == (sum(counts) if whole else min(round(0.7 * sum(counts)), sum(counts) - 1, len(alike)))
+    assert drawn.weight.sum() == pytest.approx(sizes.sum())
+
+
+def test_of_small_parts_all_are_drawn() -> None:
+    """Parts of 0, 1, 2 and 3 windows, and as many asked for: each stands for itself."""
+    for n in range(4):
+        cell = np.array([0] * n + [OF_REST] * 5)
+        cells = Cells(cell, (lookup(np.array([1])),) if n else (), float(len(cell)))
+        drawn = draw_standing(cells, np.arange(n + 5) / 10, np.arange(n + 5.0), 4, 1)
+        assert sorted(drawn.rows.tolist()) == list(range(n + 1))
+        assert drawn.weight.tolist() == [1.0] * n + [5.0]
+
+
+@given(room=st.lists(st.integers(0, 30), max_size=5), n=st.integers(0, 40))
+def test_large_parts_get_more_by_the_root_of_their_size(room: list[int], n: int) -> None:
+    taken = shared_out(room, n)
+    assert sum(taken) == min(n, sum(room))
+    assert all(have <= of for have, of in zip(taken, room, strict=True))
+    if n >= len(room):
+        assert all(have for have, of in zip(taken, room, strict=True) if of)
+    open_parts = [i for i, (have, of) in enumerate(zip(taken, room, strict=True)) if have < of]
+    for i, j in product(open_parts, range(len(room))):  # nobody's last window was worth more to another
+        if taken[j] > 1:
+            assert room[j] ** 0.5 / taken[j] >= room[i] ** 0.5 / (taken[i] + 1) - 1e-12
+
+
+def test_look_alikes_hold_what_stands_where_the_feature_fires(
+    world: PlantedWorld, features: list[PlantedFeature]
+) -> None:
+    """Its log ratios one token at a time; and the windows that it fires in come before others."""
+    of = features[0].candidates
+    table = {}
+    for token in range(V):
+        here = sum(token in row[scored] for row, scored in zip(of.kept.tokens, of.kept.scored, strict=True))
+        share = (world.pool.windows.tokens == token).any(axis=1).mean()
+        table[token] = min(np.log((here + PRIOR) / (len(of.kept) * share + PRIOR)), CAP)
+    windows = some(world.pool.windows, np.arange(40))
+    windows = replace(windows, scored=windows.scored & (np.arange(windows.scored.shape[1]) > 2))
+    found = LookAlikes(of)
+    for row in range(40):
+        at = [table[t] if s else 0.0 for t, s in zip(windows.tokens[row].tolist(), windows.scored[row], strict=True)]
+        assert found.of_windows(windows)[row] == pytest.approx(sum(at))
+        assert found.before(windows)[row] == pytest.approx(
+            [sum(at[max(place - 4, 0) : place]) for place in range(len(at))], abs=1e-9
+        )
+    silent = found.of_windows(some(world.pool.windows, np.flatnonzero(of.silent)))
+    assert np.median(found.of_windows(of.kept)) > np.quantile(silent, 0.9)
 
 
 def test_many_claimants_are_few_cells(world: PlantedWorld, features: list[PlantedFeature]) -> None:

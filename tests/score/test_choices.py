@@ -25,7 +25,7 @@ from autointerp.score.predictions import LEAST_QUESTIONS, N_OPTIONS, STRENGTHS, 
 from autointerp.score.sampled import Candidates
 from autointerp.score.scorers.choices import OTHER, choice_asks, question_rows, read_chosen
 from autointerp.score.scorers.discrimination import Discrimination, discrimination_choices
-from autointerp.score.scorers.intruder import internal_choices, intruder_choices
+from autointerp.score.scorers.intruder import AlikeWindows, internal_choices, intruder_choices
 from autointerp.score.scorers.protocol import OtherFeature, Panel
 from autointerp.score.scorers.silent_windows import shown_length
 
@@ -123,6 +123,42 @@ def test_a_rule_that_does_not_read_is_right_in_one_of_five(
     mean, error = accuracy(asked[kind], BLIND[rule])
     assert abs(mean - 1 / N_OPTIONS) < max(3.5 * error, 0.01), f"{mean:.3f} ({error:.3f})"
     assert error < 0.03
+
+
+LENGTH_RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "longest": lambda of: of,
+    "shortest": lambda of: -of,
+    "above the middle": lambda of: of > np.median(of),
+    "farthest from the middle": lambda of: np.abs(of - np.median(of)),
+}
+
+
+@pytest.mark.parametrize("make", [intruder_choices, internal_choices])
+def test_length_tells_no_intruder_whichever_gives_its_place(
+    make: Callable[..., Choices], features: list[Candidates], panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of the draws that were made, which err by .02, but of every pair of a question that might have been drawn."""
+    questions: list[tuple[np.ndarray, np.ndarray]] = []
+    drawn = AlikeWindows.pairs
+
+    def recorded(alike: AlikeWindows, part: int, partners: Callable[..., int | None]) -> list[tuple[int, int]]:
+        pairs = drawn(alike, part, partners)
+        if pairs:
+            of_others = alike.panel_length if make is intruder_choices else alike.length
+            questions.append((alike.length[[own for own, _ in pairs]], of_others[[other for _, other in pairs]]))
+        return pairs
+
+    monkeypatch.setattr(AlikeWindows, "pairs", recorded)
+    for one in features:
+        make(one, panel, TRAITS, SEED)
+    assert len(questions) > 2 * N
+    for name, rule in LENGTH_RULES.items():
+        found = []
+        for own, others in questions:
+            for place in range(N_OPTIONS):
+                value = rule(np.where(np.arange(N_OPTIONS) == place, others, own))
+                found.append((value[place] == value.max()) / (value == value.max()).sum())
+        assert abs(np.mean(found) - 1 / N_OPTIONS) < 0.005, name
 
 
 @pytest.mark.parametrize("kind", KINDS)

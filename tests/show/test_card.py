@@ -369,14 +369,27 @@ def test_scores_of_all_scorers_fit_a_page(width: int, printed: Printed) -> None:
 
 
 def test_no_row_of_a_card_is_empty_and_none_says_what_another_says(printed: Printed) -> None:
-    page = printed(render_card(judged_card()), width=132)
+    page = printed(render_card(judged_card()), width=600)
     rows = [line for line in page.splitlines() if line.startswith(("gpt-6-luna/", "lexical"))]
     scores = [line for line in rows if re.search(r"\d\.\d{3}", line)]
     assert rows[-len(scores) :] == scores, "behind the explanations"
     assert page.count("lexical on the windows of gpt-6-luna/default/both/best2+revise1") == 1
     assert not re.search(r"windows of gpt-6-luna/default/both +0", page)
-    everything = printed(render_card(judged_card(), everything=True), width=132)
+    everything = printed(render_card(judged_card(), everything=True), width=600)
     assert re.search(r"windows of gpt-6-luna/default/both +0", everything)
+
+
+@pytest.mark.parametrize("width", [80, 132, 200])
+def test_headings_are_broken_wherever_a_table_does_not_fit(width: int, printed: Printed) -> None:
+    """Whole, the first metrics of the scorers take 399 cells."""
+    lines = printed(render_card(judged_card()), width=width).splitlines()
+    assert not any("choice_accuracy, discrimination" in line for line in lines)
+    heads = [line for line in lines if line.startswith("score ")]
+    assert len(heads) <= {80: 5, 132: 3, 200: 2}[width], "beside one for each scorer with more than one metric"
+    assert any(
+        "choice_accuracy, discrimination" in line
+        for line in printed(render_card(judged_card()), width=400).splitlines()
+    )
 
 
 # --- pictures

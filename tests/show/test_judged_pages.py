@@ -196,7 +196,7 @@ def test_what_needs_no_label_is_asked_once_and_has_its_floor_its_verdicts_and_it
     assert {row["explainer"] for row in asked} == {NO_LABEL, control}
     sql = "SELECT feature FROM score_table WHERE dictionary = 'mlp-1k' AND scorer = $s AND explainer = $e AND value > 0"
     feature = rows(path, sql, s=name, e=NO_LABEL)[0]["feature"]
-    card = printed(feature_card(opened, "mlp-1k", feature))
+    card = printed(feature_card(opened, "mlp-1k", feature), width=1000)
     assert f"choice_accuracy, {scorer}" in card
     assert re.search(rf"^{NO_LABEL}.*0\.\d{{3}}", card, re.MULTILINE) or re.search(
         rf"^{NO_LABEL}.*1\.000", card, re.MULTILINE
@@ -306,14 +306,14 @@ def test_a_card_has_the_scores_of_every_scorer(path: Path, opened: StoreReader) 
         GROUP BY feature HAVING bool_and(value IS NOT NULL) ORDER BY feature LIMIT 1
     """
     [found] = rows(path, sql, e=LUNA)
-    card = printed(feature_card(opened, "mlp-1k", found["feature"]))
+    card = printed(feature_card(opened, "mlp-1k", found["feature"]), width=1000)
     head = "\n".join(line for line in card.splitlines() if line.startswith("score "))
     for column in ("pearson, census", *(f"{PRIMARY[scorer]}, {scorer}" for scorer in LABELLED)):
         assert column in head
     mine = [line for line in card.splitlines() if line.startswith(f"{LUNA} ") and re.search(r"\d\.\d{3}", line)]
     assert len(re.findall(r"-?\d\.\d{3}", "\n".join(mine))) >= len(LABELLED)
     assert f"judged by {JUDGE}" in card
-    everything = printed(feature_card(opened, "mlp-1k", found["feature"], everything=True))
+    everything = printed(feature_card(opened, "mlp-1k", found["feature"], everything=True), width=1000)
     assert f"lexical on the windows of {LUNA}" in everything
     assert f"context_lookup (ceiling, no label) on the windows of {LUNA}" in everything
     narrow = printed(feature_card(opened, "mlp-1k", found["feature"]), width=80).splitlines()

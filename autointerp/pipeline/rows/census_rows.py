@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from autointerp.records import Int64
+from autointerp.records import Float64, Int64
 from autointerp.score.census_sums import CensusSums, CensusTruth
+from autointerp.score.metrics import MOMENTS
 from autointerp.store.columns import to_csr
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
@@ -24,6 +25,13 @@ SELECT feature, n, t, t2, threshold, n_above FROM feature_blocks WHERE dictionar
 
 _SUMS = """
 SELECT feature, p, p2, tp, positives, negatives, above, below FROM score_moments
+WHERE dictionary = $dictionary AND explainer = $explainer AND scorer = $scorer ORDER BY feature
+"""
+
+
+_TRUTH_SUMS = "SELECT feature, n, t, t2 FROM feature_blocks WHERE dictionary = $dictionary ORDER BY feature"
+_MOMENTS = """
+SELECT feature, p, p2, tp FROM score_moments
 WHERE dictionary = $dictionary AND explainer = $explainer AND scorer = $scorer ORDER BY feature
 """
 
@@ -75,16 +83,36 @@ def write_sums(transaction: Transaction, dictionary: str, explainer: str, featur
     )
 
 
+def read_moments(store: Queryable, dictionary: str, explainer: str, n_features: int) -> Float64:
+    """The stored sums by document block alone, for every feature of the dictionary: [F, B, 6]; B is 0 where there are
+    none."""
+    truth = store.query(_TRUTH_SUMS, dictionary=dictionary)
+    sums = store.query(_MOMENTS, dictionary=dictionary, explainer=explainer, scorer=SCORER)
+    n = to_csr(truth["n"].slice(0, 1))[1] if len(truth) else np.zeros(0)
+    made = np.zeros((n_features, len(n) if len(sums) else 0, len(MOMENTS)))
+    if made.size:
+        made[..., MOMENTS.index("n")] = n
+        for rows, names in ((truth, ("t", "t2")), (sums, ("p", "p2", "tp"))):
+            for name in names:
+                made[..., MOMENTS.index(name)] = _wide(rows, name, n_features, np.float64)
+    return made
+
+
+def _wide(rows: pa.Table, column: str, n_features: int, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """A column of lists with a row for every feature: zeros where it has none."""
+    values = to_csr(rows[column])[1].reshape(len(rows), -1) if len(rows) else np.zeros((0, 0))
+    filled = np.zeros((n_features, values.shape[1]), dtype=dtype)
+    filled[rows["feature"].to_numpy()] = values
+    return filled
+
+
 def read_census(store: Queryable, dictionary: str, explainer: str, n_features: int) -> tuple[CensusTruth, CensusSums]:
     """The stored sums, with a row for every feature of the dictionary (zeros where it was not extracted)."""
     truth = store.query(_TRUTH, dictionary=dictionary)
     sums = store.query(_SUMS, dictionary=dictionary, explainer=explainer, scorer=SCORER)
 
     def wide(rows: pa.Table, column: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
-        values = to_csr(rows[column])[1].reshape(len(rows), -1) if len(rows) else np.zeros((0, 0))
-        filled = np.zeros((n_features, values.shape[1]), dtype=dtype)
-        filled[rows["feature"].to_numpy()] = values
-        return filled
+        return _wide(rows, column, n_features, dtype)
 
     n = to_csr(truth["n"].slice(0, 1))[1] if len(truth) else np.zeros(0)
     threshold = np.zeros(n_features)

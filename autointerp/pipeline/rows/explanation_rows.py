@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +86,7 @@ SELECT lookup, any_value(previous) AS previous, any_value(tokens) AS tokens, any
        any_value(probability) AS probability
 FROM lookups SEMI JOIN (
     SELECT lookup FROM explanations WHERE dictionary = $dictionary AND explainer = $explainer
+          AND ($features IS NULL OR list_contains($features, feature))
 ) USING (lookup) GROUP BY lookup
 """
 
@@ -168,16 +169,21 @@ def write_failures(transaction: Transaction, dictionary: str, made: Sequence[Exp
 
 
 def read_explanations(
-    store: Queryable, dictionary: str, explainer: str, n_features: int
+    store: Queryable, dictionary: str, explainer: str, n_features: int, features: Collection[int] | None = None
 ) -> tuple[list[Explanation], LookupTable]:
-    """What an explainer said, and the lookup of each feature (a row for every feature of the dictionary)."""
-    explanations, lookup_of = [], {}
-    for row in store.rows(_EXPLANATIONS, dictionary=dictionary, explainer=explainer):
-        explanations.append(
-            Explanation(row["feature"], row["explainer"], row["text"] or "", row["status"], donor=row["donor"])
+    """What an explainer said, and the lookup of each feature (a row for every feature of the dictionary); with
+    `features`, of these alone."""
+    said = store.query(_EXPLANATIONS, dictionary=dictionary, explainer=explainer)
+    columns: dict[str, list[Any]] = {name: said[name].to_pylist() for name in said.column_names}
+    explanations = [
+        Explanation(feature, explainer, text or "", status, donor=donor)
+        for feature, text, status, donor in zip(
+            columns["feature"], columns["text"], columns["status"], columns["donor"], strict=True
         )
-        lookup_of[row["feature"]] = row["lookup"]
-    rows = store.query(_LOOKUPS, dictionary=dictionary, explainer=explainer)
+    ]
+    lookup_of = dict(zip(columns["feature"], columns["lookup"], strict=True))
+    wanted = None if features is None else sorted(features)
+    rows = store.query(_LOOKUPS, dictionary=dictionary, explainer=explainer, features=wanted)
     number = {key: row for row, key in enumerate(rows["lookup"].to_pylist())}
     row_of = np.array([number.get(lookup_of.get(feature, ""), -1) for feature in range(n_features)], dtype=np.int64)
     return explanations, _table(rows, row_of)

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from autointerp.pipeline.rows.census_rows import SCORER, read_census
+from autointerp.pipeline.rows.census_rows import SCORER, read_moments
 from autointerp.pipeline.rows.stored_scores import (
     FRAMED,
     About,
@@ -18,7 +18,6 @@ from autointerp.pipeline.rows.stored_scores import (
     read_scores,
 )
 from autointerp.records import Float64, Int64
-from autointerp.score.census_sums import moments
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 
@@ -62,9 +61,9 @@ class ScoreReader:
         facts = self._facts(dictionary)
         moments_of: dict[str, tuple[Int64, Float64]] = {}
         if judged is None:
-            truth, sums = read_census(self._store, dictionary, explainer, facts.n_features)
-            if len(sums.p) and sums.p.shape[1]:
-                moments_of["pearson"] = np.arange(facts.n_features), moments(truth, sums)
+            moments = read_moments(self._store, dictionary, explainer, facts.n_features)
+            if moments.size:
+                moments_of["pearson"] = np.arange(facts.n_features), moments
         framed = [about for about in sorted(scores) if about[1:] == FRAMED]
         sampled = [feature for about in framed for feature in scores[about].features.tolist()]
         sample = read_sample(self._store, dictionary, explainer, sampled, framed[0][0] if framed else SCORER, judged)

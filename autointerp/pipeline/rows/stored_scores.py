@@ -214,7 +214,8 @@ class _Windows:
 
 def _windows(rows: pa.Table) -> _Windows:
     feature = rows["feature"].to_numpy().astype(np.int64)
-    kinds = class_numbers(map(str, rows["class"].to_pylist()))
+    words = rows["class"].combine_chunks().dictionary_encode()
+    kinds = class_numbers(map(str, words.dictionary.to_pylist()))[words.indices.to_numpy()]
     truth, prediction, scored = (
         to_csr(rows[name])[1].reshape(len(rows), -1) for name in ("truth", "prediction", "scored")
     )

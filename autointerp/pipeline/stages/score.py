@@ -75,10 +75,11 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     with context.report.stage("scoring", context.n_features(missing), "features") as advance:
         for name, mine in missing.items():
             _score_embedded(context, name, [work for work in mine if work.scorer is None])
-            for explainer in dict.fromkeys(work.explainer for work in mine):
+            by_judge = [work for work in mine if work.scorer is not None]
+            for explainer in dict.fromkeys(work.explainer for work in by_judge):
                 with context.store.transaction() as transaction:
-                    for work in mine:
-                        if work.scorer is not None and work.explainer == explainer:
+                    for work in by_judge:
+                        if work.explainer == explainer:
                             _score_judged(context, transaction, name, work, judged)
             advance(context.n_features([name]))
 
@@ -206,7 +207,7 @@ def score_dictionary(
     embedded = {name: _EmbeddedJudge(scorers[name], mine, ready) for name, mine in tests.items()}
     scores_of = {}
     for explainer in explainers:
-        explanations, lookup = read_explanations(store, dictionary, explainer, n_features)
+        explanations, lookup = read_explanations(store, dictionary, explainer, n_features, sample)
         made = scores_of[explainer] = EmbeddedScores(explainer)
         everyone = subjects(explanations, status)
         truth, sums = read_census(store, dictionary, explainer, n_features)

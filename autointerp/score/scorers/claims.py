@@ -8,8 +8,10 @@ the silent windows of the pool are parted by what claims them, and each part is 
 2. a silent window is of the rarest claimant that claims it, so that the short list of a label keeps windows of its own
    beside the hundreds of entries of a table; of none, it is of the rest. The commonest claimants beyond MOST_CELLS are
    one;
-3. of each part come the windows of smallest u, as many of each as there is room; a window drawn from a part of N_h
-   windows of the split, n_h of them drawn, stands for N_h / n_h. (ESTIMATOR.md, "The sample", points 3 to 5.)
+3. each part gets one window, and more by the square root of its size; of more than one, ALIKE are among the tenth of it
+   that looks most like the windows in which the feature fires (`look_alikes.py`), for there a label claims too much;
+4. windows come by smallest u, from a part or a tenth of N_h windows of the split n_h, and each stands for N_h / n_h.
+   (ESTIMATOR.md, "The sample", points 3 to 5.)
 A judge's answers, weighted so, say what it would be right about over the whole split.
 
 Letters in shapes: W windows of the pool, L tokens of a window, C claimants.
@@ -31,6 +33,10 @@ from autointerp.score.sampled import Candidates
 
 MOST_CELLS = 5
 """Parts of the claimed windows, at most: each has at least one of the windows drawn."""
+TENTH = 0.1
+"""Of a claimed part, the look-alikes."""
+ALIKE = 0.7
+"""Share of what is drawn of a claimed part that is of its look-alikes."""
 NOT_SILENT = -1
 OF_REST = -2
 
@@ -85,31 +91,43 @@ class Standing:
         return tuple(REST if cell == OF_REST else CLAIMED for cell in self.cell.tolist())
 
 
-def draw_standing(cells: Cells, u: Float64, n_claimed: int, n_rest: int) -> Standing:
-    """Step 3: up to so many windows of the claimed cells together, and of the rest; `u` [W]."""
+def draw_standing(cells: Cells, u: Float64, likeness: Float64, n_claimed: int, n_rest: int) -> Standing:
+    """Steps 3 and 4: up to so many windows of the claimed cells together, and of the rest; `u` and `likeness` [W]."""
     sizes = cells.sizes()
     numbers = [*range(len(cells.claimants)), OF_REST]
     members = [np.flatnonzero(cells.cell == number) for number in numbers]
-    quotas = [*_shared_out([len(rows) for rows in members[:-1]], n_claimed), min(n_rest, len(members[-1]))]
+    quotas = [*shared_out([len(rows) for rows in members[:-1]], n_claimed), min(n_rest, len(members[-1]))]
     rows, cell, weight = [], [], []
     for number, own, quota, size in zip(numbers, members, quotas, sizes.tolist(), strict=True):
-        rows.append(own[np.argsort(u[own], kind="stable")][:quota])
-        cell.append(np.full(quota, number))
-        weight.append(np.full(quota, size / max(quota, 1)))
+        parts = [(own, quota)] if number == OF_REST else _look_alikes_first(own, quota, likeness[own])
+        for part, n in parts:
+            rows.append(part[np.argsort(u[part], kind="stable")][:n])
+            cell.append(np.full(n, number))
+            weight.append(np.full(n, size * len(part) / max(len(own), 1) / max(n, 1)))
     return Standing(
         np.concatenate(rows).astype(np.int64), np.concatenate(cell).astype(np.int64), np.concatenate(weight)
     )
 
 
-def _shared_out(room: Sequence[int], n: int) -> list[int]:
-    """As many to each as there is room, one to each in turn, the first ones first."""
-    taken = [0] * len(room)
-    while n > 0 and any(have < of for have, of in zip(taken, room, strict=True)):
-        for i, of in enumerate(room):
-            if n > 0 and taken[i] < of:
-                taken[i] += 1
-                n -= 1
+def shared_out(room: Sequence[int], n: int) -> list[int]:
+    """One to each part, the first ones first, then each where the square root of its size is largest for what it would
+    have; none gets more than it has room for."""
+    taken = [1 if place < n and of else 0 for place, of in enumerate(room)]
+    for _ in range(min(n, sum(room)) - sum(taken)):
+        best = max((i for i, of in enumerate(room) if taken[i] < of), key=lambda i: room[i] ** 0.5 / (taken[i] + 1))
+        taken[best] += 1
     return taken
+
+
+def _look_alikes_first(own: Int64, n: int, likeness: Float64) -> list[tuple[Int64, int]]:
+    """A claimed part in two, with how many are drawn of each; whole where there is one to draw."""
+    if n < 2:
+        return [(own, n)]
+    n_alike = max(round(TENTH * len(own)), 1)
+    order = np.argsort(-likeness, kind="stable")
+    alike, others = np.sort(own[order[:n_alike]]), np.sort(own[order[n_alike:]])
+    of_others = min(max(n - round(ALIKE * n), 1, n - len(alike)), len(others))
+    return [(alike, n - of_others), (others, of_others)]
 
 
 def claimed_places(entries: Entries, windows: Windows) -> Bool:

@@ -40,7 +40,7 @@ class Detection(LooksUpWindows):
         """Windows that fire, silent ones like them, and silent ones that stand for others."""
         corpus = feature.corpus
         of = feature.candidates
-        return detection_items(of, corpus.silent, corpus.traits, corpus.seed, group, claims=feature.claims)
+        return detection_items(of, corpus.silent, corpus.traits, corpus.seed, group, claims=feature.cells)
 
     def questions(self, shown: ShownExplanation, feature: TestFeature, material: Items, judge: Judge) -> Questions:
         """One question a group of items."""

@@ -42,7 +42,7 @@ class Fuzzing(LooksUpWindows):
         """Windows with their firing tokens marked, and others with as many tokens marked."""
         corpus = feature.corpus
         of = feature.candidates
-        return fuzzing_items(of, corpus.silent, corpus.traits, corpus.seed, group, claims=feature.claims)
+        return fuzzing_items(of, corpus.silent, corpus.traits, corpus.seed, group, claims=feature.cells)
 
     def questions(self, shown: ShownExplanation, feature: TestFeature, material: Items, judge: Judge) -> Questions:
         """One question a group of items."""

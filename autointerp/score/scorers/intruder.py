@@ -12,7 +12,8 @@ strength). Chance is one in five.
 1. A question takes five windows of one third of the feature's firing windows by strength, one third after the other,
    each with a partner of its own among what intrudes. All ten have as many scored tokens and as many marks, and the two
    of a pair about as many characters: a window without a partner is left out.
-2. One of the five, by hash, gives its place to its partner, the intruder. So nothing but content tells it.
+2. One of the five, by hash, gives its place to its partner, the intruder. So nothing but content tells it: over all
+   five that it might have been, rules that go by length find it once in five (`tests/score/test_choices.py`).
 3. Other features' windows are those of a panel, the same for all features of a dictionary.
 """
 
@@ -49,7 +50,7 @@ SAME_LENGTH = 0.05
 """Share of its characters by which a window may be longer or shorter than its partner."""
 
 
-class _AlikeWindows:
+class AlikeWindows:
     """The feature's uniform sample by third and the panel, with what a judge that does not read can see of each."""
 
     def __init__(self, of: Candidates, panel: Panel, traits: TokenTraits, seed: int) -> None:
@@ -127,7 +128,7 @@ def _near(rows: Sequence[int], length: Int64, wanted: int) -> int | None:
 
 def intruder_choices(of: Candidates, panel: Panel, traits: TokenTraits, seed: int, mixed: bool = False) -> Choices:
     """Another feature's window among four; `mixed`: five windows of five features."""
-    look, made = _AlikeWindows(of, panel, traits, seed), QuestionList(of.feature, "intruder", seed)
+    look, made = AlikeWindows(of, panel, traits, seed), QuestionList(of.feature, "intruder", seed)
     for number in range(N_QUESTIONS):
         part = number % len(STRENGTHS)
         pairs = look.pairs(part, partial(look.stranger, apart=mixed))
@@ -147,7 +148,7 @@ def intruder_choices(of: Candidates, panel: Panel, traits: TokenTraits, seed: in
 
 def internal_choices(of: Candidates, panel: Panel, traits: TokenTraits, seed: int, mixed: bool = False) -> Choices:
     """A window of another strength among four of one; `mixed`: five of one strength."""
-    look, made = _AlikeWindows(of, panel, traits, seed), QuestionList(of.feature, "intruder_internal", seed)
+    look, made = AlikeWindows(of, panel, traits, seed), QuestionList(of.feature, "intruder_internal", seed)
     for number in range(N_QUESTIONS):
         part = number % len(STRENGTHS)
         pairs = look.pairs(part, look.elsewhere)

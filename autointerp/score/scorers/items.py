@@ -10,10 +10,13 @@ A judge that does not read must score at chance. So wrong items are made like th
 A window without a partner is left out with it, on both sides, and no window is used twice.
 
 Beside the pairs stand silent windows that stand for others, so that answers can be weighed back to the corpus: some in
-which something claims that the feature fires, some of the rest (`claims.py`). In fuzzing as many
-tokens are marked there as in some right item: those that are claimed (the feature's own tokens where they are silent,
-tokens of a label's kind), then tokens of the kinds that are marked in that right item. Right items stand for the firing
-windows, each third of these by strength apart (`STRENGTHS`): thirds of a uniform sample.
+which something claims that the feature fires, most of these look-alikes of windows that do, and some of the rest
+(`claims.py`). In fuzzing as many tokens are marked there as in some right item: claimed ones (the feature's own tokens
+where they are silent, tokens of a label's kind), first those behind text like that before the feature's firings; then
+tokens of the kinds that are marked in that right item. In every second window what any claimant claims counts: so a
+short list keeps marks of its own, and a label that is wrong about another token of the window is asked about that too.
+Right items stand for the firing windows, each third of these by strength apart (`STRENGTHS`): thirds of a uniform
+sample.
 
 Items shown together tell of each other: how many are right, and what the right ones have in common. So the number of
 items and the share of right ones are drawn by hash (the right ones of some pairs, the wrong ones of others), their
@@ -38,11 +41,12 @@ from autointerp.score.predictions import LEAST_ITEMS, STRENGTHS, Items
 from autointerp.score.sampled import Candidates, join_windows, take
 from autointerp.score.sampling import FIRST_BIN
 from autointerp.score.scorers.claims import OF_REST, Cells, Standing, cells_of, claimed_places, draw_standing
+from autointerp.score.scorers.look_alikes import LookAlikes
 from autointerp.score.scorers.silent_windows import Silent, TokenTraits, of_kinds, shown_length
 
-N_ITEMS = (16, 24)
-"""Items in pairs, drawn by hash: 20 on average, which gives a balanced accuracy a standard error of about .11."""
-N_CLAIMED, N_REST = (6, 9), (3, 4)
+N_ITEMS = (12, 20)
+"""Items in pairs, drawn by hash: 16 on average, which gives a balanced accuracy a standard error of about .125."""
+N_CLAIMED, N_REST = (10, 13), (3, 4)
 """Items that stand for silent windows, drawn by hash: claimed ones, and of the rest."""
 SHARE = (0.25, 0.75)
 """Share of right items, drawn by hash."""
@@ -57,10 +61,10 @@ def detection_items(
     seed: int,
     group: int | None = None,
     n_items: tuple[int, int] = N_ITEMS,
-    claims: Sequence[Entries] | None = None,
+    claims: Sequence[Entries] | Cells | None = None,
 ) -> Items:
     """Windows that fire, and silent ones like them, `n_items` at least and at most; and silent ones that stand for
-    others, where it is known what `claims` the feature (None: none of these)."""
+    others, where it is known what `claims` the feature, as it is or parted already (None: none of these)."""
     standing, _ = _standing("detection", of, claims, seed)
     free = of.silent.copy()
     free[standing.rows] = False
@@ -86,7 +90,7 @@ def fuzzing_items(
     traits: TokenTraits,
     seed: int,
     group: int | None = None,
-    claims: Sequence[Entries] | None = None,
+    claims: Sequence[Entries] | Cells | None = None,
 ) -> Items:
     """Windows with the firing tokens marked, and windows with others marked at the same offsets; and silent ones that
     stand for others, as in detection, with claimed tokens marked or such as are marked in right items."""
@@ -135,18 +139,21 @@ def fuzzing_items(
 
 
 def _standing(
-    scorer: str, of: Candidates, claims: Sequence[Entries] | None, seed: int
+    scorer: str, of: Candidates, claims: Sequence[Entries] | Cells | None, seed: int
 ) -> tuple[Standing, Cells | None]:
     """Silent windows that stand for others, drawn before any partner is: at most half of those that there are."""
     if claims is None:
         none = np.zeros(0, dtype=np.int64)
         return Standing(none, none, np.zeros(0)), None
-    cells = cells_of(of, claims)
+    cells = claims if isinstance(claims, Cells) else cells_of(of, claims)
     room = int(of.silent.sum()) // 2
     most = [_between(limits, scorer, name, of.feature, seed) for name, limits in _STANDING.items()]
     n_claimed, n_rest = (min(n, room * n // sum(most)) for n in most)
     # one at least of each part: a part of which none is drawn is stood for by nobody
-    return draw_standing(cells, of.pool_u, max(n_claimed, len(cells.claimants)), max(n_rest, 1)), cells
+    likeness = np.zeros(len(cells.cell))
+    claimed = np.flatnonzero(cells.cell >= 0)
+    likeness[claimed] = LookAlikes(of).of_windows(take(of.pool.windows, claimed))
+    return draw_standing(cells, of.pool_u, likeness, max(n_claimed, len(cells.claimants)), max(n_rest, 1)), cells
 
 
 _STANDING = {"claimed": N_CLAIMED, "rest": N_REST}
@@ -170,11 +177,13 @@ def _marks_beside(
         stream_key(seed, "marks"), of.feature, windows.window[:, None], np.arange(marks.shape[1], dtype=np.int64)
     )
     like = hash64(stream_key(seed, "marks like"), of.feature, windows.window) % np.uint64(len(marked))
+    claims = np.stack([claimed_places(claimant, windows) for claimant in cells.claimants] or [marks])
+    before = LookAlikes(of).before(windows)
     for row, (cell, model) in enumerate(zip(standing.cell.tolist(), like.astype(np.int64).tolist(), strict=True)):
         at = np.flatnonzero(marked[model])
         if cell != OF_REST:
-            claimed = np.flatnonzero(claimed_places(cells.claimants[cell], take(windows, _ids([row])))[0])
-            marks[row, claimed[np.argsort(place[row, claimed], kind="stable")][: len(at)]] = True
+            claimed = np.flatnonzero(claims[:, row].any(axis=0) if row % 2 else claims[cell, row])
+            marks[row, claimed[np.lexsort((place[row, claimed], -before[row, claimed]))][: len(at)]] = True
         for offset in at[int(marks[row].sum()) :].tolist():
             free = windows.scored[row] & ~marks[row]
             alike = free & (pool.kind[standing.rows[row]] == kinds[model, offset])
@@ -210,12 +219,13 @@ def across_strengths(of: Candidates) -> list[int]:
     uniform = uniform_rows(of)
     rank = np.argsort(np.argsort(of.maximum[uniform], kind="stable"), kind="stable")
     decile = rank * N_STRENGTHS // max(len(uniform), 1)
-    turn = np.zeros(len(uniform), dtype=np.int64)
-    for part in range(N_STRENGTHS):
-        own = np.flatnonzero(decile == part)
-        turn[own[np.argsort(of.u[uniform[own]], kind="stable")]] = np.arange(len(own))
+    size = np.bincount(decile, minlength=N_STRENGTHS)
+    turn = np.empty(len(uniform), dtype=np.int64)
+    turn[np.lexsort((of.u[uniform], decile))] = np.arange(len(uniform)) - np.repeat(np.cumsum(size) - size, size)
     first = uniform[np.lexsort((of.u[uniform], turn))]
-    others = np.setdiff1d(np.arange(len(of.kept)), uniform)
+    left = np.ones(len(of.kept), dtype=np.bool_)
+    left[uniform] = False
+    others = np.flatnonzero(left)
     return [*first.tolist(), *others[np.argsort(of.u[others], kind="stable")].tolist()]
 
 

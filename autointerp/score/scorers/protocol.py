@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Bool, Explanation, Float32, Int64, Windows
 from autointerp.score.predictions import Drawn, Prediction, Simulated
 from autointerp.score.sampled import Candidates, draw_windows, look_up
+from autointerp.score.scorers.claims import Cells, cells_of
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.silent_windows import Silent, TokenTraits
 from autointerp.score.scorers.vocabulary import Vocabulary
@@ -154,6 +156,11 @@ class TestFeature:
         """Whatever says where it fires, a claimant each: what its explanations list, and its heaviest tokens."""
         listed = [entries for wave in self.lists for entries in wave]
         return (*listed, any_of(self.candidates.top_tokens))
+
+    @cached_property
+    def cells(self) -> Cells:
+        """The silent windows of the pool by what claims them: the same for all scorers that ask about items."""
+        return cells_of(self.candidates, self.claims)
 
 
 @dataclass(frozen=True)
