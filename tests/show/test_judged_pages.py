@@ -14,7 +14,7 @@ from typing import Any
 
 import judged
 import pytest
-from judged import JUDGE, LUNA, MINE, REFINED
+from judged import JUDGE, JUDGED_SCORERS, LUNA, MINE, REFINED
 from rich.console import Console
 from stored import check, rows
 
@@ -47,9 +47,10 @@ from autointerp.words import (
 PRIMARY = {
     name: next(metric.name for metric in metrics_for(scorer.shape, name) if metric.is_first(name))
     for name, scorer in SCORERS.items()
+    if name in JUDGED_SCORERS
 }
-LABELLED = [name for name, scorer in SCORERS.items() if scorer.reads_label]
-UNLABELLED = [name for name in SCORERS if name not in LABELLED]
+LABELLED = [name for name in JUDGED_SCORERS if SCORERS[name].reads_label]
+UNLABELLED = [name for name in JUDGED_SCORERS if name not in LABELLED]
 QUESTIONS = sorted(path.stem for path in folder("analysis").glob("*.sql"))
 
 

@@ -103,15 +103,19 @@ class Materials:
             return draw_by_strata(self._store, name, choice.sample, config.seed)
         return choose_scored(choice, features, facts["n_features"], config.seed, name)
 
-    def _tested_of(self, name: str, explainer: str) -> Int64:
+    def _tested_of(self, name: str, explainer: str, *, measured: bool = False) -> Int64:
         """The features whose explanations by this explainer a judge is asked about: the sample; of controls a few; what
         people labelled, sampled or not; of the sample what was imported."""
+        clamped = np.array(sorted(self.clamped_of(name)), dtype=np.int64)
         if explainer == HUMAN:
-            return self._labelled(name, HUMAN)
+            mine = self._labelled(name, HUMAN)
+            return np.intersect1d(mine, clamped) if measured else mine
         sample = self.sample_of(name)
+        if measured:
+            sample = np.intersect1d(sample, clamped)
         explain = self._prepared.config.explain
-        if of_control(explainer) in explain.from_measured and (clamped := self.clamped_of(name)):
-            sample = np.intersect1d(sample, sorted(clamped))
+        if of_control(explainer) in explain.from_measured and len(clamped):
+            sample = np.intersect1d(sample, clamped)
         if explainer in explain.imported:
             return np.intersect1d(sample, self._labelled(name, explainer))
         judge = self._prepared.config.score.judge
@@ -122,8 +126,7 @@ class Materials:
 
     def asked_of(self, name: str, explainer: str, scorer: Scorer) -> Int64:
         """`tested_of`; of a scorer of measured effects the measured ones."""
-        tested = self.tested_of(name, explainer)
-        return np.intersect1d(tested, sorted(self.clamped_of(name))) if is_of_measured(scorer) else tested
+        return self.tested_of(name, explainer, measured=is_of_measured(scorer))
 
     def _status_of(self, name: str) -> dict[int, str]:
         """alive, rare or dead: of every feature that was extracted."""
