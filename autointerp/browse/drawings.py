@@ -81,6 +81,19 @@ def activation_bars(counts: Sequence[int], edges: Sequence[float] = (), mark: fl
     return _bars([math.log1p(counts[i]) for i in shown], titles, (edges[first], edges[last]) if named else None, at)
 
 
+def effect_bars(counts: Sequence[int], edges: Sequence[float]) -> Markup:
+    """Direct effects on the logits, in standard deviations from the median: the logarithm of the count is the height.
+    `edges`: one more than counts."""
+    filled = [i for i, n in enumerate(counts) if n]
+    first, last = filled[0], filled[-1] + 1
+    places = range(len(counts))
+    titles = [f"{edges[i]:+.1f} to {edges[i + 1]:+.1f} standard deviations: {counts[i]:,} tokens" for i in places]
+    titles[0] = f"below {edges[1]:+.1f} standard deviations: {counts[0]:,} tokens"
+    titles[-1] = f"{edges[-2]:+.1f} standard deviations and above: {counts[-1]:,} tokens"
+    heights = [math.log1p(n) for n in counts[first:last]]
+    return _bars(heights, titles[first:last], (edges[first], edges[last]), _place_in(edges[first : last + 1], 0.0))
+
+
 def _place_in(edges: Sequence[float], value: float) -> float:
     """Where a value stands, counted in bars; at the ends where it lies outside."""
     for i, (low, high) in enumerate(pairwise(edges)):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from autointerp.records import SPLITS
 from autointerp.store.query import Queryable
 
+EFFECT_STEP = 0.5
+"""Standard deviations; `extract.effects.BIN`, which loads the subject's half."""
 FIRST_OCTAVE = -16
 """Bin i of the octaves holds [2^(i-16), 2^(i-15))."""
 
@@ -33,6 +35,17 @@ class ActivationHistogram:
         return octave_edges(len(self.octaves))
 
 
+@dataclass(frozen=True)
+class EffectHistogram:
+    """The direct logit effects of a feature on all tokens of the corpus."""
+
+    edges: tuple[float, ...]
+    """Of the bins, in standard deviations from the median; the first and the last bin are open."""
+    counts: tuple[int, ...]
+    skew: float | None
+    excess_kurtosis: float | None
+
+
 def octave_edges(n: int) -> list[float]:
     """The lower edge of each of n octaves, and the upper edge of the last."""
     return [2.0 ** (octave + FIRST_OCTAVE) for octave in range(n + 1)]
@@ -56,6 +69,22 @@ def load_histograms(store: Queryable, dictionary: str, feature: int) -> tuple[Ac
     )
 
 
+def load_effect_histogram(store: Queryable, dictionary: str, feature: int) -> EffectHistogram | None:
+    """None: the feature has no direct path to the logits."""
+    rows = store.rows(_EFFECTS, dictionary=dictionary, feature=feature)
+    if not rows:
+        return None
+    promoted, suppressed = rows
+    counts = (*reversed(suppressed["counts"]), *promoted["counts"])
+    n = len(promoted["counts"])
+    edges = tuple(EFFECT_STEP * i for i in range(-n, n + 1))
+    return EffectHistogram(edges, counts, promoted["skew"], promoted["excess_kurtosis"])
+
+
+_EFFECTS = """
+SELECT counts, skew, excess_kurtosis FROM logit_strengths
+WHERE dictionary = $dictionary AND feature = $feature ORDER BY direction
+"""
 _HISTOGRAMS = """
 SELECT split, n_tokens, n_firing, max_activation, histogram_upper, histogram_linear, histogram_log FROM feature_splits
 WHERE dictionary = $dictionary AND feature = $feature

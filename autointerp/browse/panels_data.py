@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autointerp.browse.histogram_data import ActivationHistogram, load_histograms
+from autointerp.browse.histogram_data import (
+    ActivationHistogram,
+    EffectHistogram,
+    load_effect_histogram,
+    load_histograms,
+)
 from autointerp.browse.simulated_data import SimulatedPanel, load_simulated
 from autointerp.browse.wrong_data import WrongPanel, load_wrong
 from autointerp.errors import UserError
@@ -23,6 +28,8 @@ class FeaturePanels:
     simulated: tuple[SimulatedPanel, ...]
     wrong: tuple[WrongPanel, ...]
     histograms: tuple[ActivationHistogram, ...]
+    effects: EffectHistogram | None
+    """None: no direct path to the logits."""
     requests: dict[str, str]
     """Explainer -> the call of an LLM that its label comes from."""
 
@@ -45,6 +52,7 @@ def load_panels(store: Queryable, dictionary: str, feature: int, explainer: str 
         simulated=load_simulated(store, dictionary, feature, chosen) if chosen else (),
         wrong=load_wrong(store, dictionary, feature, chosen) if chosen else (),
         histograms=load_histograms(store, dictionary, feature),
+        effects=load_effect_histogram(store, dictionary, feature),
         requests={row["explainer"]: row["request"] for row in store.rows(_REQUESTS, **key)},
     )
 

@@ -22,6 +22,7 @@ from autointerp.browse.drawings import (
     drawn_distributions,
     drawn_intervals,
     drawn_weights,
+    effect_bars,
     place_bars,
 )
 from autointerp.browse.drawn_curves import sensitivity_curves
@@ -206,7 +207,8 @@ _ENVIRONMENT.globals |= {
     "interval": interval, "shade": shade, "query": query, "levels": LEVELS, "drawn_intervals": drawn_intervals,
     "drawn_differences": drawn_differences,
     "drawn_distributions": drawn_distributions, "drawn_weights": drawn_weights,
-    "activation_bars": activation_bars, "place_bars": place_bars, "strong": STRONG, "silent": SILENT,
+    "activation_bars": activation_bars, "effect_bars": effect_bars, "place_bars": place_bars,
+    "strong": STRONG, "silent": SILENT,
     "all_wrong": all_wrong, "exemplar_text": exemplar_text, "simulated_text": simulated_text,
     "judged_text": judged_text, "nats_shown": NATS, "sensitivity_curves": sensitivity_curves,
     "direction_names": DIRECTION_NAMES,

@@ -42,6 +42,10 @@ NEURONS = re.compile(r"blocks\.(\d+)\.mlp\.hook_post")
 HEADS = re.compile(r"blocks\.(\d+)\.attn\.hook_z")
 
 
+BIN, N_BINS = 0.5, 17
+"""Steps of the histogram of effects, in standard deviations, and how many on each side of the median."""
+
+
 @dataclass(frozen=True)
 class StrongestEffects:
     """The strongest effects of each feature, [F, TOP[direction]] each, strongest first."""
@@ -56,6 +60,9 @@ class StrongestEffects:
     """[F] of the effects on all tokens; NaN: they are all the same."""
     excess_kurtosis: Float64
     """[F]"""
+    counts: dict[str, Int64]
+    """[F, N_BINS] tokens on this side of the median, by steps of BIN standard deviations; the last bin is open. Tokens
+    at the median are promoted ones."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,8 @@ def strongest_effects(path: LogitPath, directions: Tensor, features: Int64) -> S
             index = best.indices[:, : TOP[name]]
             chosen = effect.gather(1, index)
             parts[name].append([path.ids[index], chosen, chosen / spread, n_half])
+        for name, counts in zip(parts, _counts(effect / spread), strict=True):
+            parts[name][-1].append(counts)
 
     skew, excess_kurtosis = torch.cat(moments).double().cpu().numpy().T
 
@@ -133,6 +142,7 @@ def strongest_effects(path: LogitPath, directions: Tensor, features: Int64) -> S
         n_half={name: column(name, 3).astype(np.int64) for name in parts},
         skew=skew,
         excess_kurtosis=excess_kurtosis,
+        counts={name: column(name, 4).astype(np.int64) for name in parts},
     )
 
 
@@ -166,6 +176,15 @@ def _shape(effect: Tensor) -> Tensor:
     centred /= centred.square().mean(dim=1, keepdim=True).sqrt()
     squares = centred.square()
     return torch.stack([(squares * centred).mean(dim=1), squares.square_().mean(dim=1) - 3], dim=1)
+
+
+def _counts(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each row of z [F, n], how many are how far above and below 0: twice [F, N_BINS]."""
+    bins = z.abs().div_(BIN).clamp_(max=N_BINS - 1).long()  # cut towards 0
+    bins += N_BINS * (z < 0)
+    bins += 2 * N_BINS * torch.arange(len(z), device=z.device)[:, None]
+    counts = bins.view(-1).bincount(minlength=2 * N_BINS * len(z)).view(len(z), 2, N_BINS)
+    return counts[:, 0], counts[:, 1]
 
 
 def _n_half(largest: Tensor, every: Tensor) -> Tensor:

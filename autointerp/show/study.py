@@ -11,12 +11,18 @@ from autointerp.score.metric_registry import metric_named
 from autointerp.show.sentences import listed
 from autointerp.show.study_data import StudyStore, read_study
 from autointerp.store.query import Queryable
-from autointerp.words import STUDIED
+from autointerp.words import COMPLETION, STUDIED, UNEMBEDDING_NORM
 
 NOTE = "<!-- Made from its stores by `python -m autointerp.study PAGE`; its docstring says which stores. -->"
-SHOWN = (("pearson", "census"), ("auprc", "census"), ("logit_accuracy_direct", "sample"))
-"""What the first table shows: two metrics of inputs, one of outputs."""
-OUTPUT = ("logit_accuracy_direct", "sample")
+SHOWN = (("pearson", "census"), ("auprc", "census"))
+"""What the first table shows."""
+OUTPUTS = {
+    "logits": ("logit_accuracy_direct", "sample"),
+    "hard logits": ("logit_accuracy_direct_hard", "sample"),
+}
+"""The published question about outputs, and the one whose wrong tokens look like the promoted ones."""
+BESIDE_OUTPUTS = {COMPLETION: "completion", UNEMBEDDING_NORM: "norm alone", "shuffled": "another's label"}
+"""What stands beside them, and its heading."""
 
 
 def study_page(learned: Queryable, redrawn: Queryable, command: str, run_files: Sequence[str]) -> str:
@@ -25,7 +31,8 @@ def study_page(learned: Queryable, redrawn: Queryable, command: str, run_files: 
     parts = [
         _head(a, b, command, run_files),
         _findings(a, b),
-        "## Inputs and outputs\n\n" + _first_table(a),
+        "## Inputs\n\n" + _inputs(a),
+        "## Outputs\n\n" + _outputs(a),
         "## Verdicts\n\n" + _verdicts(a),
         "## Strong and weak firing\n\n" + _thirds(a),
         "## Features of the same token entropy\n\n" + _strata(a),
@@ -71,30 +78,50 @@ def _mean(score: dict[str, Any] | None) -> str:
     return f"{score['mean_all']:.3f}" + ("" if low is None or high is None else f" [{low:.3f}, {high:.3f}]")
 
 
-def _first_table(a: StudyStore) -> str:
+def _inputs(a: StudyStore) -> str:
     rows = []
     for d in a.dictionaries:
         name = d["dictionary"]
-        pearson, auprc, logit = (a.score(name, "lexical", *what) for what in SHOWN)
-        ceiling, completion = a.score(name, "context_lookup", *SHOWN[0]), a.score(name, "completion", *OUTPUT)
+        pearson, auprc = (a.score(name, "lexical", *what) for what in SHOWN)
+        ceiling = a.score(name, "context_lookup", *SHOWN[0])
         rows.append(
             [
                 f"`{name}`", f"{d['n_alive']:,}/{d['n_selected']:,}",
                 _number(d["density"], 4), _number(d["entropy"], 2),
                 _mean(pearson), _number(None if pearson is None else pearson["mean"]),
                 _number(None if pearson is None else pearson["floor"]), _mean(ceiling), _mean(auprc),
-                _mean(logit), _mean(completion), _number(a.lengths.get((name, "lexical")), 0),
+                _number(a.lengths.get((name, "lexical")), 0),
             ]
         )  # fmt: skip
     heads = [
         "dictionary", "alive", "density", "entropy", "Pearson", "of those scored", "floor", "its ceiling", "AUPRC",
-        "logits", "completion", "tokens a label",
+        "tokens a label",
     ]  # fmt: skip
     return table(heads, rows) + (
-        "\n\nPearson and AUPRC: every token of the score split. Logits: which of two halves of 100 tokens a feature "
-        "promotes, told from the label; `completion` knows ten of them and no label (chance: 0.5). Density and entropy "
-        "(nats) are medians over the features that are alive. A baseline's units that stand for features with fewer "
-        "than 100 firings are not matched: they count at the floor, so that means over all of few tokens are low."
+        "\n\nPearson and AUPRC: every token of the score split. Density and entropy (nats) are medians over the "
+        "features that are alive. A baseline's units that stand for features with fewer than 100 firings are not "
+        "matched: they count at the floor, so that means over all of few tokens are low."
+    )
+
+
+def _outputs(a: StudyStore) -> str:
+    rows = []
+    for d in a.dictionaries:
+        row = [f"`{d['dictionary']}`"]
+        for what in OUTPUTS.values():
+            row.append(_mean(a.score(d["dictionary"], "lexical", *what)))
+            beside = (a.score(d["dictionary"], name, *what) for name in BESIDE_OUTPUTS)
+            row += [_number(None if score is None else score["mean_all"]) for score in beside]
+        rows.append(row)
+    heads = ["dictionary"]
+    for name in OUTPUTS:
+        heads += [name, *BESIDE_OUTPUTS.values()]
+    return table(heads, rows) + (
+        "\n\nWhich of two halves of up to 100 tokens a feature promotes, told from its label (chance: 0.5). Logits: "
+        "the wrong half is drawn from all tokens. Hard logits: a third of it is as similar to the ten tokens shown, a "
+        "third as common and of the same norm, a third promoted by a feature nearby, and nothing that the label quotes "
+        "is asked about. `completion` knows the ten tokens shown and no label; the norm is that of a token's row of "
+        "the unembedding."
     )
 
 
@@ -177,11 +204,13 @@ def _redrawn(a: StudyStore, b: StudyStore) -> str:
             [
                 f"`{name}`", f"{d['n_alive']:,}/{d['n_selected']:,}", _mean(a.score(name, "lexical", *SHOWN[0])),
                 _mean(b.score(name, "lexical", *SHOWN[0])), _mean(a.score(name, "context_lookup", *SHOWN[0])),
-                _mean(b.score(name, "context_lookup", *SHOWN[0])), _mean(b.score(name, "lexical", *OUTPUT)),
+                _mean(b.score(name, "context_lookup", *SHOWN[0])),
+                *(_mean(b.score(name, "lexical", *what)) for what in OUTPUTS.values()),
             ]
         )  # fmt: skip
     heads = [
-        "dictionary", "alive, redrawn", "Pearson, trained", "redrawn", "ceiling, trained", "redrawn", "logits, redrawn",
+        "dictionary", "alive, redrawn", "Pearson, trained", "redrawn", "ceiling, trained", "redrawn",
+        *(f"{name}, redrawn" for name in OUTPUTS),
     ]  # fmt: skip
     return table(heads, rows)
 
@@ -228,16 +257,24 @@ def _agreement(a: StudyStore) -> list[str]:
 
 
 def _of_outputs(a: StudyStore) -> list[str]:
-    scores = {d["dictionary"]: a.score(d["dictionary"], "lexical", *OUTPUT) for d in a.dictionaries}
-    lows = {name: s["mean_all_low"] for name, s in scores.items() if s is not None and s["mean_all_low"] is not None}
-    if not lows:
-        return []
-    blind = [f"`{name}`" for name, low in lows.items() if low <= 0.5]
-    if not blind:
-        return [
-            "Labels of what a feature responds to also say what it promotes, a little: all logit scores lie above 0.5."
-        ]
-    return [f"What a label says of outputs cannot be told from chance for {', '.join(blind)}: intervals hold 0.5."]
+    lines = []
+    for question, what in OUTPUTS.items():
+        scores = {d["dictionary"]: a.score(d["dictionary"], "lexical", *what) for d in a.dictionaries}
+        known = {name: s for name, s in scores.items() if s is not None and s["mean_all_low"] is not None}
+        if not known:
+            continue
+        blind = [f"`{name}`" for name, score in known.items() if score["mean_all_low"] <= 0.5]
+        said = f"cannot be told from chance for {listed(blind)}" if blind else "is more than chance for all"
+        lines.append(f"What a label says of outputs ({question}) {said}{_told_without(a, known, what)}.")
+    return lines
+
+
+def _told_without(a: StudyStore, known: dict[str, dict[str, Any]], what: tuple[str, str]) -> str:
+    """How often the ten tokens that were shown say more than the label."""
+    completed = {name: a.score(name, COMPLETION, *what) for name in known}
+    both = {name: other["mean_all"] for name, other in completed.items() if other is not None}
+    more = sum(value > known[name]["mean_all"] for name, value in both.items())
+    return f"; the ten tokens shown, without a label, tell more in {more} of {len(both)} dictionaries" if both else ""
 
 
 def _of_entropy(a: StudyStore) -> list[str]:
@@ -279,5 +316,5 @@ def _limits(a: StudyStore) -> str:
 - One SAE of each kind, on one small model, and {a.n_tokens:,} tokens of `{a.text}`: nothing here is about methods of
   training, larger models or other text.
 - The labels are `lexical`'s. They name tokens, so what a feature does with anything but tokens is not labelled at all.
-- Firing metrics count an activation above 0. The only other thresholds here are the thirds of strong and weak firing.
+- Firing metrics count an activation above 0, those called thresholded above a share of the largest (`score.threshold`).
 - Logit scores are of direct effects, which are not what the model does with a feature (r about .8 where measured)."""

@@ -28,7 +28,7 @@ ORDER BY d.matched_to IS NOT NULL, d.kind = 'random_init_sae', d.dictionary
 _SCORES = """
 SELECT s.dictionary, s.explainer, s.scorer, s.metric, s.design, s.n_features, s.n_scored, s.mean_all, s.mean_all_low,
        s.mean_all_high, s.floor, s.mean
-FROM dictionary_summary s WHERE NOT s.is_control
+FROM dictionary_summary s
 """
 _LENGTHS = """
 SELECT dictionary, explainer, avg(description_length) AS length FROM current_explanations

@@ -335,7 +335,7 @@ COMMENT ON COLUMN logit_effects.z IS 'Effect over the standard deviation of the 
 
 CREATE TABLE logit_strengths (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, direction VARCHAR NOT NULL, n_half INTEGER, skew DOUBLE,
-    excess_kurtosis DOUBLE
+    excess_kurtosis DOUBLE, counts UINTEGER[] NOT NULL
 );
 COMMENT ON TABLE logit_strengths IS 'How concentrated the direct logit effects of a feature are: a list of promoted tokens says little where many tokens share its effect.';
 COMMENT ON COLUMN logit_strengths.dictionary IS 'Dictionary.';
@@ -344,6 +344,7 @@ COMMENT ON COLUMN logit_strengths.direction IS 'promoted or suppressed.';
 COMMENT ON COLUMN logit_strengths.n_half IS 'The fewest tokens that hold half of the squared effects on this side of the median; none: more than 1,024.';
 COMMENT ON COLUMN logit_strengths.skew IS 'Skewness of the feature''s effects on all tokens of the corpus, the same in both rows: above 0, a few tokens are promoted far more than any is suppressed; none where all effects are one.';
 COMMENT ON COLUMN logit_strengths.excess_kurtosis IS 'Their kurtosis less 3, the same in both rows: 0 as of a normal distribution, large where a few tokens hold the effect; none where all effects are one.';
+COMMENT ON COLUMN logit_strengths.counts IS 'How many tokens lie how far on this side of the median, in standard deviations of the effects: 0 to 0.5, 0.5 to 1, and so on; the last of 17 counts is 8 and more. Tokens at the median count as promoted; the counts of both rows are all tokens of the corpus.';
 
 CREATE TABLE output_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, status VARCHAR NOT NULL,
@@ -876,7 +877,7 @@ COMMENT ON COLUMN label_chances.scorer IS 'Scorer.';
 COMMENT ON COLUMN label_chances.metric IS 'Metric: the first one of its scorer.';
 COMMENT ON COLUMN label_chances.holds_from IS 'A label holds from this score on: half of the way from chance to the metric''s largest value.';
 COMMENT ON COLUMN label_chances.probability IS 'P(label holds), where status is covariates or base_rate; a scoring that fails counts as a label that does not hold.';
-COMMENT ON COLUMN label_chances.ci_low IS 'Lower end of its 95 % interval: the share of labels that hold among the 40 scored features whose held-out predictions are nearest to it (Wilson), stretched to hold the probability; of base_rate among all scored ones.';
+COMMENT ON COLUMN label_chances.ci_low IS 'Lower end of its 95 % interval: Wilson''s, about the probability and what it misses by among the 40 scored features whose held-out predictions are nearest to it; of base_rate among all scored ones.';
 COMMENT ON COLUMN label_chances.ci_high IS 'Upper end.';
 COMMENT ON COLUMN label_chances.status IS 'covariates: from a regression that predicts held-out features better than the base rate does (autointerp whole shows its calibration); base_rate: the share of labels that hold among the scored ones, as nothing better is known; without a probability: no_label (the explainer gave none), rare or dead (fires too seldom to be scored), nothing_scored.';
 COMMENT ON COLUMN label_chances.n_scored IS 'Scored features behind it.';

@@ -15,9 +15,11 @@ from starlette.testclient import TestClient
 from stored import rows
 
 from autointerp.browse.drawn_windows import exemplar_text
+from autointerp.browse.histogram_data import EFFECT_STEP
 from autointerp.browse.panels_data import load_panels
 from autointerp.browse.ready_sql import all_wrong
 from autointerp.errors import UserError
+from autointerp.extract.effects import BIN, N_BINS
 from autointerp.show.card_exemplars import CardExemplar, ShownToken
 from autointerp.store.reader import open_reader
 
@@ -118,6 +120,30 @@ def test_by_default_the_label_that_was_judged(judged_store: Path) -> None:
         assert load_panels(store, DICTIONARY, LABELLED).explainer == "human"
         with pytest.raises(UserError):
             load_panels(store, DICTIONARY, FEATURE, "nobody")
+
+
+def test_the_histogram_of_effects_counts_every_token(client: TestClient, judged_store: Path) -> None:
+    effects = panels_of(client, "lexical")["effects"]
+    [corpus] = rows(
+        judged_store,
+        "SELECT count(*) AS n FROM vocab WHERE NOT is_special AND n_explain + n_select + n_score > 0",
+    )
+    assert sum(effects["counts"]) == corpus["n"]
+    assert EFFECT_STEP == BIN
+    assert effects["edges"] == [BIN * step for step in range(-N_BINS, N_BINS + 1)]
+    strongest = rows(
+        judged_store,
+        "SELECT direction, z FROM logit_effects WHERE dictionary = $d AND feature = $f AND rank = 1 ORDER BY direction",
+        d=DICTIONARY,
+        f=FEATURE,
+    )
+    for at in strongest:  # the outermost filled bins hold the strongest tokens
+        filled = [i for i, n in enumerate(effects["counts"]) if n]
+        outer = filled[-1] if at["direction"] == "promoted" else filled[0]
+        assert effects["edges"][outer] - 1e-6 <= at["z"] <= effects["edges"][outer + 1] + 1e-6
+    html = unescape(client.get(f"/feature/{DICTIONARY}/{FEATURE}").text)
+    assert "direct effect on each token of the corpus" in html
+    assert f"standard deviations: {max(effects['counts']):,} tokens" in html
 
 
 def test_histograms_count_every_firing(client: TestClient, judged_store: Path) -> None:

@@ -95,7 +95,7 @@ def true_share(p: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray((sums[first + k] - sums[first]) / k)
 
 
-@pytest.mark.parametrize(("strength", "most_wide"), [(1.0, 0.3), (2.5, 0.26)])
+@pytest.mark.parametrize(("strength", "most_wide"), [(1.0, 0.28), (2.5, 0.24)])
 def test_the_interval_holds_what_is_true_of_features_of_such_a_prediction(strength: float, most_wide: float) -> None:
     parts = []
     for seed in range(20):
@@ -111,7 +111,7 @@ def test_the_interval_holds_what_is_true_of_features_of_such_a_prediction(streng
     assert len(parts) >= 18
     p, truth, low, high = (np.concatenate(column) for column in zip(*parts, strict=True))
     share = true_share(p, truth)
-    assert np.mean((low <= share) & (share <= high)) > 0.93
+    assert np.mean((low <= share) & (share <= high)) > 0.95
     assert np.mean(high - low) < most_wide
 
 
@@ -124,7 +124,7 @@ def test_intervals_are_those_of_the_nearest_one_by_one() -> None:
     for i, value in enumerate(p):
         at = min(max(int(np.sum(held_out < value)) - NEAREST // 2, 0), 130 - NEAREST)
         near = order[at : at + NEAREST]
-        rate = np.average(y[near], weights=w[near])
+        rate = min(max(value + np.average(y[near] - held_out[near], weights=w[near]), 0.0), 1.0)
         ends = wilson(np.array([rate]), np.array([w[near].sum() ** 2 / np.sum(w[near] ** 2)]))
         assert (low[i], high[i]) == pytest.approx((min(ends[0][0], value), max(ends[1][0], value)))
 

@@ -35,7 +35,7 @@ def section(page: str, title: str) -> list[list[str]]:
 
 
 def test_its_first_table_is_the_store_s(page: str, built: tuple[Path, object]) -> None:
-    table = section(page, "Inputs and outputs")
+    table = section(page, "Inputs")
     summary = rows(
         built[0],
         "SELECT dictionary, mean_all, mean_all_low, mean_all_high, floor FROM dictionary_summary "
@@ -48,6 +48,31 @@ def test_its_first_table_is_the_store_s(page: str, built: tuple[Path, object]) -
         assert line[4].startswith(f"{row['mean_all']:.3f}")
         assert low is None or line[4] == f"{row['mean_all']:.3f} [{low:.3f}, {high:.3f}]"
         assert line[6] == f"{row['floor']:.3f}"
+
+
+def test_both_questions_about_outputs_stand_beside_what_needs_no_label(page: str, built: tuple[Path, object]) -> None:
+    head, *lines = (line for line in page.partition("## Outputs\n")[2].splitlines() if line.startswith("|"))
+    assert [cell.strip() for cell in head.strip("|").split("|")] == [
+        "dictionary", "logits", "completion", "norm alone", "another's label",
+        "hard logits", "completion", "norm alone", "another's label",
+    ]  # fmt: skip
+    assert len(lines) > 2
+    found = {
+        (row["dictionary"], row["explainer"], row["metric"]): row["mean_all"]
+        for row in rows(
+            built[0],
+            "SELECT dictionary, explainer, metric, mean_all FROM dictionary_summary WHERE design = 'sample'",
+        )
+    }
+    table = section(page, "Outputs")
+    assert {line[0] for line in table} == {line[0] for line in section(page, "Inputs")}
+    for line in table:
+        expected = [
+            found.get((line[0].strip("`"), explainer, metric))
+            for metric in ("logit_accuracy_direct", "logit_accuracy_direct_hard")
+            for explainer in ("lexical", "completion", "unembedding_norm", "shuffled")
+        ]
+        assert [cell.split(" ")[0] for cell in line[1:]] == ["-" if v is None else f"{v:.3f}" for v in expected]
 
 
 def test_its_verdicts_are_the_store_s(page: str, built: tuple[Path, object]) -> None:

@@ -399,6 +399,13 @@ def test_direct_logit_effects_are_exact(kind: str, family: Loaded) -> None:
         np.testing.assert_allclose(found.effect[name], sign * best.values.numpy(), rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(found.skew, moment_of(effect, 3), rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(found.excess_kurtosis, moment_of(effect, 4) - 3, rtol=1e-3, atol=1e-3)
+        spread = effect.std(dim=1)
+        for row, counts in enumerate(found.counts[name].tolist()):
+            z = [float(of) for of in effect[row] / spread[row]]
+            edges = [0.5 * i for i in range(17)]
+            mine = [abs(of) for of in z if sign * of > 0 or (of == 0 and sign == 1)]
+            by_hand = [sum(low <= of < low + 0.5 for of in mine) for low in edges[:-1]]
+            assert counts == [*by_hand, sum(of >= 8 for of in mine)]
         squares = np.sort((sign * effect).clamp(min=0).square().numpy(), axis=1)[:, ::-1]
         for row, n_half in zip(squares, found.n_half[name].tolist(), strict=True):
             assert row[:n_half].sum() >= 0.4999 * row.sum(), "the fewest tokens that hold half"

@@ -22,6 +22,7 @@ def effect_strength_rows(name: str, effects: StrongestEffects, direction: str) -
         "n_half": pa.array(n_half.astype(np.int32), mask=n_half == 0),
         "skew": effects.skew,
         "excess_kurtosis": effects.excess_kurtosis,
+        "counts": effects.counts[direction].tolist(),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import chain
 
 import numpy as np
@@ -65,6 +65,11 @@ class _Spelt:
     sizes: Int64  # [n] pairs of each
     kinds: Int64  # [n] numbers of their kinds; -1 for those of none
 
+    @cached_property
+    def known(self) -> tuple[Int64, Int64]:
+        """The different pairs, rising, and which of them each of `pairs` is."""
+        return np.unique(self.pairs, return_inverse=True)
+
 
 def likeness(tokens: Sequence[str], named: Sequence[str]) -> Float64:
     """How much each token looks like one of those named: the largest share of common letter pairs with one of them, and
@@ -72,9 +77,11 @@ def likeness(tokens: Sequence[str], named: Sequence[str]) -> Float64:
     own, theirs = _spelt(tuple(tokens)), _spelt(tuple(named))
     kind = own.kinds[:, None]
     alike = (kind == theirs.kinds) & (kind >= 0)
-    known = np.unique(theirs.pairs)
-    held, holding = (_incidence(of, known) for of in (own, theirs))
-    in_common = held @ holding.T
+    known, which = own.known
+    in_common = np.zeros((len(own.sizes), len(theirs.sizes)))
+    if len(which):  # every token has a pair at least
+        shared = _incidence(theirs, known)[:, which]
+        in_common = np.add.reduceat(shared, np.cumsum(own.sizes) - own.sizes, axis=1).T
     share = in_common / np.maximum(own.sizes[:, None] + theirs.sizes - in_common, 1) + _LIKE_KIND * alike
     best = np.where(in_common > 0, share, _LIKE_KIND * alike)
     return np.asarray(best.max(axis=1, initial=0.0), dtype=np.float64)

@@ -88,7 +88,8 @@ def write_extraction(t: Transaction, world: World, name: str) -> int:
     for direction in ("promoted", "suppressed"):
         features = np.arange(N_FEATURES)
         strengths = {"n_half": 2, "skew": 0.5, "excess_kurtosis": 3.0}
-        t.append("logit_strengths", {"dictionary": name, "feature": features, "direction": direction, **strengths})
+        about = {"dictionary": name, "feature": features, "direction": direction}
+        t.append("logit_strengths", {**about, **strengths, "counts": [[20, *range(16)]] * N_FEATURES})
     for kind, tokens, made_like, promoted_by in (("similar", [20, 21], [39, 12], []), ("neighbour", [22], [], [1])):
         about = {"dictionary": name, "feature": np.arange(N_FEATURES), "direction": "promoted", "kind": kind}
         lists = {"tokens": tokens, "made_like": made_like, "promoted_by": promoted_by}
