@@ -42,7 +42,7 @@ from autointerp.score.census_sums import counted
 from autointerp.score.gram_index import LookedUpWindows
 from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import judged_published, metrics_for
-from autointerp.score.predictions import Prediction, Rated
+from autointerp.score.predictions import Prediction, Rated, TokenItems
 from autointerp.score.sampled import Answered, answer, published_windows
 from autointerp.score.scorers.logit_effects import RANKINGS as TOKEN_RANKINGS
 from autointerp.score.scorers.protocol import LooksUpWindows, Scorer, TestFeature
@@ -252,8 +252,8 @@ def _ranking(
     made = EmbeddedScores(explainer)
     for scorer in scorers:
         name = f"{scorer.name}:{UNEMBEDDING}"
-        rated = read_rated(context.store, None, material.dictionary, explainer, name)
         mine = tests[scorer.name]
+        rated = _stored_ratings(context.store, material.dictionary, explainer, name, mine)
         said = subjects([Explanation(f, explainer, "", "ok") for f in sorted(mine)], material.status)
         missing = {f: items for f, items in mine.items() if f not in rated}
         if any(len(items) for items in missing.values()):
@@ -263,6 +263,21 @@ def _ranking(
         made.predictions[name] = predictions
         made.scores += score_rows(said, predictions, metrics_for("rated", scorer.name, own), name)
     return made
+
+
+def _stored_ratings(
+    store: Queryable, dictionary: str, explainer: str, scorer: str, asked: Mapping[int, TokenItems]
+) -> dict[int, Rated]:
+    """Of what is asked, what an earlier ranking of the very same tokens says."""
+    rows = store.rows(_LATEST_RATING, dictionary=dictionary, explainer=explainer, scorer=scorer)
+    rated = read_rated(store, rows[0]["run"] if rows else None, dictionary, explainer, scorer)
+    return {f: of for f, of in rated.items() if f in asked and np.array_equal(of.items.token, asked[f].token)}
+
+
+_LATEST_RATING = """
+SELECT run FROM token_judgements WHERE dictionary = $dictionary AND explainer = $explainer AND scorer = $scorer
+ORDER BY rowid DESC LIMIT 1
+"""
 
 
 def _permuted(
