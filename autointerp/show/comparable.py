@@ -30,6 +30,7 @@ _WORDS = {
     "tokens.tokenizer": "tokenizer",
 }
 """Keys of what a store is about, the longest match first; all other keys of tokens: the corpus."""
+CORPUS = "corpus"
 
 Facts = dict[str, dict[str, Any]]
 """What is said of a difference -> key -> value."""
@@ -46,7 +47,7 @@ def differences(stores: Sequence[tuple[str, Queryable]]) -> list[str]:
 def _between(left: tuple[str, Facts], right: tuple[str, Facts]) -> list[str]:
     (first, base), (name, of) = left, right
     return [
-        f"{what} ({first}: {_shown(mine, of[what])}; {name}: {_shown(of[what], mine)})"
+        f"{what} ({first}: {_shown(mine, of[what], what)}; {name}: {_shown(of[what], mine, what)})"
         for what, mine in base.items()
         if what in of and mine != of[what]
     ]
@@ -74,7 +75,7 @@ def _word(key: str) -> str:
     for known, word in _WORDS.items():
         if key == known or key.startswith(known + "."):
             return word
-    return "corpus"
+    return CORPUS
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -87,8 +88,8 @@ def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _shown(mine: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """The values that differ; a hash by its first digits."""
+def _shown(mine: Mapping[str, Any], other: Mapping[str, Any], what: str) -> str:
+    """The values that differ, those of the corpus with their keys; a hash by its first digits."""
     parts = []
     for key in dict.fromkeys([*mine, *other]):
         if mine.get(key) == other.get(key):
@@ -97,5 +98,6 @@ def _shown(mine: Mapping[str, Any], other: Mapping[str, Any]) -> str:
         text = value if isinstance(value, str) else "none" if value is None else json.dumps(value)
         if len(text) >= 32 and not set(text) - set("0123456789abcdef"):
             text = text[:8]
-        parts.append(text if len(text) <= 60 else f"{text[:57]}...")
+        text = text if len(text) <= 60 else f"{text[:57]}..."
+        parts.append(f"{key.rpartition('.')[2]} {text}" if what == CORPUS else text)
     return ", ".join(parts)

@@ -293,11 +293,12 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
         if any(row.over == "scored" for row in page.comparisons):
             text += "Where there is no floor it is over features with a score. "
         lines.append(text + "About these dictionaries, not their methods: docs/SCORES.md.")
-    for store, rows in _by_store(page.comparisons).items():
+    of_stores = _by_store(page.comparisons)
+    for store, rows in of_stores.items():
         studied = dict.fromkeys(r.dictionary for r in page.summary if r.store == store and r.kind in STUDIED)
         missing = without_baselines(rows, list(studied))
         if missing:
-            lines.append(missing)
+            lines.append(f"{store}: {missing}" if len(of_stores) > 1 else missing)
     return [safe(line, "dim") for line in lines]
 
 
