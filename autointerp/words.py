@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 STAGES = (
-    "tokens", "extract", "effects", "ablate", "context_effects", "sensitivity", "output_scores", "diagnostics",
-    "explain", "census", "judge", "score", "means", "compare",
+    "tokens", "extract", "effects", "ablate", "context_effects", "sensitivity", "token_changes", "steered_texts",
+    "output_scores", "diagnostics", "explain", "census", "judge", "score", "means", "compare",
 )  # fmt: skip
 """In order; `run --stage NAME` stops after that one."""
 
@@ -18,6 +18,12 @@ STAGES = (
 
 LEXICAL = "lexical"
 """The embedded explainer whose text says all that it predicts by."""
+LEXICAL_INPUT, LEXICAL_DIRECT = "lexical_input", "lexical_direct"
+LEXICAL_MEASURED, LEXICAL_ALL = "lexical_measured", "lexical_all"
+LEXICAL_FORMS = (LEXICAL_INPUT, LEXICAL_DIRECT, LEXICAL_MEASURED, LEXICAL_ALL)
+"""The same of other evidence: where it fires; what it promotes directly; what measurably rises; all of these."""
+FROM_MEASURED = (LEXICAL_MEASURED, LEXICAL_ALL)
+"""Those that label the features that were clamped, and no others."""
 CONTEXT_LOOKUP = "context_lookup"
 """The table that is in every run with `lexical`."""
 TOKEN_LOOKUP = "token_lookup"  # noqa: S105 - a name
@@ -25,7 +31,7 @@ CEILINGS = (CONTEXT_LOOKUP, TOKEN_LOOKUP)
 """Tables without a bound: ceilings for what knowledge of tokens can predict, and no labels."""
 BESIDE = (LEXICAL, CONTEXT_LOOKUP)
 """Explainers whose lookups also stand on the windows on which an LLM's labels are simulated."""
-EMBEDDED = (LEXICAL, *CEILINGS)
+EMBEDDED = (LEXICAL, *LEXICAL_FORMS, *CEILINGS)
 """Explainers that need no LLM and simulate by a lookup."""
 PREDICTORS = (CONTEXT_LOOKUP, LEXICAL, TOKEN_LOOKUP)
 """Explainers whose census sharpens the mean of what an LLM judged on a sample; the first that a run has."""
@@ -80,7 +86,19 @@ def is_label(explainer: str) -> bool:
 def says_its_lookup(explainer: str) -> bool:
     """Whether the text of an explainer names every entry of its lookup; else its description is text and lookup. The
     store's macro says the same."""
-    return explainer == LEXICAL or explainer in LEXICAL_CONTROLS
+    return explainer == LEXICAL or explainer in (*LEXICAL_FORMS, *LEXICAL_CONTROLS)
+
+
+def evidence_of(explainer: str) -> str | None:
+    """What an explainer was shown: input (where the feature fires), direct or measured (effects), both (input and
+    direct), all; None: its name does not say. The store's macro says the same."""
+    if explainer in (LEXICAL, *LEXICAL_FORMS):
+        return explainer.removeprefix(LEXICAL).removeprefix("_") or "both"
+    parts = explainer.split("/")
+    if is_control(explainer) or len(parts) < 3:
+        return None
+    kinds = {"input": "input", "output": "direct", "measured": "measured", "both": "both", "all": "all"}
+    return next((kinds[part] for part in reversed(parts[2:]) if part in kinds), None)
 
 
 def of_permuted(explainer: str) -> str | None:
@@ -118,22 +136,30 @@ def explainers_written(explainer: str) -> tuple[str, ...]:
 
 # --- scorers
 
-SCORERS = (
-    "simulation", "detection", "fuzzing", "logits", "logits_hard", "discrimination", "intruder", "intruder_internal",
-    "generation",
+MEASURED_SCORERS = (
+    "logits_measured", "logits_hard_measured", "logits_measured_suppressed", "logits_hard_measured_suppressed",
 )  # fmt: skip
-LOGIT_SCORERS = ("logits", "logits_hard")
+"""Of what measurably rises or falls where a feature is clamped: of the features that were."""
+LOGIT_SCORERS = (
+    "logits", "logits_hard", "logits_suppressed", "logits_hard_suppressed", *MEASURED_SCORERS,
+)  # fmt: skip
 """Of what a feature writes; all others are about what it reads."""
+INTERVENTION = "intervention"
+"""Of what the model writes with a feature's direction added: of the measured features too."""
+OF_MEASURED = (*MEASURED_SCORERS, INTERVENTION)
+"""Scorers that ask about measured features alone."""
+SCORERS = (
+    "simulation", "detection", "fuzzing", *LOGIT_SCORERS, "discrimination", "intruder", "intruder_internal",
+    "generation", INTERVENTION,
+)  # fmt: skip
 USUAL_SCORERS = ("simulation", "detection", "fuzzing", "logits_hard")
 """Those of a run file that names none."""
-LATER_SCORERS = ("intervention",)
-"""Planned; a run file that asks for one of them is told so."""
 
 LINEUP = "lineup"
 """Learned features among made-up ones: `autointerp lineup`."""
 ASK_KINDS = (
     "explain", "simulate", "detect", "fuzz", "logits", "logits_hard", "discriminate", "intrude", "intrude_internal",
-    "generate", LINEUP, "probe",
+    "generate", "intervene", LINEUP, "probe",
 )  # fmt: skip
 """What a question to an LLM is for (`Ask.kind`): to explain, for each scorer, a line-up, `probe` to test a server."""
 PERSON = "person"

@@ -66,7 +66,7 @@ def main(run_file: Path, store: Path, dictionary: str, features: int, positions:
     with StoreWriter.open(store) as writer:
         context = StageContext(prepared, tokens, writer, stderr_reporter(), None)  # type: ignore[arg-type]
         chosen = context.open([dictionary])[dictionary]
-        measured = ablate.open_ablation(context, dictionary, chosen)
+        measured = ablate.open_ablation(context, dictionary, chosen, context.config.effects.after)
         sample = FeatureSample(sample=features)
         numbers = choose_scored(sample, chosen.features, chosen.dictionary.n_features, config.seed, dictionary)
         candidates, weight = stored_firings(writer, dictionary, "score", numbers)

@@ -117,7 +117,7 @@ def test_every_key_of_the_design_is_taken() -> None:
     assert config.store_path == Path("gpt2-res-jb.duckdb")
 
 
-EMBEDDED_ONLY = "Input should be 'lexical', 'context_lookup' or 'token_lookup'"
+EMBEDDED_ONLY = "Input should be 'lexical', 'lexical_input', 'lexical_direct', "
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,14 @@ EMBEDDED_ONLY = "Input should be 'lexical', 'context_lookup' or 'token_lookup'"
         ({"explain__explainers": ["lexical", {"python": "a:B", "name": "lexical"}]}, '"lexical" is there twice'),
         ({"score__judge": {"provider": "openai"}}, 'the key "score.judge.model" is missing'),
         ({"score__judge": {"provider": "openai", "model": "m", "simulate": "x"}}, "score.judge.simulate: Input should"),
-        ({"score__scorers": ["logits", "intervention"]}, 'score.scorers: scorer "intervention" is not in this version'),
-        ({"score__scorers": ["intervention"]}, 'scorer "intervention" is not in this version'),
+        (
+            {"score__scorers": ["intervention"], "effects__features": "none"},
+            'scorer "intervention" asks what features do where they are clamped or steered, and none is',
+        ),
+        (
+            {"score__scorers": ["logits_measured"], "effects__change_contexts": 0},
+            'scorer "logits_measured" asks what features do where they are clamped or steered, and none is',
+        ),
         ({"engine__workers": 0}, "engine.workers: Input should be greater than or equal to 1 (it is 0)"),
         ({"engine__features_at_once": 0}, "engine.features_at_once: Input should be greater than or equal to 1"),
         ({"engine__checkpoint_seconds": -1}, "engine.checkpoint_seconds: Input should be greater than or equal to 0"),

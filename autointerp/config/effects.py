@@ -32,6 +32,17 @@ class EffectsSection(Section):
 
     sensitivity_positions: int = Field(default=1, ge=0, le=1024)
     """Firing tokens of a feature at which steps of many sizes are made along its direction and others; 0: none."""
+    change_contexts: int = Field(default=32, ge=0, le=4096)
+    """Contexts of each of the splits explain and score in which a feature is clamped at its maximum, to see which
+    tokens become likelier; 0: none."""
+    change_tokens: int = Field(default=4, ge=1, le=64)
+    """Tokens in a row at which it is clamped there, and at which the change is read."""
+    steer_kl: float = Field(default=0.5, gt=0, le=10, allow_inf_nan=False)
+    """For the scorer `intervention`: the nats by which each feature's direction moves the prediction."""
+    steered_texts: int = Field(default=4, ge=3, le=64)
+    """For the scorer `intervention`: texts that the model writes with each feature's direction added."""
+    steered_tokens: int = Field(default=20, ge=1, le=512)
+    """Tokens of each."""
     output_factor: float = Field(default=10.0, ge=0, le=1e6, allow_inf_nan=False)
     """How many times its largest activation every feature is amplified by, behind the prompt, for its output score; 0:
     none."""
@@ -50,9 +61,22 @@ class EffectsSection(Section):
         """The settings of the stage `sensitivity`."""
         return self.model_dump(mode="json", include={"features", "sensitivity_positions"})
 
+    def of_token_changes(self) -> dict[str, Any]:
+        """The settings of the stage `token_changes`."""
+        return self.model_dump(mode="json", include={"features", "change_contexts", "change_tokens"})
+
+    def of_steered_texts(self) -> dict[str, Any]:
+        """The settings of the stage `steered_texts`."""
+        return self.model_dump(mode="json", include={"features", "steer_kl", "steered_texts", "steered_tokens"})
+
     def of_output_scores(self) -> dict[str, Any]:
         """The settings of the stage `output_scores`; it is of all features."""
         return self.model_dump(mode="json", include={"output_factor", "output_prompt"})
+
+    @property
+    def clamps(self) -> bool:
+        """Whether features are clamped."""
+        return self.features != "none" and self.change_contexts > 0
 
     @property
     def scores_output(self) -> bool:

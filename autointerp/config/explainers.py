@@ -14,6 +14,7 @@ from autointerp.errors import nearest
 from autointerp.words import (
     CONTEXT_LOOKUP,
     EMBEDDED,
+    FROM_MEASURED,
     HUMAN,
     LEXICAL,
     LEXICAL_CONTROLS,
@@ -35,8 +36,10 @@ class LLMExplainer(LLMModel):
     `sentence`, `lexicon`; published: `bills`, `bricken`, `delphi`."""
     prompt: str | None = None
     """The path of a prompt of your own, instead of the preset's words."""
-    evidence: Literal["input", "output", "both"] = "both"
-    """What it is shown: `input`, text on which the feature fires; `output`, tokens that it promotes; or both."""
+    evidence: Literal["input", "output", "both", "measured", "all"] = "both"
+    """What it is shown: `input`, text on which the feature fires; `output`, tokens that it promotes directly; `both` of
+    these; `measured`, tokens that measurably rise where it is clamped; or `all` three. With the last two it explains
+    the features of `effects.features` only."""
     best_of: int = Field(default=1, ge=1, le=64)
     """How many drafts it writes; the judge keeps the best on the select split."""
     revise: int = Field(default=0, ge=0, le=16)
@@ -44,6 +47,11 @@ class LLMExplainer(LLMModel):
     probe: int = Field(default=0, ge=0, le=4)
     """How many times it writes four texts on which the feature should fire and four on which it should not, sees what
     the feature does on them, and answers again. Needs no judge."""
+
+    @property
+    def sees_measured(self) -> bool:
+        """Whether it is shown what was measured."""
+        return self.evidence in ("measured", "all")
 
     @property
     def chooses(self) -> bool:
@@ -58,9 +66,9 @@ class LLMExplainer(LLMModel):
     @model_validator(mode="after")
     def _sees_what_it_revises(self) -> LLMExplainer:
         for key in ("revise", "probe"):
-            if getattr(self, key) and self.evidence == "output":
+            if getattr(self, key) and self.evidence in ("output", "measured"):
                 raise ValueError(
-                    f'{key} = {getattr(self, key)} shows text, and evidence = "output" is to see none; give '
+                    f'{key} = {getattr(self, key)} shows text, and evidence = "{self.evidence}" is to see none; give '
                     f'evidence = "both" or "input", or leave {key} out'
                 )
         return self
@@ -144,9 +152,12 @@ class ExplainSection(Section):
     """Which explainers write explanations."""
 
     explainers: list[ExplainerEntry] = Field(default=["lexical", "context_lookup", "token_lookup"], min_length=1)
-    """`lexical` writes labels and needs no LLM. `context_lookup` and `token_lookup` are tables, ceilings and no labels;
-    `context_lookup` comes with `lexical`, named or not. `human` stands for what people wrote with `autointerp label`; a
-    table is an LLM, a Python class, or what `autointerp import` took in."""
+    """`lexical` writes labels and needs no LLM. `lexical_input` says where a feature fires and nothing else,
+    `lexical_direct` what it promotes directly, `lexical_measured` what measurably rises where it is clamped,
+    `lexical_all` all of these; the last two label the features of `effects.features`. `context_lookup` and
+    `token_lookup` are tables, ceilings and no labels; `context_lookup` comes with `lexical`, named or not. `human`
+    stands for what people wrote with `autointerp label`; a table is an LLM, a Python class, or what `autointerp import`
+    took in."""
 
     @field_validator("explainers")
     @classmethod
@@ -174,6 +185,12 @@ class ExplainSection(Section):
         """Those that need no LLM and simulate by a lookup."""
         own = [entry.name for entry in self.own_embedded]
         return [entry for entry in self.explainers if isinstance(entry, str) and entry != HUMAN] + own
+
+    @property
+    def from_measured(self) -> list[str]:
+        """Those that are shown what was measured, and label no other features."""
+        asking = [entry.name for entry in self.explainers if isinstance(entry, LLMExplainer) and entry.sees_measured]
+        return [entry for entry in self.explainers if isinstance(entry, str) and entry in FROM_MEASURED] + asking
 
     @property
     def own_embedded(self) -> list[PythonExplainer]:

@@ -9,8 +9,8 @@ from pydantic import Discriminator, Field, Tag, field_validator
 from autointerp.config.features import FeatureChoice, FeatureSample
 from autointerp.config.llm_model import LLMModel
 from autointerp.config.own_code import OwnCode
-from autointerp.config.section import Section, refuse_later, refuse_twice
-from autointerp.words import LATER_SCORERS, SCORERS, USUAL_SCORERS
+from autointerp.config.section import Section, refuse_twice
+from autointerp.words import SCORERS, USUAL_SCORERS
 
 
 class Judge(LLMModel):
@@ -79,7 +79,5 @@ class ScoreSection(Section):
     @classmethod
     def _scorers(cls, scorers: Any) -> Any:
         if isinstance(scorers, list):
-            for scorer in scorers:
-                refuse_later("scorer", scorer, LATER_SCORERS, SCORERS)
             refuse_twice(scorers)
         return scorers

@@ -19,7 +19,7 @@ from autointerp.config.judging import ScoreSection
 from autointerp.config.section import Section
 from autointerp.config.subject_tokens import SubjectSection, TokensSection
 from autointerp.errors import nearest
-from autointerp.words import HUMAN
+from autointerp.words import HUMAN, OF_MEASURED
 
 
 class RunConfig(Section):
@@ -58,6 +58,21 @@ class RunConfig(Section):
             raise ValueError(f'explainer "{kept[0]}" needs a judge: {whose} has no lookup; give score.judge')
         if len(kept) == len(self.explain.explainers):
             raise ValueError(f'explainer "{kept[0]}" stands beside others; add "lexical"')
+        return self
+
+    @model_validator(mode="after")
+    def _measured_evidence_is_measured(self) -> RunConfig:
+        if self.explain.from_measured and not self.effects.clamps:
+            raise ValueError(
+                f'explainer "{self.explain.from_measured[0]}" is shown what rises where a feature is clamped, and none '
+                "is: give effects.features and effects.change_contexts above 0, or leave the explainer out"
+            )
+        asked = [entry for entry in self.score.scorers if entry in OF_MEASURED]
+        if asked and not self.effects.clamps:
+            raise ValueError(
+                f'scorer "{asked[0]}" asks what features do where they are clamped or steered, and none is: give '
+                "effects.features and effects.change_contexts above 0, or leave the scorer out"
+            )
         return self
 
     @model_validator(mode="after")

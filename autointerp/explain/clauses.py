@@ -12,7 +12,8 @@ from autointerp.resources import prompt_text
 
 _CLAUSES = {
     "fires": {"groups"}, "spread": set(), "strength_first": {"tokens", "strength"}, "strength": {"tokens", "strength"},
-    "after": {"token", "previous"}, "promotes": {"tokens"}, "seen": {"n"},
+    "after": {"token", "previous"}, "promotes": {"tokens"}, "rises": {"groups"},
+    "rises_all": {"groups", "tokens"}, "falls": {"groups"}, "seen": {"n"},
     "context_table": {"n", "tokens"}, "token_table": {"n", "tokens"}, "constant": set(), "generic": {"groups"},
 }  # fmt: skip
 """The clauses that the template must hold, each with its placeholders."""

@@ -24,7 +24,8 @@ class Demonstration:
 
     def tokens_shown(self) -> list[str]:
         shown = [token for one in self.evidence.exemplars for token in one.tokens]
-        return [*shown, *self.evidence.promoted, *self.evidence.suppressed]
+        effects = self.evidence
+        return [*shown, *effects.promoted, *effects.suppressed, *effects.risen, *effects.fallen]
 
 
 _WORD = re.compile(r" ?\w+| ?[^\w\s]|\s+")
@@ -50,8 +51,9 @@ def demonstrations(stratum: str) -> tuple[Demonstration, ...]:
         promoted, suppressed = (tuple(map(unescape, entry[name])) for name in ("promoted", "suppressed"))
         heavy = _heaviest(exemplars)
         evidence = Evidence(
-            "demonstration", len(made), largest, 0.0, tuple(exemplars), promoted, suppressed, tokens=heavy
-        )
+            "demonstration", len(made), largest, 0.0, tuple(exemplars), promoted, suppressed,
+            risen=promoted, fallen=suppressed, tokens=heavy,
+        )  # fmt: skip
         answer = {name: entry[name] for name in ("fires", "promotes", "triggers")}
         made.append(Demonstration(evidence, answer | {"lexicon": _lexicon(entry["triggers"], heavy, largest)}))
     return tuple(made)

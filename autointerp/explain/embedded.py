@@ -8,7 +8,7 @@ explainers a run has: so no explainer's rows depend on which others there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -16,9 +16,18 @@ from autointerp.explain.context_lookup import context_lookup, token_lookup
 from autointerp.explain.controls import Explained, constant, generic, shuffled
 from autointerp.explain.lexical import Promoted, label_lookup, lexical_explanations
 from autointerp.explain.lookup import entries_of
+from autointerp.explain.output_labels import TwoSides, direct_labels, input_label, labels_of_all, measured_labels
 from autointerp.explain.sentence import table_text, token_names
 from autointerp.records import Explanation, Float64, GramTable, Int64, LookupTable
-from autointerp.words import CONTEXT_LOOKUP, LEXICAL, TOKEN_LOOKUP
+from autointerp.words import (
+    CONTEXT_LOOKUP,
+    LEXICAL,
+    LEXICAL_ALL,
+    LEXICAL_DIRECT,
+    LEXICAL_INPUT,
+    LEXICAL_MEASURED,
+    TOKEN_LOOKUP,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,15 @@ class EvidenceTables:
     promoted: Mapping[int, Sequence[int]]  # feature -> tokens, the strongest first
     promoted_z: Mapping[int, Sequence[float]]
     seed: int
+    direct: Mapping[int, TwoSides] = field(default_factory=dict)
+    """What features with a direct path to the logits raise and lower by it."""
+    measured: Mapping[int, TwoSides] = field(default_factory=dict)
+    """What measurably rises and falls where a feature is clamped; of those that were measured."""
+
+    @property
+    def n_features(self) -> int:
+        """Of the dictionary, extracted or not."""
+        return len(self.tokens.start) - 1
 
     @cached_property
     def names(self) -> list[str]:
@@ -46,6 +64,12 @@ class EvidenceTables:
         lookup = label_lookup(self.tokens, self.pairs)
         promoted = Promoted(self.promoted, self.promoted_z)
         return Explained(lexical_explanations(self.tokens, lookup, self.names, self.features, promoted), lookup)
+
+    @cached_property
+    def inputs(self) -> Explained:
+        """The same without what is promoted."""
+        lookup = self.lexical.lookup
+        return Explained(lexical_explanations(self.tokens, lookup, self.names, self.features), lookup)
 
     @cached_property
     def context_lookup(self) -> LookupTable:
@@ -91,6 +115,10 @@ def _table(tables: EvidenceTables, explainer: str, clause: str, lookup: LookupTa
 
 EMBEDDED: dict[str, Callable[[EvidenceTables], Explained]] = {
     LEXICAL: _lexical,
+    LEXICAL_INPUT: lambda tables: input_label(tables.inputs),
+    LEXICAL_DIRECT: lambda tables: direct_labels(tables.features, tables.n_features, tables.direct, tables.names),
+    LEXICAL_MEASURED: lambda tables: measured_labels(tables.n_features, tables.measured, tables.names),
+    LEXICAL_ALL: lambda tables: labels_of_all(tables.inputs, tables.measured, tables.direct, tables.names),
     CONTEXT_LOOKUP: _context_lookup,
     TOKEN_LOOKUP: _token_lookup,
 }

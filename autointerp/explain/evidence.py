@@ -70,6 +70,12 @@ class Evidence:
     """How far each promoted token's effect lies from the median of all tokens, in standard deviations."""
     n_half: int | None = None
     """The fewest tokens that hold half of the squared effects above the median; None: more than are counted."""
+    risen: tuple[str, ...] = ()
+    """Tokens whose logits measurably rise where the feature is clamped at its maximum, strongest first; empty where it
+    was not measured."""
+    fallen: tuple[str, ...] = ()
+    risen_z: tuple[float, ...] = ()
+    """How far each one's change lies from the median of all tokens, in standard deviations."""
     tokens: tuple[HeavyToken, ...] = ()
     """The heaviest first."""
     at_start: tuple[float, float] | None = None

@@ -22,8 +22,14 @@ from autointerp.hashing import content_hash
 from autointerp.llm.asks import Ask
 from autointerp.resources import prompt_text
 
-EvidenceKind = Literal["input", "output", "both"]
-EVIDENCE_KINDS: tuple[EvidenceKind, ...] = ("input", "output", "both")
+EvidenceKind = Literal["input", "output", "both", "measured", "all"]
+EVIDENCE_KINDS: tuple[EvidenceKind, ...] = ("input", "output", "both", "measured", "all")
+SHOWS: dict[str, tuple[EvidenceKind, ...]] = {
+    "exemplars": ("input", "both", "all"),
+    "effects": ("output", "both", "all"),
+    "measured": ("measured", "all"),
+}
+"""The kinds of evidence that show each section."""
 
 LEFT_OUT = "{n} further excerpts of this kind are left out here: there is no room for them."
 LEFT_OUT_ONE = "One further excerpt of this kind is left out here: there is no room for it."
@@ -39,8 +45,10 @@ SECTIONS = {
     "effects": PromptSection(
         required=frozenset({"promoted"}), optional=frozenset({"suppressed", "strength"}), needed=False
     ),
+    "measured": PromptSection(required=frozenset({"risen"}), optional=frozenset({"fallen", "strength"}), needed=False),
 }
-"""What a template of an explainer may and must hold; a user's own takes `default`'s for the last two."""
+"""What a template of an explainer may and must hold; a user's own takes `default`'s for the last three, any preset for
+the last."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,8 @@ def style(preset: str, evidence: EvidenceKind, prompt: Path | None = None) -> St
     if chosen.sections:
         shared = read_template(f"explain/{chosen.sections}.md", SECTIONS).sections
         ours = {name: shared[name] for name in ("exemplars", "effects")} | dict(ours)
+    if evidence in SHOWS["measured"]:
+        ours = {"measured": read_template("explain/default.md", SECTIONS).sections["measured"]} | dict(ours)
     return Style(chosen, Template(template.name, {**ours, **template.sections}), evidence)
 
 
@@ -98,7 +108,13 @@ def marks_for(style: Style, evidence: Evidence, more: Iterable[str] = ()) -> Mar
     """Marks that stand in no token of the feature's prompt; `more` are further tokens that it will show."""
     tokens = [token for one in evidence.exemplars for token in (*one.before, *one.tokens, *one.after)]
     demonstrated = [token for one in demonstrations(style.preset.demonstrated) for token in one.tokens_shown()]
-    effects = [*evidence.promoted, *evidence.suppressed, *(heavy.text for heavy in evidence.tokens)]
+    effects = [
+        *evidence.promoted,
+        *evidence.suppressed,
+        *evidence.risen,
+        *evidence.fallen,
+        *(heavy.text for heavy in evidence.tokens),
+    ]
     return choose_marks([*tokens, *effects, *demonstrated, *more], style.preset.marks)
 
 
@@ -123,7 +139,7 @@ def marks_values(marks: Marks) -> dict[str, str]:
 def shown_evidence(style: Style, evidence: Evidence, marks: Marks) -> str:
     """The evidence of the kind that the style asks for, as text."""
     preset, parts = style.preset, []
-    if style.evidence != "output":
+    if style.evidence in SHOWS["exemplars"]:
         gone = frozenset(evidence.left_out)
         shown = [one for one in preset.choose(evidence) if one not in gone]
         silent = [one for one in preset.silent(evidence) if one not in gone]
@@ -139,7 +155,7 @@ def shown_evidence(style: Style, evidence: Evidence, marks: Marks) -> str:
         parts.append(style.template.fill("exemplars", values))
         if gone:
             parts.append(LEFT_OUT_ONE if len(gone) == 1 else LEFT_OUT.format(n=len(gone)))
-    if style.evidence != "input":
+    if style.evidence in SHOWS["effects"]:
         shown_promoted = evidence.promoted[: preset.n_effects]
         rich = with_strength(shown_promoted, evidence.promoted_z, marks)
         values = {
@@ -148,6 +164,14 @@ def shown_evidence(style: Style, evidence: Evidence, marks: Marks) -> str:
             "suppressed": listed(evidence.suppressed[: preset.n_effects], marks),
         }
         parts.append(style.template.fill("effects", values))
+    if style.evidence in SHOWS["measured"]:
+        shown_risen, z = evidence.risen[: preset.n_effects], evidence.risen_z if preset.rich else ()
+        values = {
+            "risen": with_strength(shown_risen, z, marks) if preset.rich else listed(shown_risen, marks),
+            "strength": "The number behind a token is its z." if z else "",
+            "fallen": listed(evidence.fallen[: preset.n_effects], marks),
+        }
+        parts.append(style.template.fill("measured", values))
     return "\n\n".join(part.rstrip() for part in parts)
 
 

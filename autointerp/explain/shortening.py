@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from autointerp.explain.evidence import Evidence, Exemplar
-from autointerp.explain.prompt import Style
+from autointerp.explain.prompt import SHOWS, Style
 from autointerp.llm.asks import Ask
 from autointerp.llm.lengths import room_for
 
@@ -51,7 +51,7 @@ def too_long(ask: Ask, context: int | None, max_tokens: int | None) -> str:
 
 
 def _first_to_go(style: Style, evidence: Evidence) -> list[Exemplar]:
-    if style.evidence == "output":
+    if style.evidence not in SHOWS["exemplars"]:
         return []
     shown = [*style.preset.choose(evidence), *style.preset.silent(evidence)]
     strongest = max(shown, key=lambda one: max(map(abs, one.activations), default=0.0), default=None)

@@ -62,19 +62,26 @@ def contributions(dictionary: Dictionary, firings: Firings, x: Tensor | None) ->
     scales its input needs. Raises InputError where that cannot be said."""
     directions = dictionary.directions[torch.from_numpy(firings.feature)].cpu()
     added: Tensor = directions * torch.from_numpy(firings.activation)[:, None]
+    scale = written_scale(dictionary, x)
+    return added if scale is None else added * scale
+
+
+def written_scale(dictionary: Dictionary, x: Tensor | None) -> Tensor | None:
+    """[n, 1] by how much more than its activation times its direction a feature writes at each token; None: no more.
+    `x` [n, d_in]: what the dictionary reads there. Raises InputError where that cannot be said."""
     if not isinstance(dictionary, SparseAutoencoder):
-        return added
+        return None
     if dictionary.incomplete is not None:
         raise InputError("a feature writes to several places of the model")
     if dictionary.normalize == "none":
-        return added
+        return None
     assert x is not None
     if dictionary.hook_out is not None:
         raise InputError("a transcoder that scales its input does not say in which scale it writes")
     scale: Tensor = x.norm(dim=1, keepdim=True) / x.shape[1] ** 0.5
     if dictionary.normalize == "layer_norm":
         scale = x.std(dim=1, keepdim=True) + 1e-5
-    return added * scale
+    return scale
 
 
 @dataclass(frozen=True)
@@ -173,7 +180,7 @@ class Ablation:
         share = torch.full((len(firings),), torch.nan)
         if self.path is not None:
             written = self.path.written(added)
-            share = _correlation(-change, written @ self.path.unembed)
+            share = correlation(-change, written @ self.path.unembed)
         n = min(MOVED, change.shape[1] // 2)
         order = [change.topk(n, dim=1, largest=largest).indices for largest in (False, True)]
         moved = torch.cat(order, dim=1)
@@ -204,7 +211,7 @@ def divergence(whole: Tensor, others: Tensor, target: Tensor) -> tuple[Tensor, T
     return entropy, kl, kl + mean - change_of_target
 
 
-def _correlation(a: Tensor, b: Tensor) -> Tensor:
+def correlation(a: Tensor, b: Tensor) -> Tensor:
     """Pearson's, row by row; NaN where a row is constant."""
     a, b = (x.double() - x.double().mean(dim=1, keepdim=True) for x in (a, b))
     return (a * b).sum(dim=1) / (a.square().sum(dim=1) * b.square().sum(dim=1)).sqrt()

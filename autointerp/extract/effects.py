@@ -27,8 +27,8 @@ from autointerp.subject.dictionary import Dictionary, written_hook
 from autointerp.subject.model import Subject
 from autointerp.subject.weights import readable
 
-TOP = {"promoted": 60, "suppressed": 10}
-"""Tokens kept: explainers see the first ten; judges are asked about promoted ranks 11 to 60."""
+TOP = {"promoted": 60, "suppressed": 60}
+"""Tokens kept: explainers see the first ten; judges are asked about ranks 11 to 60."""
 MOST_COUNTED = 1024
 """Tokens that may hold half of a feature's effects, where their number is said."""
 EFFECTS_AT_ONCE = 1 << 24

@@ -6,7 +6,8 @@ have in common. So beside the promoted tokens of ranks 11 to 60 stand
                 past 600
     same_norm   tokens of the same length of their row of the centred unembedding and as frequent, of own rank past 600
     neighbour   tokens that the nearest other features promote (cosine of the effects below .9), of own rank past 200
-of which a judge is asked about some (`score/scorers/hard_logits.py`).
+of which a judge is asked about some (`score/scorers/hard_logits.py`). The same of what a feature suppresses, and of the
+tokens that measurably rise or fall where it is clamped.
 
 1. The effects of a feature over the vocabulary give its ranks; in a small vocabulary the limits are shares of it.
 2. similar, same_norm: each promoted token in turn, the most similar first, takes the nearest token that is still free;
@@ -21,7 +22,7 @@ Letters in shapes: F features, n tokens that stand in the corpus, d width of the
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,30 +66,71 @@ class HardTokens:
 
 @torch.inference_mode()
 def hard_tokens(
-    path: LogitPath, directions: Tensor, strongest: StrongestEffects, fit: Bool, frequency: Int64
+    path: LogitPath,
+    directions: Tensor,
+    strongest: StrongestEffects,
+    fit: Bool,
+    frequency: Int64,
+    side: str = "promoted",
 ) -> HardTokens:
     """`directions` [width, d_in], `strongest` of all features.
 
-    `fit` [V]: tokens that may be asked about; `frequency` [V] in the corpus.
+    `fit` [V]: tokens that may be asked about; `frequency` [V] in the corpus. What a feature suppresses, the opposite
+    direction promotes: `side` "suppressed" is of that.
     """
-    ids = path.ids.cpu().numpy()
-    place = np.full(len(fit), -1, dtype=np.int64)
-    place[ids] = np.arange(len(ids))
-    allowed = torch.from_numpy(fit[ids]).to(path.unembed.device)
-    rows = path.unembed.T - path.unembed.T.mean(dim=0)
-    unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-30)
-    promoted = place[strongest.token["promoted"]]  # [F, 60]
-    near = _alike_in_norm(rows.norm(dim=1).cpu().numpy(), frequency[ids], fit[ids])
-    written = torch.cat(
+    ids, rows = path.ids.cpu().numpy(), path.unembed.T
+    sign = 1.0 if side == "promoted" else -1.0
+    written = sign * torch.cat(
         [
             path.written(directions[torch.from_numpy(strongest.features[first : first + CHUNK])])
             for first in range(0, len(strongest.features), CHUNK)
         ]
     )
-    others = _nearest_features(written, rows)
+    promoted = _places(ids, len(fit))[strongest.token[side]]  # [F, 60]
+    others = _nearest_features(written, rows - rows.mean(dim=0))
+    return _hard(
+        strongest.features, promoted, others, lambda part: path.effects(written[part]), rows, ids, fit, frequency
+    )
+
+
+@torch.inference_mode()
+def hard_tokens_of_changes(
+    unembedding: Tensor, ids: Int64, features: Int64, change: Tensor, ranked: Int64, fit: Bool, frequency: Int64
+) -> HardTokens:
+    """The same of measured effects: `change` [F, n] of the tokens `ids`, whose `unembedding` is [n, d]; `ranked`
+    [F, 60] are those that change most, the ten shown first. The nearest features are looked for among these."""
+    centred = change - change.mean(dim=1, keepdim=True)
+    unit = centred / centred.norm(dim=1, keepdim=True).clamp(min=1e-30)
+    others = _nearest_of(lambda part: unit[part] @ unit.T, len(features))
+    promoted = _places(ids, len(fit))[ranked]
+    return _hard(features, promoted, others, lambda part: change[part], unembedding, ids, fit, frequency)
+
+
+def _places(ids: np.ndarray, n_vocabulary: int) -> np.ndarray:
+    """[V] where each token stands among `ids`; -1: nowhere."""
+    place = np.full(n_vocabulary, -1, dtype=np.int64)
+    place[ids] = np.arange(len(ids))
+    return place
+
+
+def _hard(
+    features: Int64,
+    promoted: np.ndarray,
+    others: Sequence[Sequence[int]],
+    effects_of: Callable[[slice], Tensor],
+    unembedding: Tensor,
+    ids: np.ndarray,
+    fit: Bool,
+    frequency: Int64,
+) -> HardTokens:
+    """`promoted` [F, 60] places among `ids`, `others` the nearest features of each, `unembedding` [n, d]."""
+    allowed = torch.from_numpy(fit[ids]).to(unembedding.device)
+    rows = unembedding - unembedding.mean(dim=0)
+    unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-30)
+    near = _alike_in_norm(rows.norm(dim=1).cpu().numpy(), frequency[ids], fit[ids])
     made: list[list[list[int]]] = [[] for _ in range(6)]
-    for first in range(0, len(written), CHUNK):
-        effect = path.effects(written[first : first + CHUNK])
+    for first in range(0, len(features), CHUNK):
+        effect = effects_of(slice(first, first + CHUNK))
         mine = torch.from_numpy(promoted[first : first + CHUNK]).to(effect.device)
         far, beyond = ((effect < _value_at(effect, rank)) & allowed for rank in (FAR, BEYOND))
         likeness = unit[mine[:, :N_SHOWN]].mean(dim=1) @ unit.T  # [C, n]
@@ -108,8 +150,8 @@ def hard_tokens(
                 column.append(tokens)
     for number in range(5):
         made[number] = [ids[tokens].tolist() for tokens in made[number]]
-    made[5] = [strongest.features[numbers].tolist() for numbers in made[5]]
-    return HardTokens(strongest.features, *made)
+    made[5] = [features[numbers].tolist() for numbers in made[5]]
+    return HardTokens(features, *made)
 
 
 def _value_at(effect: Tensor, rank: int) -> Tensor:
@@ -170,13 +212,17 @@ def _nearest_features(written: Tensor, rows: Tensor) -> list[list[int]]:
     covariance = rows.T @ rows
     through = written @ covariance
     length = (through * written).sum(dim=1).clamp(min=1e-30).sqrt()
+    return _nearest_of(lambda part: through[part] @ written.T / (length[part, None] * length), len(written))
+
+
+def _nearest_of(cosines: Callable[[slice], Tensor], n: int) -> list[list[int]]:
+    """Of n features the NEAREST others, from the rows of their cosines."""
     nearest: list[list[int]] = []
-    for first in range(0, len(written), CHUNK):
-        part = slice(first, first + CHUNK)
-        cosine = through[part] @ written.T / (length[part, None] * length)
+    for first in range(0, n, CHUNK):
+        cosine = cosines(slice(first, first + CHUNK))
         index = torch.arange(len(cosine), device=cosine.device)
         cosine[index, index + first] = -1.0
-        best = cosine.masked_fill_(cosine >= MOST_ALIKE, -1.0).topk(min(NEAREST, len(written)), dim=1)
+        best = cosine.masked_fill_(cosine >= MOST_ALIKE, -1.0).topk(min(NEAREST, n), dim=1)
         for values, features in zip(best.values.tolist(), best.indices.tolist(), strict=True):
             nearest.append([one for value, one in zip(values, features, strict=True) if value > 0])
     return nearest

@@ -39,6 +39,8 @@ from autointerp.pipeline.stages import (
     output_scores,
     score,
     sensitivity,
+    steered_texts,
+    token_changes,
     tokens,
 )
 from autointerp.pipeline.stages.context import StageContext, now
@@ -58,6 +60,8 @@ RUN: Mapping[str, Stage] = {
     "ablate": ablate.run,
     "context_effects": context_effects.run,
     "sensitivity": sensitivity.run,
+    "token_changes": token_changes.run,
+    "steered_texts": steered_texts.run,
     "output_scores": output_scores.run,
     "diagnostics": diagnostics.run,
     "explain": explain.run,

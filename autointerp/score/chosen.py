@@ -7,7 +7,7 @@ import numpy as np
 from autointerp.score import metrics
 from autointerp.score.metric import Measured, measured
 from autointerp.score.metrics import Value
-from autointerp.score.predictions import LEAST_QUESTIONS, N_OPTIONS, Chosen, Generated
+from autointerp.score.predictions import LEAST_QUESTIONS, N_OPTIONS, N_TEXTS, Chosen, Generated, Picked
 
 REACHED = 0.5
 """Share of the feature's own firing windows that a text must reach to count as one that it fires on."""
@@ -27,6 +27,19 @@ def choice_accuracy(of: Chosen) -> Measured:
     highest = probability[answered] == probability[answered].max(axis=1, keepdims=True)
     share = (highest & right[answered]).sum(axis=1) / highest.sum(axis=1)
     return Measured(float(share.mean()), "ok", n_answered, n - n_answered)
+
+
+def intervention_accuracy(of: Picked) -> Measured:
+    """Share of questions whose right text has the highest probability; several highest ones share it."""
+    n = of.options.n_questions
+    if n < LEAST_QUESTIONS:
+        return Measured(None, "no_items", 0)
+    probability = of.probability.reshape(n, N_TEXTS)
+    if np.isnan(probability).any():
+        return Measured(None, "failed", 0, n)
+    highest = probability == probability.max(axis=1, keepdims=True)
+    share = (highest & of.options.right.reshape(n, N_TEXTS)).sum(axis=1) / highest.sum(axis=1)
+    return Measured(float(share.mean()), "ok", n)
 
 
 def generation_accuracy(of: Generated) -> Measured:

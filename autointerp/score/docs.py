@@ -23,6 +23,7 @@ READS = {
     "rated": "tokens rated by promotion",
     "chosen": "questions where one of five windows is chosen",
     "generated": "texts that the judge wrote",
+    "picked": "texts that the model wrote with a direction added",
     "published": "what a published protocol asks about",
 }
 SEES: dict[Sight, str] = {

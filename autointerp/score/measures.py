@@ -23,7 +23,7 @@ from autointerp.score.census_sums import Counted
 from autointerp.score.estimates import Estimates
 from autointerp.score.estimator import pearson_framed, pearson_sample
 from autointerp.score.metric import InTwoSteps, Measured, MeasuredColumns
-from autointerp.score.predictions import Chosen, Generated, Judged, Rated, Simulated
+from autointerp.score.predictions import N_TEXTS, Chosen, Generated, Judged, Picked, Rated, Simulated
 from autointerp.score.sample_ranking import SampleTogether, WeightedTokens
 from autointerp.score.sampled import Answered
 from autointerp.score.side_by_side import FeatureRows, Tied
@@ -207,7 +207,7 @@ def forced_accuracy(rows: FeatureRows, promoted: Bool, rating: Float64) -> Float
 # --- of any shape
 
 
-def counted_of(of: Counted | Simulated | Judged | Rated | Chosen | Generated | Answered) -> tuple[int, int]:
+def counted_of(of: Counted | Simulated | Judged | Rated | Chosen | Generated | Picked | Answered) -> tuple[int, int]:
     """How much a metric of the user's own has to stand on: tokens, windows or items; and how many of them failed."""
     match of:
         case Counted():
@@ -224,6 +224,8 @@ def counted_of(of: Counted | Simulated | Judged | Rated | Chosen | Generated | A
         case Chosen():
             n = int(of.answered.sum())
             return n, len(of.choices) - n
+        case Picked():
+            return of.options.n_questions, int(np.isnan(of.probability).sum()) // N_TEXTS
         case Generated():
             n = int(of.answered.sum())
             return n, len(of) - n

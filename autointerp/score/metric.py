@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from autointerp.score.metrics import FloatArray, Value
 
-Shape = Literal["counted", "simulated", "judged", "rated", "chosen", "generated", "published"]
+Shape = Literal["counted", "simulated", "judged", "rated", "chosen", "generated", "picked", "published"]
 """What a metric reads, of one feature and explanation:
 
 counted     the sums of the census over every token (`predictions` of the lookup)   `census_sums.Counted`
@@ -24,6 +24,7 @@ judged      how likely each item is right                                       
 rated       how strongly each token is promoted                                    `predictions.Rated`
 chosen      which of some windows is the one asked for                             `predictions.Chosen`
 generated   what the feature does on texts written from the explanation            `predictions.Generated`
+picked      which of some texts was written with the feature's direction added     `predictions.Picked`
 published   what the published protocols ask about                                 `sampled.Answered`
 """
 

@@ -15,12 +15,50 @@ from autointerp.errors import AutointerpError, UserError
 from autointerp.own_code import load_own, one_line
 from autointerp.score import chosen, measures, weighted
 from autointerp.score.metric import InTwoSteps, Measured, Metric, OwnMetric, Shape, each
-from autointerp.score.predictions import N_OPTIONS
+from autointerp.score.predictions import N_OPTIONS, N_TEXTS
 from autointerp.score.published_registry import PUBLISHED
-from autointerp.words import scorer_and_judge
+from autointerp.words import LOGIT_SCORERS, scorer_and_judge
 
 _WEIGHED = ("detection", "fuzzing")
 """Scorers whose items stand for windows of the split."""
+
+_HARD = (
+    "the same share where the wrong tokens are hard to tell: as similar to the shown ones, as common and of the same "
+    "norm, or promoted by a feature nearby"
+)
+_SHARE = "share of tokens told rightly when the highest-rated half is said to be promoted"
+
+
+def _logit_metrics(scorer: str) -> tuple[Metric, Metric]:
+    """Accuracy and area under the curve of a scorer of logit effects; those of `logits` of a user's own too."""
+    hard, suppressed = scorer.startswith("logits_hard"), scorer.endswith("_suppressed")
+    effect = "measured" if "measured" in scorer else "direct"
+    ending = effect + "_hard" * hard + "_suppressed" * suppressed
+    truth = ("; suppressed tokens instead" * suppressed) + (
+        "; measured effects, not direct ones" * (effect != "direct")
+    )
+    only: dict[str, Any] = {"scorer": scorer}
+    if scorer == "logits":
+        only = {"but_for": tuple(one for one in LOGIT_SCORERS if one != "logits")}
+    over = "area under the precision-recall curve over these, by rating"
+    if not hard:
+        over = "area under the precision-recall curve of promoted tokens, by rating"
+    return (
+        Metric(
+            f"logit_accuracy_{ending}",
+            "rated",
+            (_HARD if hard else _SHARE) + truth,
+            measures.rated_accuracy,
+            chance=0.5,
+            primary=True,
+            on_card=True,
+            **only,
+        ),
+        Metric(f"logit_auprc_{ending}", "rated", over + truth, measures.rated_auprc, chance=0.5, **only),
+    )
+
+
+_LOGIT_METRICS = tuple(metric for scorer in LOGIT_SCORERS for metric in _logit_metrics(scorer))
 
 METRICS: tuple[Metric, ...] = (
     # --- every token of the score split
@@ -190,43 +228,7 @@ METRICS: tuple[Metric, ...] = (
         chance=0.5,
     ),
     # --- tokens that are promoted or not
-    Metric(
-        "logit_accuracy_direct",
-        "rated",
-        "share of tokens told rightly when the highest-rated half is said to be promoted",
-        measures.rated_accuracy,
-        chance=0.5,
-        but_for=("logits_hard",),
-        primary=True,
-        on_card=True,
-    ),
-    Metric(
-        "logit_auprc_direct",
-        "rated",
-        "area under the precision-recall curve of promoted tokens, by rating",
-        measures.rated_auprc,
-        chance=0.5,
-        but_for=("logits_hard",),
-    ),
-    Metric(
-        "logit_accuracy_direct_hard",
-        "rated",
-        "the same share where the wrong tokens are hard to tell: as similar to the shown ones, as common and of the "
-        "same norm, or promoted by a feature nearby",
-        measures.rated_accuracy,
-        chance=0.5,
-        scorer="logits_hard",
-        primary=True,
-        on_card=True,
-    ),
-    Metric(
-        "logit_auprc_direct_hard",
-        "rated",
-        "area under the precision-recall curve over these, by rating",
-        measures.rated_auprc,
-        chance=0.5,
-        scorer="logits_hard",
-    ),
+    *_LOGIT_METRICS,
     # --- questions where one of five windows is chosen
     Metric(
         "choice_accuracy",
@@ -234,6 +236,17 @@ METRICS: tuple[Metric, ...] = (
         "share of questions in which the judge chooses the right one of five windows",
         each(chosen.choice_accuracy),
         chance=1 / N_OPTIONS,
+        primary=True,
+        on_card=True,
+    ),
+    # --- texts that the model wrote
+    Metric(
+        "intervention_accuracy",
+        "picked",
+        "share of questions in which the judge picks the text, of three, that was written with the feature's direction "
+        "added; all at one KL",
+        each(chosen.intervention_accuracy),
+        chance=1 / N_TEXTS,
         primary=True,
         on_card=True,
     ),

@@ -1,10 +1,11 @@
-"""What is predicted from an explanation, in five shapes, and what it was asked about.
+"""What is predicted from an explanation, in six shapes, and what it was asked about.
 
     Simulated   an activation at each token of some windows     stored in `simulations`
     Judged      how likely each of some items is right          stored in `judgements`
     Rated       how strongly each of some tokens is promoted    stored in `token_judgements`
     Chosen      which of some windows is the one asked for      stored in `choices`
     Generated   texts, and how strongly the feature fires there stored in `generations`
+    Picked      which of some texts the feature's direction made stored in `picks`
 
 A scorer makes predictions of one shape; a metric reads one shape. Scores are functions of these and of nothing else. A
 failure is a prediction without a value, with status and reason.
@@ -261,7 +262,47 @@ class Generated:
         return replace(self, maximum=maximum, reached=reached, corpus_rank=rank, n_tokens=n_tokens, status=status)
 
 
-Prediction = Simulated | Judged | Rated | Chosen | Generated
+N_TEXTS = 3
+"""Texts of one question, where one is to be picked."""
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """Questions about one feature: of N_TEXTS texts that the model wrote with a direction added, which is of this
+    feature? Question after question."""
+
+    feature: int
+    question: Int64  # [n] from 0
+    source: Int64  # [n] the feature whose direction was added
+    number: Int64  # [n] of the text among those of its source
+    right: Bool  # [n] one of each question
+    texts: tuple[tuple[str, ...], ...]  # [n] token by token; not stored with the answers
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    @property
+    def n_questions(self) -> int:
+        """Questions."""
+        return len(self) // N_TEXTS
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What a judge picked."""
+
+    options: TextOptions
+    probability: Float64  # [n] that it is the one; nan where the judge failed
+    status: str = "ok"
+    reason: str = ""
+
+    @property
+    def feature(self) -> int:
+        """The feature that it is about."""
+        return self.options.feature
+
+
+Prediction = Simulated | Judged | Rated | Chosen | Generated | Picked
 
 
 def failure_of(prediction: Prediction) -> tuple[str, str] | None:

@@ -33,6 +33,7 @@ from autointerp.show.output_score import output_score_line
 from autointerp.show.plot import bars, levels
 from autointerp.show.sensitivity import sensitivity_line
 from autointerp.show.text import running, safe, token_text, visible, wrapped
+from autointerp.show.token_change import token_change_lines
 from autointerp.store.query import Queryable
 from autointerp.words import NO_LABEL, is_control
 
@@ -75,6 +76,7 @@ def lines_measured(card: FeatureCard) -> tuple[Text | None, ...]:
     """What was measured by changing the model's activations, or its text."""
     return (
         measured_lines(card.measured),
+        token_change_lines(card.token_change),
         output_score_line(card.output_score),
         context_lines(card.contexts),
         sensitivity_line(card.sensitivity),

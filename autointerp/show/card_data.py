@@ -16,6 +16,7 @@ from autointerp.show.context_effects import NOT_MEASURED, ContextsOfFeature, loa
 from autointerp.show.measured_effects import MeasuredEffect, load_measured_effects
 from autointerp.show.output_score import OutputScore, load_output_score
 from autointerp.show.sensitivity import SensitivityCurve, load_sensitivity
+from autointerp.show.token_change import TokenChange, load_token_change
 from autointerp.store.evidence import current_works, dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.reader import StoreReader
@@ -129,6 +130,7 @@ class FeatureCard:
     contexts: ContextsOfFeature = NOT_MEASURED  # what it depends on, and what follows, in its exemplars
     sensitivity: tuple[SensitivityCurve, ...] = ()  # KL against the size of a step along it, and along others
     output_score: OutputScore | None = None  # what the model says when it is turned up
+    token_change: TokenChange | None = None  # what rises and falls when it is clamped
     measured: tuple[MeasuredEffect, ...] = ()  # the output without it, and without random directions of its norm
 
 
@@ -178,6 +180,7 @@ def load_card(
         contexts=contexts,
         sensitivity=load_sensitivity(store, dictionary, feature),
         output_score=load_output_score(store, dictionary, feature),
+        token_change=load_token_change(store, dictionary, feature),
         promoted=_effects(effects, "promoted", text),
         suppressed=_effects(effects, "suppressed", text),
         measured=load_measured_effects(store, dictionary, feature),

@@ -17,6 +17,7 @@ from autointerp.show.agreement import agreement
 from autointerp.show.compare_data import ComparePage, ComparisonRow, ScoreChoice, SummaryRow, load_compare
 from autointerp.show.conclusions import conclusions, excess_over_random, without_baselines
 from autointerp.show.designs import designs_sentence
+from autointerp.show.evidence_grid import render_grid
 from autointerp.show.fairness import render_fairness
 from autointerp.show.layout import Column, FittedToWidth, Plot, PlottedInterval, packed, sheet
 from autointerp.show.logit_baselines import ANOTHER, baseline_columns, is_about_logits
@@ -67,6 +68,8 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
             parts += [_reach(differences), *_sentences(differences, several), Text()]
         if strata := render_strata([row for row in page.strata if row.about == about], several=several):
             parts += [*strata, Text()]
+    if grid := render_grid(page.grid, several=several):
+        parts += [*grid, Text()]
     parts += render_fairness(page.fairness, several=several)
     if likeness := token_likeness_sentence(page.likeness, several):
         parts += [safe(likeness), Text()]
@@ -276,7 +279,8 @@ def _legend(page: ComparePage, wide: bool) -> list[Text]:
     if any(is_about_logits(kind.metric, kind.design) for kind in page.kinds):
         lines.append(
             "completion: tokens ranked by likeness to the ten shown, W_U norm: by the length of their row of the "
-            f"unembedding; neither sees a label. {ANOTHER}: what a label about something else gets."
+            f"unembedding; neither sees a label. {ANOTHER}: what a label about something else gets; tokens permuted: "
+            "what the label gets where each token stands under the name of another."
         )
     lines += _caveats(page.kinds)
     if wide and page.summary:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from autointerp.errors import StoreError, nearest
 from autointerp.show.designs import BothDesigns, load_designs
+from autointerp.show.evidence_grid import GridCell, load_grid
 from autointerp.show.fairness import Fairness, load_fairness
 from autointerp.show.powered import PoweredDifference, PoweredMean, load_powered
 from autointerp.show.score_kind import ScoreKind
@@ -192,6 +193,8 @@ class ComparePage:
     likeness: Sequence[TokenLikeness] = ()
     designs: Sequence[BothDesigns] = ()
     """Explainers with scores of both designs."""
+    grid: Sequence[GridCell] = ()
+    """What labels saw beside what they are scored on."""
     hidden: Sequence[ScoreKind] = ()
     """What the stores hold and the choice leaves out."""
     earlier: Sequence[str] = ()
@@ -240,6 +243,7 @@ def load_compare(stores: Sequence[tuple[str, Queryable]], choice: ScoreChoice) -
         strata=[row for name, store in stores for row in load_strata(store, name, shown)],
         likeness=[row for name, store in stores for row in load_token_likeness(store, name)],
         designs=[row for name, store in stores for row in load_designs(store, name)],
+        grid=[cell for name, store in stores for cell in load_grid(store, name)],
         hidden=[kind for kind in kinds if not choice.takes(kind)],
         earlier=[row["dictionary"] for _, store in stores for row in store.rows(_EARLIER)],
         every=summary,

@@ -2,7 +2,7 @@
 
 The tokens that a feature promotes look alike, so a score of logit effects says little by itself: how much is told by
 likeness to the tokens shown (`completion`), by the length of the unembedding's rows alone (`unembedding_norm`), by a
-label that is about something else.
+label that is about something else, by the label where each token stands under the name of another.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from autointerp.score.metric_registry import metric_named
 from autointerp.show.card_data import ExplanationLine
 from autointerp.show.compare_data import SummaryRow
 from autointerp.show.layout import Column
-from autointerp.words import COMPLETION, RANKINGS, UNEMBEDDING_NORM, scorer_and_judge, shuffled_of
+from autointerp.words import COMPLETION, RANKINGS, UNEMBEDDING_NORM, permuted_of, scorer_and_judge, shuffled_of
 
 ANOTHER = "another feature's label"
-NAMES = {COMPLETION: "completion", UNEMBEDDING_NORM: "W_U norm", "shuffled": ANOTHER}
+PERMUTED = "permuted"
+NAMES = {COMPLETION: "completion", UNEMBEDDING_NORM: "W_U norm", "shuffled": ANOTHER, PERMUTED: "tokens permuted"}
 
 
 def is_about_logits(metric: str, design: str) -> bool:
@@ -41,6 +42,7 @@ def baseline_columns(rows: Sequence[SummaryRow], baselines: Iterable[SummaryRow]
         cells = []
         for row in rows:
             explainers = (name,) if name in RANKINGS else (shuffled_of(row.explainer), name)
+            explainers = (permuted_of(row.explainer),) if name == PERMUTED else explainers
             by = f"{scorer}:unembedding" if name in RANKINGS else row.scorer
             known = [mean.get((row.store, row.dictionary, explainer, by)) for explainer in explainers]
             cells.append(next((f"{value:.3f}" for value in known if value is not None), ""))

@@ -24,7 +24,15 @@ CREATE MACRO is_control(explainer) AS (
 );
 CREATE MACRO is_ceiling(explainer) AS (explainer IN ('context_lookup', 'token_lookup'));
 CREATE MACRO is_label(explainer) AS (NOT is_control(explainer) AND NOT is_ceiling(explainer));
-CREATE MACRO says_its_lookup(explainer) AS (explainer IN ('lexical', 'shuffled', 'constant', 'generic'));
+CREATE MACRO says_its_lookup(explainer) AS (explainer IN ('lexical', 'lexical_input', 'lexical_direct', 'lexical_measured', 'lexical_all', 'shuffled', 'constant', 'generic'));
+CREATE MACRO evidence_of(explainer) AS (
+    CASE WHEN explainer = 'lexical' THEN 'both'
+         WHEN explainer IN ('lexical_input', 'lexical_direct', 'lexical_measured', 'lexical_all') THEN substr(explainer, 9)
+         WHEN is_control(explainer) THEN NULL
+         ELSE replace(list_filter(string_split(explainer, '/')[3:],
+                                  lambda part: part IN ('input', 'output', 'measured', 'both', 'all'))[-1],
+                      'output', 'direct') END
+);
 
 CREATE TABLE works (
     run VARCHAR NOT NULL, stage VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR, scorer VARCHAR,
@@ -356,12 +364,13 @@ COMMENT ON COLUMN output_scores.score IS 'probability times (1 - (rank - 1) / nu
 COMMENT ON COLUMN output_scores.score_before IS 'The same of the likeliest of the 20 where nothing is amplified.';
 
 CREATE TABLE logit_distractors (
-    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, kind VARCHAR NOT NULL, tokens INTEGER[] NOT NULL,
-    made_like INTEGER[] NOT NULL, promoted_by INTEGER[] NOT NULL
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, direction VARCHAR NOT NULL, kind VARCHAR NOT NULL,
+    tokens INTEGER[] NOT NULL, made_like INTEGER[] NOT NULL, promoted_by INTEGER[] NOT NULL
 );
 COMMENT ON TABLE logit_distractors IS 'Tokens that a feature does not promote and that are hard to tell from those that it does: wrong tokens of the hard set of logit effects are taken from these. Whole characters only, none that is special or never stands in the corpus.';
 COMMENT ON COLUMN logit_distractors.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN logit_distractors.feature IS 'Feature.';
+COMMENT ON COLUMN logit_distractors.direction IS 'promoted; suppressed: the same of the tokens that it suppresses.';
 COMMENT ON COLUMN logit_distractors.kind IS 'similar: as similar to the ten shown tokens as a promoted one, own rank past 600; same_norm: of the same length of its row of the centred unembedding and as frequent as a promoted one, own rank past 600; neighbour: promoted by one of the nearest other features (cosine of effects below .9), own rank past 200.';
 COMMENT ON COLUMN logit_distractors.tokens IS 'Token ids.';
 COMMENT ON COLUMN logit_distractors.made_like IS 'similar, same_norm: the promoted token that each is made like.';
@@ -446,6 +455,75 @@ COMMENT ON COLUMN sensitivity.size_025 IS 'The first size whose KL is 0.25, betw
 COMMENT ON COLUMN sensitivity.size_050 IS 'Of 0.5.';
 COMMENT ON COLUMN sensitivity.size_100 IS 'Of 1.';
 COMMENT ON COLUMN sensitivity.steepest IS 'The size at which KL grows fastest with it: small where a step counts at once, large behind a plateau.';
+
+CREATE TABLE token_changes (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL,
+    direction VARCHAR NOT NULL, side VARCHAR NOT NULL, rank INTEGER NOT NULL, token INTEGER NOT NULL,
+    change DOUBLE NOT NULL, error DOUBLE NOT NULL, z DOUBLE NOT NULL
+);
+COMMENT ON TABLE token_changes IS 'TokenChange: the tokens whose logits rise and fall most where a feature is clamped at its maximum, in contexts of the corpus that are the same for all features; beside it a random direction of the same norm. current_token_changes shows the latest.';
+COMMENT ON COLUMN token_changes.run IS 'The work that measured it.';
+COMMENT ON COLUMN token_changes.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN token_changes.feature IS 'Feature.';
+COMMENT ON COLUMN token_changes.split IS 'Whose contexts: explain, which explainers see, or score, which they are judged by.';
+COMMENT ON COLUMN token_changes.direction IS 'feature, or covariance: a random direction with the covariance of the activations at the hook, one for each feature.';
+COMMENT ON COLUMN token_changes.side IS 'risen or fallen.';
+COMMENT ON COLUMN token_changes.rank IS 'From 1, the strongest: 60 of a feature, 10 of a random direction. Tokens that never stand in the corpus are left out.';
+COMMENT ON COLUMN token_changes.token IS 'Token.';
+COMMENT ON COLUMN token_changes.change IS 'Mean change of its logit, the median change of all tokens taken off.';
+COMMENT ON COLUMN token_changes.error IS 'Standard error of that over contexts.';
+COMMENT ON COLUMN token_changes.z IS 'The change over the standard deviation of all tokens'' changes.';
+
+CREATE TABLE token_change_strengths (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL,
+    direction VARCHAR NOT NULL, activation DOUBLE NOT NULL, norm DOUBLE NOT NULL, n_contexts INTEGER NOT NULL,
+    n_tokens INTEGER NOT NULL, kl DOUBLE NOT NULL, spread DOUBLE NOT NULL, agreement DOUBLE, direct_share DOUBLE
+);
+COMMENT ON TABLE token_change_strengths IS 'How far the output moves where a feature is clamped, over all tokens: a row for each feature, split and direction of token_changes.';
+COMMENT ON COLUMN token_change_strengths.run IS 'The work that measured it.';
+COMMENT ON COLUMN token_change_strengths.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN token_change_strengths.feature IS 'Feature.';
+COMMENT ON COLUMN token_change_strengths.split IS 'explain or score.';
+COMMENT ON COLUMN token_change_strengths.direction IS 'feature or covariance.';
+COMMENT ON COLUMN token_change_strengths.activation IS 'What the feature is clamped at: its largest activation on the explain split.';
+COMMENT ON COLUMN token_change_strengths.norm IS 'Norm of what is added, mean over the tokens.';
+COMMENT ON COLUMN token_change_strengths.n_contexts IS 'Contexts.';
+COMMENT ON COLUMN token_change_strengths.n_tokens IS 'Tokens at which it is clamped, in all.';
+COMMENT ON COLUMN token_change_strengths.kl IS 'KL divergence from the model as it is, nats, mean over the tokens.';
+COMMENT ON COLUMN token_change_strengths.spread IS 'Standard deviation over tokens of the vocabulary of the mean changes of their logits.';
+COMMENT ON COLUMN token_change_strengths.agreement IS 'Correlation, over the vocabulary, of the changes in the two splits: near 1, they are the feature''s and not those of the contexts.';
+COMMENT ON COLUMN token_change_strengths.direct_share IS 'Correlation, over the vocabulary, of the changes with the direct effects of what is added; none where there is no direct path.';
+
+CREATE TABLE token_change_distractors (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, side VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL, tokens INTEGER[] NOT NULL, made_like INTEGER[] NOT NULL, promoted_by INTEGER[] NOT NULL
+);
+COMMENT ON TABLE token_change_distractors IS 'As logit_distractors, of measured effects: tokens that a clamped feature does not raise (or lower) in the score split, and that are hard to tell from those that it does.';
+COMMENT ON COLUMN token_change_distractors.run IS 'The work that measured it.';
+COMMENT ON COLUMN token_change_distractors.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN token_change_distractors.feature IS 'Feature.';
+COMMENT ON COLUMN token_change_distractors.side IS 'risen or fallen.';
+COMMENT ON COLUMN token_change_distractors.kind IS 'similar, same_norm, neighbour, as of logit_distractors; the nearest other features are those measured with it.';
+COMMENT ON COLUMN token_change_distractors.tokens IS 'Token ids.';
+COMMENT ON COLUMN token_change_distractors.made_like IS 'similar, same_norm: the changed token that each is made like.';
+COMMENT ON COLUMN token_change_distractors.promoted_by IS 'neighbour: the feature that changes each.';
+
+CREATE TABLE steered_texts (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, number INTEGER NOT NULL,
+    context BIGINT NOT NULL, position INTEGER NOT NULL, size DOUBLE NOT NULL, kl_select DOUBLE NOT NULL,
+    kl DOUBLE NOT NULL, tokens INTEGER[] NOT NULL
+);
+COMMENT ON TABLE steered_texts IS 'What the model writes behind a beginning of the score split with a feature''s direction added at every token: what the scorer intervention asks about. current_steered_texts shows the latest.';
+COMMENT ON COLUMN steered_texts.run IS 'The work that made it.';
+COMMENT ON COLUMN steered_texts.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN steered_texts.feature IS 'Feature.';
+COMMENT ON COLUMN steered_texts.number IS 'Of the beginning, from 1: the same for all features.';
+COMMENT ON COLUMN steered_texts.context IS 'Context of the beginning.';
+COMMENT ON COLUMN steered_texts.position IS 'Position in the context of the beginning''s first token.';
+COMMENT ON COLUMN steered_texts.size IS 'Length of what is added at each token: the one at which the prediction moves by effects.steer_kl on average behind beginnings of the select split.';
+COMMENT ON COLUMN steered_texts.kl_select IS 'That average, nats.';
+COMMENT ON COLUMN steered_texts.kl IS 'KL divergence of the prediction behind this beginning from that of the model as it is, nats.';
+COMMENT ON COLUMN steered_texts.tokens IS 'What was written.';
 
 CREATE TABLE again (
     number INTEGER NOT NULL, event VARCHAR NOT NULL, said VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR,
@@ -612,7 +690,7 @@ COMMENT ON COLUMN token_judgements.run IS 'The work of stage judge that asked fo
 COMMENT ON COLUMN token_judgements.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN token_judgements.feature IS 'Feature.';
 COMMENT ON COLUMN token_judgements.explainer IS 'Explainer; completion, unembedding_norm: rankings without an explanation; permuted:EXPLAINER: the control with the vocabulary permuted.';
-COMMENT ON COLUMN token_judgements.scorer IS 'logits:JUDGE or logits_hard:JUDGE; the judge is a model, text (likeness to what the explanation quotes) or, of rankings without an explanation, unembedding.';
+COMMENT ON COLUMN token_judgements.scorer IS 'The scorer of logit effects (logits, logits_hard ...) and its judge: a model, text (likeness to what the explanation quotes) or, of rankings without an explanation, unembedding.';
 COMMENT ON COLUMN token_judgements.token IS 'Token id.';
 COMMENT ON COLUMN token_judgements.promoted IS 'Truth: of ranks 11 to 60 of the direct effects.';
 COMMENT ON COLUMN token_judgements.kind IS 'promoted; random (logits), or the kind of logit_distractors that a wrong token is of (logits_hard).';
@@ -641,6 +719,25 @@ COMMENT ON COLUMN choices.marks IS 'Offsets of the marked tokens in the window; 
 COMMENT ON COLUMN choices.is_right IS 'Truth: the window that the question asks for.';
 COMMENT ON COLUMN choices.probability IS 'How much the judge is for it: 1 for what it chose, 0 for the others, unless it says more.';
 COMMENT ON COLUMN choices.status IS 'ok, or why there is no answer.';
+
+CREATE TABLE picks (
+    run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
+    question INTEGER NOT NULL, option INTEGER NOT NULL, source INTEGER NOT NULL, number INTEGER NOT NULL,
+    is_right BOOLEAN NOT NULL, probability DOUBLE, status VARCHAR NOT NULL
+);
+COMMENT ON TABLE picks IS 'Questions with three texts that the model wrote with a direction added, one of which is to be picked: intervention. A row is an option.';
+COMMENT ON COLUMN picks.run IS 'The work that asked for it.';
+COMMENT ON COLUMN picks.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN picks.feature IS 'Feature.';
+COMMENT ON COLUMN picks.explainer IS 'Explainer.';
+COMMENT ON COLUMN picks.scorer IS 'SCORER:JUDGE; the judge is a model, or text (likeness to what the explanation names).';
+COMMENT ON COLUMN picks.question IS 'From 1.';
+COMMENT ON COLUMN picks.option IS 'From 1 to 3, as shown.';
+COMMENT ON COLUMN picks.source IS 'The feature whose direction was added: the feature itself, or another of the dictionary.';
+COMMENT ON COLUMN picks.number IS 'Of the text in steered_texts.';
+COMMENT ON COLUMN picks.is_right IS 'Truth: the text of the feature itself.';
+COMMENT ON COLUMN picks.probability IS 'How much the judge is for it: 1 for what it picked, 0 for the others; several that are alike share it.';
+COMMENT ON COLUMN picks.status IS 'ok, or why there is no answer.';
 
 CREATE TABLE generations (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -1180,7 +1277,7 @@ SELECT f.dictionary, f.feature, d.kind, d.hook, f.status, f.density, f.max_activ
        (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
         WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'promoted' AND l.rank <= 10) AS promoted,
        (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
-        WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'suppressed') AS suppressed
+        WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'suppressed' AND l.rank <= 10) AS suppressed
 FROM features f JOIN dictionaries d USING (dictionary)
 LEFT JOIN current_explanations e ON e.dictionary = f.dictionary AND e.feature = f.feature AND e.explainer = 'lexical'
 LEFT JOIN score_table s ON s.dictionary = f.dictionary AND s.feature = f.feature AND s.explainer = 'lexical'
@@ -1266,6 +1363,53 @@ SELECT dictionary, direction, count(DISTINCT feature) AS n_features, count(*) AS
        count(size_050) / count(*) AS reach_050
 FROM current_sensitivity GROUP BY ALL;
 COMMENT ON VIEW dictionary_sensitivity IS 'The sizes of sensitivity by dictionary and direction: medians over the tokens whose KL gets there, and the share that reaches 0.5.';
+
+CREATE VIEW current_steered_texts AS
+SELECT s.* FROM steered_texts s
+SEMI JOIN current_works c ON c.stage = 'steered_texts' AND c.dictionary = s.dictionary AND c.work = s.run;
+COMMENT ON VIEW current_steered_texts IS 'The rows of steered_texts that count: of the latest run that made them for a dictionary.';
+
+CREATE VIEW evidence_grid AS
+WITH of_features AS (
+    SELECT dictionary, feature, explainer, evidence_of(explainer) AS evidence, value,
+           CASE metric WHEN 'pearson_framed' THEN 'activations' WHEN 'logit_accuracy_direct_hard' THEN 'direct effects'
+                ELSE 'measured effects' END AS scored_on
+    FROM score_table
+    WHERE design = 'sample' AND value IS NOT NULL AND status <> 'underpowered' AND NOT contains(scorer, '@')
+      AND metric IN ('pearson_framed', 'logit_accuracy_direct_hard', 'logit_accuracy_measured_hard')
+      AND evidence_of(explainer) IS NOT NULL
+), judged_by AS (
+    SELECT dictionary, scored_on, count(DISTINCT explainer) AS n FROM of_features GROUP BY ALL
+), shared AS (
+    SELECT dictionary, scored_on, feature
+    FROM of_features JOIN judged_by USING (dictionary, scored_on) GROUP BY dictionary, scored_on, feature
+    HAVING count(DISTINCT explainer) = any_value(n)
+)
+SELECT dictionary, evidence, explainer, scored_on, count(*) AS n_features, avg(value) AS mean,
+       1.96 * stddev_samp(value) / sqrt(count(*)) AS half_width
+FROM of_features SEMI JOIN shared USING (dictionary, scored_on, feature) GROUP BY ALL;
+COMMENT ON VIEW evidence_grid IS 'What a label saw beside what it is scored on: mean scores of labels from where a feature fires and of labels from what it does, on activations (pearson_framed, 0 by chance) and on direct and measured effects (hard sets, .5 by chance), over the features that all of a dictionary''s explainers have a score of; the half width of a 95 % interval over features.';
+
+CREATE VIEW current_token_changes AS
+SELECT t.*, v.text FROM token_changes t
+SEMI JOIN current_works c ON c.stage = 'token_changes' AND c.dictionary = t.dictionary AND c.work = t.run
+JOIN vocab v USING (token);
+COMMENT ON VIEW current_token_changes IS 'The rows of token_changes that count, of the latest run that measured a dictionary, with the token as text.';
+
+CREATE VIEW feature_token_changes AS
+SELECT t.* EXCLUDE (run) FROM token_change_strengths t
+SEMI JOIN current_works c ON c.stage = 'token_changes' AND c.dictionary = t.dictionary AND c.work = t.run;
+COMMENT ON VIEW feature_token_changes IS 'The rows of token_change_strengths that count.';
+
+CREATE VIEW dictionary_token_changes AS
+SELECT f.dictionary, f.split, f.direction, count(*) AS n_features, avg(f.kl) AS kl,
+       stddev_samp(f.kl) / sqrt(count(*)) AS kl_se, avg(f.norm) AS norm, avg(f.spread) AS spread,
+       avg(f.agreement) AS agreement, avg(f.direct_share) AS direct_share,
+       avg((f.spread > o.spread)::INTEGER) AS above_covariance
+FROM feature_token_changes f JOIN feature_token_changes o
+  ON o.dictionary = f.dictionary AND o.feature = f.feature AND o.split = f.split AND o.direction = 'covariance'
+GROUP BY ALL;
+COMMENT ON VIEW dictionary_token_changes IS 'feature_token_changes averaged over features; above_covariance is the share of features whose changes are spread wider than those of a random direction of their norm.';
 
 CREATE VIEW current_output_scores AS
 SELECT o.*, v.text FROM output_scores o

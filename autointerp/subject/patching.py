@@ -1,4 +1,5 @@
-"""The model with a vector added at one position of a hook point: its logits there and at the positions behind it.
+"""The model with a vector added at one position of a hook point, or with some at positions in a row: its logits there
+and at the positions behind it.
 
 Two ways with the same results. `WholePasses` runs the bridge on each context again, from its first token.
 `SuffixPasses` runs the plain model on the tokens from the position on: what stands before it is not changed, so its
@@ -47,8 +48,11 @@ class PatchedPasses(Protocol):
 class PatchedContext(Protocol):
     """A context that is run again and again."""
 
-    def logits(self, positions: Int[Tensor, " R"], added: Float[Tensor, "R d"]) -> Float[Tensor, "R n V"]:
-        """float32 logits at each row's position and the `after` behind it; past the context's end they mean nothing."""
+    def logits(self, positions: Int[Tensor, " R"], added: Float[Tensor, "R *m d"]) -> Float[Tensor, "R n V"]:
+        """float32 logits at each row's position and the `after` behind it; past the context's end they mean nothing.
+
+        `added` [R, d] is added at the position; [R, m, d] there and at the m - 1 behind it, which must be in the
+        context and among the `after`."""
         ...
 
 
@@ -120,7 +124,8 @@ class WholeContext:
 
         def patch(activation: Tensor, hook: Any) -> Tensor:  # noqa: ARG001 - by that name
             flat = activation.reshape(*needed.shape, -1).clone()
-            flat[rows, positions] += added.to(flat.dtype)
+            of_each = _in_a_row(added).to(flat.dtype)
+            flat[rows[:, None], places[:, : of_each.shape[1]]] += of_each
             return flat.reshape(activation.shape)
 
         logits = self.passes.subject.bridge.run_with_hooks(
@@ -128,6 +133,11 @@ class WholeContext:
         )
         kept: Tensor = logits[rows[:, None], places].float()
         return kept
+
+
+def _in_a_row(added: Tensor) -> Tensor:
+    """[R, m, d] of [R, d], m being 1, or of [R, m, d]."""
+    return added[:, None] if added.ndim == 2 else added
 
 
 def _places(positions: Tensor, after: int, length: int) -> Tensor:
@@ -214,11 +224,12 @@ class SuffixContext:
         return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
 
     def _add_at_first(self, added: Tensor) -> Any:
-        """A hook that adds to the first of the tokens that are run."""
+        """A hook that adds to the first of the tokens that are run, and to those behind it."""
+        of_each = _in_a_row(added)
 
         def patched(value: Tensor) -> Tensor:
             value = value.clone()
-            value[:, 0] += added.to(value.dtype)
+            value[:, : of_each.shape[1]] += of_each.to(value.dtype)
             return value
 
         return changed_at(self.passes.module, self.passes.side, patched)

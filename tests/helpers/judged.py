@@ -26,7 +26,7 @@ from autointerp.pipeline import run
 from autointerp.pipeline.plan.reask import Wish
 from autointerp.progress import Reporter
 from autointerp.records import Explanation
-from autointerp.words import SCORERS, USUAL_SCORERS
+from autointerp.words import LOGIT_SCORERS, SCORERS, USUAL_SCORERS
 
 MODEL = {"provider": "openai", "model": "gpt-6-luna", "base_url": "http://127.0.0.1:9/v1"}
 JUDGE = "gpt-6-luna"
@@ -37,6 +37,10 @@ LABELLED = 2
 REFUSED = (3, 4)
 """Features that LUNA refuses to explain; what it says of every third one is simulated and fuzzed in vain."""
 MODULE = "judged_own_explainer"
+JUDGED_SCORERS = tuple(
+    name for name in SCORERS if name not in LOGIT_SCORERS or name in ("logits", "logits_hard", "logits_hard_measured")
+)
+"""Each kind: of the scorers of logit effects those that ask in another way."""
 QUIET = Reporter(quiet=True)
 
 
@@ -90,7 +94,7 @@ def judged_config(store: Path, *explainers: Any, judge: Any = JUDGED, **score: A
             "explain": {"explainers": list(explainers) or usual},
             "score": {
                 "features": {"sample": 10},
-                "scorers": list(SCORERS if judge else USUAL_SCORERS),
+                "scorers": list(JUDGED_SCORERS if judge else USUAL_SCORERS),
                 **judged,
                 **score,
             },

@@ -17,7 +17,9 @@ _NAME = r'"(?:[^"\\]|\\.)*"(?:\.\.\.)?(?:#\d+)?'
 _PLACE = rf"{_NAME}(?: after {_NAME}(?: or {_NAME})*)?"
 _GROUP = rf"(?P<places>{_PLACE}(?:, {_PLACE})*) \((?:strength )?(?P<strength>-?\d+)\)"
 _UNNAMED = re.sub(r"\?P<\w+>", "", _GROUP)
-_LABEL = re.compile(rf"(?:Fires|Whichever the feature, fires) on ({_GROUP}(?:; {_UNNAMED})*)\.(?= |$)")
+_LABEL = re.compile(
+    rf"(?:(?:Fires|Whichever the feature, fires) on|Promotes) ({_GROUP}(?:; {_UNNAMED})*)(?:\.(?= |$)|; by its dir)"
+)
 
 
 def strengths_in(text: str, vocabulary: Sequence[str]) -> dict[Gram, int]:

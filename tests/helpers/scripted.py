@@ -186,4 +186,5 @@ _REPLIES: dict[str, Callable[[Ask], Any]] = {
     "intrude": _intrude,
     "intrude_internal": _intrude,
     "generate": _generate,
+    "intervene": _choose,
 }

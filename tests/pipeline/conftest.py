@@ -82,6 +82,8 @@ def write_run(tiny_model: Path, tokens_npy: Path, sae_folder: Path, tmp_path: Pa
                 "context_exemplars": 1,
                 "context_before": 3,
                 "sensitivity_positions": 1,
+                "change_contexts": 4,
+                "change_tokens": 2,
             },
         }
         for key, value in changed.items():

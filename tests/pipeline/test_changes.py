@@ -39,7 +39,7 @@ from autointerp.score.scorers.registry import scorers_of
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokenise import open_tokens
-from autointerp.words import CONTROLS, EMBEDDED, USUAL_SCORERS
+from autointerp.words import CEILINGS, CONTROLS, LEXICAL, USUAL_SCORERS
 
 Rows = dict[str, list[tuple[Any, ...]]]
 QUIET = Reporter(quiet=True)
@@ -185,14 +185,14 @@ def test_added_one_after_the_other_or_all_at_once(
     assert computed.extracted == ["topk", "sae", "mlp", "neurons", "random"]
     assert computed.counted == {
         **{name: ["lexical", "context_lookup"] for name in ("sae", "topk", "mlp")},
-        **{name: [*controls, *EMBEDDED] for name in ("neurons", "random")},
+        **{name: [*controls, LEXICAL, *CEILINGS] for name in ("neurons", "random")},
     }
-    again = [*controls, *EMBEDDED]
+    again = [*controls, LEXICAL, *CEILINGS]
     assert computed.scored == computed.counted | {"sae": again, "mlp": again}
     assert lines == [
-        "kept: 41 of 125 pieces of work, on sae, topk, mlp",
-        "new dictionaries: extract, effects, ablate, context_effects, sensitivity, output_scores, diagnostics, "
-        "explain, census, score, means of neurons, random",
+        "kept: 44 of 130 pieces of work, on sae, topk, mlp",
+        "new dictionaries: extract, effects, ablate, context_effects, sensitivity, token_changes, output_scores, "
+        "diagnostics, explain, census, score, means of neurons, random",
         "new explainer lexical: explain, census, score, means of sae, topk, mlp; compare",
         "new explainer context_lookup: explain, census, score, means of sae, topk, mlp; compare",
         "score.features.sample 3 -> 8: score of sae, mlp",
@@ -241,7 +241,7 @@ def test_another_margin_keeps_the_scores_and_can_be_taken_back(
     store = before_config.store_path
     before, rows = views(store), rows_of(store)
     assert say(changed) == [
-        "kept: 121 of 125 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 126 of 130 pieces of work, on sae, topk, neurons, random, mlp",
         "score.margin 0.02 -> 0.03: compare",
     ]
     assert computed.extracted == []
@@ -265,7 +265,7 @@ def test_a_smaller_sample_is_what_is_shown(copied: str, configured: Callable[...
     sql = "SELECT DISTINCT dictionary, feature FROM score_table WHERE design = 'sample' AND metric = 'pearson_framed'"
     many, simulated = query(store, sql), query(store, "SELECT count(*) AS n FROM simulations")
     assert say(configured(copied, score={"features": {"sample": 5}})) == [
-        "kept: 81 of 125 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 86 of 130 pieces of work, on sae, topk, neurons, random, mlp",
         "score.features.sample 8 -> 5: score of 5 dictionaries",
         "after that again: means of 5 dictionaries; compare",
     ]

@@ -32,7 +32,7 @@ from autointerp.store.evidence import read_vocab
 from autointerp.store.reader import open_reader
 from autointerp.store.verify import verify
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import EMBEDDED, RANKINGS, is_label
+from autointerp.words import CEILINGS, LEXICAL, RANKINGS, is_label
 
 Rows = dict[str, list[tuple[Any, ...]]]
 MLP = "blocks.1.mlp.hook_post"
@@ -120,7 +120,8 @@ def check(store: Path) -> None:
 
 
 PER_DICTIONARY = (
-    "extract", "effects", "ablate", "context_effects", "sensitivity", "output_scores", "diagnostics", "census",
+    "extract", "effects", "ablate", "context_effects", "sensitivity", "token_changes", "output_scores", "diagnostics",
+    "census",
 )  # fmt: skip
 
 
@@ -268,7 +269,7 @@ def test_every_pair_that_belongs_together_is_compared(whole: Path) -> None:
     }
     read = {
         (explainer, *about): len(pairs)
-        for explainer in EMBEDDED
+        for explainer in (LEXICAL, *CEILINGS)
         for about in (COMPARED if is_label(explainer) else COMPARED - about_effects)
     }
     assert families == read | unread
@@ -419,6 +420,9 @@ def test_the_engine_changes_no_row(
         "context_effects",
         "following_effects",
         "sensitivity",
+        "token_changes",
+        "token_change_strengths",
+        "token_change_distractors",
         "output_scores",
         "logit_effects",
         "logit_strengths",
@@ -635,6 +639,7 @@ def test_the_command_says_what_to_do_next(
     assert "cost: $0.00" in said
     assert "contexts: 6 without a feature, 84 changed before it, at most" in said
     assert "sensitivity: 3 tokens at most, 75 passes of one token each" in said
+    assert "token changes: 24 clampings in a context at most, two passes of a few tokens each" in said
     assert "output scores: 48 features, a pass of one token each" in said
     assert not store.exists()
     main(["run", str(write_run("off", effects={"output_factor": 0})), "--dry-run"])

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from judged import JUDGE, JUDGED, LUNA, MODEL, QUIET, NumberedLLM, judged_config
+from judged import JUDGE, JUDGED, JUDGED_SCORERS, LUNA, MODEL, QUIET, NumberedLLM, judged_config
 from sklearn.metrics import average_precision_score, roc_auc_score
 from stored import check, rows
 
@@ -27,7 +27,7 @@ from autointerp.pipeline.plan.work import What
 from autointerp.resources import BUNDLED, prompt_text
 from autointerp.score.predictions import Judged
 from autointerp.score.scorers import simulation
-from autointerp.words import SCORERS, is_control
+from autointerp.words import is_control
 
 SCORES = """
 SELECT dictionary, feature, explainer, scorer, metric, design, value, ci_low, ci_high, n, n_failed, status
@@ -95,7 +95,7 @@ def counts(path: Path) -> dict[str, int]:
 def test_every_score_of_every_scorer_is_made_again_from_stored_rows(store: Path) -> None:
     scores = rows(store, SCORES)
     pages = {view: rows(store, f"SELECT * FROM {view} ORDER BY ALL") for view in PAGES}
-    assert {row["scorer"].split(":")[0] for row in scores if row["scorer"].endswith(f":{JUDGE}")} == set(SCORERS)
+    assert {row["scorer"].split(":")[0] for row in scores if row["scorer"].endswith(f":{JUDGE}")} == set(JUDGED_SCORERS)
     before = counts(store)
     forget(store, "score", "means", "compare")
     assert rows(store, SCORES) == []

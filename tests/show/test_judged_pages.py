@@ -14,7 +14,7 @@ from typing import Any
 
 import judged
 import pytest
-from judged import JUDGE, LUNA, MINE, REFINED
+from judged import JUDGE, JUDGED_SCORERS, LUNA, MINE, REFINED
 from rich.console import Console
 from stored import check, rows
 
@@ -35,6 +35,7 @@ from autointerp.words import (
     EMBEDDED,
     HUMAN,
     NO_LABEL,
+    OF_MEASURED,
     RANKINGS,
     STAGES,
     UNEMBEDDING_NORM,
@@ -47,9 +48,10 @@ from autointerp.words import (
 PRIMARY = {
     name: next(metric.name for metric in metrics_for(scorer.shape, name) if metric.is_first(name))
     for name, scorer in SCORERS.items()
+    if name in JUDGED_SCORERS
 }
-LABELLED = [name for name, scorer in SCORERS.items() if scorer.reads_label]
-UNLABELLED = [name for name in SCORERS if name not in LABELLED]
+LABELLED = [name for name in JUDGED_SCORERS if SCORERS[name].reads_label]
+UNLABELLED = [name for name in JUDGED_SCORERS if name not in LABELLED]
 QUESTIONS = sorted(path.stem for path in folder("analysis").glob("*.sql"))
 
 
@@ -142,8 +144,8 @@ def test_means_intervals_floors_and_verdicts_of_judged_explainers(
 def test_a_persons_label_has_its_mean_for_every_scorer(opened: StoreReader) -> None:
     page = load_compare([("judged", opened)], ScoreChoice(explainers=[HUMAN]))
     assert {(row.dictionary, row.scorer) for row in page.summary} == {
-        ("mlp-1k", f"{scorer}:{JUDGE}") for scorer in LABELLED
-    }
+        ("mlp-1k", f"{scorer}:{JUDGE}") for scorer in LABELLED if scorer not in OF_MEASURED
+    }  # what a person labelled was not measured
     for row in page.summary:  # one label has no spread
         assert (row.n_features, row.ci_low) == (1, None)
     assert page.comparisons == []
@@ -157,7 +159,8 @@ def test_the_page_says_what_intervals_leave_out_and_which_metrics_see_less(opene
 
     [few] = re.findall(r"95 % intervals of (.*?) say what other features would give", said(ScoreChoice()))
     assert set(few.split(", ")) == {
-        "mcc_weighted", "logit_accuracy_direct", "logit_accuracy_direct_hard", "choice_accuracy", "generation_accuracy",
+        "mcc_weighted", "logit_accuracy_direct", "logit_accuracy_direct_hard", "logit_accuracy_measured_hard",
+        "choice_accuracy", "generation_accuracy", "intervention_accuracy",
     }  # fmt: skip
     matched = ScoreChoice(metrics=("balanced_accuracy_matched",))
     sentences = mark_sentences(kind.name for kind in load_compare([("judged", opened)], matched).kinds)
@@ -244,7 +247,8 @@ def test_what_is_hidden_is_every_metric_that_is_not_primary(opened: StoreReader)
     page = load_compare([("judged", opened)], ScoreChoice())
     assert all(is_primary(kind.metric, kind.design, kind.scorer) for kind in page.kinds)
     hidden = {kind.metric for kind in page.hidden if not is_control(kind.explainer)}
-    assert hidden == {metric.name for metric in METRICS if not metric.primary or metric.second_for}
+    judged = [metric for metric in METRICS if any(metric.is_of(scorer) for scorer in JUDGED_SCORERS)]
+    assert hidden == {metric.name for metric in judged if not metric.primary or metric.second_for}
 
 
 CHOICES = [

@@ -122,7 +122,7 @@ class Refining:
         self.asker, self.advance = asker, advance
         self.style = style_of(entry)
         self.first_sample = 0 if redo is None else first_sample(redo.number)
-        self.status = features_to_explain(store, dictionary, redo)
+        self.status = features_to_explain(store, dictionary, redo, clamped=entry.sees_measured)
         self.probes: list[TriedText] = []
         self.features = {
             feature: DraftsOfFeature(chooses=entry.chooses) for feature, word in self.status.items() if word != "dead"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from autointerp.explain.evidence import Evidence, Exemplar, HeavyToken
+from autointerp.explain.output_labels import MEASURABLE
 from autointerp.records import ShownExemplar
 from autointerp.store.evidence import read_exemplars
 from autointerp.store.query import Queryable
@@ -37,6 +38,23 @@ _EFFECTS = """
 SELECT feature, direction, list(token ORDER BY rank) AS tokens, list(z ORDER BY rank) AS z FROM logit_effects
 WHERE dictionary = $dictionary AND feature IN (SELECT unnest($features)) AND rank <= $most GROUP BY feature, direction
 """
+_CHANGES = """
+SELECT feature, list(token ORDER BY rank) FILTER (side = 'risen' AND change > $least * error) AS risen,
+       list(z ORDER BY rank) FILTER (side = 'risen' AND change > $least * error) AS risen_z,
+       list(token ORDER BY rank) FILTER (side = 'fallen' AND change < -$least * error) AS fallen
+FROM current_token_changes
+WHERE dictionary = $dictionary AND feature IN (SELECT unnest($features)) AND split = 'explain'
+  AND direction = 'feature' AND rank <= $most
+GROUP BY feature
+"""
+_CLAMPED = """
+SELECT DISTINCT feature FROM feature_token_changes WHERE dictionary = $dictionary AND split = 'explain'
+"""
+
+
+def clamped_features(store: Queryable, dictionary: str) -> set[int]:
+    """The features of which it was measured what rises."""
+    return {row["feature"] for row in store.rows(_CLAMPED, dictionary=dictionary)}
 
 
 def read_evidence(
@@ -49,6 +67,10 @@ def read_evidence(
         effects = {
             (row["feature"], row["direction"]): (tuple(vocab[token] for token in row["tokens"]), tuple(row["z"]))
             for row in store.rows(_EFFECTS, dictionary=dictionary, features=chunk, most=N_EFFECTS)
+        }
+        changes = {
+            row["feature"]: row
+            for row in store.rows(_CHANGES, dictionary=dictionary, features=chunk, most=N_EFFECTS, least=MEASURABLE)
         }
         rows = store.rows(_FEATURES, dictionary=dictionary, features=chunk, most=N_TOKENS)
         facts = {row["feature"]: row for row in rows}
@@ -64,6 +86,7 @@ def read_evidence(
                 tokens=_heavy_tokens(facts[feature], vocab),
                 at_start=_at_start(facts[feature]),
                 on_outliers=facts[feature]["on_outliers"],
+                **_changes(changes.get(feature), vocab),
             )
 
 
@@ -74,6 +97,14 @@ def _effects(
     promoted, z = effects.get((feature, "promoted"), ((), ()))
     suppressed, _ = effects.get((feature, "suppressed"), ((), ()))
     return promoted, suppressed, z
+
+
+def _changes(row: Mapping[str, Any] | None, vocab: Sequence[str]) -> dict[str, Any]:
+    """What measurably rises and falls; nothing where it was not measured."""
+    if row is None:
+        return {}
+    risen, fallen = (tuple(vocab[token] for token in row[side] or ()) for side in ("risen", "fallen"))
+    return {"risen": risen, "fallen": fallen, "risen_z": tuple(row["risen_z"] or ())}
 
 
 def _heavy_tokens(facts: Mapping[str, Any], vocab: Sequence[str]) -> tuple[HeavyToken, ...]:

@@ -18,7 +18,7 @@ from autointerp.explain.shortening import fitted
 from autointerp.llm.asks import TOO_LONG, Answer, Ask
 from autointerp.own_code import load_own
 from autointerp.pipeline.asking.asker import Asker, Unanswered
-from autointerp.pipeline.asking.evidence import read_evidence
+from autointerp.pipeline.asking.evidence import clamped_features, read_evidence
 from autointerp.pipeline.asking.room import answers_in_room
 from autointerp.pipeline.plan.reask import Redo, first_sample
 from autointerp.pipeline.rows.explanation_rows import REASONS, Written
@@ -47,10 +47,16 @@ def style_of(entry: LLMExplainer) -> Style:
     return style(entry.preset, entry.evidence, None if entry.prompt is None else Path(entry.prompt))
 
 
-def features_to_explain(store: Queryable, dictionary: str, redo: Redo | None) -> dict[int, str]:
+def features_to_explain(
+    store: Queryable, dictionary: str, redo: Redo | None, *, clamped: bool = False
+) -> dict[int, str]:
     """All features (of a request to explain again, those of it) by rising number, with their status: dead ones are not
-    asked about."""
+    asked about. `clamped`: of those of which it was measured what rises."""
     status_of = {row["feature"]: row["status"] for row in store.rows(_FEATURES, dictionary=dictionary)}
+    if clamped:
+        known = clamped_features(store, dictionary)
+        status_of = {feature: word for feature, word in status_of.items() if feature in known}
+        return status_of if redo is None else {f: status_of[f] for f in redo.explained if f in status_of}
     return status_of if redo is None else {feature: status_of[feature] for feature in redo.explained}
 
 
@@ -68,7 +74,7 @@ def ask_explainer(
     redo: Redo | None = None,
 ) -> Asked:
     """One question a feature that ever fires."""
-    vocab, status = read_vocab(store), features_to_explain(store, dictionary, redo)
+    vocab, status = read_vocab(store), features_to_explain(store, dictionary, redo, clamped=entry.sees_measured)
     chosen = style_of(entry)
     sample = 0 if redo is None else first_sample(redo.number)
     room, reply = entry.context_tokens, entry.max_tokens

@@ -11,15 +11,23 @@ from autointerp.config.features import FeatureSample
 from autointerp.explain.context_lookup import context_lookup
 from autointerp.explain.lookup import entries_of
 from autointerp.hashing import hash64, stream_key
+from autointerp.pipeline.asking.evidence import clamped_features
 from autointerp.pipeline.asking.test_material import Corpus, TestMaterial, read_material
 from autointerp.pipeline.feature_sample import draw_by_strata
 from autointerp.pipeline.plan.prepare import Prepared, choose_scored
 from autointerp.pipeline.rows.list_rows import Listed, SampleLists, read_lists
 from autointerp.records import Int64
+from autointerp.score.scorers.protocol import Scorer
 from autointerp.store.evidence import dictionary_row, read_gram_tables
 from autointerp.store.query import Queryable
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import CONTEXT_LOOKUP, HUMAN, is_control
+from autointerp.words import CONTEXT_LOOKUP, HUMAN, is_control, of_control
+
+
+def is_of_measured(scorer: Scorer) -> bool:
+    """Whether a scorer, which may be the user's own, tests the measured features alone."""
+    return bool(getattr(scorer, "of_measured", False))
+
 
 _PARTNERS = "SELECT feature, matched_feature FROM features WHERE dictionary = $dictionary ORDER BY feature"
 _STATUS = "SELECT feature, status FROM features WHERE dictionary = $dictionary"
@@ -39,6 +47,7 @@ class Materials:
         self.sample_of = cache(self._sample_of)
         self.tested_of = cache(self._tested_of)
         self.status_of = cache(self._status_of)
+        self.clamped_of = cache(lambda name: clamped_features(store, name))
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -94,19 +103,30 @@ class Materials:
             return draw_by_strata(self._store, name, choice.sample, config.seed)
         return choose_scored(choice, features, facts["n_features"], config.seed, name)
 
-    def _tested_of(self, name: str, explainer: str) -> Int64:
+    def _tested_of(self, name: str, explainer: str, *, measured: bool = False) -> Int64:
         """The features whose explanations by this explainer a judge is asked about: the sample; of controls a few; what
         people labelled, sampled or not; of the sample what was imported."""
+        clamped = np.array(sorted(self.clamped_of(name)), dtype=np.int64)
         if explainer == HUMAN:
-            return self._labelled(name, HUMAN)
+            mine = self._labelled(name, HUMAN)
+            return np.intersect1d(mine, clamped) if measured else mine
         sample = self.sample_of(name)
-        if explainer in self._prepared.config.explain.imported:
+        if measured:
+            sample = np.intersect1d(sample, clamped)
+        explain = self._prepared.config.explain
+        if of_control(explainer) in explain.from_measured and len(clamped):
+            sample = np.intersect1d(sample, clamped)
+        if explainer in explain.imported:
             return np.intersect1d(sample, self._labelled(name, explainer))
         judge = self._prepared.config.score.judge
         if not is_control(explainer) or judge is None:
             return sample
         order = np.argsort(hash64(stream_key(self._prepared.config.seed, "controls", name), sample), kind="stable")
         return np.sort(sample[order[: judge.controls]])
+
+    def asked_of(self, name: str, explainer: str, scorer: Scorer) -> Int64:
+        """`tested_of`; of a scorer of measured effects the measured ones."""
+        return self.tested_of(name, explainer, measured=is_of_measured(scorer))
 
     def _status_of(self, name: str) -> dict[int, str]:
         """alive, rare or dead: of every feature that was extracted."""

@@ -6,7 +6,7 @@ windows of its own besides (`rows/list_rows.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import Any
@@ -15,14 +15,18 @@ import numpy as np
 
 from autointerp.explain.triggers import tokens_by_text
 from autointerp.hashing import hash64, stream_key
+from autointerp.pipeline.asking.evidence import clamped_features
 from autointerp.pipeline.rows.list_rows import NO_LISTS, SampleLists
 from autointerp.records import SPLITS, Int64, Split, Windows
 from autointerp.score.pool import Pool
 from autointerp.score.sampled import Candidates, candidates, top_tokens
 from autointerp.score.sampling import firing_limits
+from autointerp.score.scorers.intervention import TextOfFeature
+from autointerp.score.scorers.logit_effects import LAST_RANK
 from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.protocol import (
     Distractors,
+    EffectTruth,
     OtherFeature,
     Panel,
     Scorer,
@@ -49,14 +53,30 @@ SELECT feature, list(max_activation ORDER BY stratum, rank) AS maxima FROM exemp
 WHERE dictionary = $dictionary AND split = 'explain' AND stratum LIKE 'quantile%' GROUP BY feature
 """
 _VOCAB = "SELECT NOT is_special AND n_explain + n_select + n_score > 0 AS usable FROM vocab ORDER BY token"
-_PROMOTED = """
-SELECT feature, list(token ORDER BY rank) AS tokens FROM logit_effects
-WHERE dictionary = $dictionary AND direction = 'promoted' AND feature IN (SELECT unnest($features)) GROUP BY feature
+_RANKED = """
+SELECT feature, direction = 'suppressed' AS other_side, list(token ORDER BY rank) AS tokens FROM logit_effects
+WHERE dictionary = $dictionary AND feature IN (SELECT unnest($features)) GROUP BY ALL
 """
 _DISTRACTORS = """
-SELECT feature, kind, tokens, made_like FROM logit_distractors
+SELECT feature, direction = 'suppressed' AS other_side, kind, tokens, made_like FROM logit_distractors
 WHERE dictionary = $dictionary AND feature IN (SELECT unnest($features)) ORDER BY feature, rowid
 """
+_CHANGED = """
+SELECT feature, side = 'fallen' AS other_side,
+       list(token ORDER BY rank) FILTER (split = 'explain' AND rank <= 10) AS shown,
+       list(token ORDER BY rank) FILTER (split = 'score') AS asked
+FROM current_token_changes
+WHERE dictionary = $dictionary AND direction = 'feature' AND feature IN (SELECT unnest($features)) GROUP BY ALL
+"""
+_CHANGED_DISTRACTORS = """
+SELECT d.feature, d.side = 'fallen' AS other_side, d.kind, d.tokens, d.made_like FROM token_change_distractors d
+SEMI JOIN current_works c ON c.stage = 'token_changes' AND c.dictionary = d.dictionary AND c.work = d.run
+WHERE d.dictionary = $dictionary AND d.feature IN (SELECT unnest($features)) ORDER BY d.feature, d.rowid
+"""
+_STEERED = """
+SELECT feature, number, tokens FROM current_steered_texts WHERE dictionary = $dictionary ORDER BY feature, number
+"""
+"""Of the measured: shown are the tokens of the explain split, asked about those of the score split."""
 _NEIGHBOURS = """
 WITH wanted AS (
     SELECT neighbour AS feature, rank FROM feature_neighbours WHERE dictionary = $dictionary AND feature = $feature
@@ -130,6 +150,8 @@ class TestMaterial:
     sample: Int64  # features of the sample design
     ready: dict[int, TestFeature]  # those of them that are alive, as for an explainer of the first wave
     lists: SampleLists = NO_LISTS
+    measured: frozenset[int] = frozenset()
+    """Features of which it was measured what rises and falls."""
     _made: dict[tuple[str, int, int, int | None], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def for_explainer(self, feature: int, explainer: str) -> TestFeature | None:
@@ -156,32 +178,69 @@ def read_material(
     status = {row["feature"]: row["status"] for row in rows}
     maximum = {row["feature"]: row["max_activation"] for row in rows}
     alive = [feature for feature in sample.tolist() if status[feature] == "alive"]
-    promoted = {
-        row["feature"]: np.asarray(row["tokens"], dtype=np.int64)
-        for row in store.rows(_PROMOTED, dictionary=dictionary, features=alive)
-    }
-    distractors: dict[int, list[Distractors]] = {}
-    for row in store.rows(_DISTRACTORS, dictionary=dictionary, features=alive):
-        tokens, made_like = (np.asarray(row[name], dtype=np.int64) for name in ("tokens", "made_like"))
-        distractors.setdefault(row["feature"], []).append(Distractors(row["kind"], tokens, made_like))
+    effects = read_effects(store, dictionary, alive)
     others = _Others(store, corpus, dictionary, [feature for feature, word in status.items() if word == "alive"])
-    none = np.zeros(0, np.int64)
+    steered = read_steered(store, dictionary, corpus.vocabulary.texts)
+    nothing = EffectTruth(np.zeros(0, np.int64))
     ready = {}
     for drawn in each_candidates(store, dictionary, alive, corpus, "score"):
         feature = drawn.feature
+        mine = effects.get(feature, {})
+        direct = mine.pop("direct", nothing)
         ready[feature] = TestFeature(
             dictionary,
             feature,
             maximum[feature],
             drawn,
-            promoted.get(feature, none),
+            direct.ranked,
             corpus.shared,
             lists=lists.waves(feature, ""),
-            distractors=tuple(distractors.get(feature, ())),
+            distractors=direct.distractors,
+            effects=mine,
+            steered=steered,
             neighbours=partial(others.neighbours, feature),
             panel=others.panel,
         )
-    return TestMaterial(corpus, dictionary, status, sample, ready, lists)
+    return TestMaterial(
+        corpus, dictionary, status, sample, ready, lists, frozenset(clamped_features(store, dictionary))
+    )
+
+
+def read_effects(store: Queryable, dictionary: str, features: Sequence[int]) -> dict[int, dict[str, EffectTruth]]:
+    """By feature, what it does to tokens, by `logit_effects.Truth`; what is not known is not there."""
+    about: dict[str, Any] = {"dictionary": dictionary, "features": features}
+    ranked: dict[tuple[int, str], Int64] = {}
+    for row in store.rows(_RANKED, **about):
+        ranked[row["feature"], _truth("direct", row)] = np.asarray(row["tokens"], dtype=np.int64)
+    for row in store.rows(_CHANGED, **about):
+        shown, asked = (np.asarray(row[name] or (), dtype=np.int64) for name in ("shown", "asked"))
+        asked = asked[~np.isin(asked, shown)]
+        ranked[row["feature"], _truth("measured", row)] = np.concatenate([shown, asked])[:LAST_RANK]
+    distractors: dict[tuple[int, str], list[Distractors]] = {}
+    for effect, sql in (("direct", _DISTRACTORS), ("measured", _CHANGED_DISTRACTORS)):
+        for row in store.rows(sql, **about):
+            tokens, made_like = (np.asarray(row[name], dtype=np.int64) for name in ("tokens", "made_like"))
+            own = distractors.setdefault((row["feature"], _truth(effect, row)), [])
+            own.append(Distractors(row["kind"], tokens, made_like))
+    effects: dict[int, dict[str, EffectTruth]] = {}
+    for (feature, truth), tokens in ranked.items():
+        own = distractors.get((feature, truth), [])
+        effects.setdefault(feature, {})[truth] = EffectTruth(tokens, tuple(own))
+    return effects
+
+
+def read_steered(store: Queryable, dictionary: str, texts: Sequence[str]) -> dict[int, list[TextOfFeature]]:
+    """What the model wrote with each feature's direction added, in the latest run that made it."""
+    steered: dict[int, list[TextOfFeature]] = {}
+    for row in store.rows(_STEERED, dictionary=dictionary):
+        written = tuple(texts[token] for token in row["tokens"])
+        steered.setdefault(row["feature"], []).append(TextOfFeature(row["number"], written))
+    return steered
+
+
+def _truth(effect: str, row: Mapping[str, Any]) -> str:
+    """`logit_effects.Truth` of a row."""
+    return f"{effect}_suppressed" if row["other_side"] else effect
 
 
 class _Others:

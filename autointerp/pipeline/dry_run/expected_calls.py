@@ -26,7 +26,7 @@ from autointerp.score.scorers.fitting import fit_items
 from autointerp.score.scorers.registry import scorers_of
 from autointerp.score.scorers.yes_no import ITEMS
 from autointerp.store.replies import ReplyReader
-from autointerp.words import is_control
+from autointerp.words import is_control, of_control
 
 EXPLAIN_TOKENS, DRAFT_TOKENS, PROBE_TOKENS = (3200, 230), (1500, 60), (600, 300)
 """Tokens in and out of a call that explains, of one that tries a draft, and of one that writes texts to try it on, at
@@ -165,14 +165,30 @@ def _calls(
     entry = {entry.name: entry for entry in config.explain.asking}.get(work.explainer)
     if work.stage == "explain" and isinstance(entry, LLMExplainer):
         n = n_features[work.dictionary] if work.redo is None else len(work.redo.explained)
+        n = min(n, _most_labelled(config, entry.name, n_features)[work.dictionary])
         yield from _drafts(entry, judge, n)
     if work.stage == "judge" and judge is not None and work.scorer is not None:
         scored = n_scored[work.dictionary]
         if work.redo is not None:  # asked again: the others are carried over
             scored = min(scored, len(work.redo.judged))
+        scored = min(scored, _most_labelled(config, of_control(work.explainer), n_features)[work.dictionary])
         n = min(scored, judge.controls) if is_control(work.explainer) else scored
-        usual = scorers_of(config.score.scorers)[work.scorer].usual(judge)
+        scorer = scorers_of(config.score.scorers)[work.scorer]
+        chosen = config.effects.features
+        if getattr(scorer, "of_measured", False) and chosen != "none":
+            n = min(n, n_chosen(chosen, n_features)[work.dictionary])
+        usual = scorer.usual(judge)
         yield usual.kind, judge, n * usual.calls, usual.input_tokens, usual.output_tokens
+
+
+def _most_labelled(config: RunConfig, explainer: str, n_features: Mapping[str, int]) -> Mapping[str, int]:
+    """Features of each dictionary that an explainer can label: those shown what was measured, the measured ones."""
+    chosen = config.effects.features
+    return (
+        n_features
+        if chosen == "none" or explainer not in config.explain.from_measured
+        else n_chosen(chosen, n_features)
+    )
 
 
 def _drafts(entry: LLMExplainer, judge: Judge | None, n: int) -> Iterator[tuple[str, LLMModel, int, int, int]]:

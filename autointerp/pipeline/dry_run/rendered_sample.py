@@ -18,7 +18,7 @@ from autointerp.explain.lookup import entries_of
 from autointerp.explain.prompt import explain_ask
 from autointerp.hashing import hash64, stream_key
 from autointerp.llm.asks import Answer, Ask
-from autointerp.pipeline.asking.evidence import read_evidence
+from autointerp.pipeline.asking.evidence import clamped_features, read_evidence
 from autointerp.pipeline.asking.explaining import style_of
 from autointerp.pipeline.asking.judging import ScorerTask, ask_judge
 from autointerp.pipeline.asking.materials_of_run import Materials
@@ -104,6 +104,8 @@ class Sampler:
         if not isinstance(entry, LLMExplainer):
             return None
         features = self._prepared.features[name] if work.redo is None else np.array(work.redo.explained, np.int64)
+        if entry.sees_measured:
+            features = np.intersect1d(features, sorted(clamped_features(self._store, name)))
         chosen, each = self._some(name, features, size)
         fit = [feature for feature in chosen.tolist() if self._status[name].get(feature) != "dead"]
         self._vocab = self._vocab or list(read_vocab(self._store))
@@ -116,7 +118,8 @@ class Sampler:
         if judge is None or self._materials is None or work.scorer is None:
             return None
         explainer = str(work.explainer)
-        population = self._materials.tested_of(name, explainer)
+        scorer = scorers_of(self._prepared.config.score.scorers)[work.scorer]
+        population = self._materials.asked_of(name, explainer, scorer)
         if work.redo is not None:
             population = np.intersect1d(population, np.array(work.redo.judged, np.int64))
         chosen, each = self._some(name, population, size)
@@ -124,7 +127,7 @@ class Sampler:
         of_controls = said in LEXICAL_CONTROLS or without_label(said)
         new = ("explain", name, CONTROLS if of_controls else said, None) in self._undone
         listener = _Listener()
-        task = ScorerTask(scorers_of(self._prepared.config.score.scorers)[work.scorer], frozenset(chosen.tolist()))
+        task = ScorerTask(scorer, frozenset(chosen.tolist()))
         shown = self._shown(name, explainer, chosen, new)
         ask_judge(self._materials.some(name, chosen.tolist()), explainer, shown, judge, [task], listener)
         return Sampled(listener.heard, each, new)

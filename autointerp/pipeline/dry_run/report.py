@@ -45,6 +45,10 @@ class Plan:
     """Contexts from which a feature is taken away, at most: each is two passes and a half."""
     n_stepped: int = 0
     """Tokens at which steps are made, at most."""
+    n_clamped: int = 0
+    """Features that are clamped, dead ones among them, times contexts; each is two passes of a few tokens."""
+    n_steered: int = 0
+    """Features that the model writes texts with, dead ones among them."""
     n_amplified: int = 0
     """Features that get an output score, dead ones among them."""
     n_changed: int = 0
@@ -81,6 +85,8 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Deliver
         n_ablated=2 * effects.positions * _n_measured(effects, "ablate", left, n_features),
         n_contexts=effects.exemplars * n_read,
         n_stepped=effects.sensitivity_positions * _n_measured(effects, "sensitivity", left, n_features),
+        n_clamped=2 * effects.change_contexts * _n_measured(effects, "token_changes", left, n_features),
+        n_steered=_n_measured(effects, "steered_texts", left, n_features),
         n_amplified=sum(n_features[str(work.dictionary)] for work in left if work.stage == "output_scores"),
         n_changed=min(effects.context_exemplars, effects.exemplars) * most_texts(effects.context_before) * n_read,
     )
@@ -127,6 +133,14 @@ def render_plan(plan: Plan) -> str:
         + (
             f"sensitivity: {plan.n_stepped:,} tokens at most, {len(ALONG) * STEPS} passes of one token each\n"
             * bool(plan.n_stepped)
+        )
+        + (
+            f"token changes: {plan.n_clamped:,} clampings in a context at most, two passes of a few tokens each\n"
+            * bool(plan.n_clamped)
+        )
+        + (
+            f"steered texts: {plan.n_steered:,} features at most, their lengths found and then texts written\n"
+            * bool(plan.n_steered)
         )
         + (f"output scores: {plan.n_amplified:,} features, a pass of one token each\n" * bool(plan.n_amplified))
         + "".join(f"{line}\n" for line in plan.changes)

@@ -6,6 +6,8 @@
     ablate      a dictionary                         [effects]
     context_effects  a dictionary                    [effects]
     sensitivity a dictionary                         [effects]
+    token_changes  a dictionary                      [effects]
+    steered_texts  a dictionary                      [effects], where a scorer asks about them
     output_scores  a dictionary                      [effects]
     diagnostics a dictionary
     explain     a dictionary and explainer           the explainer's settings
@@ -32,7 +34,7 @@ whatever explainers a run has, so that no explainer's rows depend on which other
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +56,7 @@ from autointerp.subject.tokenise import TokenPlan
 from autointerp.words import (
     BESIDE,
     CONTROLS,
+    INTERVENTION,
     JUDGED_ALWAYS,
     LEXICAL_CONTROLS,
     LOGIT_SCORERS,
@@ -104,6 +107,9 @@ def own_metrics(config: RunConfig) -> list[Metric]:
     return [own_metric(entry.python, entry.name) for entry in config.score.metrics]
 
 
+STEERED = "steered_texts"
+
+
 @dataclass
 class _Graph:
     """The work of one run as it is put together, dictionary by dictionary."""
@@ -116,6 +122,9 @@ class _Graph:
     """Explainer and scorer -> dictionary -> key of its means, which know its scores and its floor."""
     embedded: dict[tuple[str, str], str] = field(default_factory=dict)
     """Dictionary and embedded explainer -> key of its scores."""
+
+    measured: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Stage and dictionary -> key of what measures effects on a sample of its features."""
 
     def __post_init__(self) -> None:
         self.scorers = scorers_of(self.config.score.scorers)
@@ -131,9 +140,16 @@ class _Graph:
                 ("ablate", self.config.effects.of_ablation()),
                 ("context_effects", self.config.effects.of_contexts()),
                 ("sensitivity", self.config.effects.of_sensitivity()),
+                ("token_changes", self.config.effects.of_token_changes()),
+                (STEERED, self.config.effects.of_steered_texts()),
             ):
-                if stage != "sensitivity" or self.config.effects.sensitivity_positions:
-                    yield _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
+                skipped = {"sensitivity": not self.config.effects.sensitivity_positions}
+                skipped["token_changes"] = not self.config.effects.clamps
+                skipped[STEERED] = INTERVENTION not in self.scorers
+                if not skipped.get(stage):
+                    work = _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
+                    self.measured[stage, name] = work.key
+                    yield work
         if self.config.effects.scores_output:
             settings = self.config.effects.of_output_scores()
             yield _work("output_scores", name, None, None, {BUILDS_ON: {"effects": effects.key}, "effects": settings})
@@ -150,7 +166,7 @@ class _Graph:
         scored: dict[str, Work] = {}
         for explainer in (CONTROLS, *self.config.explain.embedded):
             own = {one.name: {"python": one.python} for one in self.config.explain.own_embedded}.get(explainer)
-            facts = {BUILDS_ON: {"effects": effects.key}} | ({"explainer": own} if own else {})
+            facts = {BUILDS_ON: self._seen_by(name, explainer, effects)} | ({"explainer": own} if own else {})
             explain = explained[explainer] = _work("explain", name, explainer, None, facts)
             census = _work("census", name, explainer, None, {BUILDS_ON: {"explain": explain.key}} | self._threshold)
             score = scored[explainer] = _work(
@@ -158,7 +174,11 @@ class _Graph:
                 name,
                 explainer,
                 None,
-                {BUILDS_ON: {"census": census.key}, "score": self._how_scored(), "metrics": self._embedded_metrics()},
+                {
+                    BUILDS_ON: {"census": census.key} | self._tested_by(name, self.scorers.values()),
+                    "score": self._how_scored(),
+                    "metrics": self._embedded_metrics(),
+                },
             )
             self.embedded[name, explainer] = score.key
             yield from (explain, census, score)
@@ -169,6 +189,17 @@ class _Graph:
                 LOGIT_SCORERS
             ):  # rankings without label are among them
                 self.compared.setdefault((explainer, None), {})[name] = means.key
+
+    def _seen_by(self, name: str, explainer: str, effects: Work) -> dict[str, str]:
+        """What an explainer's evidence is made by."""
+        shown = explainer in self.config.explain.from_measured
+        return {"effects": effects.key} | ({"changes": self.measured["token_changes", name]} if shown else {})
+
+    def _tested_by(self, name: str, scorers: Iterable[Scorer]) -> dict[str, str]:
+        """What scorers of measured effects ask about."""
+        kinds = {STEERED if scorer.name == INTERVENTION else "token_changes" for scorer in scorers
+                 if getattr(scorer, "of_measured", False)}  # fmt: skip
+        return {kind: self.measured[kind, name] for kind in sorted(kinds)}
 
     @property
     def _threshold(self) -> dict[str, Any]:
@@ -204,8 +235,17 @@ class _Graph:
         sampled = isinstance(self.config.score.features, FeatureSample)
         if drawn and predictor is not None and sampled:
             builds_on["predictor"] = self.embedded[name, predictor]
-        kept = explainer in self.config.explain.kept  # labels of chosen features: no sample of all
-        if sampled and explainer != CONTROLS and is_label(explainer) and not without_label(explainer) and not kept:
+        few = [
+            *self.config.explain.kept,
+            *self.config.explain.from_measured,
+        ]  # labels of chosen features: no sample of all
+        if (
+            sampled
+            and explainer != CONTROLS
+            and is_label(explainer)
+            and not without_label(explainer)
+            and explainer not in few
+        ):
             builds_on["free"] = {one: self.embedded[name, one] for one in BESIDE if (name, one) in self.embedded}
         return _work("means", name, explainer, scorer, {BUILDS_ON: builds_on})
 
@@ -214,9 +254,8 @@ class _Graph:
     def _asking(self, name: str, effects: Work, explained: dict[str, Work]) -> Iterator[Work]:
         for entry in self.config.explain.asking:
             identity = explainer_identity(entry, self.config.score.judge)
-            asked = _work(
-                "explain", name, entry.name, None, {BUILDS_ON: {"effects": effects.key}, "explainer": identity}
-            )
+            seen = self._seen_by(name, entry.name, effects)
+            asked = _work("explain", name, entry.name, None, {BUILDS_ON: seen, "explainer": identity})
             shuffled = shuffled_of(entry.name)
             control = _work("explain", name, shuffled, None, {BUILDS_ON: {"explain": asked.key}})
             latest = asked
@@ -252,7 +291,8 @@ class _Graph:
                 yield from (work, score)
             floors = {str(one.explainer): one.key for one in scores if is_control(str(one.explainer))}
             for score in scores:
-                drawn = score.explainer in [entry.name for entry in self.config.explain.asking]
+                asking = {entry.name for entry in self.config.explain.asking}
+                drawn = score.explainer in asking - set(self.config.explain.from_measured)
                 means = self._means(name, str(score.explainer), scorer.name, score, floors, drawn=drawn)
                 yield means
                 if not is_control(str(score.explainer)):
@@ -269,7 +309,7 @@ class _Graph:
             explainer,
             scorer.name,
             {
-                BUILDS_ON: {"explain": said.links[0].key},
+                BUILDS_ON: {"explain": said.links[0].key} | self._tested_by(name, [scorer]),
                 "judge": judge.identity() | judge.model_dump(mode="json", include=settings),
                 "prompts": content_hash(list(scorer.prompts(judge)), tag="prompt"),
                 "asked": getattr(scorer, "version", 1),

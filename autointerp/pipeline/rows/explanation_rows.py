@@ -12,6 +12,7 @@ import pyarrow as pa
 from autointerp.explain.controls import Explained
 from autointerp.explain.description import description_length
 from autointerp.explain.lookup import Entries, entries_hash, from_lists, to_lists
+from autointerp.explain.output_labels import NO_DIRECT_PATH, NO_EFFECT
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.records import Explanation, Int64, LookupTable
 from autointerp.store.columns import csr_list, to_csr
@@ -141,7 +142,11 @@ def write_explanations(transaction: Transaction, dictionary: str, made: Sequence
     return n
 
 
-REASONS = {"no_disjoint_feature": "no other feature has an explanation without a token of this one's"}
+REASONS = {
+    "no_disjoint_feature": "no other feature has an explanation without a token of this one's",
+    NO_EFFECT: "no token's logit rises by more than three standard errors where it is clamped",
+    NO_DIRECT_PATH: "there is no direct path from what it writes to the logits",
+}
 """Statuses of explanations that are failures; dead and rare features are not."""
 
 

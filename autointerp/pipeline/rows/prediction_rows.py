@@ -19,6 +19,7 @@ from autointerp.pipeline.rows.choice_rows import choice_rows, read_chosen
 from autointerp.pipeline.rows.columns import by_feature, joined, numbers, some_windows, windows_of, words
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.pipeline.rows.generation_rows import generation_rows, read_generated
+from autointerp.pipeline.rows.pick_rows import pick_rows, read_picked
 from autointerp.records import Windows
 from autointerp.score.predictions import (
     Choices,
@@ -27,9 +28,11 @@ from autointerp.score.predictions import (
     Generated,
     Items,
     Judged,
+    Picked,
     Prediction,
     Rated,
     Simulated,
+    TextOptions,
     TokenItems,
     failure_of,
 )
@@ -39,7 +42,7 @@ from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.subject.tokens import TokenFile
 
-T = TypeVar("T", Simulated, Judged, Rated, Chosen, Generated)
+T = TypeVar("T", Simulated, Judged, Rated, Chosen, Generated, Picked)
 
 # --- to rows
 
@@ -66,6 +69,8 @@ def write_predictions(
         n += transaction.append("choices", choice_rows(*about, chosen, tokens))
     if generated := _of_shape(predictions, Generated):
         n += transaction.append("generations", generation_rows(*about, generated))
+    if picked := _of_shape(predictions, Picked):
+        n += transaction.append("picks", pick_rows(*about, picked))
     return n
 
 
@@ -107,6 +112,7 @@ _CARRIED = {
         "SELECT * EXCLUDE (run) FROM token_judgements WHERE run = $run AND NOT list_contains($features, feature)"
     ),
     "choices": "SELECT * EXCLUDE (run) FROM choices WHERE run = $run AND NOT list_contains($features, feature)",
+    "picks": "SELECT * EXCLUDE (run) FROM picks WHERE run = $run AND NOT list_contains($features, feature)",
     "generations": "SELECT * EXCLUDE (run) FROM generations WHERE run = $run AND NOT list_contains($features, feature)",
 }
 
@@ -130,6 +136,7 @@ _FAILED = """
 SELECT DISTINCT feature FROM (
     SELECT run, feature, status FROM simulations UNION ALL SELECT run, feature, status FROM judgements
     UNION ALL SELECT run, feature, status FROM token_judgements UNION ALL SELECT run, feature, status FROM choices
+    UNION ALL SELECT run, feature, status FROM picks
     UNION ALL SELECT run, feature, status FROM generations
 ) WHERE run = $run AND status <> 'ok'
 """
@@ -298,6 +305,7 @@ _READERS: dict[str, Callable[..., Mapping[int, Prediction]]] = {
     "rated": read_rated,
     "chosen": read_chosen,
     "generated": read_generated,
+    "picked": read_picked,
 }
 
 
@@ -319,6 +327,8 @@ def empty_prediction(shape: str, feature: int, window: int) -> Prediction:
         return Rated(TokenItems(feature, number, truth, number), np.zeros(0))
     if shape == "chosen":
         return Chosen(Choices(feature, windows, places, number, truth, number, ()), np.zeros(0), ())
+    if shape == "picked":
+        return Picked(TextOptions(feature, number, number, number, truth, ()), np.zeros(0))
     if shape == "generated":
         none = np.zeros(0)
         return Generated(feature, (), truth, none, 0.0, none, none, none, number, ())

@@ -39,14 +39,14 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     missing = by_dictionary(works)
     dictionaries = context.open(missing)
     effects = context.config.effects
-    chosen = choose_measured(context.config, dictionaries)
+    chosen = choose_measured(context, missing)
     n = 2 * effects.positions * sum(map(len, chosen.values()))
     with context.report.stage("ablation", n, "firings") as advance:
         for name, [work] in missing.items():
             begun = time.monotonic()
             with context.store.transaction() as transaction:
                 try:
-                    ablation = open_ablation(context, name, dictionaries[name])
+                    ablation = open_ablation(context, name, dictionaries[name], effects.after)
                     n_rows = _measure(context, transaction, work, ablation, chosen[name], advance)
                 except InputError as error:
                     failed = failure_rows("ablate", name, [None], None, [None], ["not_possible"], [str(error)])
@@ -55,15 +55,16 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     context.publish()
 
 
-def open_ablation(context: StageContext, name: str, chosen: Selected) -> Ablation:
-    """What a dictionary is measured with. Raises InputError where that cannot be."""
+def open_ablation(context: StageContext, name: str, chosen: Selected, after: int) -> Ablation:
+    """What a dictionary is measured with; `after`: positions behind a changed one whose logits are read. Raises
+    InputError where that cannot be."""
     subject, tokens, seed = context.prepared.subject, context.tokens, context.config.seed
     dictionary = chosen.dictionary
     hook = written_hook(dictionary)
     subject.check_hook(hook)
     first = int(tokens.contexts_of("explain")[0])
     ids = torch.from_numpy(np.asarray(tokens.tokens[first][: int(tokens.n_valid[first])]).astype(np.int64))
-    passes = patched_passes(subject, hook, context.config.effects.after, ids.to(subject.device))
+    passes = patched_passes(subject, hook, after, ids.to(subject.device))
     limits = context.norm_limits([hook])
     sample = take_sample(
         subject, tokens, [hook], seed, context.prepared.work_folder, COVARIANCE_TOKENS, norm_limits=limits

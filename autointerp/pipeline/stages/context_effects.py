@@ -35,7 +35,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     missing = by_dictionary(works)
     dictionaries = context.open(missing)
     effects = context.config.effects
-    chosen = choose_measured(context.config, dictionaries)
+    chosen = choose_measured(context, missing)
     with context.report.stage("contexts", effects.exemplars * sum(map(len, chosen.values())), "exemplars") as advance:
         for name, [work] in missing.items():
             begun = time.monotonic()

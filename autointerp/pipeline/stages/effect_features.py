@@ -1,20 +1,31 @@
-"""Which features are measured by the stages of `[effects]`: the same in each."""
+"""Which features are measured by the stages of `[effects]`: the same in each; a matched baseline's are the partners of
+its target's, so that pairs can be compared."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-from autointerp.config.run_file import RunConfig
-from autointerp.extract.selected import Selected
+import numpy as np
+
 from autointerp.pipeline.plan.prepare import choose_scored
+from autointerp.pipeline.stages.context import StageContext
 from autointerp.records import Int64
+from autointerp.store.evidence import dictionary_row
+
+_PARTNERS = "SELECT feature, matched_feature FROM features WHERE dictionary = $dictionary ORDER BY feature"
 
 
-def choose_measured(config: RunConfig, dictionaries: Mapping[str, Selected]) -> dict[str, Int64]:
+def choose_measured(context: StageContext, names: Iterable[str]) -> dict[str, Int64]:
     """By dictionary, the features that `effects.features` chooses of those extracted; it is not `"none"`."""
-    choice = config.effects.features
-    assert choice != "none"
-    return {
-        name: choose_scored(choice, of.features, of.dictionary.n_features, config.seed, name, "effects.features")
-        for name, of in dictionaries.items()
-    }
+    return {name: _measured_of(context, name) for name in names}
+
+
+def _measured_of(context: StageContext, name: str) -> Int64:
+    config, facts = context.config, dictionary_row(context.store, name)
+    if facts["matched_to"] is not None:
+        theirs = set(_measured_of(context, facts["matched_to"]).tolist())
+        rows = context.store.rows(_PARTNERS, dictionary=name)
+        return np.array([row["feature"] for row in rows if row["matched_feature"] in theirs], dtype=np.int64)
+    assert config.effects.features != "none"
+    extracted, n = context.prepared.features[name], facts["n_features"]
+    return choose_scored(config.effects.features, extracted, n, config.seed, name, "effects.features")

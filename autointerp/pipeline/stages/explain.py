@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from autointerp.config.explainers import LLMExplainer, PythonExplainer
 from autointerp.errors import AutointerpError
 from autointerp.explain.controls import Explained
 from autointerp.explain.embedded import EMBEDDED, EvidenceTables, controls_of
+from autointerp.explain.output_labels import MEASURABLE, StrongTokens, TwoSides
 from autointerp.llm.asks import TOO_LONG
 from autointerp.memory import give_back
 from autointerp.pipeline.asking.drafts import Refined, refine
@@ -37,6 +38,23 @@ _FEATURES = "SELECT feature, mean * n_tokens AS mass FROM features WHERE diction
 _EFFECTS = """
 SELECT feature, list(token ORDER BY rank) AS tokens, list(z ORDER BY rank) AS z FROM logit_effects
 WHERE dictionary = $dictionary AND direction = 'promoted' AND rank <= 10 GROUP BY feature
+"""
+
+
+_DIRECT = """
+SELECT feature, list(token ORDER BY rank) FILTER (direction = 'promoted') AS up,
+       list(effect ORDER BY rank) FILTER (direction = 'promoted') AS up_effect,
+       list(token ORDER BY rank) FILTER (direction = 'suppressed') AS down,
+       list(effect ORDER BY rank) FILTER (direction = 'suppressed') AS down_effect
+FROM logit_effects WHERE dictionary = $dictionary AND rank <= 10 GROUP BY feature
+"""
+_CHANGES = """
+SELECT feature, list(token ORDER BY rank) FILTER (side = 'risen' AND change > $least * error) AS up,
+       list(change ORDER BY rank) FILTER (side = 'risen' AND change > $least * error) AS up_effect,
+       list(token ORDER BY rank) FILTER (side = 'fallen' AND change < -$least * error) AS down,
+       list(change ORDER BY rank) FILTER (side = 'fallen' AND change < -$least * error) AS down_effect
+FROM current_token_changes
+WHERE dictionary = $dictionary AND split = 'explain' AND direction = 'feature' AND rank <= 10 GROUP BY feature
 """
 
 
@@ -116,7 +134,20 @@ def evidence_tables(store: Queryable, dictionary: str, seed: int) -> EvidenceTab
         promoted={row["feature"]: row["tokens"] for row in effects},
         promoted_z={row["feature"]: row["z"] for row in effects},
         seed=seed,
+        direct=_two_sides(store.rows(_DIRECT, dictionary=dictionary)),
+        measured=_two_sides(store.rows(_CHANGES, dictionary=dictionary, least=MEASURABLE)),
     )
+
+
+def _two_sides(rows: Sequence[Mapping[str, Any]]) -> dict[int, TwoSides]:
+    """By feature."""
+    return {
+        row["feature"]: TwoSides(
+            StrongTokens(row["up"] or (), row["up_effect"] or ()),
+            StrongTokens(row["down"] or (), row["down_effect"] or ()),
+        )
+        for row in rows
+    }
 
 
 # --- LLMs and the user's own

@@ -71,10 +71,10 @@ class _ScorerWork:
     def task(self, name: str, explainer: str, beside: Mapping[str, LookupTable]) -> ScorerTask:
         """What its scorer is to ask about."""
         assert self.work.scorer is not None
-        tested = {int(feature) for feature in self.context.materials.tested_of(name, explainer)}
+        scorer = scorers_of(self.context.config.score.scorers)[self.work.scorer]
+        tested = {int(feature) for feature in self.context.materials.asked_of(name, explainer, scorer)}
         features = tested if self.before is None else tested & self.redone
         lookups = {one: {f: entries_of(beside[one], f) for f in features} for one in self.work.decided_by["beside"]}
-        scorer = scorers_of(self.context.config.score.scorers)[self.work.scorer]
         return ScorerTask(scorer, frozenset(features), lookups, self._samples())
 
     def _samples(self) -> dict[int, int]:

@@ -20,7 +20,15 @@ from autointerp.pipeline.rows.score_reader import RunScores, ScoreReader
 from autointerp.pipeline.rows.stored_scores import FRAMED, About, DictionaryScores, StoredScores
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, columns_of
 from autointerp.score.metric_registry import bounds_of
-from autointerp.words import CONTROLS, JUDGED_ALWAYS, RANKINGS, explainers_written, predictor_among, shuffled_of
+from autointerp.words import (
+    CONTROLS,
+    JUDGED_ALWAYS,
+    RANKINGS,
+    explainers_written,
+    permuted_of,
+    predictor_among,
+    shuffled_of,
+)
 
 Scores = Mapping[About, StoredScores]
 BOTH, FEATURES = "features and documents", "features"
@@ -65,6 +73,7 @@ def _scores_of(
     judged = None
     scores = reader.scores(run)
     explainers = [*explainers_written(work.explainer), *(RANKINGS if work.explainer == CONTROLS else ())]
+    explainers += [permuted_of(work.explainer)] * (permuted_of(work.explainer) in scores)
     if work.scorer is not None:
         judged = context.prepared.work("judge", name, work.explainer, work.scorer).key
         explainers = list(scores)  # the lookup on the same windows among them

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from autointerp.config.judging import Judge
-from autointerp.explain.lookup import Entries, entries_of
+from autointerp.explain.lookup import EMPTY, Entries, entries_of
+from autointerp.pipeline.asking.materials_of_run import is_of_measured
 from autointerp.pipeline.asking.shown_explanation import read_said
 from autointerp.pipeline.asking.test_material import TestMaterial
 from autointerp.pipeline.plan.work import Work
@@ -41,7 +42,7 @@ from autointerp.score.census_sums import counted
 from autointerp.score.gram_index import LookedUpWindows
 from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import judged_published, metrics_for
-from autointerp.score.predictions import Prediction, Rated
+from autointerp.score.predictions import Prediction, Rated, TokenItems
 from autointerp.score.sampled import Answered, answer, published_windows
 from autointerp.score.scorers.logit_effects import RANKINGS as TOKEN_RANKINGS
 from autointerp.score.scorers.protocol import LooksUpWindows, Scorer, TestFeature
@@ -51,7 +52,18 @@ from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.subject.tokens import TokenFile
-from autointerp.words import BESIDE, CONTROLS, LOGIT_SCORERS, RANKINGS, explainers_written, is_ceiling
+from autointerp.words import (
+    BESIDE,
+    CONTROLS,
+    LOGIT_SCORERS,
+    OF_MEASURED,
+    RANKINGS,
+    explainers_written,
+    is_ceiling,
+    is_label,
+    permuted_of,
+    scorer_and_judge,
+)
 
 UNEMBEDDING = "unembedding"
 """Who judges in the rankings of logit effects without an explanation."""
@@ -100,10 +112,14 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
     tests = embedded_tests(material, scorers, sample)
     scored = score_dictionary(context.store, material, names, scorers, own, sample, tests)
     ranked = [scorers[name] for name in LOGIT_SCORERS if name in scorers]
-    if CONTROLS in groups and ranked:
-        for explainer in RANKINGS:
+    if ranked:
+        for explainer in RANKINGS if CONTROLS in groups else ():
             scored[explainer] = _ranking(context, material, explainer, ranked, own, tests)
             groups[CONTROLS].append(explainer)
+        for explainer in [one for one in names if is_label(one)]:
+            permuted = permuted_of(explainer)
+            scored[permuted] = _permuted(context.store, material, explainer, ranked, own, tests)
+            groups[explainer].append(permuted)
     stored = read_stored(context.store, name)
     shared = (time.monotonic() - begun) / len(works)
     with context.store.transaction() as transaction:
@@ -128,11 +144,13 @@ Tests = Mapping[str, Mapping[int, Any]]
 
 def embedded_tests(material: TestMaterial, scorers: Mapping[str, Scorer], sample: set[int]) -> Tests:
     """Of the features of `sample` that are alive."""
-    return {
-        scorer.name: {f: scorer.material(feature, None) for f, feature in material.ready.items() if f in sample}
-        for scorer in scorers.values()
-        if scorer.embedded is not None
-    }
+    tests: dict[str, dict[int, Any]] = {}
+    for scorer in scorers.values():
+        if scorer.embedded is not None:
+            asked = {f for f in sample if f in material.measured} if is_of_measured(scorer) else sample
+            mine = (feature for f, feature in material.ready.items() if f in asked)
+            tests[scorer.name] = {feature.feature: scorer.material(feature, None) for feature in mine}
+    return tests
 
 
 class _EmbeddedJudge:
@@ -207,13 +225,17 @@ def score_dictionary(
         for scorer in scorers.values():
             published = metrics_for("published", scorer.name, own)
             made.scores += score_rows(few, answered, published, scorer.name)
-            if scorer.embedded is None or (scorer.shape == "rated" and is_ceiling(explainer)):
+            if scorer.embedded is None or (scorer.shape in ("rated", "picked") and is_ceiling(explainer)):
                 continue  # a table says nothing of what a feature promotes
-            said = embedded[scorer.name].predictions(tested, texts, entries)
+            asked, subject_of = tested, few
+            if is_of_measured(scorer):
+                asked = {f: feature for f, feature in tested.items() if f in material.measured}
+                subject_of = subjects([e for e in explanations if e.feature in sample & material.measured], status)
+            said = embedded[scorer.name].predictions(asked, texts, entries)
             predictions = {f: prediction for f, prediction in said.items() if prediction is not None}
             made.predictions[scorer.embedded] = predictions
             mine = metrics_for(scorer.shape, scorer.name, own)
-            made.scores += score_rows(few, predictions, mine, scorer.embedded)
+            made.scores += score_rows(subject_of, predictions, mine, scorer.embedded)
     return scores_of
 
 
@@ -230,8 +252,8 @@ def _ranking(
     made = EmbeddedScores(explainer)
     for scorer in scorers:
         name = f"{scorer.name}:{UNEMBEDDING}"
-        rated = read_rated(context.store, None, material.dictionary, explainer, name)
         mine = tests[scorer.name]
+        rated = _stored_ratings(context.store, material.dictionary, explainer, name, mine)
         said = subjects([Explanation(f, explainer, "", "ok") for f in sorted(mine)], material.status)
         missing = {f: items for f, items in mine.items() if f not in rated}
         if any(len(items) for items in missing.values()):
@@ -240,6 +262,49 @@ def _ranking(
         predictions: dict[int, Prediction] = {f: rated.get(f, Rated(items, np.zeros(0))) for f, items in mine.items()}
         made.predictions[name] = predictions
         made.scores += score_rows(said, predictions, metrics_for("rated", scorer.name, own), name)
+    return made
+
+
+def _stored_ratings(
+    store: Queryable, dictionary: str, explainer: str, scorer: str, asked: Mapping[int, TokenItems]
+) -> dict[int, Rated]:
+    """Of what is asked, what an earlier ranking of the very same tokens says."""
+    rows = store.rows(_LATEST_RATING, dictionary=dictionary, explainer=explainer, scorer=scorer)
+    rated = read_rated(store, rows[0]["run"] if rows else None, dictionary, explainer, scorer)
+    return {f: of for f, of in rated.items() if f in asked and np.array_equal(of.items.token, asked[f].token)}
+
+
+_LATEST_RATING = """
+SELECT run FROM token_judgements WHERE dictionary = $dictionary AND explainer = $explainer AND scorer = $scorer
+ORDER BY rowid DESC LIMIT 1
+"""
+
+
+def _permuted(
+    store: Queryable,
+    material: TestMaterial,
+    explainer: str,
+    scorers: Sequence[Scorer],
+    own: Sequence[Metric],
+    tests: Tests,
+) -> EmbeddedScores:
+    """The control of an explainer's texts: the same tokens are asked about, each under the name of another."""
+    n_features = dictionary_row(store, material.dictionary)["n_features"]
+    explanations, _ = read_explanations(store, material.dictionary, explainer, n_features)
+    made = EmbeddedScores(permuted_of(explainer))
+    for scorer in scorers:
+        mine = tests[scorer.name]
+        asked = {e.feature: replace(e, explainer=made.explainer) for e in explanations if e.feature in mine}
+        said = subjects([*asked.values()], material.status)
+        predictions: dict[int, Prediction] = {}
+        for f, label in asked.items():
+            feature = replace(material.ready[f], corpus=material.corpus.permuted)
+            rated = scorer.look_up(feature, mine[f], label.text, EMPTY) if label.status == "ok" else None
+            if rated is not None:
+                predictions[f] = rated
+        made.predictions[str(scorer.embedded)] = predictions
+        metrics = metrics_for("rated", scorer.name, own)
+        made.scores += score_rows(said, predictions, metrics, str(scorer.embedded))
     return made
 
 
@@ -254,6 +319,9 @@ def _write(
     """Rows of `scores`; and of the predictions, which are there once, those not `stored` before."""
     n = transaction.append("scores", score_columns(run, dictionary, of.scores))
     for scorer, predictions in of.predictions.items():
+        if scorer_and_judge(scorer)[0] in OF_MEASURED:  # what was measured anew is asked about anew
+            n += write_predictions(transaction, run, dictionary, of.explainer, scorer, predictions, tokens)
+            continue
         new = stored.without(scorer, predictions)
         n += write_predictions(transaction, None, dictionary, of.explainer, scorer, new, tokens)
     if answered := stored.without("detection", of.answered):
@@ -286,7 +354,7 @@ def judged_scores(
     """From the rows of the piece of judging `judged`; and of the lookups that stand beside a simulator."""
     metrics = metrics_for(scorer.shape, scorer.name, own_metrics(context.config))
     status = context.materials.status_of(name)
-    tested = set(context.materials.tested_of(name, explainer).tolist())
+    tested = set(context.materials.asked_of(name, explainer, scorer).tolist())
     said = [one for one in read_said(context.store, name, explainer) if one.feature in tested]
     few = subjects(said, status)
     row_name = f"{scorer.name}:{judge.model}"

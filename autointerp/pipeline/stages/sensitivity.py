@@ -34,7 +34,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     missing = by_dictionary(works)
     dictionaries = context.open(missing)
     effects = context.config.effects
-    chosen = choose_measured(context.config, dictionaries)
+    chosen = choose_measured(context, missing)
     n = effects.sensitivity_positions * sum(map(len, chosen.values()))
     with context.report.stage("sensitivity", n, "tokens") as advance:
         for name, [work] in missing.items():

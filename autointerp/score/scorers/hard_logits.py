@@ -24,20 +24,10 @@ import numpy.typing as npt
 from autointerp.config.judging import Judge
 from autointerp.explain.lookup import Entries
 from autointerp.hashing import hash64, stream_key
-from autointerp.llm.asks import Ask
-from autointerp.records import Int64
-from autointerp.resources import prompt_text
 from autointerp.score.predictions import Rated, TokenItems
-from autointerp.score.scorers.logit_effects import (
-    LAST_RANK,
-    LEAST_TOKENS,
-    N_SHOWN,
-    LogitEffects,
-    logit_ask,
-    read_ratings,
-)
-from autointerp.score.scorers.protocol import Distractors, Questions, ShownExplanation, TestFeature, Usual
-from autointerp.score.scorers.text_likeness import quoted_texts, read_text
+from autointerp.score.scorers.logit_effects import LAST_RANK, LEAST_TOKENS, N_SHOWN, LogitEffects
+from autointerp.score.scorers.protocol import Distractors, Questions, ShownExplanation, TestFeature
+from autointerp.score.scorers.text_likeness import quoted_texts
 from autointerp.score.scorers.vocabulary import Vocabulary, word_family
 
 _WORDS = re.compile(r"\w{3,}")
@@ -123,41 +113,24 @@ def without_said(items: TokenItems, said: str, promotes: str, vocabulary: Vocabu
 
 
 class HardLogits(LogitEffects):
-    """The scorer `logits_hard`."""
+    """The scorers `logits_hard`, one for each truth."""
 
-    name = "logits_hard"
-    sentence = "rates up to 100 tokens by whether the feature promotes them, the wrong ones made to look like these"
-    embedded = "logits_hard:text"
-
-    def prompts(self, judge: Judge) -> Sequence[str]:
-        """Its one prompt."""
-        return [prompt_text("score/logits_hard.md")]
-
-    def usual(self, judge: Judge) -> Usual:
-        """Measured on the bundled dictionaries."""
-        return Usual("logits_hard", 1, 2300, 250)
+    kind = "logits_hard"
+    _sentence = "rates up to 100 tokens by whether the feature"
+    _wrong = ", the wrong ones made to look like these"
 
     def material(self, feature: TestFeature, group: int | None) -> TokenItems:
         """Steps 1 and 2."""
-        corpus = feature.corpus
-        return hard_items(feature.feature, feature.promoted, feature.distractors, corpus.vocabulary, corpus.seed)
+        corpus, truth = feature.corpus, self.truth_of(feature)
+        return hard_items(feature.feature, truth.ranked, truth.distractors, corpus.vocabulary, corpus.seed)
 
     def questions(self, shown: ShownExplanation, feature: TestFeature, material: TokenItems, judge: Judge) -> Questions:
         """Step 3; nothing is asked where too few tokens are left."""
         vocabulary = feature.corpus.vocabulary
         items = without_said(material, shown.effects_text, shown.explanation.promotes, vocabulary)
-        if len(items) == 0:
-            return Questions([], lambda _: Rated(items, np.zeros(0)))
-        ask = logit_ask(shown.effects_text, items, vocabulary.texts, judge.logprobs, "logits_hard")
-        return Questions([ask], lambda answers: read_ratings(items, answers[0]))
-
-    def examples(self, judge: Judge) -> Sequence[Ask]:
-        """About one token."""
-        none: Int64 = np.zeros(0, np.int64)
-        tokens = TokenItems(0, np.zeros(1, np.int64), np.ones(1, bool), none)
-        return [logit_ask("x", tokens, ["x"], judge.logprobs, "logits_hard")]
+        return super().questions(shown, feature, items, judge)
 
     def look_up(self, feature: TestFeature, material: TokenItems, text: str, lookup: Entries) -> Rated | None:
         """How much each token looks like those that the text names; None where there is no text."""
-        vocabulary = feature.corpus.vocabulary
-        return read_text(text, without_said(material, text, "", vocabulary), vocabulary.texts) if text else None
+        items = without_said(material, text, "", feature.corpus.vocabulary) if text else material
+        return super().look_up(feature, items, text, lookup)

@@ -36,7 +36,7 @@ from autointerp.records import Float64, Int64
 from autointerp.resources import prompt_text
 from autointerp.score.predictions import Rated, TokenItems
 from autointerp.score.scorers.prompt_windows import one_line, template
-from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature, Usual
+from autointerp.score.scorers.protocol import EffectTruth, Questions, Scorer, ShownExplanation, TestFeature, Usual
 from autointerp.score.scorers.reply_values import in_order, integer_schema, read_integers
 from autointerp.score.scorers.text_likeness import read_text
 from autointerp.score.scorers.vocabulary import Vocabulary
@@ -71,20 +71,32 @@ def token_items(feature: int, promoted: npt.ArrayLike, vocabulary: Vocabulary, s
 
 Kind = Literal["logits", "logits_hard"]
 """The file of the prompt, and `Ask.kind`."""
+Truth = Literal["direct", "direct_suppressed", "measured", "measured_suppressed"]
+"""Which effects are asked about: what a feature promotes or suppresses by the weights alone, or as it was measured."""
 
 
 @cache
-def _template(kind: Kind) -> Template:
-    return template(kind, system={}, prompt={"explanation": True, "items": True})
+def _template(kind: Kind, side: str) -> Template:
+    return template(kind + side, system={}, prompt={"explanation": True, "items": True})
+
+
+def side_of(truth: Truth) -> str:
+    """What stands behind the name of a prompt: nothing, or `_suppressed`."""
+    return "_suppressed" if truth.endswith("_suppressed") else ""
 
 
 def logit_ask(
-    explanation: str, items: TokenItems, texts: Sequence[str], logprobs: int = 0, kind: Kind = "logits"
+    explanation: str,
+    items: TokenItems,
+    texts: Sequence[str],
+    logprobs: int = 0,
+    kind: Kind = "logits",
+    truth: Truth = "direct",
 ) -> Ask:
     """The question about all tokens of a feature; `texts` of the vocabulary, or of the permuted one."""
     names = [f"t{i}" for i in range(1, len(items) + 1)]
     shown = (f'{name}: "{escape(texts[token], chr(34))}"' for name, token in zip(names, items.token, strict=True))
-    words = _template(kind)
+    words = _template(kind, side_of(truth))
     return Ask(
         kind,
         words.fill("system", {}),
@@ -138,40 +150,66 @@ RANKINGS: dict[str, Callable[[TokenItems, CentredUnembedding], Rated]] = {
 """Rankings without an explanation, by the explainer that their rows have."""
 
 
-class LogitEffects(Scorer):
-    """The scorer `logits`."""
+SENTENCES: dict[Truth, str] = {
+    "direct": "promotes them",
+    "direct_suppressed": "suppresses them",
+    "measured": "raises them where it is clamped",
+    "measured_suppressed": "lowers them where it is clamped",
+}
 
-    name = "logits"
+
+class LogitEffects(Scorer):
+    """The scorers `logits`, one for each truth."""
+
+    kind: Kind = "logits"
     shape = "rated"
-    sentence = "rates about 100 tokens it has not seen by whether the feature promotes them"
     settings = ("logprobs",)
     permuted = True
-    embedded = "logits:text"
+
+    def __init__(self, truth: Truth = "direct") -> None:
+        self.truth: Truth = truth
+        self.name = self.kind + "_" * (truth != "direct") + truth.removeprefix("direct").removeprefix("_")
+        self.of_measured = truth.startswith("measured")
+        self.planted = truth == "direct"
+        self.embedded = f"{self.name}:text"
+        self.sentence = f"{self._sentence} {SENTENCES[truth]}{self._wrong}"
+
+    _sentence, _wrong = "rates about 100 tokens it has not seen by whether the feature", ""
 
     def prompts(self, judge: Judge) -> Sequence[str]:
         """Its one prompt."""
-        return [prompt_text("score/logits.md")]
+        return [prompt_text(f"score/{self.kind}{side_of(self.truth)}.md")]
 
     def usual(self, judge: Judge) -> Usual:
         """Measured on the bundled dictionaries."""
-        return Usual("logits", 1, 2300, 250)
+        return Usual(self.kind, 1, 2300, 250)
+
+    def truth_of(self, feature: TestFeature) -> EffectTruth:
+        """What is asked about; nothing where it was not measured."""
+        if self.truth == "direct":
+            return EffectTruth(feature.promoted, feature.distractors)
+        return feature.effects.get(self.truth, EffectTruth(np.zeros(0, np.int64)))
 
     def material(self, feature: TestFeature, group: int | None) -> TokenItems:
         """Step 1."""
-        return token_items(feature.feature, feature.promoted, feature.corpus.vocabulary, feature.corpus.seed)
+        return token_items(
+            feature.feature, self.truth_of(feature).ranked, feature.corpus.vocabulary, feature.corpus.seed
+        )
 
     def questions(self, shown: ShownExplanation, feature: TestFeature, material: TokenItems, judge: Judge) -> Questions:
         """Step 2; nothing is asked where too few tokens are left."""
         if len(material) == 0:
             return Questions([], lambda _: Rated(material, np.zeros(0)))
-        ask = logit_ask(shown.effects_text, material, feature.corpus.vocabulary.texts, judge.logprobs)
+        texts = feature.corpus.vocabulary.texts
+        ask = logit_ask(shown.effects_text, material, texts, judge.logprobs, self.kind, self.truth)
         return Questions([ask], lambda answers: read_ratings(material, answers[0]))
 
     def examples(self, judge: Judge) -> Sequence[Ask]:
         """About one token."""
-        tokens = TokenItems(0, np.zeros(1, np.int64), np.ones(1, bool), np.zeros(0, np.int64))
-        return [logit_ask("x", tokens, ["x"], judge.logprobs)]
+        none: Int64 = np.zeros(0, np.int64)
+        tokens = TokenItems(0, np.zeros(1, np.int64), np.ones(1, bool), none)
+        return [logit_ask("x", tokens, ["x"], judge.logprobs, self.kind, self.truth)]
 
     def look_up(self, feature: TestFeature, material: TokenItems, text: str, lookup: Entries) -> Rated | None:
         """How much each token looks like those that the text names; None where there is no text."""
-        return read_text(text, material, feature.corpus.vocabulary.texts) if text else None
+        return read_text(text, material, feature.corpus.vocabulary.texts, side_of(self.truth)) if text else None

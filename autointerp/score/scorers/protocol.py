@@ -2,7 +2,7 @@
 
 1. `material`: what a feature is tested on, the same for every explainer.
 2. `questions`: what a judge is asked about an explanation, and how its answers become a prediction.
-3. The prediction has one of five shapes (`score/predictions.py`), and gets the metrics that read that shape
+3. The prediction has one of six shapes (`score/predictions.py`), and gets the metrics that read that shape
    (`score/metric_registry.py`): a scorer computes no score.
 
 To write one, make a class like `Detection` in `detection.py`, and give it a row in `registry.py`; or name a class of
@@ -11,8 +11,8 @@ your own in a run file: `[score] scorers = ["simulation", { python = "module:Cla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -30,7 +30,7 @@ from autointerp.score.scorers.prompt_windows import ShownWindow
 from autointerp.score.scorers.silent_windows import Silent, TokenTraits
 from autointerp.score.scorers.vocabulary import Vocabulary
 
-PredictedShape = Literal["simulated", "judged", "rated", "chosen", "generated"]
+PredictedShape = Literal["simulated", "judged", "rated", "chosen", "generated", "picked"]
 """Shapes of predictions (`score/predictions.py`)."""
 
 
@@ -76,6 +76,16 @@ class Distractors:
     kind: str
     token: Int64  # [n]
     made_like: Int64  # [n] the promoted token that each is made like; empty where they are made like none
+
+
+@dataclass(frozen=True)
+class EffectTruth:
+    """What a feature does to tokens on one side, directly or as it was measured."""
+
+    ranked: Int64
+    """The ten that explainers are shown, then those asked about, the strongest first."""
+    distractors: tuple[Distractors, ...] = ()
+    """Tokens that are hard to tell from these, by kind."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,11 @@ class TestFeature:
     """Reads other features: the nearest by direction first, then some by hash."""
     panel: Callable[[], Panel] = no_panel
     """Reads windows of other features."""
+    effects: Mapping[str, EffectTruth] = field(default_factory=dict)
+    """Beside what it promotes directly: by `logit_effects.Truth`; what was not measured is not there."""
+    steered: Mapping[int, Sequence[Any]] = field(default_factory=dict)
+    """Texts that the model wrote with a direction added (`intervention.TextOfFeature`), by feature: the same mapping
+    for all features of the dictionary."""
     lists: tuple[tuple[Entries, ...], ...] = ((),)
     """What its explanations list, wave by wave: class E of its windows."""
 
@@ -186,6 +201,10 @@ class Scorer(Protocol):
     """Keys of score.judge that change what is asked."""
     reads_label: bool = True
     """Whether it judges explanations; else what it asks is asked once, of the explainer `unlabelled`."""
+    of_measured: bool = False
+    """Whether it is about what was measured: it tests the features of `effects.features` alone."""
+    planted: bool = True
+    """Whether planted features have what it asks about: the self-test tries it."""
     permuted: bool = False
     """Whether it has a control of its own: the same questions with the vocabulary permuted."""
     embedded: str | None = None

@@ -15,8 +15,9 @@ from autointerp.score.scorers.discrimination import Discrimination
 from autointerp.score.scorers.fuzzing import Fuzzing
 from autointerp.score.scorers.generation import Generation
 from autointerp.score.scorers.hard_logits import HardLogits
+from autointerp.score.scorers.intervention import Intervention
 from autointerp.score.scorers.intruder import InternalIntruder, Intruder
-from autointerp.score.scorers.logit_effects import LogitEffects
+from autointerp.score.scorers.logit_effects import LogitEffects, Truth
 from autointerp.score.scorers.protocol import PredictedShape, Scorer
 from autointerp.score.scorers.simulation import Simulation
 
@@ -26,15 +27,17 @@ SCORERS: dict[str, Scorer] = {
         Simulation(),
         Detection(),
         Fuzzing(),
-        LogitEffects(),
-        HardLogits(),
+        *(of(truth) for truth in get_args(Truth) for of in (LogitEffects, HardLogits)),
         Discrimination(),
         Intruder(),
         InternalIntruder(),
         Generation(),
+        Intervention(),
     )
 }
 """By name."""
+TRIED: dict[str, Scorer] = {name: scorer for name, scorer in SCORERS.items() if scorer.planted}
+"""Those of the self-test: planted features have what they ask about."""
 assert tuple(SCORERS) == words.SCORERS, "words.SCORERS names the same scorers, in the same order"
 
 

@@ -17,16 +17,23 @@ from autointerp.score.predictions import Rated, TokenItems
 from autointerp.score.scorers.vocabulary import plain_text
 
 
-def read_text(explanation: str, items: TokenItems, texts: Sequence[str]) -> Rated:
+def read_text(explanation: str, items: TokenItems, texts: Sequence[str], side: str = "") -> Rated:
     """The embedded judge: how much a token looks like those that the text quotes (as promoted, if it says so)
-    or, where it quotes none, like its words."""
-    named = list(dict.fromkeys(_quoted(explanation)))
+    or, where it quotes none, like its words. `side` "_suppressed": like those that it says are suppressed; a text that
+    says nothing of these tells no token from another."""
+    named = list(dict.fromkeys(_suppressed(explanation))) if side else named_texts(explanation)
     return Rated(items, likeness([texts[token] for token in items.token.tolist()], named))
+
+
+def named_texts(explanation: str) -> list[str]:
+    """What a text quotes as promoted, else whatever it quotes, else its words; each once."""
+    return list(dict.fromkeys(_quoted(explanation)))
 
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ANY_QUOTED = re.compile(r"\"(?:[^\"\\\\]|\\\\.)*\"|`[^`]+`|‘[^’]+’|“[^”]+”|(?<!\w)'[^']+'(?!\w)")
 _PROMOTED = re.compile(r"\bpromotes?\b:?(.*?)(?:\bsuppresses\b|$)", re.IGNORECASE | re.DOTALL)
+_SUPPRESSED = re.compile(r"\bsuppress(?:es)?\b:?(.*?)(?:\bpromotes?\b|$)", re.IGNORECASE | re.DOTALL)
 _WORDS = re.compile(r"\w{3,}")
 _LIKE_KIND = 0.2
 """Likeness of two tokens of the same kind (numbers, brackets ...)."""
@@ -37,6 +44,12 @@ def _quoted(explanation: str) -> list[str]:
     of_promoted = part[1] if part is not None else ""
     quoted = _QUOTED.findall(of_promoted) or _QUOTED.findall(explanation)
     return [unescape(text) for text in quoted] or _WORDS.findall(of_promoted or explanation)
+
+
+def _suppressed(explanation: str) -> list[str]:
+    part = _SUPPRESSED.search(explanation)
+    said = "" if part is None else part[1]
+    return [unescape(text) for text in _QUOTED.findall(said)] or _WORDS.findall(said)
 
 
 def quoted_texts(explanation: str) -> list[str]:

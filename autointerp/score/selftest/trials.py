@@ -26,7 +26,7 @@ from autointerp.hashing import hash64, stream_key
 from autointerp.records import Float64
 from autointerp.score.metric import Measured, Metric
 from autointerp.score.scorers.protocol import Scorer
-from autointerp.score.scorers.registry import SCORERS
+from autointerp.score.scorers.registry import TRIED
 from autointerp.score.selftest.figures import Excess, LossCounts, MetricFigures, Ranking
 from autointerp.score.selftest.planted import KINDS, LABELS, PlantedFeature, Planter, RuleLabel
 from autointerp.score.selftest.planted_others import MakeDistractors
@@ -68,7 +68,7 @@ class SelftestPlan:
     """Of each density."""
     densities: tuple[float, ...] = DENSITIES
     """Falling."""
-    scorers: Mapping[str, Scorer] = field(default_factory=lambda: SCORERS)
+    scorers: Mapping[str, Scorer] = field(default_factory=lambda: TRIED)
     """Those to try, by name."""
     own: Sequence[Metric] = ()
     """Metrics of the user's own."""
@@ -103,7 +103,7 @@ def self_test(
         CensusSource(material, plan.own),
         PublishedSource(material, plan.scorers, plan.own),
         *(
-            ScorerSource(scorer, reader, labels, plan.own, stock, is_own=name not in SCORERS)
+            ScorerSource(scorer, reader, labels, plan.own, stock, is_own=name not in TRIED)
             for name, scorer in plan.scorers.items()
         ),
     ]

@@ -36,7 +36,7 @@ WITH keys AS (
     UNION ALL SELECT 'logit_strengths', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction FROM logit_strengths)) FROM logit_strengths
     UNION ALL SELECT 'logit_distractors', count(*),
-        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, kind FROM logit_distractors)) FROM logit_distractors
+        (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction, kind FROM logit_distractors)) FROM logit_distractors
     UNION ALL SELECT 'logit_effects', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT dictionary, feature, direction, rank FROM logit_effects)) FROM logit_effects
     UNION ALL SELECT 'logit_effects tokens', count(*),
@@ -49,6 +49,16 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, context, peak FROM following_effects)) FROM following_effects
     UNION ALL SELECT 'sensitivity', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, context, position, direction FROM sensitivity)) FROM sensitivity
+    UNION ALL SELECT 'token_changes', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, split, direction, side, rank FROM token_changes)) FROM token_changes
+    UNION ALL SELECT 'token_change_strengths', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, split, direction FROM token_change_strengths)) FROM token_change_strengths
+    UNION ALL SELECT 'token_change_distractors', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, side, kind FROM token_change_distractors)) FROM token_change_distractors
+    UNION ALL SELECT 'steered_texts', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, number FROM steered_texts)) FROM steered_texts
+    UNION ALL SELECT 'picks', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, explainer, scorer, question, option FROM picks)) FROM picks
     UNION ALL SELECT 'output_scores', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature FROM output_scores)) FROM output_scores
     UNION ALL SELECT 'lookups', count(*), (SELECT count(*) FROM (SELECT DISTINCT lookup FROM lookups)) FROM lookups

@@ -11,6 +11,11 @@ WITH of_features AS (
     UNION ALL SELECT DISTINCT 'context_effects', dictionary, feature FROM context_effects
     UNION ALL SELECT DISTINCT 'following_effects', dictionary, feature FROM following_effects
     UNION ALL SELECT DISTINCT 'sensitivity', dictionary, feature FROM sensitivity
+    UNION ALL SELECT DISTINCT 'token_changes', dictionary, feature FROM token_changes
+    UNION ALL SELECT DISTINCT 'token_change_distractors', dictionary, feature FROM token_change_distractors
+    UNION ALL SELECT DISTINCT 'steered_texts', dictionary, feature FROM steered_texts
+    UNION ALL SELECT DISTINCT 'picks', dictionary, feature FROM picks
+    UNION ALL SELECT DISTINCT 'picks: text', dictionary, source FROM picks
     UNION ALL SELECT 'output_scores', dictionary, feature FROM output_scores
     UNION ALL SELECT DISTINCT 'explanations', dictionary, feature FROM explanations
     UNION ALL SELECT DISTINCT 'drafts', dictionary, feature FROM drafts
@@ -32,6 +37,8 @@ WITH of_features AS (
         FROM (SELECT DISTINCT dictionary FROM features)
     UNION ALL SELECT 'logit_effects: token ' || token, token NOT IN (SELECT token FROM vocab)
         FROM (SELECT DISTINCT token FROM logit_effects)
+    UNION ALL SELECT 'token_changes: token ' || token, token NOT IN (SELECT token FROM vocab)
+        FROM (SELECT DISTINCT token FROM token_changes)
     UNION ALL SELECT 'explanations: lookup ' || lookup, lookup NOT IN (SELECT lookup FROM lookups)
         FROM (SELECT DISTINCT lookup FROM explanations WHERE lookup IS NOT NULL)
     UNION ALL SELECT 'sample_lists: lookup ' || lookup, lookup NOT IN (SELECT lookup FROM lookups)

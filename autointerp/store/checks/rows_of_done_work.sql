@@ -20,13 +20,18 @@ WITH claims AS (
         FROM (SELECT run FROM context_effects UNION SELECT run FROM following_effects)
     UNION ALL SELECT 'sensitivity: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'sensitivity')
         FROM (SELECT DISTINCT run FROM sensitivity)
+    UNION ALL SELECT 'token_changes: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'token_changes')
+        FROM (SELECT run FROM token_changes UNION SELECT run FROM token_change_strengths
+              UNION SELECT run FROM token_change_distractors)
+    UNION ALL SELECT 'steered_texts: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'steered_texts')
+        FROM (SELECT DISTINCT run FROM steered_texts)
     UNION ALL SELECT 'output_scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'output_scores')
         FROM (SELECT DISTINCT run FROM output_scores)
     UNION ALL SELECT 'comparisons: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'compare')
         FROM (SELECT DISTINCT run FROM comparisons)
-    UNION ALL SELECT 'predictions: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'judge')
+    UNION ALL SELECT 'predictions: ' || run, run NOT IN (SELECT work FROM stages WHERE stage IN ('judge', 'score'))
         FROM (SELECT run FROM simulations UNION SELECT run FROM judgements UNION SELECT run FROM token_judgements
-              UNION SELECT run FROM choices UNION SELECT run FROM generations)
+              UNION SELECT run FROM choices UNION SELECT run FROM picks UNION SELECT run FROM generations)
         WHERE run IS NOT NULL
     UNION ALL SELECT 'made in two ways: ' || concat_ws(', ', stage, dictionary, explainer), count(*) > 1
         FROM stages WHERE stage IN ('tokens', 'extract', 'effects', 'diagnostics', 'explain', 'census')

@@ -10,7 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from autointerp.store.writer import StoreWriter
-from built_store.ablation_rows import write_contexts, write_effects, write_output_scores, write_sensitivity
+from built_store.ablation_rows import (
+    write_contexts,
+    write_effects,
+    write_output_scores,
+    write_sensitivity,
+    write_steered_texts,
+    write_token_changes,
+)
 from built_store.corpus_rows import write_tokens, write_works
 from built_store.explanation_rows import write_calls, write_explanations
 from built_store.extraction_rows import write_dictionary, write_extraction
@@ -35,6 +42,8 @@ def build_store(path: Path) -> World:
                 t.mark_done("extract", f"extract-{name}", name, n_rows, 2.5)
                 t.mark_done("ablate", f"ablate-{name}", name, write_effects(t, world, name), 0.1)
                 t.mark_done("context_effects", f"contexts-{name}", name, write_contexts(t, world, name), 0.1)
+                t.mark_done("token_changes", f"token-changes-{name}", name, write_token_changes(t, world, name), 0.1)
+                t.mark_done("steered_texts", f"steered-texts-{name}", name, write_steered_texts(t, world, name), 0.1)
                 n_scored = write_output_scores(t, world, name)
                 t.mark_done("output_scores", f"output-scores-{name}", name, n_scored, 0.1)
                 t.mark_done("sensitivity", f"sensitivity-{name}", name, write_sensitivity(t, world, name), 0.1)

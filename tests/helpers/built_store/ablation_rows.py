@@ -128,3 +128,72 @@ def write_output_scores(t: Transaction, world: World, name: str) -> int:
             "score_before": np.where(fires, 0.02, np.nan),
         },
     )
+
+
+def write_token_changes(t: Transaction, world: World, name: str) -> int:
+    """Appends `token_changes` and `token_change_strengths` and returns the number of rows."""
+    explain = np.flatnonzero(world.split == "explain")
+    largest = world.truth[name][:, explain].max(axis=(1, 2))
+    n, about = 0, {"run": f"token-changes-{name}", "dictionary": name}
+    for feature in np.flatnonzero(largest > 0).tolist():
+        of = about | {"feature": feature}
+        like = {"kind": "similar", "tokens": [[20, 21]], "made_like": [[10, 12]], "promoted_by": [[]]}
+        n += t.append("token_change_distractors", of | {"side": "risen"} | like)
+        for split in ("explain", "score"):
+            for direction in ("feature", "covariance"):
+                strength = 2.0 if direction == "feature" else 0.5
+                for side, sign in (("risen", 1.0), ("fallen", -1.0)):
+                    n += t.append(
+                        "token_changes",
+                        of
+                        | {
+                            "split": split,
+                            "direction": direction,
+                            "side": side,
+                            "rank": [1, 2, 3],
+                            "token": [10, 12, 14] if sign > 0 else [11, 13, 15],
+                            "change": [sign * strength * x for x in (1.5, 1.0, 0.5)],
+                            "error": 0.1,
+                            "z": [sign * x for x in (4.5, 3.0, 1.5)],
+                        },
+                    )
+                n += t.append(
+                    "token_change_strengths",
+                    of
+                    | {
+                        "split": split,
+                        "direction": direction,
+                        "activation": [float(largest[feature])],
+                        "norm": 2.0,
+                        "n_contexts": 32,
+                        "n_tokens": 128,
+                        "kl": 0.4 if direction == "feature" else 0.2,
+                        "spread": strength,
+                        "agreement": 0.9,
+                        "direct_share": 0.8 if direction == "feature" else None,
+                    },
+                )
+    return n
+
+
+def write_steered_texts(t: Transaction, world: World, name: str) -> int:
+    """Appends `steered_texts` and returns the number of rows."""
+    inside = np.flatnonzero(world.split == "score")[:3]
+    return sum(
+        t.append(
+            "steered_texts",
+            {
+                "run": f"steered-texts-{name}",
+                "dictionary": name,
+                "feature": [feature] * 3,
+                "number": [1, 2, 3],
+                "context": inside,
+                "position": 1,
+                "size": 4.0,
+                "kl_select": 0.5,
+                "kl": [0.4, 0.5, 0.6],
+                "tokens": [[10, 12]] * 3,
+            },
+        )
+        for feature in range(4)
+    )

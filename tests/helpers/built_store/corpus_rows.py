@@ -21,6 +21,8 @@ def write_works(t: Transaction, world: World) -> None:
     ]
     works += [(s, name, None, f"{s}-{name}") for s in per_dictionary for name in world.truth]
     works += [("context_effects", name, None, f"contexts-{name}") for name in world.truth]
+    works += [("token_changes", name, None, f"token-changes-{name}") for name in world.truth]
+    works += [("steered_texts", name, None, f"steered-texts-{name}") for name in world.truth]
     works += [("output_scores", name, None, f"output-scores-{name}") for name in world.truth]
     shown = ("lexical", "token_lookup", "controls")
     works += [("means", name, explainer, f"means-{name}") for name in world.truth for explainer in shown]

@@ -91,7 +91,7 @@ def write_extraction(t: Transaction, world: World, name: str) -> int:
         about = {"dictionary": name, "feature": features, "direction": direction}
         t.append("logit_strengths", {**about, **strengths, "counts": [[20, *range(16)]] * N_FEATURES})
     for kind, tokens, made_like, promoted_by in (("similar", [20, 21], [39, 12], []), ("neighbour", [22], [], [1])):
-        about = {"dictionary": name, "feature": np.arange(N_FEATURES), "kind": kind}
+        about = {"dictionary": name, "feature": np.arange(N_FEATURES), "direction": "promoted", "kind": kind}
         lists = {"tokens": tokens, "made_like": made_like, "promoted_by": promoted_by}
         t.append("logit_distractors", {**about, **{column: [values] * N_FEATURES for column, values in lists.items()}})
     return n_rows

@@ -188,6 +188,21 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
         },
     )
     t.append(
+        "picks",
+        {
+            **about,
+            "scorer": "intervention:text",
+            "run": f"score-{name}",
+            "question": 1,
+            "option": [1, 2, 3],
+            "source": [0, 1, 2],
+            "number": 2,
+            "is_right": [True, False, False],
+            "probability": [1.0, 0.0, 0.0],
+            "status": "ok",
+        },
+    )
+    t.append(
         "generations",
         {
             **about,
