@@ -135,7 +135,7 @@ def say(config: RunConfig) -> list[str]:
 PROGRESS = (
     "subject and dictionaries", "tokens", "pass 1", "logit effects", "explaining", "pass 2", "scoring", "means",
     "comparing", "baselines", "diagnostics", "ablation", "contexts", "sensitivity",
-    "output scores",
+    "output scores", "clamping", "steered texts",
 )  # fmt: skip
 
 

@@ -86,6 +86,9 @@ def forget(path: Path, *stages: str) -> None:
             connection.execute("DELETE FROM stages WHERE stage = $stage", {"stage": stage})
 
 
+OF_RUNS = "SELECT run, scorer, count(*) AS n FROM token_judgements GROUP BY ALL"
+
+
 def counts(path: Path) -> dict[str, int]:
     return {table: rows(path, f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in (*PREDICTIONS, "llm_calls")}
 
@@ -192,6 +195,7 @@ def own_metric(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 @pytest.mark.usefixtures("nothing_runs")
 def test_a_new_metric_appears_in_a_store_that_is_there(store: Path, own_metric: dict[str, str]) -> None:
     scores, before = rows(store, SCORES), counts(store)
+    known = {row["run"] for row in rows(store, OF_RUNS)}
     again(judged_config(store, metrics=[own_metric]), until="score")
     with_it = rows(store, SCORES)
     assert [row for row in with_it if row["metric"] != "misses"] == scores
@@ -212,6 +216,10 @@ def test_a_new_metric_appears_in_a_store_that_is_there(store: Path, own_metric: 
         and row["value"] is not None
     }
     assert mine == {row["feature"]: row["n"] for row in missed}
+    # Each piece of scoring keeps its own answers about what was measured; of all others none is there twice.
+    added = [row for row in rows(store, OF_RUNS) if row["run"] not in known]
+    assert {row["scorer"].partition(":")[0] for row in added} == {"logits_hard_measured"}
+    before["token_judgements"] += sum(row["n"] for row in added)
     assert counts(store) == before
     check(store)
 

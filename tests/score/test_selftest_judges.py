@@ -15,7 +15,7 @@ from autointerp.pipeline.selftest_tokens import planted_distractors
 from autointerp.records import Explanation
 from autointerp.score.predictions import Chosen, Judged, Rated, Simulated
 from autointerp.score.scorers.protocol import Scorer, ShownExplanation
-from autointerp.score.scorers.registry import SCORERS
+from autointerp.score.scorers.registry import SCORERS, TRIED
 from autointerp.score.selftest.judges import BLIND_RULES, BlindJudge, OddJudge, RuleJudge
 from autointerp.score.selftest.planted import PlantedFeature, Planter, RuleLabel
 from autointerp.score.selftest.planted_others import with_others
@@ -109,7 +109,7 @@ def test_ratings_are_what_the_label_says_is_promoted(bench: Bench) -> None:
             assert set(rated.rating.tolist()) <= {1.0, 9.0}
 
 
-@pytest.mark.parametrize("name", SCORERS)
+@pytest.mark.parametrize("name", TRIED)
 def test_every_token_that_is_shown_is_read(name: str, bench: Bench) -> None:
     scorer, test = SCORERS[name], bench.tests[1]
     said = ShownExplanation(Explanation(1, "x", "rule-1-true", "ok"), bench.features[1].grams)
@@ -259,7 +259,7 @@ def test_the_right_label_is_told_where_windows_are_chosen(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("rule", BLIND_RULES)
-@pytest.mark.parametrize("name", SCORERS)
+@pytest.mark.parametrize("name", TRIED)
 def test_blind_judges_do_not_know_the_label(name: str, rule: str, bench: Bench) -> None:
     scorer, judge = SCORERS[name], BlindJudge(bench.reader, rule, bench.stock)
     feature = bench.features[0]

@@ -21,10 +21,13 @@ class StoredPredictions:
         return {feature: one for feature, one in of.items() if feature not in self.features.get(scorer, ())}
 
 
-def read_stored(store: Queryable, dictionary: str) -> dict[str, StoredPredictions]:
-    """What earlier scoring left, by explainer: the windows of a feature depend on nothing that scoring may change."""
+def read_stored(store: Queryable, dictionary: str, run: str | None = None) -> dict[str, StoredPredictions]:
+    """What earlier scoring left, by explainer: the windows of a feature depend on nothing that scoring may change.
+
+    `run`: what this piece of scoring left of scorers that keep their answers by themselves.
+    """
     stored: dict[str, StoredPredictions] = {}
-    for row in store.rows(_STORED, dictionary=dictionary):
+    for row in store.rows(_STORED, dictionary=dictionary, run=run):
         of = stored.setdefault(row["explainer"], StoredPredictions())
         of.features[row["scorer"]] = set(row["features"])
     return stored
@@ -36,5 +39,5 @@ SELECT explainer, scorer, list(DISTINCT feature) AS features FROM (
     UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM judgements
     UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM token_judgements
     UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM choices
-) WHERE dictionary = $dictionary AND run IS NULL GROUP BY explainer, scorer
+) WHERE dictionary = $dictionary AND run IS NOT DISTINCT FROM $run GROUP BY explainer, scorer
 """

@@ -124,6 +124,7 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
     shared = (time.monotonic() - begun) / len(works)
     with context.store.transaction() as transaction:
         for work in works:
+            of_run = read_stored(context.store, name, work.key)
             n = sum(
                 _write(
                     transaction,
@@ -131,6 +132,7 @@ def _score_embedded(context: StageContext, name: str, works: Sequence[Work]) -> 
                     name,
                     scored[explainer],
                     stored.get(explainer, StoredPredictions()),
+                    of_run.get(explainer, StoredPredictions()),
                     context.tokens,
                 )
                 for explainer in groups[str(work.explainer)]
@@ -314,13 +316,18 @@ def _write(
     dictionary: str,
     of: EmbeddedScores,
     stored: StoredPredictions,
+    of_run: StoredPredictions,
     tokens: TokenFile,
 ) -> int:
-    """Rows of `scores`; and of the predictions, which are there once, those not `stored` before."""
+    """Rows of `scores`; and of the predictions, which are there once, those not `stored` before.
+
+    Of what was measured each piece of scoring keeps its own answers; `of_run`: those that it has.
+    """
     n = transaction.append("scores", score_columns(run, dictionary, of.scores))
     for scorer, predictions in of.predictions.items():
         if scorer_and_judge(scorer)[0] in OF_MEASURED:  # what was measured anew is asked about anew
-            n += write_predictions(transaction, run, dictionary, of.explainer, scorer, predictions, tokens)
+            new = of_run.without(scorer, predictions)
+            n += write_predictions(transaction, run, dictionary, of.explainer, scorer, new, tokens)
             continue
         new = stored.without(scorer, predictions)
         n += write_predictions(transaction, None, dictionary, of.explainer, scorer, new, tokens)
