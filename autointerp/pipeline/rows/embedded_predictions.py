@@ -39,5 +39,6 @@ SELECT explainer, scorer, list(DISTINCT feature) AS features FROM (
     UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM judgements
     UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM token_judgements
     UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM choices
+    UNION ALL SELECT scorer, feature, dictionary, explainer, run FROM picks
 ) WHERE dictionary = $dictionary AND run IS NOT DISTINCT FROM $run GROUP BY explainer, scorer
 """
