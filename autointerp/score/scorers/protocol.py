@@ -11,6 +11,7 @@ your own in a run file: `[score] scorers = ["simulation", { python = "module:Cla
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -238,13 +239,13 @@ class Scorer(Protocol):
 class LooksUpWindows(Scorer):
     """A scorer whose embedded judge looks explanations up in windows: those of many features at once."""
 
+    @abstractmethod
     def looked_at(self, material: Any) -> Windows:
         """The windows, [S]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def said_of(self, material: Any, value: Float32, probability: Float32) -> Prediction:
         """What the judge says where a lookup predicts these activations and probabilities of firing: [S, L], [S, L]."""
-        raise NotImplementedError
 
     def look_up(self, feature: TestFeature, material: Any, text: str, lookup: Entries) -> Prediction | None:
         """Of one feature by itself."""
