@@ -17,6 +17,7 @@ from autointerp.show.agreement import agreement
 from autointerp.show.compare_data import ComparePage, ComparisonRow, ScoreChoice, SummaryRow, load_compare
 from autointerp.show.conclusions import conclusions, excess_over_random, without_baselines
 from autointerp.show.designs import designs_sentence
+from autointerp.show.dictionary_geometry import render_dictionary_geometry
 from autointerp.show.evidence_grid import render_grid
 from autointerp.show.fairness import render_fairness
 from autointerp.show.layout import Column, FittedToWidth, Plot, PlottedInterval, packed, sheet
@@ -73,6 +74,7 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
     parts += render_fairness(page.fairness, several=several)
     if likeness := token_likeness_sentence(page.likeness, several):
         parts += [safe(likeness), Text()]
+    parts += render_dictionary_geometry(page.geometry, several=several)
     return Group(*parts, *_legend(page, wide), *_hidden(page), *_earlier(page))
 
 
