@@ -17,7 +17,7 @@ from autointerp.show.agreement import agreement
 from autointerp.show.compare_data import ComparePage, ComparisonRow, ScoreChoice, SummaryRow, load_compare
 from autointerp.show.conclusions import conclusions, excess_over_random, without_baselines
 from autointerp.show.designs import designs_sentence
-from autointerp.show.dictionary_geometry import render_dictionary_geometry
+from autointerp.show.dictionary_geometry import DictionaryGeometry, render_dictionary_geometry
 from autointerp.show.evidence_grid import render_grid
 from autointerp.show.fairness import render_fairness
 from autointerp.show.layout import Column, FittedToWidth, Plot, PlottedInterval, packed, sheet
@@ -43,9 +43,10 @@ def compare_page(
     wide: bool = False,
     hidden: bool = True,
 ) -> RenderableType:
-    """The comparison of one or several stores, read and rendered. `hidden`: says what else there is."""
+    """The comparison of one or several stores, read and rendered. `hidden`: says what else there is, and what the
+    dictionaries are like as sets of directions."""
     page = load_compare(stores, choice or ScoreChoice())
-    page = page if hidden or not page.summary else replace(page, hidden=())
+    page = page if hidden or not page.summary else replace(page, hidden=(), geometry=DictionaryGeometry())
     return render_compare(page, several=len(stores) > 1, wide=wide)
 
 
