@@ -76,11 +76,11 @@ def matches_line(matches: Sequence[FeatureMatch]) -> Text | None:
     if not matches:
         return None
     line = Text("elsewhere", style="bold")
-    known = [one for one in matches if one.status == "ok"]
+    known = [near for near in matches if near.status == "ok"]
     if not known:
         return line.append(f"   no match in other dictionaries: {matches[0].status}", style="dim not bold")
-    for one in known[:SHOWN]:
-        line.append(f"   {visible(one.other)}/{one.match}", style="not bold")
-        line.append(f" r {one.correlation:.2f}", style="bold" if (one.correlation or 0) >= 0.7 else "dim not bold")
-        line.append("" if one.cosine is None else f" cos {one.cosine:.2f}", style="dim not bold")
+    for near in known[:SHOWN]:
+        line.append(f"   {visible(near.other)}/{near.match}", style="not bold")
+        line.append(f" r {near.correlation:.2f}", style="bold" if (near.correlation or 0) >= 0.7 else "dim not bold")
+        line.append("" if near.cosine is None else f" cos {near.cosine:.2f}", style="dim not bold")
     return line
