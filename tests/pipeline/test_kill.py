@@ -137,8 +137,8 @@ def prepared(
             engine = {{ {engine} }}
             dictionary = [
                 {{ name = "sae", path = "{sae_folder}" }},
-                {{ name = "neurons", kind = "neurons", match = "sae" }},
-                {{ name = "random", kind = "random_covariance", match = "sae" }},
+                {{ name = "neurons", kind = "neurons", match = "sae", n_features = 16 }},
+                {{ name = "random", kind = "random_covariance", match = "sae", n_features = 16 }},
                 {more.format(sae=sae_folder)}
             ]
         """)
