@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from autointerp.show.agreement import agreement
 from autointerp.show.compare_data import ComparisonRow, load_comparisons
+from autointerp.show.dictionary_geometry import DictionaryGeometry, load_dictionary_geometry
 from autointerp.show.report.questions import about, ask
 from autointerp.show.score_kind import ScoreKind
 from autointerp.store.reader import StoreReader
@@ -70,6 +71,8 @@ class OverviewPanels:
     weights: tuple[WeightCloud, ...]
     """Of dictionaries with an encoder."""
     coverage: tuple[ExplainerCoverage, ...]
+    geometry: DictionaryGeometry
+    """Directions, description lengths, and what dictionaries share."""
 
 
 def load_overview_panels(store: StoreReader, kinds: Sequence[ScoreKind]) -> OverviewPanels:
@@ -85,6 +88,7 @@ def load_overview_panels(store: StoreReader, kinds: Sequence[ScoreKind]) -> Over
         verdicts=tuple(row for row in comparisons if row.about == chosen),
         agreement=tuple(agreement(weighed)),
         weights=_weights(store),
+        geometry=load_dictionary_geometry([(store.path.name, store)]),
         coverage=tuple(ExplainerCoverage(**row) for row in store.rows(_COVERAGE)),
     )
 

@@ -49,6 +49,13 @@ class EffectsSection(Section):
     output_prompt: str = Field(default="From my experience,", min_length=1)
     """The neutral prompt at whose last token it is amplified."""
 
+    geometry_features: FeatureChoice | Literal["none"] = FeatureSample(sample=128)
+    """Features of each dictionary whose directions are held against the others' and against neurons', and whose matches
+    in the other dictionaries are looked for; `"none"`: no geometry and no similarity of dictionaries."""
+    geometry_tokens: int = Field(default=8192, ge=256, le=65_536)
+    """Tokens of the explain split on which dictionaries are held against each other, and their description lengths
+    measured."""
+
     def of_ablation(self) -> dict[str, Any]:
         """The settings of the stage `ablate`."""
         return self.model_dump(mode="json", include={"features", "positions", "after"})
@@ -72,6 +79,10 @@ class EffectsSection(Section):
     def of_output_scores(self) -> dict[str, Any]:
         """The settings of the stage `output_scores`; it is of all features."""
         return self.model_dump(mode="json", include={"output_factor", "output_prompt"})
+
+    def of_geometry(self) -> dict[str, Any]:
+        """The settings of the stages `geometry` and `similarity`."""
+        return self.model_dump(mode="json", include={"geometry_features", "geometry_tokens"})
 
     @property
     def clamps(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from autointerp.errors import StoreError
 from autointerp.show.card_exemplars import CardExemplar, Text, card_exemplars, choose_windows
 from autointerp.show.context_effects import NOT_MEASURED, ContextsOfFeature, load_contexts
+from autointerp.show.geometry import PlacedDirection, load_geometry
 from autointerp.show.measured_effects import MeasuredEffect, load_measured_effects
 from autointerp.show.output_score import OutputScore, load_output_score
 from autointerp.show.sensitivity import SensitivityCurve, load_sensitivity
@@ -130,6 +131,7 @@ class FeatureCard:
     contexts: ContextsOfFeature = NOT_MEASURED  # what it depends on, and what follows, in its exemplars
     sensitivity: tuple[SensitivityCurve, ...] = ()  # KL against the size of a step along it, and along others
     output_score: OutputScore | None = None  # what the model says when it is turned up
+    geometry: tuple[PlacedDirection, ...] = ()  # where its direction lies among the others, beside random ones
     token_change: TokenChange | None = None  # what rises and falls when it is clamped
     measured: tuple[MeasuredEffect, ...] = ()  # the output without it, and without random directions of its norm
 
@@ -180,6 +182,7 @@ def load_card(
         contexts=contexts,
         sensitivity=load_sensitivity(store, dictionary, feature),
         output_score=load_output_score(store, dictionary, feature),
+        geometry=load_geometry(store, dictionary, feature),
         token_change=load_token_change(store, dictionary, feature),
         promoted=_effects(effects, "promoted", text),
         suppressed=_effects(effects, "suppressed", text),

@@ -66,6 +66,9 @@ def tables(page: ComparePage, power: Sequence[PowerRow] = ()) -> dict[str, list[
         "fairness": _rows(page.fairness),
         "token_likeness": _rows(page.likeness),
         "designs": _rows(page.designs),
+        "directions": _rows(page.geometry.directions),
+        "description_lengths": _rows(page.geometry.lengths),
+        "universality": _rows(page.geometry.universality),
         "power": _rows(power),
     }  # fmt: skip
 

@@ -41,11 +41,13 @@ KEYED = {
     "llm_probes": ("server", "model", "wish"),
 }
 """The key of each row that several stores may hold."""
-COMPARED = ("comparisons", "powered_differences")
+COMPARED = ("comparisons", "powered_differences", "dictionary_similarities")
+COMPARING = ("compare", "similarity")
+"""The stages that make them."""
 MADE = ("meta",)
 """Written when the file is made."""
 OF_WORK = ("stages", "works")
-"""Tables that say which work there is, that of stage compare too."""
+"""Tables that say which work there is, that of COMPARING too."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def _fill(connection: duckdb.DuckDBPyConnection, sources: Sequence[Path], merged
                     _copy(connection, table, f"source_{number}", sources[0], source, first=number == 0)
         now = datetime.now(UTC).replace(tzinfo=None)
         for number in range(len(sources)):
-            connection.execute(_WORKS.format(source=f"source_{number}"), {"run": merged.run})
+            works = _WORKS.format(source=f"source_{number}", comparing=COMPARING)
+            connection.execute(works, {"run": merged.run})
         [(latest,)] = connection.execute("SELECT max(started_at) FROM runs").fetchall()
         connection.execute(
             "INSERT INTO runs VALUES ($run, $name, $seed, $config, $versions, $started_at)",
@@ -108,7 +111,7 @@ def _copy(
     connection: duckdb.DuckDBPyConnection, table: str, source: str, base: Path, path: Path, *, first: bool
 ) -> None:
     """The rows of one table; `source`, `table` and the keys are names of ours."""
-    kept = "theirs.stage <> 'compare'" if table in OF_WORK else "true"
+    kept = f"theirs.stage NOT IN {COMPARING}" if table in OF_WORK else "true"
     if first or table not in (*ALIKE, *KEYED):
         connection.execute(f"INSERT INTO {table} SELECT * FROM {source}.{table} theirs WHERE {kept}")  # noqa: S608 - ours
     elif table in KEYED:
@@ -134,5 +137,5 @@ WITH latest AS (SELECT arg_max(run, started_at) AS run FROM {source}.runs)
 SELECT $run, w.stage, w.dictionary, w.explainer, w.scorer, w.work, w.decided_by
 FROM {source}.works w SEMI JOIN latest USING (run)
 ANTI JOIN (SELECT stage, work FROM works WHERE run = $run) already USING (stage, work)
-WHERE w.stage <> 'compare'
+WHERE w.stage NOT IN {comparing}
 """

@@ -456,6 +456,64 @@ COMMENT ON COLUMN sensitivity.size_050 IS 'Of 0.5.';
 COMMENT ON COLUMN sensitivity.size_100 IS 'Of 1.';
 COMMENT ON COLUMN sensitivity.steepest IS 'The size at which KL grows fastest with it: small where a step counts at once, large behind a plateau.';
 
+CREATE TABLE feature_geometry (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, direction VARCHAR NOT NULL,
+    status VARCHAR NOT NULL, nearest INTEGER, cosine DOUBLE, atoms INTEGER[], explained DOUBLE[],
+    neuron INTEGER, neuron_cosine DOUBLE
+);
+COMMENT ON TABLE feature_geometry IS 'Where the direction that a feature writes lies among those of the other features of its dictionary, and among neurons; beside it random directions held against the same rows. Of the features that effects.geometry_features chooses.';
+COMMENT ON COLUMN feature_geometry.run IS 'The piece of work that made it: `work` of stage geometry.';
+COMMENT ON COLUMN feature_geometry.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN feature_geometry.feature IS 'Feature; of a random direction the one it stands beside, whose row is left out too.';
+COMMENT ON COLUMN feature_geometry.direction IS 'feature: its own; isotropic: a random one; covariance: a random one that is spread as the activations at the hook are (outliers left out).';
+COMMENT ON COLUMN feature_geometry.status IS 'ok; zero: the direction has no length; alone: there is no other row.';
+COMMENT ON COLUMN feature_geometry.nearest IS 'The other feature of the whole dictionary whose row has the largest cosine with it, extracted or not; rows of the same unit of a baseline are no others.';
+COMMENT ON COLUMN feature_geometry.cosine IS 'That cosine, with its sign.';
+COMMENT ON COLUMN feature_geometry.atoms IS 'The features whose rows orthogonal matching pursuit takes, in order: 8 at most, fewer where nothing is left.';
+COMMENT ON COLUMN feature_geometry.explained IS 'Share of the direction''s squared norm that the first 1, 2, ... 8 of them span.';
+COMMENT ON COLUMN feature_geometry.neuron IS 'The neuron, of the MLP that wrote at the hook last, whose output has the largest absolute cosine with it; none where there is no such MLP.';
+COMMENT ON COLUMN feature_geometry.neuron_cosine IS 'That cosine, with its sign: near 1 or -1, the feature writes what one neuron writes.';
+
+CREATE TABLE description_lengths (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, n_tokens BIGINT NOT NULL, step DOUBLE NOT NULL,
+    bits DOUBLE NOT NULL, n_active DOUBLE NOT NULL, coordinate_bits DOUBLE NOT NULL, n_cut BIGINT NOT NULL,
+    variance_explained DOUBLE
+);
+COMMENT ON TABLE description_lengths IS 'What the activations of a dictionary cost to tell at a stated precision, bits a token, beside what they explain. Sum over features of the entropy of the contribution (activation x norm of the direction) rounded to multiples of step, features coded apart (after Ayonrinde, Pearce & Sharkey 2024), with Miller''s correction.';
+COMMENT ON COLUMN description_lengths.run IS 'The piece of work that made it: `work` of stage geometry.';
+COMMENT ON COLUMN description_lengths.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN description_lengths.n_tokens IS 'Tokens of the explain split behind it; outliers are left out.';
+COMMENT ON COLUMN description_lengths.step IS '1/64 of the median norm of the activations where it writes.';
+COMMENT ON COLUMN description_lengths.bits IS 'Bits a token.';
+COMMENT ON COLUMN description_lengths.n_active IS 'Features a token whose contribution is not rounded to 0.';
+COMMENT ON COLUMN description_lengths.coordinate_bits IS 'The same of the coordinates of the activations themselves, their means taken off: without any dictionary.';
+COMMENT ON COLUMN description_lengths.n_cut IS 'Contributions above 255 steps, which count as 255.';
+COMMENT ON COLUMN description_lengths.variance_explained IS 'Of what is there, on the same tokens: 1 - residual / variance. None of baselines, which reconstruct nothing.';
+
+CREATE TABLE dictionary_similarities (
+    run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, n_tokens BIGINT NOT NULL, n_features BIGINT NOT NULL,
+    n_compared BIGINT NOT NULL, correlation DOUBLE, share_050 DOUBLE, share_070 DOUBLE, cosine DOUBLE,
+    n_gram_tokens BIGINT NOT NULL, cka DOUBLE, cka_permuted DOUBLE, n_rsa_tokens BIGINT NOT NULL, rsa DOUBLE,
+    rsa_permuted DOUBLE
+);
+COMMENT ON TABLE dictionary_similarities IS 'How much of dictionary A is in dictionary B: best matches of some features of A, and what both make of the same tokens (explain split, outliers left out).';
+COMMENT ON COLUMN dictionary_similarities.run IS 'The piece of work that made it: `work` of stage similarity.';
+COMMENT ON COLUMN dictionary_similarities.a IS 'Dictionary A.';
+COMMENT ON COLUMN dictionary_similarities.b IS 'Dictionary B.';
+COMMENT ON COLUMN dictionary_similarities.n_tokens IS 'Tokens on which activations are correlated.';
+COMMENT ON COLUMN dictionary_similarities.n_features IS 'Features of A that effects.geometry_features chooses.';
+COMMENT ON COLUMN dictionary_similarities.n_compared IS 'Of these, those that fire on 20 of the tokens or more: the others cannot be matched.';
+COMMENT ON COLUMN dictionary_similarities.correlation IS 'Mean over these of the largest correlation of activations with any feature of B that fires so often.';
+COMMENT ON COLUMN dictionary_similarities.share_050 IS 'Share of them whose largest correlation is .5 or more, as compare --match counts.';
+COMMENT ON COLUMN dictionary_similarities.share_070 IS 'Share of .7 or more.';
+COMMENT ON COLUMN dictionary_similarities.cosine IS 'Mean over all n_features of the largest cosine with the direction of any feature of B; none where the two write at different hooks.';
+COMMENT ON COLUMN dictionary_similarities.n_gram_tokens IS 'Tokens behind cka, evenly spread over n_tokens.';
+COMMENT ON COLUMN dictionary_similarities.cka IS 'Linear centred kernel alignment of the activations of all features (Kornblith et al. 2019).';
+COMMENT ON COLUMN dictionary_similarities.cka_permuted IS 'The same with the tokens of B in another order: what chance gives.';
+COMMENT ON COLUMN dictionary_similarities.n_rsa_tokens IS 'Of the tokens, those at which neither dictionary is silent.';
+COMMENT ON COLUMN dictionary_similarities.rsa IS 'Spearman''s correlation, over pairs of these tokens, of their similarity in A and in B: Pearson''s of the activations of all features (Kriegeskorte et al. 2008).';
+COMMENT ON COLUMN dictionary_similarities.rsa_permuted IS 'The same with the tokens of B in another order.';
+
 CREATE TABLE token_changes (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL,
     direction VARCHAR NOT NULL, side VARCHAR NOT NULL, rank INTEGER NOT NULL, token INTEGER NOT NULL,
@@ -1363,6 +1421,44 @@ SELECT dictionary, direction, count(DISTINCT feature) AS n_features, count(*) AS
        count(size_050) / count(*) AS reach_050
 FROM current_sensitivity GROUP BY ALL;
 COMMENT ON VIEW dictionary_sensitivity IS 'The sizes of sensitivity by dictionary and direction: medians over the tokens whose KL gets there, and the share that reaches 0.5.';
+
+CREATE VIEW current_geometry AS
+SELECT g.*, CASE WHEN g.direction = 'feature' THEN d.neuron_correlation END AS neuron_correlation
+FROM feature_geometry g
+SEMI JOIN current_works c ON c.stage = 'geometry' AND c.dictionary = g.dictionary AND c.work = g.run
+LEFT JOIN feature_diagnostics d ON d.dictionary = g.dictionary AND d.feature = g.feature;
+COMMENT ON VIEW current_geometry IS 'The rows of feature_geometry that count, and, of features, the correlation of their activation with their most-correlated neuron (feature_diagnostics).';
+
+CREATE VIEW dictionary_geometry AS
+SELECT g.dictionary, g.direction, count(*) AS n_features, avg(g.cosine) AS cosine,
+       stddev_samp(g.cosine) / sqrt(count(*)) AS cosine_se, avg(g.explained[1]) AS explained_1,
+       avg(g.explained[2]) AS explained_2, avg(g.explained[4]) AS explained_4, avg(g.explained[8]) AS explained_8,
+       stddev_samp(g.explained[4]) / sqrt(count(*)) AS explained_4_se,
+       avg((g.explained[4] > o.explained[4])::INTEGER) AS above_covariance,
+       avg((g.explained[2] >= 0.9)::INTEGER) AS composite, avg(abs(g.neuron_cosine)) AS neuron_cosine,
+       avg(abs(g.neuron_correlation)) AS neuron_correlation
+FROM current_geometry g JOIN current_geometry o
+  ON o.dictionary = g.dictionary AND o.feature = g.feature AND o.direction = 'covariance'
+WHERE g.status = 'ok' GROUP BY ALL;
+COMMENT ON VIEW dictionary_geometry IS 'feature_geometry averaged over features, by direction: cosine with the nearest other row, the share of the squared norm that 1, 2, 4 and 8 other rows span, the share of features of which four rows span more than of the random direction beside them that is spread as the activations are, the share of which two span .9 or more (composite features), and how like a neuron they are.';
+
+CREATE VIEW current_description_lengths AS
+SELECT l.*, d.kind, d.hook, l.bits / l.coordinate_bits AS of_coordinates
+FROM description_lengths l JOIN dictionaries d USING (dictionary)
+SEMI JOIN current_works c ON c.stage = 'geometry' AND c.dictionary = l.dictionary AND c.work = l.run;
+COMMENT ON VIEW current_description_lengths IS 'The rows of description_lengths that count, with the dictionary''s kind and hook and the bits as a multiple of what the coordinates cost.';
+
+CREATE VIEW universality AS
+SELECT s.a, s.b, s.n_features, s.n_compared, s.share_050,
+       1.96 * sqrt(s.share_050 * (1 - s.share_050) / nullif(s.n_compared, 0)) AS share_050_half_width,
+       s.share_070, s.correlation, s.cosine, s.cka, s.cka_permuted, s.rsa, s.rsa_permuted,
+       a.kind AS kind_a, b.kind AS kind_b
+FROM dictionary_similarities s
+SEMI JOIN (SELECT arg_max(w.work, r.started_at) AS work
+           FROM works w JOIN runs r USING (run) SEMI JOIN stages t ON t.stage = w.stage AND t.work = w.work
+           WHERE w.stage = 'similarity') latest ON latest.work = s.run
+JOIN dictionaries a ON a.dictionary = s.a JOIN dictionaries b ON b.dictionary = s.b;
+COMMENT ON VIEW universality IS 'The similarities of the latest run that has any: the share of the compared features of A that have a match in B (the half width of its 95 % interval over features), and how alike the two are as a whole. Rows whose A are random directions say what share an unlearned unit gets.';
 
 CREATE VIEW current_steered_texts AS
 SELECT s.* FROM steered_texts s

@@ -84,6 +84,8 @@ def write_run(tiny_model: Path, tokens_npy: Path, sae_folder: Path, tmp_path: Pa
                 "sensitivity_positions": 1,
                 "change_contexts": 4,
                 "change_tokens": 2,
+                "geometry_features": {"sample": 6},
+                "geometry_tokens": 512,
             },
         }
         for key, value in changed.items():

@@ -121,7 +121,7 @@ def check(store: Path) -> None:
 
 PER_DICTIONARY = (
     "extract", "effects", "ablate", "context_effects", "sensitivity", "token_changes", "output_scores", "diagnostics",
-    "census",
+    "geometry", "census",
 )  # fmt: skip
 
 
@@ -132,6 +132,7 @@ def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     explainers = ("controls", "lexical", "context_lookup", "token_lookup")
     expected = [
         ("tokens", None, None),
+        ("similarity", None, None),
         *(("compare", None, explainer) for explainer in explainers),  # of the controls: completion
         *((stage, name, None) for stage in PER_DICTIONARY for name in names),
         *((s, n, e) for s in ("explain", "census", "score", "means") for n in names for e in explainers),
@@ -434,6 +435,9 @@ def test_the_engine_changes_no_row(
         "score_moments",
         "feature_diagnostics",
         "feature_neighbours",
+        "feature_geometry",
+        "description_lengths",
+        "dictionary_similarities",
     }
     for table in rows.keys() - later[until] - {"stages"}:
         assert found[table] == rows[table], table
@@ -448,7 +452,7 @@ def test_stage_by_stage_with_the_work_folder_lost(
     config = configured("stages")
     for stage in STAGES:
         store = run(config, until=stage, reporter=QUIET)
-        last = "census" if stage == "judge" else stage  # there is no judge in this run
+        last = {"judge": "census", "steered_texts": "token_changes"}.get(stage, stage)  # this run has no such work
         assert query(store, "SELECT arg_max(stage, finished_at) AS last FROM stages")[0]["last"] == last
         shutil.rmtree(store.with_name(store.name + ".work"))
     assert rows_of(store) == rows
@@ -641,11 +645,14 @@ def test_the_command_says_what_to_do_next(
     assert "sensitivity: 3 tokens at most, 75 passes of one token each" in said
     assert "token changes: 24 clampings in a context at most, two passes of a few tokens each" in said
     assert "output scores: 48 features, a pass of one token each" in said
+    assert "geometry: 6 features at most, each beside two random directions; 512 tokens read" in said
     assert not store.exists()
-    main(["run", str(write_run("off", effects={"output_factor": 0})), "--dry-run"])
+    main(["run", str(write_run("off", effects={"output_factor": 0, "geometry_features": "none"})), "--dry-run"])
     said = capsys.readouterr().out
     assert "output_scores 0/0" in said
     assert "output scores:" not in said
+    assert "geometry 0/0, similarity 0/0" in said
+    assert "geometry:" not in said
     main(["run", str(file)])
     out, err = capsys.readouterr()
     assert f"autointerp show {store}" in out

@@ -86,14 +86,14 @@ def test_a_joined_store_is_that_of_one_run(
     alone = rows_of(whole)
     mine = rows_of(joined)
     assert {name: mine[name] for name in SAME} == {name: alone[name] for name in SAME}
-    # the run file of both finds all its work done but for the comparison
+    # the run file of both finds all its work done but for what sets the two beside each other
     assert rows(joined, "SELECT 1 FROM stages WHERE stage = 'compare'") == []
     main(["compare", str(joined)])
     assert "other" in capsys.readouterr().out
     n = rows(joined, "SELECT count(*) AS n FROM stages")[0]["n"]
     build("whole", "sae", "other", store=joined)
     new = rows(joined, "SELECT stage FROM stages ORDER BY finished_at LIMIT 99999 OFFSET $n", n=n)
-    assert {row["stage"] for row in new} == {"compare"}
+    assert {row["stage"] for row in new} == {"compare", "similarity"}
     question = "SELECT * FROM comparison_table ORDER BY ALL"
     assert rows(joined, question) == rows(whole, question) != []
     check(joined)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from torch import Tensor
 
 from autointerp.extract.engines.shards import Piece, Shard
 from autointerp.extract.engines.spool import Spool
+from autointerp.extract.engines.threads import threads_of
 from autointerp.extract.score_spool import ScoreSpool
-from autointerp.extract.summary.events import encode_events, events_of
+from autointerp.extract.summary.events import Events, encode_events, events_of
 from autointerp.extract.summary.frequent import frequent_tokens
 from autointerp.extract.summary.pair_sample import pair_levels
 from autointerp.extract.summary.state import put_back, take
 from autointerp.extract.summary.summary import EXPLAIN, Pools, Summary, SummaryPlan
 from autointerp.records import Int64
-from autointerp.subject.activations import INNER, contexts_of_inner, iterate_activations
+from autointerp.subject.activations import INNER, ActivationBatch, contexts_of_inner, iterate_activations
 from autointerp.subject.dictionary import Dictionary
 from autointerp.subject.model import Subject
 from autointerp.subject.tokens import TokenFile
@@ -92,25 +94,31 @@ class PassOne:
         `contexts`: only these, rising.
         """
         hooks = sorted({dictionary.hook for dictionary, _ in self.placed.values()})
-        for shard in self.shards:
-            mine = np.arange(max(shard.first, self.next_context), shard.last)
-            mine = mine if contexts is None else np.intersect1d(mine, contexts)
-            for batch in iterate_activations(self.subject, self.tokens, hooks, mine, batch_size):
-                for name, (dictionary, selected) in self.placed.items():
-                    limit = self.plans[name].norm_limit
-                    events = encode_events(dictionary, batch, self.tokens, selected, limit)
-                    for piece, summary in self.summaries.items():
-                        if piece.dictionary == name:
-                            summary.add(events, events.count(EXPLAIN))
+        with threads_of(self.subject.device) as threads:
+            for shard in self.shards:
+                mine = np.arange(max(shard.first, self.next_context), shard.last)
+                mine = mine if contexts is None else np.intersect1d(mine, contexts)
+                for batch in threads.ahead(iterate_activations(self.subject, self.tokens, hooks, mine, batch_size)):
                     number = int(batch.contexts[0]) // INNER
-                    if self._spool:
-                        self._spool.add(name, number, events)
-                    if self.score_spool:
-                        self.score_spool.add(name, number, events)
-                self.next_context = min(int(batch.contexts[0]) + INNER, shard.last)
-                if mine[-1] < self.next_context:
-                    _end_shard(self.summaries)
-                yield int(batch.scored.sum())
+                    events_by_name = threads.each(partial(self._take_in, batch), self.placed)
+                    for name, events in zip(self.placed, events_by_name, strict=True):
+                        if self._spool:
+                            self._spool.add(name, number, events)
+                        if self.score_spool:
+                            self.score_spool.add(name, number, events)
+                    self.next_context = min(int(batch.contexts[0]) + INNER, shard.last)
+                    if mine[-1] < self.next_context:
+                        _end_shard(self.summaries)
+                    yield int(batch.scored.sum())
+
+    def _take_in(self, batch: ActivationBatch, name: str) -> Events:
+        """Adds the events of one dictionary, which shares nothing with another's: several may be added at once."""
+        dictionary, selected = self.placed[name]
+        events = encode_events(dictionary, batch, self.tokens, selected, self.plans[name].norm_limit)
+        for piece, summary in self.summaries.items():
+            if piece.dictionary == name:
+                summary.add(events, events.count(EXPLAIN))
+        return events
 
     def finished(self) -> Iterator[Summaries]:
         """Round after round, when `run` has come to its end. Only one round's summaries are held at a time."""

@@ -51,6 +51,10 @@ class Plan:
     """Features that the model writes texts with, dead ones among them."""
     n_amplified: int = 0
     """Features that get an output score, dead ones among them."""
+    n_placed: int = 0
+    """Features whose directions are held against all others', dead ones among them."""
+    n_geometry_tokens: int = 0
+    """Tokens that are read for that, and for the similarity of dictionaries."""
     n_changed: int = 0
     """Texts with something changed before a feature, at most: each is read as far as the hook point."""
 
@@ -88,6 +92,8 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Deliver
         n_clamped=2 * effects.change_contexts * _n_measured(effects, "token_changes", left, n_features),
         n_steered=_n_measured(effects, "steered_texts", left, n_features),
         n_amplified=sum(n_features[str(work.dictionary)] for work in left if work.stage == "output_scores"),
+        n_placed=_n_placed(effects, left, n_features),
+        n_geometry_tokens=effects.geometry_tokens * len({work.stage for work in left} & {"geometry", "similarity"}),
         n_changed=min(effects.context_exemplars, effects.exemplars) * most_texts(effects.context_before) * n_read,
     )
 
@@ -98,6 +104,15 @@ def _n_measured(effects: EffectsSection, stage: str, left: list[Work], n_feature
     if effects.features == "none":
         return 0
     return sum(n_chosen(effects.features, {name: n for name, n in n_features.items() if name in names}).values())
+
+
+def _n_placed(effects: EffectsSection, left: list[Work], n_features: dict[str, int]) -> int:
+    """Features of the dictionaries whose geometry is left."""
+    names = {work.dictionary for work in left if work.stage == "geometry"}
+    if effects.geometry_features == "none":
+        return 0
+    some = {name: n for name, n in n_features.items() if name in names}
+    return sum(n_chosen(effects.geometry_features, some).values())
 
 
 def _asked(prepared: Prepared, left: list[Work], n_features: dict[str, int], delivery: Delivery) -> list[str]:
@@ -143,6 +158,10 @@ def render_plan(plan: Plan) -> str:
             * bool(plan.n_steered)
         )
         + (f"output scores: {plan.n_amplified:,} features, a pass of one token each\n" * bool(plan.n_amplified))
+        + (
+            f"geometry: {plan.n_placed:,} features at most, each beside two random directions; "
+            f"{plan.n_geometry_tokens:,} tokens read\n" * bool(plan.n_geometry_tokens)
+        )
         + "".join(f"{line}\n" for line in plan.changes)
         + "\n".join(plan.llm)
     )

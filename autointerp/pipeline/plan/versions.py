@@ -20,6 +20,8 @@ VERSIONS = {
     "steered_texts": 1,
     "output_scores": 1,
     "diagnostics": 1,
+    "geometry": 1,
+    "similarity": 1,
     "explain": 2,
     "census": 2,
     "judge": 2,

@@ -10,6 +10,8 @@
     steered_texts  a dictionary                      [effects], where a scorer asks about them
     output_scores  a dictionary                      [effects]
     diagnostics a dictionary
+    geometry    a dictionary                         [effects]
+    similarity  all dictionaries                     [effects]
     explain     a dictionary and explainer           the explainer's settings
     census      a dictionary and explainer           threshold (and one without an explainer: the truth)
     judge       a dictionary, explainer and scorer   the judge, its settings and prompts that the scorer uses, features
@@ -60,6 +62,7 @@ from autointerp.words import (
     JUDGED_ALWAYS,
     LEXICAL_CONTROLS,
     LOGIT_SCORERS,
+    NATURAL,
     NO_LABEL,
     STAGES,
     is_control,
@@ -92,6 +95,7 @@ def works_of(
         evidence = config.evidence.model_dump(mode="json") | {"left": config.evidence.left_of(tokens.window)}
         dictionary = asked_of(entry) | made_of(entry, hooks[entry.name], definitions)
         made += graph.of_dictionary(entry.name, {"dictionary": dictionary, "evidence": evidence})
+    made += graph.similarities()
     made += graph.comparisons()
     return tuple(sorted(made, key=lambda work: STAGES.index(work.stage)))
 
@@ -125,6 +129,8 @@ class _Graph:
 
     measured: dict[tuple[str, str], str] = field(default_factory=dict)
     """Stage and dictionary -> key of what measures effects on a sample of its features."""
+    extracted: dict[str, str] = field(default_factory=dict)
+    """Dictionary -> key of its extraction, of those whose activations are held against each other."""
 
     def __post_init__(self) -> None:
         self.scorers = scorers_of(self.config.score.scorers)
@@ -154,6 +160,10 @@ class _Graph:
             settings = self.config.effects.of_output_scores()
             yield _work("output_scores", name, None, None, {BUILDS_ON: {"effects": effects.key}, "effects": settings})
         yield _work("diagnostics", name, None, None, {BUILDS_ON: {"extract": extract.key}})
+        if self.config.effects.geometry_features != "none" and not name.endswith(NATURAL):  # a twin has the same rows
+            settings = self.config.effects.of_geometry()
+            yield _work("geometry", name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
+            self.extracted[name] = extract.key
         yield _work("census", name, None, None, {BUILDS_ON: {"extract": extract.key}} | self._threshold)
         explained: dict[str, Work] = {}
         yield from self._embedded(name, effects, explained)
@@ -325,6 +335,12 @@ class _Graph:
         return work
 
     # --- dictionaries beside each other
+
+    def similarities(self) -> Iterator[Work]:
+        """One for all of them, where there are several."""
+        if len(self.extracted) > 1:
+            beside = {"compared": list(self.extracted), "effects": self.config.effects.of_geometry()}
+            yield _work("similarity", None, None, None, {BUILDS_ON: {"extract": self.extracted}, **beside})
 
     def comparisons(self) -> Iterator[Work]:
         """One for each explainer (and scorer); of the controls only the ranking that needs no label is compared."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from autointerp.config.features import FeatureChoice
 from autointerp.pipeline.plan.prepare import choose_scored
 from autointerp.pipeline.stages.context import StageContext
 from autointerp.records import Int64
@@ -17,15 +18,23 @@ _PARTNERS = "SELECT feature, matched_feature FROM features WHERE dictionary = $d
 
 def choose_measured(context: StageContext, names: Iterable[str]) -> dict[str, Int64]:
     """By dictionary, the features that `effects.features` chooses of those extracted; it is not `"none"`."""
-    return {name: _measured_of(context, name) for name in names}
+    choice = context.config.effects.features
+    assert choice != "none"
+    return {name: _chosen_of(context, name, choice, "effects.features") for name in names}
 
 
-def _measured_of(context: StageContext, name: str) -> Int64:
+def choose_placed(context: StageContext, names: Iterable[str]) -> dict[str, Int64]:
+    """By dictionary, those that `effects.geometry_features` chooses; it is not `"none"`."""
+    choice = context.config.effects.geometry_features
+    assert choice != "none"
+    return {name: _chosen_of(context, name, choice, "effects.geometry_features") for name in names}
+
+
+def _chosen_of(context: StageContext, name: str, choice: FeatureChoice, key: str) -> Int64:
     config, facts = context.config, dictionary_row(context.store, name)
     if facts["matched_to"] is not None:
-        theirs = set(_measured_of(context, facts["matched_to"]).tolist())
+        theirs = set(_chosen_of(context, facts["matched_to"], choice, key).tolist())
         rows = context.store.rows(_PARTNERS, dictionary=name)
         return np.array([row["feature"] for row in rows if row["matched_feature"] in theirs], dtype=np.int64)
-    assert config.effects.features != "none"
     extracted, n = context.prepared.features[name], facts["n_features"]
-    return choose_scored(config.effects.features, extracted, n, config.seed, name, "effects.features")
+    return choose_scored(choice, extracted, n, config.seed, name, key)

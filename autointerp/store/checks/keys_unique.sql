@@ -49,6 +49,12 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, context, peak FROM following_effects)) FROM following_effects
     UNION ALL SELECT 'sensitivity', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, context, position, direction FROM sensitivity)) FROM sensitivity
+    UNION ALL SELECT 'feature_geometry', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, direction FROM feature_geometry)) FROM feature_geometry
+    UNION ALL SELECT 'description_lengths', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary FROM description_lengths)) FROM description_lengths
+    UNION ALL SELECT 'dictionary_similarities', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, a, b FROM dictionary_similarities)) FROM dictionary_similarities
     UNION ALL SELECT 'token_changes', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, split, direction, side, rank FROM token_changes)) FROM token_changes
     UNION ALL SELECT 'token_change_strengths', count(*),

@@ -11,6 +11,7 @@ WITH of_features AS (
     UNION ALL SELECT DISTINCT 'context_effects', dictionary, feature FROM context_effects
     UNION ALL SELECT DISTINCT 'following_effects', dictionary, feature FROM following_effects
     UNION ALL SELECT DISTINCT 'sensitivity', dictionary, feature FROM sensitivity
+    UNION ALL SELECT DISTINCT 'feature_geometry', dictionary, feature FROM feature_geometry
     UNION ALL SELECT DISTINCT 'token_changes', dictionary, feature FROM token_changes
     UNION ALL SELECT DISTINCT 'token_change_distractors', dictionary, feature FROM token_change_distractors
     UNION ALL SELECT DISTINCT 'steered_texts', dictionary, feature FROM steered_texts
@@ -46,6 +47,9 @@ WITH of_features AS (
     UNION ALL SELECT 'pool_firing: ' || dictionary || '/' || feature,
         coalesce(list_max(pools) >= coalesce(n_pool, 0), false) OR pools <> list_sort(list_distinct(pools))
         FROM pool_firing LEFT JOIN (SELECT split, count(*) AS n_pool FROM pool GROUP BY split) USING (split)
+    UNION ALL SELECT 'of dictionaries: ' || name, name NOT IN (SELECT dictionary FROM dictionaries)
+        FROM (SELECT dictionary AS name FROM description_lengths UNION SELECT a FROM dictionary_similarities
+              UNION SELECT b FROM dictionary_similarities)
     UNION ALL SELECT 'dictionaries: matched_to ' || matched_to, matched_to NOT IN (SELECT dictionary FROM dictionaries)
         FROM dictionaries WHERE matched_to IS NOT NULL
     UNION ALL SELECT 'llm_calls: prefix ' || prefix, prefix NOT IN (SELECT prefix FROM llm_prefixes)

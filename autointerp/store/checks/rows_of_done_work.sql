@@ -20,6 +20,10 @@ WITH claims AS (
         FROM (SELECT run FROM context_effects UNION SELECT run FROM following_effects)
     UNION ALL SELECT 'sensitivity: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'sensitivity')
         FROM (SELECT DISTINCT run FROM sensitivity)
+    UNION ALL SELECT 'geometry: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'geometry')
+        FROM (SELECT run FROM feature_geometry UNION SELECT run FROM description_lengths)
+    UNION ALL SELECT 'similarity: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'similarity')
+        FROM (SELECT DISTINCT run FROM dictionary_similarities)
     UNION ALL SELECT 'token_changes: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'token_changes')
         FROM (SELECT run FROM token_changes UNION SELECT run FROM token_change_strengths
               UNION SELECT run FROM token_change_distractors)

@@ -21,6 +21,7 @@ from built_store.ablation_rows import (
 from built_store.corpus_rows import write_tokens, write_works
 from built_store.explanation_rows import write_calls, write_explanations
 from built_store.extraction_rows import write_dictionary, write_extraction
+from built_store.geometry_rows import write_geometry, write_similarities
 from built_store.score_rows import write_chances, write_comparisons, write_powered, write_scores
 from built_store.world import HOSTILE, N_CONTEXTS, World, make_world
 
@@ -47,6 +48,9 @@ def build_store(path: Path) -> World:
                 n_scored = write_output_scores(t, world, name)
                 t.mark_done("output_scores", f"output-scores-{name}", name, n_scored, 0.1)
                 t.mark_done("sensitivity", f"sensitivity-{name}", name, write_sensitivity(t, world, name), 0.1)
+                t.mark_done("geometry", f"geometry-{name}", name, write_geometry(t, world, name), 0.1)
+        with writer.transaction() as t:
+            t.mark_done("similarity", "similarity-1", None, write_similarities(t, list(world.truth)), 0.1)
         for name in world.truth:
             with writer.transaction() as t:
                 lookups = write_explanations(t, world, name)

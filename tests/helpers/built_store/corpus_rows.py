@@ -14,10 +14,11 @@ from built_store.world import HOSTILE, LENGTH, N_CONTEXTS, SPLITS, VOCAB, WINDOW
 
 def write_works(t: Transaction, world: World) -> None:
     """What the run consists of; effects, diagnostics and census are never done."""
-    per_dictionary = ("extract", "effects", "ablate", "sensitivity", "explain", "census", "score")
+    per_dictionary = ("extract", "effects", "ablate", "sensitivity", "geometry", "explain", "census", "score")
     works: list[tuple[str, str | None, str | None, str]] = [
         ("tokens", None, None, "tokens-1"),
         ("compare", None, None, "compare-1"),
+        ("similarity", None, None, "similarity-1"),
     ]
     works += [(s, name, None, f"{s}-{name}") for s in per_dictionary for name in world.truth]
     works += [("context_effects", name, None, f"contexts-{name}") for name in world.truth]
