@@ -145,8 +145,10 @@ def _hard(
         )
         for column, tokens in zip(made, of_chunk, strict=True):
             column.extend(tokens)
-    of_tokens = [[ids[tokens].tolist() for tokens in column] for column in made[:5]]
-    return HardTokens(features, *of_tokens, [features[numbers].tolist() for numbers in made[5]])
+    of_tokens: list[list[list[int]]] = [[ids[tokens].tolist() for tokens in column] for column in made[:5]]
+    similar, similar_to, same_norm, same_norm_as, neighbour = of_tokens
+    of_neighbour = [features[numbers].tolist() for numbers in made[5]]
+    return HardTokens(features, similar, similar_to, same_norm, same_norm_as, neighbour, of_neighbour)
 
 
 def _value_at(effect: Tensor, rank: int) -> Tensor:
