@@ -7,7 +7,8 @@ RAY ?= .venv-ray
 REAL ?= .venv-real
 DELPHI ?= .venv-delphi
 BROWSER ?= .venv-browser
-RUN_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# Byte code is kept, whatever the surroundings say: many tests start processes that load the package again.
+RUN_TESTS = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .PHONY: demo study tutorial selftest-figures test test-slow test-interop test-ray test-real test-browser bench bench-llm bench-delphi lint format train docs wheel clean
 
@@ -18,7 +19,7 @@ study: $(VENV)/installed  ## the SAEs beside every baseline, and its page docs/S
 	OMP_NUM_THREADS=1 $(BIN)/python -m autointerp.study docs/STUDY.md
 
 test: $(VENV)/installed-dev  ## the fast tests
-	$(RUN_TESTS) -m "not slow and not interop and not ray and not real and not browser" -n 2 --dist loadfile
+	$(RUN_TESTS) -m "not slow and not interop and not ray and not real and not browser" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/installed-dev  ## simulations of coverage, size and power; the longest whole runs
 	$(RUN_TESTS) -m slow -n 2 --dist loadfile

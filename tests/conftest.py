@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -19,10 +18,47 @@ from jaxtyping import install_import_hook
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+ROOT = Path(__file__).parents[1]
+
+
+def modules_with_shapes() -> list[str]:
+    """Those whose annotations say shapes; the plain types of the others are mypy's."""
+    files = (ROOT / "autointerp").rglob("*.py")
+    stating = (file for file in files if "from jaxtyping import" in file.read_text(encoding="utf-8"))
+    return sorted(".".join(file.relative_to(ROOT).with_suffix("").parts) for file in stating)
+
+
 # Shapes in annotations are checked while testing.
-install_import_hook(["autointerp.subject", "autointerp.extract"], "beartype.beartype")
+install_import_hook(modules_with_shapes(), "beartype.beartype")
 
 VOCABULARY, WIDTH, LAYERS, CONTEXT = 61, 32, 3, 24
+
+BEGIN_WITH = (
+    "show/test_judged_pages.py",
+    "pipeline/test_end_to_end.py",
+    "pipeline/test_kill.py",
+    "show/test_report.py",
+    "cli/test_surroundings.py",
+    "pipeline/test_changes.py",
+    "subject/test_families.py",
+    "pipeline/test_merge.py",
+    "browse/test_pages_of_a_store.py",
+    "pipeline/test_again.py",
+    "pipeline/test_llm_run.py",
+    "pipeline/test_refine.py",
+    "pipeline/test_measured_evidence.py",
+    "pipeline/test_imported_labels.py",
+    "pipeline/test_bad_input.py",
+    "pipeline/test_bad_store.py",
+)
+"""The files that take longest, the longest first: begun last, one would keep a worker busy when the others have done.
+The first makes the store that many others read."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A worker is given the next file that nobody has begun; workers are given them in this order."""
+    place = {Path(__file__).parent / name: number for number, name in enumerate(BEGIN_WITH)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture(scope="session")
@@ -157,25 +193,15 @@ def store(built: tuple[Path, object], tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def judged_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def judged_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that a run made, with a judge, failures and two dictionaries (`helpers/judged.py`); no test may change
     it."""
     from judged import make_judged_store, register_own
+    from kept_store import copy_of, kept_store, key_of_sources
 
     register_own()
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        path = tmp_path_factory.mktemp("judged") / "judged.duckdb"
-        make_judged_store(path)
-        return path
-    folder = tmp_path_factory.getbasetemp().parent / "judged"  # of all workers: the first makes it, the others wait
-    folder.mkdir(exist_ok=True)
-    path = folder / "judged.duckdb"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "whole").exists():
-            make_judged_store(path)
-            (folder / "whole").touch()
-    return path
+    kept = kept_store(request.config.cache.mkdir("judged-store"), key_of_sources(), make_judged_store)
+    return copy_of(kept, tmp_path_factory.mktemp("judged") / "judged.duckdb")
 
 
 @pytest.fixture(scope="session")

@@ -149,8 +149,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_pip_installs_it(asked: str, wheel: Path, tmp_path: Path) -> None:
     assert wheel.name == WHEEL
     target = tmp_path / "site"
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-build-isolation", "--no-deps", "--no-index"]
-    install = [sys.executable, "-m", "pip", "install", *quiet, "--target", str(target)]
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-compile"]
+    alone = ["--no-build-isolation", "--no-deps", "--no-index"]
+    install = [sys.executable, "-m", "pip", "install", *quiet, *alone, "--target", str(target)]
     subprocess.run([*install, asked.format(root=ROOT, wheel=wheel)], check=True, cwd=tmp_path)
     assert (target / "bin" / "autointerp").exists()
     assert (target / f"{WHEEL.removesuffix('-py3-none-any.whl')}.dist-info").is_dir()

@@ -39,7 +39,7 @@ class FeaturePage:
     """The extracted feature before this one; None: it is the first."""
     next: int | None
     extracted_neighbours: tuple[int, ...]
-    """The neighbours that have a page: where a run extracts some features only, not all do."""
+    """The features beside this one that have a page: where a run extracts some features only, not all do."""
     panels: FeaturePanels | None = None
     """None: they were not asked for."""
 
@@ -49,6 +49,7 @@ def load_feature(store: StoreReader, dictionary: str, feature: int) -> FeaturePa
     card = load_card(store, dictionary, feature, top=TOP, each=EACH, quantiles=True)
     brief = store.brief()
     near = [neighbour.feature for neighbour in card.neighbours]
+    near += [atom for placed in card.geometry for atom in placed.atoms]
     [beside] = brief.rows(_BESIDE, dictionary=dictionary, feature=feature, near=near)
     extracted = tuple(beside["near"] or ())
     return FeaturePage(

@@ -9,8 +9,9 @@ puts elsewhere shows where it really is.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -76,22 +77,23 @@ def module_sides(model: Any, tokens: Tensor) -> dict[tuple[str, str], Tensor]:
         if per_token:
             seen[name, side] = value.detach().reshape(tokens.numel(), -1).float()
 
-    def watch(module: torch.nn.Module, name: str) -> None:
-        def hook(_module: Any, inputs: Any, named: Any, output: Any) -> None:
-            keep(name, "input", inputs if inputs else named.get("hidden_states"))
-            keep(name, "output", output)
-
-        handles.append(module.register_forward_hook(hook, with_kwargs=True))
-
     for name, module in model.named_modules():
         if module is not model and module is not model.get_output_embeddings():
-            watch(module, name)
+            handles.append(module.register_forward_hook(partial(_both_sides, keep, name), with_kwargs=True))
     try:
         model(tokens, use_cache=False)
     finally:
         for handle in handles:
             handle.remove()
     return seen
+
+
+def _both_sides(
+    keep: Callable[[str, str, Any], None], name: str, _module: Any, inputs: Any, named: Any, output: Any
+) -> None:
+    """A forward hook, once the module's name is given."""
+    keep(name, "input", inputs if inputs else named.get("hidden_states"))
+    keep(name, "output", output)
 
 
 def hook_places(subject: Subject, hooks: Sequence[str]) -> dict[str, HookPlace]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -225,27 +226,28 @@ class SuffixContext:
 
     def _add_at_first(self, added: Tensor) -> Any:
         """A hook that adds to the first of the tokens that are run, and to those behind it."""
-        of_each = _in_a_row(added)
+        return changed_at(self.passes.module, self.passes.side, partial(_plus, _in_a_row(added)))
 
-        def patched(value: Tensor) -> Tensor:
-            value = value.clone()
-            value[:, : of_each.shape[1]] += of_each.to(value.dtype)
-            return value
 
-        return changed_at(self.passes.module, self.passes.side, patched)
+def _plus(of_each: Tensor, value: Tensor) -> Tensor:
+    """What passes a place, [R, n, d], with [R, k, d] added to the first of its tokens."""
+    value = value.clone()
+    value[:, : of_each.shape[1]] += of_each.to(value.dtype)
+    return value
 
 
 def changed_at(module: torch.nn.Module, side: str, change: Callable[[Tensor], Tensor]) -> Any:
     """The handle of a hook that puts something else in the place of a module's input or output."""
-
-    def output(_module: Any, _inputs: Any, value: Any) -> Any:
-        return (change(value[0]), *value[1:]) if isinstance(value, tuple) else change(value)
-
-    def inputs(_module: Any, values: Any, named: Any) -> Any:
-        if values:
-            return (change(values[0]), *values[1:]), named
-        return values, {**named, "hidden_states": change(named["hidden_states"])}
-
     if side == "output":
-        return module.register_forward_hook(output)
-    return module.register_forward_pre_hook(inputs, with_kwargs=True)
+        return module.register_forward_hook(partial(_changed_output, change))
+    return module.register_forward_pre_hook(partial(_changed_inputs, change), with_kwargs=True)
+
+
+def _changed_output(change: Callable[[Tensor], Tensor], _module: Any, _inputs: Any, value: Any) -> Any:
+    return (change(value[0]), *value[1:]) if isinstance(value, tuple) else change(value)
+
+
+def _changed_inputs(change: Callable[[Tensor], Tensor], _module: Any, values: Any, named: Any) -> Any:
+    if values:
+        return (change(values[0]), *values[1:]), named
+    return values, {**named, "hidden_states": change(named["hidden_states"])}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -65,6 +66,12 @@ def sites_by_kind(model: torch.nn.Module, blocks: Any) -> dict[str, list[Site]]:
     return sites
 
 
+def _keep(known: dict[str, Tensor], n_wanted: int, hook: str, activation: Any) -> None:
+    known[hook] = (activation[0] if isinstance(activation, tuple) else activation).float()
+    if len(known) == n_wanted:
+        raise _AllSitesSeen
+
+
 class PlainModel:
     """`sites`: the hook points that it knows."""
 
@@ -76,12 +83,7 @@ class PlainModel:
         """[n, L] -> [n, L, d] float32 at each hook point; the forward pass ends when all are known."""
         known: dict[str, Tensor] = {}
         handles = []
-
-        def keep(hook: str, activation: Any) -> None:
-            known[hook] = (activation[0] if isinstance(activation, tuple) else activation).float()
-            if len(known) == len(set(hooks)):
-                raise _AllSitesSeen
-
+        keep = partial(_keep, known, len(set(hooks)))
         for hook in set(hooks):
             module, side = self.sites[hook]
             if side == "in":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -122,6 +123,13 @@ class WholeText:
         return logits_of(subject, last[0])
 
 
+def _plus_from(added: Tensor, first: int, value: Tensor) -> Tensor:
+    """[n, L, d] with [n, d] added to each token from the `first` on."""
+    value = value.clone()
+    value[:, first:] += added[:, None].to(value.dtype)
+    return value
+
+
 @dataclass(frozen=True)
 class CachedSteering:
     """The plain model, on what is new only."""
@@ -149,12 +157,7 @@ class CachedText:
 
     @torch.inference_mode()
     def _read(self, tokens: Tensor, first: int) -> Tensor:
-        def steered(value: Tensor) -> Tensor:
-            value = value.clone()
-            value[:, first:] += self._added[:, None].to(value.dtype)
-            return value
-
-        handle = changed_at(self._passes.module, self._passes.side, steered)
+        handle = changed_at(self._passes.module, self._passes.side, partial(_plus_from, self._added, first))
         try:
             output = self._passes.model(tokens, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
         finally:

@@ -107,20 +107,26 @@ def test_every_look_alike_is_one_ascii_character() -> None:
 # --- widths -----------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def plain(built: tuple[Path, object]) -> dict[str, str]:
+    """Pages where no width is given."""
+    with pytest.MonkeyPatch.context() as surroundings:
+        surroundings.delenv("COLUMNS", raising=False)
+        return {what: CliRunner().invoke(cli, [what, str(built[0])]).output for what in ("verify", "status")}
+
+
 @pytest.mark.parametrize(
     ("columns", "width"),
     [("0", None), ("00", None), ("", None), ("abc", None), ("-5", None), ("1e3", None), ("9" * 30, None),
      ("1", NARROWEST), ("20", 20), ("57", 57), ("080", 80)],
 )  # fmt: skip
 def test_a_width_that_is_none_is_not_known(
-    columns: str, width: int | None, path: Path, monkeypatch: pytest.MonkeyPatch
+    columns: str, width: int | None, path: Path, plain: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    plain = {what: CliRunner().invoke(cli, [*what, str(path)]).output for what in (("verify",), ("status",))}
     monkeypatch.setenv("COLUMNS", columns)
     assert asked_columns() == width
     for what, expected in plain.items():
-        page = CliRunner().invoke(cli, [*what, str(path)]).output
+        page = CliRunner().invoke(cli, [what, str(path)]).output
         if width is None:
             assert page == expected
         else:

@@ -37,7 +37,9 @@ def build(
     folder = tmp_path_factory.mktemp("to-merge")
     paths = {"sae": sae_folder, "other": write_sae(folder / "other", hook=OTHER_HOOK, seed=3)}
 
-    def built(name: str, *dictionaries: str, store: Path | None = None, **changed: Any) -> Path:
+    def built(
+        name: str, *dictionaries: str, store: Path | None = None, until: str | None = None, **changed: Any
+    ) -> Path:
         path = store or folder / f"{name}.duckdb"
         config: dict[str, Any] = {
             "name": name,
@@ -46,10 +48,11 @@ def build(
             "tokens": {"source": f"npy:{tokens_npy}", "window": 7},
             "dictionary": [{"name": key, "path": str(paths[key])} for key in dictionaries],
             "score": {"features": {"sample": 12}},
+            "effects": {"features": {"sample": 3}, "positions": 2, "after": 4},
         }
         for key, value in changed.items():
             config[key] = {**config[key], **value} if isinstance(value, dict) and key in config else value
-        run(parse_run(config), reporter=Reporter(quiet=True))
+        run(parse_run(config), until=until, reporter=Reporter(quiet=True))
         return path
 
     return built
@@ -108,7 +111,7 @@ def test_stores_that_are_not_comparable(two: list[Path], build: Build, refused: 
     assert "there is no store" in refused("merge", out, first, tmp_path / "no.duckdb")
     again = shutil.copy(first, tmp_path / "again.duckdb")
     assert 'dictionary "sae" is in' in refused("merge", out, first, again)
-    said = refused("merge", out, first, build("seeded", "other", seed=5))
+    said = refused("merge", out, first, build("seeded", "other", seed=5, until="extract"))
     assert "differ in seed" in said
     assert "5)" in said
 

@@ -283,12 +283,13 @@ def test_the_command_writes_the_report_and_says_where(
     judged_store: Path, tmp_path: Path, command: Callable[..., tuple[str, str]]
 ) -> None:
     path = tmp_path / "out.html"
-    out, err = command("compare", judged_store, "--explainer", "lexical", "--report", path)
+    asked = ("compare", judged_store, "--explainer", "lexical", "--design", "census", "--report", path)
+    out, err = command(*asked)
     assert (out, err.splitlines()[-1]) == ("", f"written: {path}")
     assert ReportReader(path.read_text(encoding="utf-8")).tables
     assert {file.name for file in tmp_path.iterdir()} == {"out.html"}
     path.chmod(0o444)
-    command("compare", judged_store, "--explainer", "lexical", "--report", path)
+    command(*asked)
 
 
 def test_json_is_what_the_page_shows(judged_store: Path, command: Callable[..., tuple[str, str]]) -> None:
@@ -340,7 +341,7 @@ def test_what_cannot_be_written_is_a_line_and_nothing_is_left(
     for option, path in (("--report", tmp_path / "none" / "out.html"), ("--parquet", tmp_path / "file" / "in")):
         (tmp_path / "file").write_text("")
         with pytest.raises(SystemExit) as caught:
-            main(["compare", str(judged_store), option, str(path)])
+            main(["compare", str(judged_store), "--explainer", "lexical", "--design", "census", option, str(path)])
         assert caught.value.code == 2
         assert "cannot be written" in capsys.readouterr().err.splitlines()[-1]
     assert {path.name for path in tmp_path.iterdir()} == {"file"}
