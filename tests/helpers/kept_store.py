@@ -5,12 +5,14 @@ Workers of one session wait for the first of them; a session that comes later, a
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
+import re
 import shutil
 import sys
 from collections.abc import Callable
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import autointerp
@@ -20,10 +22,11 @@ MADE_FROM = ("autointerp", "prompts", "analysis", "runs", "tests/helpers")
 
 
 def key_of_sources(root: Path = ROOT) -> str:
-    """A hash of every file that decides the rows, and of the version of every library."""
+    """A hash of every file that decides the rows, and of the versions of the libraries that `constraints.txt` names."""
     key = hashlib.sha256(sys.version.encode())
-    for version in sorted(f"{one.name}=={one.version}" for one in distributions()):
-        key.update(f"{version}\n".encode())
+    for pinned in re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE):
+        with contextlib.suppress(PackageNotFoundError):
+            key.update(f"{pinned}=={version(pinned)}\n".encode())
     for folder in MADE_FROM:
         files = (path for path in (root / folder).rglob("*") if path.is_file() and path.parent.name != "__pycache__")
         for path in sorted(files):

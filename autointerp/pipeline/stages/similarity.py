@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ def _compared(
     grams = {name: _gram(one, sample, few, folder) for name, one in placed.items()}
     activations = {name: _activations_of(one, sample, places) for name, one in placed.items()}
     order = rng_for(context.config.seed, "similarity").permutation(len(few))
+    alike = {(a, b): _alike(grams[a], grams[b], order) for a, b in combinations(placed, 2)}
     rows, matched = [], []
     for a, mine in placed.items():
         features = selected[a].features
@@ -84,7 +86,7 @@ def _compared(
             matches = best_matches(asked, activations[b])
             row = {"a": a, "b": b, "n_tokens": len(places), **_summed(matches)}
             row["cosine"] = _largest_cosine(mine, other, chosen[a])
-            rows.append(row | _alike(grams[a], grams[b], order))
+            rows.append(row | (alike.get((a, b)) or alike[b, a]))
             cosines = _cosines(mine, other, features, matches.feature)
             matched.append({"dictionary": a, "other": b, **match_rows(features, matches, cosines)})
         advance(1)
