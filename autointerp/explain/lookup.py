@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +97,16 @@ def from_lists(rows: Iterable[Entries]) -> LookupTable:
 
 def entries_hash(entries: Entries) -> str:
     """Content hash of one feature's entries, whatever their order: the key of table `lookups`."""
+    return _hash_of(entries) if len(entries) else _hash_of_none()
+
+
+@cache
+def _hash_of_none() -> str:
+    """Of no entries: all that `constant` has."""
+    return _hash_of(EMPTY)
+
+
+def _hash_of(entries: Entries) -> str:
     order = np.argsort(gram_key(entries.previous, entries.token), kind="stable")
     columns = (
         (entries.previous, "<i4"),

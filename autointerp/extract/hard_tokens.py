@@ -21,7 +21,6 @@ Letters in shapes: F features, n tokens that stand in the corpus, d width of the
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +30,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from autointerp.extract.effects import TOP, LogitPath, StrongestEffects
+from autointerp.extract.free_tokens import first_free, nearest_free, of_others
 from autointerp.records import Bool, Int64
 
 N_SHOWN = 10
@@ -128,7 +128,7 @@ def _hard(
     rows = unembedding - unembedding.mean(dim=0)
     unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-30)
     near = _alike_in_norm(rows.norm(dim=1).cpu().numpy(), frequency[ids], fit[ids])
-    made: list[list[list[int]]] = [[] for _ in range(6)]
+    made: list[list[Int64]] = [[] for _ in range(6)]
     for first in range(0, len(features), CHUNK):
         effect = effects_of(slice(first, first + CHUNK))
         mine = torch.from_numpy(promoted[first : first + CHUNK]).to(effect.device)
@@ -137,21 +137,18 @@ def _hard(
         best = likeness.masked_fill(~far, -torch.inf).topk(min(1024, len(ids)), dim=1)
         asked = mine[:, N_SHOWN:]
         columns = (best.indices, best.values, asked, likeness.gather(1, asked), far, beyond)
-        for row, (index, value, own, wanted, is_far, is_beyond) in enumerate(
-            zip(*(column.cpu().numpy() for column in columns), strict=True)
-        ):
-            known = np.isfinite(value)
-            of_feature = (
-                *_nearest_free(value[known].tolist(), index[known].tolist(), wanted.tolist(), own.tolist()),
-                *_first_free(near, own.tolist(), is_far),
-                *_of_others(others[first + row], promoted, is_beyond),
-            )
-            for column, tokens in zip(made, of_feature, strict=True):
-                column.append(tokens)
-    for number in range(5):
-        made[number] = [ids[tokens].tolist() for tokens in made[number]]
-    made[5] = [features[numbers].tolist() for numbers in made[5]]
-    return HardTokens(features, *made)
+        index, value, own, wanted, is_far, is_beyond = (column.cpu().numpy() for column in columns)
+        of_chunk = (
+            *nearest_free(value, index, wanted, own),
+            *first_free(near, own, is_far),
+            *of_others(others[first : first + CHUNK], promoted, is_beyond, N_EACH),
+        )
+        for column, tokens in zip(made, of_chunk, strict=True):
+            column.extend(tokens)
+    of_tokens: list[list[list[int]]] = [[ids[tokens].tolist() for tokens in column] for column in made[:5]]
+    similar, similar_to, same_norm, same_norm_as, neighbour = of_tokens
+    of_neighbour = [features[numbers].tolist() for numbers in made[5]]
+    return HardTokens(features, similar, similar_to, same_norm, same_norm_as, neighbour, of_neighbour)
 
 
 def _value_at(effect: Tensor, rank: int) -> Tensor:
@@ -159,23 +156,6 @@ def _value_at(effect: Tensor, rank: int) -> Tensor:
     n = effect.shape[1]
     counted = min(max(min(rank, n // LARGEST_SHARE[rank]), TOP["promoted"]), n)
     return effect.kthvalue(n - counted + 1, dim=1, keepdim=True).values
-
-
-def _nearest_free(values: list[float], tokens: list[int], wanted: list[float], own: list[int]) -> tuple[list[int], ...]:
-    """Step 2 for similarity: `tokens` by falling `values`; the promoted ones `own` with theirs, `wanted`."""
-    free, names = values[::-1], tokens[::-1]
-    chosen, likes = list[int](), list[int]()
-    order = sorted(range(len(own)), key=lambda i: -wanted[i])
-    for i in (*order, *order):
-        if not free:
-            break
-        at = bisect_left(free, wanted[i])
-        if at == len(free) or (at > 0 and wanted[i] - free[at - 1] <= free[at] - wanted[i]):
-            at -= 1
-        likes.append(own[i])
-        chosen.append(names.pop(at))
-        free.pop(at)
-    return chosen, likes
 
 
 def _alike_in_norm(norm: np.ndarray, frequency: np.ndarray, fit: np.ndarray) -> np.ndarray:
@@ -188,23 +168,6 @@ def _alike_in_norm(norm: np.ndarray, frequency: np.ndarray, fit: np.ndarray) -> 
         return np.zeros((len(norm), 0), dtype=np.int64)
     _, index = cKDTree(traits[candidates]).query(traits, k=min(N_NEAR, len(candidates)))
     return np.asarray(candidates[index.reshape(len(norm), -1)])
-
-
-def _first_free(near: np.ndarray, own: Sequence[int], is_far: np.ndarray) -> tuple[list[int], ...]:
-    """Step 2 for norm and frequency."""
-    taken = set(own)
-    chosen: list[int] = []
-    likes: list[int] = []
-    candidates = near[own]
-    rows = [of[far].tolist() for of, far in zip(candidates, is_far[candidates], strict=True)]
-    for _ in range(2):
-        for token, row in zip(own, rows, strict=True):
-            choice = next((one for one in row if one not in taken), None)
-            if choice is not None:
-                taken.add(choice)
-                chosen.append(choice)
-                likes.append(token)
-    return chosen, likes
 
 
 def _nearest_features(written: Tensor, rows: Tensor) -> list[list[int]]:
@@ -226,15 +189,3 @@ def _nearest_of(cosines: Callable[[slice], Tensor], n: int) -> list[list[int]]:
         for values, features in zip(best.values.tolist(), best.indices.tolist(), strict=True):
             nearest.append([one for value, one in zip(values, features, strict=True) if value > 0])
     return nearest
-
-
-def _of_others(others: Sequence[int], promoted: np.ndarray, is_beyond: np.ndarray) -> tuple[list[int], ...]:
-    """Step 3 for one feature: tokens, and rows of the features that promote them."""
-    chosen: dict[int, int] = {}
-    for other in others:
-        if len(chosen) >= N_EACH:
-            break
-        for token in promoted[other][is_beyond[promoted[other]]].tolist():
-            if len(chosen) < N_EACH:
-                chosen.setdefault(token, other)
-    return list(chosen), list(chosen.values())

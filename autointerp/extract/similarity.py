@@ -30,6 +30,8 @@ from autointerp.records import Float64, Int64
 
 COLUMNS = 1 << 12
 """Features whose activations are multiplied together."""
+RANKED_TOKENS = 512
+"""Tokens whose pairs are ranked at most: 130,816 pairs."""
 SUMS = 1 << 25
 """Sums of products that are held at once, 268 MB."""
 
@@ -76,6 +78,7 @@ def rsa(a: TokenGram, b: TokenGram, order: Int64 | None = None) -> tuple[float, 
     """Spearman's correlation and the tokens behind it; nan with fewer than three, or where one never changes."""
     place = torch.arange(len(a.speaks)) if order is None else torch.from_numpy(order)
     both = (a.speaks & b.speaks[place]).nonzero()[:, 0]
+    both = both[:: -(-len(both) // RANKED_TOKENS)] if len(both) > RANKED_TOKENS else both
     n = len(both)
     if n < 3:
         return float("nan"), n

@@ -161,15 +161,17 @@ class CensusAccumulator:
         # each gram of a feature is sought once, in rising order: neighbours lie side by side in the lookups
         n_vocabulary = self._counts.tokens.shape[1]
         grams, which = np.unique(entry_keys(feature, previous, token, n_vocabulary), return_inverse=True)
+        of_feature = grams // (n_vocabulary * (n_vocabulary + 1))
+        n_firing, n_above = (np.bincount(of, minlength=len(grams)) for of in (which, which[above]))
         for name, index in self._index.items():
             entry = index.match(grams)
             self._tp[name] += self._by_cell(cell, truth * np.append(index.value, np.float32(0))[entry][which])
-            self._positives[name] += self._by_bin(feature, np.append(index.bin, 0)[entry][which])
-            bins = np.append(index.activation_bin, 0)[entry][which]
-            self._above[name] += self._by_bin(feature[above], bins[above])
+            self._positives[name] += self._by_bin(of_feature, np.append(index.bin, 0)[entry], n_firing)
+            self._above[name] += self._by_bin(of_feature, np.append(index.activation_bin, 0)[entry], n_above)
 
-    def _by_bin(self, feature: Int64, number: Int64) -> Int64:
-        counts = np.bincount(feature * N_BINS + number, minlength=self._shape[0] * N_BINS)
+    def _by_bin(self, feature: Int64, number: Int64, times: Int64) -> Int64:
+        """How often each number comes with each feature, [F, N_BINS]; each pair so many times: integers, exact."""
+        counts = np.bincount(feature * N_BINS + number, times, minlength=self._shape[0] * N_BINS)
         return counts.reshape(-1, N_BINS).astype(np.int64)
 
     def _by_cell(self, cell: Int64, weight: Float64) -> Float64:

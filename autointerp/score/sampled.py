@@ -35,6 +35,7 @@ from autointerp.score.bills import N_RANDOM, BillsSample, BillsTokens
 from autointerp.score.class_names import EXPLANATION, N_CLASSES, TOP
 from autointerp.score.fade import NaturalWindows
 from autointerp.score.listed import different_lists, leverages, parts_of_lists
+from autointerp.score.look_alikes import LookAlikes
 from autointerp.score.pool import Pool
 from autointerp.score.predictions import Drawn, Simulated
 from autointerp.score.published_strata import calibration_windows, interval_share, quantiles, uniform_windows
@@ -69,6 +70,11 @@ class Candidates:
     top_tokens: Int32
     threshold: float = 0.0
     """The activation above which a token counts in thresholded metrics."""
+
+    @cached_property
+    def look_alikes(self) -> LookAlikes:
+        """How much windows of the pool look like the firing ones: once for all scorers."""
+        return LookAlikes(self.kept, self.pool)
 
 
 def candidates(
@@ -322,7 +328,8 @@ def all_strata(feature: Candidates, maximum: float, density: float = np.nan) -> 
     holds = _holds(feature.kept, feature.top_tokens)
     random = list(uniform_windows(feature, by_u, spare, 10))
     used = np.array([i for fires, i in random if not fires], dtype=np.int64)
-    spare = [i for i in spare if (True, i) not in random and holds[i]]
+    used_kept = {i for fires, i in random if fires}
+    spare = [i for i in spare if holds[i] and i not in used_kept]
     held = by_u[feature.has_top_token[by_u]]
     held = held[~np.isin(held, used)]
     out_of_context = list(uniform_windows(feature, held, spare, 20))
@@ -331,11 +338,11 @@ def all_strata(feature: Candidates, maximum: float, density: float = np.nan) -> 
     quiet = by_u[feature.silent[by_u]][:50].tolist()
     from_pool = sorted({*quiet, *(i for fires, i in random + out_of_context + calibration if not fires)})
     n_kept = len(feature.kept)
-    place = {(True, i): i for i in range(n_kept)} | {(False, i): n_kept + k for k, i in enumerate(from_pool)}
+    place = {i: n_kept + k for k, i in enumerate(from_pool)}
 
     def mask(members: Sequence[tuple[bool, int]]) -> Bool:
-        marked = np.zeros(len(place), dtype=np.bool_)
-        marked[[place[member] for member in members]] = True
+        marked = np.zeros(n_kept + len(place), dtype=np.bool_)
+        marked[[i if fires else place[i] for fires, i in members]] = True
         return marked
 
     pool_rows = np.asarray(from_pool, dtype=np.int64)

@@ -510,7 +510,7 @@ COMMENT ON COLUMN dictionary_similarities.cosine IS 'Mean over all n_features of
 COMMENT ON COLUMN dictionary_similarities.n_gram_tokens IS 'Tokens behind cka, evenly spread over n_tokens.';
 COMMENT ON COLUMN dictionary_similarities.cka IS 'Linear centred kernel alignment of the activations of all features (Kornblith et al. 2019).';
 COMMENT ON COLUMN dictionary_similarities.cka_permuted IS 'The same with the tokens of B in another order: what chance gives.';
-COMMENT ON COLUMN dictionary_similarities.n_rsa_tokens IS 'Of the tokens, those at which neither dictionary is silent.';
+COMMENT ON COLUMN dictionary_similarities.n_rsa_tokens IS 'Of the tokens, those at which neither dictionary is silent, evenly thinned to 512 at most.';
 COMMENT ON COLUMN dictionary_similarities.rsa IS 'Spearman''s correlation, over pairs of these tokens, of their similarity in A and in B: Pearson''s of the activations of all features (Kriegeskorte et al. 2008).';
 COMMENT ON COLUMN dictionary_similarities.rsa_permuted IS 'The same with the tokens of B in another order.';
 
@@ -1459,6 +1459,27 @@ SEMI JOIN (SELECT arg_max(w.work, r.started_at) AS work
            WHERE w.stage = 'similarity') latest ON latest.work = s.run
 JOIN dictionaries a ON a.dictionary = s.a JOIN dictionaries b ON b.dictionary = s.b;
 COMMENT ON VIEW universality IS 'The similarities of the latest run that has any: the share of the compared features of A that have a match in B (the half width of its 95 % interval over features), and how alike the two are as a whole. Rows whose A are random directions say what share an unlearned unit gets.';
+
+CREATE VIEW effect_values AS
+SELECT dictionary, feature, direction, 'step_025' AS measure,
+       avg(log2(4 * coalesce(size_025, sizes[-1]) / sizes[-1])) AS value, bool_and(size_025 IS NOT NULL) AS reached,
+       count(*) AS n
+FROM current_sensitivity WHERE direction IN ('feature', 'isotropic', 'covariance') GROUP BY ALL
+UNION ALL
+SELECT dictionary, feature, direction, 'step_050', avg(log2(4 * coalesce(size_050, sizes[-1]) / sizes[-1])),
+       bool_and(size_050 IS NOT NULL), count(*)
+FROM current_sensitivity WHERE direction IN ('feature', 'isotropic', 'covariance') GROUP BY ALL
+UNION ALL
+SELECT dictionary, feature, direction, 'step_100', avg(log2(4 * coalesce(size_100, sizes[-1]) / sizes[-1])),
+       bool_and(size_100 IS NOT NULL), count(*)
+FROM current_sensitivity WHERE direction IN ('feature', 'isotropic', 'covariance') GROUP BY ALL
+UNION ALL
+SELECT dictionary, feature, direction, 'kl_of_entropy', log2(greatest(kl_of_entropy, 1e-9)), true, n
+FROM feature_effects WHERE split = 'score' AND kl_of_entropy IS NOT NULL
+UNION ALL
+SELECT dictionary, feature, direction, 'direct_share', direct_share, true, n
+FROM feature_effects WHERE split = 'score' AND direction = 'feature' AND direct_share IS NOT NULL;
+COMMENT ON VIEW effect_values IS 'What compare sets beside each other of effects, a value for each feature and direction, means over its n firing tokens of the split score: step_025, step_050, step_100: log2 of the step that moves the output by so much KL over the median norm of the activations (a step that never does counts as the largest tried, 4 times that norm, and reached is false); kl_of_entropy: log2 of the KL without its contribution over the entropy of the model as it is (1e-9 at least); direct_share.';
 
 CREATE VIEW current_steered_texts AS
 SELECT s.* FROM steered_texts s

@@ -31,7 +31,7 @@ BULK_MEMORY = "128MiB"
 """What DuckDB may hold of rows that come in bulk; 5 % slower than without a limit."""
 ROW_GROUP = 122_880
 """DuckDB's: whole ones are written to the file at once, others a second time at the next checkpoint."""
-WAITING_BYTES, WAITING_BYTES_IN_BULK = 1 << 16, 1 << 25
+WAITING_BYTES, WAITING_BYTES_IN_BULK = 1 << 20, 1 << 25
 """Rows of a table that take more wait no longer."""
 
 Marks = dict[tuple[str, str], datetime]

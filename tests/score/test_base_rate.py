@@ -21,6 +21,7 @@ from autointerp.explain.lookup import EMPTY
 from autointerp.records import Bool, Float64
 from autointerp.score.base_rate import Weighed, average_precision, f1, matthews, precision, weigh
 from autointerp.score.judged_together import JudgedTogether
+from autointerp.score.look_alikes import CAP, PRIOR
 from autointerp.score.predictions import CLAIMED, REST, STRENGTHS, Items, Judged
 from autointerp.score.scorers.claims import (
     MOST_CELLS,
@@ -32,7 +33,6 @@ from autointerp.score.scorers.claims import (
     draw_standing,
     shared_out,
 )
-from autointerp.score.scorers.look_alikes import CAP, PRIOR, LookAlikes
 from autointerp.score.side_by_side import FeatureRows
 
 DENSITY, N_WINDOWS, N_FEATURES = 1e-4, 40_000, 24
@@ -200,7 +200,7 @@ def test_look_alikes_hold_what_stands_where_the_feature_fires(
         table[token] = min(np.log((here + PRIOR) / (len(of.kept) * share + PRIOR)), CAP)
     windows = some(world.pool.windows, np.arange(40))
     windows = replace(windows, scored=windows.scored & (np.arange(windows.scored.shape[1]) > 2))
-    found = LookAlikes(of)
+    found = of.look_alikes
     for row in range(40):
         at = [table[t] if s else 0.0 for t, s in zip(windows.tokens[row].tolist(), windows.scored[row], strict=True)]
         assert found.of_windows(windows)[row] == pytest.approx(sum(at))

@@ -82,13 +82,13 @@ WHERE dictionary = $dictionary AND explainer = $explainer ORDER BY feature
 
 
 _LOOKUPS = """
-SELECT lookup, any_value(previous) AS previous, any_value(tokens) AS tokens, any_value(value) AS value,
-       any_value(probability) AS probability
+SELECT lookup, previous, tokens, value, probability
 FROM lookups SEMI JOIN (
     SELECT lookup FROM explanations WHERE dictionary = $dictionary AND explainer = $explainer
           AND ($features IS NULL OR list_contains($features, feature))
-) USING (lookup) GROUP BY lookup
+) USING (lookup)
 """
+"""Should one stand there twice, both are the same."""
 
 
 def stored_lookups(store: Queryable) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def _compared(
     grams = {name: _gram(one, sample, few, folder) for name, one in placed.items()}
     asked = {name: _activations_of(placed[name], sample, places, chosen[name]) for name in placed}
     order = rng_for(context.config.seed, "similarity").permutation(len(few))
+    alike = {(a, b): _alike(grams[a], grams[b], order) for a, b in combinations(placed, 2)}
     rows = []
     for b, other in placed.items():
         others = [name for name in placed if name != b]
@@ -78,7 +80,7 @@ def _compared(
             cosines = _largest_cosines(placed[a], other, chosen[a])
             row = {"a": a, "b": b, "n_tokens": len(together)}
             row |= _matched(BestMatches(matches.feature[mine], matches.correlation[mine]), cosines)
-            rows.append(row | _alike(grams[a], grams[b], order))
+            rows.append(row | (alike.get((a, b)) or alike[b, a]))
         advance(1)
     return sorted(rows, key=lambda row: (row["a"], row["b"]))
 

@@ -41,7 +41,6 @@ from autointerp.score.predictions import LEAST_ITEMS, STRENGTHS, Items
 from autointerp.score.sampled import Candidates, join_windows, take
 from autointerp.score.sampling import FIRST_BIN
 from autointerp.score.scorers.claims import OF_REST, Cells, Standing, cells_of, claimed_places, draw_standing
-from autointerp.score.scorers.look_alikes import LookAlikes
 from autointerp.score.scorers.silent_windows import Silent, TokenTraits, of_kinds, shown_length
 
 N_ITEMS = (12, 20)
@@ -152,7 +151,7 @@ def _standing(
     # one at least of each part: a part of which none is drawn is stood for by nobody
     likeness = np.zeros(len(cells.cell))
     claimed = np.flatnonzero(cells.cell >= 0)
-    likeness[claimed] = LookAlikes(of).of_windows(take(of.pool.windows, claimed))
+    likeness[claimed] = of.look_alikes.of_windows(take(of.pool.windows, claimed))
     return draw_standing(cells, of.pool_u, likeness, max(n_claimed, len(cells.claimants)), max(n_rest, 1)), cells
 
 
@@ -178,7 +177,7 @@ def _marks_beside(
     )
     like = hash64(stream_key(seed, "marks like"), of.feature, windows.window) % np.uint64(len(marked))
     claims = np.stack([claimed_places(claimant, windows) for claimant in cells.claimants] or [marks])
-    before = LookAlikes(of).before(windows)
+    before = of.look_alikes.before(windows)
     for row, (cell, model) in enumerate(zip(standing.cell.tolist(), like.astype(np.int64).tolist(), strict=True)):
         at = np.flatnonzero(marked[model])
         if cell != OF_REST:

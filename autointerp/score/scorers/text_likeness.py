@@ -66,9 +66,14 @@ class _Spelt:
     kinds: Int64  # [n] numbers of their kinds; -1 for those of none
 
     @cached_property
-    def known(self) -> tuple[Int64, Int64]:
-        """The different pairs, rising, and which of them each of `pairs` is."""
-        return np.unique(self.pairs, return_inverse=True)
+    def known(self) -> Int64:
+        """The different pairs, rising."""
+        return np.unique(self.pairs)
+
+    @cached_property
+    def incidence(self) -> Float64:
+        """Which of the known pairs each token has, as 0 and 1: [n, known]."""
+        return _incidence(self, self.known)
 
 
 def likeness(tokens: Sequence[str], named: Sequence[str]) -> Float64:
@@ -77,11 +82,7 @@ def likeness(tokens: Sequence[str], named: Sequence[str]) -> Float64:
     own, theirs = _spelt(tuple(tokens)), _spelt(tuple(named))
     kind = own.kinds[:, None]
     alike = (kind == theirs.kinds) & (kind >= 0)
-    known, which = own.known
-    in_common = np.zeros((len(own.sizes), len(theirs.sizes)))
-    if len(which):  # every token has a pair at least
-        shared = _incidence(theirs, known)[:, which]
-        in_common = np.add.reduceat(shared, np.cumsum(own.sizes) - own.sizes, axis=1).T
+    in_common = own.incidence @ _incidence(theirs, own.known).T  # counts: exact
     share = in_common / np.maximum(own.sizes[:, None] + theirs.sizes - in_common, 1) + _LIKE_KIND * alike
     best = np.where(in_common > 0, share, _LIKE_KIND * alike)
     return np.asarray(best.max(axis=1, initial=0.0), dtype=np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,7 @@ _SHORTEST = 3
 """Letters that are left of a word, at least."""
 
 
+@lru_cache(maxsize=1 << 16)
 def word_family(text: str) -> str:
     """What variants of one word have in common (" kind", "Kind", "kinds,"): without case, space, signs and endings.
 

@@ -76,8 +76,9 @@ def take_sample(
         rows = int(batch.scored.sum())
         for hook, activation in batch.by_hook.items():
             x = activation.cpu()[batch.scored]
-            outlier = past_limit(x, limits[hook]) if hook in limits else torch.zeros(len(x), dtype=torch.bool)
-            kept, apart = x[~outlier], x[outlier]
+            kept, apart = x, x[:0]
+            if hook in limits and bool((outlier := past_limit(x, limits[hook])).any()):
+                kept, apart = x[~outlier], x[outlier]
             by_hook[hook][front[hook] : front[hook] + len(kept)] = kept
             by_hook[hook][back[hook] - len(apart) : back[hook]] = apart
             front[hook], back[hook] = front[hook] + len(kept), back[hook] - len(apart)

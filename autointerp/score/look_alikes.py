@@ -2,7 +2,7 @@
 
 A label that claims too much claims it where the text is of the same sort: inside quotes, in lists of imports. Drawn at
 random, few of the windows that hold a claimed token are such. So what is drawn of them leans towards look-alikes, with
-weights that undo it (`claims.py`).
+weights that undo it (`scorers/claims.py`).
 
 Each token has log((f + PRIOR) / (F q + PRIOR)), at most CAP: it stands in f of the F windows kept of the feature, and
 in a share q of the pool's. A window has the sum over its scored tokens, a place that over the N_BEFORE before it: a sum
@@ -17,8 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from autointerp.records import Float64, Windows
-from autointerp.score.pool import windows_with
-from autointerp.score.sampled import Candidates
+from autointerp.score.pool import Pool, windows_with
 
 PRIOR = 2.0
 """Windows; tokens that are in fewer say little."""
@@ -29,11 +28,11 @@ N_BEFORE = 4
 class LookAlikes:
     """What each token says about whether a feature fires in its window."""
 
-    def __init__(self, of: Candidates) -> None:
-        mine, all_of_them = windows_with(of.kept), of.pool.windows_with
+    def __init__(self, kept: Windows, pool: Pool) -> None:
+        mine, all_of_them = windows_with(kept), pool.windows_with
         n_tokens = max(len(mine), len(all_of_them))
         here, everywhere = (np.pad(counts, (0, n_tokens - len(counts))) for counts in (mine, all_of_them))
-        expected = len(of.kept) * everywhere / max(len(of.pool.windows), 1)
+        expected = len(kept) * everywhere / max(len(pool.windows), 1)
         self._table = np.minimum(np.log((here + PRIOR) / (expected + PRIOR)), CAP)  # [V]
 
     def of_windows(self, windows: Windows) -> Float64:
