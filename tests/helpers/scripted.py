@@ -82,11 +82,13 @@ def _explain(ask: Ask) -> dict[str, Any]:
     heaviest = [token for token, _ in times.most_common(3)]
     promoted = re.search(r"likelier to come next, the strongest first: (.*)", ask.prompt)
     quoted = ", ".join(f'"{escape(token, chr(34))}"' for token in heaviest)
-    return {
+    answer = {
         "fires": f"Fires on {quoted}." if heaviest else "Fires on nothing.",
         "lexicon": [{"token": token, "strength": 8} for token in heaviest],
         "promotes": promoted[1] if promoted else "",
+        "triggers": heaviest,
     }
+    return {key: value for key, value in answer.items() if f'- "{key}":' in ask.system}
 
 
 def named(ask: Ask) -> set[str]:
