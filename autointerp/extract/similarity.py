@@ -10,19 +10,20 @@ Both have a chance level far from nothing where there are more features than tok
 side in another order stands beside them.
 
     match  of a feature of A the largest correlation of activations with any feature of B (as `compare --match` has it,
-           which matches all of them over a whole split)
+           over a whole split)
 
-Gram matrices are summed over blocks of features, products over blocks of tokens: memory does not grow with either.
-Letters in shapes: N tokens, F features, m features that are matched.
+Gram matrices are summed over blocks of features; products are made of activations that are not 0, for blocks of
+features. Letters in shapes: N tokens, F features, m features that are matched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from autointerp.extract.correlate import FEWEST
@@ -30,8 +31,10 @@ from autointerp.records import Float64, Int64
 
 COLUMNS = 1 << 12
 """Features whose activations are multiplied together."""
-SUMS = 1 << 25
-"""Sums of products that are held at once, 268 MB."""
+CELLS = 1 << 24
+"""Products of two activations that are held at once, 268 MB."""
+RANKED_TOKENS = 512
+"""Tokens whose pairs are ranked at most: 130,816 pairs."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def rsa(a: TokenGram, b: TokenGram, order: Int64 | None = None) -> tuple[float, 
     """Spearman's correlation and the tokens behind it; nan with fewer than three, or where one never changes."""
     place = torch.arange(len(a.speaks)) if order is None else torch.from_numpy(order)
     both = (a.speaks & b.speaks[place]).nonzero()[:, 0]
+    both = both[:: -(-len(both) // RANKED_TOKENS)] if len(both) > RANKED_TOKENS else both
     n = len(both)
     if n < 3:
         return float("nan"), n
@@ -96,42 +100,64 @@ def shared_ranks(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class BestMatches:
-    """Of m features of one dictionary, in another; -1 and nan where one fires too seldom, or all of the other do."""
+    """Of each of m features of one dictionary the feature of another whose activations correlate most with its own."""
 
-    feature: Int64  # [m]
-    correlation: Float64  # [m]
+    feature: Int64
+    """[m], -1 where there is none."""
+    correlation: Float64
+    """[m]; nan where it fires too seldom to be matched, 0 where nothing of the other dictionary fires with it."""
+    status: list[str]
+    """[m] ok; seldom: it fires on fewer than FEWEST tokens, or is the same on all; none: no feature of the other that
+    fires so often ever fires with it."""
 
 
-def best_matches(asked: Tensor, portions: Callable[[], Iterable[Tensor]], n_features: int) -> BestMatches:
-    """`asked` [N, m] float32 activations; `portions`: activations [R, F] of the other dictionary on the same tokens, in
-    the same order, anew each time it is called."""
-    m, n = asked.shape[1], len(asked)
-    feature, best = np.full(m, -1, dtype=np.int64), np.full(m, np.nan)
-    fires = (asked != 0).sum(dim=0) >= FEWEST
-    at_once = max(1, SUMS // n_features)
-    for first in range(0, m, at_once):
-        mine = asked[:, first : first + at_once]
-        products = torch.zeros((mine.shape[1], n_features), dtype=torch.float64)
-        total, total2 = torch.zeros((2, n_features), dtype=torch.float64)
-        n_firing = torch.zeros(n_features, dtype=torch.int64)
-        at = 0
-        for portion in portions():
-            theirs = portion.float().cpu()
-            products += mine[at : at + len(theirs)].T @ theirs
-            total += theirs.double().sum(dim=0)
-            total2 += theirs.double().square().sum(dim=0)
-            n_firing += (theirs != 0).sum(dim=0)
-            at += len(theirs)
-        exact = mine.double()
-        mean = exact.mean(dim=0)
-        spread = (exact - mean).square().sum(dim=0)
-        other = (total2 - total**2 / n).clamp(min=0)
-        covariance = products - mean[:, None] * total
-        r = covariance / (spread[:, None] * other).clamp(min=1e-30).sqrt()
-        r[:, (n_firing < FEWEST) | (other <= 1e-30)] = -2
-        value, index = r.max(dim=1)
-        known = (fires[first : first + at_once] & (value > -2) & (spread > 1e-30)).numpy()
-        rows = slice(first, first + len(known))
-        feature[rows] = np.where(known, index.numpy(), -1)
-        best[rows] = np.where(known, value.clamp(-1, 1).numpy(), np.nan)
-    return BestMatches(feature, best)
+def sparse_activations(portions: Iterable[Tensor], n_features: int) -> sparse.csr_array:
+    """[N, F] float64 from activations [R, F] of some tokens after the other."""
+    parts = [sparse.csr_array(portion.cpu().numpy().astype(np.float64)) for portion in portions]
+    return sparse.csr_array(sparse.vstack(parts)) if parts else sparse.csr_array((0, n_features))
+
+
+class _Columns:
+    """Sums over N tokens, by feature [F]."""
+
+    def __init__(self, activations: sparse.csr_array) -> None:
+        n = max(activations.shape[0], 1)
+        self.total = np.asarray(activations.sum(axis=0)).reshape(-1)
+        squares = np.asarray(activations.multiply(activations).sum(axis=0)).reshape(-1)
+        self.mean = self.total / n
+        self.spread = squares - self.total * self.mean
+        n_firing = np.bincount(activations.indices, minlength=activations.shape[1])
+        self.compared = (n_firing >= FEWEST) & (self.spread > 1e-10 * squares)
+
+
+def best_matches(a: sparse.csr_array, b: sparse.csr_array, cells: int = CELLS) -> BestMatches:
+    """Of every feature of A, [N, m], in B, [N, F], on the same tokens; of equal ones the first.
+
+    Two features that never fire together correlate below 0, so products are looked at where there are any; `cells` of
+    them at once.
+    """
+    of_a, of_b = _Columns(a), _Columns(b)
+    feature = np.full(a.shape[1], -1, dtype=np.int64)
+    correlation = np.where(of_a.compared, 0.0, np.nan)
+    theirs, mine = np.flatnonzero(of_b.compared), np.flatnonzero(of_a.compared)
+    b, columns = sparse.csr_array(b[:, theirs]), sparse.csc_array(a)[:, mine]
+    fires_with = np.diff(b.indptr)[columns.indices]  # features of B, at each firing of A
+    cost = np.add.reduceat(fires_with, columns.indptr[:-1]) if len(mine) else np.zeros(0, dtype=np.int64)
+    block = np.cumsum(cost) // cells
+    for number in np.unique(block):
+        some = np.flatnonzero(block == number)
+        products = sparse.csr_array(columns[:, some].T @ b)
+        products.sort_indices()
+        row = np.repeat(mine[some], np.diff(products.indptr))
+        column = theirs[products.indices]
+        covariance = products.data - of_a.mean[row] * of_b.total[column]
+        r = np.clip(covariance / np.sqrt(of_a.spread[row] * of_b.spread[column]), -1, 1)
+        has = np.flatnonzero(np.diff(products.indptr))
+        best = np.maximum.reduceat(r, products.indptr[has]) if len(has) else r
+        of_row = np.repeat(np.arange(len(has)), np.diff(products.indptr)[has])
+        at = np.flatnonzero(r == best[of_row])
+        at = at[np.unique(of_row[at], return_index=True)[1]]
+        feature[mine[some][has]] = column[at]
+        correlation[mine[some][has]] = best
+    status = np.where(~of_a.compared, "seldom", np.where(feature < 0, "none", "ok"))
+    return BestMatches(feature, correlation, status.tolist())

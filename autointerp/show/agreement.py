@@ -4,8 +4,8 @@
    (its activations are predicted) or what it writes (logit effects): scores of the two mean different things.
 2. Metrics disagree on a pair where one says A and another B. One that cannot tell, or finds the two equivalent,
    contradicts nobody.
-3. The first sentence gives the first pair on which they disagree, and how many there are. Then follows what they say of
-   each pair on which they are not of one mind; pairs of which they say the same stand together.
+3. The first sentence says on how many pairs they disagree, and what they say of the first of these. Then follows what
+   they say of each pair on which they are not of one mind; pairs of which they say the same stand together.
 """
 
 from __future__ import annotations
@@ -106,14 +106,15 @@ def agreement(rows: Sequence[ComparisonRow]) -> list[str]:
 
 def headline(said: Sequence[PairVerdicts]) -> str:
     """Whether the metrics agree, in a sentence."""
-    n = f"{len(said)} pairs" + (" (each explainer counted)" if len({one.group for one in said}) > 1 else "")
+    n = f"{len(said)} pairs{_counted_apart(said)}"
     disagree = [one for one in said if one.disagree]
     if disagree:
         first = disagree[0]
-        where = "" if len(said) == 1 else f" on {first.a} and {first.b}"
-        where += "" if len(disagree) == 1 else f", and on {len(disagree) - 1} more of {n}"
-        where += f" ({first.explainer})" if len({one.explainer for one in said}) > 1 else ""
-        return f"{_clauses(first, first.b)}: the metrics disagree{where}."
+        if len(said) == 1:
+            return f"The metrics disagree: {_clauses(first, first.b)}."
+        of = f" ({first.explainer})" if len({one.explainer for one in said}) > 1 else ""
+        pair = f"{first.a} and {first.b}{of}"
+        return f"The metrics disagree on {len(disagree)} of {n}: of {pair} {_clauses(first, first.b)}."
     most = max(said, key=lambda one: (one.decided, one.n_metrics))
     if most.n_metrics == 1 and all(one.n_metrics == 1 for one in said):
         return f"One metric has verdicts, {listed(_all_names(said))}: there is none to agree or disagree with it."
@@ -125,6 +126,15 @@ def headline(said: Sequence[PairVerdicts]) -> str:
     if all(len(one.by_verdict) == 1 for one in said):
         words = "All metrics say the same of each of"
     return f"{words} {n}; of {most.a} and {most.b} {_clauses(most, most.b)}."
+
+
+def _counted_apart(said: Sequence[PairVerdicts]) -> str:
+    """Why a pair may be there more than once."""
+    if len({one.explainer for one in said}) > 1:
+        return " (each explainer counted)"
+    if len({one.store for one in said}) > 1:
+        return " (each store counted)"
+    return " (activations and logit effects counted apart)" if len({one.output for one in said}) > 1 else ""
 
 
 def _all_names(said: Sequence[PairVerdicts]) -> list[str]:

@@ -26,6 +26,7 @@ from autointerp.show.card_data import (
 from autointerp.show.card_exemplars import CardExemplar
 from autointerp.show.card_scores import card_scores
 from autointerp.show.context_effects import context_lines
+from autointerp.show.feature_matches import matches_line
 from autointerp.show.geometry import geometry_line
 from autointerp.show.layout import FittedToWidth
 from autointerp.show.logit_baselines import card_lines
@@ -82,6 +83,7 @@ def lines_measured(card: FeatureCard) -> tuple[Text | None, ...]:
         context_lines(card.contexts),
         sensitivity_line(card.sensitivity),
         geometry_line(card.geometry),
+        matches_line(card.matches),
     )
 
 

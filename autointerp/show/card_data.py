@@ -13,6 +13,7 @@ from typing import Any
 from autointerp.errors import StoreError
 from autointerp.show.card_exemplars import CardExemplar, Text, card_exemplars, choose_windows
 from autointerp.show.context_effects import NOT_MEASURED, ContextsOfFeature, load_contexts
+from autointerp.show.feature_matches import FeatureMatch, load_matches
 from autointerp.show.geometry import PlacedDirection, load_geometry
 from autointerp.show.measured_effects import MeasuredEffect, load_measured_effects
 from autointerp.show.output_score import OutputScore, load_output_score
@@ -132,6 +133,7 @@ class FeatureCard:
     sensitivity: tuple[SensitivityCurve, ...] = ()  # KL against the size of a step along it, and along others
     output_score: OutputScore | None = None  # what the model says when it is turned up
     geometry: tuple[PlacedDirection, ...] = ()  # where its direction lies among the others, beside random ones
+    matches: tuple[FeatureMatch, ...] = ()  # what fires most like it in each other dictionary
     token_change: TokenChange | None = None  # what rises and falls when it is clamped
     measured: tuple[MeasuredEffect, ...] = ()  # the output without it, and without random directions of its norm
 
@@ -155,6 +157,7 @@ def load_card(
         match = Match(facts["matched_to"], row["matched_feature"], row["match_status"])
     effects, scores = store.rows(_EFFECTS, **key), _scores(store, key)
     contexts = load_contexts(store, dictionary, feature)
+    explanations = _explanations(store, key, scores)
     chosen = choose_windows(store, key, top, each, quantiles)
     shown = {token for window in chosen for token in [*window.before, *window.tokens, *window.after]}
     text = _text_of(store, shown | set(heaviest) | {effect["token"] for effect in effects})
@@ -176,13 +179,14 @@ def load_card(
         diagnostics=_diagnostics(diagnosed[0], heaviest, text) if diagnosed else None,
         neighbours=tuple(Neighbour(*row.values()) for row in store.rows(_NEIGHBOURS, **key)),
         match=match,
-        explanations=_explanations(store, key, scores),
+        explanations=explanations,
         without=_without_explanation(scores),
         exemplars=card_exemplars(chosen, text, contexts.behind),
         contexts=contexts,
         sensitivity=load_sensitivity(store, dictionary, feature),
         output_score=load_output_score(store, dictionary, feature),
         geometry=load_geometry(store, dictionary, feature),
+        matches=load_matches(store, dictionary, feature, [line.explainer for line in explanations]),
         token_change=load_token_change(store, dictionary, feature),
         promoted=_effects(effects, "promoted", text),
         suppressed=_effects(effects, "suppressed", text),

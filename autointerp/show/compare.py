@@ -18,6 +18,8 @@ from autointerp.show.compare_data import ComparePage, ComparisonRow, ScoreChoice
 from autointerp.show.conclusions import conclusions, excess_over_random, without_baselines
 from autointerp.show.designs import designs_sentence
 from autointerp.show.dictionary_geometry import DictionaryGeometry, render_dictionary_geometry
+from autointerp.show.effect_comparison import render_effects
+from autointerp.show.effect_values import EffectComparison
 from autointerp.show.evidence_grid import render_grid
 from autointerp.show.fairness import render_fairness
 from autointerp.show.layout import Column, FittedToWidth, Plot, PlottedInterval, packed, sheet
@@ -46,7 +48,8 @@ def compare_page(
     """The comparison of one or several stores, read and rendered. `hidden`: says what else there is, and what the
     dictionaries are like as sets of directions."""
     page = load_compare(stores, choice or ScoreChoice())
-    page = page if hidden or not page.summary else replace(page, hidden=(), geometry=DictionaryGeometry())
+    if not hidden and page.summary:
+        page = replace(page, hidden=(), effects=EffectComparison(), geometry=DictionaryGeometry())
     return render_compare(page, several=len(stores) > 1, wide=wide)
 
 
@@ -75,6 +78,7 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
     parts += render_fairness(page.fairness, several=several)
     if likeness := token_likeness_sentence(page.likeness, several):
         parts += [safe(likeness), Text()]
+    parts += render_effects(page.effects, several=several)
     parts += render_dictionary_geometry(page.geometry, several=several)
     return Group(*parts, *_legend(page, wide), *_hidden(page), *_earlier(page))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from autointerp.errors import StoreError, nearest
 from autointerp.show.designs import BothDesigns, load_designs
 from autointerp.show.dictionary_geometry import DictionaryGeometry, load_dictionary_geometry
+from autointerp.show.effect_values import EffectComparison, load_effect_comparison
 from autointerp.show.evidence_grid import GridCell, load_grid
 from autointerp.show.fairness import Fairness, load_fairness
 from autointerp.show.powered import PoweredDifference, PoweredMean, load_powered
@@ -198,6 +199,8 @@ class ComparePage:
     """What labels saw beside what they are scored on."""
     hidden: Sequence[ScoreKind] = ()
     """What the stores hold and the choice leaves out."""
+    effects: EffectComparison = field(default_factory=EffectComparison)
+    """What features do to the output, at fixed KL."""
     geometry: DictionaryGeometry = field(default_factory=DictionaryGeometry)
     """Directions, description lengths and similarities of the dictionaries."""
     earlier: Sequence[str] = ()
@@ -248,6 +251,7 @@ def load_compare(stores: Sequence[tuple[str, Queryable]], choice: ScoreChoice) -
         designs=[row for name, store in stores for row in load_designs(store, name)],
         grid=[cell for name, store in stores for cell in load_grid(store, name)],
         hidden=[kind for kind in kinds if not choice.takes(kind)],
+        effects=load_effect_comparison(stores),
         geometry=load_dictionary_geometry(stores),
         earlier=[row["dictionary"] for _, store in stores for row in store.rows(_EARLIER)],
         every=summary,

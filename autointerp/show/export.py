@@ -66,6 +66,8 @@ def tables(page: ComparePage, power: Sequence[PowerRow] = ()) -> dict[str, list[
         "fairness": _rows(page.fairness),
         "token_likeness": _rows(page.likeness),
         "designs": _rows(page.designs),
+        "effect_means": _rows(page.effects.means),
+        "effect_differences": _rows(page.effects.differences),
         "directions": _rows(page.geometry.directions),
         "description_lengths": _rows(page.geometry.lengths),
         "universality": _rows(page.geometry.universality),

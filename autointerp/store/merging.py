@@ -41,7 +41,7 @@ KEYED = {
     "llm_probes": ("server", "model", "wish"),
 }
 """The key of each row that several stores may hold."""
-COMPARED = ("comparisons", "powered_differences", "dictionary_similarities")
+COMPARED = ("comparisons", "powered_differences", "dictionary_similarities", "feature_matches")
 COMPARING = ("compare", "similarity")
 """The stages that make them."""
 MADE = ("meta",)

@@ -496,23 +496,37 @@ CREATE TABLE dictionary_similarities (
     n_gram_tokens BIGINT NOT NULL, cka DOUBLE, cka_permuted DOUBLE, n_rsa_tokens BIGINT NOT NULL, rsa DOUBLE,
     rsa_permuted DOUBLE
 );
-COMMENT ON TABLE dictionary_similarities IS 'How much of dictionary A is in dictionary B: best matches of some features of A, and what both make of the same tokens (explain split, outliers left out).';
+COMMENT ON TABLE dictionary_similarities IS 'How much of dictionary A is in dictionary B: best matches of the features of A, and what both make of the same tokens (explain split, outliers left out).';
 COMMENT ON COLUMN dictionary_similarities.run IS 'The piece of work that made it: `work` of stage similarity.';
 COMMENT ON COLUMN dictionary_similarities.a IS 'Dictionary A.';
 COMMENT ON COLUMN dictionary_similarities.b IS 'Dictionary B.';
 COMMENT ON COLUMN dictionary_similarities.n_tokens IS 'Tokens on which activations are correlated.';
-COMMENT ON COLUMN dictionary_similarities.n_features IS 'Features of A that effects.geometry_features chooses.';
+COMMENT ON COLUMN dictionary_similarities.n_features IS 'Extracted features of A.';
 COMMENT ON COLUMN dictionary_similarities.n_compared IS 'Of these, those that fire on 20 of the tokens or more: the others cannot be matched.';
-COMMENT ON COLUMN dictionary_similarities.correlation IS 'Mean over these of the largest correlation of activations with any feature of B that fires so often.';
+COMMENT ON COLUMN dictionary_similarities.correlation IS 'Mean over these of the largest correlation of activations with any feature of B that fires so often (feature_matches); 0 where none fires with it.';
 COMMENT ON COLUMN dictionary_similarities.share_050 IS 'Share of them whose largest correlation is .5 or more, as compare --match counts.';
 COMMENT ON COLUMN dictionary_similarities.share_070 IS 'Share of .7 or more.';
-COMMENT ON COLUMN dictionary_similarities.cosine IS 'Mean over all n_features of the largest cosine with the direction of any feature of B; none where the two write at different hooks.';
+COMMENT ON COLUMN dictionary_similarities.cosine IS 'Mean, over the features of A that effects.geometry_features chooses, of the largest cosine with the direction of any feature of B; none where the two write at different hooks.';
 COMMENT ON COLUMN dictionary_similarities.n_gram_tokens IS 'Tokens behind cka, evenly spread over n_tokens.';
 COMMENT ON COLUMN dictionary_similarities.cka IS 'Linear centred kernel alignment of the activations of all features (Kornblith et al. 2019).';
 COMMENT ON COLUMN dictionary_similarities.cka_permuted IS 'The same with the tokens of B in another order: what chance gives.';
-COMMENT ON COLUMN dictionary_similarities.n_rsa_tokens IS 'Of the tokens, those at which neither dictionary is silent.';
+COMMENT ON COLUMN dictionary_similarities.n_rsa_tokens IS 'Of the tokens, those at which neither dictionary is silent, evenly thinned to 512 at most.';
 COMMENT ON COLUMN dictionary_similarities.rsa IS 'Spearman''s correlation, over pairs of these tokens, of their similarity in A and in B: Pearson''s of the activations of all features (Kriegeskorte et al. 2008).';
 COMMENT ON COLUMN dictionary_similarities.rsa_permuted IS 'The same with the tokens of B in another order.';
+
+CREATE TABLE feature_matches (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, other VARCHAR NOT NULL, match INTEGER,
+    correlation DOUBLE, cosine DOUBLE, status VARCHAR NOT NULL
+);
+COMMENT ON TABLE feature_matches IS 'Of each extracted feature the feature of each other dictionary whose activations correlate most with its own, on the tokens of dictionary_similarities.';
+COMMENT ON COLUMN feature_matches.run IS 'The piece of work that made it: `work` of stage similarity.';
+COMMENT ON COLUMN feature_matches.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN feature_matches.feature IS 'Feature.';
+COMMENT ON COLUMN feature_matches.other IS 'The other dictionary.';
+COMMENT ON COLUMN feature_matches.match IS 'Its feature of largest correlation, extracted or not; none where status is not ok.';
+COMMENT ON COLUMN feature_matches.correlation IS 'Pearson correlation of the two activations.';
+COMMENT ON COLUMN feature_matches.cosine IS 'Cosine of their directions; none where the two dictionaries write at different hooks.';
+COMMENT ON COLUMN feature_matches.status IS 'ok; seldom: the feature fires on fewer than 20 of the tokens; none: no feature of the other that fires so often ever fires with it.';
 
 CREATE TABLE token_changes (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL,
@@ -1459,6 +1473,34 @@ SEMI JOIN (SELECT arg_max(w.work, r.started_at) AS work
            WHERE w.stage = 'similarity') latest ON latest.work = s.run
 JOIN dictionaries a ON a.dictionary = s.a JOIN dictionaries b ON b.dictionary = s.b;
 COMMENT ON VIEW universality IS 'The similarities of the latest run that has any: the share of the compared features of A that have a match in B (the half width of its 95 % interval over features), and how alike the two are as a whole. Rows whose A are random directions say what share an unlearned unit gets.';
+
+CREATE VIEW current_matches AS
+SELECT m.* FROM feature_matches m
+SEMI JOIN (SELECT arg_max(w.work, r.started_at) AS work
+           FROM works w JOIN runs r USING (run) SEMI JOIN stages t ON t.stage = w.stage AND t.work = w.work
+           WHERE w.stage = 'similarity') latest ON latest.work = m.run;
+COMMENT ON VIEW current_matches IS 'The rows of feature_matches of the latest run that has any: the nearest feature in each other dictionary.';
+
+CREATE VIEW effect_values AS
+SELECT dictionary, feature, direction, 'step_025' AS measure,
+       avg(log2(4 * coalesce(size_025, sizes[-1]) / sizes[-1])) AS value, bool_and(size_025 IS NOT NULL) AS reached,
+       count(*) AS n
+FROM current_sensitivity WHERE direction IN ('feature', 'isotropic', 'covariance') GROUP BY ALL
+UNION ALL
+SELECT dictionary, feature, direction, 'step_050', avg(log2(4 * coalesce(size_050, sizes[-1]) / sizes[-1])),
+       bool_and(size_050 IS NOT NULL), count(*)
+FROM current_sensitivity WHERE direction IN ('feature', 'isotropic', 'covariance') GROUP BY ALL
+UNION ALL
+SELECT dictionary, feature, direction, 'step_100', avg(log2(4 * coalesce(size_100, sizes[-1]) / sizes[-1])),
+       bool_and(size_100 IS NOT NULL), count(*)
+FROM current_sensitivity WHERE direction IN ('feature', 'isotropic', 'covariance') GROUP BY ALL
+UNION ALL
+SELECT dictionary, feature, direction, 'kl_of_entropy', log2(greatest(kl_of_entropy, 1e-9)), true, n
+FROM feature_effects WHERE split = 'score' AND kl_of_entropy IS NOT NULL
+UNION ALL
+SELECT dictionary, feature, direction, 'direct_share', direct_share, true, n
+FROM feature_effects WHERE split = 'score' AND direction = 'feature' AND direct_share IS NOT NULL;
+COMMENT ON VIEW effect_values IS 'What compare sets beside each other of effects, a value for each feature and direction, means over its n firing tokens of the split score: step_025, step_050, step_100: log2 of the step that moves the output by so much KL over the median norm of the activations (a step that never does counts as the largest tried, 4 times that norm, and reached is false); kl_of_entropy: log2 of the KL without its contribution over the entropy of the model as it is (1e-9 at least); direct_share.';
 
 CREATE VIEW current_steered_texts AS
 SELECT s.* FROM steered_texts s

@@ -190,6 +190,8 @@ def test_tokens_that_a_feature_raises_or_lowers_are_underlined(built: tuple[Path
 
     page = unescape(open_pages(built[0]).get("/feature/sae/1").text)
     assert page.count("raised2") > 0
+    assert "Nearest in other dictionaries" in page
+    assert '<a href="/feature/random/1">random/1</a></td><td class="n">0.70</td><td class="n">0.50</td>' in page
     assert "measured: what it depends on" in page
     assert "alone: 25 %; without both" in page
     assert page.count("<polyline") == 2

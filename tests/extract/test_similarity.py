@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
 
 from autointerp.extract import similarity
-from autointerp.extract.similarity import best_matches, linear_cka, rsa, token_gram
+from autointerp.extract.similarity import best_matches, linear_cka, rsa, sparse_activations, token_gram
 
-N = 60
+N = 120
 
 
 @pytest.fixture
@@ -68,22 +66,29 @@ def test_a_dictionary_that_never_changes_has_none() -> None:
     assert (np.isnan(value), n) == (True, 0)
 
 
-def test_matches_equal_a_table_of_correlations(
-    sides: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(similarity, "SUMS", 400)  # so that features are matched in parts
-    monkeypatch.setattr(similarity, "FEWEST", 20)
-    a, b = sides
+@pytest.mark.parametrize("cells", [1, 400, similarity.CELLS])
+def test_matches_equal_a_table_of_correlations(sides: tuple[np.ndarray, np.ndarray], cells: int) -> None:
+    a, b = (side.copy() for side in sides)
     b[:, 3] *= np.arange(N) < 20  # the same as a feature of A, and fires too seldom
-
-    def portions() -> Iterator[torch.Tensor]:
-        yield from (torch.from_numpy(b[first : first + 9]) for first in range(0, N, 9))
-
-    found = best_matches(torch.from_numpy(a), portions, b.shape[1])
-    r = np.corrcoef(a.T, b.T)[:30, 30:]
+    a[:20], b[:20] = 0, 0
+    a[:, 7] = np.arange(N) >= N - 19  # fires too seldom itself
+    a[:, 8] = 2.0  # the same everywhere
+    a[:, 9] = np.arange(N) < 20  # nothing of B fires with it
+    parts = [torch.from_numpy(b[first : first + 9]) for first in range(0, N, 9)]
+    of_b = sparse_activations(parts, b.shape[1])
+    assert np.array_equal(of_b.toarray(), b)
+    matches = best_matches(sparse_activations([torch.from_numpy(a)], a.shape[1]), of_b, cells)
+    with np.errstate(invalid="ignore"):
+        r = np.corrcoef(a.T, b.T)[: a.shape[1], a.shape[1] :]
     r[:, (b != 0).sum(axis=0) < 20] = -2
-    often = (a != 0).sum(axis=0) >= 20
-    np.testing.assert_array_equal(found.feature[often], r.argmax(axis=1)[often])
-    np.testing.assert_allclose(found.correlation[often], r.max(axis=1)[often], atol=1e-5)
-    assert (found.feature[~often] == -1).all()
-    assert found.feature[5] == 0  # planted
+    often = ((a != 0).sum(axis=0) >= 20) & (a.std(axis=0) > 0)
+    assert not often[[7, 8]].any()
+    known = often & (np.arange(a.shape[1]) != 9)
+    np.testing.assert_array_equal(matches.feature[known], r.argmax(axis=1)[known])
+    np.testing.assert_allclose(matches.correlation[known], r.max(axis=1)[known], atol=1e-9)
+    assert (matches.feature[~known] == -1).all()
+    assert np.isnan(matches.correlation[~often]).all()
+    assert (matches.status[9], matches.correlation[9]) == ("none", 0.0)
+    assert {status for status, one in zip(matches.status, often, strict=True) if not one} == {"seldom"}
+    assert {status for status, one in zip(matches.status, known, strict=True) if one} == {"ok"}
+    assert matches.feature[5] == 0  # planted

@@ -48,7 +48,7 @@ SAMPLED = {"simulations", "judgements", "sample_lists"}
 """Tables of windows that an explainer which comes later is tested on: those that were drawn for the others, and some of
 its own."""
 RERUN = {"scores", "dictionary_scores", "comparisons", "powered_means", "powered_differences", "label_chances",
-         "dictionary_similarities"}  # fmt: skip
+         "dictionary_similarities", "feature_matches"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -438,6 +438,7 @@ def test_the_engine_changes_no_row(
         "feature_geometry",
         "description_lengths",
         "dictionary_similarities",
+        "feature_matches",
     }
     for table in rows.keys() - later[until] - {"stages"}:
         assert found[table] == rows[table], table

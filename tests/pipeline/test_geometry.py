@@ -97,6 +97,14 @@ def test_the_same_features_in_another_order_are_the_same(store: Path) -> None:
     assert same["cka_permuted"] < 0.5
     assert shared["random", "sae"]["cosine"] < 0.9
     assert shared["random", "sae"]["correlation"] < same["correlation"]
+    matches = rows(store, "SELECT * FROM current_matches WHERE dictionary = 'turned' AND other = 'sae'")
+    assert len(matches) == 48
+    matched = [row for row in matches if row["status"] == "ok"]
+    assert len(matched) == same["n_compared"] < 48
+    for row in matched:
+        assert row["match"] == ORDER[row["feature"]]
+        assert (row["correlation"], row["cosine"]) == (pytest.approx(1, abs=1e-4), pytest.approx(1, abs=1e-5))
+    assert {row["status"] for row in matches} == {"ok", "seldom"}
     ordered = rows(store, "SELECT feature, cosine, explained FROM current_geometry WHERE direction = 'feature' AND "
                           "dictionary = 'sae' ORDER BY feature")  # fmt: skip
     turned = rows(store, "SELECT feature, cosine, explained FROM current_geometry WHERE direction = 'feature' AND "

@@ -32,7 +32,7 @@ def rows_of(**said: dict[str, str]) -> list[ComparisonRow]:
     [
         (
             {"neurons": {"pearson": "A", "auprc": "B", "f1": "undecided"}},
-            "pearson says sae, auprc says neurons, f1 cannot tell: the metrics disagree.",
+            "The metrics disagree: pearson says sae, auprc says neurons, f1 cannot tell.",
         ),
         (
             {"neurons": {"pearson": "A", "auprc": "A", "f1": "equivalent"}},
@@ -40,11 +40,11 @@ def rows_of(**said: dict[str, str]) -> list[ComparisonRow]:
         ),
         (
             {"neurons": {"pearson": "A", "auprc": "B"}, "random": {"pearson": "A", "auprc": "A"}},
-            "pearson says sae, auprc says neurons: the metrics disagree on sae and neurons.",
+            "The metrics disagree on 1 of 2 pairs: of sae and neurons pearson says sae, auprc says neurons.",
         ),
         (
             {"x": {"pearson": "A", "auprc": "A"}, "y": {"pearson": "B", "auprc": "A"}, "z": {"f1": "A", "auprc": "B"}},
-            "auprc says sae, pearson says y: the metrics disagree on sae and y, and on 1 more of 3 pairs.",
+            "The metrics disagree on 2 of 3 pairs: of sae and y auprc says sae, pearson says y.",
         ),
         (
             {"x": {"pearson": "A", "auprc": "A"}, "y": {"pearson": "B", "auprc": "B"}},
@@ -81,7 +81,10 @@ def test_what_a_feature_writes_is_not_held_against_what_it_reads() -> None:
     rows = [row("pearson", "x", "A"), row("logit_accuracy_direct", "x", "B", scorer="logits:text", design="sample")]
     assert not any(said.disagree for said in what_metrics_say(rows))
     rows.append(row("auprc", "x", "B"))
-    assert agreement(rows)[0] == ("pearson says sae, auprc says x: the metrics disagree on sae and x.")
+    assert agreement(rows)[0] == (
+        "The metrics disagree on 1 of 2 pairs (activations and logit effects counted apart): "
+        "of sae and x pearson says sae, auprc says x."
+    )
 
 
 def test_a_ceiling_is_weighed_only_where_there_is_no_label() -> None:
@@ -97,7 +100,7 @@ def test_both_logit_scorers_are_about_what_a_feature_writes() -> None:
 def test_explainers_and_stores_are_apart() -> None:
     rows = [row("pearson", "x", "A"), row("auprc", "x", "B", explainer="luna"), row("f1", "x", "A", explainer="luna")]
     assert agreement(rows) == [
-        "f1 says sae, auprc says x: the metrics disagree on sae and x (luna).",
+        "The metrics disagree on 1 of 2 pairs (each explainer counted): of sae and x (luna) f1 says sae, auprc says x.",
         "luna: sae and x: f1 says sae, auprc says x.",
     ]
     elsewhere = [row("pearson", "x", "A"), row("auprc", "x", "B", store="two")]

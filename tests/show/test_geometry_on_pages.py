@@ -10,12 +10,14 @@ from rich.console import Group
 from stored import rows
 
 from autointerp.show.card import feature_card
+from autointerp.show.card_data import load_card
 from autointerp.show.compare import render_compare
 from autointerp.show.compare_data import ScoreChoice, load_compare
 from autointerp.show.dictionary_geometry import load_dictionary_geometry, render_dictionary_geometry
 from autointerp.show.export import page_json
 from autointerp.show.report.page import report
 from autointerp.store.reader import StoreReader, open_reader
+from autointerp.words import is_label
 
 
 def test_a_card_says_what_makes_up_a_feature(opened: StoreReader, printed: Callable[..., str]) -> None:
@@ -33,6 +35,18 @@ def test_a_direction_without_a_length_says_so(store: Path, printed: Callable[...
                            "explained = NULL WHERE feature = 3 AND direction = 'feature'")  # fmt: skip
     with open_reader(store) as reader:
         assert "not placed: zero" in printed(feature_card(reader, "sae", 3))
+
+
+def test_a_card_names_the_matches(opened: StoreReader, printed: Callable[..., str]) -> None:
+    text = " ".join(printed(feature_card(opened, "sae", 1)).split())
+    assert "elsewhere random/1 r 0.70 cos 0.50" in text
+    assert "no match in other dictionaries: none" in " ".join(printed(feature_card(opened, "sae", 3)).split())
+    [match] = load_card(opened, "sae", 1).matches
+    assert (match.other, match.match, match.extracted) == ("random", 1, True)
+    labels = rows(opened.path, "SELECT explainer, text FROM current_explanations WHERE dictionary = 'random' "
+                               "AND feature = 1 AND text IS NOT NULL")  # fmt: skip
+    assert {"explainer": match.explainer, "text": match.label} in labels
+    assert is_label(str(match.explainer))
 
 
 def test_the_comparison_has_the_tables(opened: StoreReader, printed: Callable[..., str]) -> None:

@@ -51,7 +51,7 @@ def test_it_is_one_file_that_loads_and_runs_nothing(text: str, read: ReportReade
 
 
 def test_it_begins_with_whether_the_metrics_agree(read: ReportReader) -> None:
-    assert re.match(r"No metric can tell|All metrics say|No two metrics|.*the metrics disagree", read.paragraphs[1])
+    assert re.match(r"No metric can tell|All metrics say|No two metrics|The metrics disagree", read.paragraphs[1])
 
 
 def test_every_statement_runs_and_gives_its_table(judged_store: Path, read: ReportReader) -> None:
@@ -374,7 +374,8 @@ def test_stores_that_are_not_comparable_are_refused_with_the_difference_named(
     out, err = command("compare", judged_store, other, "--anyway", "--explainer", "lexical", "--design", "census")
     assert "Not comparable, shown together all the same: seed (judged: 0; other: 7)." in err
     assert "other: " in out
-    command("compare", judged_store, other, "--anyway", "--explainer", "lexical", "--report", tmp_path / "two.html")
+    census = ("--explainer", "lexical", "--design", "census")
+    command("compare", judged_store, other, "--anyway", *census, "--report", tmp_path / "two.html")
     two = ReportReader((tmp_path / "two.html").read_text(encoding="utf-8"))
     assert any("Not comparable" in said for said in two.paragraphs)
 

@@ -1,4 +1,4 @@
-"""Rows of `feature_geometry` and `description_lengths`."""
+"""Rows of `feature_geometry` and `feature_matches`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from autointerp.extract.geometry import DIRECTIONS, DirectionGeometry
-from autointerp.records import Int64
+from autointerp.extract.similarity import BestMatches
+from autointerp.records import Float64, Int64
 
 
 def geometry_rows(run: str, name: str, features: Int64, of: Sequence[DirectionGeometry]) -> dict[str, Any]:
@@ -33,4 +34,16 @@ def geometry_rows(run: str, name: str, features: Int64, of: Sequence[DirectionGe
         ),
         "neuron": pa.array(neuron.astype(np.int32), mask=neuron < 0),
         "neuron_cosine": pa.array(np.concatenate([part.neuron_cosine for part in of]), mask=neuron < 0),
+    }
+
+
+def match_rows(features: Int64, matches: BestMatches, cosines: Float64) -> dict[str, Any]:
+    """One row a feature."""
+    none = matches.feature < 0
+    return {
+        "feature": features.astype(np.int32),
+        "match": pa.array(matches.feature.astype(np.int32), mask=none),
+        "correlation": pa.array(matches.correlation, mask=none),
+        "cosine": pa.array(cosines, mask=np.isnan(cosines)),
+        "status": matches.status,
     }

@@ -17,10 +17,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import combinations
 from typing import Any
 
 from autointerp.compare.interval import Interval
+from autointerp.compare.pairs import is_baseline, pairs_of
 from autointerp.compare.statistics import LEVEL, decide, detectable_difference, holm, simultaneous_confidence
 from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.feature_pairs import FeaturePair
@@ -31,7 +31,7 @@ from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, Floo
 from autointerp.pipeline.stages.context import StageContext, columns_of
 from autointerp.pipeline.stages.means import counted_by
 from autointerp.score.metric_registry import bounds_of
-from autointerp.words import CONTROLS, PLANTED, RANKINGS, STUDIED, is_control, predictor_among
+from autointerp.words import CONTROLS, RANKINGS, is_control, predictor_among
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -126,25 +126,6 @@ def _rows_of(reading: _Reading, work: Work, margin: float) -> dict[str, list[dic
 def abouts_of(sides: Sequence[DictionaryScores]) -> list[About]:
     """Scorer, metric and design of which any dictionary has scores."""
     return sorted({about for side in sides for about in side.abouts})
-
-
-def is_baseline(side: DictionaryScores) -> bool:
-    return side.kind not in (*STUDIED, PLANTED)
-
-
-def pairs_of(sides: Sequence[DictionaryScores]) -> list[tuple[DictionaryScores, DictionaryScores]]:
-    """Which dictionaries are compared with which."""
-    studied = [side for side in sides if side.kind in STUDIED]
-    baselines = [side for side in sides if is_baseline(side) and side.natural_of is None]
-    pairs = list(combinations(studied, 2))
-    hooks = {side.hook for side in studied}
-    for side in studied:
-        for baseline in baselines:
-            beside = baseline.hook == side.hook or baseline.hook not in hooks
-            unmatched_here = baseline.matched_to is None and beside
-            if baseline.matched_to == side.dictionary or unmatched_here:
-                pairs.append((side, baseline))
-    return pairs
 
 
 Pair = tuple[DictionaryScores, DictionaryScores, FeaturePair]

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from autointerp.extract.geometry import unit_rows
 from autointerp.extract.selected import Selected
-from autointerp.extract.similarity import BestMatches, TokenGram, best_matches, linear_cka, rsa, token_gram
+from autointerp.extract.similarity import (
+    BestMatches,
+    TokenGram,
+    best_matches,
+    linear_cka,
+    rsa,
+    sparse_activations,
+    token_gram,
+)
 from autointerp.hashing import rng_for
 from autointerp.pipeline.plan.work import Work
+from autointerp.pipeline.rows.geometry_rows import match_rows
 from autointerp.pipeline.stages.context import StageContext, columns_of
 from autointerp.pipeline.stages.effect_features import choose_placed
 from autointerp.pipeline.stages.geometry import PlacedSample, portions, take_placed_sample
@@ -39,9 +50,11 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
         with context.report.stage("similarity: a sample of tokens", None, "tokens") as advance:
             sample = take_placed_sample(context, [one.dictionary for one in selected.values()], advance)
         with context.report.stage("similarity", len(names), "dictionaries") as advance:
-            rows = [{"run": work.key, **row} for row in _compared(context, selected, chosen, sample, advance)]
+            rows, matches = _compared(context, selected, chosen, sample, advance)
         with context.store.transaction() as transaction:
-            n_rows = transaction.append("dictionary_similarities", columns_of(rows))
+            n_rows = transaction.append("dictionary_similarities", {"run": work.key, **columns_of(rows)})
+            for of_pair in matches:
+                n_rows += transaction.append("feature_matches", {"run": work.key, **of_pair})
             context.mark_done(transaction, work, n_rows, time.monotonic() - begun)
     context.publish()
 
@@ -52,35 +65,32 @@ def _compared(
     chosen: Mapping[str, Int64],
     sample: PlacedSample,
     advance: Callable[[int], None],
-) -> list[dict[str, Any]]:
-    """Columns of `dictionary_similarities`: a row for each dictionary A and each other one B."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Of each dictionary A and each other one B a row of `dictionary_similarities`, and rows of `feature_matches`."""
     device = context.prepared.subject.device
     placed = {name: one.dictionary.to(device) for name, one in selected.items()}
     places = sample.places(placed.values())
     spread = np.linspace(0, len(places) - 1, min(GRAM_TOKENS, len(places))).round().astype(np.int64)
     few, folder = places[torch.from_numpy(spread)], context.prepared.work_folder
     grams = {name: _gram(one, sample, few, folder) for name, one in placed.items()}
-    asked = {name: _activations_of(placed[name], sample, places, chosen[name]) for name in placed}
+    activations = {name: _activations_of(one, sample, places) for name, one in placed.items()}
     order = rng_for(context.config.seed, "similarity").permutation(len(few))
-    rows = []
-    for b, other in placed.items():
-        others = [name for name in placed if name != b]
-
-        def activations(of: Dictionary = other) -> Iterator[Tensor]:
-            for x, _ in portions(of, sample, places):
-                yield of.encode(x.to(device))
-
-        together = torch.cat([asked[name] for name in others], dim=1)
-        matches = best_matches(together, activations, other.n_features)
-        ends = np.cumsum([asked[name].shape[1] for name in others]).tolist()
-        for a, first, last in zip(others, [0, *ends], ends, strict=False):
-            mine = slice(first, last)
-            cosines = _largest_cosines(placed[a], other, chosen[a])
-            row = {"a": a, "b": b, "n_tokens": len(together)}
-            row |= _matched(BestMatches(matches.feature[mine], matches.correlation[mine]), cosines)
-            rows.append(row | _alike(grams[a], grams[b], order))
+    alike = {(a, b): _alike(grams[a], grams[b], order) for a, b in combinations(placed, 2)}
+    rows, matched = [], []
+    for a, mine in placed.items():
+        features = selected[a].features
+        asked = sparse.csr_array(activations[a][:, features])
+        for b, other in placed.items():
+            if a == b:
+                continue
+            matches = best_matches(asked, activations[b])
+            row = {"a": a, "b": b, "n_tokens": len(places), **_summed(matches)}
+            row["cosine"] = _largest_cosine(mine, other, chosen[a])
+            rows.append(row | (alike.get((a, b)) or alike[b, a]))
+            cosines = _cosines(mine, other, features, matches.feature)
+            matched.append({"dictionary": a, "other": b, **match_rows(features, matches, cosines)})
         advance(1)
-    return sorted(rows, key=lambda row: (row["a"], row["b"]))
+    return sorted(rows, key=lambda row: (row["a"], row["b"])), matched
 
 
 def _gram(dictionary: Dictionary, sample: PlacedSample, places: Tensor, folder: Path) -> TokenGram:
@@ -92,31 +102,44 @@ def _gram(dictionary: Dictionary, sample: PlacedSample, places: Tensor, folder: 
     return token_gram(activations)
 
 
-def _activations_of(dictionary: Dictionary, sample: PlacedSample, places: Tensor, features: Int64) -> Tensor:
-    """[N, m] of these features."""
-    columns = torch.from_numpy(features)
+def _activations_of(dictionary: Dictionary, sample: PlacedSample, places: Tensor) -> sparse.csr_array:
+    """[N, F]"""
     device = dictionary.directions.device
-    parts = [dictionary.encode(x.to(device)).cpu()[:, columns] for x, _ in portions(dictionary, sample, places)]
-    return torch.cat(parts)
+    encoded = (dictionary.encode(x.to(device)) for x, _ in portions(dictionary, sample, places))
+    return sparse_activations(encoded, dictionary.n_features)
 
 
-def _largest_cosines(a: Dictionary, b: Dictionary, features: Int64) -> Float64 | None:
-    """[m] of the directions of features of A with any of B's; None where they write elsewhere."""
+def _at_one_place(a: Dictionary, b: Dictionary) -> bool:
+    """Whether their directions can be held against each other."""
     incomplete = [isinstance(one, SparseAutoencoder) and one.incomplete is not None for one in (a, b)]
-    if any(incomplete) or written_hook(a) != written_hook(b):
+    return not any(incomplete) and written_hook(a) == written_hook(b)
+
+
+def _largest_cosine(a: Dictionary, b: Dictionary, features: Int64) -> float | None:
+    """Mean over features of A of the largest cosine with any direction of B; None where they write elsewhere."""
+    if not _at_one_place(a, b):
         return None
     mine = unit_rows(a.directions[torch.from_numpy(features).to(a.directions.device)])
-    best: Float64 = (mine @ unit_rows(b.directions).T).max(dim=1).values.double().cpu().numpy()
-    return best
+    return _mean((mine @ unit_rows(b.directions).T).max(dim=1).values.double().cpu().numpy())
 
 
-def _matched(matches: BestMatches, cosines: Float64 | None) -> dict[str, Any]:
-    known = matches.correlation[matches.feature >= 0]
+def _cosines(a: Dictionary, b: Dictionary, features: Int64, matches: Int64) -> Float64:
+    """[m] of each feature's direction and its match's; nan without a match, or where they write elsewhere."""
+    cosine = np.full(len(features), np.nan)
+    some = np.flatnonzero(matches >= 0)
+    if _at_one_place(a, b) and len(some):
+        device = a.directions.device
+        mine = unit_rows(a.directions[torch.from_numpy(features[some]).to(device)])
+        theirs = unit_rows(b.directions[torch.from_numpy(matches[some]).to(device)])
+        cosine[some] = (mine * theirs).sum(dim=1).double().cpu().numpy()
+    return cosine
+
+
+def _summed(matches: BestMatches) -> dict[str, Any]:
+    known = matches.correlation[~np.isnan(matches.correlation)]
     shares = {f"share_{100 * level:03.0f}": _mean(known >= level) for level in LEVELS}
-    cosine = None if cosines is None else _mean(cosines)
     return {
         "n_features": len(matches.feature), "n_compared": len(known), "correlation": _mean(known), **shares,
-        "cosine": cosine,
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from autointerp.show.designs import designs_sentence
 from autointerp.show.power import power_rows
 from autointerp.show.report import plots, sections
 from autointerp.show.report.charts import COLOURS
+from autointerp.show.report.effects import effects
 from autointerp.show.report.geometry import geometry
 from autointerp.show.report.html import Child, Markup, joined, table, tag
 from autointerp.show.score_kind import ScoreKind
@@ -103,6 +104,8 @@ def _store(name: str, store: Queryable, page: ComparePage, wanted: float | None,
     parts += [tag("h2", "How like their dictionaries the baselines are"), sections.fairness(store)]
     if sentence := token_likeness_sentence(page.likeness):
         parts.append(tag("p", sentence))
+    if part := effects(store, page.effects):
+        parts.append(part)
     if part := geometry(store):
         parts.append(part)
     parts += [tag("h2", "Features without a score"), sections.unscored(store, kinds)]

@@ -1,5 +1,10 @@
 -- Cosines and shares lie where they can; a row more explains no less, and one at least the square of the nearest's cosine; lengths are no less than nothing; an order of tokens does not make dictionaries more than alike.
-WITH claims AS (
+WITH matched AS (
+    SELECT run, dictionary AS a, other AS b, count(*) AS n_features, count(*) FILTER (status <> 'seldom') AS n_compared,
+        avg(coalesce(correlation, 0)) FILTER (status <> 'seldom') AS correlation,
+        avg((coalesce(correlation, 0) >= 0.5)::INTEGER) FILTER (status <> 'seldom') AS share_050
+    FROM feature_matches GROUP BY ALL
+), claims AS (
     SELECT g.dictionary || '/' || g.feature || ', ' || g.direction AS name,
         g.direction NOT IN ('feature', 'isotropic', 'covariance') OR g.status NOT IN ('ok', 'zero', 'alone')
         OR (g.status = 'ok') <> (g.cosine IS NOT NULL) OR (g.cosine IS NULL) <> (g.nearest IS NULL)
@@ -21,5 +26,15 @@ WITH claims AS (
         OR coalesce(abs(rsa) > 1.00001, false)
         OR coalesce(abs(cka - (SELECT o.cka FROM dictionary_similarities o WHERE o.run = s.run AND o.a = s.b AND o.b = s.a)) > 1e-5, false)
     FROM dictionary_similarities s
+    UNION ALL SELECT m.dictionary || '/' || feature || ' in ' || other, m.dictionary = other
+        OR m.status NOT IN ('ok', 'seldom', 'none') OR (m.status = 'ok') <> (match IS NOT NULL)
+        OR (match IS NULL) <> (correlation IS NULL) OR (match IS NULL AND cosine IS NOT NULL)
+        OR coalesce(abs(correlation) > 1, false) OR coalesce(abs(cosine) > 1.00001, false)
+        OR coalesce(match NOT BETWEEN 0 AND d.n_features - 1, false)
+    FROM feature_matches m LEFT JOIN dictionaries d ON d.dictionary = m.other
+    UNION ALL SELECT s.a || ' and ' || s.b || ': matches', m.n_features IS NULL OR m.n_features <> s.n_features
+        OR m.n_compared <> s.n_compared OR coalesce(abs(m.correlation - s.correlation) > 1e-6, false)
+        OR coalesce(abs(m.share_050 - s.share_050) > 1e-6, false)
+    FROM dictionary_similarities s LEFT JOIN matched m USING (run, a, b)
 )
 SELECT count(*) AS n_checked, count(*) FILTER (wrong) AS n_wrong, min(name) FILTER (wrong) AS example FROM claims;

@@ -55,6 +55,8 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary FROM description_lengths)) FROM description_lengths
     UNION ALL SELECT 'dictionary_similarities', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, a, b FROM dictionary_similarities)) FROM dictionary_similarities
+    UNION ALL SELECT 'feature_matches', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, other FROM feature_matches)) FROM feature_matches
     UNION ALL SELECT 'token_changes', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, split, direction, side, rank FROM token_changes)) FROM token_changes
     UNION ALL SELECT 'token_change_strengths', count(*),

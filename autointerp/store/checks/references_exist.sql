@@ -12,6 +12,7 @@ WITH of_features AS (
     UNION ALL SELECT DISTINCT 'following_effects', dictionary, feature FROM following_effects
     UNION ALL SELECT DISTINCT 'sensitivity', dictionary, feature FROM sensitivity
     UNION ALL SELECT DISTINCT 'feature_geometry', dictionary, feature FROM feature_geometry
+    UNION ALL SELECT DISTINCT 'feature_matches', dictionary, feature FROM feature_matches
     UNION ALL SELECT DISTINCT 'token_changes', dictionary, feature FROM token_changes
     UNION ALL SELECT DISTINCT 'token_change_distractors', dictionary, feature FROM token_change_distractors
     UNION ALL SELECT DISTINCT 'steered_texts', dictionary, feature FROM steered_texts

@@ -23,7 +23,7 @@ WITH claims AS (
     UNION ALL SELECT 'geometry: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'geometry')
         FROM (SELECT run FROM feature_geometry UNION SELECT run FROM description_lengths)
     UNION ALL SELECT 'similarity: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'similarity')
-        FROM (SELECT DISTINCT run FROM dictionary_similarities)
+        FROM (SELECT run FROM dictionary_similarities UNION SELECT run FROM feature_matches)
     UNION ALL SELECT 'token_changes: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'token_changes')
         FROM (SELECT run FROM token_changes UNION SELECT run FROM token_change_strengths
               UNION SELECT run FROM token_change_distractors)

@@ -46,9 +46,10 @@ def write_geometry(t: Transaction, world: World, name: str) -> int:
 
 
 def write_similarities(t: Transaction, names: list[str]) -> int:
-    """Appends `dictionary_similarities` and returns the number of rows."""
+    """Appends `dictionary_similarities` and `feature_matches` and returns the number of rows."""
     pairs = list(permutations(names, 2))
-    return t.append(
+    n = sum(_write_matches(t, a, b) for a, b in pairs)
+    return n + t.append(
         "dictionary_similarities",
         {
             "run": "similarity-1",
@@ -57,7 +58,7 @@ def write_similarities(t: Transaction, names: list[str]) -> int:
             "n_tokens": 1000,
             "n_features": 6,
             "n_compared": 4,
-            "correlation": 0.6,
+            "correlation": 0.55,
             "share_050": 0.75,
             "share_070": 0.25,
             "cosine": 0.5,
@@ -67,5 +68,24 @@ def write_similarities(t: Transaction, names: list[str]) -> int:
             "n_rsa_tokens": 400,
             "rsa": 0.5,
             "rsa_permuted": 0.0,
+        },
+    )
+
+
+def _write_matches(t: Transaction, name: str, other: str) -> int:
+    """Six features, of which one fires too seldom, and one with nothing of the other dictionary."""
+    correlation = [0.9, 0.7, 0.6, None, None, None]
+    matched = [value is not None for value in correlation]
+    return t.append(
+        "feature_matches",
+        {
+            "run": "similarity-1",
+            "dictionary": name,
+            "feature": list(range(6)),
+            "other": other,
+            "match": [feature if one else None for feature, one in enumerate(matched)],
+            "correlation": correlation,
+            "cosine": [0.5 if one else None for one in matched],
+            "status": ["ok", "ok", "ok", "none", "seldom", "seldom"],
         },
     )
