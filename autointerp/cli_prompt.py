@@ -16,8 +16,9 @@ from autointerp.errors import UserError
 @click.option("--ids", metavar='"0 17 4"', help="Token ids in place of a text, read as they are given.")
 @click.option("--dictionary", "names", multiple=True, metavar="DICT", help="Default: every SAE and transcoder.")
 @click.option(
-    "--sort", type=click.Choice(["activation", "tokens", "density", "effect"]), default=None,
-    help="Share of what it reaches in the corpus (the default), tokens hit, rarest first, or effect on the next token.",
+    "--sort", type=click.Choice(["activation", "tokens", "density", "effect", "measured"]), default=None,
+    help="Share of what it reaches in the corpus (the default), tokens hit, rarest first, effect on the next token, or "
+    "that effect measured: the features of largest effect are taken away in turn.",
 )  # fmt: skip
 @click.option(
     "--next", "next_token", metavar="TOKEN",
@@ -61,14 +62,14 @@ def prompt(
         raise click.UsageError("--at says behind which token --next stands: give both")
     numbers = None if ids is None else parse_ids(ids)
     sort = sort or ("activation" if next_token is None else "effect")
-    next_token = "" if sort == "effect" and next_token is None else next_token
+    next_token = "" if sort in ("effect", "measured") and next_token is None else next_token
     with reading(store) as reader:
         chosen = read_dictionaries(reader, names)
     from autointerp.pipeline.prompt_reading import WantedToken, open_prompt_reader
     from autointerp.progress import stderr_reporter
 
     opened = open_prompt_reader(store, chosen, stderr_reporter())
-    wanted = None if next_token is None else WantedToken(next_token, at)
+    wanted = None if next_token is None else WantedToken(next_token, at, sort == "measured")
     read = opened.read_text(text or "", wanted) if numbers is None else opened.read_ids(numbers, wanted)
     with reading(store) as reader:
         page = load_prompt(reader, read, PromptChoice(sort, density_to, bos, top))

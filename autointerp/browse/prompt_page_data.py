@@ -149,12 +149,12 @@ def _wanted(form: PromptForm) -> WantedToken | None:
     """The next token that effects are estimated on; None: nothing asks for them."""
     from autointerp.pipeline.prompt_reading import WantedToken
 
-    if form.sort != "effect" and not (form.next or form.at.strip()):
+    if form.sort not in ("effect", "measured") and not (form.next or form.at.strip()):
         return None
     places = _ids(form.at)
     if len(places) > 1:
         raise UserError(f'"{form.at}" is not one place')
-    return WantedToken(form.next, places[0] if places else None)
+    return WantedToken(form.next, places[0] if places else None, form.sort == "measured")
 
 
 def _ids(text: str) -> list[int]:

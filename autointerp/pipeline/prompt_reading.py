@@ -10,7 +10,7 @@ direction that the feature writes, times the gradient of the log-probability the
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import torch
 from autointerp.errors import InputError
 from autointerp.extract.ablate import contributions
 from autointerp.extract.firings import Firings
+from autointerp.extract.following import next_logp
 from autointerp.pipeline.reopened import reopen_dictionaries
 from autointerp.progress import Reporter
 from autointerp.records import Float32, Float64, Int64
@@ -36,6 +37,9 @@ class FiredFeatures:
     feature: Int64  # [E]
     activation: Float32  # [E] in the dictionary's own scale
     effect: Float32 | None = None  # [E] nats of the next token's log-probability; None: it was not asked for
+    measured: Mapping[int, float] | None = None
+    """Of the MEASURED features of largest effect: by how much the log-probability falls where the feature is taken
+    away at every token but the BOS, nats; None: it was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class WantedToken:
     """Must be one token; "": the likeliest."""
     position: int | None = None
     """It stands behind the token at this place; None: behind the last."""
+    measure: bool = False
+    """Whether the features of largest effect are taken away in turn, and it is read what that does."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,9 @@ class PromptReading:
     """What `FiredFeatures.effect` is about."""
 
 
+MEASURED = 32
+"""Features of each dictionary whose effect is measured: each is a pass of the text."""
+TEXTS_AT_ONCE = 8
 FIRINGS_AT_ONCE = 4096
 """Of which what they add is held at once."""
 
@@ -141,6 +150,10 @@ class PromptReader:
                     fired[name] = self._affecting(name, fired[name], read_there, gradient)
                 except InputError as error:
                     notices.append(f"{name}: no effects on the next token: {error}")
+                    continue
+                if wanted.measure:
+                    ids_then = torch.cat([read, read.new_tensor([gradients.token])])
+                    fired[name] = self._measuring(name, fired[name], read_there, ids_then)
         at = AffectedToken(position, gradients.token, gradients.logp)
         return PromptReading(tuple(ids), self.bos, tuple(notices), fired, at)
 
@@ -189,6 +202,30 @@ class PromptReader:
             added = contributions(self._dictionaries[name].dictionary, firings, x[torch.from_numpy(place)])
             effect[rows] = (added.float() * gradient[torch.from_numpy(place)]).sum(dim=1).numpy()
         return replace(fired, effect=effect)
+
+    @torch.inference_mode()
+    def _measuring(self, name: str, fired: FiredFeatures, x: torch.Tensor, ids: torch.Tensor) -> FiredFeatures:
+        """`ids` [L]: the text up to the position, and the next token behind it."""
+        assert fired.effect is not None
+        dictionary, x = self._dictionaries[name].dictionary, x.cpu()
+        counts = (fired.position < len(ids) - 1) & ((fired.position > 0) | (int(ids[0]) != self.bos))
+        totals = np.bincount(fired.feature[counts], weights=fired.effect[counts])
+        strongest = np.argsort(-np.abs(totals), kind="stable")[:MEASURED]
+        strongest = strongest[np.isin(strongest, fired.feature[counts])]
+        measured: dict[int, float] = {}
+        for first in range(0, len(strongest), TEXTS_AT_ONCE):
+            some = strongest[first : first + TEXTS_AT_ONCE].tolist()
+            added = torch.zeros(1 + len(some), len(ids), dictionary.directions.shape[1])
+            for row, feature in enumerate(some, start=1):
+                mine = np.flatnonzero(counts & (fired.feature == feature))
+                place = fired.position[mine]
+                firings = Firings(
+                    "explain", fired.feature[mine], np.zeros_like(place), place.astype(np.int32), fired.activation[mine]
+                )
+                added[row, place] = -contributions(dictionary, firings, x[torch.from_numpy(place)])
+            logp = next_logp(self._subject, written_hook(dictionary), ids, added.to(ids.device))[:, -1]
+            measured |= {feature: float(logp[0] - without) for feature, without in zip(some, logp[1:], strict=True)}
+        return replace(fired, measured=measured)
 
 
 def open_prompt_reader(path: Path, names: Sequence[str], report: Reporter) -> PromptReader:

@@ -33,7 +33,16 @@ def prompt_page(page: PromptPage) -> RenderableType:
     parts += [sheet(None, tokens), Text(), safe(head, "bold")]
     if page.next_token is not None:
         parts.append(safe(next_token_line(page.next_token), "dim"))
-    return Group(*parts, _features(page.features, page.next_token is not None))
+        if page.choice.sort == "measured":
+            parts.append(safe(MEASURED_MEANS, "dim"))
+    with_effect = page.next_token is not None
+    return Group(*parts, _features(page.features, with_effect, page.choice.sort == "measured"))
+
+
+MEASURED_MEANS = (
+    "measured: by how much it falls where the feature is taken away at every token but the BOS; of the features of "
+    "largest effect"
+)
 
 
 def next_token_line(at: PromptNext) -> str:
@@ -44,13 +53,14 @@ def next_token_line(at: PromptNext) -> str:
     )
 
 
-def _features(features: tuple[PromptFeature, ...], with_effect: bool) -> RenderableType:
+def _features(features: tuple[PromptFeature, ...], with_effect: bool, with_measured: bool) -> RenderableType:
     columns = [
         Column("feature", [f"{of.dictionary}/{of.feature}" for of in features], key=True),
         Column("share", [f"{of.share:.2f}" for of in features], right=True),
         Column("activation", [f"{of.largest:.3g}" for of in features], right=True),
         Column("density", [f"{of.density:.2g}" for of in features], right=True),
         *([Column("effect", [_effect(of.effect) for of in features], right=True)] if with_effect else []),
+        *([Column("measured", [_effect(of.measured) for of in features], right=True)] if with_measured else []),
         Column("at", [_places(of.positions) for of in features]),
         Column("score", ["" if of.score is None else f"{of.score:.2f}" for of in features], right=True),
         Column("label", [_cut(of.label) for of in features]),

@@ -24,6 +24,7 @@ SORTS = {
     "tokens": "most tokens on which it fires",
     "density": "rarest in the corpus first",
     "effect": "largest effect on the next token, up or down",
+    "measured": "largest effect on the next token as measured, up or down",
 }
 AT_TOKEN = 5
 """Features named with each token."""
@@ -41,6 +42,8 @@ class Fired(Protocol):
     def activation(self) -> npt.NDArray[np.float32]: ...
     @property
     def effect(self) -> npt.NDArray[np.float32] | None: ...
+    @property
+    def measured(self) -> Mapping[int, float] | None: ...
 
 
 class Next(Protocol):
@@ -128,6 +131,9 @@ class PromptFeature:
     activations: tuple[float, ...]
     effect: float | None = None
     """Of all its firings on the log-probability of the next token that was asked for, in nats, to first order."""
+    measured: float | None = None
+    """The same, measured: with the feature less without it, taken away at every token but the BOS; None: it was not
+    measured, or is not among those of largest effect."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +179,8 @@ def load_prompt(store: Queryable, read: Read, choice: PromptChoice) -> PromptPag
     effect where no next token was asked for."""
     if choice.sort not in SORTS:
         raise UserError(f'sort "{choice.sort}" is not one of {", ".join(SORTS)}')
-    if choice.sort == "effect" and read.next_token is None:
-        raise UserError('sort "effect" needs a next token that the effect is on')
+    if choice.sort in ("effect", "measured") and read.next_token is None:
+        raise UserError(f'sort "{choice.sort}" needs a next token that the effect is on')
     bos = {i for i, token in enumerate(read.tokens) if token == read.bos}
     rows: list[dict[str, Any]] = []
     here: list[list[FiringHere]] = [[] for _ in read.tokens]
@@ -191,6 +197,7 @@ def load_prompt(store: Queryable, read: Read, choice: PromptChoice) -> PromptPag
             largest = max(at.values())
             added = None if fired.effect is None else effects[feature]
             row = {"dictionary": name, **known[feature], "at": at, "effect": added}
+            row["measured"] = None if fired.measured is None else fired.measured.get(feature)
             rows.append(row | {"largest": largest, "share": largest / most})
             for place, activation in at.items():
                 here[place].append(FiringHere(name, feature, activation, activation / most))
@@ -222,6 +229,8 @@ def _order(row: dict[str, Any], sort: str) -> tuple[float, ...]:
         return -len(row["at"]), -row["share"]
     if sort == "effect":
         return (-abs(row["effect"] or 0.0),)
+    if sort == "measured":  # behind them what was not measured, by its estimate
+        return row["measured"] is None, -abs(row["measured"] or 0.0), -abs(row["effect"] or 0.0)
     return (row["density"], -row["share"]) if sort == "density" else (-row["share"],)
 
 
@@ -244,6 +253,7 @@ def _feature(row: dict[str, Any], said: dict[str, Any], score: dict[str, Any]) -
         tuple(sorted(row["at"])),
         tuple(row["at"][place] for place in sorted(row["at"])),
         row["effect"],
+        row["measured"],
     )
 
 

@@ -176,6 +176,41 @@ def test_the_page_sorts_by_the_effect_on_the_next_token(judged_store: Path, read
     assert page.features[0].effect == pytest.approx(fired.effect[counted].sum(), abs=1e-6)
 
 
+def test_measured_effects_are_those_of_a_pass_without_the_feature(judged_store: Path, reader: PromptReader) -> None:
+    """By hand: the contribution is taken off at every token but the BOS, and the whole text read again."""
+    prepared, chosen, _ = reopen_dictionaries(judged_store, NAMES, Reporter(quiet=True))
+    place, text = 5, " self"
+    read = reader.read_text(TEXT, WantedToken(text, place, measure=True))
+    assert read.next_token is not None
+    ids, token = torch.tensor([read.tokens[: place + 1]]), read.next_token.token
+    for name in NAMES:
+        dictionary, fired = chosen[name].dictionary, read.fired[name]
+        assert fired.measured
+        for feature in list(fired.measured)[:3]:
+            taken = torch.zeros(1, place + 1, dictionary.directions.shape[1])
+            for row in np.flatnonzero((fired.feature == feature) & (fired.position > 0) & (fired.position <= place)):
+                taken[0, fired.position[row]] = float(fired.activation[row]) * dictionary.directions[feature]
+
+            def logp(taken: torch.Tensor, hook: str = dictionary.hook) -> float:
+                def less(value: torch.Tensor, **_: Any) -> torch.Tensor:
+                    return value - taken.view(value.shape)
+
+                with torch.no_grad():
+                    logits = prepared.subject.bridge.run_with_hooks(ids, return_type="logits", fwd_hooks=[(hook, less)])
+                return float(logits[0, -1].double().log_softmax(dim=-1)[token])
+
+            assert taken.abs().sum() > 0
+            slow = logp(torch.zeros_like(taken)) - logp(taken)
+            assert fired.measured[feature] == pytest.approx(slow, abs=1e-4)
+    with open_reader(judged_store) as store:
+        page = load_prompt(store, read, PromptChoice("measured"))
+    known = [of.measured for of in page.features if of.measured is not None]
+    assert len(known) > 3
+    assert [abs(one) for one in known] == sorted(map(abs, known), reverse=True)
+    assert [of.measured for of in page.features[: len(known)]] == known  # what was not measured stands behind
+    assert reader.read_text(TEXT, WantedToken(text, place)).fired[NAMES[0]].measured is None
+
+
 def test_the_command(judged_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["prompt", str(judged_store), TEXT, "--dictionary", "mlp-1k", "--json"])
     said = json.loads(capsys.readouterr().out)

@@ -318,6 +318,9 @@ def test_features_to_be_scored_that_are_not_extracted(
 ) -> None:
     file = write_run(dictionary=entry(sae_folder, features="0:9"), score={"features": [9, 10]})
     assert "none of score.features is among the features that it extracts" in refused("run", file)
+    for key in ("features", "geometry_features"):
+        file = write_run(dictionary=entry(sae_folder, features="0:9"), effects={key: [9, 10]})
+        assert f"none of effects.{key} is among the features that it extracts" in refused("run", file)
 
 
 @pytest.mark.parametrize(

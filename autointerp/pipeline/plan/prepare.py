@@ -213,10 +213,12 @@ def _features(config: RunConfig, saes: dict[str, SparseAutoencoder], widths: dic
         chosen[entry.name] = choose_features(entry.features, n, config.seed, entry.name)
         if entry.match is None:
             choose_scored(config.score.features, chosen[entry.name], n, config.seed, entry.name)
-            if config.effects.features != "none":
-                choose_scored(
-                    config.effects.features, chosen[entry.name], n, config.seed, entry.name, "effects.features"
-                )
+            for key, choice in (
+                ("effects.features", config.effects.features),
+                ("effects.geometry_features", config.effects.geometry_features),
+            ):
+                if choice != "none":
+                    choose_scored(choice, chosen[entry.name], n, config.seed, entry.name, key)
     return chosen
 
 
