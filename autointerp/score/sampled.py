@@ -71,9 +71,8 @@ class Candidates:
     threshold: float = 0.0
     """The activation above which a token counts in thresholded metrics."""
 
-    @cached_property
     def look_alikes(self) -> LookAlikes:
-        """How much windows of the pool look like the firing ones: once for all scorers."""
+        """How much windows of the pool look like the firing ones. Made anew each time: it has a number a token."""
         return LookAlikes(self.kept, self.pool)
 
 

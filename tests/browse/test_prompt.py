@@ -205,7 +205,7 @@ def test_measured_effects_are_those_of_a_pass_without_the_feature(judged_store: 
     with open_reader(judged_store) as store:
         page = load_prompt(store, read, PromptChoice("measured"))
     known = [of.measured for of in page.features if of.measured is not None]
-    assert len(known) > 3
+    assert len(known) > 1  # those that fire up to the token
     assert [abs(one) for one in known] == sorted(map(abs, known), reverse=True)
     assert [of.measured for of in page.features[: len(known)]] == known  # what was not measured stands behind
     assert reader.read_text(TEXT, WantedToken(text, place)).fired[NAMES[0]].measured is None

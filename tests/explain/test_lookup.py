@@ -22,6 +22,7 @@ from autointerp.explain.lookup import (
     to_lists,
     triggers,
 )
+from autointerp.hashing import content_hash
 from autointerp.records import ANY_TOKEN, LookupTable
 
 TOKENS = 6
@@ -113,3 +114,7 @@ def test_a_feature_without_entries_is_silent() -> None:
     assert isinstance(table, LookupTable)
     assert len(entries_of(table, 1)) == 0
     assert not triggers(table, 1, [[0, 1]], [[-1, 0]]).any()
+
+
+def test_the_hash_of_no_entries_is_that_of_four_empty_columns() -> None:
+    assert entries_hash(EMPTY) == content_hash(["", "", "", ""], tag="lookup")

@@ -200,7 +200,7 @@ def test_look_alikes_hold_what_stands_where_the_feature_fires(
         table[token] = min(np.log((here + PRIOR) / (len(of.kept) * share + PRIOR)), CAP)
     windows = some(world.pool.windows, np.arange(40))
     windows = replace(windows, scored=windows.scored & (np.arange(windows.scored.shape[1]) > 2))
-    found = of.look_alikes
+    found = of.look_alikes()
     for row in range(40):
         at = [table[t] if s else 0.0 for t, s in zip(windows.tokens[row].tolist(), windows.scored[row], strict=True)]
         assert found.of_windows(windows)[row] == pytest.approx(sum(at))

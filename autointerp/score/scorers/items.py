@@ -37,6 +37,7 @@ import numpy.typing as npt
 from autointerp.explain.lookup import Entries
 from autointerp.hashing import hash01, hash64, stream_key
 from autointerp.records import Bool, Float64, Int64, Windows
+from autointerp.score.look_alikes import LookAlikes
 from autointerp.score.predictions import LEAST_ITEMS, STRENGTHS, Items
 from autointerp.score.sampled import Candidates, join_windows, take
 from autointerp.score.sampling import FIRST_BIN
@@ -64,7 +65,7 @@ def detection_items(
 ) -> Items:
     """Windows that fire, and silent ones like them, `n_items` at least and at most; and silent ones that stand for
     others, where it is known what `claims` the feature, as it is or parted already (None: none of these)."""
-    standing, _ = _standing("detection", of, claims, seed)
+    standing, _, _ = _standing("detection", of, claims, seed)
     free = of.silent.copy()
     free[standing.rows] = False
     length, n_scored = shown_length(of.kept, traits), of.kept.scored.sum(axis=1)
@@ -93,7 +94,7 @@ def fuzzing_items(
 ) -> Items:
     """Windows with the firing tokens marked, and windows with others marked at the same offsets; and silent ones that
     stand for others, as in detection, with claimed tokens marked or such as are marked in right items."""
-    standing, cells = _standing("fuzzing", of, claims, seed)
+    standing, cells, look_alikes = _standing("fuzzing", of, claims, seed)
     fires = of.truth != 0
     kind = np.where(of.kept.scored, traits.kind[of.kept.tokens], -1)
     length, n_scored = shown_length(of.kept, traits), of.kept.scored.sum(axis=1)
@@ -133,17 +134,17 @@ def fuzzing_items(
     back = np.argsort(_ids([place for place, _ in wrong_kept + wrong_pool]), kind="stable")
     marked = fires[_ids(right)]
     pairs = _Pairs(_ids(right), take(wrong, back), np.concatenate([marked, marked]))
-    beside = _marks_beside(of, pool, standing, cells, marked, kind[_ids(right)], seed)
+    beside = _marks_beside(of, pool, standing, cells, look_alikes, marked, kind[_ids(right)], seed)
     return _shown("fuzzing", of, pairs, standing, beside, seed, group)
 
 
 def _standing(
     scorer: str, of: Candidates, claims: Sequence[Entries] | Cells | None, seed: int
-) -> tuple[Standing, Cells | None]:
+) -> tuple[Standing, Cells | None, LookAlikes | None]:
     """Silent windows that stand for others, drawn before any partner is: at most half of those that there are."""
     if claims is None:
         none = np.zeros(0, dtype=np.int64)
-        return Standing(none, none, np.zeros(0)), None
+        return Standing(none, none, np.zeros(0)), None, None
     cells = claims if isinstance(claims, Cells) else cells_of(of, claims)
     room = int(of.silent.sum()) // 2
     most = [_between(limits, scorer, name, of.feature, seed) for name, limits in _STANDING.items()]
@@ -151,8 +152,10 @@ def _standing(
     # one at least of each part: a part of which none is drawn is stood for by nobody
     likeness = np.zeros(len(cells.cell))
     claimed = np.flatnonzero(cells.cell >= 0)
-    likeness[claimed] = of.look_alikes.of_windows(take(of.pool.windows, claimed))
-    return draw_standing(cells, of.pool_u, likeness, max(n_claimed, len(cells.claimants)), max(n_rest, 1)), cells
+    look_alikes = of.look_alikes()
+    likeness[claimed] = look_alikes.of_windows(take(of.pool.windows, claimed))
+    standing = draw_standing(cells, of.pool_u, likeness, max(n_claimed, len(cells.claimants)), max(n_rest, 1))
+    return standing, cells, look_alikes
 
 
 _STANDING = {"claimed": N_CLAIMED, "rest": N_REST}
@@ -165,11 +168,18 @@ def _between(limits: tuple[int, int], scorer: str, what: str, feature: int, seed
 
 
 def _marks_beside(
-    of: Candidates, pool: Silent, standing: Standing, cells: Cells | None, marked: Bool, kinds: Int64, seed: int
+    of: Candidates,
+    pool: Silent,
+    standing: Standing,
+    cells: Cells | None,
+    look_alikes: LookAlikes | None,
+    marked: Bool,
+    kinds: Int64,
+    seed: int,
 ) -> Bool:
     """What is marked in the windows that stand for others, [n, L]. `marked` and `kinds` [R, L] of the right items."""
     marks = np.zeros((len(standing.rows), of.truth.shape[1]), dtype=np.bool_)
-    if cells is None or not len(marked):
+    if cells is None or look_alikes is None or not len(marked):
         return marks
     windows = take(of.pool.windows, standing.rows)
     place = hash64(
@@ -177,7 +187,7 @@ def _marks_beside(
     )
     like = hash64(stream_key(seed, "marks like"), of.feature, windows.window) % np.uint64(len(marked))
     claims = np.stack([claimed_places(claimant, windows) for claimant in cells.claimants] or [marks])
-    before = of.look_alikes.before(windows)
+    before = look_alikes.before(windows)
     for row, (cell, model) in enumerate(zip(standing.cell.tolist(), like.astype(np.int64).tolist(), strict=True)):
         at = np.flatnonzero(marked[model])
         if cell != OF_REST:

@@ -70,11 +70,6 @@ class _Spelt:
         """The different pairs, rising."""
         return np.unique(self.pairs)
 
-    @cached_property
-    def incidence(self) -> Float64:
-        """Which of the known pairs each token has, as 0 and 1: [n, known]."""
-        return _incidence(self, self.known)
-
 
 def likeness(tokens: Sequence[str], named: Sequence[str]) -> Float64:
     """How much each token looks like one of those named: the largest share of common letter pairs with one of them, and
@@ -82,7 +77,7 @@ def likeness(tokens: Sequence[str], named: Sequence[str]) -> Float64:
     own, theirs = _spelt(tuple(tokens)), _spelt(tuple(named))
     kind = own.kinds[:, None]
     alike = (kind == theirs.kinds) & (kind >= 0)
-    in_common = own.incidence @ _incidence(theirs, own.known).T  # counts: exact
+    in_common = _incidence(own, own.known) @ _incidence(theirs, own.known).T  # counts: exact
     share = in_common / np.maximum(own.sizes[:, None] + theirs.sizes - in_common, 1) + _LIKE_KIND * alike
     best = np.where(in_common > 0, share, _LIKE_KIND * alike)
     return np.asarray(best.max(axis=1, initial=0.0), dtype=np.float64)
