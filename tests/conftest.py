@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -59,6 +59,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A worker is given the next file that nobody has begun; workers are given them in this order."""
     place = {Path(__file__).parent / name: number for number, name in enumerate(BEGIN_WITH)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Subjects and empty stores are made once in a process (`helpers/made_once.py`)."""
+    from made_once import share_empty_stores, share_subjects  # after the hook: it imports what the hook watches
+
+    with pytest.MonkeyPatch.context() as patch:
+        share_subjects(patch.setattr)
+        share_empty_stores(patch.setattr, tmp_path_factory.mktemp("empty"))
+        yield
 
 
 @pytest.fixture(scope="session")

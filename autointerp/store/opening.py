@@ -159,11 +159,12 @@ def _create(path: Path, say: Callable[[str], None]) -> None:
     if _log_bytes(path):
         _set_aside_log(path, "its store is gone", say)
     snapshot_path(path).unlink(missing_ok=True)
-    create_with(path, lambda _: None)
+    create_with(path)
 
 
-def create_with(path: Path, fill: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
-    """Makes a store whose rows `fill` writes. It has its name when all is written; a kill before leaves none."""
+def create_with(path: Path, fill: Callable[[duckdb.DuckDBPyConnection], None] | None = None) -> None:
+    """Makes a store, empty or with the rows that `fill` writes. It has its name when all is written; a kill before
+    leaves none."""
     if not path.parent.is_dir():
         raise StoreError(f'the folder "{path.parent}" for the store "{path.name}" does not exist; create it first')
     building = path.with_name(f".{path.name}.new-{os.getpid()}")
@@ -179,7 +180,8 @@ def create_with(path: Path, fill: Callable[[duckdb.DuckDBPyConnection], None]) -
                 {"version": str(SCHEMA_VERSION), "created_by": f"autointerp {__version__}"},
             )
             connection.execute("COMMIT")
-            fill(connection)
+            if fill is not None:
+                fill(connection)
         finally:
             connection.close()
         _give_name(building, path)

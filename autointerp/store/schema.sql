@@ -488,7 +488,7 @@ COMMENT ON COLUMN description_lengths.bits IS 'Bits a token.';
 COMMENT ON COLUMN description_lengths.n_active IS 'Features a token whose contribution is not rounded to 0.';
 COMMENT ON COLUMN description_lengths.coordinate_bits IS 'The same of the coordinates of the activations themselves, their means taken off: without any dictionary.';
 COMMENT ON COLUMN description_lengths.n_cut IS 'Contributions above 255 steps, which count as 255.';
-COMMENT ON COLUMN description_lengths.variance_explained IS 'Of what is there, on the same tokens: 1 - residual / variance. None of baselines, which reconstruct nothing.';
+COMMENT ON COLUMN description_lengths.variance_explained IS 'Of what is there, on the same tokens: 1 - residual / variance. Empty for baselines, which reconstruct nothing.';
 
 CREATE TABLE dictionary_similarities (
     run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, n_tokens BIGINT NOT NULL, n_features BIGINT NOT NULL,

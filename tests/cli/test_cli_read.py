@@ -79,8 +79,8 @@ def test_show(path: Path) -> None:
     assert "output score 0.475: " in page
     assert "of probability 0.5, rank 3 (without it 0.02)" in " ".join(page.split())
     assert "a step of  1.1 along it moves the output by KL 0.5; no size isotropic" in page
-    assert "random/" not in page
-    assert page.count("random") == page.count("(random direction ")
+    assert page.count("random/") == page.count("elsewhere   random/1 r 0.70 cos 0.50") == 1
+    assert page.count("random") == page.count("(random direction ") + 1
     assert "\x1b" not in page
 
 

@@ -157,6 +157,7 @@ def test_files_out_and_in_give_the_rows_of_a_live_run(make: Callable[..., Path],
     assert "0 failed" in page
 
 
+@pytest.mark.slow
 def test_batches_give_the_rows_of_a_live_run(
     make: Callable[..., Path], command: Callable[..., Any], server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

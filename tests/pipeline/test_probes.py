@@ -147,6 +147,7 @@ def test_again_nothing_is_asked(configured: Callable[..., RunConfig], store: Pat
     assert rows(store, "SELECT * FROM probes ORDER BY ALL") == before
 
 
+@pytest.mark.slow
 def test_texts_that_are_refused_leave_the_first_answer(configured: Callable[..., RunConfig]) -> None:
     def fail(ask: Ask) -> str | None:
         return "refused" if ask.kind == "generate" and ask.about["feature"] % 2 else None

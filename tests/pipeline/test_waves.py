@@ -71,6 +71,7 @@ def test_each_label_has_windows_of_its_own_triggers(judged_store: Path) -> None:
         assert row["n_class"] >= min(2, row["available_class"]) or row["class"] not in ("E", "E2", "E3")
 
 
+@pytest.mark.slow
 def test_what_is_explained_again_is_the_next_wave(judged_store: Path, tmp_path: Path) -> None:
     store = tmp_path / "judged.duckdb"
     shutil.copy(judged_store, store)

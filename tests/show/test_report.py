@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,33 @@ def test_it_begins_with_whether_the_metrics_agree(read: ReportReader) -> None:
     assert re.match(r"No metric can tell|All metrics say|No two metrics|The metrics disagree", read.paragraphs[1])
 
 
+def effect_means_checked(table: Sequence[Sequence[str]], found: Sequence[dict[str, Any]]) -> int:
+    """Each mean of the table is that of the rows, of logarithms but of `direct_share`; how many there are."""
+    measures = ("step_025", "step_050", "step_100", "kl_of_entropy", "direct_share")
+    assert len(table[0]) == 2 + len(measures) + 1
+    n = 0
+    for dictionary, direction, *cells in table[1:]:
+        for measure, cell in zip(measures, cells, strict=False):
+            values = [
+                row["value"]
+                for row in found
+                if (row["dictionary"], row["direction"], row["measure"]) == (dictionary, direction, measure)
+            ]
+            assert bool(values) == bool(cell), (dictionary, direction, measure)
+            if values:
+                mean = sum(values) / len(values)
+                shown = mean if measure == "direct_share" else 2**mean * (100 if "%" in cell else 1)
+                said = float(cell.split()[0])
+                assert said == pytest.approx(shown, rel=0.051, abs=0 if "%" in cell else 0.006), (
+                    dictionary,
+                    direction,
+                    measure,
+                    cell,
+                )
+                n += 1
+    return n
+
+
 def test_every_statement_runs_and_gives_its_table(judged_store: Path, read: ReportReader) -> None:
     """Each number with three decimals in the tables before a statement is a number of its rows."""
     names = {statement.name for statement in read.statements}
@@ -65,6 +92,10 @@ def test_every_statement_runs_and_gives_its_table(judged_store: Path, read: Repo
     first, checked = 0, 0
     for statement, (n_tables, _) in zip(read.statements, read.after, strict=True):
         found = rows(judged_store, statement.sql, **statement.parameters)
+        if statement.name == "effect_values":  # a value a feature: the tables have their means
+            checked += effect_means_checked(read.tables[first].rows, found)
+            first = n_tables
+            continue
         values = {f"{value:.3f}".lstrip("+") for row in found for value in row.values() if isinstance(value, float)}
         for table in read.tables[first:n_tables]:
             for row in table.rows[1:]:
