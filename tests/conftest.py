@@ -18,18 +18,9 @@ from jaxtyping import install_import_hook
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-ROOT = Path(__file__).parents[1]
-
-
-def modules_with_shapes() -> list[str]:
-    """Those whose annotations say shapes; the plain types of the others are mypy's."""
-    files = (ROOT / "autointerp").rglob("*.py")
-    stating = (file for file in files if "from jaxtyping import" in file.read_text(encoding="utf-8"))
-    return sorted(".".join(file.relative_to(ROOT).with_suffix("").parts) for file in stating)
-
 
 # Shapes in annotations are checked while testing.
-install_import_hook(modules_with_shapes(), "beartype.beartype")
+install_import_hook(["autointerp.subject", "autointerp.extract"], "beartype.beartype")
 
 VOCABULARY, WIDTH, LAYERS, CONTEXT = 61, 32, 3, 24
 
