@@ -49,6 +49,7 @@ The first makes the store that many others read."""
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A worker is given the next file that nobody has begun; workers are given them in this order."""
     place = {Path(__file__).parent / name: number for number, name in enumerate(BEGIN_WITH)}
+    assert all(path.is_file() for path in place), "BEGIN_WITH names a file that is not there"
     items.sort(key=lambda item: place.get(item.path, len(place)))
 
 

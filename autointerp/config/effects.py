@@ -50,8 +50,8 @@ class EffectsSection(Section):
     """The neutral prompt at whose last token it is amplified."""
 
     geometry_features: FeatureChoice | Literal["none"] = FeatureSample(sample=128)
-    """Features of each dictionary whose directions are held against the others' and against neurons', and whose matches
-    in the other dictionaries are looked for; `"none"`: no geometry and no similarity of dictionaries."""
+    """Features of each dictionary whose directions are held against the others' and against neurons'; `"none"`: no
+    geometry and no similarity of dictionaries. Matches in the other dictionaries are looked for of all features."""
     geometry_tokens: int = Field(default=8192, ge=256, le=65_536)
     """Tokens of the explain split on which dictionaries are held against each other, and their description lengths
     measured."""

@@ -4,6 +4,7 @@ another order."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def printed_text() -> Callable[[Any], str]:
     from rich.console import Console, Group
 
     def show(parts: Any) -> str:
-        console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+        console = Console(width=200, record=True, file=StringIO())
         console.print(Group(*parts))
         return console.export_text()
 
