@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autointerp.records import Bool, Float32, Int64
+from autointerp.records import Bool, Float32, Float64, Int64
 
 Taken = tuple[list[Int64], list[Int64]]
 """Of each feature the tokens that were taken, in order; and who took each."""
 
 
-def nearest_free(values: Float32, tokens: Int64, wanted: Float32, own: Int64) -> Taken:
+def nearest_free(values: Float32 | Float64, tokens: Int64, wanted: Float32 | Float64, own: Int64) -> Taken:
     """Each promoted token, the one of largest value first, takes the free token of the nearest value, the lower one of
     two that are as near.
 
