@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.summary.events import Events
+from autointerp.extract.summary.kernel import steps
+from autointerp.extract.summary.kernel.library import usable
 from autointerp.extract.summary.segments import gather_runs, rank_in_run, repeated, sort_by, true_at
 from autointerp.memory import give_back
 
@@ -46,6 +48,8 @@ class Kept:
         return self.offset.int().add_(repeated(self.peak, self.length.long()))
 
     def take(self, index: Tensor) -> Kept:
+        if usable(index):
+            return Kept(**steps.taken(index, {item.name: getattr(self, item.name) for item in fields(self)}))
         length = self.length.long()
         start = torch.cumsum(length, 0) - length
         inner = gather_runs(start.index_select(0, index), length.index_select(0, index))
@@ -122,9 +126,13 @@ class Keeper:
             start, length = (column.index_select(0, window) for column in (events.window_start, events.window_length))
         else:
             start, length = events.around(event, *span)
+        if usable(event):
+            columns = (events.row, events.value, events.rows.window, events.rows.position)
+            self._offer(Kept(group.int(), key, **steps.described(event, start, length, *columns)))
+            return
         inner = gather_runs(start, length)
         peak = events.position_of(event)
-        self._waiting.append(
+        self._offer(
             Kept(
                 group=group.int(),
                 key=key,
@@ -136,7 +144,10 @@ class Keeper:
                 value=events.value.index_select(0, inner),
             )
         )
-        self._n_waiting += len(window)
+
+    def _offer(self, windows: Kept) -> None:
+        self._waiting.append(windows)
+        self._n_waiting += len(windows.group)
         if self._n_waiting > max(BUFFER, self._n_kept // 2):
             self._compact()
 
@@ -167,6 +178,8 @@ class Keeper:
         if not any(len(part.group) for part in parts[1:]):
             return parts[0]
         joined = _join(parts)
+        if usable(joined.key):
+            return joined.take(steps.smallest_keys(joined.group, joined.key, self.keep, self.limit))
         order = sort_by(joined.group, joined.key)
         rank = rank_in_run(joined.group.index_select(0, order))
         last = order[true_at(rank == self.keep - 1)]
