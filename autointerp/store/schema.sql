@@ -592,10 +592,25 @@ COMMENT ON COLUMN steered_texts.feature IS 'Feature.';
 COMMENT ON COLUMN steered_texts.number IS 'Of the beginning, from 1: the same for all features.';
 COMMENT ON COLUMN steered_texts.context IS 'Context of the beginning.';
 COMMENT ON COLUMN steered_texts.position IS 'Position in the context of the beginning''s first token.';
-COMMENT ON COLUMN steered_texts.size IS 'Length of what is added at each token: the one at which the prediction moves by effects.steer_kl on average behind beginnings of the select split.';
+COMMENT ON COLUMN steered_texts.size IS 'Length of what is added at each token: the one at which the prediction moves by the chosen KL (steering_strengths) on average behind beginnings of the select split.';
 COMMENT ON COLUMN steered_texts.kl_select IS 'That average, nats.';
 COMMENT ON COLUMN steered_texts.kl IS 'KL divergence of the prediction behind this beginning from that of the model as it is, nats.';
 COMMENT ON COLUMN steered_texts.tokens IS 'What was written.';
+
+CREATE TABLE steering_strengths (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, kl DOUBLE NOT NULL, n_features INTEGER NOT NULL,
+    n_unreached INTEGER NOT NULL, n_questions INTEGER NOT NULL, accuracy DOUBLE, se DOUBLE, chosen BOOLEAN NOT NULL
+);
+COMMENT ON TABLE steering_strengths IS 'The strengths of effects.steer_kl, and which of them the steered texts are written at: chosen on the select split, the same for all dictionaries of a run. current_steering_strengths shows the latest.';
+COMMENT ON COLUMN steering_strengths.run IS 'The work that made it.';
+COMMENT ON COLUMN steering_strengths.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN steering_strengths.kl IS 'KL divergence by which the prediction moves, nats.';
+COMMENT ON COLUMN steering_strengths.n_features IS 'Features that were steered.';
+COMMENT ON COLUMN steering_strengths.n_unreached IS 'Those of them whose direction does not move the output so far.';
+COMMENT ON COLUMN steering_strengths.n_questions IS 'Questions about texts of the select split; 0 where there is a single strength and nothing to choose.';
+COMMENT ON COLUMN steering_strengths.accuracy IS 'Share of the questions that the tokens of the largest direct effects answer right (one in three by chance), mean over features, one that does not reach the strength being at chance; not there where no feature has a question.';
+COMMENT ON COLUMN steering_strengths.se IS 'Its standard error over features.';
+COMMENT ON COLUMN steering_strengths.chosen IS 'Whether texts of the score split are written at it: the least strength that is within a standard error of the best, dictionaries counting the same.';
 
 CREATE TABLE again (
     number INTEGER NOT NULL, event VARCHAR NOT NULL, said VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR,
@@ -1506,6 +1521,11 @@ CREATE VIEW current_steered_texts AS
 SELECT s.* FROM steered_texts s
 SEMI JOIN current_works c ON c.stage = 'steered_texts' AND c.dictionary = s.dictionary AND c.work = s.run;
 COMMENT ON VIEW current_steered_texts IS 'The rows of steered_texts that count: of the latest run that made them for a dictionary.';
+
+CREATE VIEW current_steering_strengths AS
+SELECT s.* EXCLUDE (run) FROM steering_strengths s
+SEMI JOIN current_works c ON c.stage = 'steered_texts' AND c.dictionary = s.dictionary AND c.work = s.run;
+COMMENT ON VIEW current_steering_strengths IS 'The rows of steering_strengths that count: of the latest run that steered a dictionary.';
 
 CREATE VIEW evidence_grid AS
 WITH of_features AS (

@@ -177,13 +177,28 @@ def write_token_changes(t: Transaction, world: World, name: str) -> int:
 
 
 def write_steered_texts(t: Transaction, world: World, name: str) -> int:
-    """Appends `steered_texts` and returns the number of rows."""
+    """Appends `steered_texts` and `steering_strengths` and returns the number of rows."""
     inside = np.flatnonzero(world.split == "score")[:3]
-    return sum(
+    run = f"steered-texts-{name}"
+    n = t.append(
+        "steering_strengths",
+        {
+            "run": run,
+            "dictionary": name,
+            "kl": [0.25, 0.5],
+            "n_features": 4,
+            "n_unreached": 0,
+            "n_questions": 12,
+            "accuracy": [0.5, 0.75],
+            "se": 0.1,
+            "chosen": [False, True],
+        },
+    )
+    return n + sum(
         t.append(
             "steered_texts",
             {
-                "run": f"steered-texts-{name}",
+                "run": run,
                 "dictionary": name,
                 "feature": [feature] * 3,
                 "number": [1, 2, 3],
