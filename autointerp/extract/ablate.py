@@ -9,6 +9,8 @@ what any change of that size does.
     kl           sum of p log(p / q) over the vocabulary, p as it is and q without the feature, nats
     loss_change  -log q + log p of the token that does come next, nats
     entropy      of p: what kl is to be held against
+    loss_estimate  what the gradient of that loss says of loss_change: its product with what is subtracted, with a
+                 minus. One pass back serves all features that fire at a token
     direct_share correlation, over the tokens that stand in the corpus, of what the feature adds to each logit,
                  measured, with its direct logit effects: near 1 where only the final norm is between it and the logits
 """
@@ -51,6 +53,7 @@ class AblationEffects:
     kl: Float64  # [n, 3] at the position
     kl_after: Float64  # [n, 3] mean over those behind it
     loss_change: Float64  # [n, 3] of the next token
+    loss_estimate: Float64  # [n, 3] of loss_change, to first order; NaN also where there is no gradient
     loss_change_after: Float64  # [n, 3] mean over the tokens that follow that one
     direct_share: Float64  # [n]
     moved: Int32  # [n, 2 MOVED] tokens whose logits fall most without the feature, then those that rise most
@@ -98,6 +101,8 @@ class Ablation:
     usable: Tensor
     """[n] ids of the tokens that stand in the corpus."""
     seed: int
+    differentiable: bool = True
+    """Whether the model can be differentiated: else nothing is estimated."""
 
     def measure(self, firings: Firings, progress: Callable[[int], None] = lambda _: None) -> AblationEffects:
         """Effects of each firing, in the order given; each context is opened once."""
@@ -110,9 +115,10 @@ class Ablation:
             ids = ids.to(self.subject.device)
             opened = self.passes.open(ids)
             added = self._contributions(firings.take(rows), ids)
+            gradients = self._gradients(opened, firings.position[rows], added.shape[1], n_valid)
             for some in self._portions(len(rows)):
                 portion = firings.take(rows[some])
-                parts.append((rows[some], self._measured(opened, ids, portion, added[some])))
+                parts.append((rows[some], self._measured(opened, ids, portion, added[some], gradients[some])))
                 progress(len(some))
         return _in_order(parts)
 
@@ -124,6 +130,17 @@ class Ablation:
             positions = torch.from_numpy(firings.position.astype(np.int64))
             x = self.subject.activations(ids[None], [hook])[hook][0].cpu()[positions]
         return contributions(self.dictionary, firings, x)
+
+    def _gradients(self, opened: PatchedContext, position: Int32, d: int, n_valid: int) -> Tensor:
+        """[n, d] of the loss at each `position` [n] of a context; NaN where there is none."""
+        places, index = np.unique(position, return_inverse=True)
+        of_place = torch.full((len(places), d), torch.nan)
+        n = int((places + 1 < n_valid).sum()) if self.differentiable else 0
+        if n:
+            at = torch.from_numpy(places[:n].astype(np.int64)).to(self.subject.device)
+            nothing = torch.zeros(n, d, device=self.subject.device)
+            of_place[:n] = opened.loss_gradients(at, nothing).cpu()
+        return of_place[torch.from_numpy(index.reshape(-1))]
 
     def _portions(self, n: int) -> Iterator[np.ndarray]:
         a_row = (1 + len(DIRECTIONS)) * (self.passes.after + 1) * self.subject.d_vocab
@@ -146,9 +163,12 @@ class Ablation:
         return rows
 
     @torch.inference_mode()
-    def _measured(self, opened: PatchedContext, ids: Tensor, firings: Firings, added: Tensor) -> AblationEffects:
+    def _measured(
+        self, opened: PatchedContext, ids: Tensor, firings: Firings, added: Tensor, gradients: Tensor
+    ) -> AblationEffects:
         n, sides = len(firings), 1 + len(DIRECTIONS)
-        subtracted = self._subtracted(firings, added).to(self.subject.device)
+        taken = self._subtracted(firings, added)
+        subtracted = taken.to(self.subject.device)
         positions = torch.from_numpy(firings.position.astype(np.int64)).to(self.subject.device)
         logits = opened.logits(positions.repeat(sides), -subtracted.flatten(0, 1))
         logits = logits.view(sides, n, *logits.shape[1:])  # [4, n, after + 1, V]
@@ -167,6 +187,7 @@ class Ablation:
             kl=_float64(kl[..., 0].T),
             kl_after=_float64(kl[..., 1:].nanmean(dim=-1).T),
             loss_change=_float64(loss[..., 0].T),
+            loss_estimate=_float64(-torch.einsum("snd,nd->ns", taken[1:].double(), gradients.double())),
             loss_change_after=_float64(loss[..., 1:].nanmean(dim=-1).T),
             direct_share=share,
             moved=moved,
@@ -227,7 +248,7 @@ def _in_order(parts: Sequence[tuple[np.ndarray, AblationEffects]]) -> AblationEf
         empty, sides = np.zeros(0), np.zeros((0, len(DIRECTIONS)))
         moved = np.zeros((0, 2 * MOVED))
         return AblationEffects(
-            empty, empty, empty.astype(np.int32), sides, sides, sides, sides, empty,
+            empty, empty, empty.astype(np.int32), sides, sides, sides, sides, sides, empty,
             moved.astype(np.int32), moved.astype(np.float32),
         )  # fmt: skip
     place = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")

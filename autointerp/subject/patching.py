@@ -29,6 +29,10 @@ AGREES = {"float32": 1e-3}
 """Largest difference of logits, as a share of their largest change: the same."""
 AGREES_LOOSELY = 5e-2
 """In half precision."""
+WHOLE_AT_ONCE, SUFFIX_AT_ONCE = 8, 64
+"""Positions at which a loss is differentiated together, at most."""
+CACHE_AT_ONCE = 1 << 27
+"""Keys and values that are held for that, 512 MB."""
 
 
 @runtime_checkable
@@ -54,6 +58,19 @@ class PatchedContext(Protocol):
 
         `added` [R, d] is added at the position; [R, m, d] there and at the m - 1 behind it, which must be in the
         context and among the `after`."""
+        ...
+
+    def last_streams(
+        self, positions: Int[Tensor, " R"], added: Float[Tensor, "R d"]
+    ) -> tuple[Float[Tensor, "R n V"], Float[Tensor, "R d_model"] | None]:
+        """`logits`, and float32 what stands in the residual stream at each row's position behind the last block, before
+        the final norm; None where it cannot be read."""
+        ...
+
+    def loss_gradients(self, positions: Int[Tensor, " R"], added: Float[Tensor, "R d"]) -> Float[Tensor, "R d"]:
+        """float32 by how much a unit more of each coordinate of `added` changes the loss (nats) of the token behind the
+        position, to first order. No position may be the context's last. Raises RuntimeError where the model cannot be
+        differentiated."""
         ...
 
 
@@ -119,7 +136,27 @@ class WholeContext:
 
     @torch.inference_mode()
     def logits(self, positions: Tensor, added: Tensor) -> Tensor:
-        places = _places(positions, self.passes.after, len(self.tokens))
+        return self._run(positions, added, self.passes.after, [])
+
+    @torch.inference_mode()
+    def last_streams(self, positions: Tensor, added: Tensor) -> tuple[Tensor, Tensor | None]:
+        rows, last = torch.arange(len(positions), device=positions.device), list[Tensor]()
+
+        def keep(stream: Tensor, hook: Any) -> None:  # noqa: ARG001 - by that name
+            last.append(stream[rows, positions].float())
+
+        logits = self._run(positions, added, self.passes.after, [(_last_hook(self.passes.subject), keep)])
+        return logits, last[0] if last else None
+
+    def loss_gradients(self, positions: Tensor, added: Tensor) -> Tensor:
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            tokens = self.tokens.clone()
+            run = partial(WholeContext(self.passes, tokens)._run, after=0, watched=[])
+            return _loss_gradients(run, tokens, positions.clone(), added.clone(), WHOLE_AT_ONCE)
+
+    def _run(self, positions: Tensor, added: Tensor, after: int, watched: list[Any]) -> Tensor:
+        """`watched`: hook points and what is told what passes them."""
+        places = _places(positions, after, len(self.tokens))
         rows = torch.arange(len(positions), device=positions.device)
         needed = self.tokens[: int(places.max()) + 1].expand(len(positions), -1)
 
@@ -130,10 +167,27 @@ class WholeContext:
             return flat.reshape(activation.shape)
 
         logits = self.passes.subject.bridge.run_with_hooks(
-            needed, return_type="logits", fwd_hooks=[(written_at(self.passes.hook), patch)]
+            needed, return_type="logits", fwd_hooks=[(written_at(self.passes.hook), patch), *watched]
         )
         kept: Tensor = logits[rows[:, None], places].float()
         return kept
+
+
+def _last_hook(subject: Subject) -> str:
+    return f"blocks.{subject.n_layers - 1}.hook_resid_post"
+
+
+def _loss_gradients(
+    run: Callable[[Tensor, Tensor], Tensor], tokens: Tensor, positions: Tensor, added: Tensor, at_once: int
+) -> Tensor:
+    """[R, d] of the loss at each row's position by its row of `added` [R, d]: rows are texts of their own, so a pass
+    back serves `at_once` of them. `run` gives logits, [R, 1, V]."""
+    parts = []
+    for some, vector in zip(positions.split(at_once), added.split(at_once), strict=True):
+        probe = vector.detach().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(run(some, probe)[:, 0], tokens[some + 1], reduction="sum")
+        parts.append(torch.autograd.grad(loss, probe)[0].detach().float())
+    return torch.cat(parts)
 
 
 def _in_a_row(added: Tensor) -> Tensor:
@@ -148,7 +202,11 @@ def _places(positions: Tensor, after: int, length: int) -> Tensor:
 
 def _suffix_passes(subject: Subject, hook: str, after: int) -> SuffixPasses | None:
     place = plain_module(subject, hook)
-    return None if place is None else SuffixPasses(*place, after)
+    if place is None:
+        return None
+    last = hook_places(subject, [_last_hook(subject)]).get(_last_hook(subject))
+    readable = last is not None and last.module is not None
+    return SuffixPasses(*place, after, (place[0].get_submodule(last.module), last.side) if last and readable else None)
 
 
 def plain_module(subject: Subject, hook: str) -> tuple[Any, torch.nn.Module, str] | None:
@@ -173,6 +231,8 @@ class SuffixPasses:
     module: torch.nn.Module
     side: str
     after: int
+    last: tuple[torch.nn.Module, str] | None = None
+    """The module and its side at which the residual stream stands behind the last block, or a multiple of it."""
 
     def open(self, tokens: Tensor) -> PatchedContext:
         from transformers import DynamicCache
@@ -192,17 +252,38 @@ class SuffixContext:
 
     @torch.inference_mode()
     def logits(self, positions: Tensor, added: Tensor) -> Tensor:
+        return self._run(positions, added, self.passes.after)
+
+    @torch.inference_mode()
+    def last_streams(self, positions: Tensor, added: Tensor) -> tuple[Tensor, Tensor | None]:
+        seen: list[Tensor] = []
+        logits = self._run(positions, added, self.passes.after, seen)
+        return logits, seen[0] if seen else None
+
+    def loss_gradients(self, positions: Tensor, added: Tensor) -> Tensor:
+        size = sum(keys.numel() + values.numel() for keys, values in self.before)
+        at_once = max(1, min(SUFFIX_AT_ONCE, CACHE_AT_ONCE // size))
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            tokens = self.tokens.clone()
+            before = [(keys.clone(), values.clone()) for keys, values in self.before]
+            run = partial(SuffixContext(self.passes, tokens, before)._run, after=0)
+            return _loss_gradients(run, tokens, positions.clone(), added.clone(), at_once)
+
+    def _run(self, positions: Tensor, added: Tensor, after: int, seen: list[Tensor] | None = None) -> Tensor:
+        """[R, after + 1, V]; `seen` gets what stands behind the last block at the positions, [R, d_model]."""
         from transformers import DynamicCache
 
         n, length = len(positions), len(self.tokens)
-        places = _places(positions, self.passes.after, length)
+        places = _places(positions, after, length)
         first, last = int(positions.max()), int(places.max())
-        steps = min(self.passes.after, last - int(positions.min())) + 1
+        steps = min(after, last - int(positions.min())) + 1
         cache = DynamicCache()
         for layer, (keys, values) in enumerate(self.before):
             kept = (kept[:, :, :first].expand(n, -1, -1, -1) for kept in (keys, values))
             cache.update(*kept, layer)
-        handle = self._add_at_first(added)
+        handles = [self._add_at_first(added)]
+        if seen is not None and self.passes.last is not None:
+            handles.append(changed_at(*self.passes.last, partial(_keep_first, seen)))
         try:
             logits = self.passes.model(
                 self.tokens[places[:, :steps]],
@@ -212,8 +293,9 @@ class SuffixContext:
                 use_cache=True,
             ).logits.float()
         finally:
-            handle.remove()
-        missing = self.passes.after + 1 - steps  # past the end of the context in all rows
+            for handle in handles:
+                handle.remove()
+        missing = after + 1 - steps  # past the end of the context in all rows
         return torch.nn.functional.pad(logits, (0, 0, 0, missing)) if missing else logits
 
     def _mask(self, positions: Tensor, first: int, steps: int) -> Tensor:
@@ -233,6 +315,12 @@ def _plus(of_each: Tensor, value: Tensor) -> Tensor:
     """What passes a place, [R, n, d], with [R, k, d] added to the first of its tokens."""
     value = value.clone()
     value[:, : of_each.shape[1]] += of_each.to(value.dtype)
+    return value
+
+
+def _keep_first(seen: list[Tensor], value: Tensor) -> Tensor:
+    """What passes a place, [R, n, d], kept at the first of its tokens."""
+    seen.append(value[:, 0].float())
     return value
 
 
