@@ -48,6 +48,14 @@ class PatchedPasses(Protocol):
         """The context whose rows follow."""
         ...
 
+    def loss_gradients(
+        self, opened: Sequence[PatchedContext], positions: Sequence[Int[Tensor, " R"]], width: int
+    ) -> Float[Tensor, "N width"]:
+        """float32, of some positions of each of the contexts, one behind the other: by how much a unit of each of the
+        `width` coordinates, added there, changes the loss (nats) of the token behind it, to first order. No position may
+        be a context's last. Raises RuntimeError where the model cannot be differentiated."""
+        ...
+
 
 @runtime_checkable
 class PatchedContext(Protocol):
@@ -65,12 +73,6 @@ class PatchedContext(Protocol):
     ) -> tuple[Float[Tensor, "R n V"], Float[Tensor, "R d_model"] | None]:
         """`logits`, and float32 what stands in the residual stream at each row's position behind the last block, before
         the final norm; None where it cannot be read."""
-        ...
-
-    def loss_gradients(self, positions: Int[Tensor, " R"], added: Float[Tensor, "R d"]) -> Float[Tensor, "R d"]:
-        """float32 by how much a unit more of each coordinate of `added` changes the loss (nats) of the token behind the
-        position, to first order. No position may be the context's last. Raises RuntimeError where the model cannot be
-        differentiated."""
         ...
 
 
@@ -128,6 +130,18 @@ class WholePasses:
     def open(self, tokens: Tensor) -> PatchedContext:
         return WholeContext(self, tokens)
 
+    def loss_gradients(self, opened: Sequence[PatchedContext], positions: Sequence[Tensor], width: int) -> Tensor:
+        parts = []
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            for context, of_context in zip(opened, positions, strict=True):
+                assert isinstance(context, WholeContext)
+                tokens = context.tokens.clone()
+                for some in of_context.clone().split(WHOLE_AT_ONCE):
+                    probe = torch.zeros(len(some), width, device=tokens.device, requires_grad=True)
+                    logits = WholeContext(self, tokens)._run(some, probe, 0, [])[:, 0]
+                    parts.append(_loss_gradients(logits, tokens[some + 1], probe))
+        return torch.cat(parts)
+
 
 @dataclass(frozen=True)
 class WholeContext:
@@ -147,12 +161,6 @@ class WholeContext:
 
         logits = self._run(positions, added, self.passes.after, [(_last_hook(self.passes.subject), keep)])
         return logits, last[0] if last else None
-
-    def loss_gradients(self, positions: Tensor, added: Tensor) -> Tensor:
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            tokens = self.tokens.clone()
-            run = partial(WholeContext(self.passes, tokens)._run, after=0, watched=[])
-            return _loss_gradients(run, tokens, positions.clone(), added.clone(), WHOLE_AT_ONCE)
 
     def _run(self, positions: Tensor, added: Tensor, after: int, watched: list[Any]) -> Tensor:
         """`watched`: hook points and what is told what passes them."""
@@ -177,17 +185,11 @@ def _last_hook(subject: Subject) -> str:
     return f"blocks.{subject.n_layers - 1}.hook_resid_post"
 
 
-def _loss_gradients(
-    run: Callable[[Tensor, Tensor], Tensor], tokens: Tensor, positions: Tensor, added: Tensor, at_once: int
-) -> Tensor:
-    """[R, d] of the loss at each row's position by its row of `added` [R, d]: rows are texts of their own, so a pass
-    back serves `at_once` of them. `run` gives logits, [R, 1, V]."""
-    parts = []
-    for some, vector in zip(positions.split(at_once), added.split(at_once), strict=True):
-        probe = vector.detach().requires_grad_()
-        loss = torch.nn.functional.cross_entropy(run(some, probe)[:, 0], tokens[some + 1], reduction="sum")
-        parts.append(torch.autograd.grad(loss, probe)[0].detach().float())
-    return torch.cat(parts)
+def _loss_gradients(logits: Tensor, target: Tensor, probe: Tensor) -> Tensor:
+    """[R, d] of the loss of each row's `target` [R] by its row of `probe` [R, d]; `logits` [R, V]. Rows are texts of
+    their own, so one pass back serves them all."""
+    loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
+    return torch.autograd.grad(loss, probe)[0].detach().float()
 
 
 def _in_a_row(added: Tensor) -> Tensor:
@@ -242,6 +244,58 @@ class SuffixPasses:
             self.model(tokens[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
         return SuffixContext(self, tokens, [(layer.keys, layer.values) for layer in cache.layers])
 
+    def run(
+        self,
+        tokens: Tensor,
+        places: Tensor,
+        before: Sequence[tuple[Tensor, Tensor]],
+        added: Tensor,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """float32 logits [R, steps, V] of `tokens` [R, steps] at `places` [R, steps] of their contexts. `before`: keys
+        and values [R, heads, first, width] by layer, of which a row sees those before its first place; `added` [R, d]
+        or [R, m, d] is added there. `seen` gets what stands behind the last block at the first place, [R, d_model]."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(before):
+            cache.update(keys, values, layer)
+        keys = before[0][0]
+        handles = [changed_at(self.module, self.side, partial(_plus, _in_a_row(added)))]
+        if seen is not None and self.last is not None:
+            handles.append(changed_at(*self.last, partial(_keep_first, seen)))
+        try:
+            logits: Tensor = self.model(
+                tokens,
+                past_key_values=cache,
+                attention_mask=_suffix_mask(places[:, 0], keys.shape[2], tokens.shape[1], keys.dtype),
+                position_ids=places,
+                use_cache=True,
+            ).logits.float()
+        finally:
+            for handle in handles:
+                handle.remove()
+        return logits
+
+    def loss_gradients(self, opened: Sequence[PatchedContext], positions: Sequence[Tensor], width: int) -> Tensor:
+        contexts = [context for context in opened if isinstance(context, SuffixContext)]
+        size = sum(keys.numel() + values.numel() for keys, values in contexts[0].before)
+        at_once = max(1, min(SUFFIX_AT_ONCE, CACHE_AT_ONCE // size))
+        of_row = torch.cat([torch.full((len(some),), number) for number, some in enumerate(positions)])
+        parts = []
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            for rows, place in zip(of_row.split(at_once), torch.cat(list(positions)).split(at_once), strict=True):
+                counts = torch.bincount(rows, minlength=len(contexts)).tolist()
+                tokens = torch.cat([
+                    context.tokens[torch.stack([at, at + 1])]
+                    for context, at in zip(contexts, place.split(counts), strict=True)
+                ], dim=1)  # fmt: skip
+                before = _stacked([context.before for context in contexts], counts, int(place.max()))
+                probe = torch.zeros(len(rows), width, device=place.device, requires_grad=True)
+                logits = self.run(tokens[0, :, None].clone(), place[:, None].clone(), before, probe)[:, 0]
+                parts.append(_loss_gradients(logits, tokens[1].clone(), probe))
+        return torch.cat(parts)
+
 
 @dataclass(frozen=True)
 class SuffixContext:
@@ -260,55 +314,42 @@ class SuffixContext:
         logits = self._run(positions, added, self.passes.after, seen)
         return logits, seen[0] if seen else None
 
-    def loss_gradients(self, positions: Tensor, added: Tensor) -> Tensor:
-        size = sum(keys.numel() + values.numel() for keys, values in self.before)
-        at_once = max(1, min(SUFFIX_AT_ONCE, CACHE_AT_ONCE // size))
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            tokens = self.tokens.clone()
-            before = [(keys.clone(), values.clone()) for keys, values in self.before]
-            run = partial(SuffixContext(self.passes, tokens, before)._run, after=0)
-            return _loss_gradients(run, tokens, positions.clone(), added.clone(), at_once)
-
     def _run(self, positions: Tensor, added: Tensor, after: int, seen: list[Tensor] | None = None) -> Tensor:
         """[R, after + 1, V]; `seen` gets what stands behind the last block at the positions, [R, d_model]."""
-        from transformers import DynamicCache
-
         n, length = len(positions), len(self.tokens)
         places = _places(positions, after, length)
         first, last = int(positions.max()), int(places.max())
         steps = min(after, last - int(positions.min())) + 1
-        cache = DynamicCache()
-        for layer, (keys, values) in enumerate(self.before):
-            kept = (kept[:, :, :first].expand(n, -1, -1, -1) for kept in (keys, values))
-            cache.update(*kept, layer)
-        handles = [self._add_at_first(added)]
-        if seen is not None and self.passes.last is not None:
-            handles.append(changed_at(*self.passes.last, partial(_keep_first, seen)))
-        try:
-            logits = self.passes.model(
-                self.tokens[places[:, :steps]],
-                past_key_values=cache,
-                attention_mask=self._mask(positions, first, steps),
-                position_ids=places[:, :steps],
-                use_cache=True,
-            ).logits.float()
-        finally:
-            for handle in handles:
-                handle.remove()
+        before = [
+            (keys[:, :, :first].expand(n, -1, -1, -1), values[:, :, :first].expand(n, -1, -1, -1))
+            for keys, values in self.before
+        ]
+        logits = self.passes.run(self.tokens[places[:, :steps]], places[:, :steps], before, added, seen)
         missing = after + 1 - steps  # past the end of the context in all rows
         return torch.nn.functional.pad(logits, (0, 0, 0, missing)) if missing else logits
 
-    def _mask(self, positions: Tensor, first: int, steps: int) -> Tensor:
-        """[R, 1, steps, first + steps]: a row sees what stands before its position, and itself so far."""
-        before = torch.arange(first, device=positions.device) < positions[:, None, None]
-        own = torch.ones(steps, steps, dtype=torch.bool, device=positions.device).tril()
-        seen = torch.cat([before.expand(-1, steps, -1), own.expand(len(positions), -1, -1)], dim=2)[:, None]
-        dtype = self.before[0][0].dtype
-        return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
 
-    def _add_at_first(self, added: Tensor) -> Any:
-        """A hook that adds to the first of the tokens that are run, and to those behind it."""
-        return changed_at(self.passes.module, self.passes.side, partial(_plus, _in_a_row(added)))
+def _stacked(
+    contexts: Sequence[Sequence[tuple[Tensor, Tensor]]], counts: Sequence[int], first: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of the first tokens of each context, as often as it has rows, by layer."""
+
+    def rows(kept: Tensor, n: int) -> Tensor:
+        some = kept[:, :, :first].expand(n, -1, -1, -1)
+        return torch.nn.functional.pad(some, (0, 0, 0, first - some.shape[2]))
+
+    def stacked(layer: int, of: int) -> Tensor:
+        return torch.cat([rows(before[layer][of], n) for before, n in zip(contexts, counts, strict=True) if n])
+
+    return [(stacked(layer, 0), stacked(layer, 1)) for layer in range(len(contexts[0]))]
+
+
+def _suffix_mask(positions: Tensor, first: int, steps: int, dtype: torch.dtype) -> Tensor:
+    """[R, 1, steps, first + steps]: a row sees what stands before its position, and itself so far."""
+    before = torch.arange(first, device=positions.device) < positions[:, None, None]
+    own = torch.ones(steps, steps, dtype=torch.bool, device=positions.device).tril()
+    seen = torch.cat([before.expand(-1, steps, -1), own.expand(len(positions), -1, -1)], dim=2)[:, None]
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
 
 
 def _plus(of_each: Tensor, value: Tensor) -> Tensor:

@@ -89,9 +89,9 @@ def _differentiable(passes: PatchedPasses, ids: Tensor, width: int) -> bool:
     """Whether a loss can be differentiated by what stands at the hook point: tried on a context."""
     if len(ids) < 2:
         return False
-    nothing = torch.zeros(1, width, device=ids.device)
     try:
-        gradient = passes.open(ids).loss_gradients(torch.zeros(1, dtype=torch.long, device=ids.device), nothing)
+        first = torch.zeros(1, dtype=torch.long, device=ids.device)
+        gradient = passes.loss_gradients([passes.open(ids)], [first], width)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:
