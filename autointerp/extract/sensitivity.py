@@ -2,7 +2,8 @@
 
 At a token at which the feature fires, a step is added at the hook point, and the prediction there is held against that
 of the model as it is; and so is the residual stream at that token behind the last block, before the final norm: its
-Euclidean distance from the stream as it is, over the norm of that. Sizes are STEPS multiples of the median norm of the activations, from 1/32 to 4. Steps along:
+Euclidean distance from the stream as it is, over the norm of that. Sizes are STEPS multiples of the median norm of the
+activations, from 1/32 to 4. Steps along:
 
     feature     its decoder direction
     isotropic   a random direction

@@ -52,8 +52,8 @@ class PatchedPasses(Protocol):
         self, opened: Sequence[PatchedContext], positions: Sequence[Int[Tensor, " R"]], width: int
     ) -> Float[Tensor, "N width"]:
         """float32, of some positions of each of the contexts, one behind the other: by how much a unit of each of the
-        `width` coordinates, added there, changes the loss (nats) of the token behind it, to first order. No position may
-        be a context's last. Raises RuntimeError where the model cannot be differentiated."""
+        `width` coordinates, added there, changes the loss (nats) of the token behind it, to first order. No position
+        may be a context's last. Raises RuntimeError where the model cannot be differentiated."""
         ...
 
 
@@ -138,7 +138,7 @@ class WholePasses:
                 tokens = context.tokens.clone()
                 for some in of_context.clone().split(WHOLE_AT_ONCE):
                     probe = torch.zeros(len(some), width, device=tokens.device, requires_grad=True)
-                    logits = WholeContext(self, tokens)._run(some, probe, 0, [])[:, 0]
+                    logits = WholeContext(self, tokens).run(some, probe, 0, [])[:, 0]
                     parts.append(_loss_gradients(logits, tokens[some + 1], probe))
         return torch.cat(parts)
 
@@ -150,7 +150,7 @@ class WholeContext:
 
     @torch.inference_mode()
     def logits(self, positions: Tensor, added: Tensor) -> Tensor:
-        return self._run(positions, added, self.passes.after, [])
+        return self.run(positions, added, self.passes.after, [])
 
     @torch.inference_mode()
     def last_streams(self, positions: Tensor, added: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -159,10 +159,10 @@ class WholeContext:
         def keep(stream: Tensor, hook: Any) -> None:  # noqa: ARG001 - by that name
             last.append(stream[rows, positions].float())
 
-        logits = self._run(positions, added, self.passes.after, [(_last_hook(self.passes.subject), keep)])
+        logits = self.run(positions, added, self.passes.after, [(_last_hook(self.passes.subject), keep)])
         return logits, last[0] if last else None
 
-    def _run(self, positions: Tensor, added: Tensor, after: int, watched: list[Any]) -> Tensor:
+    def run(self, positions: Tensor, added: Tensor, after: int, watched: list[Any]) -> Tensor:
         """`watched`: hook points and what is told what passes them."""
         places = _places(positions, after, len(self.tokens))
         rows = torch.arange(len(positions), device=positions.device)
@@ -306,15 +306,15 @@ class SuffixContext:
 
     @torch.inference_mode()
     def logits(self, positions: Tensor, added: Tensor) -> Tensor:
-        return self._run(positions, added, self.passes.after)
+        return self.run(positions, added, self.passes.after)
 
     @torch.inference_mode()
     def last_streams(self, positions: Tensor, added: Tensor) -> tuple[Tensor, Tensor | None]:
         seen: list[Tensor] = []
-        logits = self._run(positions, added, self.passes.after, seen)
+        logits = self.run(positions, added, self.passes.after, seen)
         return logits, seen[0] if seen else None
 
-    def _run(self, positions: Tensor, added: Tensor, after: int, seen: list[Tensor] | None = None) -> Tensor:
+    def run(self, positions: Tensor, added: Tensor, after: int, seen: list[Tensor] | None = None) -> Tensor:
         """[R, after + 1, V]; `seen` gets what stands behind the last block at the positions, [R, d_model]."""
         n, length = len(positions), len(self.tokens)
         places = _places(positions, after, length)

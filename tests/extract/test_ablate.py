@@ -91,7 +91,6 @@ class ByHand:
         finally:
             handle.remove()
 
-
     def loss_gradient(self, context: int, position: int, width: int) -> np.ndarray:
         """[width] float64: of the loss of the next token, by what stands at the position."""
         probe = torch.zeros(width, requires_grad=True)

@@ -12,9 +12,9 @@ import pytest
 from stored import rows
 
 from autointerp.show.compare import render_compare
+from autointerp.show.compare_data import ScoreChoice, load_compare
 from autointerp.show.export import page_json
 from autointerp.show.report.page import report
-from autointerp.show.compare_data import ScoreChoice, load_compare
 from autointerp.store.reader import open_reader
 
 N_FEATURES, EACH = 6, 5
