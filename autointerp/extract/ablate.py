@@ -165,13 +165,13 @@ class Ablation:
         """By context, [n, d] of the loss at the position of each firing; NaN where there is none."""
         places = [torch.from_numpy(firings.position[of.rows].astype(np.int64)).to(of.ids.device) for of in contexts]
         gradients = [torch.full(of.added.shape, torch.nan) for of in contexts]
-        inside = [place[place + 1 < len(of.ids)].unique() for of, place in zip(contexts, places, strict=True)]
+        inside = [torch.unique(place[place + 1 < len(of.ids)]) for of, place in zip(contexts, places, strict=True)]
         if not self.differentiable or not sum(map(len, inside)):
             return gradients
         width = contexts[0].added.shape[1]
         by_place = self.passes.loss_gradients([of.opened for of in contexts], inside, width)
         for gradient, place, known, of_known in zip(
-            gradients, places, inside, by_place.split([len(one) for one in inside]), strict=True
+            gradients, places, inside, torch.split(by_place, [len(one) for one in inside]), strict=True
         ):
             if len(known):
                 at = torch.searchsorted(known, place).clamp(max=len(known) - 1)
@@ -259,7 +259,7 @@ def divergence(whole: Tensor, others: Tensor, target: Tensor) -> tuple[Tensor, T
     time: what is made of them in between stays small.
     """
     rows = max(1, DIVERGENCE_AT_ONCE // max(others[:, :1].numel(), 1))
-    parts = zip(whole.split(rows), others.split(rows, dim=1), target.split(rows), strict=True)
+    parts = zip(torch.split(whole, rows), torch.split(others, rows, dim=1), torch.split(target, rows), strict=True)
     columns = zip(*(_divergence(*part) for part in parts), strict=True)
     entropy, kl, loss = (torch.cat(column, dim=-2) for column in columns)
     return entropy, kl, loss

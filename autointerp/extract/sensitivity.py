@@ -178,8 +178,8 @@ class Sensitivity:
             entropy, kl, _ = divergence(whole[None], others[:, None, None], nowhere)
             kls.append(kl[:, 0, 0])
             distances.append((streams - stream).norm(dim=1) / stream.norm(dim=1).clamp(min=1e-30))
-        kl, distance = (torch.cat(of).double().cpu().numpy().reshape(len(vectors), STEPS) for of in (kls, distances))
-        curves = zip(vectors, kl, distance, strict=True)
+        measured = (torch.cat(of).double().cpu().numpy().reshape(len(vectors), STEPS) for of in (kls, distances))
+        curves = zip(vectors, *measured, strict=True)
         return [Curve(row, name, float(entropy), *curve) for name, *curve in curves]
 
     @staticmethod

@@ -136,7 +136,7 @@ class WholePasses:
             for context, of_context in zip(opened, positions, strict=True):
                 assert isinstance(context, WholeContext)
                 tokens = context.tokens.clone()
-                for some in of_context.clone().split(WHOLE_AT_ONCE):
+                for some in torch.split(of_context.clone(), WHOLE_AT_ONCE):
                     probe = torch.zeros(len(some), width, device=tokens.device, requires_grad=True)
                     logits = WholeContext(self, tokens).run(some, probe, 0, [])[:, 0]
                     parts.append(_loss_gradients(logits, tokens[some + 1], probe))
@@ -284,11 +284,13 @@ class SuffixPasses:
         of_row = torch.cat([torch.full((len(some),), number) for number, some in enumerate(positions)])
         parts = []
         with torch.inference_mode(mode=False), torch.enable_grad():
-            for rows, place in zip(of_row.split(at_once), torch.cat(list(positions)).split(at_once), strict=True):
+            for rows, place in zip(
+                torch.split(of_row, at_once), torch.split(torch.cat(list(positions)), at_once), strict=True
+            ):
                 counts = torch.bincount(rows, minlength=len(contexts)).tolist()
                 tokens = torch.cat([
                     context.tokens[torch.stack([at, at + 1])]
-                    for context, at in zip(contexts, place.split(counts), strict=True)
+                    for context, at in zip(contexts, torch.split(place, counts), strict=True)
                 ], dim=1)  # fmt: skip
                 before = _stacked([context.before for context in contexts], counts, int(place.max()))
                 probe = torch.zeros(len(rows), width, device=place.device, requires_grad=True)

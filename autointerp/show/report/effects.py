@@ -46,10 +46,10 @@ def effects(store: Queryable, of: EffectComparison) -> Markup | None:
         folded = tag("details", tag("summary", f"{title}: differences"), table(names, told, (2, 3, 5, 6)))
         parts.append(folded)
     if estimates := shown_agreement(of.estimates):
-        lines = [
+        agreed = [
             (row.dictionary, row.hook, *agreement_cells(row), f"{row.n_features:,}", f"{row.n:,}") for row in estimates
         ]
-        names = ("dictionary", "hook", "correlation", "slope", "features", "tokens")
-        parts += [tag("h3", TITLE), tag("p", SAYS, class_="dim"), table(names, lines, (2, 3, 4, 5))]
+        titles = ("dictionary", "hook", "correlation", "slope", "features", "tokens")
+        parts += [tag("h3", TITLE), tag("p", SAYS, class_="dim"), table(titles, agreed, (2, 3, 4, 5))]
     parts.append(asked(ask(store, "effect_values")))
     return joined([tag("h2", "What features do to the output"), *parts])
