@@ -752,7 +752,8 @@ COMMENT ON COLUMN simulations.status IS 'ok, or why there is no prediction.';
 CREATE TABLE judgements (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     context BIGINT NOT NULL, window_start INTEGER NOT NULL, stratum VARCHAR NOT NULL, marks UTINYINT[],
-    weight DOUBLE, fires BOOLEAN NOT NULL, judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL
+    weight DOUBLE, fires BOOLEAN NOT NULL, judged BOOLEAN, probability DOUBLE, status VARCHAR NOT NULL,
+    request VARCHAR, sample INTEGER
 );
 COMMENT ON TABLE judgements IS 'Yes or no, as judged from the explanation alone: fires or not (detection), marked rightly or not (fuzzing), or what a scorer of the user''s own asks.';
 COMMENT ON COLUMN judgements.run IS 'The work of stage judge that asked for it; none for the embedded ones, whose rows are there once.';
@@ -769,6 +770,8 @@ COMMENT ON COLUMN judgements.fires IS 'Truth: it fires in the window; fuzzing: t
 COMMENT ON COLUMN judgements.judged IS 'The judgement.';
 COMMENT ON COLUMN judgements.probability IS 'Probability of "fires", where the judge gives one.';
 COMMENT ON COLUMN judgements.status IS 'ok, or why there is no judgement.';
+COMMENT ON COLUMN judgements.request IS 'The call that it was said in, in llm_calls; its windows stand there in the order of the rows. Empty of the embedded ones, which ask nobody, where nothing was sent (too_long), and where a scorer of the user''s own asks several questions and does not say which.';
+COMMENT ON COLUMN judgements.sample IS 'The sample number of that call.';
 
 CREATE TABLE token_judgements (
     run VARCHAR, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -1653,19 +1656,23 @@ COMMENT ON VIEW exemplar_texts IS 'The kept windows as text, the tokens on which
 CREATE VIEW wrong_windows AS
 WITH wrong AS (
     SELECT j.dictionary, j.feature, j.explainer, j.scorer, j.stratum, j.fires, j.judged, j.probability, j.marks,
-           j.context, j.window_start
+           j.context, j.window_start, j.request, j.sample
     FROM judgements j LEFT JOIN current_works w ON w.stage = 'judge' AND w.work = j.run
     WHERE j.status = 'ok' AND j.judged <> j.fires AND (j.run IS NULL OR w.work IS NOT NULL)
 ), placed AS (
     SELECT w.*, unnest(range(least((SELECT max(n_tokens) FROM exemplars WHERE split = 'score'),
                                    len(c.tokens) - w.window_start))) AS i, c.tokens
     FROM wrong w JOIN contexts c USING (context)
+), shown AS (
+    SELECT p.dictionary, p.feature, p.explainer, p.scorer, CASE WHEN p.fires THEN 'miss' ELSE 'false alarm' END AS wrong,
+           p.stratum, p.probability,
+           string_agg(CASE WHEN list_contains(p.marks, p.i) THEN '«' || v.text || '»' ELSE v.text END, '' ORDER BY p.i) AS text,
+           any_value(e.text) AS label, p.context, p.window_start, p.request, p.sample
+    FROM placed p JOIN vocab v ON v.token = p.tokens[p.window_start + p.i + 1]
+    LEFT JOIN current_explanations e ON e.dictionary = p.dictionary AND e.feature = p.feature AND e.explainer = p.explainer
+    GROUP BY p.dictionary, p.feature, p.explainer, p.scorer, p.stratum, p.fires, p.probability, p.context, p.window_start, p.request, p.sample
 )
-SELECT p.dictionary, p.feature, p.explainer, p.scorer, CASE WHEN p.fires THEN 'miss' ELSE 'false alarm' END AS wrong,
-       p.stratum, p.probability,
-       string_agg(CASE WHEN list_contains(p.marks, p.i) THEN '«' || v.text || '»' ELSE v.text END, '' ORDER BY p.i) AS text,
-       any_value(e.text) AS label, p.context, p.window_start
-FROM placed p JOIN vocab v ON v.token = p.tokens[p.window_start + p.i + 1]
-LEFT JOIN current_explanations e ON e.dictionary = p.dictionary AND e.feature = p.feature AND e.explainer = p.explainer
-GROUP BY p.dictionary, p.feature, p.explainer, p.scorer, p.stratum, p.fires, p.probability, p.context, p.window_start;
-COMMENT ON VIEW wrong_windows IS 'The windows that a judge got wrong, as text: it fires there and the judge said no (miss), or it is silent and the judge said yes (false alarm); of fuzzing the tokens that were marked, in «marks», and whether they are those that fire. With the label that was judged.';
+SELECT s.*, arg_max(c.prompt, c.attempt) AS prompt, arg_max(c.reply, c.attempt) AS reply
+FROM shown s LEFT JOIN llm_calls c ON c.request = s.request AND c.sample = s.sample AND c.status = 'ok'
+GROUP BY ALL;
+COMMENT ON VIEW wrong_windows IS 'The windows that a judge got wrong, as text: it fires there and the judge said no (miss), or it is silent and the judge said yes (false alarm); of fuzzing the tokens that were marked, in «marks», and whether they are those that fire. With the label that was judged, and prompt and reply of the call that said so (empty where judgements.request is).';

@@ -151,8 +151,31 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
                 "fires": label != "R",
                 "judged": label != "R",
                 "probability": 0.9,
+                "request": None,
+                "sample": None,
             },
         )
+    t.append(
+        "judgements",
+        {
+            "run": f"score-{name}",
+            "dictionary": name,
+            "feature": 0,
+            "explainer": "lexical",
+            "scorer": "detection:claude-haiku-5-5",
+            "context": [firing[0][0], silent[0][0]],
+            "window_start": [firing[0][1], silent[0][1]],
+            "stratum": ["strong", "wrong"],
+            "marks": None,
+            "weight": None,
+            "fires": [True, False],
+            "judged": [False, False],
+            "probability": [0.2, 0.1],
+            "status": "ok",
+            "request": "r1",
+            "sample": 0,
+        },
+    )
     t.append(
         "token_judgements",
         {
