@@ -383,7 +383,7 @@ CREATE TABLE causal_effects (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL,
     context BIGINT NOT NULL, position INTEGER NOT NULL, activation FLOAT NOT NULL, direction VARCHAR NOT NULL,
     norm DOUBLE NOT NULL, kl DOUBLE NOT NULL, kl_after DOUBLE, n_after INTEGER NOT NULL, entropy DOUBLE NOT NULL,
-    loss_change DOUBLE, loss_change_after DOUBLE, direct_share DOUBLE, moved INTEGER[], logit_change FLOAT[]
+    loss_change DOUBLE, loss_estimate DOUBLE, loss_change_after DOUBLE, direct_share DOUBLE, moved INTEGER[], logit_change FLOAT[]
 );
 COMMENT ON TABLE causal_effects IS 'What changes where a feature is taken away at a token at which it fires, and the model goes on without it; beside it random directions of the same norm, at the same token. current_effects shows the latest.';
 COMMENT ON COLUMN causal_effects.run IS 'The work that measured it.';
@@ -400,6 +400,7 @@ COMMENT ON COLUMN causal_effects.kl_after IS 'Its mean over the positions behind
 COMMENT ON COLUMN causal_effects.n_after IS 'How many those are: effects.after, fewer at the end of a context.';
 COMMENT ON COLUMN causal_effects.entropy IS 'Entropy of the model as it is at the position, nats: what kl is to be held against.';
 COMMENT ON COLUMN causal_effects.loss_change IS 'Change of the loss of the next token, nats; above 0, the model is worse without it; none at the last token of a context.';
+COMMENT ON COLUMN causal_effects.loss_estimate IS 'What a first-order estimate says of loss_change: the gradient of that loss at the hook point times what is subtracted, with a minus; for a feature its activation times the gradient along its direction. None also where the model cannot be differentiated. estimate_agreement says how far to trust it.';
 COMMENT ON COLUMN causal_effects.loss_change_after IS 'Mean change of the losses of the tokens after that one; none where there are none.';
 COMMENT ON COLUMN causal_effects.direct_share IS 'feature: correlation, over the tokens that stand in the corpus, of what the feature adds to each logit, measured, with its direct logit effects; none where there is no direct path.';
 COMMENT ON COLUMN causal_effects.moved IS 'feature: the ten tokens whose logits fall most without it, then the ten that rise most; tokens that never stand in the corpus are left out.';
@@ -442,7 +443,7 @@ COMMENT ON COLUMN following_effects.logp_change IS 'Change of the log probabilit
 CREATE TABLE sensitivity (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, context BIGINT NOT NULL,
     position INTEGER NOT NULL, direction VARCHAR NOT NULL, entropy DOUBLE NOT NULL, sizes DOUBLE[] NOT NULL,
-    kl DOUBLE[] NOT NULL, size_025 DOUBLE, size_050 DOUBLE, size_100 DOUBLE, steepest DOUBLE NOT NULL
+    kl DOUBLE[] NOT NULL, last_distance DOUBLE[], size_025 DOUBLE, size_050 DOUBLE, size_100 DOUBLE, steepest DOUBLE NOT NULL
 );
 COMMENT ON TABLE sensitivity IS 'How far the output moves with the size of a step at a token at which a feature fires (score split): a row for each direction of the step. current_sensitivity shows the latest.';
 COMMENT ON COLUMN sensitivity.run IS 'The work that measured it.';
@@ -454,6 +455,7 @@ COMMENT ON COLUMN sensitivity.direction IS 'What is added: feature, along its de
 COMMENT ON COLUMN sensitivity.entropy IS 'Entropy of the model as it is at the position, nats.';
 COMMENT ON COLUMN sensitivity.sizes IS 'Norms of the steps, rising: from 1/32 of the median norm of the activations at the hook to 4 times it.';
 COMMENT ON COLUMN sensitivity.kl IS 'KL divergence of the model with each step from the model as it is, at the position, nats.';
+COMMENT ON COLUMN sensitivity.last_distance IS 'Of each step, at the position: Euclidean distance of the residual stream behind the last block, before the final norm, with the step from that without, over the norm of that without. None where it cannot be read.';
 COMMENT ON COLUMN sensitivity.size_025 IS 'The first size whose KL is 0.25, between the steps by a line of logarithms; none where no step reaches it.';
 COMMENT ON COLUMN sensitivity.size_050 IS 'Of 0.5.';
 COMMENT ON COLUMN sensitivity.size_100 IS 'Of 1.';
@@ -595,10 +597,25 @@ COMMENT ON COLUMN steered_texts.feature IS 'Feature.';
 COMMENT ON COLUMN steered_texts.number IS 'Of the beginning, from 1: the same for all features.';
 COMMENT ON COLUMN steered_texts.context IS 'Context of the beginning.';
 COMMENT ON COLUMN steered_texts.position IS 'Position in the context of the beginning''s first token.';
-COMMENT ON COLUMN steered_texts.size IS 'Length of what is added at each token: the one at which the prediction moves by effects.steer_kl on average behind beginnings of the select split.';
+COMMENT ON COLUMN steered_texts.size IS 'Length of what is added at each token: the one at which the prediction moves by the chosen KL (steering_strengths) on average behind beginnings of the select split.';
 COMMENT ON COLUMN steered_texts.kl_select IS 'That average, nats.';
 COMMENT ON COLUMN steered_texts.kl IS 'KL divergence of the prediction behind this beginning from that of the model as it is, nats.';
 COMMENT ON COLUMN steered_texts.tokens IS 'What was written.';
+
+CREATE TABLE steering_strengths (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, kl DOUBLE NOT NULL, n_features INTEGER NOT NULL,
+    n_unreached INTEGER NOT NULL, n_questions INTEGER NOT NULL, accuracy DOUBLE, se DOUBLE, chosen BOOLEAN NOT NULL
+);
+COMMENT ON TABLE steering_strengths IS 'The strengths of effects.steer_kl, and which of them the steered texts are written at: chosen on the select split, the same for all dictionaries of a run. current_steering_strengths shows the latest.';
+COMMENT ON COLUMN steering_strengths.run IS 'The work that made it.';
+COMMENT ON COLUMN steering_strengths.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN steering_strengths.kl IS 'KL divergence by which the prediction moves, nats.';
+COMMENT ON COLUMN steering_strengths.n_features IS 'Features that were steered.';
+COMMENT ON COLUMN steering_strengths.n_unreached IS 'Those of them whose direction does not move the output so far.';
+COMMENT ON COLUMN steering_strengths.n_questions IS 'Questions about texts of the select split; 0 where there is a single strength and nothing to choose.';
+COMMENT ON COLUMN steering_strengths.accuracy IS 'Share of the questions that the tokens of the largest direct effects answer right (one in three by chance), mean over features, one that does not reach the strength being at chance; not there where no feature has a question.';
+COMMENT ON COLUMN steering_strengths.se IS 'Its standard error over features.';
+COMMENT ON COLUMN steering_strengths.chosen IS 'Whether texts of the score split are written at it: the least strength that is within a standard error of the best, dictionaries counting the same.';
 
 CREATE TABLE again (
     number INTEGER NOT NULL, event VARCHAR NOT NULL, said VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR,
@@ -1385,7 +1402,7 @@ CREATE VIEW feature_effects AS
 SELECT dictionary, feature, split, direction, count(*) AS n, avg(kl) AS kl, avg(kl_after) AS kl_after,
        avg(entropy) AS entropy, sum(kl) / nullif(sum(entropy), 0) AS kl_of_entropy,
        avg(loss_change) AS loss_change, stddev_samp(loss_change) / sqrt(count(loss_change)) AS loss_change_se,
-       avg(loss_change_after) AS loss_change_after, avg(direct_share) AS direct_share, avg(norm) AS norm
+       avg(loss_estimate) AS loss_estimate, avg(loss_change_after) AS loss_change_after, avg(direct_share) AS direct_share, avg(norm) AS norm
 FROM current_effects GROUP BY ALL;
 COMMENT ON VIEW feature_effects IS 'What each feature does to the output, measured: means over its firing tokens, beside those of random directions of the same norm.';
 
@@ -1399,6 +1416,37 @@ FROM feature_effects f JOIN feature_effects o
   ON o.dictionary = f.dictionary AND o.feature = f.feature AND o.split = f.split AND o.direction = 'isotropic'
 GROUP BY ALL;
 COMMENT ON VIEW dictionary_effects IS 'feature_effects averaged over features; above_isotropic is the share of features whose mean KL is above that of isotropic directions of the same norm.';
+
+CREATE VIEW estimate_agreement AS
+WITH of_features AS (
+    SELECT dictionary, split, direction, feature, count(*) AS n, sum(loss_estimate) AS x, sum(loss_change) AS y,
+           sum(loss_estimate ** 2) AS xx, sum(loss_change ** 2) AS yy, sum(loss_estimate * loss_change) AS xy
+    FROM current_effects WHERE loss_estimate IS NOT NULL AND loss_change IS NOT NULL GROUP BY ALL
+), whole AS (
+    SELECT dictionary, split, direction, count(*) AS n_features, sum(n) AS n, sum(x) AS x, sum(y) AS y, sum(xx) AS xx,
+           sum(yy) AS yy, sum(xy) AS xy
+    FROM of_features GROUP BY ALL
+), without AS (
+    SELECT dictionary, split, direction, w.n - f.n AS n, w.x - f.x AS x, w.y - f.y AS y, w.xx - f.xx AS xx,
+           w.yy - f.yy AS yy, w.xy - f.xy AS xy
+    FROM whole w JOIN of_features f USING (dictionary, split, direction) WHERE n_features > 2
+), spread AS (
+    SELECT dictionary, split, direction, sqrt(count(*) - 1) AS factor,
+           stddev_pop(atanh(greatest(least((n * xy - x * y) / sqrt(nullif((n * xx - x * x) * (n * yy - y * y), 0)), 1 - 1e-12), 1e-12 - 1))) AS of_z,
+           stddev_pop((n * xy - x * y) / nullif(n * xx - x * x, 0)) AS of_slope
+    FROM without GROUP BY ALL
+), told AS (
+    SELECT dictionary, split, direction, n_features, n::BIGINT AS n,
+           (n * xy - x * y) / sqrt(nullif((n * xx - x * x) * (n * yy - y * y), 0)) AS correlation,
+           (n * xy - x * y) / nullif(n * xx - x * x, 0) AS slope
+    FROM whole
+)
+SELECT t.dictionary, d.hook, t.split, t.direction, t.n_features, t.n, t.correlation,
+       tanh(atanh(least(greatest(t.correlation, 1e-12 - 1), 1 - 1e-12)) - 1.96 * s.factor * s.of_z) AS correlation_low,
+       tanh(atanh(least(greatest(t.correlation, 1e-12 - 1), 1 - 1e-12)) + 1.96 * s.factor * s.of_z) AS correlation_high,
+       t.slope, t.slope - 1.96 * s.factor * s.of_slope AS slope_low, t.slope + 1.96 * s.factor * s.of_slope AS slope_high
+FROM told t JOIN dictionaries d USING (dictionary) LEFT JOIN spread s USING (dictionary, split, direction);
+COMMENT ON VIEW estimate_agreement IS 'How far a first-order estimate (gradient times activation) tells the measured change of the next token''s loss, by dictionary and hook, split and direction, over n firing tokens of n_features features: Pearson''s correlation, and the slope of measured on estimated (1 where the estimate is right in size, above 1 where it falls short), with 95 % intervals of a jackknife that leaves out one feature at a time; no intervals with fewer than three features.';
 
 CREATE VIEW current_context_effects AS
 SELECT * FROM context_effects
@@ -1510,6 +1558,11 @@ CREATE VIEW current_steered_texts AS
 SELECT s.* FROM steered_texts s
 SEMI JOIN current_works c ON c.stage = 'steered_texts' AND c.dictionary = s.dictionary AND c.work = s.run;
 COMMENT ON VIEW current_steered_texts IS 'The rows of steered_texts that count: of the latest run that made them for a dictionary.';
+
+CREATE VIEW current_steering_strengths AS
+SELECT s.* EXCLUDE (run) FROM steering_strengths s
+SEMI JOIN current_works c ON c.stage = 'steered_texts' AND c.dictionary = s.dictionary AND c.work = s.run;
+COMMENT ON VIEW current_steering_strengths IS 'The rows of steering_strengths that count: of the latest run that steered a dictionary.';
 
 CREATE VIEW evidence_grid AS
 WITH of_features AS (
