@@ -7,43 +7,37 @@ tables that grow: without this, a process holds two to three times what it uses.
 from __future__ import annotations
 
 import ctypes
-import resource
+import mmap
 import sys
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
-SPARE = 192 << 20
-"""Bytes that a process may have grown by before it gives back what is free. What a batch takes and drops the next takes
-again, and a page that was given back costs a page fault."""
-
-
-class _Heap:
-    """Resident bytes when free memory was last given back, or less."""
-
-    least = 0
+KEPT_FOR_REUSE = 96e6
+"""Bytes that a process may hold above what was left by the last return, before more is returned."""
+resident_after = [0]
+"""Bytes resident after the last return."""
 
 
 def give_back() -> None:
-    """Returns freed memory to the system, in milliseconds, where the process has grown by SPARE since the last time."""
-    trim = _malloc_trim()
-    if trim is None:
-        return
-    now = resident_bytes()
-    if now - _Heap.least > SPARE:
+    """Returns freed memory to the system where much has come together since the last time.
+
+    A return takes milliseconds, and what is used again costs a page fault a page: with one after each piece of work,
+    a sixth of pass 1's time went there.
+    """
+    trim = malloc_trim()
+    if trim is not None and resident() - resident_after[0] > KEPT_FOR_REUSE:
         trim(0)
-        now = resident_bytes()
-        _Heap.least = now
-    _Heap.least = min(_Heap.least, now)
+        resident_after[0] = resident()
 
 
-def resident_bytes() -> int:
-    """Bytes of memory that the process holds. Linux only."""
-    return int(Path("/proc/self/statm").read_bytes().split()[1]) * resource.getpagesize()
+def resident() -> int:
+    """Bytes of this process that are in memory, on Linux."""
+    with open("/proc/self/statm") as numbers:
+        return int(numbers.read().split()[1]) * mmap.PAGESIZE
 
 
 @cache
-def _malloc_trim() -> Callable[[int], int] | None:
+def malloc_trim() -> Callable[[int], int] | None:
     """None where the C library has none."""
     if not sys.platform.startswith("linux"):
         return None
