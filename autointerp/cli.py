@@ -353,10 +353,16 @@ def _harmless(line: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
+_OF_A_DISK = ("IOException", "TransactionException", "OutOfMemoryException", "FatalException")
+"""What DuckDB raises where a disk is full, a file is cut short or memory does not suffice: ordinary events."""
+
+
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, OSError):
         return text
+    if type(error).__name__ in _OF_A_DISK and "duckdb" in type(error).__module__:
+        return f"the store could not be read or written: {text}"
     return f"unexpected {type(error).__name__}: {text}; please report it with what `autointerp --debug ...` shows"
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from autointerp.errors import UserError
 from autointerp.export.chosen import ChosenFeatures, cards_of, headline_score, label_of
-from autointerp.export.whole import whole_folder
+from autointerp.whole_files import whole_folder
 from autointerp.show.card_data import ExplanationLine, FeatureCard
 from autointerp.show.card_exemplars import CardExemplar
 from autointerp.show.feature_parts import stratified

@@ -24,7 +24,7 @@ from typing import Any
 
 from autointerp.errors import UserError
 from autointerp.export.chosen import ChosenFeatures, cards_of, label_of
-from autointerp.export.whole import whole_folder
+from autointerp.whole_files import whole_folder
 from autointerp.hashing import content_hash
 from autointerp.show.card_data import FeatureCard
 from autointerp.show.card_exemplars import CardExemplar

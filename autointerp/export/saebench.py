@@ -17,7 +17,7 @@ from typing import Any
 
 from autointerp.errors import UserError
 from autointerp.export.chosen import ChosenFeatures
-from autointerp.export.whole import whole_file
+from autointerp.whole_files import whole_file
 from autointerp.hashing import content_hash
 from autointerp.show.plain_json import as_json
 from autointerp.store.evidence import dictionary_row
