@@ -26,6 +26,7 @@ PIECE_CHARACTERS = 4_000
 STDLIB_LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "__pycache__", "idle_test", "lib2to3"}
 WHOLE_BYTES = 1 << 28
 """A larger file is known by its size, its time of change and SAMPLED_BLOCKS of its blocks."""
+ONE_A_LINE = "; a line must be one document, an object: `jq -c '.[]'` makes lines of an array"
 SAMPLED_BLOCKS, BLOCK_BYTES = 256, 1 << 16
 PARQUET_ROWS = 64
 
@@ -88,7 +89,7 @@ class Text(Source):
             with open_text(file) as content:
                 data = whole(content, file)
             try:
-                text = data.decode("utf-8")
+                text = data.decode("utf-8").replace("\n\ufeff", "\n")
             except UnicodeDecodeError as error:
                 raise not_utf8(file, error) from error
             yield Row(_name(file), text, f'"{file}"')
@@ -100,7 +101,7 @@ def _text_lines(path: Path) -> Iterator[str]:
     with open_text(path) as content:
         for line in lines(content, path):
             try:
-                yield from line.decode("utf-8").splitlines(keepends=True)
+                yield from line.decode("utf-8").removeprefix("\ufeff").splitlines(keepends=True)
             except UnicodeDecodeError as error:
                 raise not_utf8(path, error, before) from error
             before += len(line)
@@ -154,7 +155,10 @@ class Jsonl(Source):
             except UnicodeDecodeError as error:
                 raise InputError(f"{where}, is not UTF-8 at byte {error.start} of the line") from error
             except (ValueError, RecursionError) as error:
-                raise InputError(f"{where}, is not JSON: {getattr(error, 'msg', error)}") from error
+                hint = ONE_A_LINE if number == 1 and line.strip() in (b"[", b"{", b"[{") else ""
+                raise InputError(f"{where}, is not JSON: {getattr(error, 'msg', error)}{hint}") from error
+            if isinstance(row, list):
+                raise InputError(f"{where}, is a JSON array{ONE_A_LINE}")
             if not isinstance(row, dict) or self.field not in row:
                 known = list(row) if isinstance(row, dict) else []
                 raise InputError(
