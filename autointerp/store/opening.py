@@ -272,8 +272,10 @@ def _set_aside_log(path: Path, reason: str, say: Callable[[str], None]) -> None:
 def _nearest_store(path: Path) -> str:
     if not path.parent.is_dir():
         return f'; there is no folder "{path.parent}" either'
-    here = [other.name for other in path.parent.glob("*.duckdb")]
-    return nearest(path.name, here) + (" in that folder" if here else "; `autointerp run` makes one")
+    here = sorted(other.name for other in path.parent.glob("*.duckdb"))
+    whole = f"{path.name}.duckdb"
+    near = f'; the nearest is "{whole}"' if whole in here else nearest(path.name, here, listed="there is")
+    return near + (" in that folder" if here else "; `autointerp run` makes one")
 
 
 def _limits() -> dict[str, Any]:

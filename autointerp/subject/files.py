@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.errors import InputError, nearest
+from autointerp.near_paths import near_path
 from autointerp.resources import BUNDLED
 from autointerp.subject.documents import Row, Source, choose_field
 from autointerp.subject.file_search import in_folder, matching
@@ -54,7 +55,7 @@ def files_digest(files: Iterable[Path], *tags: bytes) -> str:
 def named_file(path: str) -> Path:
     file = Path(path)
     if not file.is_file():
-        raise InputError(f'tokens.source: there is no file "{path}"')
+        raise InputError(f'tokens.source: there is no file "{path}"{near_path(path)}')
     return file
 
 
@@ -76,7 +77,8 @@ class Text(Source):
             search = in_folder(path) if path.is_dir() else matching(pattern)
             self.files, self.remarks = search.files, search.remarks
         if not self.files:
-            raise InputError(f'tokens.source: there is no text at "{pattern}" (a file, a folder or a pattern)')
+            near = "" if path.is_dir() or set(pattern) & set("*?[") else near_path(pattern)
+            raise InputError(f'tokens.source: there is no text at "{pattern}" (a file, a folder or a pattern){near}')
 
     def fingerprint(self) -> str:
         return files_digest(self.files, b"text", b"in pieces" if self.is_one_file else b"a file a document")

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from autointerp.errors import InputError, nearest
+from autointerp.near_paths import near_path
 from autointerp.resources import BUNDLED
 from autointerp.subject.model import PROBE_LENGTH, Subject
 from autointerp.subject.plain import PlainModel, Site, copy_around, share_weights, sites_by_kind
@@ -49,7 +50,9 @@ def resolve_model(model: str) -> str:
             raise InputError(f'subject.model: the folder "{model}" has no config.json')
         return str(path)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise InputError(f'subject.model: there is no folder "{model}"')
+        raise InputError(f'subject.model: there is no folder "{model}"{near_path(model)}')
+    if "/" not in model and model in [folder.name for folder in BUNDLED.iterdir()]:
+        raise InputError(f'subject.model: there is no folder "{model}"; the bundled model is "bundled:{model}"')
     return model
 
 
