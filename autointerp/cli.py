@@ -328,7 +328,9 @@ def _as_text(word: str) -> str:
     if _is_unicode(word):
         return word
     folder, name = os.path.split(word)
-    is_name = not set(word) & set(" \n'\"") and os.path.isdir(folder or ".") and ("." in name.strip(".") or bool(folder))
+    is_name = (
+        not set(word) & set(" \n'\"") and os.path.isdir(folder or ".") and ("." in name.strip(".") or bool(folder))
+    )
     return word if is_name or os.path.lexists(word) else os.fsencode(word).decode("utf-8", "backslashreplace")
 
 

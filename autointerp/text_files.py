@@ -1,9 +1,9 @@
 """Reading text that others have written: whatever compresses it, and whatever byte order mark it begins with.
 
 A file is known by its content, not by its name: gzip, zstd, xz and bzip2 are unpacked, members one after the other
-and one inside another included; UTF-16 and UTF-32 are read by their marks. What comes out is UTF-8 without a mark. What is left to refuse (an
-archive that is cut short, another encoding, an archive of several files) is an InputError in one line with the file's
-name.
+and one inside another included; UTF-16 and UTF-32 are read by their marks. What comes out is UTF-8 without a mark. What
+is left to refuse (an archive that is cut short, another encoding, an archive of several files) is an InputError in one
+line with the file's name.
 """
 
 from __future__ import annotations

@@ -51,5 +51,5 @@ def test_where_paths_are_given() -> None:
         ("data", run_path, '"data" is a folder'),
     ):
         with pytest.raises((InputError, UserError)) as caught:
-            find(wrong)  # type: ignore[operator]
+            find(wrong)
         assert said in str(caught.value), wrong

@@ -65,8 +65,8 @@ def test_members_behind_each_other_and_archives_cut_short(kind: str, tmp_path: P
 
 @pytest.mark.parametrize("outer", [kind for kind in PACKED if kind != "plain"])
 def test_what_is_packed_twice(outer: str, tmp_path: Path) -> None:
-    for inner in PACKED:
-        file = written(tmp_path / "a.jsonl.gz.gz", PACKED[outer](PACKED[inner](MARKED["utf-8 with a mark"])))
+    for pack in PACKED.values():
+        file = written(tmp_path / "a.jsonl.gz.gz", PACKED[outer](pack(MARKED["utf-8 with a mark"])))
         assert read_text(file) == TEXT.replace("\r\n", "\n")
 
 
@@ -120,8 +120,12 @@ def test_an_archive_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest
     assert len(read_text(written(file, gzip.compress(b"x" * 1000)))) == 1000
 
 
-@pytest.mark.parametrize(("text", "said"), [('[{"text": "a"}]', "is a JSON array"), ('[\n{"text": "a"}\n]', "is not JSON")])
+@pytest.mark.parametrize(
+    ("text", "said"), [('[{"text": "a"}]', "is a JSON array"), ('[\n{"text": "a"}\n]', "is not JSON")]
+)
 def test_an_array_where_lines_are_expected(text: str, said: str, tmp_path: Path) -> None:
     file = written(tmp_path / "a.json", text.encode())
-    with pytest.raises(InputError, match=rf'a\.json", line 1, {said}.*; a line must be one document, an object: `jq -c'):
+    with pytest.raises(
+        InputError, match=rf'a\.json", line 1, {said}.*; a line must be one document, an object: `jq -c'
+    ):
         list(open_source(f"jsonl:{file}#text").documents())

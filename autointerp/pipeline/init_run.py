@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from autointerp.errors import InputError
-from autointerp.whole_files import whole_file
 from autointerp.subject.dictionary_facts import DictionaryFacts, Fact, facts_of
+from autointerp.whole_files import whole_file
 
 DEFAULT_N_TOKENS = 1_000_000
 UNSAID = {

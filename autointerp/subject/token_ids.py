@@ -52,7 +52,9 @@ def special_of(tokenizer: Any) -> set[int]:
     """
     added = {int(id_): token.special for id_, token in getattr(tokenizer, "added_tokens_decoder", {}).items()}
     roles = {getattr(tokenizer, f"{role}_token_id", None) for role in ALL_ROLES}
-    listed = {int(id_) for id_ in tokenizer.all_special_ids if id_ is not None and (id_ in roles or added.get(id_, True))}
+    listed = {
+        int(id_) for id_ in tokenizer.all_special_ids if id_ is not None and (id_ in roles or added.get(id_, True))
+    }
     return listed | {id_ for id_, special in added.items() if special}
 
 

@@ -332,7 +332,11 @@ OF_ALL: list[tuple[str, int, Any]] = [
     (
         "litellm, quota",
         429,
-        {"error": {"message": "OpenAIException - You exceeded your current quota, please check your plan and billing."}},
+        {
+            "error": {
+                "message": "OpenAIException - You exceeded your current quota, please check your plan and billing."
+            }
+        },
     ),
     ("openrouter, day", 429, {"error": {"message": "Rate limit exceeded: free-models-per-day. Add 10 credits"}}),
     ("a gateway, key", 401, {"code": 401, "msg": "token expired or incorrect"}),

@@ -235,10 +235,9 @@ def test_pieces_that_a_library_lists_as_special_are_none() -> None:
 
 def test_a_tokenizer_read_by_the_class_of_another_kind(make: Make) -> None:
     class Read:
-        added_tokens_decoder: dict[int, Any] = {}
-
         def __init__(self, pieces: int, text: str) -> None:
             self.pieces, self.text = pieces, text
+            self.added_tokens_decoder: dict[int, Any] = {}
 
         def get_vocab(self) -> dict[str, int]:
             return {str(i): i for i in range(self.pieces)}

@@ -268,8 +268,8 @@ def _never(errand: Errand, model: LLMModel, tally: _Tally, fault: Fault) -> str:
     if errand.ask.schema is not None and fault.http_status is not None and fault.http_status >= 500:
         hint = _FORM_HINT
     return (
-        f'{model.provider} "{model.model}" at {model.server} has answered nothing; {tally.failures} attempts at one request '
-        f"failed, the last: {fault.reason}{hint}"
+        f'{model.provider} "{model.model}" at {model.server} has answered nothing; {tally.failures} attempts at one '
+        f"request failed, the last: {fault.reason}{hint}"
     )
 
 

@@ -16,8 +16,8 @@ from typing import Any
 from autointerp.llm.wire.text import whole_characters
 
 _WORDS = (
-    "message", "msg", "detail", "error", "error_message", "error_msg", "errorMessage", "error_description", "status_msg",
-    "errmsg", "title", "raw", "reason", "OriginalMessage",
+    "message", "msg", "detail", "error", "error_message", "error_msg", "errorMessage", "error_description",
+    "status_msg", "errmsg", "title", "raw", "reason", "OriginalMessage",
 )  # fmt: skip
 _TELLING = ("message", "msg", "error_message", "error_msg", "errorMessage", "errmsg")
 """Keys whose words are an error's where there is no answer beside them."""

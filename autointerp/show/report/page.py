@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from autointerp.whole_files import whole_file
 from autointerp.show.agreement import agreement
 from autointerp.show.compare_data import ComparePage, ScoreChoice, load_compare
 from autointerp.show.conclusions import conclusions, excess_over_random
@@ -21,6 +20,7 @@ from autointerp.show.score_kind import ScoreKind
 from autointerp.show.text import explainer_name
 from autointerp.show.token_likeness import token_likeness_sentence
 from autointerp.store.query import Queryable
+from autointerp.whole_files import whole_file
 from autointerp.words import LOGIT_SCORERS
 
 STYLE = Path(__file__).parent / "style.css"
