@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autointerp.browse.judging_calls import ITEMISED, CallKey, JudgingCall, judging_calls, key_of, why_none
 from autointerp.browse.window_texts import Place, window_texts
 from autointerp.store.evidence import window_length
 from autointerp.store.query import Queryable
@@ -40,6 +41,13 @@ class WrongWindow:
     context: int
     window_start: int
     tokens: tuple[JudgedToken, ...]
+    request: str | None
+    """The call that said so, among the panel's `calls`."""
+    sample: int | None
+    asked_as: str | None
+    """What the window is called in the prompt; None: its scorer gives windows no names, or there is no call."""
+    no_call: str
+    """Why there is no call to be shown; empty where there is one."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class WrongPanel:
     n_failed: int
     windows: tuple[WrongWindow, ...]
     """SHOWN misses, then SHOWN false alarms; the view `wrong_windows` has all."""
+    calls: tuple[JudgingCall, ...]
+    """The calls that these windows were judged in."""
 
 
 def load_wrong(store: Queryable, dictionary: str, feature: int, explainer: str) -> tuple[WrongPanel, ...]:
@@ -73,7 +83,9 @@ def load_wrong(store: Queryable, dictionary: str, feature: int, explainer: str) 
     n_tokens = window_length(store)
     places = {(row["context"], row["window_start"]): n_tokens for chosen in shown.values() for row in chosen}
     texts = window_texts(store, places)
-    return tuple(_panel(scorer, judged, shown[scorer], texts, true) for scorer, judged in by_scorer.items())
+    keys = dict.fromkeys(key for chosen in shown.values() for row in chosen if (key := key_of(row)) is not None)
+    calls = judging_calls(store, list(keys))
+    return tuple(_panel(scorer, judged, shown[scorer], texts, true, calls) for scorer, judged in by_scorer.items())
 
 
 def _shown(rows: Sequence[dict[str, Any]], true: Mapping[Place, dict[int, float]]) -> list[dict[str, Any]]:
@@ -94,29 +106,40 @@ def _panel(
     shown: Sequence[dict[str, Any]],
     texts: Mapping[Place, Sequence[str]],
     true: Mapping[Place, dict[int, float]],
+    calls: Mapping[CallKey, JudgingCall],
 ) -> WrongPanel:
     answered = [row for row in rows if row["status"] == "ok"]
     wrong = [row["fires"] for row in answered if row["judged"] != row["fires"]]
+    kind = scorer.partition(":")[0]
     windows = []
     for row in shown:
         place = row["context"], row["window_start"]
         marks, activation = set(row["marks"] or ()), true.get(place, {})
         tokens = tuple(JudgedToken(text, activation.get(i, 0.0), i in marks) for i, text in enumerate(texts[place]))
-        kind = "miss" if row["fires"] else "false alarm"
-        windows.append(WrongWindow(kind, row["stratum"], row["probability"], *place, tokens))
+        how = "miss" if row["fires"] else "false alarm"
+        none = why_none(row, calls)
+        asked_as = f"e{row['number']}" if kind in ITEMISED and not none else None
+        windows.append(
+            WrongWindow(
+                how, row["stratum"], row["probability"], *place, tokens, row["request"], row["sample"], asked_as, none
+            )
+        )
     return WrongPanel(
         scorer,
-        scorer.partition(":")[0],
+        kind,
         len(answered),
         sum(wrong),
         len(wrong) - sum(wrong),
         len(rows) - len(answered),
         tuple(windows),
+        tuple(call for key, call in calls.items() if key in {key_of(row) for row in shown}),
     )
 
 
 _JUDGED = """
-SELECT scorer, stratum, fires, judged, probability, marks, context, window_start, status FROM judgements
+SELECT scorer, stratum, fires, judged, probability, marks, context, window_start, status, run, request, sample,
+       row_number() OVER (PARTITION BY run, scorer, request, sample ORDER BY rowid) AS number
+FROM judgements
 WHERE dictionary = $dictionary AND feature = $feature AND explainer = $explainer
       AND (run IS NULL OR run IN (SELECT work FROM current_works WHERE stage = 'judge'))
 ORDER BY scorer, context, window_start

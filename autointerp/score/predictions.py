@@ -123,6 +123,14 @@ class Items:
 
 
 @dataclass(frozen=True)
+class JudgeCall:
+    """The call of an LLM that something was said in."""
+
+    request: str
+    sample: int
+
+
+@dataclass(frozen=True)
 class Judged:
     """What a judge said about the items of one feature."""
 
@@ -130,6 +138,7 @@ class Judged:
     probability: Float64  # [n] that the item is right; 0 or 1 where the judge gives no more; nan where it failed
     status: tuple[str, ...]  # [n] ok, or why there is no judgement
     reason: str = ""  # of the first failure
+    calls: tuple[JudgeCall | None, ...] = ()  # [n] what each was said in; empty: nobody was asked, or it is not known
 
     @property
     def feature(self) -> int:

@@ -104,7 +104,11 @@ def test_the_page_marks_them(client: TestClient) -> None:
     html = client.get(f"/feature/{DICTIONARY}/{FEATURE}", params={"explainer": MINE}).text
     assert "Where the label is right and wrong" in html
     assert re.search(r'class="t both u\d[^"]* miss"', html)
-    assert f'href="/calls?dictionary=mlp-1k&amp;feature={FEATURE}&amp;explainer={MINE}&amp;scorer=detection"' in html
+    assert "No prompt and reply: the store&#39;s log of replies has no such call." in html  # it was scripted
+    assert (
+        "No prompt and reply: a table judged, not an LLM."
+        in client.get(f"/feature/{DICTIONARY}/{FEATURE}", params={"explainer": "lexical"}).text
+    )
     assert f'<a href="?explainer={MINE}#tried" aria-current="true">' in html
 
 
@@ -202,6 +206,28 @@ def test_tokens_that_a_feature_raises_or_lowers_are_underlined(built: tuple[Path
 
 
 # --- calls
+
+
+def test_a_wrong_window_shows_prompt_and_reply_of_its_own_call(store: Path, open_pages: Any) -> None:
+    """Of a store with one call; `llm/test_travel.py` holds what a run stores against what it asked."""
+    import duckdb
+
+    with duckdb.connect(str(store)) as connection:
+        connection.execute("UPDATE llm_calls SET prompt = 'e1: <b>', reply = '<script>'")
+        for table in ("works", "stages"):
+            connection.execute(f"UPDATE {table} SET stage = 'judge' WHERE work = 'score-sae'")
+        connection.execute("UPDATE judgements SET judged = NOT fires WHERE request IS NOT NULL")
+        connection.execute("INSERT INTO llm_calls SELECT * REPLACE (2 AS attempt, 'timeout' AS status) FROM llm_calls")
+    client = open_pages(store)
+    [panel] = [of for of in client.get("/feature/sae/0.json").json()["panels"]["wrong"] if of["calls"]]
+    [call] = panel["calls"]
+    assert call == {"request": "r1", "sample": 0, "attempt": 1, "prompt": "e1: <b>", "reply": "<script>"}
+    assert [window["asked_as"] for window in panel["windows"]] == ["e1", "e2"]
+    html = client.get("/feature/sae/0").text
+    assert '<a class="more" href="/call/r1#s0a1">e2 of its call</a>' in html
+    assert "<summary>Prompt and reply</summary>" in html
+    assert '<pre class="said-by">e1: &lt;b&gt;</pre>' in html
+    assert "&lt;script&gt;" in html
 
 
 def test_a_call_shows_prompt_reply_and_cost(built: tuple[Path, object], open_pages: Any) -> None:

@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 import scripted
 
+from autointerp.browse.wrong_data import load_wrong
 from autointerp.cli import main
 from autointerp.config.loading import load_run
+from autointerp.explain.marking import escape
 from autointerp.llm.asks import Ask
 from autointerp.pipeline import run
 from autointerp.progress import Reporter
-from autointerp.store.reader import open_reader
+from autointerp.store.reader import StoreReader, open_reader
 from autointerp.store.verify import verify
 
 ROWS = {
     "explanations": "dictionary, feature, explainer, text, status, donor, promotes, triggers",
     "score_table": "*", "dictionary_summary": "*", "comparison_table": "*",
-    "simulations": "* EXCLUDE (run)", "judgements": "* EXCLUDE (run)", "token_judgements": "* EXCLUDE (run)",
+    "simulations": "* EXCLUDE (run)", "judgements": "* EXCLUDE (run, request)", "token_judgements": "* EXCLUDE (run)",
     "failures": "*",
 }  # fmt: skip
 COMMON = """
@@ -104,6 +106,31 @@ def count(file: Path, table: str) -> int:
         return int(store.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"])
 
 
+def wrong_windows_in_their_calls(store: StoreReader) -> int:
+    """Each window that the page says an LLM got wrong stands in the prompt that the page shows, where it says, and the
+    reply says of it what is wrong."""
+    n, viewed = 0, {}
+    for row in store.rows("SELECT * FROM wrong_windows WHERE scorer LIKE '%:gpt-6-luna'"):
+        viewed[row["scorer"], row["explainer"], row["context"], row["window_start"]] = row["prompt"], row["reply"]
+    judged = "SELECT DISTINCT dictionary, feature, explainer FROM judgements WHERE run IS NOT NULL"
+    for of in store.rows(judged):
+        for panel in load_wrong(store, of["dictionary"], of["feature"], of["explainer"]):
+            calls = {(call.request, call.sample): call for call in panel.calls}
+            for window in panel.windows if panel.scorer.endswith(":gpt-6-luna") else ():
+                call = calls[str(window.request), int(window.sample or 0)]
+                assert call.prompt is not None
+                assert call.reply is not None
+                shown = re.search(rf"^{window.asked_as}: (.*)$", call.prompt, re.MULTILINE)
+                assert shown is not None
+                if panel.kind == "detection":
+                    assert shown[1] in escape("".join(token.text for token in window.tokens))
+                assert json.loads(call.reply)[window.asked_as] == (window.wrong == "false alarm")
+                place = panel.scorer, of["explainer"], window.context, window.window_start
+                assert viewed[place] == (call.prompt, call.reply)
+                n += 1
+    return n
+
+
 def answer_all(folder: Path) -> int:
     """Somebody answers the requests that have no reply yet, in another order."""
     lines = [json.loads(line) for path in folder.glob("requests-*.jsonl") for line in path.open()]
@@ -149,6 +176,7 @@ def test_files_out_and_in_give_the_rows_of_a_live_run(make: Callable[..., Path],
     assert (status, "The store:" in out) == (0, True)
     assert rows(filed) == rows(live)
     with open_reader(filed.with_name("s.duckdb")) as store:
+        assert wrong_windows_in_their_calls(store) > 5
         assert {(row["channel"], row["attempts"] - row["ok"]) for row in store.rows("SELECT * FROM llm_costs")} == {
             ("offline", 0)
         }

@@ -15,7 +15,15 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.summary.events import Events
-from autointerp.extract.summary.segments import gather_runs, rank_in_run, repeated, sort_by, true_at
+from autointerp.extract.summary.segments import (
+    gather_runs,
+    places_of,
+    rank_in_run,
+    repeated,
+    sort_by,
+    sorted_keys,
+    true_at,
+)
 from autointerp.memory import give_back
 
 BUFFER = 1 << 16
@@ -49,8 +57,8 @@ class Kept:
         length = self.length.long()
         start = torch.cumsum(length, 0) - length
         inner = gather_runs(start.index_select(0, index), length.index_select(0, index))
-        of_item = {item.name: getattr(self, item.name).index_select(0, index) for item in fields(self)[:6]}
-        return Kept(**of_item, offset=self.offset.index_select(0, inner), value=self.value.index_select(0, inner))
+        of_window = (getattr(self, name).index_select(0, index) for name in OF_WINDOW)
+        return Kept(*of_window, offset=self.offset.index_select(0, inner), value=self.value.index_select(0, inner))
 
     def cut(self, borders: Tensor) -> list[Kept]:
         """The windows of the groups below each border, and the rest; uncopied. Groups rise from border to border."""
@@ -58,7 +66,7 @@ class Kept:
         inner = torch.cat([self.length.new_zeros(1, dtype=torch.int64), torch.cumsum(self.length, 0)])[ends].tolist()
         return [
             Kept(
-                **{item.name: getattr(self, item.name)[first:last] for item in fields(self)[:6]},
+                *(getattr(self, name)[first:last] for name in OF_WINDOW),
                 offset=self.offset[begin:end],
                 value=self.value[begin:end],
             )
@@ -72,13 +80,24 @@ class Kept:
             after = (self.group[min(first + n, len(self.group)) - 1] // groups + 1) * groups
             last = int(torch.searchsorted(self.group, after))
             end = begin + int(self.length[first:last].sum())
-            of_item = {item.name: getattr(self, item.name)[first:last] for item in fields(self)[:6]}
-            yield Kept(**of_item, offset=self.offset[begin:end], value=self.value[begin:end])
+            of_window = (getattr(self, name)[first:last] for name in OF_WINDOW)
+            yield Kept(*of_window, offset=self.offset[begin:end], value=self.value[begin:end])
             first, begin = last, end
 
 
+COLUMNS = tuple(column.name for column in fields(Kept))
+OF_WINDOW = COLUMNS[:-2]
+"""Those with an entry for each window."""
+
+
 def _join(parts: list[Kept]) -> Kept:
-    return Kept(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(Kept)))
+    """What is in `parts`, which is empty afterwards: each column goes as soon as it is joined."""
+    columns = [[getattr(part, name) for part in parts] for name in COLUMNS]
+    parts.clear()
+    joined = []
+    while columns:
+        joined.append(torch.cat(columns.pop(0)))
+    return Kept(*joined)
 
 
 class Keeper:
@@ -148,24 +167,25 @@ class Keeper:
         """What is kept so far."""
         self._compact()
         if self._whole is None:
-            self._whole = _join(self._ranges)
+            self._whole = _join([*self._ranges])
             self._ranges = self._whole.cut(self._borders)
         return self._whole
 
     def _compact(self) -> None:
         if not self._waiting:
             return
-        parts = [part.cut(self._borders) for part in self._waiting]
-        self._waiting, self._n_waiting, self._whole = [], 0, None
-        for i, mine in enumerate(self._ranges):
-            self._ranges[i] = self._best([mine, *(part[i] for part in parts)])
+        arrived, self._n_waiting, self._whole = _join(self._waiting), 0, None
+        group, order = sorted_keys(arrived.group, len(self.limit))
+        ends = [0, *places_of(group, self._borders.long()).tolist(), len(group)]
+        for i, (first, last) in enumerate(pairwise(ends)):
+            if first < last:
+                self._ranges[i] = self._best([self._ranges[i], arrived.take(order[first:last])])
         self._n_kept = sum(len(mine.group) for mine in self._ranges)
-        del parts, mine
+        del arrived
         give_back()  # what is kept grows: what it leaves behind is too small for it
 
     def _best(self, parts: list[Kept]) -> Kept:
-        if not any(len(part.group) for part in parts[1:]):
-            return parts[0]
+        """The windows to keep of one range; `parts` is empty afterwards."""
         joined = _join(parts)
         order = sort_by(joined.group, joined.key)
         rank = rank_in_run(joined.group.index_select(0, order))

@@ -20,9 +20,10 @@ from autointerp.explain.lookup import Entries
 from autointerp.llm.asks import Answer, Ask
 from autointerp.pipeline.asking.asker import Asker, Unanswered
 from autointerp.pipeline.asking.test_material import TestMaterial
-from autointerp.score.predictions import Prediction, Simulated
+from autointerp.score.predictions import Judged, Prediction, Simulated
 from autointerp.score.scorers.fitting import fit_items
 from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature
+from autointerp.score.scorers.reply_values import call_of
 from autointerp.words import of_permuted
 
 
@@ -116,9 +117,15 @@ class _Stream:
         pending = self.pending[key]
         if pending.take(about["part"], answer):
             del self.pending[key]
-            findings.predictions[about["feature"]] = pending.questions.read(
-                [known for known in pending.answers if known is not None]
-            )
+            answers = [known for known in pending.answers if known is not None]
+            findings.predictions[about["feature"]] = _with_calls(pending.questions.read(answers), answers)
+
+
+def _with_calls(prediction: Prediction, answers: Sequence[Answer]) -> Prediction:
+    """What a scorer of the user's own made of a single answer was said in that one's call."""
+    if isinstance(prediction, Judged) and not prediction.calls and len(answers) == 1:
+        return replace(prediction, calls=(call_of(answers[0]),) * len(prediction.items))
+    return prediction
 
 
 def ask_judge(

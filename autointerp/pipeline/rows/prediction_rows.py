@@ -184,6 +184,7 @@ def judgement_rows(
     marks = joined([of.marks for of in items], np.zeros((0, tokens.window), bool))
     start = np.concatenate([[0], np.cumsum(marks.sum(axis=1))]).astype(np.int64)
     answered = ~np.isnan(probability)
+    calls = [call for one in judged.values() for call in one.calls or (None,) * len(one.items)]
     return {
         "run": run,
         "dictionary": dictionary,
@@ -199,6 +200,8 @@ def judgement_rows(
         "judged": pa.array(np.where(answered, probability >= 0.5, False), mask=~answered),
         "probability": pa.array(probability, from_pandas=True),
         "status": [status for one in judged.values() for status in one.status],
+        "request": pa.array([None if call is None else call.request for call in calls], pa.string()),
+        "sample": pa.array([None if call is None else call.sample for call in calls], pa.int32()),
     }
 
 

@@ -41,6 +41,8 @@ def published_rows(dictionary: str, explainer: str, answered: dict[int, Answered
         "judged": joined([reply.fires for reply in replies], truth),
         "probability": joined([reply.probability for reply in replies], number.astype(np.float64)),
         "status": "ok",
+        "request": None,
+        "sample": None,
     }
 
 

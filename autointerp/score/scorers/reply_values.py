@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autointerp.llm.asks import Answer, InvalidReply, TokenChoice
+from autointerp.llm.asks import TOO_LONG, Answer, InvalidReply, TokenChoice
+from autointerp.score.predictions import JudgeCall
 
 
 def read_integers(reply: Any, names: Sequence[str], allowed: range) -> list[int]:
@@ -116,6 +117,11 @@ def mean_of(token: TokenChoice, allowed: range) -> float | None:
             total += math.exp(logprob) * int(digits)
             weight += math.exp(logprob)
     return total / weight if weight > 0 else None
+
+
+def call_of(answer: Answer) -> JudgeCall | None:
+    """The call that an answer came by; None where nothing was sent."""
+    return None if answer.status == TOO_LONG else JudgeCall(answer.request, answer.ask.sample)
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,17 @@ from autointerp.explain.marking import MARKS, Marks, choose_marks, mark
 from autointerp.explain.template import Template
 from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Windows
-from autointerp.score.predictions import Items, Judged
+from autointerp.score.predictions import Items, JudgeCall, Judged
 from autointerp.score.scorers.prompt_windows import one_line, template
 from autointerp.score.scorers.protocol import Questions, ShownExplanation, TestFeature, Usual
-from autointerp.score.scorers.reply_values import ReplyValues, in_order, integer_schema, read_decisions, read_integers
+from autointerp.score.scorers.reply_values import (
+    ReplyValues,
+    call_of,
+    in_order,
+    integer_schema,
+    read_decisions,
+    read_integers,
+)
 
 ITEMS = 32
 """Items of a feature, on average: 20 in pairs and 12 that stand for silent windows."""
@@ -112,16 +119,19 @@ def read_judgements(items: Items, answers: Sequence[Answer], form: Form = "json"
     """The judgements of all groups, in the order of the items."""
     probability = np.full(len(items), np.nan)
     status = ["ok"] * len(items)
+    calls: list[JudgeCall | None] = [None] * len(items)
     reason = ""
     for rows, answer in zip(group_rows(items), answers, strict=True):
         reply = _said(answer, form)
+        for row in rows:
+            calls[row] = call_of(answer)
         if reply.values is None:
             reason = reason or reply.reason
             for row in rows:
                 status[row] = reply.status
         else:
             probability[rows] = reply.values
-    return Judged(items, probability, tuple(status), reason)
+    return Judged(items, probability, tuple(status), reason, tuple(calls))
 
 
 def _said(answer: Answer, form: Form) -> ReplyValues:

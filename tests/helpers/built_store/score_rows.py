@@ -91,6 +91,12 @@ def write_scores(t: Transaction, world: World, name: str) -> None:
                 "residual_alarm_high": None,
                 "n_residual": None,
                 "residual_alarm_cost": None,
+                "n_features": N_FEATURES,
+                "n_scored": len(scored),
+                "n_failed": 0,
+                "n_dead": statuses.count("dead"),
+                "n_rare": statuses.count("rare"),
+                "median": float(np.median(scored)),
             },
         )
     _write_sample(t, world, name)
@@ -151,8 +157,31 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
                 "fires": label != "R",
                 "judged": label != "R",
                 "probability": 0.9,
+                "request": None,
+                "sample": None,
             },
         )
+    t.append(
+        "judgements",
+        {
+            "run": f"score-{name}",
+            "dictionary": name,
+            "feature": 0,
+            "explainer": "lexical",
+            "scorer": "detection:claude-haiku-5-5",
+            "context": [firing[0][0], silent[0][0]],
+            "window_start": [firing[0][1], silent[0][1]],
+            "stratum": ["strong", "wrong"],
+            "marks": None,
+            "weight": None,
+            "fires": [True, False],
+            "judged": [False, False],
+            "probability": [0.2, 0.1],
+            "status": "ok",
+            "request": "r1",
+            "sample": 0,
+        },
+    )
     t.append(
         "token_judgements",
         {
@@ -235,6 +264,12 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
             "residual_alarm_high": 0.02,
             "n_residual": 3,
             "residual_alarm_cost": 0.02,
+            "n_features": 1,
+            "n_scored": 1,
+            "n_failed": 0,
+            "n_dead": 0,
+            "n_rare": 0,
+            "median": 0.5,
         },
     )
 
