@@ -294,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Without `arguments` this is the command of a process, whose signals and streams are made ready first.
     """
-    words = [_as_text(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    words = [word_as_text(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     if arguments is None:
         interruption.listen()
         prepare_streams()
@@ -322,7 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(status)
 
 
-def _as_text(word: str) -> str:
+def word_as_text(word: str) -> str:
     """A word of the command line whose bytes this surrounding cannot read (`LC_ALL=C`): by UTF-8, or, where they are
     not that either, with \\xNN in their place. A name of a file stays as it is: with other letters it is another."""
     if _is_unicode(word):
@@ -367,7 +367,7 @@ def _ending(error: BaseException) -> tuple[str | None, int]:
         return f"error: {error}", error.exit_status
     if not isinstance(error, Exception):
         raise error
-    return f"error: {_one_line(error)}", 1  # a full disk, a file that may not be read, a bug of ours
+    return f"error: {error_line(error)}", 1  # a full disk, a file that may not be read, a bug of ours
 
 
 def _harmless(line: str) -> str:
@@ -379,7 +379,8 @@ _OF_A_DISK = ("IOException", "TransactionException", "OutOfMemoryException", "Fa
 """What DuckDB raises where a disk is full, a file is cut short or memory does not suffice: ordinary events."""
 
 
-def _one_line(error: Exception) -> str:
+def error_line(error: Exception) -> str:
+    """What is said of an exception that is none of ours."""
     text = " ".join(str(error).split())
     if isinstance(error, OSError):
         return text

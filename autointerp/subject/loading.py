@@ -231,7 +231,7 @@ def _load_tokenizer(path: str, revision: str | None, local: bool) -> Any | None:
         reason = " ".join(str(error).split())
         raise InputError(f'subject.model: the tokenizer of "{path}" cannot be loaded: {reason}') from error
     if local:
-        _check_tokenizer(tokenizer, Path(path))
+        check_tokenizer(tokenizer, Path(path))
     return tokenizer
 
 
@@ -239,7 +239,7 @@ _SENTENCE_PIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", *_SENTENCE_PIECE)
 
 
-def _check_tokenizer(tokenizer: Any, folder: Path) -> None:
+def check_tokenizer(tokenizer: Any, folder: Path) -> None:
     """Raises InputError where transformers read nothing, or read SentencePiece's file by the class of another kind of
     tokenizer (that of the model's type), which loses the blanks."""
     there = [name for name in _TOKENIZERS if (folder / name).is_file()]

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 import autointerp
 from autointerp import starting, words
-from autointerp.cli import _as_text, _one_line, cli
+from autointerp.cli import cli, error_line, word_as_text
 from autointerp.show.rows import write_rows
 from autointerp.streams import LOOK_ALIKES, NARROWEST, asked_columns
 
@@ -423,7 +423,7 @@ def test_a_signal_at_any_import(form: str, number: int, tmp_path: Path) -> None:
 def test_words_in_another_encoding(word: bytes, read: str | None) -> None:
     """As `LC_ALL=C` gives them: text is read as UTF-8, and a name of a file stays what it is (None)."""
     given = word.decode("ascii", "surrogateescape")
-    assert _as_text(given) == (given if read is None else read)
+    assert word_as_text(given) == (given if read is None else read)
 
 
 def test_a_name_that_cannot_be_read(tmp_path: Path) -> None:
@@ -438,6 +438,6 @@ def test_an_error_of_a_disk_is_no_bug_of_ours() -> None:
     import duckdb
 
     error = duckdb.IOException("IO Error: Could not read enough bytes from file")
-    assert _one_line(error) == (
+    assert error_line(error) == (
         "the store could not be read or written: IO Error: Could not read enough bytes from file"
     )

@@ -15,7 +15,7 @@ from autointerp.errors import InputError
 from autointerp.pipeline.check import check_run
 from autointerp.pipeline.plan.prepare import prepare
 from autointerp.progress import Reporter
-from autointerp.subject.loading import _check_tokenizer, load_subject
+from autointerp.subject.loading import check_tokenizer, load_subject
 from autointerp.subject.token_ids import adds_bos, disagreements, special_of, token_ids
 
 WORDS = ["<s>", "</s>", "<pad>", "<unk>", "the", "cat", "sat", "on", "mat", "a", "dog", "ran", "far", "away"]
@@ -249,12 +249,12 @@ def test_a_tokenizer_read_by_the_class_of_another_kind(make: Make) -> None:
             return self.text
 
     folder = make(BOTH, {"bos_token_id": 0, "eos_token_id": 1})
-    _check_tokenizer(Read(9, "aa"), folder)
+    check_tokenizer(Read(9, "aa"), folder)
     (folder / "tokenizer.json").rename(folder / "tokenizer.model")
-    _check_tokenizer(Read(9, "a a"), folder)
+    check_tokenizer(Read(9, "a a"), folder)
     for read, wrong in ((Read(9, "aa"), "loses the blanks"), (Read(0, "a a"), "has no piece")):
         with pytest.raises(InputError, match=rf'"{folder}" {wrong}: transformers read tokenizer\.model as Read'):
-            _check_tokenizer(read, folder)
+            check_tokenizer(read, folder)
 
 
 def test_a_weight_of_another_shape_is_named(make: Make) -> None:
