@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from autointerp.config.features import FeatureChoice, FeatureSample
 from autointerp.config.section import Section
+
+Nats = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 
 
 class EffectsSection(Section):
@@ -37,8 +39,10 @@ class EffectsSection(Section):
     tokens become likelier; 0: none."""
     change_tokens: int = Field(default=4, ge=1, le=64)
     """Tokens in a row at which it is clamped there, and at which the change is read."""
-    steer_kl: float = Field(default=0.5, gt=0, le=10, allow_inf_nan=False)
-    """For the scorer `intervention`: the nats by which each feature's direction moves the prediction."""
+    steer_kl: Nats | Annotated[list[Nats], Field(min_length=1, max_length=16)] = Field(default=[0.25, 0.5, 1.0])
+    """For the scorer `intervention`: the nats by which each feature's direction moves the prediction. Of several the
+    least is taken at which features are told apart as well as at any, on the split select, the same for all
+    dictionaries of a run."""
     steered_texts: int = Field(default=4, ge=3, le=64)
     """For the scorer `intervention`: texts that the model writes with each feature's direction added."""
     steered_tokens: int = Field(default=20, ge=1, le=512)
@@ -74,7 +78,8 @@ class EffectsSection(Section):
 
     def of_steered_texts(self) -> dict[str, Any]:
         """The settings of the stage `steered_texts`."""
-        return self.model_dump(mode="json", include={"features", "steer_kl", "steered_texts", "steered_tokens"})
+        settings = self.model_dump(mode="json", include={"features", "steered_texts", "steered_tokens"})
+        return settings | {"steer_kl": list(self.strengths)}
 
     def of_output_scores(self) -> dict[str, Any]:
         """The settings of the stage `output_scores`; it is of all features."""
@@ -83,6 +88,11 @@ class EffectsSection(Section):
     def of_geometry(self) -> dict[str, Any]:
         """The settings of the stages `geometry` and `similarity`."""
         return self.model_dump(mode="json", include={"geometry_features", "geometry_tokens"})
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """Those of `steer_kl`, rising."""
+        return tuple(sorted(set(self.steer_kl))) if isinstance(self.steer_kl, list) else (self.steer_kl,)
 
     @property
     def clamps(self) -> bool:

@@ -9,6 +9,8 @@ what any change of that size does.
     kl           sum of p log(p / q) over the vocabulary, p as it is and q without the feature, nats
     loss_change  -log q + log p of the token that does come next, nats
     entropy      of p: what kl is to be held against
+    loss_estimate  what the gradient of that loss says of loss_change: its product with what is subtracted, with a
+                 minus. One pass back serves all features that fire at a token
     direct_share correlation, over the tokens that stand in the corpus, of what the feature adds to each logit,
                  measured, with its direct logit effects: near 1 where only the final norm is between it and the logits
 """
@@ -39,6 +41,10 @@ MOVED = 10
 """Tokens kept whose logits fall most, and as many that rise most."""
 LOGITS_AT_ONCE = 1 << 24
 """Logits that are held at a time (64 MB), and a few arrays of that size beside them."""
+TOKENS_AT_ONCE = 2048
+"""Tokens of the contexts that are open together, at least."""
+DIVERGENCE_AT_ONCE = 1 << 19
+"""Logits whose divergences are taken together."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class AblationEffects:
     kl: Float64  # [n, 3] at the position
     kl_after: Float64  # [n, 3] mean over those behind it
     loss_change: Float64  # [n, 3] of the next token
+    loss_estimate: Float64  # [n, 3] of loss_change, to first order; NaN also where there is no gradient
     loss_change_after: Float64  # [n, 3] mean over the tokens that follow that one
     direct_share: Float64  # [n]
     moved: Int32  # [n, 2 MOVED] tokens whose logits fall most without the feature, then those that rise most
@@ -85,6 +92,19 @@ def written_scale(dictionary: Dictionary, x: Tensor | None) -> Tensor | None:
 
 
 @dataclass(frozen=True)
+class _Opened:
+    """A context and the firings in it."""
+
+    rows: np.ndarray
+    """[n] of the firings."""
+    ids: Tensor
+    """[L] its tokens."""
+    opened: PatchedContext
+    added: Tensor
+    """[n, d] what each firing adds."""
+
+
+@dataclass(frozen=True)
 class Ablation:
     """What the firings of one dictionary are measured with."""
 
@@ -98,23 +118,39 @@ class Ablation:
     usable: Tensor
     """[n] ids of the tokens that stand in the corpus."""
     seed: int
+    differentiable: bool = True
+    """Whether the model can be differentiated: else nothing is estimated."""
 
     def measure(self, firings: Firings, progress: Callable[[int], None] = lambda _: None) -> AblationEffects:
         """Effects of each firing, in the order given; each context is opened once."""
         parts: list[tuple[np.ndarray, AblationEffects]] = []
+        waiting: list[_Opened] = []
         order = np.argsort(firings.context, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(firings.context[order])) + 1) if len(order) else ():
-            context = int(firings.context[rows[0]])
-            n_valid = int(self.tokens.n_valid[context])
-            ids = torch.from_numpy(np.asarray(self.tokens.tokens[context][:n_valid]).astype(np.int64))
-            ids = ids.to(self.subject.device)
-            opened = self.passes.open(ids)
-            added = self._contributions(firings.take(rows), ids)
-            for some in self._portions(len(rows)):
-                portion = firings.take(rows[some])
-                parts.append((rows[some], self._measured(opened, ids, portion, added[some])))
-                progress(len(some))
+            waiting.append(self._open(firings, rows))
+            if sum(len(one.ids) for one in waiting) >= TOKENS_AT_ONCE:
+                parts += self._measure_some(firings, waiting, progress)
+                waiting = []
+        parts += self._measure_some(firings, waiting, progress)
         return _in_order(parts)
+
+    def _open(self, firings: Firings, rows: np.ndarray) -> _Opened:
+        context = int(firings.context[rows[0]])
+        n_valid = int(self.tokens.n_valid[context])
+        ids = torch.from_numpy(np.asarray(self.tokens.tokens[context][:n_valid]).astype(np.int64))
+        ids = ids.to(self.subject.device)
+        return _Opened(rows, ids, self.passes.open(ids), self._contributions(firings.take(rows), ids))
+
+    def _measure_some(
+        self, firings: Firings, contexts: Sequence[_Opened], progress: Callable[[int], None]
+    ) -> Iterator[tuple[np.ndarray, AblationEffects]]:
+        """Of some contexts, whose losses are differentiated together."""
+        gradients = self._gradients(firings, contexts)
+        for of, gradient in zip(contexts, gradients, strict=True):
+            for some in self._portions(len(of.rows)):
+                portion = firings.take(of.rows[some])
+                yield of.rows[some], self._measured(of.opened, of.ids, portion, of.added[some], gradient[some])
+                progress(len(some))
 
     def _contributions(self, firings: Firings, ids: Tensor) -> Tensor:
         """[n, d] of firings of one context."""
@@ -124,6 +160,24 @@ class Ablation:
             positions = torch.from_numpy(firings.position.astype(np.int64))
             x = self.subject.activations(ids[None], [hook])[hook][0].cpu()[positions]
         return contributions(self.dictionary, firings, x)
+
+    def _gradients(self, firings: Firings, contexts: Sequence[_Opened]) -> list[Tensor]:
+        """By context, [n, d] of the loss at the position of each firing; NaN where there is none."""
+        places = [torch.from_numpy(firings.position[of.rows].astype(np.int64)).to(of.ids.device) for of in contexts]
+        gradients = [torch.full(of.added.shape, torch.nan) for of in contexts]
+        inside = [torch.unique(place[place + 1 < len(of.ids)]) for of, place in zip(contexts, places, strict=True)]
+        if not self.differentiable or not sum(map(len, inside)):
+            return gradients
+        width = contexts[0].added.shape[1]
+        by_place = self.passes.loss_gradients([of.opened for of in contexts], inside, width)
+        for gradient, place, known, of_known in zip(
+            gradients, places, inside, torch.split(by_place, [len(one) for one in inside]), strict=True
+        ):
+            if len(known):
+                at = torch.searchsorted(known, place).clamp(max=len(known) - 1)
+                there = known[at] == place
+                gradient[there.cpu()] = of_known[at[there]].cpu()
+        return gradients
 
     def _portions(self, n: int) -> Iterator[np.ndarray]:
         a_row = (1 + len(DIRECTIONS)) * (self.passes.after + 1) * self.subject.d_vocab
@@ -146,9 +200,12 @@ class Ablation:
         return rows
 
     @torch.inference_mode()
-    def _measured(self, opened: PatchedContext, ids: Tensor, firings: Firings, added: Tensor) -> AblationEffects:
+    def _measured(
+        self, opened: PatchedContext, ids: Tensor, firings: Firings, added: Tensor, gradients: Tensor
+    ) -> AblationEffects:
         n, sides = len(firings), 1 + len(DIRECTIONS)
-        subtracted = self._subtracted(firings, added).to(self.subject.device)
+        taken = self._subtracted(firings, added)
+        subtracted = taken.to(self.subject.device)
         positions = torch.from_numpy(firings.position.astype(np.int64)).to(self.subject.device)
         logits = opened.logits(positions.repeat(sides), -subtracted.flatten(0, 1))
         logits = logits.view(sides, n, *logits.shape[1:])  # [4, n, after + 1, V]
@@ -167,6 +224,7 @@ class Ablation:
             kl=_float64(kl[..., 0].T),
             kl_after=_float64(kl[..., 1:].nanmean(dim=-1).T),
             loss_change=_float64(loss[..., 0].T),
+            loss_estimate=_float64(-torch.einsum("snd,nd->ns", taken[1:].double(), gradients.double())),
             loss_change_after=_float64(loss[..., 1:].nanmean(dim=-1).T),
             direct_share=share,
             moved=moved,
@@ -175,7 +233,7 @@ class Ablation:
 
     def _moved(self, whole: Tensor, ablated: Tensor, firings: Firings, added: Tensor) -> tuple[Float64, Int32, Float32]:
         """direct_share [n], and the tokens whose logits move most. Logits [n, V] at the position."""
-        change = (ablated - whole)[:, self.usable]
+        change = (ablated - whole).index_select(1, self.usable)
         change = change - change.median(dim=1, keepdim=True).values
         share = torch.full((len(firings),), torch.nan)
         if self.path is not None:
@@ -197,8 +255,18 @@ def divergence(whole: Tensor, others: Tensor, target: Tensor) -> tuple[Tensor, T
 
     Logits [n, m, V] and [s, n, m, V], `target` [n, m] -> [n, m], [s, n, m], [s, n, m], nats. `others` is used up. With
     d the change of the logits and p the probabilities as they are, KL is log(sum p exp(d)) - sum p d: small numbers
-    stay exact, which differences of two log probabilities of nearly the same size do not.
+    stay exact, which differences of two log probabilities of nearly the same size do not. Some rows are taken at a
+    time: what is made of them in between stays small.
     """
+    rows = max(1, DIVERGENCE_AT_ONCE // max(others[:, :1].numel(), 1))
+    parts = zip(torch.split(whole, rows), torch.split(others, rows, dim=1), torch.split(target, rows), strict=True)
+    columns = zip(*(_divergence(*part) for part in parts), strict=True)
+    entropy, kl, loss = (torch.cat(column, dim=-2) for column in columns)
+    return entropy, kl, loss
+
+
+def _divergence(whole: Tensor, others: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`divergence` of rows that are taken together."""
     logp = whole.log_softmax(dim=-1)
     p = logp.exp()
     entropy = -(p * logp).sum(dim=-1)
@@ -213,8 +281,11 @@ def divergence(whole: Tensor, others: Tensor, target: Tensor) -> tuple[Tensor, T
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:
     """Pearson's, row by row; NaN where a row is constant."""
-    a, b = (x.double() - x.double().mean(dim=1, keepdim=True) for x in (a, b))
-    return (a * b).sum(dim=1) / (a.square().sum(dim=1) * b.square().sum(dim=1)).sqrt()
+    a, b = (
+        x.sub_(x.mean(dim=1, keepdim=True)) for x in (a.to(torch.float64, copy=True), b.to(torch.float64, copy=True))
+    )
+    product, of_a, of_b = (torch.einsum("nv,nv->n", *pair) for pair in ((a, b), (a, a), (b, b)))
+    return product / (of_a * of_b).sqrt()
 
 
 def _float64(x: Tensor) -> Float64:
@@ -227,7 +298,7 @@ def _in_order(parts: Sequence[tuple[np.ndarray, AblationEffects]]) -> AblationEf
         empty, sides = np.zeros(0), np.zeros((0, len(DIRECTIONS)))
         moved = np.zeros((0, 2 * MOVED))
         return AblationEffects(
-            empty, empty, empty.astype(np.int32), sides, sides, sides, sides, empty,
+            empty, empty, empty.astype(np.int32), sides, sides, sides, sides, sides, empty,
             moved.astype(np.int32), moved.astype(np.float32),
         )  # fmt: skip
     place = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")

@@ -1,7 +1,9 @@
 """How far the output moves with the size of a step: KL against size along a feature's direction, and along others.
 
 At a token at which the feature fires, a step is added at the hook point, and the prediction there is held against that
-of the model as it is. Sizes are STEPS multiples of the median norm of the activations, from 1/32 to 4. Steps along:
+of the model as it is; and so is the residual stream at that token behind the last block, before the final norm: its
+Euclidean distance from the stream as it is, over the norm of that. Sizes are STEPS multiples of the median norm of the
+activations, from 1/32 to 4. Steps along:
 
     feature     its decoder direction
     isotropic   a random direction
@@ -56,6 +58,8 @@ class Curve:
     """Of the prediction as it is, nats."""
     kl: Float64
     """[STEPS] nats."""
+    distance: Float64
+    """[STEPS] of the last block's output, as a share of its norm; NaN where it cannot be read."""
 
 
 def step_sizes(median_norm: float) -> Float64:
@@ -165,17 +169,21 @@ class Sensitivity:
         unit = torch.from_numpy(np.stack(list(vectors.values())).astype(np.float32))
         size = torch.from_numpy(self.size.astype(np.float32))
         added = (unit[:, None] * size[None, :, None]).flatten(0, 1).to(self.device)
-        whole = self._logits(opened, position, torch.zeros_like(added[:1]))[0]
+        whole, stream = self._outputs(opened, position, torch.zeros_like(added[:1]))
         at_once = max(1, LOGITS_AT_ONCE // self.d_vocab)
-        parts = []
+        nowhere = torch.zeros(1, 1, dtype=torch.long, device=whole.device)
+        kls, distances = [], []
         for first in range(0, len(added), at_once):
-            others = self._logits(opened, position, added[first : first + at_once])[:, None, None]
-            entropy, kl, _ = divergence(whole[None, None], others, torch.zeros(1, 1, dtype=torch.long).to(whole.device))
-            parts.append(kl[:, 0, 0].double().cpu().numpy())
-        kls = np.concatenate(parts).reshape(len(vectors), STEPS)
-        return [Curve(row, name, float(entropy), kl) for name, kl in zip(vectors, kls, strict=True)]
+            others, streams = self._outputs(opened, position, added[first : first + at_once])
+            entropy, kl, _ = divergence(whole[None], others[:, None, None], nowhere)
+            kls.append(kl[:, 0, 0])
+            distances.append((streams - stream).norm(dim=1) / stream.norm(dim=1).clamp(min=1e-30))
+        measured = (torch.cat(of).double().cpu().numpy().reshape(len(vectors), STEPS) for of in (kls, distances))
+        curves = zip(vectors, *measured, strict=True)
+        return [Curve(row, name, float(entropy), *curve) for name, *curve in curves]
 
     @staticmethod
-    def _logits(opened: PatchedContext, position: int, added: Tensor) -> Tensor:
-        """[R, V]"""
-        return opened.logits(torch.full((len(added),), position, device=added.device), added)[:, 0]
+    def _outputs(opened: PatchedContext, position: int, added: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [R, V], and what stands behind the last block [R, d_model]; NaN where that cannot be read."""
+        logits, last = opened.last_streams(torch.full((len(added),), position, device=added.device), added)
+        return logits[:, 0], torch.full_like(logits[:, 0, :1], torch.nan) if last is None else last

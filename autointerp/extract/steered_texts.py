@@ -7,6 +7,8 @@
    the BOS; the KL that is reached there is kept. Tokens are drawn, all copies with the same noise: what differs is the
    direction's doing.
 
+Where several KL are offered, texts behind the beginnings of the split select say which (`score/steering_strength.py`).
+
 Source: Gur-Arieh et al. 2025, whose judges choose among three texts at KL 0.25 and 0.5.
 """
 
@@ -21,7 +23,7 @@ from torch import Tensor
 
 from autointerp.extract.steer import SteeringSizes, drawn, find_sizes, kl_from, write_on
 from autointerp.extract.token_change import ClampedPlaces
-from autointerp.records import Float64, Int64
+from autointerp.records import Bool, Float64, Int64
 from autointerp.subject.steering import SteeredPasses
 from autointerp.subject.tokens import TokenFile
 
@@ -37,14 +39,17 @@ DOUBLINGS = 14
 
 @dataclass(frozen=True)
 class SteeredTexts:
-    """Texts of features whose direction reaches the KL: T beginnings, n tokens each."""
+    """Texts of F features: T beginnings, n tokens each. NaN, and tokens -1, of features that do not reach the KL."""
 
-    features: Int64  # [F] those that reach it
+    features: Int64  # [F]
     size: Float64  # [F] length of what is added at each token
     kl_select: Float64  # [F] mean over the beginnings of the split select, nats
-    kl: Float64  # [F, T] of the prediction behind each beginning of the split score, nats
+    kl: Float64  # [F, T] of the prediction behind each beginning of the texts, nats
     tokens: Int64  # [F, T, n] what was written
-    unreached: list[int]  # features whose direction moves the prediction too little
+
+    def reached(self) -> Bool:
+        """[F]"""
+        return ~np.isnan(self.size)
 
 
 def beginnings(tokens: TokenFile, places: ClampedPlaces, bos: int | None) -> list[Tensor]:
@@ -62,7 +67,7 @@ def steered_texts(
     directions: Tensor,
     features: Int64,
     select: list[Tensor],
-    score: list[Tensor],
+    texts: list[Tensor],
     first: int,
     kl: float,
     n_tokens: int,
@@ -70,33 +75,26 @@ def steered_texts(
     seed: int,
     progress: Callable[[int], None] = lambda _: None,
 ) -> SteeredTexts:
-    """Steps 2 and 3. `directions` [F, d] of `features`, of any length; `first`: the first token that is steered;
-    `typical`: the norm of an activation at the hook point."""
-    device = directions.device
+    """Steps 2 and 3. `directions` [F, d] of `features`, of any length; `select` and `texts`: the beginnings of either
+    step; `first`: the first token that is steered; `typical`: the norm of an activation at the hook point."""
+    device, n, t = directions.device, len(features), len(texts)
     units = directions / directions.norm(dim=1, keepdim=True).clamp(min=1e-30)
-    parts: list[tuple[Int64, Float64, Float64, Float64, Int64]] = []
-    unreached: list[int] = []
-    for start in range(0, len(features), AT_ONCE):
-        some = slice(start, start + AT_ONCE)
+    size, kl_select, there = np.full(n, np.nan), np.full(n, np.nan), np.full((n, t), np.nan)
+    tokens = np.full((n, t, n_tokens), -1, dtype=np.int64)
+    for start in range(0, n, AT_ONCE):
+        some = np.arange(start, min(start + AT_ONCE, n))
         sizes = _sizes(passes, units[some], [ids.to(device) for ids in select], first, kl, typical)
-        reached = np.flatnonzero(~np.isnan(sizes.size))
-        unreached += features[some][np.isnan(sizes.size)].tolist()
+        known = ~np.isnan(sizes.size)
+        reached = some[known]
+        size[reached], kl_select[reached] = sizes.size[known], sizes.kl[known]
         if len(reached):
-            added = units[some][reached] * torch.from_numpy(sizes.size[reached]).to(units)[:, None]
-            texts = [
-                write_on(passes, ids.to(device), added, first, n_tokens, drawn(1.0, seed + number))[1:]
-                for number, ids in enumerate(score)
-            ]
-            tokens = np.array([[text.tokens for text in of_feature] for of_feature in zip(*texts, strict=True)])
-            there = np.array([[text.kl[0] for text in of_feature] for of_feature in zip(*texts, strict=True)])
-            parts.append((features[some][reached], sizes.size[reached], sizes.kl[reached], there, tokens))
-        progress(len(features[some]))
-    if not parts:
-        none = np.zeros(0)
-        empty = np.zeros((0, len(score)))
-        return SteeredTexts(none.astype(np.int64), none, none, empty, np.zeros((0, 0, 0), np.int64), unreached)
-    known, size, kl_select, there, tokens = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return SteeredTexts(known, size, kl_select, there, tokens, unreached)
+            added = units[reached] * torch.from_numpy(size[reached]).to(units)[:, None]
+            for number, ids in enumerate(texts):
+                written = write_on(passes, ids.to(device), added, first, n_tokens, drawn(1.0, seed + number))[1:]
+                tokens[reached, number] = [text.tokens for text in written]
+                there[reached, number] = [text.kl[0] for text in written]
+        progress(len(some))
+    return SteeredTexts(features, size, kl_select, there, tokens)
 
 
 def _sizes(

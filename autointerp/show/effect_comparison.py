@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from autointerp.show.effect_values import RATIOS, STEPS, EffectComparison, EffectDifference, EffectMean
+from autointerp.show.estimate_agreement import SAYS, render_agreement, shown_agreement
 from autointerp.show.layout import Column, sheet
 from autointerp.show.text import safe
 
@@ -34,7 +35,10 @@ def render_effects(of: EffectComparison, *, several: bool = False) -> list[Rende
     for measure in SHOWN:
         if rows := [row for row in of.differences if row.measure == measure]:
             parts += [Text(), _differences(rows, several)]
-    return [*parts, safe(MEANING, "dim"), Text()]
+    parts += [safe(MEANING, "dim"), Text()]
+    if estimates := shown_agreement(of.estimates):
+        parts += [render_agreement(estimates, several), safe(SAYS, "dim"), Text()]
+    return parts
 
 
 def mean_cells(rows: Sequence[EffectMean]) -> dict[str, str]:

@@ -24,6 +24,7 @@ from autointerp.compare.interval import Interval
 from autointerp.compare.pairs import pairs_of
 from autointerp.compare.statistics import LEVEL, decide, detectable_difference, holm, simultaneous_confidence
 from autointerp.records import Bool, Float64, Int64
+from autointerp.show.estimate_agreement import EstimateAgreement, load_estimate_agreement
 from autointerp.store.query import Queryable
 from autointerp.words import STUDIED
 
@@ -128,6 +129,7 @@ class EffectComparison:
 
     means: Sequence[EffectMean] = ()
     differences: Sequence[EffectDifference] = ()
+    estimates: Sequence[EstimateAgreement] = ()
 
 
 def load_effect_comparison(stores: Sequence[tuple[str, Queryable]]) -> EffectComparison:
@@ -139,7 +141,8 @@ def load_effect_comparison(stores: Sequence[tuple[str, Queryable]]) -> EffectCom
         means += _means(name, sides)
         for measure, margin in MARGINS.items():
             differences += _differences(name, sides, measure, margin)
-    return EffectComparison(means, differences)
+    estimates = [row for name, store in stores for row in load_estimate_agreement(store, name)]
+    return EffectComparison(means, differences, estimates)
 
 
 def _sides(store: Queryable) -> list[EffectSide]:

@@ -67,6 +67,7 @@ def tables(page: ComparePage, power: Sequence[PowerRow] = ()) -> dict[str, list[
         "token_likeness": _rows(page.likeness),
         "designs": _rows(page.designs),
         "effect_means": _rows(page.effects.means),
+        "estimate_agreement": _rows(page.effects.estimates),
         "effect_differences": _rows(page.effects.differences),
         "directions": _rows(page.geometry.directions),
         "description_lengths": _rows(page.geometry.lengths),

@@ -14,7 +14,8 @@ from autointerp.store.query import Queryable
 _MEASURED = """
 SELECT run, split, direction, count(*) AS n, avg(kl) AS kl, sum(kl) / nullif(sum(entropy), 0) AS kl_of_entropy,
        avg(kl_after) AS kl_after, avg(loss_change) AS loss_change,
-       stddev_samp(loss_change) / sqrt(count(loss_change)) AS loss_change_se, avg(direct_share) AS direct_share
+       stddev_samp(loss_change) / sqrt(count(loss_change)) AS loss_change_se, avg(loss_estimate) AS loss_estimate,
+       avg(direct_share) AS direct_share
 FROM causal_effects WHERE dictionary = $dictionary AND feature = $feature GROUP BY run, split, direction
 ORDER BY split = 'explain', direction <> 'feature', direction
 """
@@ -38,6 +39,8 @@ class MeasuredEffect:
     loss_change: float | None
     """Nats, of the next token."""
     loss_change_se: float | None
+    loss_estimate: float | None
+    """Nats: what gradient times activation says of loss_change."""
     direct_share: float | None
     """Correlation with the direct logit effects."""
 
@@ -64,6 +67,8 @@ def measured_lines(effects: Sequence[MeasuredEffect]) -> Text | None:
         line.append(f"; loss {first.loss_change:+.2g}", style="not bold")
         if first.loss_change_se is not None:
             line.append(f" ± {1.96 * first.loss_change_se:.1g}", style="not bold")
+        if first.loss_estimate is not None:
+            line.append(f" (estimated {first.loss_estimate:+.2g})", style="not bold")
     if first.direct_share is not None:
         line.append(f"; direct share {first.direct_share:.2f}", style="not bold")
     random = [f"{name} {beside[name].kl:.2g}" for name in ("isotropic", "covariance") if name in beside]

@@ -12,7 +12,7 @@ from autointerp.store.evidence import current_works
 from autointerp.store.query import Queryable
 
 _CURVES = """
-SELECT run, direction, sizes, kl, size_025, size_050, size_100, steepest FROM sensitivity
+SELECT run, direction, sizes, kl, last_distance, size_025, size_050, size_100, steepest FROM sensitivity
 WHERE dictionary = $dictionary AND feature = $feature ORDER BY context, position
 """
 ORDER = ("feature", "isotropic", "covariance", "difference", "neuron")
@@ -30,6 +30,9 @@ class SensitivityCurve:
     """Norms of the steps, rising."""
     kl: tuple[float, ...]
     """Means, nats."""
+    last_distance: tuple[float, ...] | None
+    """Means of the distance of the residual stream behind the last block, as a share of its norm; None where it cannot
+    be read."""
     size_025: float | None
     """Median size at which KL is 0.25, where all tokens get there."""
     size_050: float | None
@@ -57,11 +60,18 @@ def load_sensitivity(store: Queryable, dictionary: str, feature: int) -> tuple[S
                 n=len(mine),
                 sizes=tuple(mine[0]["sizes"]),
                 kl=tuple(fmean(values) for values in zip(*(row["kl"] for row in mine), strict=True)),
+                last_distance=_means([row["last_distance"] for row in mine]),
                 steepest=median(row["steepest"] for row in mine),
                 **reached,
             )
         )
     return tuple(curves)
+
+
+def _means(lists: Sequence[Sequence[float] | None]) -> tuple[float, ...] | None:
+    """Place by place; None where one of them is not there."""
+    known = [values for values in lists if values is not None]
+    return tuple(fmean(values) for values in zip(*known, strict=True)) if len(known) == len(lists) else None
 
 
 def sensitivity_line(curves: Sequence[SensitivityCurve]) -> Text | None:

@@ -22,6 +22,9 @@ COMMENT ON COLUMN runs.started_at IS 'When this configuration became the one tha
 CREATE MACRO is_control(explainer) AS (
     explainer IN ('shuffled', 'constant', 'generic') OR starts_with(explainer, 'shuffled:') OR starts_with(explainer, 'permuted:')
 );
+CREATE MACRO is_failure(status) AS (
+    status NOT IN ('ok', 'constant', 'few_documents', 'underpowered', 'fewer', 'rare', 'dead', 'no_generated_text', 'no_measured_effects')
+);
 CREATE MACRO is_ceiling(explainer) AS (explainer IN ('context_lookup', 'token_lookup'));
 CREATE MACRO is_label(explainer) AS (NOT is_control(explainer) AND NOT is_ceiling(explainer));
 CREATE MACRO says_its_lookup(explainer) AS (explainer IN ('lexical', 'lexical_input', 'lexical_direct', 'lexical_measured', 'lexical_all', 'shuffled', 'constant', 'generic'));
@@ -380,7 +383,7 @@ CREATE TABLE causal_effects (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL,
     context BIGINT NOT NULL, position INTEGER NOT NULL, activation FLOAT NOT NULL, direction VARCHAR NOT NULL,
     norm DOUBLE NOT NULL, kl DOUBLE NOT NULL, kl_after DOUBLE, n_after INTEGER NOT NULL, entropy DOUBLE NOT NULL,
-    loss_change DOUBLE, loss_change_after DOUBLE, direct_share DOUBLE, moved INTEGER[], logit_change FLOAT[]
+    loss_change DOUBLE, loss_estimate DOUBLE, loss_change_after DOUBLE, direct_share DOUBLE, moved INTEGER[], logit_change FLOAT[]
 );
 COMMENT ON TABLE causal_effects IS 'What changes where a feature is taken away at a token at which it fires, and the model goes on without it; beside it random directions of the same norm, at the same token. current_effects shows the latest.';
 COMMENT ON COLUMN causal_effects.run IS 'The work that measured it.';
@@ -397,6 +400,7 @@ COMMENT ON COLUMN causal_effects.kl_after IS 'Its mean over the positions behind
 COMMENT ON COLUMN causal_effects.n_after IS 'How many those are: effects.after, fewer at the end of a context.';
 COMMENT ON COLUMN causal_effects.entropy IS 'Entropy of the model as it is at the position, nats: what kl is to be held against.';
 COMMENT ON COLUMN causal_effects.loss_change IS 'Change of the loss of the next token, nats; above 0, the model is worse without it; none at the last token of a context.';
+COMMENT ON COLUMN causal_effects.loss_estimate IS 'What a first-order estimate says of loss_change: the gradient of that loss at the hook point times what is subtracted, with a minus; for a feature its activation times the gradient along its direction. None also where the model cannot be differentiated. estimate_agreement says how far to trust it.';
 COMMENT ON COLUMN causal_effects.loss_change_after IS 'Mean change of the losses of the tokens after that one; none where there are none.';
 COMMENT ON COLUMN causal_effects.direct_share IS 'feature: correlation, over the tokens that stand in the corpus, of what the feature adds to each logit, measured, with its direct logit effects; none where there is no direct path.';
 COMMENT ON COLUMN causal_effects.moved IS 'feature: the ten tokens whose logits fall most without it, then the ten that rise most; tokens that never stand in the corpus are left out.';
@@ -439,7 +443,7 @@ COMMENT ON COLUMN following_effects.logp_change IS 'Change of the log probabilit
 CREATE TABLE sensitivity (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, context BIGINT NOT NULL,
     position INTEGER NOT NULL, direction VARCHAR NOT NULL, entropy DOUBLE NOT NULL, sizes DOUBLE[] NOT NULL,
-    kl DOUBLE[] NOT NULL, size_025 DOUBLE, size_050 DOUBLE, size_100 DOUBLE, steepest DOUBLE NOT NULL
+    kl DOUBLE[] NOT NULL, last_distance DOUBLE[], size_025 DOUBLE, size_050 DOUBLE, size_100 DOUBLE, steepest DOUBLE NOT NULL
 );
 COMMENT ON TABLE sensitivity IS 'How far the output moves with the size of a step at a token at which a feature fires (score split): a row for each direction of the step. current_sensitivity shows the latest.';
 COMMENT ON COLUMN sensitivity.run IS 'The work that measured it.';
@@ -451,6 +455,7 @@ COMMENT ON COLUMN sensitivity.direction IS 'What is added: feature, along its de
 COMMENT ON COLUMN sensitivity.entropy IS 'Entropy of the model as it is at the position, nats.';
 COMMENT ON COLUMN sensitivity.sizes IS 'Norms of the steps, rising: from 1/32 of the median norm of the activations at the hook to 4 times it.';
 COMMENT ON COLUMN sensitivity.kl IS 'KL divergence of the model with each step from the model as it is, at the position, nats.';
+COMMENT ON COLUMN sensitivity.last_distance IS 'Of each step, at the position: Euclidean distance of the residual stream behind the last block, before the final norm, with the step from that without, over the norm of that without. None where it cannot be read.';
 COMMENT ON COLUMN sensitivity.size_025 IS 'The first size whose KL is 0.25, between the steps by a line of logarithms; none where no step reaches it.';
 COMMENT ON COLUMN sensitivity.size_050 IS 'Of 0.5.';
 COMMENT ON COLUMN sensitivity.size_100 IS 'Of 1.';
@@ -592,10 +597,25 @@ COMMENT ON COLUMN steered_texts.feature IS 'Feature.';
 COMMENT ON COLUMN steered_texts.number IS 'Of the beginning, from 1: the same for all features.';
 COMMENT ON COLUMN steered_texts.context IS 'Context of the beginning.';
 COMMENT ON COLUMN steered_texts.position IS 'Position in the context of the beginning''s first token.';
-COMMENT ON COLUMN steered_texts.size IS 'Length of what is added at each token: the one at which the prediction moves by effects.steer_kl on average behind beginnings of the select split.';
+COMMENT ON COLUMN steered_texts.size IS 'Length of what is added at each token: the one at which the prediction moves by the chosen KL (steering_strengths) on average behind beginnings of the select split.';
 COMMENT ON COLUMN steered_texts.kl_select IS 'That average, nats.';
 COMMENT ON COLUMN steered_texts.kl IS 'KL divergence of the prediction behind this beginning from that of the model as it is, nats.';
 COMMENT ON COLUMN steered_texts.tokens IS 'What was written.';
+
+CREATE TABLE steering_strengths (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, kl DOUBLE NOT NULL, n_features INTEGER NOT NULL,
+    n_unreached INTEGER NOT NULL, n_questions INTEGER NOT NULL, accuracy DOUBLE, se DOUBLE, chosen BOOLEAN NOT NULL
+);
+COMMENT ON TABLE steering_strengths IS 'The strengths of effects.steer_kl, and which of them the steered texts are written at: chosen on the select split, the same for all dictionaries of a run. current_steering_strengths shows the latest.';
+COMMENT ON COLUMN steering_strengths.run IS 'The work that made it.';
+COMMENT ON COLUMN steering_strengths.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN steering_strengths.kl IS 'KL divergence by which the prediction moves, nats.';
+COMMENT ON COLUMN steering_strengths.n_features IS 'Features that were steered.';
+COMMENT ON COLUMN steering_strengths.n_unreached IS 'Those of them whose direction does not move the output so far.';
+COMMENT ON COLUMN steering_strengths.n_questions IS 'Questions about texts of the select split; 0 where there is a single strength and nothing to choose.';
+COMMENT ON COLUMN steering_strengths.accuracy IS 'Share of the questions that the tokens of the largest direct effects answer right (one in three by chance), mean over features, one that does not reach the strength being at chance; not there where no feature has a question.';
+COMMENT ON COLUMN steering_strengths.se IS 'Its standard error over features.';
+COMMENT ON COLUMN steering_strengths.chosen IS 'Whether texts of the score split are written at it: the least strength that is within a standard error of the best, dictionaries counting the same.';
 
 CREATE TABLE again (
     number INTEGER NOT NULL, event VARCHAR NOT NULL, said VARCHAR NOT NULL, dictionary VARCHAR, explainer VARCHAR,
@@ -889,7 +909,8 @@ CREATE TABLE dictionary_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     metric VARCHAR NOT NULL, design VARCHAR NOT NULL, mean DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
     mean_all DOUBLE, mean_all_low DOUBLE, mean_all_high DOUBLE, interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT,
-    residual_alarm_cost DOUBLE
+    residual_alarm_cost DOUBLE, n_features BIGINT NOT NULL, n_scored BIGINT NOT NULL, n_failed BIGINT NOT NULL,
+    n_dead BIGINT NOT NULL, n_rare BIGINT NOT NULL, median DOUBLE
 );
 COMMENT ON TABLE dictionary_scores IS 'Means over a dictionary with intervals; interval_over says what they count.';
 COMMENT ON COLUMN dictionary_scores.run IS 'The piece of work that computed it: `work` of stage means; current_works says which counts.';
@@ -910,6 +931,12 @@ COMMENT ON COLUMN dictionary_scores.residual_alarm_rate IS 'pearson_framed: shar
 COMMENT ON COLUMN dictionary_scores.residual_alarm_high IS 'Its exact 97.5 % upper bound.';
 COMMENT ON COLUMN dictionary_scores.n_residual IS 'Class R windows behind it.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_cost IS 'pearson_framed: by how much the mean would be higher if predictions in class R windows counted as 0, not at the pooled rate.';
+COMMENT ON COLUMN dictionary_scores.n_features IS 'Features with a row in scores.';
+COMMENT ON COLUMN dictionary_scores.n_scored IS 'Of these, those with a value.';
+COMMENT ON COLUMN dictionary_scores.n_failed IS 'Those whose status says that something went wrong: no value, and neither dead, rare nor without what the metric needs.';
+COMMENT ON COLUMN dictionary_scores.n_dead IS 'Dead ones.';
+COMMENT ON COLUMN dictionary_scores.n_rare IS 'Rare ones.';
+COMMENT ON COLUMN dictionary_scores.median IS 'Median of the values.';
 
 CREATE TABLE powered_means (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -1189,21 +1216,12 @@ FROM scores s SEMI JOIN current_works c ON c.stage = 'score' AND c.work = s.run;
 COMMENT ON VIEW score_table IS 'The latest score of each feature, explainer, scorer, metric and design.';
 
 CREATE VIEW dictionary_summary AS
-WITH counted AS (
-    SELECT dictionary, explainer, scorer, metric, design, count(*) AS n_features, count(value) AS n_scored,
-           count(*) FILTER (WHERE status NOT IN ('ok', 'constant', 'few_documents', 'underpowered', 'fewer', 'rare', 'dead', 'no_generated_text', 'no_measured_effects')) AS n_failed,
-           count(*) FILTER (WHERE status = 'dead') AS n_dead, count(*) FILTER (WHERE status = 'rare') AS n_rare,
-           median(value) AS median
-    FROM score_table GROUP BY ALL
-), means AS (
-    FROM dictionary_scores m SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run
-)
-SELECT c.dictionary, d.kind, c.explainer, is_control(c.explainer) AS is_control, c.scorer, c.metric, c.design,
-       c.n_features, c.n_scored, c.n_failed, m.mean, m.ci_low, m.ci_high, m.mean_all, m.mean_all_low, m.mean_all_high, m.interval_over, m.floor,
-       m.mean_all - m.floor AS excess, c.median, c.n_dead, c.n_rare,
+SELECT m.dictionary, d.kind, m.explainer, is_control(m.explainer) AS is_control, m.scorer, m.metric, m.design,
+       m.n_features, m.n_scored, m.n_failed, m.mean, m.ci_low, m.ci_high, m.mean_all, m.mean_all_low, m.mean_all_high, m.interval_over, m.floor,
+       m.mean_all - m.floor AS excess, m.median, m.n_dead, m.n_rare,
        m.residual_alarm_rate, m.residual_alarm_high, m.n_residual, m.residual_alarm_cost
-FROM counted c JOIN means m USING (dictionary, explainer, scorer, metric, design)
-JOIN dictionaries d ON d.dictionary = c.dictionary;
+FROM dictionary_scores m JOIN dictionaries d ON d.dictionary = m.dictionary
+SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run;
 COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them. excess is mean_all - floor.';
 
 CREATE VIEW score_by_length AS
@@ -1384,7 +1402,7 @@ CREATE VIEW feature_effects AS
 SELECT dictionary, feature, split, direction, count(*) AS n, avg(kl) AS kl, avg(kl_after) AS kl_after,
        avg(entropy) AS entropy, sum(kl) / nullif(sum(entropy), 0) AS kl_of_entropy,
        avg(loss_change) AS loss_change, stddev_samp(loss_change) / sqrt(count(loss_change)) AS loss_change_se,
-       avg(loss_change_after) AS loss_change_after, avg(direct_share) AS direct_share, avg(norm) AS norm
+       avg(loss_estimate) AS loss_estimate, avg(loss_change_after) AS loss_change_after, avg(direct_share) AS direct_share, avg(norm) AS norm
 FROM current_effects GROUP BY ALL;
 COMMENT ON VIEW feature_effects IS 'What each feature does to the output, measured: means over its firing tokens, beside those of random directions of the same norm.';
 
@@ -1398,6 +1416,37 @@ FROM feature_effects f JOIN feature_effects o
   ON o.dictionary = f.dictionary AND o.feature = f.feature AND o.split = f.split AND o.direction = 'isotropic'
 GROUP BY ALL;
 COMMENT ON VIEW dictionary_effects IS 'feature_effects averaged over features; above_isotropic is the share of features whose mean KL is above that of isotropic directions of the same norm.';
+
+CREATE VIEW estimate_agreement AS
+WITH of_features AS (
+    SELECT dictionary, split, direction, feature, count(*) AS n, sum(loss_estimate) AS x, sum(loss_change) AS y,
+           sum(loss_estimate ** 2) AS xx, sum(loss_change ** 2) AS yy, sum(loss_estimate * loss_change) AS xy
+    FROM current_effects WHERE loss_estimate IS NOT NULL AND loss_change IS NOT NULL GROUP BY ALL
+), whole AS (
+    SELECT dictionary, split, direction, count(*) AS n_features, sum(n) AS n, sum(x) AS x, sum(y) AS y, sum(xx) AS xx,
+           sum(yy) AS yy, sum(xy) AS xy
+    FROM of_features GROUP BY ALL
+), without AS (
+    SELECT dictionary, split, direction, w.n - f.n AS n, w.x - f.x AS x, w.y - f.y AS y, w.xx - f.xx AS xx,
+           w.yy - f.yy AS yy, w.xy - f.xy AS xy
+    FROM whole w JOIN of_features f USING (dictionary, split, direction) WHERE n_features > 2
+), spread AS (
+    SELECT dictionary, split, direction, sqrt(count(*) - 1) AS factor,
+           stddev_pop(atanh(greatest(least((n * xy - x * y) / sqrt(nullif((n * xx - x * x) * (n * yy - y * y), 0)), 1 - 1e-12), 1e-12 - 1))) AS of_z,
+           stddev_pop((n * xy - x * y) / nullif(n * xx - x * x, 0)) AS of_slope
+    FROM without GROUP BY ALL
+), told AS (
+    SELECT dictionary, split, direction, n_features, n::BIGINT AS n,
+           (n * xy - x * y) / sqrt(nullif((n * xx - x * x) * (n * yy - y * y), 0)) AS correlation,
+           (n * xy - x * y) / nullif(n * xx - x * x, 0) AS slope
+    FROM whole
+)
+SELECT t.dictionary, d.hook, t.split, t.direction, t.n_features, t.n, t.correlation,
+       tanh(atanh(least(greatest(t.correlation, 1e-12 - 1), 1 - 1e-12)) - 1.96 * s.factor * s.of_z) AS correlation_low,
+       tanh(atanh(least(greatest(t.correlation, 1e-12 - 1), 1 - 1e-12)) + 1.96 * s.factor * s.of_z) AS correlation_high,
+       t.slope, t.slope - 1.96 * s.factor * s.of_slope AS slope_low, t.slope + 1.96 * s.factor * s.of_slope AS slope_high
+FROM told t JOIN dictionaries d USING (dictionary) LEFT JOIN spread s USING (dictionary, split, direction);
+COMMENT ON VIEW estimate_agreement IS 'How far a first-order estimate (gradient times activation) tells the measured change of the next token''s loss, by dictionary and hook, split and direction, over n firing tokens of n_features features: Pearson''s correlation, and the slope of measured on estimated (1 where the estimate is right in size, above 1 where it falls short), with 95 % intervals of a jackknife that leaves out one feature at a time; no intervals with fewer than three features.';
 
 CREATE VIEW current_context_effects AS
 SELECT * FROM context_effects
@@ -1509,6 +1558,11 @@ CREATE VIEW current_steered_texts AS
 SELECT s.* FROM steered_texts s
 SEMI JOIN current_works c ON c.stage = 'steered_texts' AND c.dictionary = s.dictionary AND c.work = s.run;
 COMMENT ON VIEW current_steered_texts IS 'The rows of steered_texts that count: of the latest run that made them for a dictionary.';
+
+CREATE VIEW current_steering_strengths AS
+SELECT s.* EXCLUDE (run) FROM steering_strengths s
+SEMI JOIN current_works c ON c.stage = 'steered_texts' AND c.dictionary = s.dictionary AND c.work = s.run;
+COMMENT ON VIEW current_steering_strengths IS 'The rows of steering_strengths that count: of the latest run that steered a dictionary.';
 
 CREATE VIEW evidence_grid AS
 WITH of_features AS (

@@ -29,6 +29,10 @@ AGREES = {"float32": 1e-3}
 """Largest difference of logits, as a share of their largest change: the same."""
 AGREES_LOOSELY = 5e-2
 """In half precision."""
+WHOLE_AT_ONCE, SUFFIX_AT_ONCE = 8, 64
+"""Positions at which a loss is differentiated together, at most."""
+CACHE_AT_ONCE = 1 << 27
+"""Keys and values that are held for that, 512 MB."""
 
 
 @runtime_checkable
@@ -44,6 +48,14 @@ class PatchedPasses(Protocol):
         """The context whose rows follow."""
         ...
 
+    def loss_gradients(
+        self, opened: Sequence[PatchedContext], positions: Sequence[Int[Tensor, " R"]], width: int
+    ) -> Float[Tensor, "N width"]:
+        """float32, of some positions of each of the contexts, one behind the other: by how much a unit of each of the
+        `width` coordinates, added there, changes the loss (nats) of the token behind it, to first order. No position
+        may be a context's last. Raises RuntimeError where the model cannot be differentiated."""
+        ...
+
 
 @runtime_checkable
 class PatchedContext(Protocol):
@@ -54,6 +66,13 @@ class PatchedContext(Protocol):
 
         `added` [R, d] is added at the position; [R, m, d] there and at the m - 1 behind it, which must be in the
         context and among the `after`."""
+        ...
+
+    def last_streams(
+        self, positions: Int[Tensor, " R"], added: Float[Tensor, "R d"]
+    ) -> tuple[Float[Tensor, "R n V"], Float[Tensor, "R d_model"] | None]:
+        """`logits`, and float32 what stands in the residual stream at each row's position behind the last block, before
+        the final norm; None where it cannot be read."""
         ...
 
 
@@ -111,6 +130,18 @@ class WholePasses:
     def open(self, tokens: Tensor) -> PatchedContext:
         return WholeContext(self, tokens)
 
+    def loss_gradients(self, opened: Sequence[PatchedContext], positions: Sequence[Tensor], width: int) -> Tensor:
+        parts = []
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            for context, of_context in zip(opened, positions, strict=True):
+                assert isinstance(context, WholeContext)
+                tokens = context.tokens.clone()
+                for some in torch.split(of_context.clone(), WHOLE_AT_ONCE):
+                    probe = torch.zeros(len(some), width, device=tokens.device, requires_grad=True)
+                    logits = WholeContext(self, tokens).run(some, probe, 0, [])[:, 0]
+                    parts.append(_loss_gradients(logits, tokens[some + 1], probe))
+        return torch.cat(parts)
+
 
 @dataclass(frozen=True)
 class WholeContext:
@@ -119,7 +150,21 @@ class WholeContext:
 
     @torch.inference_mode()
     def logits(self, positions: Tensor, added: Tensor) -> Tensor:
-        places = _places(positions, self.passes.after, len(self.tokens))
+        return self.run(positions, added, self.passes.after, [])
+
+    @torch.inference_mode()
+    def last_streams(self, positions: Tensor, added: Tensor) -> tuple[Tensor, Tensor | None]:
+        rows, last = torch.arange(len(positions), device=positions.device), list[Tensor]()
+
+        def keep(stream: Tensor, hook: Any) -> None:  # noqa: ARG001 - by that name
+            last.append(stream[rows, positions].float())
+
+        logits = self.run(positions, added, self.passes.after, [(_last_hook(self.passes.subject), keep)])
+        return logits, last[0] if last else None
+
+    def run(self, positions: Tensor, added: Tensor, after: int, watched: list[Any]) -> Tensor:
+        """`watched`: hook points and what is told what passes them."""
+        places = _places(positions, after, len(self.tokens))
         rows = torch.arange(len(positions), device=positions.device)
         needed = self.tokens[: int(places.max()) + 1].expand(len(positions), -1)
 
@@ -130,10 +175,21 @@ class WholeContext:
             return flat.reshape(activation.shape)
 
         logits = self.passes.subject.bridge.run_with_hooks(
-            needed, return_type="logits", fwd_hooks=[(written_at(self.passes.hook), patch)]
+            needed, return_type="logits", fwd_hooks=[(written_at(self.passes.hook), patch), *watched]
         )
         kept: Tensor = logits[rows[:, None], places].float()
         return kept
+
+
+def _last_hook(subject: Subject) -> str:
+    return f"blocks.{subject.n_layers - 1}.hook_resid_post"
+
+
+def _loss_gradients(logits: Tensor, target: Tensor, probe: Tensor) -> Tensor:
+    """[R, d] of the loss of each row's `target` [R] by its row of `probe` [R, d]; `logits` [R, V]. Rows are texts of
+    their own, so one pass back serves them all."""
+    loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
+    return torch.autograd.grad(loss, probe)[0].detach().float()
 
 
 def _in_a_row(added: Tensor) -> Tensor:
@@ -148,7 +204,11 @@ def _places(positions: Tensor, after: int, length: int) -> Tensor:
 
 def _suffix_passes(subject: Subject, hook: str, after: int) -> SuffixPasses | None:
     place = plain_module(subject, hook)
-    return None if place is None else SuffixPasses(*place, after)
+    if place is None:
+        return None
+    last = hook_places(subject, [_last_hook(subject)]).get(_last_hook(subject))
+    readable = last is not None and last.module is not None
+    return SuffixPasses(*place, after, (place[0].get_submodule(last.module), last.side) if last and readable else None)
 
 
 def plain_module(subject: Subject, hook: str) -> tuple[Any, torch.nn.Module, str] | None:
@@ -173,6 +233,8 @@ class SuffixPasses:
     module: torch.nn.Module
     side: str
     after: int
+    last: tuple[torch.nn.Module, str] | None = None
+    """The module and its side at which the residual stream stands behind the last block, or a multiple of it."""
 
     def open(self, tokens: Tensor) -> PatchedContext:
         from transformers import DynamicCache
@@ -181,6 +243,60 @@ class SuffixPasses:
         with torch.inference_mode():
             self.model(tokens[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
         return SuffixContext(self, tokens, [(layer.keys, layer.values) for layer in cache.layers])
+
+    def run(
+        self,
+        tokens: Tensor,
+        places: Tensor,
+        before: Sequence[tuple[Tensor, Tensor]],
+        added: Tensor,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """float32 logits [R, steps, V] of `tokens` [R, steps] at `places` [R, steps] of their contexts. `before`: keys
+        and values [R, heads, first, width] by layer, of which a row sees those before its first place; `added` [R, d]
+        or [R, m, d] is added there. `seen` gets what stands behind the last block at the first place, [R, d_model]."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(before):
+            cache.update(keys, values, layer)
+        keys = before[0][0]
+        handles = [changed_at(self.module, self.side, partial(_plus, _in_a_row(added)))]
+        if seen is not None and self.last is not None:
+            handles.append(changed_at(*self.last, partial(_keep_first, seen)))
+        try:
+            logits: Tensor = self.model(
+                tokens,
+                past_key_values=cache,
+                attention_mask=_suffix_mask(places[:, 0], keys.shape[2], tokens.shape[1], keys.dtype),
+                position_ids=places,
+                use_cache=True,
+            ).logits.float()
+        finally:
+            for handle in handles:
+                handle.remove()
+        return logits
+
+    def loss_gradients(self, opened: Sequence[PatchedContext], positions: Sequence[Tensor], width: int) -> Tensor:
+        contexts = [context for context in opened if isinstance(context, SuffixContext)]
+        size = sum(keys.numel() + values.numel() for keys, values in contexts[0].before)
+        at_once = max(1, min(SUFFIX_AT_ONCE, CACHE_AT_ONCE // size))
+        of_row = torch.cat([torch.full((len(some),), number) for number, some in enumerate(positions)])
+        parts = []
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            for rows, place in zip(
+                torch.split(of_row, at_once), torch.split(torch.cat(list(positions)), at_once), strict=True
+            ):
+                counts = torch.bincount(rows, minlength=len(contexts)).tolist()
+                tokens = torch.cat([
+                    context.tokens[torch.stack([at, at + 1])]
+                    for context, at in zip(contexts, torch.split(place, counts), strict=True)
+                ], dim=1)  # fmt: skip
+                before = _stacked([context.before for context in contexts], counts, int(place.max()))
+                probe = torch.zeros(len(rows), width, device=place.device, requires_grad=True)
+                logits = self.run(tokens[0, :, None].clone(), place[:, None].clone(), before, probe)[:, 0]
+                parts.append(_loss_gradients(logits, tokens[1].clone(), probe))
+        return torch.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -192,47 +308,62 @@ class SuffixContext:
 
     @torch.inference_mode()
     def logits(self, positions: Tensor, added: Tensor) -> Tensor:
-        from transformers import DynamicCache
+        return self.run(positions, added, self.passes.after)
 
+    @torch.inference_mode()
+    def last_streams(self, positions: Tensor, added: Tensor) -> tuple[Tensor, Tensor | None]:
+        seen: list[Tensor] = []
+        logits = self.run(positions, added, self.passes.after, seen)
+        return logits, seen[0] if seen else None
+
+    def run(self, positions: Tensor, added: Tensor, after: int, seen: list[Tensor] | None = None) -> Tensor:
+        """[R, after + 1, V]; `seen` gets what stands behind the last block at the positions, [R, d_model]."""
         n, length = len(positions), len(self.tokens)
-        places = _places(positions, self.passes.after, length)
+        places = _places(positions, after, length)
         first, last = int(positions.max()), int(places.max())
-        steps = min(self.passes.after, last - int(positions.min())) + 1
-        cache = DynamicCache()
-        for layer, (keys, values) in enumerate(self.before):
-            kept = (kept[:, :, :first].expand(n, -1, -1, -1) for kept in (keys, values))
-            cache.update(*kept, layer)
-        handle = self._add_at_first(added)
-        try:
-            logits = self.passes.model(
-                self.tokens[places[:, :steps]],
-                past_key_values=cache,
-                attention_mask=self._mask(positions, first, steps),
-                position_ids=places[:, :steps],
-                use_cache=True,
-            ).logits.float()
-        finally:
-            handle.remove()
-        missing = self.passes.after + 1 - steps  # past the end of the context in all rows
+        steps = min(after, last - int(positions.min())) + 1
+        before = [
+            (keys[:, :, :first].expand(n, -1, -1, -1), values[:, :, :first].expand(n, -1, -1, -1))
+            for keys, values in self.before
+        ]
+        logits = self.passes.run(self.tokens[places[:, :steps]], places[:, :steps], before, added, seen)
+        missing = after + 1 - steps  # past the end of the context in all rows
         return torch.nn.functional.pad(logits, (0, 0, 0, missing)) if missing else logits
 
-    def _mask(self, positions: Tensor, first: int, steps: int) -> Tensor:
-        """[R, 1, steps, first + steps]: a row sees what stands before its position, and itself so far."""
-        before = torch.arange(first, device=positions.device) < positions[:, None, None]
-        own = torch.ones(steps, steps, dtype=torch.bool, device=positions.device).tril()
-        seen = torch.cat([before.expand(-1, steps, -1), own.expand(len(positions), -1, -1)], dim=2)[:, None]
-        dtype = self.before[0][0].dtype
-        return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
 
-    def _add_at_first(self, added: Tensor) -> Any:
-        """A hook that adds to the first of the tokens that are run, and to those behind it."""
-        return changed_at(self.passes.module, self.passes.side, partial(_plus, _in_a_row(added)))
+def _stacked(
+    contexts: Sequence[Sequence[tuple[Tensor, Tensor]]], counts: Sequence[int], first: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of the first tokens of each context, as often as it has rows, by layer."""
+
+    def rows(kept: Tensor, n: int) -> Tensor:
+        some = kept[:, :, :first].expand(n, -1, -1, -1)
+        return torch.nn.functional.pad(some, (0, 0, 0, first - some.shape[2]))
+
+    def stacked(layer: int, of: int) -> Tensor:
+        return torch.cat([rows(before[layer][of], n) for before, n in zip(contexts, counts, strict=True) if n])
+
+    return [(stacked(layer, 0), stacked(layer, 1)) for layer in range(len(contexts[0]))]
+
+
+def _suffix_mask(positions: Tensor, first: int, steps: int, dtype: torch.dtype) -> Tensor:
+    """[R, 1, steps, first + steps]: a row sees what stands before its position, and itself so far."""
+    before = torch.arange(first, device=positions.device) < positions[:, None, None]
+    own = torch.ones(steps, steps, dtype=torch.bool, device=positions.device).tril()
+    seen = torch.cat([before.expand(-1, steps, -1), own.expand(len(positions), -1, -1)], dim=2)[:, None]
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
 
 
 def _plus(of_each: Tensor, value: Tensor) -> Tensor:
     """What passes a place, [R, n, d], with [R, k, d] added to the first of its tokens."""
     value = value.clone()
     value[:, : of_each.shape[1]] += of_each.to(value.dtype)
+    return value
+
+
+def _keep_first(seen: list[Tensor], value: Tensor) -> Tensor:
+    """What passes a place, [R, n, d], kept at the first of its tokens."""
+    seen.append(value[:, 0].float())
     return value
 
 

@@ -91,6 +91,30 @@ class ByHand:
         finally:
             handle.remove()
 
+    def loss_gradient(self, context: int, position: int, width: int) -> np.ndarray:
+        """[width] float64: of the loss of the next token, by what stands at the position."""
+        probe = torch.zeros(width, requires_grad=True)
+        at = torch.zeros(self.tokens.tokens.shape[1], 1)
+        at[position] = 1
+
+        def more(value: torch.Tensor) -> torch.Tensor:
+            return value + at * probe
+
+        if self.neurons:
+            handle = self.module.register_forward_pre_hook(lambda _m, inputs: (more(inputs[0]), *inputs[1:]))
+        else:
+            handle = self.module.register_forward_hook(
+                lambda _m, _i, out: (more(out[0]), *out[1:]) if isinstance(out, tuple) else more(out)
+            )
+        ids = torch.from_numpy(np.asarray(self.tokens.tokens[context])[None].astype(np.int64))
+        try:
+            logp = self.model(ids).logits[0, position].double().log_softmax(dim=0)
+        finally:
+            handle.remove()
+        (-logp[ids[0, position + 1]]).backward()
+        assert probe.grad is not None
+        return np.asarray(probe.grad.double().numpy())
+
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     shifted = logits - logits.max(axis=-1, keepdims=True)
@@ -140,7 +164,12 @@ def test_every_feature_equals_the_patched_model(
             if position + 1 < len(ids):
                 assert found.kl_after[row, side] == pytest.approx(kl[position + 1 : ends].mean(), rel=2e-3, abs=2e-5)
                 assert found.loss_change[row, side] == pytest.approx(lost[0], rel=2e-3, abs=2e-4)
+                if not row % 5:
+                    gradient = hand.loss_gradient(context, position, len(taken))
+                    estimate = -float(gradient @ vector)
+                    assert found.loss_estimate[row, side] == pytest.approx(estimate, rel=2e-3, abs=2e-5)
             else:
+                assert np.isnan(found.loss_estimate[row, side])
                 assert np.isnan(found.kl_after[row, side])
                 assert np.isnan(found.loss_change[row, side])
             if len(lost) > 1:

@@ -113,6 +113,9 @@ def test_memory_does_not_grow_with_the_vocabulary() -> None:
             asked.append(len(added) * self.d_vocab)
             return added[:, :1, None].expand(-1, 1, self.d_vocab)
 
+        def last_streams(self, positions: torch.Tensor, added: torch.Tensor) -> tuple[torch.Tensor, None]:
+            return self.logits(positions, added), None
+
     for d_vocab, n in ((1_000, 512), (400_000, 83)):
         asked.clear()
         features, tokens = np.arange(600), np.tile(np.arange(TOKENS), (600, 1))

@@ -29,6 +29,10 @@ from autointerp.subject.tokens import TokenFile
 HOOK = "blocks.1.hook_resid_post"
 
 
+def behind_the_last_block(model: Any) -> tuple[Any, str]:
+    return model.get_submodule("transformer.h.2"), "output"
+
+
 @pytest.fixture(scope="module")
 def steps(tiny_subject: Subject, token_file: TokenFile, dictionaries: dict[str, Selected]) -> Sensitivity:
     assert tiny_subject.plain is not None
@@ -38,7 +42,7 @@ def steps(tiny_subject: Subject, token_file: TokenFile, dictionaries: dict[str, 
         tokens=token_file,
         dictionary=dictionaries["standard"].dictionary,
         name="tried",
-        passes=SuffixPasses(model, model.get_submodule("transformer.h.1"), "output", 0),
+        passes=SuffixPasses(model, model.get_submodule("transformer.h.1"), "output", 0, behind_the_last_block(model)),
         draws={direction: FAMILIES[family](x) for direction, family in RANDOM.items()},
         neurons=neuron_outputs(tiny_subject, HOOK),
         size=step_sizes(8.0),
@@ -71,28 +75,37 @@ def test_curves_equal_steps_made_by_hand(
             vector = outputs[np.abs(cosine).argmax()] * np.sign(cosine[np.abs(cosine).argmax()])
         unit = torch.from_numpy((vector / np.linalg.norm(vector)).astype(np.float32))
         ids = torch.from_numpy(np.asarray(token_file.tokens[place[1]]).astype(np.int64))
-        before = by_hand(plain_model, ids, int(place[2]), torch.zeros(32))
+        before, stream = by_hand(plain_model, ids, int(place[2]), torch.zeros(32))
         assert curve.entropy == pytest.approx(-(np.exp(before) * before).sum(), rel=1e-3, abs=1e-4)
         for i in (0, 7, STEPS - 1):
-            after = by_hand(plain_model, ids, int(place[2]), unit * steps.size[i])
+            after, moved = by_hand(plain_model, ids, int(place[2]), unit * steps.size[i])
+            distance = np.linalg.norm(moved - stream) / np.linalg.norm(stream)
+            assert curve.distance[i] == pytest.approx(distance, rel=1e-3), (curve.direction, i)
             kl = (np.exp(before) * (before - after)).sum()
             assert curve.kl[i] == pytest.approx(kl, rel=5e-3, abs=2e-5), (curve.direction, i)
 
 
 @torch.no_grad()
-def by_hand(model: Any, ids: torch.Tensor, position: int, added: torch.Tensor) -> np.ndarray:
-    """[V] log probabilities behind the token, a vector added there."""
+def by_hand(model: Any, ids: torch.Tensor, position: int, added: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """[V] log probabilities behind the token, a vector added there, and [d] the last block's output there."""
 
     def more(_module: Any, _inputs: Any, out: Any) -> Any:
         value = (out[0] if isinstance(out, tuple) else out).clone()
         value[0, position] += added
         return (value, *out[1:]) if isinstance(out, tuple) else value
 
-    handle = model.transformer.h[1].register_forward_hook(more)
+    streams = []
+
+    def keep(_module: Any, _inputs: Any, out: Any) -> None:
+        streams.append((out[0] if isinstance(out, tuple) else out)[0, position].double().numpy())
+
+    handles = [model.transformer.h[1].register_forward_hook(more), model.transformer.h[2].register_forward_hook(keep)]
     try:
-        return np.asarray(model(ids[None]).logits[0, position].double().log_softmax(dim=0).numpy())
+        logp = np.asarray(model(ids[None]).logits[0, position].double().log_softmax(dim=0).numpy())
+        return logp, streams[0]
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 def test_sizes_are_read_off_curves_that_are_known() -> None:

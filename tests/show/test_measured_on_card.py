@@ -12,7 +12,8 @@ from autointerp.show.measured_effects import MeasuredEffect, load_measured_effec
 from autointerp.store.reader import open_reader
 
 VIEW = """
-SELECT split, direction, n, kl, kl_of_entropy, kl_after, loss_change, loss_change_se, direct_share FROM feature_effects
+SELECT split, direction, n, kl, kl_of_entropy, kl_after, loss_change, loss_change_se, loss_estimate, direct_share
+FROM feature_effects
 WHERE dictionary = $d AND feature = $f ORDER BY split = 'explain', direction <> 'feature', direction
 """
 

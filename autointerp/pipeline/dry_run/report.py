@@ -10,6 +10,7 @@ from autointerp.config.effects import EffectsSection
 from autointerp.config.run_file import RunConfig
 from autointerp.extract.context_effects import most_texts
 from autointerp.extract.sensitivity import ALONG, STEPS
+from autointerp.extract.steered_texts import N_SELECT
 from autointerp.llm.money.prices import Channel
 from autointerp.pipeline.asking.delivery import Delivery
 from autointerp.pipeline.dry_run.expected_calls import Weigher, expected_calls, n_chosen, n_scored_of, render_expected
@@ -49,6 +50,8 @@ class Plan:
     """Features that are clamped, dead ones among them, times contexts; each is two passes of a few tokens."""
     n_steered: int = 0
     """Features that the model writes texts with, dead ones among them."""
+    strengths: str = ""
+    """Where the KL is chosen of several: what that takes."""
     n_amplified: int = 0
     """Features that get an output score, dead ones among them."""
     n_placed: int = 0
@@ -91,6 +94,7 @@ def plan_of(config: RunConfig, wish: Wish = Wish(), delivery: Delivery = Deliver
         n_stepped=effects.sensitivity_positions * _n_measured(effects, "sensitivity", left, n_features),
         n_clamped=2 * effects.change_contexts * _n_measured(effects, "token_changes", left, n_features),
         n_steered=_n_measured(effects, "steered_texts", left, n_features),
+        strengths=_strengths(effects, n_features),
         n_amplified=sum(n_features[str(work.dictionary)] for work in left if work.stage == "output_scores"),
         n_placed=_n_placed(effects, left, n_features),
         n_geometry_tokens=effects.geometry_tokens * len({work.stage for work in left} & {"geometry", "similarity"}),
@@ -104,6 +108,18 @@ def _n_measured(effects: EffectsSection, stage: str, left: list[Work], n_feature
     if effects.features == "none":
         return 0
     return sum(n_chosen(effects.features, {name: n for name, n in n_features.items() if name in names}).values())
+
+
+def _strengths(effects: EffectsSection, n_features: dict[str, int]) -> str:
+    """What is written to choose one of several strengths."""
+    if effects.features == "none" or len(effects.strengths) == 1:
+        return ""
+    n = len(effects.strengths)
+    n_texts = n * N_SELECT * sum(n_chosen(effects.features, n_features).values())
+    return (
+        f"; before, to choose one of {n} strengths, {n_texts:,} texts of all dictionaries at most, "
+        f"{effects.steered_tokens} tokens each"
+    )
 
 
 def _n_placed(effects: EffectsSection, left: list[Work], n_features: dict[str, int]) -> int:
@@ -154,8 +170,8 @@ def render_plan(plan: Plan) -> str:
             * bool(plan.n_clamped)
         )
         + (
-            f"steered texts: {plan.n_steered:,} features at most, their lengths found and then texts written\n"
-            * bool(plan.n_steered)
+            f"steered texts: {plan.n_steered:,} features at most, their lengths found and then texts written"
+            f"{plan.strengths}\n" * bool(plan.n_steered)
         )
         + (f"output scores: {plan.n_amplified:,} features, a pass of one token each\n" * bool(plan.n_amplified))
         + (

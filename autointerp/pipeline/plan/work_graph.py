@@ -27,8 +27,8 @@ a judge's work of its own; embedded scores are computed again. A stage's version
 work.
 
 Explainers that ask an LLM, or the user's own, have no lookup: they are judged, not counted over. Each has a control of
-its own, `shuffled:EXPLAINER`; `constant` and `generic` are judged once for all of them. Scorers with a permuted control
-have `permuted:EXPLAINER` too.
+its own, `shuffled:EXPLAINER`, and so have imported labels; `constant` and `generic` are judged once for all of them.
+Scorers with a permuted control have `permuted:EXPLAINER` too.
 
 The controls of a dictionary are made together, under the name CONTROLS; they are made of the `lexical` explanations
 whatever explainers a run has, so that no explainer's rows depend on which others there are.
@@ -88,13 +88,17 @@ def works_of(
     wrote and of what was imported, by dictionary and explainer; `redos` what is asked again: of work with such links
     the last one stands for all."""
     about = _work("tokens", None, None, None, about_store(config, subject, tokens))
-    graph = _Graph(config, about, redos, labels)
     definitions = {name: file_definition(sae) for name, sae in saes.items()}
-    made = [about]
+    evidence = config.evidence.model_dump(mode="json") | {"left": config.evidence.left_of(tokens.window)}
+    extracts = {}
     for entry in config.dictionary:
-        evidence = config.evidence.model_dump(mode="json") | {"left": config.evidence.left_of(tokens.window)}
         dictionary = asked_of(entry) | made_of(entry, hooks[entry.name], definitions)
-        made += graph.of_dictionary(entry.name, {"dictionary": dictionary, "evidence": evidence})
+        facts = {"dictionary": dictionary, "evidence": evidence}
+        extracts[entry.name] = _work("extract", entry.name, None, None, {BUILDS_ON: {"tokens": about.key}, **facts})
+    graph = _Graph(config, about, redos, labels, extracts)
+    made = [about]
+    for name in extracts:
+        made += graph.of_dictionary(name)
     made += graph.similarities()
     made += graph.comparisons()
     return tuple(sorted(made, key=lambda work: STAGES.index(work.stage)))
@@ -122,6 +126,8 @@ class _Graph:
     about: Work
     redos: Redos
     labels: Mapping[tuple[str, str], str]
+    extracts: Mapping[str, Work]
+    """By dictionary."""
     compared: dict[tuple[str, str | None], dict[str, str]] = field(default_factory=dict)
     """Explainer and scorer -> dictionary -> key of its means, which know its scores and its floor."""
     embedded: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -136,9 +142,9 @@ class _Graph:
         self.scorers = scorers_of(self.config.score.scorers)
         self.metrics = own_metrics(self.config)
 
-    def of_dictionary(self, name: str, definition: Mapping[str, Any]) -> Iterator[Work]:
+    def of_dictionary(self, name: str) -> Iterator[Work]:
         """All that is about one dictionary."""
-        extract = _work("extract", name, None, None, {BUILDS_ON: {"tokens": self.about.key}, **definition})
+        extract = self.extracts[name]
         effects = _work("effects", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield from (extract, effects)
         if self.config.effects.features != "none":
@@ -153,7 +159,8 @@ class _Graph:
                 skipped["token_changes"] = not self.config.effects.clamps
                 skipped[STEERED] = INTERVENTION not in self.scorers
                 if not skipped.get(stage):
-                    work = _work(stage, name, None, None, {BUILDS_ON: {"extract": extract.key}, "effects": settings})
+                    on = {"extract": extract.key} | (self._strength() if stage == STEERED else {})
+                    work = _work(stage, name, None, None, {BUILDS_ON: on, "effects": settings})
                     self.measured[stage, name] = work.key
                     yield work
         if self.config.effects.scores_output:
@@ -199,6 +206,12 @@ class _Graph:
                 LOGIT_SCORERS
             ):  # rankings without label are among them
                 self.compared.setdefault((explainer, None), {})[name] = means.key
+
+    def _strength(self) -> dict[str, Any]:
+        """What the KL is chosen on, of several: all dictionaries, and what their features promote."""
+        if len(self.config.effects.strengths) == 1:
+            return {}
+        return {"chosen_on": {name: work.key for name, work in self.extracts.items()}, "effects": VERSIONS["effects"]}
 
     def _seen_by(self, name: str, explainer: str, effects: Work) -> dict[str, str]:
         """What an explainer's evidence is made by."""
@@ -275,6 +288,12 @@ class _Graph:
             yield from (latest, control)
         for kept in self.config.explain.kept:  # not a run's work
             explained[kept] = _work("explain", name, kept, None, {"labels": self.labels.get((name, kept))})
+        for imported in self.config.explain.imported:  # the control is made once, of the labels that came first
+            there, shuffled = (name, imported) in self.labels, shuffled_of(imported)
+            facts = {BUILDS_ON: self._seen_by(name, imported, effects), "imported": there}
+            explained[shuffled] = _work("explain", name, shuffled, None, facts)
+            if there:
+                yield explained[shuffled]
 
     # --- what an LLM judges
 
@@ -366,7 +385,8 @@ def judged_explainers(config: RunConfig, judge: Judge, scorer: Scorer) -> Sequen
     asking = [entry.name for entry in config.explain.asking]
     embedded = [one for one in config.explain.embedded if is_label(one)] if judge.embedded or not asking else []
     real = [*asking, *config.explain.kept, *embedded]
-    controls = [*map(shuffled_of, asking), *(["shuffled"] if embedded else []), *JUDGED_ALWAYS]
+    own = map(shuffled_of, [*asking, *config.explain.imported])
+    controls = [*own, *(["shuffled"] if embedded else []), *JUDGED_ALWAYS]
     return [*real, *controls, *(map(permuted_of, real) if scorer.permuted else [])]
 
 

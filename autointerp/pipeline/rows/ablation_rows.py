@@ -79,6 +79,7 @@ def ablation_rows(run: str, name: str, firings: Firings, effects: AblationEffect
         "n_after": thrice(effects.n_after),
         "entropy": thrice(effects.entropy),
         "loss_change": _or_none(effects.loss_change),
+        "loss_estimate": _or_none(effects.loss_estimate),
         "loss_change_after": _or_none(effects.loss_change_after),
         "direct_share": _or_none(share),
         "moved": of_feature(effects.moved),

@@ -27,6 +27,7 @@ def sensitivity_rows(run: str, name: str, firings: Firings, size: Float64, curve
         "entropy": [curve.entropy for curve in curves],
         "sizes": [size.tolist()] * len(curves),
         "kl": [curve.kl.tolist() for curve in curves],
+        "last_distance": [None if np.isnan(curve.distance).any() else curve.distance.tolist() for curve in curves],
         **{f"size_{100 * target:03.0f}": _or_none(sizes) for target, sizes in reached.items()},
         "steepest": [steepest(size, curve.kl) for curve in curves],
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from autointerp.errors import InputError
 from autointerp.extract.ablate import Ablation
@@ -28,7 +29,7 @@ from autointerp.records import SPLITS, Int64, Split
 from autointerp.store.writer import Transaction
 from autointerp.subject.baselines import FAMILIES, take_sample
 from autointerp.subject.dictionary import written_hook
-from autointerp.subject.patching import patched_passes
+from autointerp.subject.patching import PatchedPasses, patched_passes
 
 COVARIANCE_TOKENS = 1 << 13
 """Tokens of the explain split whose activations random directions take their covariance from."""
@@ -80,7 +81,22 @@ def open_ablation(context: StageContext, name: str, chosen: Selected, after: int
         path=logit_path(subject, dictionary, seen),
         usable=torch.from_numpy(np.flatnonzero(seen)).to(subject.device),
         seed=seed,
+        differentiable=_differentiable(passes, ids.to(subject.device), subject.width(hook)),
     )
+
+
+def _differentiable(passes: PatchedPasses, ids: Tensor, width: int) -> bool:
+    """Whether a loss can be differentiated by what stands at the hook point: tried on a context."""
+    if len(ids) < 2:
+        return False
+    try:
+        first = torch.zeros(1, dtype=torch.long, device=ids.device)
+        gradient = passes.loss_gradients([passes.open(ids)], [first], width)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        return False
+    return bool(gradient.isfinite().all())
 
 
 def _measure(

@@ -22,6 +22,7 @@ from autointerp.explain.marking import escape
 from autointerp.explain.template import Template
 from autointerp.hashing import hash64, stream_key
 from autointerp.llm.asks import Answer, Ask
+from autointerp.records import Float64
 from autointerp.resources import prompt_text
 from autointerp.score.predictions import LEAST_QUESTIONS, N_TEXTS, Picked, TextOptions
 from autointerp.score.scorers.prompt_windows import one_line, template
@@ -142,9 +143,26 @@ class Intervention(Scorer):
         """The text whose tokens look most like those named; None where there is no label."""
         if not text:
             return None
-        named = named_texts(text)
-        alike = [float(likeness(tokens, named).mean()) if tokens else 0.0 for tokens in material.texts]
-        return Picked(material, _highest(np.array(alike).reshape(-1, N_TEXTS)))
+        return Picked(material, most_alike(material, named_texts(text)))
+
+
+def most_alike(options: TextOptions, named: Sequence[str]) -> Float64:
+    """[n] by option the probability that it is picked: the text whose tokens look most like those that are named."""
+    alike = [float(likeness(tokens, named).mean()) if tokens else 0.0 for tokens in options.texts]
+    return _highest(np.array(alike).reshape(-1, N_TEXTS))
+
+
+def answered_by_tokens(
+    texts: Mapping[int, Sequence[TextOfFeature]], named: Mapping[int, Sequence[str]], seed: int
+) -> dict[int, Float64]:
+    """By feature the probability that each of its questions is answered right, by the tokens `named` of it in the place
+    of a label; features without either are left out."""
+    answered = {}
+    for feature in sorted(texts.keys() & named.keys()):
+        options = text_options(feature, texts, seed)
+        if len(options):
+            answered[feature] = most_alike(options, named[feature])[options.right]
+    return answered
 
 
 def _highest(value: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from autointerp.show.effect_comparison import (
     unreached,
 )
 from autointerp.show.effect_values import RATIOS, EffectComparison
+from autointerp.show.estimate_agreement import SAYS, TITLE, agreement_cells, shown_agreement
 from autointerp.show.report.html import Child, Markup, joined, table, tag
 from autointerp.show.report.questions import ask
 from autointerp.show.report.sections import asked
@@ -44,5 +45,11 @@ def effects(store: Queryable, of: EffectComparison) -> Markup | None:
         names = ("A", "B", "A / B" if measure in RATIOS else "A - B", "p Holm", "higher", "features", "unreached")
         folded = tag("details", tag("summary", f"{title}: differences"), table(names, told, (2, 3, 5, 6)))
         parts.append(folded)
+    if estimates := shown_agreement(of.estimates):
+        agreed = [
+            (row.dictionary, row.hook, *agreement_cells(row), f"{row.n_features:,}", f"{row.n:,}") for row in estimates
+        ]
+        titles = ("dictionary", "hook", "correlation", "slope", "features", "tokens")
+        parts += [tag("h3", TITLE), tag("p", SAYS, class_="dim"), table(titles, agreed, (2, 3, 4, 5))]
     parts.append(asked(ask(store, "effect_values")))
     return joined([tag("h2", "What features do to the output"), *parts])

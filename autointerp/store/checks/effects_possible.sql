@@ -5,6 +5,7 @@ WITH places AS (
         OR min(kl) < 0 OR NOT bool_and(isfinite(kl)) OR min(coalesce(kl_after, 0)) < 0 OR min(activation) <= 0
         OR max(abs(coalesce(direct_share, 0))) > 1.000001
         OR bool_or(direction <> 'feature' AND (moved IS NOT NULL OR direct_share IS NOT NULL))
+        OR bool_or(loss_estimate IS NOT NULL AND (loss_change IS NULL OR NOT isfinite(loss_estimate)))
         OR bool_or(len(moved) <> len(logit_change)) OR bool_or((n_after = 0) <> (kl_after IS NULL)) AS wrong
     FROM causal_effects GROUP BY ALL
 ), splits AS (

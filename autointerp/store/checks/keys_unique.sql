@@ -63,6 +63,8 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, split, direction FROM token_change_strengths)) FROM token_change_strengths
     UNION ALL SELECT 'token_change_distractors', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, side, kind FROM token_change_distractors)) FROM token_change_distractors
+    UNION ALL SELECT 'steering_strengths', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, kl FROM steering_strengths)) FROM steering_strengths
     UNION ALL SELECT 'steered_texts', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, feature, number FROM steered_texts)) FROM steered_texts
     UNION ALL SELECT 'picks', count(*),

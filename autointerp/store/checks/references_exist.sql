@@ -49,7 +49,7 @@ WITH of_features AS (
         coalesce(list_max(pools) >= coalesce(n_pool, 0), false) OR pools <> list_sort(list_distinct(pools))
         FROM pool_firing LEFT JOIN (SELECT split, count(*) AS n_pool FROM pool GROUP BY split) USING (split)
     UNION ALL SELECT 'of dictionaries: ' || name, name NOT IN (SELECT dictionary FROM dictionaries)
-        FROM (SELECT dictionary AS name FROM description_lengths UNION SELECT a FROM dictionary_similarities
+        FROM (SELECT dictionary AS name FROM description_lengths UNION SELECT dictionary FROM steering_strengths UNION SELECT a FROM dictionary_similarities
               UNION SELECT b FROM dictionary_similarities)
     UNION ALL SELECT 'dictionaries: matched_to ' || matched_to, matched_to NOT IN (SELECT dictionary FROM dictionaries)
         FROM dictionaries WHERE matched_to IS NOT NULL

@@ -28,7 +28,7 @@ WITH claims AS (
         FROM (SELECT run FROM token_changes UNION SELECT run FROM token_change_strengths
               UNION SELECT run FROM token_change_distractors)
     UNION ALL SELECT 'steered_texts: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'steered_texts')
-        FROM (SELECT DISTINCT run FROM steered_texts)
+        FROM (SELECT run FROM steered_texts UNION SELECT run FROM steering_strengths)
     UNION ALL SELECT 'output_scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'output_scores')
         FROM (SELECT DISTINCT run FROM output_scores)
     UNION ALL SELECT 'comparisons: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'compare')

@@ -37,6 +37,7 @@ def write_effects(t: Transaction, world: World, name: str) -> int:
                     "n_after": 0 if last else 1,
                     "entropy": 2.0,
                     "loss_change": None if last else [0.3, 0.0, 0.1],
+                    "loss_estimate": None if last else [0.25, 0.01, 0.06],
                     "loss_change_after": None,
                     "direct_share": [0.8, None, None],
                     "moved": [[10, 12], None, None],
@@ -98,6 +99,7 @@ def write_sensitivity(t: Transaction, world: World, name: str) -> int:
                 "entropy": 2.0,
                 "sizes": [[0.5, 1.0, 2.0]] * 2,
                 "kl": [[0.1, 0.4, 1.6], [0.01, 0.1, 0.3]],
+                "last_distance": [[0.1, 0.25, 0.6], None],
                 "size_025": [0.8, 1.8],
                 "size_050": [1.1, None],
                 "size_100": [1.6, None],
@@ -177,13 +179,28 @@ def write_token_changes(t: Transaction, world: World, name: str) -> int:
 
 
 def write_steered_texts(t: Transaction, world: World, name: str) -> int:
-    """Appends `steered_texts` and returns the number of rows."""
+    """Appends `steered_texts` and `steering_strengths` and returns the number of rows."""
     inside = np.flatnonzero(world.split == "score")[:3]
-    return sum(
+    run = f"steered-texts-{name}"
+    n = t.append(
+        "steering_strengths",
+        {
+            "run": run,
+            "dictionary": name,
+            "kl": [0.25, 0.5],
+            "n_features": 4,
+            "n_unreached": 0,
+            "n_questions": 12,
+            "accuracy": [0.5, 0.75],
+            "se": 0.1,
+            "chosen": [False, True],
+        },
+    )
+    return n + sum(
         t.append(
             "steered_texts",
             {
-                "run": f"steered-texts-{name}",
+                "run": run,
                 "dictionary": name,
                 "feature": [feature] * 3,
                 "number": [1, 2, 3],
