@@ -24,7 +24,7 @@ test: $(VENV)/installed-dev  ## the fast tests
 test-slow: $(VENV)/installed-dev  ## simulations of coverage, size and power; the longest whole runs
 	$(RUN_TESTS) -m slow -n 2 --dist loadfile
 
-test-interop: $(INTEROP)/installed  ## our readers against the libraries that write the files (2.3 GB, some minutes)
+test-interop: $(INTEROP)/installed  ## our readers and exports against the libraries whose files they are (2.3 GB, some minutes)
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(INTEROP)/bin/python -m pytest -m interop tests/interop --confcutdir=tests/interop -rs
 
 test-ray: $(RAY)/installed  ## pass 1 over Ray: the local store, lost workers, killed drivers (some minutes)
@@ -103,7 +103,7 @@ $(INTEROP)/installed: tests/interop/requirements.txt tests/interop/without-requi
 		|| echo "dictionary-learning does not install here: its tests are skipped"
 	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		-r tests/interop/without-requirements.txt \
-		|| echo "circuit-tracer and llamascopium do not install here: their tests are skipped"
+		|| echo "circuit-tracer, llamascopium and sae-bench do not install here: their tests are skipped"
 	$(INTEROP)/bin/python -m pip uninstall --quiet --yes torchvision
 	touch $@
 

@@ -30,6 +30,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from autointerp.pipeline.rows.score_counts import read_counts, with_counts
 from autointerp.pipeline.rows.score_reader import ScoreReader
 from autointerp.pipeline.stages.compare import abouts_of, comparisons, pairs_about
 from autointerp.pipeline.stages.context import columns_of
@@ -272,7 +273,14 @@ def compute(path: Path) -> dict[str, Any]:
         scores = {name: reader.scores(f"score-{name}")["lexical"] for name in NAMES}
         sides = [reader.dictionary_scores(name, "lexical", of) for name, of in scores.items()]
         read = cpu()
-        means = [row for side in sides for row in mean_rows(f"means-{side.dictionary}", side, "lexical", [])]
+        means = [
+            row
+            for side in sides
+            for row in with_counts(
+                mean_rows(f"means-{side.dictionary}", side, "lexical", []),
+                read_counts(store, f"score-{side.dictionary}"),
+            )
+        ]
         pairs = [
             {
                 "run": "compare",

@@ -71,17 +71,18 @@ class ComparePairPage:
 def load_pair(store: StoreReader, a: str = "", b: str = "", kind: str = "") -> ComparePairPage:
     """Reads the page. Raises StoreError for a dictionary that is not there, UserError where both are the same, or for a
     kind of score that the pair has not."""
-    names = tuple(dictionary_names(store))
-    rows = [row for row in load_comparisons(store, store.path.name) if _shown(row)]
+    brief = store.brief()
+    names = tuple(dictionary_names(brief))
+    rows = load_comparisons(brief, store.path.name, _shown)
     if not (a and b):
         return ComparePairPage(store.notice, names, a, b, "", (), (), tuple(rows), (), (), None, ())
     for name in (a, b):
-        dictionary_row(store, name)
+        dictionary_row(brief, name)
     if a == b:
         raise UserError(f'"{a}" is compared with another dictionary; name two')
     differences = [row for row in rows if (row.a, row.b) == (a, b)]
     differences += [_turned(row) for row in rows if (row.a, row.b) == (b, a)]
-    means = [row for row in load_summary(store, store.path.name) if row.dictionary in (a, b) and _shown(row)]
+    means = [row for row in load_summary(brief, store.path.name, _shown) if row.dictionary in (a, b)]
     compared = {row.about for row in differences}
     kinds = sorted(compared | {row.about for row in means}, key=ScoreKind.order)
     titles = {about.title(): about for about in kinds}
@@ -99,14 +100,14 @@ def load_pair(store: StoreReader, a: str = "", b: str = "", kind: str = "") -> C
         means=tuple(means),
         differences=tuple(differences),
         sentences=tuple(conclusions([row for row in differences if row.about == chosen])),
-        strata=_strata(store, a, b, chosen),
-        matched=_matched(store, a, b),
-        pairs=_pairs(store, a, b, chosen),
+        strata=_strata(brief, a, b, chosen),
+        matched=_matched(brief, a, b),
+        pairs=_pairs(brief, a, b, chosen),
     )
 
 
-def _shown(row: SummaryRow | ComparisonRow) -> bool:
-    return row.about.primary and not is_control(row.explainer)
+def _shown(kind: ScoreKind) -> bool:
+    return kind.primary and not is_control(kind.explainer)
 
 
 def _turned(row: ComparisonRow) -> ComparisonRow:

@@ -130,17 +130,18 @@ def _number(name: str, value: str) -> float | int:
 def load_features(store: StoreReader, dictionary: str, choice: FeatureChoice) -> FeaturesPage:
     """Reads a page of features. Raises StoreError where there is no such dictionary, UserError where the choice
     names an explainer or a measure that is not there."""
-    facts = dictionary_row(store, dictionary)
+    brief = store.brief()
+    facts = dictionary_row(brief, dictionary)
     asked = _ask(store, dictionary, choice)
     sort, once = choice.sort, asked.once
     sql, bound = counted(asked.values, once)
-    [n_found] = [row["n"] for row in store.rows(sql, **bound)]
+    [n_found] = [row["n"] for row in brief.rows(sql, **bound)]
     page = {"many": PER_PAGE, "offset": PER_PAGE * (choice.page - 1)}
     sql, bound = placed(asked.values | page, sort, once)
-    only = [row["feature"] for row in store.rows(sql, **bound)]
+    only = [row["feature"] for row in brief.rows(sql, **bound)]
     sql, bound = listed(asked.values | {"only": only}, sort, once, page=True)
-    rows = store.rows(sql, **bound) if only else []
-    [every] = store.rows(_EVERY, dictionary=dictionary)
+    rows = brief.rows(sql, **bound) if only else []
+    [every] = brief.rows(_EVERY, dictionary=dictionary)
     return FeaturesPage(
         dictionary=dictionary,
         kind=facts["kind"],
@@ -179,7 +180,8 @@ class _AskedFeatures:
 
 
 def _ask(store: StoreReader, dictionary: str, choice: FeatureChoice) -> _AskedFeatures:
-    kinds = store.rows(_KINDS, dictionary=dictionary)
+    brief = store.brief()
+    kinds = brief.rows(_KINDS, dictionary=dictionary)
     explainers = sorted({row["explainer"] for row in kinds}, key=explainer_order)
     labels = [name for name in explainers if not is_control(name)]
     explainer = choice.explainer or next(iter(labels or explainers), "")
@@ -209,7 +211,7 @@ def _ask(store: StoreReader, dictionary: str, choice: FeatureChoice) -> _AskedFe
     among = _among(store, dictionary, chosen)
     if among is not None:
         values["among" if among else "nothing"] = sorted(among) or True
-    [again] = store.rows(_AGAIN, dictionary=dictionary, explainer=explainer)
+    [again] = brief.rows(_AGAIN, dictionary=dictionary, explainer=explainer)
     return _AskedFeatures(chosen, tuple(explainers), tuple(by_name), values, not again["again"])
 
 
@@ -217,7 +219,7 @@ def _among(store: StoreReader, dictionary: str, choice: FeatureChoice) -> set[in
     """The features that a token and a condition let through; None: all."""
     kept: set[int] | None = None
     if choice.token:
-        rows = store.rows(_FIRES_ON, dictionary=dictionary, token=choice.token)
+        rows = store.brief().rows(_FIRES_ON, dictionary=dictionary, token=choice.token)
         kept = {row["feature"] for row in rows}
     if choice.where:
         holds = set(features_where(store.path, choice.where, dictionary, choice.explainer))

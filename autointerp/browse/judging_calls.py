@@ -8,7 +8,7 @@ from typing import Any
 
 from autointerp.store.query import Queryable
 
-NO_LLM = "a table judged it: no LLM was asked"
+NO_LLM = "a table judged, not an LLM"
 NOT_SAID = "its scorer does not say in which of its calls"
 NOT_LOGGED = "the store's log of replies has no such call"
 

@@ -62,9 +62,9 @@ class OverviewPage:
 
 def load_overview(store: StoreReader) -> OverviewPage:
     """Reads the first page."""
-    status = load_status(store, store.path)
-    summary = load_summary(store, store.path.name)
-    scores = tuple(row for row in summary if row.about.primary and not is_control(row.explainer))
+    brief = store.brief()
+    status = load_status(brief, store.path)
+    scores = tuple(load_summary(brief, store.path.name, lambda kind: kind.primary and not is_control(kind.explainer)))
     return OverviewPage(
         name=store.path.name,
         notice=store.notice,
@@ -84,10 +84,10 @@ def load_overview(store: StoreReader) -> OverviewPage:
             for row in status.dictionaries
         ),
         scores=scores,
-        failures=tuple(FailureCount(**row) for row in store.rows(_FAILURES)),
+        failures=tuple(FailureCount(**row) for row in brief.rows(_FAILURES)),
         calls=status.calls,
         cost_usd=sum(row.cost_usd for row in status.calls),
-        panels=load_overview_panels(store, [row.about for row in scores]),
+        panels=load_overview_panels(brief, store.path.name, [row.about for row in scores]),
     )
 
 

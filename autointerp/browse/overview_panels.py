@@ -10,7 +10,7 @@ from autointerp.show.compare_data import ComparisonRow, load_comparisons
 from autointerp.show.dictionary_geometry import DictionaryGeometry, load_dictionary_geometry
 from autointerp.show.report.questions import about, ask
 from autointerp.show.score_kind import ScoreKind
-from autointerp.store.reader import StoreReader
+from autointerp.store.query import Queryable
 from autointerp.words import is_control
 
 WIDTH_OF_BIN = 0.05
@@ -75,9 +75,9 @@ class OverviewPanels:
     """Directions, description lengths, and what dictionaries share."""
 
 
-def load_overview_panels(store: StoreReader, kinds: Sequence[ScoreKind]) -> OverviewPanels:
-    """Reads the panels; `kinds`: those of the page's means."""
-    comparisons = load_comparisons(store, store.path.name)
+def load_overview_panels(store: Queryable, name: str, kinds: Sequence[ScoreKind]) -> OverviewPanels:
+    """Reads the panels of a store of that name; `kinds`: those of the page's means."""
+    comparisons = load_comparisons(store, name, lambda kind: kind.weighed or kind.primary)
     compared = {row.about for row in comparisons}
     usual = sorted(sorted(set(kinds), key=ScoreKind.order), key=lambda kind: kind not in compared)
     chosen = next(iter(usual), None)
@@ -88,19 +88,19 @@ def load_overview_panels(store: StoreReader, kinds: Sequence[ScoreKind]) -> Over
         verdicts=tuple(row for row in comparisons if row.about == chosen),
         agreement=tuple(agreement(weighed)),
         weights=_weights(store),
-        geometry=load_dictionary_geometry([(store.path.name, store)]),
+        geometry=load_dictionary_geometry([(name, store)]),
         coverage=tuple(ExplainerCoverage(**row) for row in store.rows(_COVERAGE)),
     )
 
 
-def _distributions(store: StoreReader, kind: ScoreKind) -> tuple[ScoreDistribution, ...]:
+def _distributions(store: Queryable, kind: ScoreKind) -> tuple[ScoreDistribution, ...]:
     bins: dict[str, list[tuple[float, int]]] = {}
     for row in ask(store, "distribution", **about(kind), width=WIDTH_OF_BIN).rows:
         bins.setdefault(row["dictionary"], []).append((row["bin"], row["n"]))
     return tuple(ScoreDistribution(name, tuple(of)) for name, of in bins.items())
 
 
-def _weights(store: StoreReader) -> tuple[WeightCloud, ...]:
+def _weights(store: Queryable) -> tuple[WeightCloud, ...]:
     points: dict[str, list[WeightPoint]] = {}
     for row in store.rows(_WEIGHTS, most=MOST_POINTS):
         points.setdefault(row.pop("dictionary"), []).append(WeightPoint(**row))

@@ -7,7 +7,8 @@
                                       and feature, as graphs count
     FOLDER/graph_data/SLUG.json       with `graphs`: these graphs, with a label at each node that has none
 
-A feature's JSON: `top_logits`, `bottom_logits`, `act_min`, `act_max`, `activation_frequency`, `index`, and
+A feature's JSON: `top_logits`, `bottom_logits`, `act_min`, `act_max`, `activation_frequency`, `index`, `histogram`,
+`quantile_values` (the first to the hundredth hundredth of its firings, interpolated in the histogram's bins), and
 `examples_quantiles`, groups of windows with `tokens`, `tokens_acts_list` and `train_token_ind`. The last group has no
 windows: its title is the label with its score, for pages that show titles. Features of the width that are not exported
 are `isDead` there, which the page says. Read off decoderesearch/circuit-tracer, 0.5.0 on the package index.
@@ -22,6 +23,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from autointerp.browse.histogram_data import ActivationHistogram, load_histograms
 from autointerp.errors import UserError
 from autointerp.export.chosen import ChosenFeatures, cards_of, headline_score, label_of
 from autointerp.export.whole import whole_folder
@@ -144,7 +148,7 @@ def _write_layer(
                 line = label_of(card, explainer)
                 if line is not None:
                     labels[layer, feature] = visible(line.text or "")
-                record = feature_record(card, line)
+                record = feature_record(card, line, _histogram(store, card))
                 if json_files:
                     number = cantor_number(layer, feature)
                     (folder / f"{number}.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
@@ -153,8 +157,28 @@ def _write_layer(
     return offsets
 
 
-def feature_record(card: FeatureCard, line: ExplanationLine | None) -> dict[str, Any]:
-    """The JSON of a feature."""
+def _histogram(store: StoreReader, card: FeatureCard) -> ActivationHistogram | None:
+    """That of the explain split, whose largest activation the card names."""
+    split = load_histograms(store.brief(), card.dictionary, card.feature)
+    return next((one for one in split if one.split == "explain"), None)
+
+
+def firing_shares(of: ActivationHistogram) -> tuple[list[float], list[float]]:
+    """The share of its firings in bins of one width, from 0 to the bin of the largest; and the activation that each
+    hundredth of them does not pass."""
+    width = of.upper / len(of.linear)
+    n_bins = min(len(of.linear), int(np.ceil(of.max_activation / width)))
+    counts = np.asarray(of.linear[:n_bins], dtype=np.float64)
+    below = np.concatenate([[0.0], np.cumsum(counts)]) / counts.sum()
+    edges = np.minimum(width * np.arange(n_bins + 1), of.max_activation)
+    return (counts / counts.sum()).tolist(), np.interp(np.arange(1, 101) / 100, below, edges).tolist()
+
+
+def feature_record(
+    card: FeatureCard, line: ExplanationLine | None, histogram: ActivationHistogram | None
+) -> dict[str, Any]:
+    """The JSON of a feature; `histogram`: None where it does not fire on the explain split."""
+    shares, hundredths = firing_shares(histogram) if histogram is not None else ([], [])
     groups = [
         {"quantile_name": _title(stratum), "examples": [_example(window) for window in windows]}
         for stratum, windows in stratified(card.exemplars)
@@ -168,6 +192,8 @@ def feature_record(card: FeatureCard, line: ExplanationLine | None) -> dict[str,
         "act_min": 0.0,
         "act_max": card.max_activation,
         "activation_frequency": card.density,
+        "histogram": shares,
+        "quantile_values": hundredths,
     }
     if line is not None:
         score = headline_score(line)

@@ -55,6 +55,7 @@ def saebench_result(store: StoreReader, dictionary: str, scored: list[dict[str, 
     facts = dictionary_row(store, dictionary)
     [run] = store.rows("SELECT run, config, started_at FROM runs ORDER BY started_at DESC LIMIT 1")
     [subject] = store.rows("SELECT subject, dtype FROM subjects")
+    [longest] = store.rows("SELECT max(len(tokens))::INTEGER AS n FROM contexts")
     [read] = store.rows("SELECT sum(n_tokens)::BIGINT AS n FROM token_splits")
     config = json.loads(run["config"])
     values = [row["value"] for row in scored]
@@ -70,7 +71,7 @@ def saebench_result(store: StoreReader, dictionary: str, scored: list[dict[str, 
             "dead_latent_threshold": 1,
             "random_seed": config["seed"],
             "dataset_name": config["tokens"]["source"],
-            "llm_context_size": config["tokens"]["context_length"],
+            "llm_context_size": config["tokens"]["context_length"] or longest["n"],
             "llm_batch_size": config["engine"]["batch_size"],
             "llm_dtype": subject["dtype"],
             "buffer": config["tokens"]["window"] // 2,

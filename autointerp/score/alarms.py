@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from autointerp.records import Float64, Int64
 from autointerp.score.class_names import FIRING, REST
@@ -79,8 +79,8 @@ def residual_alarm_rate(alarms: npt.ArrayLike, classes: npt.ArrayLike, confidenc
 def _binomial_limits(hits: float, n: float, confidence: float) -> tuple[float, float]:
     """Clopper-Pearson limits of a share; also of numbers that are not whole, for an effective sample."""
     tail = (1.0 - confidence) / 2.0
-    low = float(stats.beta.ppf(tail, hits, n - hits + 1)) if hits > 0 else 0.0
-    high = float(stats.beta.ppf(1.0 - tail, hits + 1, n - hits)) if hits < n else 1.0
+    low = float(special.betaincinv(hits, n - hits + 1, tail)) if hits > 0 else 0.0
+    high = float(special.betaincinv(hits + 1, n - hits, 1.0 - tail)) if hits < n else 1.0
     return low, high
 
 

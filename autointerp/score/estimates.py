@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from autointerp.score.metrics import FloatArray, StrArray, pearson, pearson_status
 
@@ -128,7 +128,7 @@ def pearson_interval(
     """
     df = np.maximum(df, 1.0)
     inside = 1.0 - r * r
-    half = stats.t.ppf(0.5 + confidence / 2.0, df) * se / np.where(inside > 0, inside, 1.0)
+    half = special.stdtrit(df, 0.5 + confidence / 2.0) * se / np.where(inside > 0, inside, 1.0)
     centre = np.arctanh(np.clip(r, -1.0 + 1e-15, 1.0 - 1e-15))
     if shifted:
         centre = centre - r * np.minimum(half, SHIFT_AT) ** 2

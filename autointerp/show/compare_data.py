@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from autointerp.errors import StoreError, nearest
@@ -258,9 +258,22 @@ def load_compare(stores: Sequence[tuple[str, Queryable]], choice: ScoreChoice) -
     )
 
 
-def load_summary(store: Queryable, name: str) -> list[SummaryRow]:
-    """What `dictionary_summary` says of the latest run, best first within each scorer, metric and design."""
-    return [SummaryRow(store=name, **row) for row in store.rows(_SUMMARY)]
+def load_summary(store: Queryable, name: str, wanted: Callable[[ScoreKind], bool] | None = None) -> list[SummaryRow]:
+    """What `dictionary_summary` says of the latest run, best first within each scorer, metric and design; of the
+    kinds of score that are `wanted`, default all."""
+    return [SummaryRow(store=name, **row) for row in store.rows(_SUMMARY, **_of_kinds(store, wanted))]
+
+
+def _of_kinds(store: Queryable, wanted: Callable[[ScoreKind], bool] | None) -> dict[str, list[str] | None]:
+    """What chooses these kinds in a statement, each by one string: a condition that DuckDB asks before it joins."""
+    if wanted is None:
+        return {"kinds": None, "metrics": None}
+    rows = store.rows("SELECT DISTINCT design, metric, scorer, explainer FROM dictionary_scores")
+    kinds = [kind for row in rows if wanted(kind := ScoreKind(**row))]
+    return {
+        "kinds": ["\n".join((kind.design, kind.metric, kind.scorer, kind.explainer)) for kind in kinds],
+        "metrics": sorted({kind.metric for kind in kinds}),
+    }
 
 
 _SUMMARY = """
@@ -276,8 +289,14 @@ SELECT s.dictionary, s.kind, d.hook, s.explainer, s.scorer, s.metric, s.design, 
        r.random, r.random_mean, r.excess AS over_random, r.simultaneous_low AS over_random_low,
        r.simultaneous_high AS over_random_high
 FROM dictionary_summary s JOIN dictionaries d USING (dictionary)
-LEFT JOIN excess_over_random r USING (dictionary, explainer, scorer, metric, design)
+LEFT JOIN (
+    FROM excess_over_random e
+    WHERE $kinds::VARCHAR[] IS NULL OR (list_contains($metrics::VARCHAR[], e.metric) AND list_contains(
+        $kinds::VARCHAR[], concat_ws(chr(10), e.design, e.metric, e.scorer, e.explainer)))
+) r USING (dictionary, explainer, scorer, metric, design)
 SEMI JOIN mine m USING (dictionary, explainer, scorer, metric, design)
+WHERE $kinds::VARCHAR[] IS NULL OR (list_contains($metrics::VARCHAR[], s.metric) AND list_contains(
+    $kinds::VARCHAR[], concat_ws(chr(10), s.design, s.metric, s.scorer, s.explainer)))
 ORDER BY design, scorer, metric, mean_all DESC NULLS LAST, mean DESC NULLS LAST, dictionary, explainer
 """
 
@@ -289,9 +308,12 @@ ANTI JOIN (FROM works SEMI JOIN latest USING (run)) w USING (dictionary) ORDER B
 """
 
 
-def load_comparisons(store: Queryable, name: str) -> list[ComparisonRow]:
-    """The comparisons of the latest run, largest difference first within each explainer and metric."""
-    rows = store.rows(_COMPARISONS)
+def load_comparisons(
+    store: Queryable, name: str, wanted: Callable[[ScoreKind], bool] | None = None
+) -> list[ComparisonRow]:
+    """The comparisons of the latest run, largest difference first within each explainer and metric; of the kinds of
+    score that are `wanted`, default all."""
+    rows = store.rows(_COMPARISONS, **_of_kinds(store, wanted))
     return [ComparisonRow(store=name, baseline=row.pop("kind_b") not in STUDIED, **row) for row in rows]
 
 
@@ -301,5 +323,7 @@ SELECT c.a, c.b, b.kind AS kind_b, c.explainer, c.scorer, c.metric, c.design, c.
        c.scored_difference, c.scored_verdict, c.n_unscored_a, c.n_unscored_b,
        c.hangs_on_failures, c.se, c.se_documents, c.df, c.interval_over, c.over, c.other_site
 FROM comparison_table c LEFT JOIN dictionaries b ON b.dictionary = c.b
+WHERE $kinds::VARCHAR[] IS NULL OR (list_contains($metrics::VARCHAR[], c.metric) AND list_contains(
+    $kinds::VARCHAR[], concat_ws(chr(10), c.design, c.metric, c.scorer, c.explainer)))
 ORDER BY design, scorer, metric, explainer, difference DESC NULLS LAST, a, b
 """

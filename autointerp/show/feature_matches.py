@@ -20,10 +20,14 @@ ORDER BY m.correlation DESC NULLS LAST, m.other
 """
 
 _LABELS = """
-SELECT e.dictionary, e.explainer, e.text
-FROM (SELECT unnest($others::VARCHAR[]) AS dictionary, unnest($features::INTEGER[]) AS feature) m
-JOIN current_explanations e USING (dictionary, feature)
-WHERE e.text IS NOT NULL ORDER BY e.dictionary, e.explainer
+WITH said AS (
+    SELECT e.dictionary, e.explainer, arg_max_null(e.text, e.again) AS text
+    FROM explanations e
+    JOIN (SELECT unnest($others::VARCHAR[]) AS dictionary, unnest($features::INTEGER[]) AS feature) m
+         USING (dictionary, feature)
+    WHERE list_contains($features::INTEGER[], e.feature) GROUP BY e.dictionary, e.explainer
+)
+FROM said WHERE text IS NOT NULL ORDER BY dictionary, explainer
 """
 SHOWN = 3
 """Matches that a card names."""

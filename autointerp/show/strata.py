@@ -59,7 +59,9 @@ WITH asked AS (
 SELECT e.a, e.b, p.other_site, e.design, e.metric, e.scorer, e.explainer, e.nats, e.n_a, e.n_b, e.difference
 FROM entropy_strata e JOIN baseline_pairs p USING (a, b)
 SEMI JOIN asked USING (design, metric, scorer, explainer)
-WHERE e.difference IS NOT NULL ORDER BY e.a, e.b, e.nats
+WHERE e.difference IS NOT NULL AND list_contains($metrics, e.metric) AND list_contains($explainers, e.explainer)
+      AND list_contains($designs, e.design) AND list_contains($scorers, e.scorer)
+ORDER BY e.a, e.b, e.nats
 """
 
 

@@ -61,7 +61,27 @@ def brief_rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapp
 
 
 def reading_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
-    """The one statement that the SQL is. Raises StoreError where it is another number, or would write."""
+    """The one statement that the SQL is. Raises StoreError where it is another number, or would write.
+
+    A page asks the same statements again and again, and to parse a long one takes as long as to answer it: the latest
+    are kept. A statement is of no connection and is not changed where it is run.
+    """
+    with _parsing:
+        if (known := _PARSED.pop(sql, None)) is None:
+            known = _parse(connection, sql)
+        if len(sql) <= _LONGEST_KEPT:
+            _PARSED[sql] = known  # the latest stands last
+            if len(_PARSED) > _MOST_KEPT:
+                del _PARSED[next(iter(_PARSED))]
+    return known
+
+
+_PARSED: dict[str, duckdb.Statement] = {}
+_MOST_KEPT, _LONGEST_KEPT = 256, 20_000
+_parsing = threading.Lock()
+
+
+def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise StoreError(f"one SQL statement is run at a time; this has {len(statements)}")

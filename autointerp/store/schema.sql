@@ -22,6 +22,9 @@ COMMENT ON COLUMN runs.started_at IS 'When this configuration became the one tha
 CREATE MACRO is_control(explainer) AS (
     explainer IN ('shuffled', 'constant', 'generic') OR starts_with(explainer, 'shuffled:') OR starts_with(explainer, 'permuted:')
 );
+CREATE MACRO is_failure(status) AS (
+    status NOT IN ('ok', 'constant', 'few_documents', 'underpowered', 'fewer', 'rare', 'dead', 'no_generated_text', 'no_measured_effects')
+);
 CREATE MACRO is_ceiling(explainer) AS (explainer IN ('context_lookup', 'token_lookup'));
 CREATE MACRO is_label(explainer) AS (NOT is_control(explainer) AND NOT is_ceiling(explainer));
 CREATE MACRO says_its_lookup(explainer) AS (explainer IN ('lexical', 'lexical_input', 'lexical_direct', 'lexical_measured', 'lexical_all', 'shuffled', 'constant', 'generic'));
@@ -906,7 +909,8 @@ CREATE TABLE dictionary_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
     metric VARCHAR NOT NULL, design VARCHAR NOT NULL, mean DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
     mean_all DOUBLE, mean_all_low DOUBLE, mean_all_high DOUBLE, interval_over VARCHAR, floor DOUBLE, residual_alarm_rate DOUBLE, residual_alarm_high DOUBLE, n_residual BIGINT,
-    residual_alarm_cost DOUBLE
+    residual_alarm_cost DOUBLE, n_features BIGINT NOT NULL, n_scored BIGINT NOT NULL, n_failed BIGINT NOT NULL,
+    n_dead BIGINT NOT NULL, n_rare BIGINT NOT NULL, median DOUBLE
 );
 COMMENT ON TABLE dictionary_scores IS 'Means over a dictionary with intervals; interval_over says what they count.';
 COMMENT ON COLUMN dictionary_scores.run IS 'The piece of work that computed it: `work` of stage means; current_works says which counts.';
@@ -927,6 +931,12 @@ COMMENT ON COLUMN dictionary_scores.residual_alarm_rate IS 'pearson_framed: shar
 COMMENT ON COLUMN dictionary_scores.residual_alarm_high IS 'Its exact 97.5 % upper bound.';
 COMMENT ON COLUMN dictionary_scores.n_residual IS 'Class R windows behind it.';
 COMMENT ON COLUMN dictionary_scores.residual_alarm_cost IS 'pearson_framed: by how much the mean would be higher if predictions in class R windows counted as 0, not at the pooled rate.';
+COMMENT ON COLUMN dictionary_scores.n_features IS 'Features with a row in scores.';
+COMMENT ON COLUMN dictionary_scores.n_scored IS 'Of these, those with a value.';
+COMMENT ON COLUMN dictionary_scores.n_failed IS 'Those whose status says that something went wrong: no value, and neither dead, rare nor without what the metric needs.';
+COMMENT ON COLUMN dictionary_scores.n_dead IS 'Dead ones.';
+COMMENT ON COLUMN dictionary_scores.n_rare IS 'Rare ones.';
+COMMENT ON COLUMN dictionary_scores.median IS 'Median of the values.';
 
 CREATE TABLE powered_means (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -1206,21 +1216,12 @@ FROM scores s SEMI JOIN current_works c ON c.stage = 'score' AND c.work = s.run;
 COMMENT ON VIEW score_table IS 'The latest score of each feature, explainer, scorer, metric and design.';
 
 CREATE VIEW dictionary_summary AS
-WITH counted AS (
-    SELECT dictionary, explainer, scorer, metric, design, count(*) AS n_features, count(value) AS n_scored,
-           count(*) FILTER (WHERE status NOT IN ('ok', 'constant', 'few_documents', 'underpowered', 'fewer', 'rare', 'dead', 'no_generated_text', 'no_measured_effects')) AS n_failed,
-           count(*) FILTER (WHERE status = 'dead') AS n_dead, count(*) FILTER (WHERE status = 'rare') AS n_rare,
-           median(value) AS median
-    FROM score_table GROUP BY ALL
-), means AS (
-    FROM dictionary_scores m SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run
-)
-SELECT c.dictionary, d.kind, c.explainer, is_control(c.explainer) AS is_control, c.scorer, c.metric, c.design,
-       c.n_features, c.n_scored, c.n_failed, m.mean, m.ci_low, m.ci_high, m.mean_all, m.mean_all_low, m.mean_all_high, m.interval_over, m.floor,
-       m.mean_all - m.floor AS excess, c.median, c.n_dead, c.n_rare,
+SELECT m.dictionary, d.kind, m.explainer, is_control(m.explainer) AS is_control, m.scorer, m.metric, m.design,
+       m.n_features, m.n_scored, m.n_failed, m.mean, m.ci_low, m.ci_high, m.mean_all, m.mean_all_low, m.mean_all_high, m.interval_over, m.floor,
+       m.mean_all - m.floor AS excess, m.median, m.n_dead, m.n_rare,
        m.residual_alarm_rate, m.residual_alarm_high, m.n_residual, m.residual_alarm_cost
-FROM counted c JOIN means m USING (dictionary, explainer, scorer, metric, design)
-JOIN dictionaries d ON d.dictionary = c.dictionary;
+FROM dictionary_scores m JOIN dictionaries d ON d.dictionary = m.dictionary
+SEMI JOIN current_works c ON c.stage = 'means' AND c.work = m.run;
 COMMENT ON VIEW dictionary_summary IS 'One row a dictionary, explainer, scorer and metric: means, intervals, floor, and how many features stand behind them. excess is mean_all - floor.';
 
 CREATE VIEW score_by_length AS

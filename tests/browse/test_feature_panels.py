@@ -104,8 +104,11 @@ def test_the_page_marks_them(client: TestClient) -> None:
     html = client.get(f"/feature/{DICTIONARY}/{FEATURE}", params={"explainer": MINE}).text
     assert "Where the label is right and wrong" in html
     assert re.search(r'class="t both u\d[^"]* miss"', html)
-    assert "No prompt and reply of these: the store&#39;s log of replies has no such call." in html  # it was scripted
-    assert "a table judged it" in client.get(f"/feature/{DICTIONARY}/{FEATURE}", params={"explainer": "lexical"}).text
+    assert "No prompt and reply: the store&#39;s log of replies has no such call." in html  # it was scripted
+    assert (
+        "No prompt and reply: a table judged, not an LLM."
+        in client.get(f"/feature/{DICTIONARY}/{FEATURE}", params={"explainer": "lexical"}).text
+    )
     assert f'<a href="?explainer={MINE}#tried" aria-current="true">' in html
 
 

@@ -43,6 +43,15 @@ def test_a_feature_of_a_graph(exported: Path, judged_store: Path) -> None:
     assert largest == sorted(largest, reverse=True)
     assert largest[0] == pytest.approx(known["max_activation"])
     assert feature["top_logits"]
+    hundredths, shares = feature["quantile_values"], feature["histogram"]
+    assert sum(shares) == pytest.approx(1)
+    assert shares[-1] > 0
+    assert len(hundredths) == 100
+    assert hundredths == sorted(hundredths)
+    assert hundredths[-1] == pytest.approx(known["max_activation"])
+    bins = [sum(value <= known["max_activation"] * (i + 1) / len(shares) for value in hundredths) / 100
+            for i in range(len(shares))]  # fmt: skip
+    assert bins == pytest.approx([sum(shares[: i + 1]) for i in range(len(shares))], abs=max(shares) + 0.02)
     [said] = rows(
         judged_store,
         "SELECT text, value FROM current_explanations JOIN score_table USING (dictionary, feature, explainer) "

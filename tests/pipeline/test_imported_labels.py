@@ -147,6 +147,7 @@ def test_one_of_several_writers(mine: Path, write: Callable[[str, bytes], Path])
 def test_they_are_judged_on_the_sample(mine: Path, write: Callable[[str, bytes], Path]) -> None:
     main(["import", "neuronpedia", str(mine), str(write("l.jsonl", as_lines(LABELS))), "--dictionary", "mlp-1k"])
     config = judged_config(mine, "lexical", {"imported": "neuronpedia"}, judge=JUDGED, scorers=["detection"])
+    assert config.score.judge is not None
     run(config, reporter=QUIET, open_client=lambda *_: NumberedLLM())
     check(mine)
     sampled = {
@@ -164,7 +165,30 @@ def test_they_are_judged_on_the_sample(mine: Path, write: Callable[[str, bytes],
         mine,
         "SELECT * FROM dictionary_summary WHERE explainer = 'neuronpedia' AND metric = 'balanced_accuracy_matched'",
     )
-    assert summary["floor"] is not None
+    control = "SELECT value FROM score_table WHERE explainer = 'shuffled:neuronpedia' AND metric = $m ORDER BY feature"
+    values = [one["value"] for one in rows(mine, control, m="balanced_accuracy_matched") if one["value"] is not None]
+    assert 0 < len(values) <= config.score.judge.controls
+    assert summary["floor"] >= sum(values) / len(values)
+    said = imported(mine)
+    given = rows(mine, "SELECT feature, donor, text FROM explanations WHERE explainer = 'shuffled:neuronpedia'")
+    assert {one["feature"] for one in given} == set(range(14))
+    assert all(one["text"] == said[one["donor"]] != said[one["feature"]] for one in given if one["donor"] is not None)
+    assert any(one["donor"] is not None for one in given)
+
+
+@pytest.mark.slow
+def test_labels_that_are_imported_later_change_no_control(mine: Path, write: Callable[[str, bytes], Path]) -> None:
+    words = ["--dictionary", "mlp-1k"]
+    config = judged_config(mine, "lexical", {"imported": "neuronpedia"}, judge=JUDGED, scorers=["detection"])
+    controls = "SELECT feature, donor FROM explanations WHERE explainer = 'shuffled:neuronpedia' ORDER BY feature"
+    made = []
+    for labels in (LABELS[:9], LABELS):
+        main(["import", "neuronpedia", str(mine), str(write("l.jsonl", as_lines(labels))), *words])
+        run(config, reporter=QUIET, open_client=lambda *_: NumberedLLM())
+        check(mine)
+        made.append(rows(mine, controls))
+    assert made[0] == made[1]
+    assert len(made[0]) == 9
 
 
 def test_a_run_file_that_names_what_is_not_there(mine: Path) -> None:

@@ -105,7 +105,7 @@ class Materials:
 
     def _tested_of(self, name: str, explainer: str, *, measured: bool = False) -> Int64:
         """The features whose explanations by this explainer a judge is asked about: the sample; of controls a few; what
-        people labelled, sampled or not; of the sample what was imported."""
+        people labelled, sampled or not; of the sample what was imported, and of its control a few of these."""
         clamped = np.array(sorted(self.clamped_of(name)), dtype=np.int64)
         if explainer == HUMAN:
             mine = self._labelled(name, HUMAN)
@@ -116,8 +116,8 @@ class Materials:
         explain = self._prepared.config.explain
         if of_control(explainer) in explain.from_measured and len(clamped):
             sample = np.intersect1d(sample, clamped)
-        if explainer in explain.imported:
-            return np.intersect1d(sample, self._labelled(name, explainer))
+        if (labelled_by := of_control(explainer)) in explain.imported:
+            sample = np.intersect1d(sample, self._labelled(name, labelled_by))
         judge = self._prepared.config.score.judge
         if not is_control(explainer) or judge is None:
             return sample

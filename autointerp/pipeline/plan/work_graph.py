@@ -27,8 +27,8 @@ a judge's work of its own; embedded scores are computed again. A stage's version
 work.
 
 Explainers that ask an LLM, or the user's own, have no lookup: they are judged, not counted over. Each has a control of
-its own, `shuffled:EXPLAINER`; `constant` and `generic` are judged once for all of them. Scorers with a permuted control
-have `permuted:EXPLAINER` too.
+its own, `shuffled:EXPLAINER`, and so have imported labels; `constant` and `generic` are judged once for all of them.
+Scorers with a permuted control have `permuted:EXPLAINER` too.
 
 The controls of a dictionary are made together, under the name CONTROLS; they are made of the `lexical` explanations
 whatever explainers a run has, so that no explainer's rows depend on which others there are.
@@ -288,6 +288,12 @@ class _Graph:
             yield from (latest, control)
         for kept in self.config.explain.kept:  # not a run's work
             explained[kept] = _work("explain", name, kept, None, {"labels": self.labels.get((name, kept))})
+        for imported in self.config.explain.imported:  # the control is made once, of the labels that came first
+            there, shuffled = (name, imported) in self.labels, shuffled_of(imported)
+            facts = {BUILDS_ON: self._seen_by(name, imported, effects), "imported": there}
+            explained[shuffled] = _work("explain", name, shuffled, None, facts)
+            if there:
+                yield explained[shuffled]
 
     # --- what an LLM judges
 
@@ -379,7 +385,8 @@ def judged_explainers(config: RunConfig, judge: Judge, scorer: Scorer) -> Sequen
     asking = [entry.name for entry in config.explain.asking]
     embedded = [one for one in config.explain.embedded if is_label(one)] if judge.embedded or not asking else []
     real = [*asking, *config.explain.kept, *embedded]
-    controls = [*map(shuffled_of, asking), *(["shuffled"] if embedded else []), *JUDGED_ALWAYS]
+    own = map(shuffled_of, [*asking, *config.explain.imported])
+    controls = [*own, *(["shuffled"] if embedded else []), *JUDGED_ALWAYS]
     return [*real, *controls, *(map(permuted_of, real) if scorer.permuted else [])]
 
 

@@ -166,8 +166,10 @@ def _explain_link(context: StageContext, name: str, work: Work) -> bool:
     assert work.explainer is not None
     entry = entries.get(work.explainer)
     if entry is None:
-        of = next(name for name in entries if shuffled_of(name) == work.explainer)
-        if not context.store.done("explain", context.prepared.work("explain", name, of).links[0].key):
+        imported = context.config.explain.imported
+        of = next(name for name in (*entries, *imported) if shuffled_of(name) == work.explainer)
+        made_by = None if of in imported else context.prepared.work("explain", name, of).links[0]
+        if made_by is not None and not context.store.done("explain", made_by.key):
             context.asking.unexplained.add((name, work.explainer))
             return False
         made, refined = shuffle(context.store, name, of, context.config.seed), None

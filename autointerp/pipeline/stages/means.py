@@ -16,6 +16,7 @@ from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
 from autointerp.pipeline.rows.label_chance_rows import label_chances
 from autointerp.pipeline.rows.powered_rows import cheap_values, powered, powered_mean_row
+from autointerp.pipeline.rows.score_counts import read_counts, with_counts
 from autointerp.pipeline.rows.score_reader import RunScores, ScoreReader
 from autointerp.pipeline.rows.stored_scores import FRAMED, About, DictionaryScores, StoredScores
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, columns_of
@@ -50,8 +51,10 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
                     rows: list[dict[str, Any]] = []
                     powered_rows: list[dict[str, Any]] = []
                     chances: list[dict[str, Any]] = []
+                    counts = read_counts(context.store, _score_work(context, name, work).key)
                     for explainer, scores in _scores_of(context, name, work, reader):
-                        rows += (means := mean_rows(work.key, scores, explainer, _floors_of(work, explainer, controls)))
+                        means = mean_rows(work.key, scores, explainer, _floors_of(work, explainer, controls))
+                        rows += with_counts(means, counts)
                         if explainer == work.explainer:
                             powered_rows = _powered_of(context, work, scores, means, cheap)
                             chances = list(_chances_of(context, work, scores, known))
@@ -64,14 +67,17 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     context.publish()
 
 
+def _score_work(context: StageContext, name: str, work: Work) -> Work:
+    return context.prepared.work("score", name, str(work.explainer), work.scorer)
+
+
 def _scores_of(
     context: StageContext, name: str, work: Work, reader: ScoreReader
 ) -> Iterator[tuple[str, DictionaryScores]]:
     """By explainer, those whose means a piece of work is about."""
     assert work.explainer is not None
-    run = context.prepared.work("score", name, work.explainer, work.scorer).key
     judged = None
-    scores = reader.scores(run)
+    scores = reader.scores(_score_work(context, name, work).key)
     explainers = [*explainers_written(work.explainer), *(RANKINGS if work.explainer == CONTROLS else ())]
     explainers += [permuted_of(work.explainer)] * (permuted_of(work.explainer) in scores)
     if work.scorer is not None:

@@ -77,10 +77,16 @@ class Line:
     """A tick of its own: the floor, or another reference."""
 
 
+LEAST_ROOM = 320
+"""Of the values, beside their names."""
+
+
 def intervals(lines: Sequence[Line], axis: Axis, reference: float | None = None, width: int = 620) -> Markup:
-    """Values with their intervals below each other; `reference`: a line through all of them."""
+    """Values with their intervals below each other; `reference`: a line through all of them. Where names are long,
+    it is wider than `width`."""
     left, step, top = 12 + 7 * max(len(line.name) for line in lines), 20, 8
-    room, height = width - left - 16, top + step * len(lines)
+    room, height = max(width - left - 16, LEAST_ROOM), top + step * len(lines)
+    width = left + room + 16
     parts = _x_axis(axis, left, room, height, top)
     if reference is not None:
         at = left + axis.place(reference, room)
@@ -165,10 +171,10 @@ def scatter(
         for name, (at_x, at_y, anchor) in zip(quadrants, places, strict=True):
             parts.append(tag("text", name, x=_n(at_x), y=_n(at_y), text_anchor=anchor, class_="name"))
     for of in series:
-        dots = []
+        dots = []  # a page has thousands: their attributes, which are numbers, are not escaped one by one
         for a, b, what in of.points:
             cx, cy = at(a, b)
-            dots.append(tag("circle", tag("title", what), cx=cx, cy=cy, r=2.6))
+            dots.append(Markup(f'<circle cx="{cx}" cy="{cy}" r="2.6">{tag("title", what)}</circle>'))
         parts.append(tag("g", *dots, fill=of.colour, fill_opacity=0.5))
     for of in series:
         if len(of.line) > 1:

@@ -36,7 +36,10 @@ def write_works(t: Transaction, world: World) -> None:
             "explainer": [explainer for _, _, explainer, _ in works],
             "scorer": None,
             "work": [work for _, _, _, work in works],
-            "decided_by": "{}",
+            "decided_by": [
+                json.dumps({"builds_on": {"score": f"score-{name}"}}) if stage == "means" else "{}"
+                for stage, name, _, _ in works
+            ],
         },
     )
 

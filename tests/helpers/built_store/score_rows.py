@@ -91,6 +91,12 @@ def write_scores(t: Transaction, world: World, name: str) -> None:
                 "residual_alarm_high": None,
                 "n_residual": None,
                 "residual_alarm_cost": None,
+                "n_features": N_FEATURES,
+                "n_scored": len(scored),
+                "n_failed": 0,
+                "n_dead": statuses.count("dead"),
+                "n_rare": statuses.count("rare"),
+                "median": float(np.median(scored)),
             },
         )
     _write_sample(t, world, name)
@@ -258,6 +264,12 @@ def _write_sample(t: Transaction, world: World, name: str) -> None:
             "residual_alarm_high": 0.02,
             "n_residual": 3,
             "residual_alarm_cost": 0.02,
+            "n_features": 1,
+            "n_scored": 1,
+            "n_failed": 0,
+            "n_dead": 0,
+            "n_rare": 0,
+            "median": 0.5,
         },
     )
 
