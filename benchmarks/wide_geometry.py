@@ -85,12 +85,12 @@ def main(width: int, d: int, tokens: int, k: int, features: int) -> None:
     places = sample.places([a, b])
     with TemporaryDirectory() as folder, timed(f"token relations of {GRAM_TOKENS:,} tokens, CKA and RSA"):
         few = places[:: max(1, len(places) // GRAM_TOKENS)][:GRAM_TOKENS]
-        grams = [gram_of(one, sample, few, Path(folder)) for one in (a, b)]
-        said = linear_cka(*grams), rsa(*grams)[0]
+        of_a, of_b = (gram_of(one, sample, few, Path(folder)) for one in (a, b))
+        said = linear_cka(of_a, of_b), rsa(of_a, of_b)[0]
     with timed("activations of both"):
-        sparse = [activations_of(one, sample, places) for one in (a, b)]
+        fired, other = (activations_of(one, sample, places) for one in (a, b))
     with timed("best matches of all features of A in B"):
-        matches = best_matches(*sparse)
+        matches = best_matches(fired, other)
     with timed("largest cosines"):
         cosine = largest_cosine(a, b, asked)
     known = matches.feature >= 0
