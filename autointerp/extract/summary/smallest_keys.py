@@ -57,8 +57,8 @@ class Kept:
         length = self.length.long()
         start = torch.cumsum(length, 0) - length
         inner = gather_runs(start.index_select(0, index), length.index_select(0, index))
-        of_window = (getattr(self, name).index_select(0, index) for name in OF_WINDOW)
-        return Kept(*of_window, offset=self.offset.index_select(0, inner), value=self.value.index_select(0, inner))
+        of_window = {name: getattr(self, name).index_select(0, index) for name in OF_WINDOW}
+        return Kept(**of_window, offset=self.offset.index_select(0, inner), value=self.value.index_select(0, inner))
 
     def cut(self, borders: Tensor) -> list[Kept]:
         """The windows of the groups below each border, and the rest; uncopied. Groups rise from border to border."""
@@ -66,7 +66,7 @@ class Kept:
         inner = torch.cat([self.length.new_zeros(1, dtype=torch.int64), torch.cumsum(self.length, 0)])[ends].tolist()
         return [
             Kept(
-                *(getattr(self, name)[first:last] for name in OF_WINDOW),
+                **{name: getattr(self, name)[first:last] for name in OF_WINDOW},
                 offset=self.offset[begin:end],
                 value=self.value[begin:end],
             )
@@ -80,8 +80,8 @@ class Kept:
             after = (self.group[min(first + n, len(self.group)) - 1] // groups + 1) * groups
             last = int(torch.searchsorted(self.group, after))
             end = begin + int(self.length[first:last].sum())
-            of_window = (getattr(self, name)[first:last] for name in OF_WINDOW)
-            yield Kept(*of_window, offset=self.offset[begin:end], value=self.value[begin:end])
+            of_window = {name: getattr(self, name)[first:last] for name in OF_WINDOW}
+            yield Kept(**of_window, offset=self.offset[begin:end], value=self.value[begin:end])
             first, begin = last, end
 
 
