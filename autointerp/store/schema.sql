@@ -1031,7 +1031,7 @@ COMMENT ON COLUMN comparisons.scored_simultaneous_low IS 'Lower end of its inter
 COMMENT ON COLUMN comparisons.scored_simultaneous_high IS 'Upper end.';
 COMMENT ON COLUMN comparisons.scored_p_holm IS 'Its p after Holm.';
 COMMENT ON COLUMN comparisons.scored_verdict IS 'What the verdict would be over complete cases.';
-COMMENT ON COLUMN comparisons.hangs_on_failures IS 'True: the interval excludes 0, but not with the winner''s failed features (not the dead and rare ones) at the lowest score of either side instead of at the floor; the verdict is undecided.';
+COMMENT ON COLUMN comparisons.hangs_on_failures IS 'True: the verdict would be A, B or equivalent, but not with the failed features (not the dead and rare ones) of the winner, or of either of two equivalent ones, at the lowest score of either side instead of at the floor; for equivalent also not without them. The verdict is undecided.';
 
 CREATE TABLE powered_differences (
     run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
