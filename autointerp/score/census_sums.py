@@ -15,7 +15,7 @@ features x vocabulary is ever made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autointerp.explain.lookup import entry_keys, find_keys, rows_of
-from autointerp.records import ANY_TOKEN, BlockCounts, Bool, EventBatch, Float64, Int32, Int64, LookupTable
+from autointerp.records import BlockCounts, Bool, EventBatch, Float64, Int32, Int64, LookupTable
 from autointerp.score.activation_bins import N_BINS, activation_bin
 
 EVENTS_AT_ONCE = 1 << 20
@@ -90,7 +90,8 @@ def counted(truth: CensusTruth, sums: CensusSums, features: Int64) -> dict[int, 
 class CensusAccumulator:
     """Takes the events of one dictionary, in any batches, and gives the sums of each explainer.
 
-    `threshold` [F]: the activation above which a token counts as firing in `above`, `share` of the feature's largest.
+    Each of `lookups` is asked for once, not held. `threshold` [F]: the activation above which a token counts as firing
+    in `above`, `share` of the feature's largest.
     """
 
     def __init__(
@@ -103,12 +104,9 @@ class CensusAccumulator:
     ) -> None:
         n_blocks, n_vocabulary = counts.tokens.shape
         self._threshold = np.broadcast_to(np.asarray(threshold, dtype=np.float64), n_features)
-        for name, lookup in lookups.items():
-            if lookup.n_features != n_features:
-                raise ValueError(f'the lookup of "{name}" has {lookup.n_features} features, not {n_features}')
         self._counts = counts
         self._shape = (n_features, n_blocks)
-        self._index = {name: _Index(lookup, n_vocabulary, self._threshold, share) for name, lookup in lookups.items()}
+        self._index = {name: _Index(name, lookups[name], n_vocabulary, self._threshold, share) for name in lookups}
         self._t, self._t2 = np.zeros(self._shape), np.zeros(self._shape)
         self._n_above = np.zeros(self._shape, dtype=np.int64)
         self._tp = {name: np.zeros(self._shape) for name in lookups}
@@ -182,29 +180,50 @@ class CensusAccumulator:
 class _Index:
     """A lookup sorted by (feature, token, previous), in small types: there may be tens of millions of entries."""
 
-    def __init__(self, lookup: LookupTable, n_vocabulary: int, threshold: Float64, share: float) -> None:
+    def __init__(self, name: str, lookup: LookupTable, n_vocabulary: int, threshold: Float64, share: float) -> None:
+        if lookup.n_features != len(threshold):
+            raise ValueError(f'the lookup of "{name}" has {lookup.n_features} features, not {len(threshold)}')
         self.n_vocabulary = n_vocabulary
         row = rows_of(lookup.start)
         keys = entry_keys(row, lookup.previous, lookup.token, n_vocabulary)
         order = np.argsort(keys, kind="stable")
-        self.keys = keys[order]
-        self.row = row.astype(np.int32)[order]
-        self.token = lookup.token[order]
+        self.keys = keys[order]  # the row, the token and the previous one of each entry, as one number
         self.value = lookup.value[order]
         self.bin = probability_bin(lookup.probability[order]).astype(np.uint8)
-        self.activation_bin = activation_bin(self.value, threshold[self.row], share).astype(np.uint8)
-        self.is_pair: Bool = lookup.previous[order] != ANY_TOKEN
+        self.activation_bin = activation_bin(self.value, threshold[row[order]], share).astype(np.uint8)
+        self.has_pairs = bool(self.is_pair().any())
 
-    def pair_keys(self) -> Int64:
-        """Of the entries that are pairs."""
-        previous = self.keys[self.is_pair] % (self.n_vocabulary + 1) - 1
-        return _pair_key(previous, self.token[self.is_pair], self.n_vocabulary)
+    def rows(self, own: slice) -> Int64:
+        """The feature of some entries."""
+        return self.keys[own] // (self.n_vocabulary * (self.n_vocabulary + 1))
+
+    def tokens(self, own: slice) -> Int64:
+        """The token of some entries."""
+        return self.keys[own] // (self.n_vocabulary + 1) % self.n_vocabulary
+
+    def is_pair(self, own: slice = slice(None)) -> Bool:
+        """Which of some entries are of a token behind a certain other."""
+        return np.asarray(self.keys[own] % (self.n_vocabulary + 1) != 0)
+
+    def portions(self) -> Iterator[slice]:
+        """Runs of about ENTRIES_AT_ONCE entries that never split a feature."""
+        first, each = 0, self.n_vocabulary * (self.n_vocabulary + 1)
+        while first < len(self.keys):
+            last = min(first + ENTRIES_AT_ONCE, len(self.keys)) - 1
+            end = int(np.searchsorted(self.keys, (self.keys[last] // each + 1) * each))
+            yield slice(first, end)
+            first = end
+
+    def pair_keys(self, own: slice = slice(None)) -> Int64:
+        """Of those of some entries that are pairs."""
+        token, previous = np.divmod(self.keys[own][self.is_pair(own)], self.n_vocabulary + 1)
+        return _pair_key(previous - 1, token % self.n_vocabulary, self.n_vocabulary)
 
     def match(self, grams: Int64) -> Int64:
         """The longest match of each gram of a feature, by its key (`entry_keys`); -1 where there is none."""
         after_any = grams - grams % (self.n_vocabulary + 1)
         entry = find_keys(self.keys, after_any)
-        if self.is_pair.any():
+        if self.has_pairs:
             exact = find_keys(self.keys, grams)
             entry = np.where(exact >= 0, exact, entry)
         return entry
@@ -215,8 +234,8 @@ def probability_bin(probability: npt.ArrayLike) -> Int64:
     return np.clip(np.ceil(np.asarray(probability, dtype=np.float64) * (N_BINS - 1)), 0, N_BINS - 1).astype(np.int64)
 
 
-def _pair_key(previous: npt.ArrayLike, token: Int32, n_vocabulary: int) -> Int64:
-    return np.asarray(previous, dtype=np.int64) * n_vocabulary + token
+def _pair_key(previous: npt.ArrayLike, token: npt.ArrayLike, n_vocabulary: int) -> Int64:
+    return np.asarray(previous, dtype=np.int64) * n_vocabulary + np.asarray(token, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -249,11 +268,9 @@ def _predicted(
     """Steps 1 and 4: sums of p and p^2 [F, B]; matched tokens by predicted probability and activation [F, N_BINS]."""
     p, p2 = np.zeros(shape), np.zeros(shape)
     matched, by_activation = (np.zeros((shape[0], N_BINS), dtype=np.int64) for _ in range(2))
-    pair_place = np.full(len(index.keys), -1, dtype=np.int64)
-    pair_place[index.is_pair] = find_keys(by_pair.keys, index.pair_keys())
-    for own in _portions(index.row):
-        row, value = index.row[own].astype(np.int64), index.value[own].astype(np.float64)
-        counts = _own_counts(index, own, pair_place[own], by_token, by_pair)
+    for own in index.portions():
+        row, value = index.rows(own), index.value[own].astype(np.float64)
+        counts = _own_counts(index, own, by_token, by_pair)
         first = np.flatnonzero(np.diff(row, prepend=-1))
         weights = np.stack([value, value**2])
         for a, b in pairwise([*first.tolist(), len(row)]):  # a product a feature: five times as fast as reduceat
@@ -264,26 +281,17 @@ def _predicted(
     return p, p2, matched, by_activation
 
 
-def _own_counts(index: _Index, own: slice, pair_place: Int64, by_token: Float64, by_pair: _PairCounts) -> Float64:
+def _own_counts(index: _Index, own: slice, by_token: Float64, by_pair: _PairCounts) -> Float64:
     """Occurrences that each entry is the longest match of, by block: [entries, B]."""
-    is_pair, gram = index.is_pair[own], index.keys[own] // (index.n_vocabulary + 1)
-    counts = by_token[index.token[own]]
+    is_pair, gram = index.is_pair(own), index.keys[own] // (index.n_vocabulary + 1)
+    counts = by_token[index.tokens(own)]
     pairs = np.flatnonzero(is_pair)
     if len(pairs) == 0:
         return counts
-    counts[pairs] = by_pair.counts[pair_place[pairs]]
+    counts[pairs] = by_pair.counts[find_keys(by_pair.keys, index.pair_keys(own))]
     first = np.flatnonzero(np.diff(gram[pairs], prepend=-1))  # of the pairs of a token
     in_pairs = np.add.reduceat(counts[pairs], first, axis=0)
     home = np.searchsorted(gram, gram[pairs[first]])  # where the token's own entry is, if it has one
     single = ~is_pair[home]
     counts[home[single]] -= in_pairs[single]
     return counts
-
-
-def _portions(row: Int32) -> list[slice]:
-    """Runs of about ENTRIES_AT_ONCE sorted entries that never split a feature."""
-    cuts = [0]
-    while cuts[-1] < len(row):
-        last = min(cuts[-1] + ENTRIES_AT_ONCE, len(row)) - 1
-        cuts.append(int(np.searchsorted(row, row[last], side="right")))
-    return [slice(a, b) for a, b in pairwise(cuts)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from autointerp.pipeline.rows.census_rows import read_maxima, write_sums, write_
 from autointerp.pipeline.rows.explanation_rows import read_explanations
 from autointerp.pipeline.stages.context import StageContext, by_dictionary, explainers_of, flat
 from autointerp.progress import Advance, rising
-from autointerp.records import EventBatch, Int64
+from autointerp.records import EventBatch, Int64, LookupTable
 from autointerp.score.census_sums import CensusAccumulator, CensusSums, CensusTruth
 from autointerp.store.query import Queryable
 from autointerp.subject.model import Subject
@@ -98,7 +99,7 @@ def run_census(
 
     def accumulator(name: str) -> CensusAccumulator:
         n = dictionaries[name].dictionary.n_features
-        lookups = {explainer: read_explanations(store, name, explainer, n)[1] for explainer in explainers[name]}
+        lookups = _StoredLookups(store, name, n, explainers[name])
         return CensusAccumulator(n, counts, lookups, share * read_maxima(store, name, n), share)
 
     counted: dict[str, Counted] = {}
@@ -115,6 +116,25 @@ def run_census(
             accumulators[name].add(events)
         counted |= {name: one.finish() for name, one in accumulators.items()}
     return counted
+
+
+@dataclass(frozen=True)
+class _StoredLookups(Mapping[str, LookupTable]):
+    """The lookups of a dictionary's explainers, each read whenever it is asked for: there may be gigabytes of them."""
+
+    store: Queryable
+    dictionary: str
+    n_features: int
+    explainers: Sequence[str]
+
+    def __getitem__(self, explainer: str) -> LookupTable:
+        return read_explanations(self.store, self.dictionary, explainer, self.n_features)[1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.explainers)
+
+    def __len__(self) -> int:
+        return len(self.explainers)
 
 
 def _counted(accumulator: CensusAccumulator, events: Iterator[EventBatch]) -> Counted:
