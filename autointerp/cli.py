@@ -294,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Without `arguments` this is the command of a process, whose signals and streams are made ready first.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = [word_as_text(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     if arguments is None:
         interruption.listen()
         prepare_streams()
@@ -310,6 +310,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if "--debug" in words and not isinstance(error, click.exceptions.Exit | click.exceptions.Abort):
             raise
         line, status = _ending(error)
+        if line is not None and "unexpected" in line and (odd := [word for word in words if not _is_unicode(word)]):
+            line, status = f'error: the name "{odd[0]}" cannot be read here; set LC_ALL=C.UTF-8, or rename it', 2
         if line is not None:
             print(_harmless(line), file=sys.stderr)
     if arguments is None:
@@ -318,6 +320,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         interruption.stop_listening()
     if status:
         sys.exit(status)
+
+
+def word_as_text(word: str) -> str:
+    """A word of the command line whose bytes this surrounding cannot read (`LC_ALL=C`): by UTF-8, or, where they are
+    not that either, with \\xNN in their place. A name of a file stays as it is: with other letters it is another."""
+    if _is_unicode(word):
+        return word
+    folder, name = os.path.split(word)
+    is_name = (
+        not set(word) & set(" \n'\"") and os.path.isdir(folder or ".") and ("." in name.strip(".") or bool(folder))
+    )
+    return word if is_name or os.path.lexists(word) else os.fsencode(word).decode("utf-8", "backslashreplace")
+
+
+def _is_unicode(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _answer(words: list[str]) -> int:
@@ -345,7 +367,7 @@ def _ending(error: BaseException) -> tuple[str | None, int]:
         return f"error: {error}", error.exit_status
     if not isinstance(error, Exception):
         raise error
-    return f"error: {_one_line(error)}", 1  # a full disk, a file that may not be read, a bug of ours
+    return f"error: {error_line(error)}", 1  # a full disk, a file that may not be read, a bug of ours
 
 
 def _harmless(line: str) -> str:
@@ -353,10 +375,17 @@ def _harmless(line: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
-def _one_line(error: Exception) -> str:
+_OF_A_DISK = ("IOException", "TransactionException", "OutOfMemoryException", "FatalException")
+"""What DuckDB raises where a disk is full, a file is cut short or memory does not suffice: ordinary events."""
+
+
+def error_line(error: Exception) -> str:
+    """What is said of an exception that is none of ours."""
     text = " ".join(str(error).split())
     if isinstance(error, OSError):
         return text
+    if type(error).__name__ in _OF_A_DISK and "duckdb" in type(error).__module__:
+        return f"the store could not be read or written: {text}"
     return f"unexpected {type(error).__name__}: {text}; please report it with what `autointerp --debug ...` shows"
 
 

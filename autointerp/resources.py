@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from autointerp.errors import UserError, nearest
+from autointerp.near_paths import near_path
 
 PACKAGE = Path(__file__).resolve().parent
 BUNDLED = PACKAGE / "bundled"
@@ -41,4 +42,13 @@ def _find(path: Path, where: str, suffix: str) -> Path:
     ours = {file.stem: file for file in sorted(folder(where).glob(f"*{suffix}"))}
     if path.stem in ours and path.name in (path.stem, path.stem + suffix) and path.parent.name in ("", where):
         return ours[path.stem]
-    raise UserError(f'there is no file "{path}", and none of that name in {where}/{nearest(path.stem, ours)}')
+    near = nearest(path.stem, ours) or _near_file(path, suffix)
+    raise UserError(f'there is no file "{path}", and none of that name in {where}/{near}')
+
+
+def _near_file(path: Path, suffix: str) -> str:
+    """A file of the user's that was probably meant."""
+    if path.is_dir():
+        return f'; "{path}" is a folder'
+    whole = path.with_name(path.name + suffix)
+    return f'; the nearest is "{whole}"' if whole.is_file() else near_path(path)

@@ -1,9 +1,9 @@
 """Reading text that others have written: whatever compresses it, and whatever byte order mark it begins with.
 
 A file is known by its content, not by its name: gzip, zstd, xz and bzip2 are unpacked, members one after the other
-included; UTF-16 and UTF-32 are read by their marks. What comes out is UTF-8 without a mark. What is left to refuse (an
-archive that is cut short, another encoding, an archive of several files) is an InputError in one line with the file's
-name.
+and one inside another included; UTF-16 and UTF-32 are read by their marks. What comes out is UTF-8 without a mark. What
+is left to refuse (an archive that is cut short, another encoding, an archive of several files) is an InputError in one
+line with the file's name.
 """
 
 from __future__ import annotations
@@ -28,6 +28,14 @@ HEAD = 512
 """Bytes that tell what a file is."""
 LONGEST = 1 << 30
 """Bytes of one document or line, unpacked: an archive of a megabyte can hold more than any memory."""
+MOST_PACKED = 4
+"""Times that a file is unpacked: `.gz.gz` of a server that packs what is packed."""
+OTHERS = {
+    "a zip archive": b"PK\x03\x04", "a 7z archive": b"7z\xbc\xaf\x27\x1c", "an lz4 archive": b"\x04\x22\x4d\x18",
+    "an lzma archive": b"\x5d\x00\x00", "a rar archive": b"Rar!\x1a\x07", "a Parquet file": b"PAR1",
+    "an Arrow file": b"ARROW1", "an SQLite file": b"SQLite format 3\x00", "a PDF": b"%PDF-", "a PNG": b"\x89PNG\r\n",
+}  # fmt: skip
+"""What people have where text is expected, and how it begins."""
 MARKS = (  # the longer ones first: UTF-32's begins like UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
@@ -41,16 +49,23 @@ def open_text(path: Path) -> Iterator[io.BufferedReader]:
     Raises OSError where it cannot be opened; reading raises InputError where it is damaged.
     """
     with path.open("rb") as file:
-        kind = _compression(file.peek(HEAD)[:HEAD])
-        unpacked = file if kind is None else _checked(path, kind, UNPACKERS[kind](file))
+        unpacked = file
+        for _ in range(MOST_PACKED):
+            kind = _compression(unpacked.peek(HEAD)[:HEAD])
+            if kind is None:
+                break
+            unpacked = _checked(path, kind, UNPACKERS[kind](unpacked))
         head = unpacked.peek(HEAD)[:HEAD]
+        if other := _other(head):
+            raise InputError(f'"{path}" is no text but {other}; {"unpack it" if "archive" in other else "give a text"}')
         mark, encoding = next(((mark, name) for mark, name in MARKS if head.startswith(mark)), (b"", "utf-8"))
         if encoding != "utf-8":
             yield _checked(path, encoding.upper(), _AsUtf8(unpacked, encoding))
             return
         if head.count(0) > len(head) // 4:
             raise InputError(f'"{path}" is no text: many of its bytes are zero; save it as UTF-8, or unpack it')
-        unpacked.read(len(mark))
+        while mark and unpacked.peek(len(mark)).startswith(mark):  # two, where files were put behind each other
+            unpacked.read(len(mark))
         yield unpacked
 
 
@@ -107,6 +122,17 @@ def _compression(head: bytes) -> str | None:
     if head[:3] == b"BZh" and head[4:10] in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90"):
         return "bzip2"
     return None
+
+
+def _other(head: bytes) -> str | None:
+    """What a file that is no text is; a text may begin with the same letters."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+        if 0 not in head:
+            return None
+    except UnicodeDecodeError:
+        pass
+    return next((name for name, begins in OTHERS.items() if head.startswith(begins)), None)
 
 
 def _unpack_zstd(file: IO[bytes]) -> Any:

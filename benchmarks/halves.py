@@ -68,7 +68,7 @@ def tell(every: FeatureValues, about: About, n: int, raised: float, floor: float
         values[worst], scored[worst], failed[worst] = floor, False, True
         pair = FeaturePair(replace(a, values=values, scored=scored, failed=failed), b, False)
         row = decided([pair.difference()], about, MARGIN)[0]
-        stands = pair.wins_in_spite_of_failures(row["verdict"], 1, MARGIN)
+        stands = pair.holds_in_spite_of_failures(row["verdict"], 1, MARGIN)
         said[row["verdict"] if stands else "undecided"] += 1
         covered += row["ci_low"] <= raised <= row["ci_high"]
     verdicts = ", ".join(f"{word} {said[word]}" for word in ("A", "B", "equivalent", "undecided"))

@@ -14,6 +14,7 @@ import pytest
 
 import autointerp.text_files
 from autointerp.errors import InputError
+from autointerp.subject.sources import open_source
 from autointerp.text_files import lines, open_text, read_text
 
 TEXT = "naïve ◆\r\nof U+2028 \u2028 no line ends\x85\n" * 4000
@@ -62,12 +63,28 @@ def test_members_behind_each_other_and_archives_cut_short(kind: str, tmp_path: P
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("outer", [kind for kind in PACKED if kind != "plain"])
+def test_what_is_packed_twice(outer: str, tmp_path: Path) -> None:
+    for pack in PACKED.values():
+        file = written(tmp_path / "a.jsonl.gz.gz", PACKED[outer](pack(MARKED["utf-8 with a mark"])))
+        assert read_text(file) == TEXT.replace("\r\n", "\n")
+
+
+def test_marks_of_files_put_behind_each_other(tmp_path: Path) -> None:
+    marked = codecs.BOM_UTF8 + b"text\n"
+    assert read_text(written(tmp_path / "a.toml", codecs.BOM_UTF8 + marked)) == "text\n"
+    for source in (tmp_path / "a", tmp_path / "a" / "b.txt"):  # a folder, a file
+        (tmp_path / "a").mkdir(exist_ok=True)
+        written(tmp_path / "a" / "b.txt", codecs.BOM_UTF8 + marked + marked)
+        assert "".join(document.text for document in open_source(f"text:{source}").documents()) == "text\ntext\n"
+
+
 def test_a_frame_of_zstd_that_is_to_be_skipped(tmp_path: Path) -> None:
     skipped = bytes([0x5A, 0x2A, 0x4D, 0x18]) + (4).to_bytes(4, "little") + b"size"
     assert read_text(written(tmp_path / "a", skipped + PACKED["zstd"](b"text"))) == "text"
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b"BZh9 is how an archive begins", b"\x1f", b"ab"])
+@pytest.mark.parametrize("data", [b"", b"\n", b"BZh9 is how an archive begins", b"\x1f", b"ab", b"PAR1 and %PDF-"])
 def test_short_texts_and_those_that_begin_like_an_archive(data: bytes, tmp_path: Path) -> None:
     assert read_text(written(tmp_path / "a.bz2", data)).encode() == data
 
@@ -78,10 +95,12 @@ def test_short_texts_and_those_that_begin_like_an_archive(data: bytes, tmp_path:
         (b"caf\xe9", "is not UTF-8: byte 3 is 0xe9"),
         ("no mark".encode("utf-16-le"), "is no text: many of its bytes are zero"),
         (gzip.compress(b"a.txt".ljust(512, b"\0") + b"text"), "is no text: many of its bytes are zero"),
+        (b"PK\x03\x04" + b"\xff" * 40, "is no text but a zip archive; unpack it"),
+        (gzip.compress(b"PAR1\xff"), "is no text but a Parquet file; give a text"),
         (codecs.BOM_UTF16_LE + b"a\0b", "is not a whole UTF-16 file"),
         (codecs.BOM_UTF16_BE + b"\xdc\x00\0a", "is not a whole UTF-16 file"),
     ],
-    ids=["latin-1", "UTF-16 without a mark", "tar", "half a character", "half a pair"],
+    ids=["latin-1", "UTF-16 without a mark", "tar", "zip", "packed Parquet", "half a character", "half a pair"],
 )
 def test_what_is_no_text_is_one_line(data: bytes, message: str, tmp_path: Path) -> None:
     file = written(tmp_path / "a.txt", data)
@@ -99,3 +118,14 @@ def test_an_archive_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest
     with open_text(file) as content, pytest.raises(InputError, match="has a line of more than 1,000 bytes"):
         list(lines(content, file))
     assert len(read_text(written(file, gzip.compress(b"x" * 1000)))) == 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [('[{"text": "a"}]', "is a JSON array"), ('[\n{"text": "a"}\n]', "is not JSON")]
+)
+def test_an_array_where_lines_are_expected(text: str, said: str, tmp_path: Path) -> None:
+    file = written(tmp_path / "a.json", text.encode())
+    with pytest.raises(
+        InputError, match=rf'a\.json", line 1, {said}.*; a line must be one document, an object: `jq -c'
+    ):
+        list(open_source(f"jsonl:{file}#text").documents())

@@ -28,7 +28,6 @@ import numpy as np
 from autointerp.browse.histogram_data import ActivationHistogram, load_histograms
 from autointerp.errors import UserError
 from autointerp.export.chosen import ChosenFeatures, cards_of, headline_score, label_of
-from autointerp.export.whole import whole_folder
 from autointerp.show.card_data import ExplanationLine, FeatureCard
 from autointerp.show.card_exemplars import CardExemplar
 from autointerp.show.feature_parts import stratified
@@ -36,6 +35,7 @@ from autointerp.show.text import visible
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.reader import StoreReader
 from autointerp.text_files import read_text
+from autointerp.whole_files import whole_folder
 
 TOP, EACH = 20, 2
 """Exemplars of the first stratum, and of every other."""

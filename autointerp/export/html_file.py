@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 from autointerp.browse.feature_data import FeaturePage, load_floors
 from autointerp.export.chosen import ChosenFeatures, cards_of, headline_score, label_of
-from autointerp.export.whole import whole_file
 from autointerp.notebook.feature_html import feature_box, feature_style
 from autointerp.show.card_data import FeatureCard
 from autointerp.show.report.html import Markup, joined, table, tag
 from autointerp.show.report.page import POLICY
 from autointerp.store.reader import StoreReader
+from autointerp.whole_files import whole_file
 
 
 def export_html(

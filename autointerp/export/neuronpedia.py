@@ -24,13 +24,13 @@ from typing import Any
 
 from autointerp.errors import UserError
 from autointerp.export.chosen import ChosenFeatures, cards_of, label_of
-from autointerp.export.whole import whole_folder
 from autointerp.hashing import content_hash
 from autointerp.show.card_data import FeatureCard
 from autointerp.show.card_exemplars import CardExemplar
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
 from autointerp.store.reader import StoreReader
+from autointerp.whole_files import whole_folder
 
 BATCH = 1024
 """Features of a file."""

@@ -14,10 +14,10 @@ import pyarrow.parquet
 
 from autointerp.browse.feature_data import FeaturePage, load_feature
 from autointerp.export.chosen import ChosenFeatures
-from autointerp.export.whole import whole_file, whole_folder
 from autointerp.show.export import scored_kinds, scores_of
 from autointerp.show.plain_json import as_json
 from autointerp.store.reader import StoreReader
+from autointerp.whole_files import whole_file, whole_folder
 
 TABLES = {
     "features": """

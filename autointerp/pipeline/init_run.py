@@ -7,7 +7,6 @@ fill in. The file is written at once or not at all.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 
 from autointerp.errors import InputError
 from autointerp.subject.dictionary_facts import DictionaryFacts, Fact, facts_of
+from autointerp.whole_files import whole_file
 
 DEFAULT_N_TOKENS = 1_000_000
 UNSAID = {
@@ -50,9 +50,8 @@ def write_run_file(what: str, file: Path | None, *, force: bool = False) -> NewR
             f'"{file}" cannot be written: {"it is a folder" if file.is_dir() else "there is no such folder"}'
         )
     text, guessed, missing = render(name, facts)
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)
+    with whole_file(file) as stream:
+        stream.write(text.encode())
     shown = shlex.quote(str(file))
     sae = facts.sae
     read = [_size(facts), *([] if "hook" in facts.unsaid else [f'hook = "{_comment(sae.hook)}"'])]

@@ -112,7 +112,7 @@ class ComparisonRow:
     n_unscored_a: int
     n_unscored_b: int
     hangs_on_failures: bool = False
-    """Undecided, because the winner would not win with its failures at the lowest score."""
+    """Undecided, because the verdict would be another with failures at the lowest score, or left out."""
     se: float | None = None
     se_documents: float | None = None
     """The part of it that more features of the same documents would not take away."""

@@ -54,13 +54,25 @@ def without_baselines(rows: Sequence[ComparisonRow], studied: Sequence[str]) -> 
 
 
 def _hanging(rows: Sequence[ComparisonRow]) -> list[str]:
-    pairs = [f"{row.a} and {row.b}" for row in rows if row.hangs_on_failures]
-    if not pairs:
-        return []
-    return [
-        f"Undecided though the interval excludes 0: {listed(pairs)}. The winner failed on features, and does not win "
-        "with these at the lowest score instead of at the floor."
-    ]
+    hanging = [row for row in rows if row.hangs_on_failures]
+    won = [row for row in hanging if row.low is not None and row.high is not None and (row.low > 0 or row.high < 0)]
+    sentences = []
+    if won:
+        sentences.append(
+            f"Undecided though the interval excludes 0: {_pairs(won)}. The winner failed on features, and does not win "
+            "with these at the lowest score instead of at the floor."
+        )
+    close = [row for row in hanging if row not in won]
+    if close:
+        sentences.append(
+            f"Undecided though the interval lies within the margin: {_pairs(close)}. Features failed, and the two are "
+            "not equivalent with these at the lowest score, or left out, instead of at the floor."
+        )
+    return sentences
+
+
+def _pairs(rows: Sequence[ComparisonRow]) -> str:
+    return listed([f"{row.a} and {row.b}" for row in rows])
 
 
 def _changed(row: ComparisonRow) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 
 import duckdb
 
-from autointerp.errors import StoreError, nearest
+from autointerp.errors import AutointerpError, StoreError, nearest
 from autointerp.store.query import one_line
 from autointerp.store.schema import SCHEMA_VERSION, STORAGE_VERSION, schema_sql
 from autointerp.version import __version__
@@ -167,7 +167,10 @@ def create_with(path: Path, fill: Callable[[duckdb.DuckDBPyConnection], None] | 
     leaves none."""
     if not path.parent.is_dir():
         raise StoreError(f'the folder "{path.parent}" for the store "{path.name}" does not exist; create it first')
-    building = path.with_name(f".{path.name}.new-{os.getpid()}")
+    home = Path(os.path.realpath(path))  # a link to a file that is yet to be made stays a link
+    if not home.parent.is_dir():
+        raise StoreError(f'the store "{path}" is a link to "{home}", and there is no such folder; create it first')
+    building = home.with_name(f".{path.name}.new-{os.getpid()}")
     building.unlink(missing_ok=True)
     try:
         config = _limits() | {"storage_compatibility_version": STORAGE_VERSION}
@@ -182,9 +185,12 @@ def create_with(path: Path, fill: Callable[[duckdb.DuckDBPyConnection], None] | 
             connection.execute("COMMIT")
             if fill is not None:
                 fill(connection)
+            connection.execute("CHECKPOINT")  # closing would do it too, and say nothing of a full disk
+        except duckdb.Error as error:
+            raise AutointerpError(f'the store "{path}" could not be written: {one_line(error)}') from error
         finally:
             connection.close()
-        _give_name(building, path)
+        _give_name(building, home)
     finally:
         building.unlink(missing_ok=True)
         Path(f"{building}.wal").unlink(missing_ok=True)
@@ -266,8 +272,10 @@ def _set_aside_log(path: Path, reason: str, say: Callable[[str], None]) -> None:
 def _nearest_store(path: Path) -> str:
     if not path.parent.is_dir():
         return f'; there is no folder "{path.parent}" either'
-    here = [other.name for other in path.parent.glob("*.duckdb")]
-    return nearest(path.name, here) + (" in that folder" if here else "; `autointerp run` makes one")
+    here = sorted(other.name for other in path.parent.glob("*.duckdb"))
+    whole = f"{path.name}.duckdb"
+    near = f'; the nearest is "{whole}"' if whole in here else nearest(path.name, here, listed="there is")
+    return near + (" in that folder" if here else "; `autointerp run` makes one")
 
 
 def _limits() -> dict[str, Any]:

@@ -1031,7 +1031,7 @@ COMMENT ON COLUMN comparisons.scored_simultaneous_low IS 'Lower end of its inter
 COMMENT ON COLUMN comparisons.scored_simultaneous_high IS 'Upper end.';
 COMMENT ON COLUMN comparisons.scored_p_holm IS 'Its p after Holm.';
 COMMENT ON COLUMN comparisons.scored_verdict IS 'What the verdict would be over complete cases.';
-COMMENT ON COLUMN comparisons.hangs_on_failures IS 'True: the interval excludes 0, but not with the winner''s failed features (not the dead and rare ones) at the lowest score of either side instead of at the floor; the verdict is undecided.';
+COMMENT ON COLUMN comparisons.hangs_on_failures IS 'True: the verdict would be A, B or equivalent, but not with the failed features (not the dead and rare ones) of the winner, or of either of two equivalent ones, at the lowest score of either side instead of at the floor; for equivalent also not without them. The verdict is undecided.';
 
 CREATE TABLE powered_differences (
     run VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -1364,19 +1364,6 @@ SELECT a, b, explainer, scorer, metric, design, nats, x.n AS n_a, y.n AS n_b, x.
 FROM of_a x JOIN of_b y USING (a, b, explainer, scorer, metric, design, nats);
 COMMENT ON VIEW entropy_strata IS 'The difference between a dictionary and a baseline among features of the same token entropy (nats, rounded down; 4: and above): stratified, never adjusted away.';
 
-CREATE VIEW feature_cards AS
-SELECT f.dictionary, f.feature, d.kind, d.hook, f.status, f.density, f.max_activation, f.n_firing, f.token_entropy,
-       e.text AS explanation, e.description_length, s.value AS score, s.ci_low, s.ci_high, f.planted_label,
-       (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
-        WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'promoted' AND l.rank <= 10) AS promoted,
-       (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
-        WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'suppressed' AND l.rank <= 10) AS suppressed
-FROM features f JOIN dictionaries d USING (dictionary)
-LEFT JOIN current_explanations e ON e.dictionary = f.dictionary AND e.feature = f.feature AND e.explainer = 'lexical'
-LEFT JOIN score_table s ON s.dictionary = f.dictionary AND s.feature = f.feature AND s.explainer = 'lexical'
-     AND s.metric = 'pearson' AND s.design = 'census';
-COMMENT ON VIEW feature_cards IS 'A feature at a glance: what it is, what it is said to do, how well that predicts it, what it promotes.';
-
 CREATE VIEW explained_features AS
 SELECT e.explainer, e.is_control, e.text AS explanation, e.status AS explanation_status, e.promotes,
        e.description_length, e.again, f.*,
@@ -1619,6 +1606,57 @@ SELECT dictionary, count(*) AS n_features, count(score) AS n, avg(score) AS scor
        avg((rank = 1)::INTEGER) AS first
 FROM current_output_scores GROUP BY ALL;
 COMMENT ON VIEW dictionary_output_scores IS 'Output scores by dictionary: means over the features that have one, the share whose score reaches 0.01, and the share that makes one of its tokens the likeliest of all.';
+
+CREATE VIEW side_explainers AS
+WITH ranked AS (
+    SELECT DISTINCT e.dictionary, side, e.explainer,
+           list_position(CASE side WHEN 'input' THEN ['input', 'both', 'all'] ELSE ['direct', 'measured', 'both', 'all'] END,
+                         evidence_of(e.explainer)) AS place
+    FROM current_explanations e, (VALUES ('input'), ('output')) AS sides(side)
+    WHERE evidence_of(e.explainer) IS NOT NULL AND e.text <> ''
+)
+SELECT r.dictionary, r.side, r.explainer, m.mean
+FROM ranked r LEFT JOIN dictionary_summary m
+  ON m.dictionary = r.dictionary AND m.explainer = r.explainer AND m.design = 'sample' AND NOT contains(m.scorer, '@')
+     AND m.metric = CASE r.side WHEN 'input' THEN 'pearson_framed' ELSE 'logit_accuracy_direct_hard' END
+WHERE r.place IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY r.dictionary, r.side
+                           ORDER BY r.place, NOT contains(r.explainer, '/'), m.mean DESC NULLS LAST, r.explainer) = 1;
+COMMENT ON VIEW side_explainers IS 'Whose label stands in feature_cards for what fires a feature (side input) and for what it does (output), one explainer a dictionary: the one that saw the least beside that (evidence_of; input, then both, then all; direct, then measured, both, all); of several an LLM''s before others, then the one of the best mean on that side (pearson_framed, logit_accuracy_direct_hard). Explainers whose name does not say what they saw are left out.';
+
+CREATE VIEW feature_cards AS
+WITH sided AS (
+    SELECT e.dictionary, e.feature, x.side, e.explainer, e.text, s.value, s.ci_low, s.ci_high
+    FROM side_explainers x JOIN current_explanations e ON e.dictionary = x.dictionary AND e.explainer = x.explainer
+    LEFT JOIN score_table s
+      ON s.dictionary = e.dictionary AND s.feature = e.feature AND s.explainer = e.explainer AND s.design = 'sample'
+         AND NOT contains(s.scorer, '@')
+         AND s.metric = CASE x.side WHEN 'input' THEN 'pearson_framed' ELSE 'logit_accuracy_direct_hard' END
+    QUALIFY row_number() OVER (PARTITION BY e.dictionary, e.feature, x.side ORDER BY s.value IS NULL, s.scorer) = 1
+), steps AS (
+    SELECT dictionary, feature, CASE WHEN count(size_050) = count(*) THEN median(size_050) END AS step_050
+    FROM current_sensitivity WHERE direction = 'feature' GROUP BY ALL
+)
+SELECT f.dictionary, f.feature, d.kind, d.hook, f.status, f.density, f.max_activation, f.n_firing, f.token_entropy,
+       e.text AS explanation, e.description_length, s.value AS score, s.ci_low, s.ci_high, f.planted_label,
+       (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
+        WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'promoted' AND l.rank <= 10) AS promoted,
+       (SELECT list(v.text ORDER BY l.rank) FROM logit_effects l JOIN vocab v USING (token)
+        WHERE l.dictionary = f.dictionary AND l.feature = f.feature AND l.direction = 'suppressed' AND l.rank <= 10) AS suppressed,
+       i.explainer AS input_explainer, i.text AS input_label, i.value AS input_score, i.ci_low AS input_low,
+       i.ci_high AS input_high, o.explainer AS output_explainer, o.text AS output_label, o.value AS output_score,
+       o.ci_low AS output_low, o.ci_high AS output_high, m.kl, m.kl_of_entropy, m.loss_change, m.loss_estimate,
+       m.direct_share, t.step_050, a.score AS amplified_score
+FROM features f JOIN dictionaries d USING (dictionary)
+LEFT JOIN current_explanations e ON e.dictionary = f.dictionary AND e.feature = f.feature AND e.explainer = 'lexical'
+LEFT JOIN score_table s ON s.dictionary = f.dictionary AND s.feature = f.feature AND s.explainer = 'lexical'
+     AND s.metric = 'pearson' AND s.design = 'census'
+LEFT JOIN sided i ON i.dictionary = f.dictionary AND i.feature = f.feature AND i.side = 'input'
+LEFT JOIN sided o ON o.dictionary = f.dictionary AND o.feature = f.feature AND o.side = 'output'
+LEFT JOIN feature_effects m ON m.dictionary = f.dictionary AND m.feature = f.feature AND m.split = 'score' AND m.direction = 'feature'
+LEFT JOIN steps t ON t.dictionary = f.dictionary AND t.feature = f.feature
+LEFT JOIN current_output_scores a ON a.dictionary = f.dictionary AND a.feature = f.feature;
+COMMENT ON VIEW feature_cards IS 'A feature at a glance: what it is; explanation and score, those of lexical over all tokens (pearson, census); what it promotes directly. From both sides: the label of what fires it with its score on activations (pearson_framed, 0 by chance), and the label of what it does with its score on direct effects (logit_accuracy_direct_hard, .5 by chance), on the sample, with 95 % intervals (side_explainers says whose; of several judges'' scores the first by the scorer''s name). What was measured at tokens of the score split: kl, kl_of_entropy, loss_change with loss_estimate, direct_share; step_050, the step that moves the output by KL 0.5; amplified_score, of output_scores. Not there where it was not asked or measured.';
 
 CREATE VIEW promoted_tokens AS
 SELECT l.dictionary, l.feature, l.direction, l.rank, v.text, l.effect, l.z

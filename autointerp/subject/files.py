@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.errors import InputError, nearest
+from autointerp.near_paths import near_path
 from autointerp.resources import BUNDLED
 from autointerp.subject.documents import Row, Source, choose_field
 from autointerp.subject.file_search import in_folder, matching
@@ -26,6 +27,7 @@ PIECE_CHARACTERS = 4_000
 STDLIB_LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "__pycache__", "idle_test", "lib2to3"}
 WHOLE_BYTES = 1 << 28
 """A larger file is known by its size, its time of change and SAMPLED_BLOCKS of its blocks."""
+ONE_A_LINE = "; a line must be one document, an object: `jq -c '.[]'` makes lines of an array"
 SAMPLED_BLOCKS, BLOCK_BYTES = 256, 1 << 16
 PARQUET_ROWS = 64
 
@@ -53,7 +55,7 @@ def files_digest(files: Iterable[Path], *tags: bytes) -> str:
 def named_file(path: str) -> Path:
     file = Path(path)
     if not file.is_file():
-        raise InputError(f'tokens.source: there is no file "{path}"')
+        raise InputError(f'tokens.source: there is no file "{path}"{near_path(path)}')
     return file
 
 
@@ -75,7 +77,8 @@ class Text(Source):
             search = in_folder(path) if path.is_dir() else matching(pattern)
             self.files, self.remarks = search.files, search.remarks
         if not self.files:
-            raise InputError(f'tokens.source: there is no text at "{pattern}" (a file, a folder or a pattern)')
+            near = "" if path.is_dir() or set(pattern) & set("*?[") else near_path(pattern)
+            raise InputError(f'tokens.source: there is no text at "{pattern}" (a file, a folder or a pattern){near}')
 
     def fingerprint(self) -> str:
         return files_digest(self.files, b"text", b"in pieces" if self.is_one_file else b"a file a document")
@@ -88,7 +91,7 @@ class Text(Source):
             with open_text(file) as content:
                 data = whole(content, file)
             try:
-                text = data.decode("utf-8")
+                text = data.decode("utf-8").replace("\n\ufeff", "\n")
             except UnicodeDecodeError as error:
                 raise not_utf8(file, error) from error
             yield Row(_name(file), text, f'"{file}"')
@@ -100,7 +103,7 @@ def _text_lines(path: Path) -> Iterator[str]:
     with open_text(path) as content:
         for line in lines(content, path):
             try:
-                yield from line.decode("utf-8").splitlines(keepends=True)
+                yield from line.decode("utf-8").removeprefix("\ufeff").splitlines(keepends=True)
             except UnicodeDecodeError as error:
                 raise not_utf8(path, error, before) from error
             before += len(line)
@@ -154,7 +157,10 @@ class Jsonl(Source):
             except UnicodeDecodeError as error:
                 raise InputError(f"{where}, is not UTF-8 at byte {error.start} of the line") from error
             except (ValueError, RecursionError) as error:
-                raise InputError(f"{where}, is not JSON: {getattr(error, 'msg', error)}") from error
+                hint = ONE_A_LINE if number == 1 and line.strip() in (b"[", b"{", b"[{") else ""
+                raise InputError(f"{where}, is not JSON: {getattr(error, 'msg', error)}{hint}") from error
+            if isinstance(row, list):
+                raise InputError(f"{where}, is a JSON array{ONE_A_LINE}")
             if not isinstance(row, dict) or self.field not in row:
                 known = list(row) if isinstance(row, dict) else []
                 raise InputError(

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from autointerp.errors import InputError, nearest
+from autointerp.near_paths import near_path
 from autointerp.resources import BUNDLED
 from autointerp.subject.model import PROBE_LENGTH, Subject
 from autointerp.subject.plain import PlainModel, Site, copy_around, share_weights, sites_by_kind
@@ -49,7 +50,9 @@ def resolve_model(model: str) -> str:
             raise InputError(f'subject.model: the folder "{model}" has no config.json')
         return str(path)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise InputError(f'subject.model: there is no folder "{model}"')
+        raise InputError(f'subject.model: there is no folder "{model}"{near_path(model)}')
+    if "/" not in model and model in [folder.name for folder in BUNDLED.iterdir()]:
+        raise InputError(f'subject.model: there is no folder "{model}"; the bundled model is "bundled:{model}"')
     return model
 
 
@@ -89,7 +92,7 @@ def load_subject(
                 **placement,
             )
         except Exception as error:  # transformers raises many kinds; each means that this model cannot be had
-            reason = _first(error)
+            reason = _mismatched(path, error) or _first(error)
             hint = "" if local else "; give a local folder, or check the name and the network"
             raise InputError(f'subject.model: "{model}" cannot be loaded: {reason}{hint}') from error
         if missing := sorted(loading["missing_keys"]):  # transformers would draw them at random
@@ -169,7 +172,24 @@ def _agreeing(subject: Subject, twin: torch.nn.Module) -> PlainModel | None:
 
 
 def _first(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0]
+    """The first line, and the next one where it only announces that."""
+    lines = [line.strip() for line in (str(error).strip() or type(error).__name__).split("\n")]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+
+
+def _mismatched(path: str, error: Exception) -> str:
+    """Which weight does not have the shape that config.json gives it: transformers writes that into a report."""
+    if "ignore_mismatched_sizes" not in str(error):
+        return ""
+    from transformers import AutoModelForCausalLM
+
+    _, loading = AutoModelForCausalLM.from_pretrained(path, ignore_mismatched_sizes=True, output_loading_info=True)
+    name, held, asked = min(loading["mismatched_keys"])
+    n = len(loading["mismatched_keys"])
+    return (
+        f'"{name}" is {tuple(held)} in its weights, and {tuple(asked)} by config.json'
+        f"{f'; {n - 1} more differ' if n > 1 else ''}"
+    )
 
 
 def _bridge(
@@ -203,13 +223,37 @@ def _load_tokenizer(path: str, revision: str | None, local: bool) -> Any | None:
     """The model's tokenizer; None where a local folder has no tokenizer files."""
     from transformers import AutoTokenizer
 
-    files = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
-    if local and not any((Path(path) / name).is_file() for name in files):
+    if local and not any((Path(path) / name).is_file() for name in _TOKENIZERS):
         return None
     try:
-        return AutoTokenizer.from_pretrained(path, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
     except Exception as error:  # as above: whatever it is, the tokenizer cannot be had
-        raise InputError(f'subject.model: the tokenizer of "{path}" cannot be loaded: {error}') from error
+        reason = " ".join(str(error).split())
+        raise InputError(f'subject.model: the tokenizer of "{path}" cannot be loaded: {reason}') from error
+    if local:
+        check_tokenizer(tokenizer, Path(path))
+    return tokenizer
+
+
+_SENTENCE_PIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+_TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", *_SENTENCE_PIECE)
+
+
+def check_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Raises InputError where transformers read nothing, or read SentencePiece's file by the class of another kind of
+    tokenizer (that of the model's type), which loses the blanks."""
+    there = [name for name in _TOKENIZERS if (folder / name).is_file()]
+    read_as = type(tokenizer).__name__
+    if len(tokenizer.get_vocab()) <= len(getattr(tokenizer, "added_tokens_decoder", {})):
+        wrong = "has no piece"
+    elif there[0] in _SENTENCE_PIECE and " " not in tokenizer.decode(tokenizer("a a")["input_ids"]).strip():
+        wrong = "loses the blanks"
+    else:
+        return
+    raise InputError(
+        f'subject.model: the tokenizer of "{folder}" {wrong}: transformers read {there[0]} as {read_as}; give a '
+        "tokenizer.json, or name its tokenizer_class in tokenizer_config.json"
+    )
 
 
 def device_of(name: str) -> torch.device:

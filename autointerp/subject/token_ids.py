@@ -8,13 +8,18 @@ has none, and adds tokens. So ids are read before it sees the tokenizer, and it 
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from autointerp.errors import InputError
+from autointerp.text_files import read_text
+
 ROLES = ("bos", "eos", "pad")
+TOKEN_FACTS = (*(f"{role}: " for role in ROLES), "added tokens: ")
+"""How lines of `disagreements` begin that say which tokens are special; a run says these, `check` all."""
+ALL_ROLES = (*ROLES, "unk", "sep", "cls", "mask")
 
 
 def text_config(config: Any) -> Any:
@@ -40,9 +45,17 @@ def token_ids(config: Any, tokenizer: Any | None) -> tuple[int | None, tuple[int
 
 
 def special_of(tokenizer: Any) -> set[int]:
-    """Ids that the tokenizer's files call special, by a role or by a mark."""
-    marked = {int(id_) for id_, token in getattr(tokenizer, "added_tokens_decoder", {}).items() if token.special}
-    return marked | {int(id_) for id_ in tokenizer.all_special_ids if id_ is not None}
+    """Ids that the tokenizer's files call special, by a role or by a mark.
+
+    transformers lists others among them: every user-defined piece of a tokenizer.model (Gemma's line breaks and runs of
+    blanks), which its own marks call ordinary.
+    """
+    added = {int(id_): token.special for id_, token in getattr(tokenizer, "added_tokens_decoder", {}).items()}
+    roles = {getattr(tokenizer, f"{role}_token_id", None) for role in ALL_ROLES}
+    listed = {
+        int(id_) for id_ in tokenizer.all_special_ids if id_ is not None and (id_ in roles or added.get(id_, True))
+    }
+    return listed | {id_ for id_, special in added.items() if special}
 
 
 def config_ids(config: Any, role: str) -> tuple[int, ...]:
@@ -76,6 +89,14 @@ def disagreements(config: Any, tokenizer: Any | None, folder: Path | None) -> li
                 "the tokenizer's counts" + (f", and {_listed(ordinary)} stays an ordinary token" if ordinary else "")
             )
     d_vocab = int(text_config(config).vocab_size)
+    for role in ROLES:
+        named = getattr(tokenizer, f"{role}_token_id", None)
+        if named is not None and named >= d_vocab:
+            lines.append(
+                f"{role}: the tokenizer's {named} {_text(tokenizer, named)} lies outside the model's vocabulary of "
+                f"{d_vocab:,}, as if it had none"
+            )
+    lines += _of_files(tokenizer, folder)
     n_tokens = len(tokenizer)
     if n_tokens > d_vocab:
         lines.append(
@@ -93,16 +114,69 @@ def adds_bos(tokenizer: Any | None) -> bool | None:
     """Whether the tokenizer by itself puts a BOS in front of a text. None: there is no tokenizer, or it has no BOS."""
     if tokenizer is None or tokenizer.bos_token_id is None:
         return None
-    ids = tokenizer("a", add_special_tokens=True)["input_ids"]
-    return bool(ids) and ids[0] == tokenizer.bos_token_id
+    return put_in_front(tokenizer)[:1] == [tokenizer.bos_token_id]
+
+
+def put_in_front(tokenizer: Any) -> list[int]:
+    """The ids that the tokenizer by itself puts before a text."""
+    whole = list(tokenizer("a", add_special_tokens=True)["input_ids"])
+    text = list(tokenizer("a", add_special_tokens=False)["input_ids"])
+    at = next((i for i in range(len(whole)) if whole[i : i + len(text)] == text), 0)
+    return whole[:at] if text else []
+
+
+def _of_files(tokenizer: Any, folder: Path | None) -> list[str]:
+    """Where the tokenizer's own files contradict each other, or what has become of them."""
+    lines = []
+    said, written = _held(folder, "tokenizer_config.json"), _held(folder, "tokenizer.json")
+    front = put_in_front(tokenizer)
+    if front and front[0] != tokenizer.bos_token_id:
+        bos = tokenizer.bos_token_id
+        lines.append(
+            f"bos: the tokenizer by itself puts {front[0]} {_text(tokenizer, front[0])} in front of a text, and calls "
+            f"{'none' if bos is None else f'{bos} {_text(tokenizer, bos)}'} its BOS; that is what counts here"
+        )
+    adds = said.get("add_bos_token")
+    if isinstance(adds, bool) and adds != bool(front):
+        lines.append(
+            f"bos: tokenizer_config.json says add_bos_token = {str(adds).lower()}, and the tokenizer by itself "
+            f"{'adds one all the same' if front else 'adds none'}"
+        )
+    for id_, token in sorted((said.get("added_tokens_decoder") or {}).items()):
+        content = token.get("content") if isinstance(token, dict) else None
+        there = _text(tokenizer, int(id_)) if str(id_).isdigit() else None
+        if isinstance(content, str) and there is not None and there != repr(content):
+            lines.append(f"added tokens: tokenizer_config.json says {id_} is {content!r}, the tokenizer {there}")
+    marked = {token.get("content") for token in written.get("added_tokens") or [] if isinstance(token, dict)}
+    for role in ROLES if written else ():
+        named, text = getattr(tokenizer, f"{role}_token_id", None), getattr(tokenizer, f"{role}_token", None)
+        if named is not None and text not in marked and text in _pieces(written):
+            lines.append(f"{role}: {named} {text!r} is an ordinary piece of tokenizer.json, and masked everywhere")
+    return lines
+
+
+def _pieces(written: dict[str, Any]) -> Any:
+    vocabulary = (written.get("model") or {}).get("vocab") or {}
+    return vocabulary if isinstance(vocabulary, dict) else {piece for piece, *_ in vocabulary}
+
+
+def _text(tokenizer: Any, id_: int) -> str:
+    return repr(tokenizer.convert_ids_to_tokens(id_))
+
+
+def _held(folder: Path | None, name: str) -> dict[str, Any]:
+    """A JSON object beside the model; empty where there is none."""
+    if folder is None:
+        return {}
+    try:
+        held = json.loads(read_text(folder / name))
+    except (OSError, ValueError, InputError):
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def _generation(folder: Path | None) -> Any:
-    held: Any = {}
-    if folder is not None:
-        with contextlib.suppress(OSError, ValueError):
-            held = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
-    held = held if isinstance(held, dict) else {}
+    held = _held(folder, "generation_config.json")
     return lambda role: as_ids(held.get(f"{role}_token_id"))
 
 

@@ -1,4 +1,4 @@
-"""A model's folder as transformers can read it: its readers take no byte order mark for the beginning of JSON."""
+"""A model's folder as transformers can read it: its readers take a byte order mark for content."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from autointerp.text_files import MARKS, read_text
 
 @contextmanager
 def unmarked(path: str) -> Iterator[str]:
-    """The folder itself, or, where JSON in it begins with a mark, one of links beside JSON written without.
+    """The folder itself, or, where a text in it begins with a mark, one of links beside texts written without.
 
     A name that is no folder is given back as it is.
     """
-    marked = [file for file in sorted(Path(path).glob("*.json")) if _begins_with_mark(file)]
+    texts = [file for kind in ("*.json", "*.jinja", "*.txt") for file in sorted(Path(path).glob(kind))]
+    marked = [file for file in texts if file.is_file() and _begins_with_mark(file)]
     if not marked:
         yield path
         return

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 import autointerp
 from autointerp import starting, words
-from autointerp.cli import cli
+from autointerp.cli import cli, error_line, word_as_text
 from autointerp.show.rows import write_rows
 from autointerp.streams import LOOK_ALIKES, NARROWEST, asked_columns
 
@@ -403,3 +403,41 @@ def test_a_signal_at_any_import(form: str, number: int, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", INTERRUPTED + "\n")
+
+
+# --- words of the command line ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "read"),
+    [
+        (b"plain", "plain"),
+        ("select 'naïve'".encode(), "select 'naïve'"),
+        ("日本".encode(), "日本"),
+        (b"select 'caf\xe9'", "select 'caf\\xe9'"),
+        (b"caf\xe9.html", None),
+        (b"caf\xe9.", "caf\\xe9."),
+        (b"no-folder/caf\xe9", "no-folder/caf\\xe9"),
+    ],
+)
+def test_words_in_another_encoding(word: bytes, read: str | None) -> None:
+    """As `LC_ALL=C` gives them: text is read as UTF-8, and a name of a file stays what it is (None)."""
+    given = word.decode("ascii", "surrogateescape")
+    assert word_as_text(given) == (given if read is None else read)
+
+
+def test_a_name_that_cannot_be_read(tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.duckdb")
+    Path(odd).write_bytes(b"")
+    ran = command("status", odd)
+    assert ran.returncode == 2
+    assert lines_of(ran)[0].endswith("cannot be read here; set LC_ALL=C.UTF-8, or rename it")
+
+
+def test_an_error_of_a_disk_is_no_bug_of_ours() -> None:
+    import duckdb
+
+    error = duckdb.IOException("IO Error: Could not read enough bytes from file")
+    assert error_line(error) == (
+        "the store could not be read or written: IO Error: Could not read enough bytes from file"
+    )

@@ -296,3 +296,45 @@ def test_a_proxy_that_cannot_be_used_is_named_and_its_password_is_not(
 )  # fmt: skip
 def test_which_hosts_are_this_machine(host: str, here: bool) -> None:
     assert is_loopback(host) is here
+
+
+# --- one request, or all ----------------------------------------------------------------------------
+
+
+def broken(prompts: Callable[[str], bool]) -> Callable[[dict[str, Any]], Reply | None]:
+    """An empty 200 to the prompts that a test says."""
+    return lambda body: (200, {"choices": []}) if prompts(text_of(body)) else None
+
+
+def numbered(text: str) -> int:
+    return int(text.rpartition(" ")[2]) if "window" in text else -1
+
+
+def test_the_first_request_may_be_the_one_that_fails(start: Start, log: Any, make_asks: Any) -> None:
+    server = start(special=broken(lambda text: numbered(text) == 0))
+    of = model(server, attempts=2, concurrency=1, capabilities=CapabilityChanges(structured="json_schema"))
+    _, answers = settled(log, make_asks(5), of)
+    assert [answer.status for answer in answers] == ["api_error", *["ok"] * 4]
+    assert answers[0].reason.startswith("2 attempts failed; the last: HTTP 200")
+
+
+def test_what_all_requests_get_in_a_200_ends_the_run(start: Start, log: Any, make_asks: Any) -> None:
+    """After it had answered: not request by request to the end."""
+    server = start(special=broken(lambda text: numbered(text) >= 3))
+    of = model(server, attempts=2, concurrency=1, capabilities=CapabilityChanges(structured="json_schema"))
+    with pytest.raises(ProviderError, match="stopped the run: HTTP 200 with a body of another shape"):
+        settled(log, make_asks(40), of)
+    assert sum(numbered(text_of(body)) >= 3 for body in server.bodies) == 8, "four requests, twice each"
+
+
+def test_a_reply_that_costs_nothing_by_its_usage_has_no_known_price(start: Start, log: Any) -> None:
+    def unpaid(body: dict[str, Any]) -> Reply:
+        choice = {"message": {"content": "Blue."}, "finish_reason": "stop"}
+        return 200, {"model": body["model"], "choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 0}}
+
+    server = start(special=unpaid)
+    of = model(server, price=Price(input=1, output=1), context_tokens=4096)
+    [answer] = settled(log, [Ask("explain", "", "What is it?", 9)], of)[1]
+    assert (answer.status, answer.cost_usd) == ("ok", 0.0)
+    log.flush()
+    assert {row["cost_usd"] for row in log.store.rows("SELECT * FROM llm_calls WHERE kind = 'explain'")} == {None}

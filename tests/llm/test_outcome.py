@@ -56,6 +56,8 @@ def status(text: str, **ask: Any) -> tuple[str, str]:
         {"tokens": float("inf")},
         {"tokens": float("nan")},
         {"tokens": [17]},
+        {"tokens": 0},
+        {"tokens": None},
     ],
 )
 def test_a_usage_that_cannot_be_true_is_not_reported(change: Any) -> None:
@@ -80,6 +82,40 @@ def test_what_stopped_for_something_else_is_no_answer(stop: str | None) -> None:
     for provider, whole in (("anthropic", anthropic(GOOD, stop_reason=stop)), ("openai", openai(GOOD, stop))):
         outcome = outcome_of(Ask("detect", "", "p", 9, schema=SCHEMA), read_body(whole, provider, "chat", ""))
         assert outcome.status == ("invalid" if stop else "ok"), "no reason is given: the schema shows a cut"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"finish_reason": "content_filter"},
+        {"finish_reason": "content_filter", "message": None},
+        {"finish_reason": "SAFETY", "message": {"content": None}},
+        {"finish_reason": "content_filter: PROHIBITED_CONTENT", "message": {"content": ""}},
+        {"finish_reason": "recitation", "message": {"content": "half an an"}},
+        {"finish_reason": "sensitive", "message": {"content": ""}},
+        {"finish_reason": "stop", "native_finish_reason": "BLOCKLIST", "message": {"content": ""}},
+        {"finish_reason": "stop", "message": {"content": [{"type": "refusal", "refusal": "no"}]}},
+        None,
+    ],
+)
+def test_what_is_turned_away_for_its_content_in_whatever_form(choice: dict[str, Any] | None) -> None:
+    filtered = [{"prompt_index": 0, "content_filter_results": {"violence": {"filtered": True}}}]
+    body = {"choices": [choice]} if choice else {"choices": [], "prompt_filter_results": filtered}
+    reply = read_body(json.dumps(body), "openai", "chat", "")
+    assert outcome_of(Ask("explain", "", "p", 9), reply).status == "refused"
+
+
+@pytest.mark.parametrize("stop", ["MAX_TOKENS", "max_tokens", "model_length", "length", "timeout", "cancelled"])
+def test_words_for_a_cut_answer(stop: str) -> None:
+    """As servers behind gateways call it: half a sentence is no label."""
+    reply = read_body(openai("Fires on the", stop), "openai", "chat", "")
+    assert outcome_of(Ask("explain", "", "p", 9), reply).status in ("truncated", "invalid")
+
+
+@pytest.mark.parametrize("choices", [[], None])
+def test_no_choice_is_no_reply(choices: Any) -> None:
+    with pytest.raises(BrokenBody, match="it has no choice"):
+        read_body(json.dumps({"choices": choices}), "openai", "chat", "")
 
 
 def test_halves_of_characters_can_be_kept() -> None:

@@ -228,6 +228,23 @@ OF_ONE: list[tuple[str, int, Any]] = [
     ("tabby", 400, {"detail": {"error": {"message": "Prompt length 5000 is greater than max_seq_len 4096"}}}),
     ("fastapi", 422, {"detail": [{"loc": ["body"], "msg": "prompt is too long", "type": "value_error"}]}),
     ("proxy", 413, "<html><h1>413 Request Entity Too Large</h1></html>"),
+    ("llama.cpp, no shift", 500, {"error": {"message": "context shift is disabled", "type": "server_error"}}),
+    ("zhipu", 400, {"error": {"code": "1261", "message": "Prompt 超长"}}),
+    ("zhipu, content", 400, {"error": {"code": "1301", "message": "系统检测到输入或生成内容可能包含不安全或敏感内容"}}),
+    ("deepseek, content", 400, {"error": {"message": "Content Exists Risk", "type": "invalid_request_error"}}),
+    ("minimax, content", 400, {"base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}}),
+    ("pydantic", 422, {"detail": [{"type": "string_too_long", "msg": "String should have at most 9000 characters"}]}),
+    ("bedrock, schema", 400, {"message": "Malformed input request: expected maxLength: 2048, actual: 5000."}),
+    ("novita", 400, {"code": 400, "message": "prompt length plus max_tokens exceeds model's context"}),
+    ("perplexity", 400, {"error": {"message": "Requested prompt is over the limit of 127000 tokens"}}),
+    (
+        "sagemaker",
+        424,
+        {
+            "ErrorCode": "CLIENT_ERROR_FROM_MODEL",
+            "OriginalMessage": '{"error": "`inputs` tokens + `max_new_tokens` must be <= 4096"}',
+        },
+    ),
 ]
 OF_ALL: list[tuple[str, int, Any]] = [
     ("openrouter", 402, {"error": {"code": 402, "message": "Insufficient credits"}}),
@@ -310,6 +327,21 @@ OF_ALL: list[tuple[str, int, Any]] = [
     ),
     ("a setting", 400, {"error": {"message": "Unrecognized request argument: max_completion_tokens"}}),
     ("pydantic", 422, {"detail": [{"loc": ["body", "top_logprobs"], "msg": "Extra inputs are not permitted"}]}),
+    ("zhipu, credit", 429, {"code": 1113, "msg": "余额不足或无可用资源包,请充值。"}),
+    ("one-api", 403, {"error": {"message": "用户额度不足", "code": "insufficient_user_quota"}}),
+    (
+        "litellm, quota",
+        429,
+        {
+            "error": {
+                "message": "OpenAIException - You exceeded your current quota, please check your plan and billing."
+            }
+        },
+    ),
+    ("openrouter, day", 429, {"error": {"message": "Rate limit exceeded: free-models-per-day. Add 10 credits"}}),
+    ("a gateway, key", 401, {"code": 401, "msg": "token expired or incorrect"}),
+    ("copilot, model", 400, {"error": {"message": "The requested model 'x' is not supported.", "code": "x"}}),
+    ("a file server, model", 404, {"error": "There is no model named x"}),
 ]
 
 
@@ -353,6 +385,11 @@ def test_what_is_about_all_ends_the_run(name: str, status: int, said: Any) -> No
         ({"choices": [], "error": {"code": 403, "message": "prompt flagged by moderation"}}, "give_up"),
         ({"detail": "Not authenticated: invalid api key"}, "stop"),
         ({"error": {"code": 500, "message": "Model is overloaded"}}, "wait"),
+        ({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "exceeded your current quota"}}, "wait"),
+        ({"code": 401, "msg": "token expired"}, "stop"),
+        ({"success": False, "errorMessage": "Invalid API key"}, "stop"),
+        ({"status": "error", "error_msg": "Insufficient balance"}, "stop"),
+        ({"success": False, "result": None}, "again"),
     ],
 )
 def test_an_error_in_a_200_means_what_its_code_and_words_do(said: Any, meaning: str) -> None:
@@ -395,3 +432,17 @@ def test_a_stream_that_nobody_asked_for_is_no_reply_and_no_error() -> None:
     with pytest.raises(BrokenBody, match="a stream of events") as caught:
         read_body(sent, "openai", "chat", "")
     assert not caught.value.error
+
+
+@pytest.mark.parametrize(
+    ("body", "meaning"),
+    [("Insufficient credits", "stop"), ("Unauthorized\n", "stop"), ("Rate limit exceeded, slow down", "wait")],
+)
+def test_an_error_in_plain_words(body: str, meaning: str) -> None:
+    with pytest.raises(BrokenBody) as caught:
+        read_body(body, "openai", "chat", "")
+    assert caught.value.error
+    assert fault_in_200(body).meaning == meaning
+    with pytest.raises(BrokenBody) as caught:
+        read_body('{"choices": [{"message": {"content": "insufficient credits', "openai", "chat", "")
+    assert not caught.value.error, "a reply that is cut"

@@ -109,6 +109,27 @@ def test_a_winner_wins_too_with_its_failures_at_the_lowest_score() -> None:
     assert (row["verdict"], row["hangs_on_failures"]) == ("A", False)
 
 
+def test_dictionaries_are_not_equivalent_because_both_failed() -> None:
+    rng = np.random.default_rng(6)
+    a = rng.normal(0.6, 0.02, 100)
+    floors = {name: {CENSUS: 0.0} for name in ("sae", "neurons")}
+
+    def verdict(b: Any, failed_a: Sequence[int], failed_b: Sequence[int]) -> tuple[str, bool]:
+        side = scored("neurons", values=b, matched_to="sae", failed=failed_b)
+        [row] = compared([scored("sae", values=a, failed=failed_a), side], floors)
+        return row["verdict"], row["hangs_on_failures"]
+
+    close = a + rng.normal(0.0, 0.01, 100)
+    assert verdict(close, [], []) == ("equivalent", False)
+    assert verdict(close, [4], [4]) == ("equivalent", False)  # too few to matter
+    nearly_all = range(97)
+    assert verdict(a - 0.3, nearly_all, nearly_all) == ("undecided", True)  # at the floor they differ by .009
+    assert verdict(a - 0.3, range(100), range(100)) == ("undecided", True)
+    a[99] = close[99] = -0.5  # features that failed may be as bad as this one
+    assert verdict(close, [4], [4]) == ("equivalent", False)
+    assert verdict(close, [0, 10, 20, 30], [0, 10, 20, 30]) == ("undecided", True)
+
+
 def test_a_pair_of_which_a_side_has_no_scores_is_in_no_family() -> None:
     values = np.linspace(0.1, 0.9, 9)
     other = scored("third", values=values, about=("detection", "auroc_matched", "sample"))

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from small_disk import files_of_at_most
 
 import autointerp.subject.shared_windows
 from autointerp.errors import AutointerpError, InputError
 from autointerp.subject.baselines import array_on_disk
 from autointerp.subject.tokenise import TokenPlan, open_tokens
 from autointerp.subject.tokens import TokenFile
-
-
-@contextmanager
-def files_of_at_most(n_bytes: int) -> Iterator[None]:
-    """The system refuses to make a file of this process any longer."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_an_array_takes_its_room_before_it_is_mapped(tmp_path: Path) -> None:

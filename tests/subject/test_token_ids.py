@@ -15,8 +15,8 @@ from autointerp.errors import InputError
 from autointerp.pipeline.check import check_run
 from autointerp.pipeline.plan.prepare import prepare
 from autointerp.progress import Reporter
-from autointerp.subject.loading import load_subject
-from autointerp.subject.token_ids import adds_bos, disagreements, token_ids
+from autointerp.subject.loading import check_tokenizer, load_subject
+from autointerp.subject.token_ids import adds_bos, disagreements, special_of, token_ids
 
 WORDS = ["<s>", "</s>", "<pad>", "<unk>", "the", "cat", "sat", "on", "mat", "a", "dog", "ran", "far", "away"]
 
@@ -162,3 +162,103 @@ def test_a_recorded_subject_has_the_ids_of_the_loaded_one(make: Make) -> None:
     recorded = recorded_subject(facts, {}, "cpu", lambda: loaded)
     assert (recorded.bos, recorded.special) == (loaded.bos, loaded.special)
     assert recorded.tokenizer_hash() == loaded.tokenizer_hash()
+
+
+# --- the tokenizer's own files against each other ---------------------------------------------------
+
+BOTH = {"bos_token": "<s>", "eos_token": "</s>"}
+
+
+def changed(folder: Path, name: str, change: Callable[[dict[str, Any]], None]) -> Path:
+    held = json.loads((folder / name).read_text())
+    change(held)
+    (folder / name).write_text(json.dumps(held))
+    return folder
+
+
+def differences(folder: Path) -> list[str]:
+    from transformers import AutoConfig, AutoTokenizer
+
+    config, tokenizer = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    return [line for line in disagreements(config, tokenizer, folder) if not line.startswith("vocabulary")]
+
+
+def test_what_the_post_processor_puts_in_front(make: Make) -> None:
+    folder = make(BOTH, {"bos_token_id": 0, "eos_token_id": 1}, bos=True)
+    assert differences(folder) == []
+    changed(folder, "tokenizer_config.json", lambda held: held.update(add_bos_token=False))
+    assert differences(folder) == [
+        "bos: tokenizer_config.json says add_bos_token = false, and the tokenizer by itself adds one all the same"
+    ]
+
+    def other(held: dict[str, Any]) -> None:
+        text = json.dumps(held["post_processor"])
+        held["post_processor"] = json.loads(text.replace('"<s>"', '"</s>"').replace('"ids": [0]', '"ids": [1]'))
+
+    changed(folder, "tokenizer_config.json", lambda held: held.pop("add_bos_token"))
+    changed(folder, "tokenizer.json", other)
+    assert differences(folder) == [
+        "bos: the tokenizer by itself puts 1 '</s>' in front of a text, and calls 0 '<s>' its BOS; "
+        "that is what counts here"
+    ]
+
+
+def test_a_bos_that_the_model_does_not_have(make: Make, tmp_path: Path) -> None:
+    folder = make(BOTH, {"bos_token_id": 0, "eos_token_id": 1}, more=["x", "y"])
+    changed(folder, "tokenizer_config.json", lambda held: held.update(bos_token="<begin>"))  # added as 16
+    assert "bos: the tokenizer's 16 '<begin>' lies outside the model's vocabulary of 16, as if it had none" in (
+        differences(folder)
+    )
+    with pytest.raises(InputError, match=r"has no BOS token \(the tokenizer's 16 '<begin>' lies outside"):
+        prepare(parse_run(run_of(folder, tmp_path)))
+
+
+def test_an_ordinary_word_as_padding_is_said(make: Make) -> None:
+    folder = make(BOTH, {"bos_token_id": 0, "eos_token_id": 1})
+    changed(folder, "tokenizer_config.json", lambda held: held.update(pad_token="cat"))
+    assert differences(folder) == ["pad: 5 'cat' is an ordinary piece of tokenizer.json, and masked everywhere"]
+
+
+def test_added_tokens_that_the_two_files_number_otherwise(make: Make) -> None:
+    folder = make(BOTH, {"bos_token_id": 0, "eos_token_id": 1})
+    token = {"content": "<turn>", "special": True}
+    changed(folder, "tokenizer_config.json", lambda held: held.update(added_tokens_decoder={"6": token}))
+    assert "added tokens: tokenizer_config.json says 6 is '<turn>', the tokenizer 'sat'" in differences(folder)
+
+
+def test_pieces_that_a_library_lists_as_special_are_none() -> None:
+    """transformers lists every user-defined piece of a tokenizer.model: line breaks and runs of blanks of Gemma."""
+    added = {0: SimpleNamespace(special=True), 7: SimpleNamespace(special=False), 8: SimpleNamespace(special=False)}
+    tokenizer = SimpleNamespace(added_tokens_decoder=added, all_special_ids=[0, 7, 8, 9], eos_token_id=8)
+    assert special_of(tokenizer) == {0, 8, 9}
+
+
+def test_a_tokenizer_read_by_the_class_of_another_kind(make: Make) -> None:
+    class Read:
+        def __init__(self, pieces: int, text: str) -> None:
+            self.pieces, self.text = pieces, text
+            self.added_tokens_decoder: dict[int, Any] = {}
+
+        def get_vocab(self) -> dict[str, int]:
+            return {str(i): i for i in range(self.pieces)}
+
+        def __call__(self, _: str) -> dict[str, list[int]]:
+            return {"input_ids": [0]}
+
+        def decode(self, _: list[int]) -> str:
+            return self.text
+
+    folder = make(BOTH, {"bos_token_id": 0, "eos_token_id": 1})
+    check_tokenizer(Read(9, "aa"), folder)
+    (folder / "tokenizer.json").rename(folder / "tokenizer.model")
+    check_tokenizer(Read(9, "a a"), folder)
+    for read, wrong in ((Read(9, "aa"), "loses the blanks"), (Read(0, "a a"), "has no piece")):
+        with pytest.raises(InputError, match=rf'"{folder}" {wrong}: transformers read tokenizer\.model as Read'):
+            check_tokenizer(read, folder)
+
+
+def test_a_weight_of_another_shape_is_named(make: Make) -> None:
+    folder = make(BOTH, {"bos_token_id": 0, "eos_token_id": 1})
+    changed(folder, "config.json", lambda held: held.update(vocab_size=14))
+    with pytest.raises(InputError, match=r'"lm_head\.weight" is \(16, 16\) in its weights, and \(14, 16\) by config'):
+        load_subject(str(folder), None, "raw", "float32", "cpu")

@@ -36,6 +36,15 @@ def test_a_model(tmp_path: Path) -> None:
     assert (len(tokenizer), config.vocab_size) == (4096, 4096)
 
 
+def test_a_chat_template_and_merges(tmp_path: Path) -> None:
+    """Else each conversation would begin with the mark."""
+    for name in ("chat_template.jinja", "merges.txt"):
+        (tmp_path / name).write_text("{{ x }}")
+        mark(tmp_path / name)
+    with unmarked(str(tmp_path)) as path:
+        assert [file.read_text() for file in Path(path).iterdir()] == ["{{ x }}"] * 2
+
+
 def test_a_dictionary(write_sae: Callable[..., Path], tmp_path: Path) -> None:
     folder = write_sae(tmp_path / "sae")
     mark(folder / "cfg.json")

@@ -124,7 +124,7 @@ async def call(
 
     Raises ProviderError where the run must stop, Stopped where it has.
     """
-    tally = _Tally()
+    tally = _Tally(route.doubts.n_answered)
     number, spent = errand.attempts, 0.0
     while True:
         worst = route.worst(errand.request)
@@ -137,7 +137,7 @@ async def call(
         row = _row(errand, route.model, attempt)
         verdict = read.mistake or _verdict(errand, route, read, tally)
         if isinstance(verdict, Outcome):
-            if read.fault is not None and read.fault.unclear and route.limiter.in_flight:
+            if read.fault is not None and read.fault.meaning in ("stop", "again") and route.limiter.in_flight:
                 await route.doubts.wait_for_others(route.model.timeout_s)
             return Ended(verdict, read.reply, spent, row)
         log(errand, row)
@@ -185,6 +185,8 @@ async def _attempt(
 class _Tally:
     """What an errand met with in this run; each kind has its own bound."""
 
+    answered_before: int
+    """Replies of the server to others before it began."""
     failures: int = 0
     throttles: int = 0
     replies: int = 0  # that were no answer
@@ -223,9 +225,17 @@ def _tried_again(errand: Errand, route: Route, fault: Fault, tally: _Tally) -> O
     tally.failures += 1
     if tally.failures < model.attempts:
         return None
+    failed = Outcome("api_error", f"{tally.failures} attempts failed; the last: {fault.reason}")
+    if fault.http_status is None:
+        return failed if route.limiter.answered else TurnedAway(_never(errand, model, tally, fault), fault)
+    if route.limiter.answered and fault.http_status != 200:  # an outage: `patience_s` says how long it may last
+        return failed
+    # The server is there, and what it says is no reply: of one request, or, where nobody got one meanwhile, of all?
+    if route.doubts.n_answered > tally.answered_before or not route.doubts.about_all():
+        return failed
     if not route.limiter.answered:
-        return TurnedAway(_never_answered(model, tally.failures, fault, errand.ask.schema is not None), fault)
-    return Outcome("api_error", f"{tally.failures} attempts failed; the last: {fault.reason}")
+        return TurnedAway(_never(errand, model, tally, fault), fault)
+    return TurnedAway(f'{model.provider} "{model.model}" stopped the run: {fault.reason}', fault)
 
 
 async def _pause(route: Route, fault: Fault, failures: int) -> None:
@@ -253,13 +263,13 @@ def filed(errand: Errand, route: Route, sent: Sent, channel: Channel) -> Ended:
     return Ended(outcome, read.reply, read.cost_usd or 0.0, row)
 
 
-def _never_answered(model: LLMModel, failures: int, fault: Fault, structured: bool) -> str:
+def _never(errand: Errand, model: LLMModel, tally: _Tally, fault: Fault) -> str:
     hint = ""
-    if structured and fault.http_status is not None and fault.http_status >= 500:
+    if errand.ask.schema is not None and fault.http_status is not None and fault.http_status >= 500:
         hint = _FORM_HINT
     return (
-        f'{model.provider} "{model.model}" at {model.server} has answered nothing; {failures} attempts at one request '
-        f"failed, the last: {fault.reason}{hint}"
+        f'{model.provider} "{model.model}" at {model.server} has answered nothing; {tally.failures} attempts at one '
+        f"request failed, the last: {fault.reason}{hint}"
     )
 
 
@@ -289,6 +299,8 @@ def _read(errand: Errand, route: Route, sent: Sent, channel: Channel = "live") -
                 text = errand.ask.system + errand.ask.prompt
                 if cut := cut_reason(usage, text, route.counted_share):
                     outcome = Outcome("prompt_cut", cut)
+                if usage is not None and reply.text and not usage.output_tokens:
+                    usage = None  # it wrote something: what that costs is not known
         except BrokenBody as error:
             usage = error.usage
             fault = Fault("again", "broken_body", str(error), 200, maybe_paid=usage is None)

@@ -19,13 +19,14 @@ class Doubts:
     """What one model on one server has answered, and turned away in unknown words. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._has_answered = False
+        self.n_answered = 0
+        """Replies so far."""
         self._in_a_row = 0
         self._news = asyncio.Event()
 
     def answered(self) -> None:
         """A reply came."""
-        self._has_answered, self._in_a_row = True, 0
+        self.n_answered, self._in_a_row = self.n_answered + 1, 0
         self._news.set()
 
     def about_all(self) -> bool:
@@ -33,11 +34,11 @@ class Doubts:
         self._in_a_row += 1
         if self._in_a_row > 1:
             self._news.set()
-        return self._in_a_row >= (MOST_BETWEEN if self._has_answered else MOST_BEFORE)
+        return self._in_a_row >= (MOST_BETWEEN if self.n_answered else MOST_BEFORE)
 
     async def wait_for_others(self, seconds: float) -> None:
         """Returns when another request has shown what the first such error meant, at the latest after `seconds`: until
         then nothing more is to be sent."""
-        if not self._has_answered:
+        if not self.n_answered:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), seconds)

@@ -16,11 +16,14 @@ from typing import Any
 from autointerp.llm.wire.text import whole_characters
 
 _WORDS = (
-    "message", "msg", "detail", "error", "error_message", "error_description", "status_msg", "errmsg", "title", "raw",
-    "reason",
+    "message", "msg", "detail", "error", "error_message", "error_msg", "errorMessage", "error_description",
+    "status_msg", "errmsg", "title", "raw", "reason", "OriginalMessage",
 )  # fmt: skip
+_TELLING = ("message", "msg", "error_message", "error_msg", "errorMessage", "errmsg")
+"""Keys whose words are an error's where there is no answer beside them."""
 _CODES = (
-    "code", "type", "status", "status_code", "error_code", "error_type", "errorCode", "err_code", "__type", "object",
+    "code", "type", "status", "status_code", "error_code", "error_type", "errorCode", "err_code", "errno", "ErrorCode",
+    "__type", "object",
 )  # fmt: skip
 _INSIDE = (
     "error", "errors", "detail", "details", "metadata", "innererror", "inner_error", "base_resp", "cause", "choices",
@@ -75,7 +78,8 @@ def tells_error(value: Any) -> bool:
         return True
     if choices or value.get("content") or value.get("answers"):
         return False
-    return bool(value.get("detail") or value.get("base_resp") or isinstance(value.get("message"), str))
+    told = value.get("detail") or value.get("base_resp") or value.get("success") is False
+    return bool(told) or any(isinstance(value.get(key), str) and value[key] for key in _TELLING)
 
 
 def events_of(body: str) -> list[Any]:

@@ -47,7 +47,16 @@ class ProviderReply:
     """Characters that the server put elsewhere, as reasoning."""
 
 
-_UNFINISHED = {"", "tool_calls", "function_call", "tool_use", "pause_turn", "error", "abort"}
+_UNFINISHED = {
+    "", "tool_calls", "function_call", "tool_use", "pause_turn", "error", "abort", "cancelled", "canceled", "timeout",
+    "insufficient_system_resource", "malformed_function_call",
+}  # fmt: skip
+_CUT = {"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"}
+_TURNED_AWAY = re.compile(
+    r"content_?filter|safety|recitation|prohibited|block|sensitive|guardrail|moderat|spii", re.IGNORECASE
+)
+"""Reasons to stop, of servers of OpenAI's API that speak another one behind it."""
+_LONGEST_SENTENCE = 300
 
 
 def read_body(text: str, provider: str, form: Form, prompt: str) -> ProviderReply:
@@ -56,7 +65,7 @@ def read_body(text: str, provider: str, form: Form, prompt: str) -> ProviderRepl
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
         events = events_of(text)
-        told = any(tells_error(event) for event in events)
+        told = any(tells_error(event) for event in events) or _is_sentence(text)
         raise BrokenBody(_no_json(text, bool(events)), _usage_in(text, provider), error=told) from error
     if tells_error(body):
         usage = body.get("usage") if isinstance(body, dict) else None
@@ -67,6 +76,11 @@ def read_body(text: str, provider: str, form: Form, prompt: str) -> ProviderRepl
         usage = body.get("usage") if isinstance(body, dict) else None
         reason = f"HTTP 200 with a body of another shape ({type(error).__name__}: {error})"[:300]
         raise BrokenBody(reason, _usage(usage, provider)) from error
+
+
+def _is_sentence(text: str) -> bool:
+    """Whether a body that is no JSON may be an error in plain words."""
+    return 0 < len(text.strip()) <= _LONGEST_SENTENCE and text.lstrip()[:1] not in ("{", "[", "<", "d", "e", ":")
 
 
 def _no_json(text: str, stream: bool) -> str:
@@ -92,23 +106,47 @@ def _anthropic_chat(body: dict[str, Any], _: str) -> ProviderReply:
 
 
 def _openai_chat(body: dict[str, Any], _: str) -> ProviderReply:
+    if not body.get("choices"):
+        return _no_choice(body)
     choice = body["choices"][0]
-    message = choice["message"]
     stop = _str(choice["finish_reason"] or "")
-    refusal = message.get("refusal") or ("content filter" if stop == "content_filter" else "")
+    turned_away = _TURNED_AWAY.search(stop)
+    message = (choice.get("message") or {}) if turned_away else choice["message"]
+    text = _answer(_content(message.get("content")))
+    refusal = message.get("refusal") or _refusal_part(message.get("content"))
+    if not refusal and turned_away:
+        refusal = "content filter" if stop == "content_filter" else f"content filter ({stop})"
+    native = choice.get("native_finish_reason")
+    if not refusal and not text.strip() and isinstance(native, str) and _TURNED_AWAY.search(native):
+        refusal = f"content filter ({native})"
     content = (choice.get("logprobs") or {}).get("content")
     return ProviderReply(
-        text=_answer(_content(message.get("content"))),
+        text=text,
         stop_reason=stop,
         model=_str(body.get("model") or ""),
         usage=_usage(body.get("usage"), "openai"),
         refused=_str(refusal)[:200],
         aside=sum(len(message[name]) for name in _ASIDE if isinstance(message.get(name), str)),
-        truncated=stop == "length",
-        unfinished=stop in _UNFINISHED,
+        truncated=stop.lower() in _CUT,
+        unfinished=stop.lower() in _UNFINISHED,
         tokens=None if content is None else tuple(_chat_token(token) for token in content),
         service_tier=_tier(body),
     )
+
+
+def _no_choice(body: dict[str, Any]) -> ProviderReply:
+    """A reply without an answer: turned away for the content of the prompt, where it says so."""
+    told = body.get("prompt_filter_results") or body.get("promptFeedback") or body.get("prompt_feedback")
+    if not told:
+        raise ValueError("it has no choice")
+    model, usage = _str(body.get("model") or ""), _usage(body.get("usage"), "openai")
+    return ProviderReply("", "content_filter", model, usage, refused="content filter (of the prompt)")
+
+
+def _refusal_part(content: Any) -> str:
+    """A refusal among the parts of a content."""
+    parts = content if isinstance(content, list) else []
+    return next((_str(part["refusal"]) for part in parts if isinstance(part, dict) and part.get("refusal")), "")
 
 
 _ASIDE = ("reasoning_content", "reasoning")
@@ -199,19 +237,20 @@ def _logprob(value: Any) -> float:
 def _usage(usage: Any, provider: str) -> Usage | None:
     """Anthropic's input_tokens leave out what was cached, OpenAI's prompt_tokens do not: here all are counted.
 
-    None where it is missing or cannot be true (negative, more read from the cache than there was): not reported.
+    None where it is missing or cannot be true (negative, no prompt, more read from the cache than there was).
     """
     try:
         if provider == "anthropic":
             read, written = _n(usage.get("cache_read_input_tokens")), _cache_written(usage)
             details = usage.get("output_tokens_details") or {}
-            return Usage(
+            told = Usage(
                 _n(usage["input_tokens"]) + read + written,
                 _n(usage["output_tokens"]),
                 read,
                 written,
                 _n(details.get("thinking_tokens")),
             )
+            return told if told.input_tokens else None
         names = ("prompt", "completion") if "prompt_tokens" in usage else ("input", "output")
         inside = usage.get(f"{names[0]}_tokens_details") or {}
         outside = usage.get(f"{names[1]}_tokens_details") or {}
@@ -222,7 +261,8 @@ def _usage(usage: Any, provider: str) -> Usage | None:
             _n(inside.get("cache_write_tokens")),
             _n(outside.get("reasoning_tokens")),
         )
-        return counted if counted.cache_read_tokens + counted.cache_write_tokens <= counted.input_tokens else None
+        cached = counted.cache_read_tokens + counted.cache_write_tokens
+        return counted if counted.input_tokens and cached <= counted.input_tokens else None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 

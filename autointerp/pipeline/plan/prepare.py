@@ -257,7 +257,9 @@ def token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
         if subject.tokenizer is None:
             raise InputError(f'"{subject.name}" has no tokenizer: only an npy: source of token ids can be used with it')
     if prepend and subject.bos is None:
-        raise InputError(f'"{subject.name}" has no BOS token; set prepend_bos = false')
+        outside = [line for line in subject.differences if line.startswith("bos: ") and "lies outside" in line]
+        why = f" ({outside[0].removeprefix('bos: ')})" if outside else ""
+        raise InputError(f'"{subject.name}" has no BOS token{why}; set prepend_bos = false')
     if length > subject.n_ctx:
         what = f"rows of {length - 1} tokens and a BOS" if kind == "npy" and prepend else f"contexts of {length} tokens"
         raise InputError(f"tokens: {what} are longer than the {subject.n_ctx} tokens that the subject takes")

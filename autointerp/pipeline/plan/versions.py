@@ -27,5 +27,5 @@ VERSIONS = {
     "judge": 2,
     "score": 3,
     "means": 5,
-    "compare": 3,
+    "compare": 4,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,17 +41,35 @@ class FeaturePair:
         both = self.a.scored & self.b.scored
         return FeaturePair(self.a.take(both), self.b.take(both), True)
 
-    def wins_in_spite_of_failures(self, verdict: str, n_comparisons: int, margin: float) -> bool:
-        """Whether a winner wins too with the features that it failed on at the lowest score of either side. True where
-        nobody wins."""
-        winner = {"A": self.a, "B": self.b}.get(verdict)
-        if winner is None or not winner.failed.any():
+    def holds_in_spite_of_failures(self, verdict: str, n_comparisons: int, margin: float) -> bool:
+        """Whether a verdict would be the same had the failed features got other scores than the floor.
+
+        A winner must win too with the features that it failed on at the lowest score of either side. Two dictionaries
+        that are equivalent must be so too with those of either side there, and without them. True where the verdict is
+        undecided, and where nothing failed.
+        """
+        sides = {"A": [self.a], "B": [self.b], "equivalent": [self.a, self.b]}.get(verdict, [])
+        sides = [side for side in sides if side.failed.any()]
+        if not sides:
             return True
         lowest = min(float(side.values[side.scored].min(initial=np.inf)) for side in (self.a, self.b))
-        worse = winner.at_most(lowest)
-        a, b = (worse, self.b) if winner is self.a else (self.a, worse)
-        interval = FeaturePair(a, b, self.paired).difference()
-        return interval is not None and decide(interval, n_comparisons, margin) == verdict
+        others = [replace(self, a=self.a.at_most(lowest)) if side is self.a else
+                  replace(self, b=self.b.at_most(lowest)) for side in sides]  # fmt: skip
+        if verdict == "equivalent":
+            others.append(self._without_failed())
+        return all(other.decided(n_comparisons, margin) == verdict for other in others)
+
+    def _without_failed(self) -> FeaturePair:
+        """Features that did not fail; of a matched pair neither. Dead and rare ones stay."""
+        kept = [~side.failed for side in (self.a, self.b)]
+        if self.paired:
+            kept = [kept[0] & kept[1]] * 2
+        return replace(self, a=self.a.take(kept[0]), b=self.b.take(kept[1]))
+
+    def decided(self, n_comparisons: int, margin: float) -> str | None:
+        """The verdict; None where there is no interval."""
+        interval = self.difference()
+        return None if interval is None else decide(interval, n_comparisons, margin)
 
     def difference(self) -> Interval | None:
         """Mean of a minus mean of b; None where a side has fewer than two features."""

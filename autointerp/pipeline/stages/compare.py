@@ -175,7 +175,7 @@ def comparisons(family: Sequence[Pair], about: About, margin: float) -> list[dic
         rows, pairs, decided(every, about, margin), decided(complete, about, margin), strict=True
     ):
         over = row["interval_over"] if of_all["difference"] is not None else None
-        hangs = not pair.wins_in_spite_of_failures(of_all["verdict"], n_known, margin)
+        hangs = not pair.holds_in_spite_of_failures(of_all["verdict"], n_known, margin)
         verdict = "undecided" if hangs else of_all["verdict"]
         beside = {f"scored_{name}": of_scored[name] for name in _BESIDE}
         made.append(row | of_all | beside | {"interval_over": over, "verdict": verdict, "hangs_on_failures": hangs})

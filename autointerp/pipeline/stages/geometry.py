@@ -131,7 +131,8 @@ def place(
     placed = []
     for direction in DIRECTIONS:
         own = direction == "feature"
-        vectors = dictionary.directions.cpu().double().numpy()[features] if own else random(direction)
+        at = torch.from_numpy(features).to(dictionary.directions.device)
+        vectors = dictionary.directions[at].cpu().double().numpy() if own else random(direction)
         placed.append(beside_others(rows, units, vectors, features, neurons, advance))
     return placed
 

@@ -72,8 +72,8 @@ def _compared(
     places = sample.places(placed.values())
     spread = np.linspace(0, len(places) - 1, min(GRAM_TOKENS, len(places))).round().astype(np.int64)
     few, folder = places[torch.from_numpy(spread)], context.prepared.work_folder
-    grams = {name: _gram(one, sample, few, folder) for name, one in placed.items()}
-    activations = {name: _activations_of(one, sample, places) for name, one in placed.items()}
+    grams = {name: gram_of(one, sample, few, folder) for name, one in placed.items()}
+    activations = {name: activations_of(one, sample, places) for name, one in placed.items()}
     order = rng_for(context.config.seed, "similarity").permutation(len(few))
     alike = {(a, b): _alike(grams[a], grams[b], order) for a, b in combinations(placed, 2)}
     rows, matched = [], []
@@ -85,7 +85,7 @@ def _compared(
                 continue
             matches = best_matches(asked, activations[b])
             row = {"a": a, "b": b, "n_tokens": len(places), **_summed(matches)}
-            row["cosine"] = _largest_cosine(mine, other, chosen[a])
+            row["cosine"] = largest_cosine(mine, other, chosen[a])
             rows.append(row | (alike.get((a, b)) or alike[b, a]))
             cosines = _cosines(mine, other, features, matches.feature)
             matched.append({"dictionary": a, "other": b, **match_rows(features, matches, cosines)})
@@ -93,7 +93,7 @@ def _compared(
     return sorted(rows, key=lambda row: (row["a"], row["b"])), matched
 
 
-def _gram(dictionary: Dictionary, sample: PlacedSample, places: Tensor, folder: Path) -> TokenGram:
+def gram_of(dictionary: Dictionary, sample: PlacedSample, places: Tensor, folder: Path) -> TokenGram:
     """Of these tokens; the activations of all features lie on disk meanwhile."""
     activations, filled = array_on_disk(folder, (len(places), dictionary.n_features)), 0
     for x, _ in portions(dictionary, sample, places):
@@ -102,7 +102,7 @@ def _gram(dictionary: Dictionary, sample: PlacedSample, places: Tensor, folder: 
     return token_gram(activations)
 
 
-def _activations_of(dictionary: Dictionary, sample: PlacedSample, places: Tensor) -> sparse.csr_array:
+def activations_of(dictionary: Dictionary, sample: PlacedSample, places: Tensor) -> sparse.csr_array:
     """[N, F]"""
     device = dictionary.directions.device
     encoded = (dictionary.encode(x.to(device)) for x, _ in portions(dictionary, sample, places))
@@ -115,7 +115,7 @@ def _at_one_place(a: Dictionary, b: Dictionary) -> bool:
     return not any(incomplete) and written_hook(a) == written_hook(b)
 
 
-def _largest_cosine(a: Dictionary, b: Dictionary, features: Int64) -> float | None:
+def largest_cosine(a: Dictionary, b: Dictionary, features: Int64) -> float | None:
     """Mean over features of A of the largest cosine with any direction of B; None where they write elsewhere."""
     if not _at_one_place(a, b):
         return None

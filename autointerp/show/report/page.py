@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from autointerp.errors import UserError
 from autointerp.show.agreement import agreement
 from autointerp.show.compare_data import ComparePage, ScoreChoice, load_compare
 from autointerp.show.conclusions import conclusions, excess_over_random
@@ -23,6 +20,7 @@ from autointerp.show.score_kind import ScoreKind
 from autointerp.show.text import explainer_name
 from autointerp.show.token_likeness import token_likeness_sentence
 from autointerp.store.query import Queryable
+from autointerp.whole_files import whole_file
 from autointerp.words import LOGIT_SCORERS
 
 STYLE = Path(__file__).parent / "style.css"
@@ -43,14 +41,8 @@ def write_report(
     """Writes the report, whole or not at all. Raises UserError where the file cannot be written, StoreError where the
     choice names what is not there."""
     text = report(stores, choice, wanted=wanted, remarks=remarks)
-    try:
-        handle, part = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(part).chmod(0o644)
-        Path(part).replace(path)
-    except OSError as error:
-        raise UserError(f'"{path}" cannot be written: {error.strerror or error}') from error
+    with whole_file(path) as stream:
+        stream.write(text.encode("utf-8", "backslashreplace"))
 
 
 def report(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autointerp.config.own_code import OwnCode
 from autointerp.errors import InputError, nearest
+from autointerp.near_paths import near_path
 from autointerp.resources import BUNDLED
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.formats import sae_lens_releases
@@ -47,8 +48,19 @@ def resolve_dictionary(path: str) -> Path:
     place = Path(path).expanduser()
     if not place.exists():
         what = "file" if place.suffix in suffixes() else "folder"
-        raise InputError(f'there is no {what} "{path}" to read a dictionary from')
+        raise InputError(f'there is no {what} "{path}" to read a dictionary from{_meant(path)}')
     return place
+
+
+def _meant(path: str) -> str:
+    """What a path that leads nowhere may be: one near it, or a name whose beginning is missing."""
+    bundled = [folder.name for folder in (BUNDLED / "dictionaries").iterdir() if folder.is_dir()]
+    if path in bundled:
+        return f'; the bundled one is "bundled:{path}"'
+    near = near_path(path)
+    if "the nearest" in near or path.startswith((".", "/", "~", "\\")):
+        return near
+    return f"{near}; names of SAELens's registry begin with sae-lens:, those on the hub with hf://, ours with bundled:"
 
 
 def load_dictionary(
