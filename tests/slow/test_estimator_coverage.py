@@ -169,7 +169,7 @@ def framed_cell(
 # label: largest |bias|, spread and width, smallest coverage
 FRAMED_60 = {
     "good": (0.012, 0.066, 0.26, 0.89),
-    "broad": (0.024, 0.058, 0.22, 0.88),
+    "broad": (0.024, 0.058, 0.23, 0.88),
     "narrow": (0.022, 0.105, 0.42, 0.91),
 }
 FRAMED_100 = {

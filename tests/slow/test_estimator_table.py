@@ -51,7 +51,7 @@ def figures(density: float, label: str, *, heavy: bool, neyman: bool) -> Figures
 BOUNDS = {
     "right": (0.015, 0.085, 0.31, 0.87, 0.13),
     "broad": (0.015, 0.105, 0.40, 0.90, 0.08),
-    "narrow": (0.015, 0.090, 0.36, 0.92, 0.07),
+    "narrow": (0.015, 0.090, 0.37, 0.92, 0.07),
     "near 1": (0.005, 0.020, 0.15, 0.94, 0.06),
 }
 
