@@ -26,6 +26,7 @@ def test_it_holds_everything(wheel: Path) -> None:
         ("analysis", "*.sql"),
         ("autointerp", "**/*.py"),
         ("autointerp", "**/*.sql"),
+        ("autointerp", "**/*.[ch]"),
         ("autointerp", "py.typed"),
         ("autointerp/browse", "templates/*.html"),
         ("autointerp/browse", "browse.css"),

@@ -17,6 +17,7 @@ from autointerp.explain.controls import Explained, constant, generic, shuffled
 from autointerp.explain.lexical import Promoted, label_lookup, lexical_explanations
 from autointerp.explain.lookup import entries_of
 from autointerp.explain.output_labels import TwoSides, direct_labels, input_label, labels_of_all, measured_labels
+from autointerp.explain.portions import made_in_portions
 from autointerp.explain.sentence import table_text, token_names
 from autointerp.records import Explanation, Float64, GramTable, Int64, LookupTable
 from autointerp.words import (
@@ -61,7 +62,7 @@ class EvidenceTables:
     @cached_property
     def lexical(self) -> Explained:
         """What `lexical` makes of it; the controls are made of that."""
-        lookup = label_lookup(self.tokens, self.pairs)
+        lookup = made_in_portions(label_lookup, self.tokens, self.pairs)
         promoted = Promoted(self.promoted, self.promoted_z)
         return Explained(lexical_explanations(self.tokens, lookup, self.names, self.features, promoted), lookup)
 
@@ -74,12 +75,12 @@ class EvidenceTables:
     @cached_property
     def context_lookup(self) -> LookupTable:
         """Each token's mean activation, and each pair's where the token before matters."""
-        return context_lookup(self.tokens, self.pairs)
+        return made_in_portions(context_lookup, self.tokens, self.pairs)
 
     @cached_property
     def token_lookup(self) -> LookupTable:
         """Each token's mean activation."""
-        return token_lookup(self.tokens)
+        return made_in_portions(lambda tokens, _: token_lookup(tokens), self.tokens, self.pairs)
 
 
 class EmbeddedExplainer(Protocol):

@@ -32,6 +32,7 @@ FAMILIES = (
     (r"(pythia-[\w.]+?(?:-deduped)?)(?:-v0)?", r"EleutherAI/\1"),
     (r"gemma-scope-(2b|9b|27b)-(?:pt)(?:-\w+)?", r"google/gemma-2-\1"),
     (r"gemma-scope-(9b|27b)-it(?:-\w+)?", r"google/gemma-2-\1-it"),
+    (r"gemma-scope-2-270m-pt", "google/gemma-3-270m"),  # the only one without -pt
     (r"gemma-scope-2-(270m|1b|4b|12b|27b)-(pt|it)", r"google/gemma-3-\1-\2"),
     (r"(gemma-(?:2|3)?-?\w+(?:-it|-pt)?)", r"google/\1"),
     (r"[Ll]lama-?(3\.[12])-(\w+)", r"meta-llama/Llama-\1-\2"),

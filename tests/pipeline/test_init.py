@@ -193,6 +193,7 @@ def test_hostile_settings_stay_inside_strings_and_comments(write_sae: Callable[.
         ("gemma-2b-it", "google/gemma-2b-it"),
         ("gemma-scope-9b-it-res", "google/gemma-2-9b-it"),
         ("gemma-scope-2-1b-pt", "google/gemma-3-1b-pt"),
+        ("gemma-scope-2-270m-pt", "google/gemma-3-270m"),
         ("Llama-3.2-1B", "meta-llama/Llama-3.2-1B"),
         ("Llama3_1-8B-Base-LXR-8x", "meta-llama/Llama-3.1-8B"),
         ("Qwen3-1.7B-Base", "Qwen/Qwen3-1.7B-Base"),

@@ -104,6 +104,26 @@ def test_files_that_change_nothing_are_passed_over(name: str, write_sae: WriteSa
     assert torch.equal(load_dictionary(str(folder), format="saelens").W_enc, before)
 
 
+def test_a_folder_of_checkpoints_names_them(write_sae: WriteSae, tmp_path: Path) -> None:
+    for step in range(6):
+        write_sae(tmp_path / "runs" / f"{step}000")
+    (tmp_path / "runs" / "logs").mkdir()
+    said = refusal(tmp_path / "runs")
+    assert said.endswith(
+        'holds "0000", "1000", "2000", "3000" and 2 more, and is no dictionary itself; let path name one of them'
+    )
+
+
+def test_an_activation_that_the_architecture_does_not_say(write_sae: WriteSae, tmp_path: Path) -> None:
+    """Its values would be others than those of the library that wrote it."""
+    folder = write_sae(tmp_path / "sae")
+    config = json.loads((folder / "cfg.json").read_text())
+    for architecture in ("jumprelu", "topk", "standard"):
+        config |= {"architecture": architecture, "activation_fn": "abstopk", "k": 3}
+        (folder / "cfg.json").write_text(json.dumps(config))
+        assert "activation_fn" in refusal(folder)
+
+
 def test_settings_of_the_same_name_as_a_file(write_sae: WriteSae, tmp_path: Path) -> None:
     folder = write_sae(tmp_path / "sae")
     (folder / "sae_weights_scale.json").write_text("{}")

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autointerp.extract.summary.kernel import steps
+from autointerp.extract.summary.kernel.library import usable
 from autointerp.extract.summary.segments import (
     flat_non_zero,
     gather_runs,
@@ -100,6 +102,8 @@ class Events:
 
     def peaks(self, window: Tensor) -> Tensor:
         """The event of largest value in each of these windows, the first of equals."""
+        if usable(window):
+            return steps.peaks(window, self.window_start, self.window_length, self.window_max, self.value)
         start, length = (column.index_select(0, window) for column in (self.window_start, self.window_length))
         inner = gather_runs(start, length)
         ids = repeated(torch.arange(len(window), device=window.device), length)
@@ -118,8 +122,10 @@ class Events:
 
     def around(self, event: Tensor, left: int, length: int) -> tuple[Tensor, Tensor]:
         """The events of the same feature in the span (`centred`) around each event: the first, and how many."""
-        row = self.row.index_select(0, event)
         columns = (self.rows.position, self.rows.shown_from, self.rows.shown_to)
+        if usable(event):
+            return steps.around(event, self.feature, self.row, *columns, left, length)
+        row = self.row.index_select(0, event)
         position, first_shown, shown_to = (column.index_select(0, row) for column in columns)
         start, stop = centred(position, first_shown, shown_to, left, length)
         place = self._place.index_select(0, event) - position  # of the context's first token
@@ -235,13 +241,18 @@ def events_of(
 def _by_feature(sae: SparseAutoencoder, x: Tensor, silent: Tensor, selected: Tensor | None, rows: Rows) -> Events:
     """Features are encoded in portions, all rows at once: their events come in order and need no sort."""
     order = torch.sort(rows.split, stable=True).indices  # the rows of a split side by side
-    x, silent = x[order], true_at(silent[order])
+    x, silent = x[order], silent[order]
+    silent_at, row_of = true_at(silent), order.masked_fill(silent, -1)
     ends = torch.searchsorted(rows.split[order], torch.arange(len(SPLITS) + 1)).tolist()
     parts_by_split: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in SPLITS]
     portion = max(1, COLUMN_VALUES // len(x))
     for first in range(0, sae.n_features, portion):
         dense = sae.encode_columns(x, first, min(first + portion, sae.n_features))
-        dense[:, silent] = 0
+        if usable(dense):
+            for parts, (begin, end) in zip(parts_by_split, pairwise(ends), strict=True):
+                parts.append(steps.firing(dense, begin, end, row_of, selected, first))
+            continue
+        dense[:, silent_at] = 0
         if selected is not None:
             dense *= selected[first : first + portion, None]
         fires = dense.numpy() != 0
@@ -309,9 +320,14 @@ def _sorted(rows: Rows, n_features: int, row: Tensor, feature: Tensor, value: Te
 
 def _with_windows(rows: Rows, feature: Tensor, row: Tensor, value: Tensor, event_bounds: Sequence[int]) -> Events:
     """Sorted events with the windows they fall into."""
-    window = rows.window.index_select(0, row)
-    start = run_starts(feature, window)  # a window is of one split
-    length = run_lengths(start, len(feature))
+    if usable(value):
+        start, length, window_feature, window_row, window_max = steps.windows(feature, row, value, rows.window)
+    else:
+        window = rows.window.index_select(0, row)
+        start = run_starts(feature, window)  # a window is of one split
+        length = run_lengths(start, len(feature))
+        window_feature, window_row = feature.index_select(0, start), row.index_select(0, start)
+        window_max = _largest(value, length)
     return Events(
         rows=rows,
         feature=feature,
@@ -319,9 +335,9 @@ def _with_windows(rows: Rows, feature: Tensor, row: Tensor, value: Tensor, event
         value=value,
         window_start=start,
         window_length=length,
-        window_feature=feature.index_select(0, start),
-        window_row=row.index_select(0, start),
-        window_max=_largest(value, length),
+        window_feature=window_feature,
+        window_row=window_row,
+        window_max=window_max,
         event_bounds=tuple(event_bounds),
         window_bounds=tuple(torch.searchsorted(start, torch.tensor(event_bounds, device=start.device)).tolist()),
     )
@@ -329,6 +345,8 @@ def _with_windows(rows: Rows, feature: Tensor, row: Tensor, value: Tensor, event
 
 def _largest(value: Tensor, length: Tensor) -> Tensor:
     """The largest value of each run of these lengths."""
+    if usable(value):
+        return steps.largest_of_runs(value, length)
     return torch.segment_reduce(value, "max", lengths=length, unsafe=True) if len(value) else value
 
 

@@ -8,6 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autointerp.extract.summary.events import Events
+from autointerp.extract.summary.kernel import steps
+from autointerp.extract.summary.kernel.library import usable
+from autointerp.extract.summary.segments import true_at
 from autointerp.records import Bool, Int64
 
 AT_ONCE = 1 << 24
@@ -28,10 +32,18 @@ class FiringBits:
         place = torch.searchsorted(self.pool, window).clamp_(max=len(self.pool) - 1)
         return torch.where(self.pool[place] == window, place, -1)
 
-    def add(self, feature: Tensor, number: Tensor) -> None:
-        """Firing windows, each of a feature once."""
+    def add(self, events: Events) -> Tensor:
+        """Takes in the windows in which features fire; returns the number in the pool of each row's window, or -1."""
+        number_of = self.numbers(events.rows.window)
+        if usable(self._bits):
+            steps.add_to_pool(events.window_feature, events.window_row, number_of, self._bits)
+            return number_of
+        number = number_of.index_select(0, events.window_row)
+        pooled = true_at(number >= 0)
+        feature, number = events.window_feature[pooled], number[pooled]
         bit = torch.bitwise_left_shift(torch.ones_like(number), number & 7).to(torch.uint8)
         self._bits.view(-1).index_add_(0, (number >> 3).add_(feature, alpha=self._bits.shape[1]), bit)
+        return number_of
 
     def merge(self, other: FiringBits) -> None:
         self._bits |= other._bits

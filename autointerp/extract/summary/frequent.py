@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.summary.events import Events
-from autointerp.extract.summary.segments import true_at
+from autointerp.extract.summary.kernel import steps
+from autointerp.extract.summary.kernel.library import usable
 from autointerp.records import Int64
 from autointerp.subject.tokens import TokenFile
 
@@ -38,12 +39,16 @@ class FrequentTokens:
         self._count = torch.zeros(shape, dtype=torch.int32, device=tokens.device)
 
     def add(self, events: Events) -> Tensor:
-        """Takes events in; returns the indices of those at other tokens."""
-        column = self._column[events.rows.token].index_select(0, events.row)
-        cell = column.add(events.feature, alpha=self._mass.shape[1])
-        self._mass.view(-1).index_add_(0, cell, events.value.double())
-        self._count.view(-1).index_add_(0, cell, torch.ones_like(cell, dtype=torch.int32))
-        return true_at(column == len(self.tokens))
+        """Takes events in; returns of each row 1 where another token stands, and else 0."""
+        column_of = self._column[events.rows.token]
+        if usable(column_of):
+            steps.add_frequent(events.feature, events.row, events.value, column_of, self._mass, self._count)
+        else:
+            column = column_of.index_select(0, events.row)
+            cell = column.add(events.feature, alpha=self._mass.shape[1])
+            self._mass.view(-1).index_add_(0, cell, events.value.double())
+            self._count.view(-1).index_add_(0, cell, torch.ones_like(cell, dtype=torch.int32))
+        return (column_of == len(self.tokens)).long()
 
     def merge(self, other: FrequentTokens) -> None:
         self._mass += other._mass

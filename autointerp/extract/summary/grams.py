@@ -24,6 +24,8 @@ from torch import Tensor
 
 from autointerp.extract.summary.events import Events
 from autointerp.extract.summary.frequent import FrequentTokens
+from autointerp.extract.summary.kernel import steps
+from autointerp.extract.summary.kernel.library import usable
 from autointerp.extract.summary.pair_sample import place_levels
 from autointerp.extract.summary.segments import (
     descending,
@@ -52,6 +54,10 @@ class Table:
     mass: Tensor  # float64
     count: Tensor  # int32
 
+    @property
+    def columns(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.key, self.mass, self.count
+
     def take(self, index: Tensor | slice) -> Table:
         if isinstance(index, slice):
             return Table(self.key[index], self.mass[index], self.count[index])
@@ -65,6 +71,8 @@ def _nothing(device: torch.device) -> Table:
 
 def _summed(key: Tensor, value: Tensor, first: int, span: int) -> Table:
     """The table of events; their keys are `first` to `first + span` - 1."""
+    if usable(key):
+        return Table(*steps.sum_grams(key, value, first, span))
     key, order = sorted_keys(key - first, span)
     starts = run_starts(key)
     lengths = run_lengths(starts, len(key))
@@ -77,6 +85,8 @@ def _merged(table: Table, new: Table) -> Table:
     """The sum of two tables, the second much smaller: a search for each of its keys instead of a sort of all."""
     if not len(table.key):
         return new
+    if usable(table.key):
+        return Table(*steps.merge_grams(table.columns, new.columns))
     place = places_of(table.key, new.key)
     known = table.key.index_select(0, place.clamp(max=len(table.key) - 1)) == new.key
     old, fresh = true_at(known), true_at(~known)
@@ -155,6 +165,9 @@ class GramCounter:
         give_back()  # the tables grow: what they leave behind is too small for them
 
     def _pruned(self, table: Table) -> Table:
+        if usable(table.key):
+            left = steps.prune_grams(table.columns, self.n_grams, self.keep, self.error)
+            return table if left is None else Table(*left)
         feature = quotient(table.key, self.n_grams)
         over = torch.bincount(feature, minlength=self.n_features) > 2 * self.keep
         if not bool(over.any()):
@@ -174,11 +187,8 @@ class GramCounter:
         `frequent`: tokens counted apart.
         """
         self.compact()
-        parts = []
-        for table in self._tables if frequent is None else self._with(frequent):
-            feature = quotient(table.key, self.n_grams)
-            order = sort_by(feature, _falling(table.mass))
-            parts.append(table.take(order[rank_in_run(feature.index_select(0, order)) < top]))
+        tables = self._tables if frequent is None else self._with(frequent)
+        parts = [table.take(_heaviest(table, self.n_grams, top)) for table in tables]
         key = torch.cat([part.key for part in parts])
         counts = torch.bincount(key // self.n_grams, minlength=self.n_features)
         start = np.concatenate([[0], np.cumsum(counts.cpu().numpy())]).astype(np.int64)
@@ -229,22 +239,36 @@ class GramSorter:
         give_back()
 
     def add(self, events: Events) -> None:
-        other = self._frequent.add(events)
-        _count(self._tokens, events, events.rows.token, other)
+        is_other = self._frequent.add(events)
+        _count(self._tokens, events, events.rows.token, is_other, None)
         per_token = self._pairs.n_grams // self._tokens.n_grams
         gram = events.rows.token * per_token + events.rows.previous + 1
-        inside = None
-        if self._sampled:
-            level = place_levels(self._seed, events.rows.context, events.rows.position)
-            inside = true_at(level.index_select(0, events.row) >= self._level.index_select(0, events.feature))
-        _count(self._pairs, events, gram, inside)
+        level_of = place_levels(self._seed, events.rows.context, events.rows.position) if self._sampled else None
+        _count(self._pairs, events, gram, level_of, self._level)
 
 
-def _count(counter: GramCounter, events: Events, gram: Tensor, index: Tensor | None) -> None:
-    """`gram` of each place; `index`: of these events only."""
-    columns = (events.row, events.feature, events.value)
-    row, feature, value = columns if index is None else (column.index_select(0, index) for column in columns)
+def _count(counter: GramCounter, events: Events, gram: Tensor, level_of: Tensor | None, level: Tensor | None) -> None:
+    """`gram` of each place. With `level_of` each, only of the events where it is at least the feature's `level`; where
+    there is none, at least 1."""
+    if usable(gram):
+        columns = (events.feature, events.row, events.value)
+        counter.add(*steps.gram_keys(*columns, gram, counter.n_grams, level_of, level))
+        return
+    row, feature, value = events.row, events.feature, events.value
+    if level_of is not None:
+        least: Tensor | int = 1 if level is None else level.index_select(0, feature)
+        index = true_at(level_of.index_select(0, row) >= least)
+        row, feature, value = (column.index_select(0, index) for column in (row, feature, value))
     counter.add(gram.index_select(0, row).add_(feature, alpha=counter.n_grams), value)
+
+
+def _heaviest(table: Table, n_grams: int, top: int) -> Tensor:
+    """Places of the `top` heaviest entries of each feature, heaviest first."""
+    if usable(table.key):
+        return steps.heaviest_grams(table.key, table.mass, n_grams, top)
+    feature = quotient(table.key, n_grams)
+    order = sort_by(feature, _falling(table.mass))
+    return order[rank_in_run(feature.index_select(0, order)) < top]
 
 
 def _falling(mass: Tensor) -> Tensor:

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.summary.events import Events
+from autointerp.extract.summary.kernel import steps
+from autointerp.extract.summary.kernel.library import usable
 from autointerp.extract.summary.segments import (
     gather_runs,
-    places_of,
     rank_in_run,
     repeated,
     sort_by,
@@ -54,6 +55,8 @@ class Kept:
         return self.offset.int().add_(repeated(self.peak, self.length.long()))
 
     def take(self, index: Tensor) -> Kept:
+        if usable(index):
+            return Kept(**steps.taken(index, {name: getattr(self, name) for name in COLUMNS}))
         length = self.length.long()
         start = torch.cumsum(length, 0) - length
         inner = gather_runs(start.index_select(0, index), length.index_select(0, index))
@@ -141,9 +144,13 @@ class Keeper:
             start, length = (column.index_select(0, window) for column in (events.window_start, events.window_length))
         else:
             start, length = events.around(event, *span)
+        if usable(event):
+            columns = (events.row, events.value, events.rows.window, events.rows.position)
+            self._offer(Kept(group.int(), key, **steps.described(event, start, length, *columns)))
+            return
         inner = gather_runs(start, length)
         peak = events.position_of(event)
-        self._waiting.append(
+        self._offer(
             Kept(
                 group=group.int(),
                 key=key,
@@ -155,7 +162,10 @@ class Keeper:
                 value=events.value.index_select(0, inner),
             )
         )
-        self._n_waiting += len(window)
+
+    def _offer(self, windows: Kept) -> None:
+        self._waiting.append(windows)
+        self._n_waiting += len(windows.group)
         if self._n_waiting > max(BUFFER, self._n_kept // 2):
             self._compact()
 
@@ -175,11 +185,10 @@ class Keeper:
         if not self._waiting:
             return
         arrived, self._n_waiting, self._whole = _join(self._waiting), 0, None
-        group, order = sorted_keys(arrived.group, len(self.limit))
-        ends = [0, *places_of(group, self._borders.long()).tolist(), len(group)]
-        for i, (first, last) in enumerate(pairwise(ends)):
-            if first < last:
-                self._ranges[i] = self._best([self._ranges[i], arrived.take(order[first:last])])
+        arrived = arrived.take(sorted_keys(arrived.group, len(self.limit))[1])
+        for i, mine in enumerate(arrived.cut(self._borders)):
+            if len(mine.group):
+                self._ranges[i] = self._best([self._ranges[i], mine])
         self._n_kept = sum(len(mine.group) for mine in self._ranges)
         del arrived
         give_back()  # what is kept grows: what it leaves behind is too small for it
@@ -187,6 +196,8 @@ class Keeper:
     def _best(self, parts: list[Kept]) -> Kept:
         """The windows to keep of one range; `parts` is empty afterwards."""
         joined = _join(parts)
+        if usable(joined.key):
+            return joined.take(steps.smallest_keys(joined.group, joined.key, self.keep, self.limit))
         order = sort_by(joined.group, joined.key)
         rank = rank_in_run(joined.group.index_select(0, order))
         last = order[true_at(rank == self.keep - 1)]

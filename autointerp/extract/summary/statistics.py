@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from autointerp.extract.summary.events import Events
+from autointerp.extract.summary.kernel import steps
+from autointerp.extract.summary.kernel.library import usable
 from autointerp.records import SPLITS, Float64, Int64
 
 LOWEST, OCTAVES, PER_OCTAVE = -16, 32, 8
@@ -54,6 +56,9 @@ class Statistics:
 
     def add(self, events: Events, split: int) -> None:
         """Takes in events of one split."""
+        if usable(events.value):
+            self._add_by_kernel(events, split)
+            return
         feature, value = events.feature, events.value.double()
         self.shard_total[split].index_add_(0, feature, value)
         self.shard_total2[split].index_add_(0, feature, value.square_())
@@ -69,6 +74,24 @@ class Statistics:
             self.outliers[split].view(-1).index_add_(0, bins, torch.ones_like(value_at, dtype=torch.int32))
         windows = torch.ones_like(events.window_feature)
         self.n_firing_windows[split].index_add_(0, events.window_feature, windows)
+
+    def _add_by_kernel(self, events: Events, split: int) -> None:
+        steps.add_statistics(
+            events.feature,
+            events.row,
+            events.value,
+            position_bins(events.rows.position),
+            events.rows.outlier if events.rows.has_outliers else None,
+            events.window_feature,
+            events.window_max,
+            self.shard_total[split],
+            self.shard_total2[split],
+            self.histogram[split],
+            self.positions[split],
+            self.outliers[split],
+            self.maximum[split],
+            self.n_firing_windows[split],
+        )
 
     @property
     def n_firing(self) -> Tensor:

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from autointerp.extract.summary.events import Events
 from autointerp.extract.summary.firing import FiringBits
+from autointerp.extract.summary.fitting import fitting_firings, fitting_top, fitting_windows
 from autointerp.extract.summary.frequent import FrequentTokens
 from autointerp.extract.summary.grams import KEEP, GramCounter, GramSorter
-from autointerp.extract.summary.segments import descending, hash64, run_ids, run_starts
-from autointerp.extract.summary.smallest_keys import NEVER, Keeper
-from autointerp.extract.summary.statistics import OCTAVES, Statistics, octave
+from autointerp.extract.summary.smallest_keys import Keeper
+from autointerp.extract.summary.statistics import OCTAVES, Statistics
 from autointerp.hashing import hash64 as hash_array
 from autointerp.hashing import stream_key
 from autointerp.memory import give_back
@@ -154,65 +154,42 @@ class Summary:
                     self._add_held_out(mine, self.score_top, self.score_firing, self.score_pool)
         self._grams.passed(events.count(EXPLAIN) if n_explain is None else n_explain)
 
-    def _number(self, feature: Tensor) -> Tensor:
-        """The features' numbers in their dictionary: what hashes are taken of."""
-        return feature + self.plan.first if self.plan.first else feature
-
     def _add_explain(self, events: Events) -> None:
-        rows, feature, window = events.rows, events.window_feature, events.window_number
-        span = (self.plan.left, self.plan.window)
+        plan, feature = self.plan, events.window_feature
+        span = (plan.left, plan.window)
         quiet = events.at_outliers
         self._grams.add(events)
         self._add_top(self.top, events, events if quiet is None else events.only(~quiet))
-        if quiet is not None and self.plan.outlier:
+        if quiet is not None and plan.outlier:
             self._add_top(self.outliers, events, events.only(quiet))
 
         # Reservoir of firing tokens by octave: the smallest hashes of (feature, context, position).
-        key = hash64(stream_key(self.plan.seed, "token"), self._number(events.feature), events.context, events.position)
-        key = key if quiet is None else key.masked_fill_(quiet, NEVER)
-        group = octave(events.value).add_(events.feature, alpha=OCTAVES)
-        event = self.octaves.fits(group, key)
-        of_event = torch.searchsorted(events.window_start, event, right=True) - 1
-        self.octaves.add(events, of_event, group[event], key[event], event, span)
+        event, window, group, key = fitting_firings(self.octaves, events, stream_key(plan.seed, "token"), plan.first)
+        self.octaves.add(events, window, group, key, event, span)
 
         # The pool: where it fires, there and beside it, and the windows of smallest hash.
-        number = self.explain_pool.numbers(rows.window).index_select(0, events.window_row)
-        near_pool = (number >= 0).nonzero().squeeze(1)
-        self.explain_pool.add(feature[near_pool], number[near_pool])
-        in_pool = near_pool[self._in_pool[number[near_pool]]]
-        key = hash64(random_key(self.plan.seed), self._number(feature[in_pool]), window[in_pool])
-        fits = self.random.fits(feature[in_pool], key)
-        self.random.add(events, in_pool[fits], feature[in_pool[fits]], key[fits])
+        number = self.explain_pool.add(events)
+        wanted = number >= 0
+        wanted[wanted.clone()] = self._in_pool[number[wanted]]
+        window, key = fitting_windows(self.random, events, random_key(plan.seed), plan.first, wanted)
+        self.random.add(events, window, feature[window], key)
 
     def _add_top(self, keeper: Keeper, events: Events, counted: Events) -> None:
         """Of each context its strongest window, the first where several are equally strong.
 
         `counted`: the same events, 0 where they are not to be chosen for; what is shown around a peak is all of them.
         """
-        feature = counted.window_feature
-        key = descending(counted.window_max) | counted.window_number
-        fits = keeper.fits(feature, key)
-        if counted is not events:
-            fits = fits[counted.window_max[fits] > 0]
-        starts = run_starts(feature[fits], events.rows.context[events.window_row[fits]])
-        ids = run_ids(starts, len(fits))
-        best = torch.full_like(starts, torch.iinfo(torch.int64).max).scatter_reduce_(0, ids, key[fits], "amin")
-        fits = fits[key[fits] == best[ids]]
+        window, key = fitting_top(keeper, counted, one_a_context=True, only_positive=counted is not events)
         span = (self.plan.left, self.plan.window)
-        keeper.add(events, fits, feature[fits], key[fits], counted.peaks(fits), span)
+        keeper.add(events, window, events.window_feature[window], key, counted.peaks(window), span)
 
     def _add_held_out(self, events: Events, top: Keeper, firing: Keeper, pool: FiringBits) -> None:
         """Select and score split: the same kinds of windows, in other numbers."""
-        feature, window = events.window_feature, events.window_number
-        key = descending(events.window_max) | window
-        fits = top.fits(feature, key)
-        top.add(events, fits, feature[fits], key[fits])
-        key = hash64(window_key(self.plan.seed), self._number(feature), window)
-        fits = firing.fits(feature, key)
-        firing.add(events, fits, feature[fits], key[fits])
-        number = pool.numbers(events.rows.window).index_select(0, events.window_row)
-        in_pool = (number >= 0).nonzero().squeeze(1)
-        pool.add(feature[in_pool], number[in_pool])
+        window, key = fitting_top(top, events)
+        top.add(events, window, events.window_feature[window], key)
+        window, key = fitting_windows(firing, events, window_key(self.plan.seed), self.plan.first)
+        firing.add(events, window, events.window_feature[window], key)
+        pool.add(events)
 
     def merge(self, other: Summary) -> None:
         """Takes in the summary of other shards; of later ones, where grams were pruned (`grams.py`)."""

@@ -95,7 +95,7 @@ def read_yaml(file: Path, path: str) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        config = yaml.safe_load(read_text(file))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise InputError(f'"{path}": {file.name} cannot be read: {first_line(error)}') from error
     if not isinstance(config, dict):

@@ -42,7 +42,17 @@ def _without_weights(source: DictionarySource) -> Format:
             return row
     settings = dict.fromkeys(row.config for row in BY_NAME.values() if row.needs_config and row.config)
     weights = ", ".join(row.weights or str(row.one_of) for row in BY_NAME.values() if row.weights or row.one_of)
+    below = _dictionaries_below(source.folder)
+    if below:
+        raise InputError(f'"{source.path}" holds {below}, and is no dictionary itself; let path name one of them')
     raise InputError(f'"{source.path}" has no {" or ".join(settings)}, and none of {weights}: not a dictionary')
+
+
+def _dictionaries_below(folder: Path) -> str:
+    """The folders one below that hold a dictionary's files (checkpoints, layers), as a person lists them."""
+    inside = sorted(place.name for place in folder.iterdir() if place.is_dir() and _formats_of_folder(place))
+    shown = ", ".join(f'"{name}"' for name in inside[:4])
+    return f"{shown} and {len(inside) - 4} more" if len(inside) > 4 else shown
 
 
 def _formats_of_folder(folder: Path) -> list[Format]:

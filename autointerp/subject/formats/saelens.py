@@ -202,7 +202,7 @@ def _old_architecture(declared: str, config: dict[str, Any], path: str) -> str:
     activation = str(config.get("activation_fn_str") or config.get("activation_fn") or "relu")
     if activation == "topk":
         return "topk"
-    if declared in ("standard", "gated"):
+    if declared in ("standard", "gated") or activation not in ("relu", declared):
         ACTIVATION.check(activation, path)
     return declared
 
