@@ -1059,7 +1059,7 @@ COMMENT ON COLUMN powered_differences.simultaneous_low IS 'Lower end of the inte
 COMMENT ON COLUMN powered_differences.simultaneous_high IS 'Upper end.';
 COMMENT ON COLUMN powered_differences.interval_over IS 'As in dictionary_scores.';
 COMMENT ON COLUMN powered_differences.p_holm IS 'p after Holm over all pairs of this explainer, scorer and metric.';
-COMMENT ON COLUMN powered_differences.verdict IS 'A, B, equivalent or undecided, by the rules of comparisons.';
+COMMENT ON COLUMN powered_differences.verdict IS 'A, B, equivalent or undecided, by the rules of comparisons; undecided where it hangs on failed features, as there.';
 
 CREATE TABLE failures (
     stage VARCHAR NOT NULL, dictionary VARCHAR, feature INTEGER, explainer VARCHAR, scorer VARCHAR, status VARCHAR NOT NULL,
