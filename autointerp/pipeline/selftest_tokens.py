@@ -1,7 +1,9 @@
-"""Tokens that are hard to tell from those that the self-test's planted features promote: made as a run makes them.
+"""Tokens that are hard to tell from those that the self-test's planted features promote or suppress: made as a run
+makes them.
 
 A planted feature writes its random direction to the residual stream, with no norm between it and the unembedding. What
-is promoted, and what stands beside it, are then tokens of the text by the definitions of `extract/hard_tokens.py`.
+is promoted or suppressed, and what stands beside it, are then tokens of the text by the definitions of
+`extract/hard_tokens.py`.
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ from autointerp.explain.token_text import is_fragment
 from autointerp.extract.effects import LogitPath, strongest_effects
 from autointerp.extract.hard_tokens import hard_tokens
 from autointerp.score.scorers.protocol import Distractors
-from autointerp.score.selftest.planted import PlantedFeature, effect_direction, readable_tokens
+from autointerp.score.selftest.planted import EffectSide, PlantedFeature, effect_direction, readable_tokens
 from autointerp.score.selftest.text import SelftestText
 
 
 def planted_distractors(
-    text: SelftestText, seed: int, features: Sequence[PlantedFeature]
+    text: SelftestText, seed: int, features: Sequence[PlantedFeature], side: EffectSide
 ) -> list[tuple[Distractors, ...]]:
-    """Of each feature, by kind. Raises ValueError where a feature promotes others than it was planted with."""
+    """Of each feature, by kind. Raises ValueError where a feature has other effects than it was planted with."""
     usable = (text.counts > 0) & readable_tokens(text)
     ids, width = np.flatnonzero(usable), text.unembedding.shape[1]
     written = np.stack([effect_direction(seed, feature.number, width) for feature in features])
@@ -30,11 +32,11 @@ def planted_distractors(
     path = LogitPath(lambda directions: directions, torch.from_numpy(ids), table, 1.0)
     directions = torch.from_numpy(written)
     strongest = strongest_effects(path, directions, np.arange(len(features)))
-    for feature, tokens in zip(features, strongest.token["promoted"], strict=True):
-        if not np.array_equal(feature.promoted, tokens):
-            raise ValueError(f"planted feature {feature.number} promotes other tokens than its label says")
+    for feature, tokens in zip(features, strongest.token[side], strict=True):
+        if not np.array_equal(getattr(feature, side), tokens):
+            raise ValueError(f"other tokens are {side} by planted feature {feature.number} than its label says")
     fit = usable & np.array([not is_fragment(one) for one in text.texts])
-    hard = hard_tokens(path, directions, strongest, fit, text.counts)
+    hard = hard_tokens(path, directions, strongest, fit, text.counts, side)
     none = np.zeros(0, np.int64)
     return [
         (

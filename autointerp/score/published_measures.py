@@ -25,9 +25,10 @@ from autointerp.score.sampled import Answered
 from autointerp.score.side_by_side import FeatureRows, Tied, Values, rows_of_parts
 
 NO_CALIBRATION, NO_DENSITY = "no_calibration", "no_density"
-NO_GENERATED_TEXT, NO_MEASURED_EFFECTS = "no_generated_text", "no_measured_effects"
+NO_GENERATED_TEXT, NO_JUDGED_STEERING = "no_generated_text", "no_judged_steering"
 """Statuses of metrics without a value: no window to calibrate on; no known density to weigh by; the store holds no
-texts that were written from the explanation; it holds no measured effects of steering."""
+texts that were written from the explanation; nobody said of texts that were written without steering, and at several
+strengths of it, whether they express the explanation (`intervention` asks which of three texts is the feature's)."""
 
 
 @dataclass(frozen=True)
@@ -244,5 +245,6 @@ def clarity(_of: Answered | OfJudge) -> Measured:
 
 
 def faithfulness(_of: Answered | OfJudge) -> Measured:
-    """Needs the effects of steering (`fade.faithfulness`); none are stored."""
-    return Measured(None, NO_MEASURED_EFFECTS, 0)
+    """Needs the share of texts that express the explanation, by strength of steering (`fade.faithfulness`): no judge is
+    asked that, and steered texts are written at one strength."""
+    return Measured(None, NO_JUDGED_STEERING, 0)

@@ -147,8 +147,9 @@ PUBLISHED: tuple[Metric, ...] = (
     Metric(
         "faithfulness",
         "published",
-        "FADE: how much steering raises the share of texts with the explanation; needs measured effects",
+        "FADE: how much steering raises the share of texts with the explanation; needs a judge of such texts",
         each(measures.faithfulness),
+        version=2,
         chance=0.0,
         scorer="detection",
         judged_too=True,

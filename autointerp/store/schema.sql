@@ -23,7 +23,7 @@ CREATE MACRO is_control(explainer) AS (
     explainer IN ('shuffled', 'constant', 'generic') OR starts_with(explainer, 'shuffled:') OR starts_with(explainer, 'permuted:')
 );
 CREATE MACRO is_failure(status) AS (
-    status NOT IN ('ok', 'constant', 'few_documents', 'underpowered', 'fewer', 'rare', 'dead', 'no_generated_text', 'no_measured_effects')
+    status NOT IN ('ok', 'constant', 'few_documents', 'underpowered', 'fewer', 'rare', 'dead', 'no_generated_text', 'no_judged_steering')
 );
 CREATE MACRO is_ceiling(explainer) AS (explainer IN ('context_lookup', 'token_lookup'));
 CREATE MACRO is_label(explainer) AS (NOT is_control(explainer) AND NOT is_ceiling(explainer));
@@ -903,7 +903,7 @@ COMMENT ON COLUMN scores.ci_low IS 'Lower end of the 95 % interval.';
 COMMENT ON COLUMN scores.ci_high IS 'Upper end.';
 COMMENT ON COLUMN scores.n IS 'Tokens (census) or windows (sample) behind it; of logits, tokens of the vocabulary.';
 COMMENT ON COLUMN scores.n_failed IS 'Beside these, those without a prediction.';
-COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); few_documents (a value without an interval); underpowered (a value not to be trusted); fewer (from fewer windows than its published protocol asks for); rare, dead, failed ... (no value); no_generated_text, no_measured_effects: the store lacks what the metric needs.';
+COMMENT ON COLUMN scores.status IS 'ok; constant (value 0); few_documents (a value without an interval); underpowered (a value not to be trusted); fewer (from fewer windows than its published protocol asks for); rare, dead, failed ... (no value); no_generated_text, no_judged_steering: the store lacks what the metric needs (texts written from the explanation; answers whether texts written without steering and with it express the explanation).';
 
 CREATE TABLE dictionary_scores (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, explainer VARCHAR NOT NULL, scorer VARCHAR NOT NULL,
@@ -1059,7 +1059,7 @@ COMMENT ON COLUMN powered_differences.simultaneous_low IS 'Lower end of the inte
 COMMENT ON COLUMN powered_differences.simultaneous_high IS 'Upper end.';
 COMMENT ON COLUMN powered_differences.interval_over IS 'As in dictionary_scores.';
 COMMENT ON COLUMN powered_differences.p_holm IS 'p after Holm over all pairs of this explainer, scorer and metric.';
-COMMENT ON COLUMN powered_differences.verdict IS 'A, B, equivalent or undecided, by the rules of comparisons.';
+COMMENT ON COLUMN powered_differences.verdict IS 'A, B, equivalent or undecided, by the rules of comparisons; undecided where it hangs on failed features, as there.';
 
 CREATE TABLE failures (
     stage VARCHAR NOT NULL, dictionary VARCHAR, feature INTEGER, explainer VARCHAR, scorer VARCHAR, status VARCHAR NOT NULL,

@@ -13,8 +13,9 @@ from scored_dictionaries import CENSUS, scored
 
 from autointerp.compare.clustered import difference_interval, mean_interval
 from autointerp.pipeline.rows.feature_values import feature_values
+from autointerp.pipeline.rows.powered_rows import cheap_values
 from autointerp.pipeline.rows.stored_scores import About, DictionaryScores, Floors, StoredScores
-from autointerp.pipeline.stages.compare import comparisons, pairs_about
+from autointerp.pipeline.stages.compare import comparisons, pairs_about, powered_rows
 from autointerp.pipeline.stages.means import mean_rows
 
 
@@ -128,6 +129,28 @@ def test_dictionaries_are_not_equivalent_because_both_failed() -> None:
     a[99] = close[99] = -0.5  # features that failed may be as bad as this one
     assert verdict(close, [4], [4]) == ("equivalent", False)
     assert verdict(close, [0, 10, 20, 30], [0, 10, 20, 30]) == ("undecided", True)
+
+
+def test_a_sharpened_difference_hangs_on_failures_as_a_plain_one_does() -> None:
+    rng = np.random.default_rng(7)
+    a = np.clip(rng.normal(0.7, 0.05, 100), 0, 1)
+    a[:10] = 0.1
+    b = a.copy()
+    b[:10] = rng.uniform(0.1, 0.15, 10)
+    known = np.concatenate([a, rng.normal(0.7, 0.05, 200)])
+    cheap = {"sae": scored("sae", values=known), "neurons": scored("neurons", values=known - 0.1)}
+    floors = {name: {CENSUS: 0.5} for name in cheap}
+
+    def verdict(failed: Sequence[int]) -> str:
+        side = replace(scored("neurons", values=b, matched_to="sae"), partner={i: i for i in range(300)})
+        family = pairs_about([scored("sae", values=a, failed=failed), side], CENSUS, floors)
+        beside = {name: cheap_values(one) for name, one in cheap.items()}
+        [row] = powered_rows(family, beside, CENSUS, 0.02)
+        assert (row["simultaneous_low"] > 0) == bool(failed)
+        return str(row["verdict"])
+
+    assert verdict(range(10)) == "undecided"
+    assert verdict([]) == "B"
 
 
 def test_a_pair_of_which_a_side_has_no_scores_is_in_no_family() -> None:

@@ -80,4 +80,4 @@ def test_of_a_judge_only_answered_windows_count() -> None:
     silent = measures.of_judged(judged, np.zeros(4))
     assert measures.responsiveness([silent])[0].status == measures.purity([silent])[0].status == "rare"
     assert measures.clarity(of).status == "no_generated_text"
-    assert measures.faithfulness(of).status == "no_measured_effects"
+    assert measures.faithfulness(of).status == "no_judged_steering"

@@ -287,7 +287,7 @@ def test_statuses_of_the_sample_and_the_published_rows() -> None:
         "spearman_intervals": "fewer",  # two windows of each interval of the activation are not there
         "spearman_intervals_weighted": "fewer",
         "clarity": "no_generated_text",
-        "faithfulness": "no_measured_effects",
+        "faithfulness": "no_judged_steering",
     }
     statuses = {s.metric: s.status for s in scores if s.feature == 0 and s.metric != "pearson"}
     assert statuses == {m: others.get(m, "ok") for m in metrics if m != "pearson"}

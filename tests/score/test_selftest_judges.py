@@ -21,6 +21,7 @@ from autointerp.score.selftest.planted import PlantedFeature, Planter, RuleLabel
 from autointerp.score.selftest.planted_others import with_others
 from autointerp.score.selftest.replies import CannotAnswer, wants_texts
 from autointerp.score.selftest.shown_lines import ENDS, NO_TOKEN, LineReader, choose_end, stock_of
+from autointerp.score.selftest.sources import asks_suppressed
 from autointerp.score.selftest.test_material import SelftestMaterial
 from autointerp.score.selftest.text import SelftestText
 
@@ -55,7 +56,8 @@ class Bench:
         return questions.read([judge.answer(ask) for ask in questions.asks])
 
     def rule_judge(self, scorer: Scorer) -> RuleJudge:
-        return RuleJudge(self.reader, self.labels, rated=scorer.shape == "rated")
+        suppressed = asks_suppressed(scorer)
+        return RuleJudge(self.reader, self.labels, rated=scorer.shape == "rated", suppressed=suppressed)
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +102,13 @@ def test_detection_and_fuzzing_are_the_rule_on_each_line(bench: Bench) -> None:
             assert right.mean() > 0.75
 
 
-def test_ratings_are_what_the_label_says_is_promoted(bench: Bench) -> None:
-    scorer = SCORERS["logits"]
+@pytest.mark.parametrize(("scored", "side"), [("logits", "promotes"), ("logits_suppressed", "suppresses")])
+def test_ratings_are_what_the_label_says_is_promoted_or_suppressed(scored: str, side: str, bench: Bench) -> None:
+    scorer = SCORERS[scored]
     for row, feature in enumerate(bench.features[:3]):
         for name, label in feature.labels.items():
             rated: Rated = bench.ask(scorer, row, label, bench.rule_judge(scorer))
-            assert np.array_equal(rated.rating == 9, np.isin(rated.items.token, label.promotes)), name
+            assert np.array_equal(rated.rating == 9, np.isin(rated.items.token, getattr(label, side))), name
             assert set(rated.rating.tolist()) <= {1.0, 9.0}
 
 
@@ -166,7 +169,10 @@ def small() -> tuple[RuleJudge, RuleLabel]:
 
     one = np.ones(1, np.float32)
     label = RuleLabel(
-        "rule-4-true", Rule(Entries(np.array([-1], np.int32), np.array([1], np.int32), one, one)), np.ones(1, np.int64)
+        "rule-4-true",
+        Rule(Entries(np.array([-1], np.int32), np.array([1], np.int32), one, one)),
+        np.ones(1, np.int64),
+        np.zeros(0, np.int64),
     )
     return RuleJudge(LineReader(["(", " a"], "⸱"), [label]), label
 

@@ -91,11 +91,13 @@ def test_wrong_labels_claim_three_times_more_or_miss_half(
         assert 2.4 < len(extra - mine) / len(mine) < 3.3
         assert missing < mine
         assert 0.3 < len(missing) / len(mine) <= 0.5
-        promoted = {name: set(feature.labels[name].promotes.tolist()) for name in LABELS}
-        assert promoted["true"] == set(feature.promoted.tolist())
-        assert promoted["true"] < promoted["extra"]
-        assert promoted["missing"] < promoted["true"]
-        assert [len(promoted[name]) for name in LABELS] == [60, 240, 30]
+        for side, said in (("promoted", "promotes"), ("suppressed", "suppresses")):
+            named = {name: set(getattr(feature.labels[name], said).tolist()) for name in LABELS}
+            assert named["true"] == set(getattr(feature, side).tolist())
+            assert named["true"] < named["extra"]
+            assert named["missing"] < named["true"]
+            assert [len(named[name]) for name in LABELS] == [60, 240, 30]
+        assert not set(feature.promoted.tolist()) & set(feature.suppressed.tolist())
 
 
 def test_activations_have_heavy_tails_that_labels_know_in_part(features: list[PlantedFeature]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,12 +42,15 @@ class FeaturePair:
         both = self.a.scored & self.b.scored
         return FeaturePair(self.a.take(both), self.b.take(both), True)
 
-    def holds_in_spite_of_failures(self, verdict: str, n_comparisons: int, margin: float) -> bool:
+    def holds_in_spite_of_failures(
+        self, verdict: str, n_comparisons: int, margin: float, difference: Difference | None = None
+    ) -> bool:
         """Whether a verdict would be the same had the failed features got other scores than the floor.
 
         A winner must win too with the features that it failed on at the lowest score of either side. Two dictionaries
         that are equivalent must be so too with those of either side there, and without them. True where the verdict is
-        undecided, and where nothing failed.
+        undecided, and where nothing failed. `difference`: how the difference of a pair is estimated, if not by its
+        means.
         """
         sides = {"A": [self.a], "B": [self.b], "equivalent": [self.a, self.b]}.get(verdict, [])
         sides = [side for side in sides if side.failed.any()]
@@ -57,7 +61,8 @@ class FeaturePair:
                   replace(self, b=self.b.at_most(lowest)) for side in sides]  # fmt: skip
         if verdict == "equivalent":
             others.append(self._without_failed())
-        return all(other.decided(n_comparisons, margin) == verdict for other in others)
+        intervals = [other.difference() if difference is None else difference(other) for other in others]
+        return all(one is not None and decide(one, n_comparisons, margin) == verdict for one in intervals)
 
     def _without_failed(self) -> FeaturePair:
         """Features that did not fail; of a matched pair neither. Dead and rare ones stay."""
@@ -65,11 +70,6 @@ class FeaturePair:
         if self.paired:
             kept = [kept[0] & kept[1]] * 2
         return replace(self, a=self.a.take(kept[0]), b=self.b.take(kept[1]))
-
-    def decided(self, n_comparisons: int, margin: float) -> str | None:
-        """The verdict; None where there is no interval."""
-        interval = self.difference()
-        return None if interval is None else decide(interval, n_comparisons, margin)
 
     def difference(self) -> Interval | None:
         """Mean of a minus mean of b; None where a side has fewer than two features."""
@@ -93,3 +93,6 @@ class FeaturePair:
             (0.0, 0.0) if side.limits is None else side.limits.of_mean() for side in (self.a, self.b)
         )
         return math.hypot(down_a, up_b), math.hypot(up_a, down_b)
+
+
+Difference = Callable[[FeaturePair], Interval | None]

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from autointerp.compare.interval import Interval
 from autointerp.compare.prediction_powered import (
     CheapScores,
     PredictionPowered,
@@ -16,7 +18,7 @@ from autointerp.compare.prediction_powered import (
     prediction_powered_mean,
 )
 from autointerp.pipeline.rows.census_rows import SCORER
-from autointerp.pipeline.rows.feature_pairs import FeaturePair
+from autointerp.pipeline.rows.feature_pairs import Difference, FeaturePair
 from autointerp.pipeline.rows.feature_values import FeatureValues, feature_values
 from autointerp.pipeline.rows.stored_scores import About, DictionaryScores
 from autointerp.score.metric_registry import bounds_of
@@ -54,31 +56,48 @@ def powered_mean_row(about: About, of: PredictionPowered) -> dict[str, Any]:
     }  # fmt: skip
 
 
+PoweredPair = tuple[dict[str, Any], FeaturePair, Difference]
+"""Columns of `powered_differences` with the interval under `interval`; the pair; how such an interval is made of it."""
+
+
 def powered_pairs(
     pairs: Sequence[tuple[DictionaryScores, DictionaryScores, FeaturePair]], cheap: Mapping[str, FeatureValues]
-) -> list[dict[str, Any]]:
-    """For each pair of dictionaries of which it can be said: the interval under `interval`, and columns of
-    `powered_differences`."""
-    rows = []
+) -> list[PoweredPair]:
+    """Each pair of dictionaries of which it can be said."""
+    made: list[PoweredPair] = []
     for a, b, pair in pairs:
         if a.dictionary not in cheap or b.dictionary not in cheap:
             continue
-        if pair.paired:
-            beside = FeaturePair(cheap[a.dictionary], cheap[b.dictionary], True).matched(b)
-            of = powered(pair.a.minus(pair.b), beside.a.minus(beside.b))
-            interval, over = (None, None) if of is None else (of.interval, _over(of))
-            as_good_as = None if of is None else of.as_good_as
-        else:
-            mine, theirs = powered(pair.a, cheap[a.dictionary]), powered(pair.b, cheap[b.dictionary])
-            interval = None if mine is None or theirs is None else prediction_powered_difference(mine, theirs)
-            over = None if mine is None or theirs is None else min(_over(mine), _over(theirs))
-            as_good_as = None
-        if interval is not None:
-            interval = interval.and_limits(*pair.alarm_limits)
+        beside = FeaturePair(cheap[a.dictionary], cheap[b.dictionary], pair.paired)
+        beside = beside.matched(b) if pair.paired else beside
+        row = _sharpened(pair, beside)
+        if row is not None:
             names = {"a": a.dictionary, "b": b.dictionary, "paired": pair.paired}
-            sizes = {"n_a": len(pair.a), "n_b": len(pair.b), "as_good_as": as_good_as}
-            rows.append({**names, **sizes, "interval_over": over, "interval": interval})
-    return rows
+            sizes = {"n_a": len(pair.a), "n_b": len(pair.b)}
+            made.append((names | sizes | row, pair, partial(_difference, beside)))
+    return made
+
+
+def _difference(beside: FeaturePair, pair: FeaturePair) -> Interval | None:
+    row = _sharpened(pair, beside)
+    return None if row is None else row["interval"]
+
+
+def _sharpened(pair: FeaturePair, beside: FeaturePair) -> dict[str, Any] | None:
+    """The difference of a pair, by the cheap scores of all features `beside` it."""
+    if pair.paired:
+        of = powered(pair.a.minus(pair.b), beside.a.minus(beside.b))
+        interval, over = (None, None) if of is None else (of.interval, _over(of))
+        as_good_as = None if of is None else of.as_good_as
+    else:
+        mine, theirs = powered(pair.a, beside.a), powered(pair.b, beside.b)
+        interval = None if mine is None or theirs is None else prediction_powered_difference(mine, theirs)
+        over = None if mine is None or theirs is None else min(_over(mine), _over(theirs))
+        as_good_as = None
+    if interval is None:
+        return None
+    interval = interval.and_limits(*pair.alarm_limits)
+    return {"as_good_as": as_good_as, "interval_over": over, "interval": interval}
 
 
 def _over(of: PredictionPowered) -> str:

@@ -185,10 +185,14 @@ def comparisons(family: Sequence[Pair], about: About, margin: float) -> list[dic
 def powered_rows(
     family: Sequence[Pair], cheap: Mapping[str, FeatureValues], about: About, margin: float
 ) -> list[dict[str, Any]]:
-    """Columns of `powered_differences` that are about the pairs."""
-    rows = powered_pairs(family, cheap)
-    together = decided([row.pop("interval") for row in rows], about, margin)
-    return [row | {name: of[name] for name in _POWERED} for row, of in zip(rows, together, strict=True)]
+    """Columns of `powered_differences` that are about the pairs; a verdict that hangs on failures is `undecided`."""
+    sharpened = powered_pairs(family, cheap)
+    together = decided([row.pop("interval") for row, _, _ in sharpened], about, margin)
+    rows = []
+    for (row, pair, difference), of in zip(sharpened, together, strict=True):
+        stands = pair.holds_in_spite_of_failures(of["verdict"], len(sharpened), margin, difference)
+        rows.append(row | {name: of[name] for name in _POWERED} | ({} if stands else {"verdict": "undecided"}))
+    return rows
 
 
 ALL, SCORED = "all", "scored"

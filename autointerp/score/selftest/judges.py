@@ -3,7 +3,7 @@
 The first applies the label's rule to what a question shows, and to nothing else. Where texts are asked for, it hands
 over some of the corpus by the same rule. An item fits the label where the rule
 fires on a token of its line; where tokens of it are marked, by the share of these that it fires on. Of a scorer whose
-predictions are `rated`, where a token of the line is one that the label says is promoted.
+predictions are `rated`, where a token of the line is one that the label says is promoted, or suppressed.
 
 What the others answer depends on how much is shown and where, never on what it says:
 
@@ -45,7 +45,8 @@ class SelftestJudge(Protocol):
 
 
 class RuleJudge:
-    """Follows the label that a question shows. `rated`: what is asked of a token is whether it is promoted."""
+    """Follows the label that a question shows. `rated`: what is asked of a token is whether it is promoted, or, with
+    `suppressed`, whether it is that."""
 
     def __init__(
         self,
@@ -53,9 +54,11 @@ class RuleJudge:
         labels: Iterable[RuleLabel],
         *,
         rated: bool = False,
+        suppressed: bool = False,
         stock: Mapping[str, ShownLine] | None = None,
     ) -> None:
         self.reader, self.rated, self.stock = reader, rated, stock or {}
+        self.suppressed = suppressed
         self._labels = {label.key: label for label in labels}
 
     def answer(self, ask: Ask) -> Answer:
@@ -75,7 +78,8 @@ class RuleJudge:
 
     def _strengths(self, label: RuleLabel, lines: Mapping[str, ShownLine]) -> dict[str, Float32]:
         if self.rated:
-            return {name: np.isin(line.tokens, label.promotes).astype(np.float32) for name, line in lines.items()}
+            named = label.suppresses if self.suppressed else label.promotes
+            return {name: np.isin(line.tokens, named).astype(np.float32) for name, line in lines.items()}
         return dict(zip(lines, rule_on_lines(label.rule, list(lines.values())), strict=True))
 
 

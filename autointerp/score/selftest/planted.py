@@ -10,8 +10,8 @@
    heavy tails, and a part that no label can know.
 3. `true` is the rule with each gram's expected level. `extra` has other grams of the same kind beside it, which hold
    three times as many places as the feature fires at. `missing` lacks grams that hold half of those.
-4. The feature promotes the 60 tokens of largest effect of a random direction; `true` names all, `extra` 180 others too,
-   `missing` every second one by hash.
+4. The feature promotes the 60 tokens of largest effect of a random direction, and suppresses the 60 of lowest; `true`
+   names all, `extra` 180 others too, `missing` every second one by hash.
 All choices are hashes of (seed, feature, gram or place).
 """
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ from autointerp.score.selftest.text import SelftestText
 KINDS = ("token", "pair", "context")
 """Of planted features that have labels; they take turns."""
 LABELS = ("true", "extra", "missing")
+EffectSide = Literal["promoted", "suppressed"]
 EXTRA, KEPT = 3.0, 0.5
 """False firings of `extra`, and firings of `missing` at most, both as shares of the feature's."""
 LARGEST, SMALLEST = 0.3, 0.05
@@ -77,6 +79,8 @@ class RuleLabel:
     rule: Rule
     promotes: Int64
     """Tokens that it says the feature makes likelier."""
+    suppresses: Int64
+    """Tokens that it says the feature makes less likely."""
 
     @property
     def text(self) -> str:
@@ -95,6 +99,7 @@ class PlantedFeature:
     place: Int64  # [E] context x P + position, rising
     value: Float32  # [E]
     promoted: Int64  # [60] strongest first
+    suppressed: Int64  # [60] likewise
     grams: Entries
     """Where it fires, contexts aside: what the lookup of a run would know of it."""
     labels: Mapping[str, RuleLabel]
@@ -156,15 +161,19 @@ class Planter:
         kept = _half(mine, grams.count)
         place = grams.places(mine)
         rules = {"true": mine, "extra": np.concatenate([mine, more]), "missing": kept}
-        promoted, named = self._promoted(number)
+        (promoted, promotes), (suppressed, suppresses) = self._affected(number, 1), self._affected(number, -1)
         labels = {
             name: RuleLabel(
-                f"rule-{number}-{name}", Rule(self._entries(number, grams, rules[name]), context), named[name]
+                f"rule-{number}-{name}",
+                Rule(self._entries(number, grams, rules[name]), context),
+                promotes[name],
+                suppresses[name],
             )
             for name in LABELS
         }
-        value = self._values(number, place, labels["true"].rule)
-        return PlantedFeature(number, kind, density, place, value, promoted, labels["true"].rule.entries, labels)
+        rule = labels["true"].rule
+        value = self._values(number, place, rule)
+        return PlantedFeature(number, kind, density, place, value, promoted, suppressed, rule.entries, labels)
 
     def _values(self, number: int, place: Int64, rule: Rule) -> Float32:
         text = self.text
@@ -190,7 +199,8 @@ class Planter:
         token, ones = grams.token[mine].astype(np.int32), np.ones(len(mine), dtype=np.float32)
         level = (height[token] - threshold).astype(np.float32)
         lookup = Entries(np.full(len(mine), ANY_TOKEN, np.int32), token, level, ones)
-        return PlantedFeature(number, "gaussian", density, place, value, self._promoted(number)[0], lookup, {})
+        promoted, suppressed = (self._affected(number, sign)[0] for sign in (1, -1))
+        return PlantedFeature(number, "gaussian", density, place, value, promoted, suppressed, lookup, {})
 
     def _of(self, name: str) -> _GramPlaces:
         """The grams of a kind, or of a kind of context."""
@@ -224,13 +234,13 @@ class Planter:
             np.ones(len(chosen), dtype=np.float32),
         )
 
-    def _promoted(self, number: int) -> tuple[Int64, dict[str, Int64]]:
-        """The promoted tokens of a feature, and those that each of its labels names."""
+    def _affected(self, number: int, sign: int) -> tuple[Int64, dict[str, Int64]]:
+        """The tokens that a feature promotes (`sign` 1) or suppresses (-1), and those that each of its labels names."""
         usable = np.flatnonzero((self.text.counts > 0) & self._readable)
         table = self.text.unembedding[usable].astype(np.float64)
         table -= table.mean(axis=0)
         mine, other = (
-            usable[np.argsort(-(table @ effect_direction(self.seed, number, table.shape[1], name)))]
+            usable[np.argsort(-sign * (table @ effect_direction(self.seed, number, table.shape[1], name)))]
             for name in ("effects", "other effects")
         )
         promoted = mine[:N_PROMOTED]

@@ -1,6 +1,7 @@
 """What scorers see of other planted features, and of other tokens, beside each: made as a run makes it.
 
-distractors   tokens that are hard to tell from those that it promotes: given (`pipeline/selftest_tokens.py`)
+distractors   tokens that are hard to tell from those that it promotes, or suppresses: given
+              (`pipeline/selftest_tokens.py`)
 neighbours    the other features, those that fire about as often first
 panel         firing windows of some features, the same for all
 """
@@ -15,11 +16,11 @@ import numpy as np
 
 from autointerp.score.sampled import join_windows, take
 from autointerp.score.scorers.items import uniform_rows
-from autointerp.score.scorers.protocol import Distractors, OtherFeature, Panel, TestFeature
-from autointerp.score.selftest.planted import PlantedFeature
+from autointerp.score.scorers.protocol import Distractors, EffectTruth, OtherFeature, Panel, TestFeature
+from autointerp.score.selftest.planted import EffectSide, PlantedFeature
 
-MakeDistractors = Callable[[Sequence[PlantedFeature]], Sequence[tuple[Distractors, ...]]]
-"""Of each feature the tokens that are hard to tell from those that it promotes, by kind."""
+MakeDistractors = Callable[[Sequence[PlantedFeature], EffectSide], Sequence[tuple[Distractors, ...]]]
+"""Of each feature the tokens that are hard to tell from those that it promotes or suppresses, by kind."""
 N_PANEL, WINDOWS_EACH = 24, 24
 """Features of the panel at most, and firing windows of each."""
 
@@ -30,16 +31,17 @@ def with_others(
     """`tests` of some planted features, each with the others and with distractors."""
     if not features:
         return []
-    by_feature = distractors(features)
+    hard_promoted, hard_suppressed = distractors(features, "promoted"), distractors(features, "suppressed")
     fires = [np.flatnonzero(~test.candidates.silent) for test in tests]
     neighbours = [OtherFeature(of.number, rows) for of, rows in zip(features, fires, strict=True)]
     share = np.log([len(of.place) for of in features])
     panel = _panel(tests)
     made = []
-    for row, (test, hard) in enumerate(zip(tests, by_feature, strict=True)):
+    for row, (test, hard, other_side) in enumerate(zip(tests, hard_promoted, hard_suppressed, strict=True)):
         order = [i for i in np.argsort(np.abs(share - share[row]), kind="stable").tolist() if i != row]
         near = partial(tuple, [neighbours[i] for i in order])
-        made.append(replace(test, distractors=hard, neighbours=near, panel=lambda: panel))
+        effects = {"direct_suppressed": EffectTruth(features[row].suppressed, other_side)}
+        made.append(replace(test, distractors=hard, neighbours=near, panel=lambda: panel, effects=effects))
     return made
 
 

@@ -25,6 +25,7 @@ from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import metrics_for
 from autointerp.score.predictions import Generated
 from autointerp.score.sampled import PublishedWindows
+from autointerp.score.scorers.logit_effects import LogitEffects
 from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature
 from autointerp.score.selftest.judges import BLIND_RULES, BlindJudge, OddJudge, RuleJudge, SelftestJudge
 from autointerp.score.selftest.planted import PlantedFeature, Rule, RuleLabel
@@ -34,15 +35,21 @@ from autointerp.score.selftest.shown_lines import LineReader, ShownLine
 from autointerp.score.selftest.test_material import SelftestMaterial
 
 Result = TypeVar("Result")
-NOTHING = RuleLabel("rule-0-nothing", Rule(EMPTY), np.zeros(0, np.int64))
-"""Says that the feature never fires and promotes nothing."""
+_NONE = np.zeros(0, np.int64)
+NOTHING = RuleLabel("rule-0-nothing", Rule(EMPTY), _NONE, _NONE)
+"""Says that the feature never fires, and promotes and suppresses nothing."""
 
 
 def everything(n_vocabulary: int) -> RuleLabel:
-    """Says that the feature fires on every token, and promotes every one."""
+    """Says that the feature fires on every token, and promotes and suppresses every one."""
     every, ones = np.arange(n_vocabulary), np.ones(n_vocabulary, dtype=np.float32)
     rule = Rule(Entries(np.full(n_vocabulary, ANY_TOKEN, np.int32), every.astype(np.int32), ones, ones))
-    return RuleLabel("rule-0-everything", rule, every)
+    return RuleLabel("rule-0-everything", rule, every, every)
+
+
+def asks_suppressed(scorer: Scorer) -> bool:
+    """Whether it asks about the tokens that a feature makes less likely."""
+    return isinstance(scorer, LogitEffects) and scorer.truth.endswith("_suppressed")
 
 
 CENSUS_SCORER = "simulation"
@@ -148,7 +155,9 @@ class ScorerSource(PredictionSource):
         self.rows = [(scorer.name, metric) for metric in metrics_for(scorer.shape, scorer.name, own)]
         self._judge = Judge(provider="openai", model="rule")
         self._reader, self._stock = reader, stock
-        self._by_rule = RuleJudge(reader, labels, rated=scorer.shape == "rated", stock=stock)
+        self._by_rule = RuleJudge(
+            reader, labels, rated=scorer.shape == "rated", suppressed=asks_suppressed(scorer), stock=stock
+        )
 
     def predict(self, group: FeatureGroup, labels: Sequence[RuleLabel]) -> Sequence[Any]:
         """Asked as a judge of a run is asked, and read as its replies are."""
