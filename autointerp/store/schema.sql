@@ -400,7 +400,7 @@ COMMENT ON COLUMN causal_effects.kl_after IS 'Its mean over the positions behind
 COMMENT ON COLUMN causal_effects.n_after IS 'How many those are: effects.after, fewer at the end of a context.';
 COMMENT ON COLUMN causal_effects.entropy IS 'Entropy of the model as it is at the position, nats: what kl is to be held against.';
 COMMENT ON COLUMN causal_effects.loss_change IS 'Change of the loss of the next token, nats; above 0, the model is worse without it; none at the last token of a context.';
-COMMENT ON COLUMN causal_effects.loss_estimate IS 'What a first-order estimate says of loss_change: the gradient of that loss at the hook point times what is subtracted, with a minus; for a feature its activation times the gradient along its direction. None also where the model cannot be differentiated. estimate_agreement says how far to trust it.';
+COMMENT ON COLUMN causal_effects.loss_estimate IS 'What a first-order estimate says of loss_change: the gradient of that loss at the hook point times what is subtracted, with a minus; for a feature its activation times the gradient along its direction. Empty also where the model cannot be differentiated. estimate_agreement says how far to trust it.';
 COMMENT ON COLUMN causal_effects.loss_change_after IS 'Mean change of the losses of the tokens after that one; none where there are none.';
 COMMENT ON COLUMN causal_effects.direct_share IS 'feature: correlation, over the tokens that stand in the corpus, of what the feature adds to each logit, measured, with its direct logit effects; none where there is no direct path.';
 COMMENT ON COLUMN causal_effects.moved IS 'feature: the ten tokens whose logits fall most without it, then the ten that rise most; tokens that never stand in the corpus are left out.';
