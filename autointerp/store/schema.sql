@@ -455,7 +455,7 @@ COMMENT ON COLUMN sensitivity.direction IS 'What is added: feature, along its de
 COMMENT ON COLUMN sensitivity.entropy IS 'Entropy of the model as it is at the position, nats.';
 COMMENT ON COLUMN sensitivity.sizes IS 'Norms of the steps, rising: from 1/32 of the median norm of the activations at the hook to 4 times it.';
 COMMENT ON COLUMN sensitivity.kl IS 'KL divergence of the model with each step from the model as it is, at the position, nats.';
-COMMENT ON COLUMN sensitivity.last_distance IS 'Of each step, at the position: Euclidean distance of the residual stream behind the last block, before the final norm, with the step from that without, over the norm of that without. None where it cannot be read.';
+COMMENT ON COLUMN sensitivity.last_distance IS 'Of each step, at the position: Euclidean distance of the residual stream behind the last block, before the final norm, with the step from that without, over the norm of that without. Empty where it cannot be read.';
 COMMENT ON COLUMN sensitivity.size_025 IS 'The first size whose KL is 0.25, between the steps by a line of logarithms; none where no step reaches it.';
 COMMENT ON COLUMN sensitivity.size_050 IS 'Of 0.5.';
 COMMENT ON COLUMN sensitivity.size_100 IS 'Of 1.';
