@@ -26,6 +26,7 @@ from autointerp.extract.summary.frequent import frequent_tokens
 from autointerp.extract.summary.pair_sample import pair_levels
 from autointerp.extract.summary.state import put_back, take
 from autointerp.extract.summary.summary import EXPLAIN, Pools, Summary, SummaryPlan
+from autointerp.memory import give_back
 from autointerp.records import Int64
 from autointerp.subject.activations import INNER, ActivationBatch, contexts_of_inner, iterate_activations
 from autointerp.subject.dictionary import Dictionary
@@ -109,6 +110,7 @@ class PassOne:
                     self.next_context = min(int(batch.contexts[0]) + INNER, shard.last)
                     if mine[-1] < self.next_context:
                         _end_shard(self.summaries)
+                    give_back()  # what is kept grows between what one batch after the other leaves behind
                     yield int(batch.scored.sum())
 
     def _take_in(self, batch: ActivationBatch, name: str) -> Events:
