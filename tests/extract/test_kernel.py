@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,15 @@ KEPT = KeptPerFeature(top=4, score_windows=6, select_windows=5, left=4)
 
 @pytest.fixture(autouse=True)
 def _kernel(request: pytest.FixtureRequest) -> None:
-    if "built" not in request.node.name and library.missing() is not None:
+    if "built" not in request.node.name:
+        _or_skip()
+
+
+def _or_skip() -> None:
+    """Where there is a compiler, a kernel that cannot be built or loaded is a failure."""
+    if library.asked_off() or not any(map(shutil.which, library.COMPILERS)):
         pytest.skip(f"there is no kernel: {library.missing()}")
+    assert library.missing() is None
 
 
 def same(mine: Any, theirs: Any) -> None:
@@ -145,8 +153,7 @@ def test_what_a_function_does_not_take_is_refused() -> None:
 
 
 def test_it_is_built_once_and_where_it_can_be(tmp_path: Path) -> None:
-    if library.missing():
-        pytest.skip("no compiler")
+    _or_skip()
     (tmp_path / "file").write_text("not a folder")
     path = library.built_in(tmp_path / "file" / "below", tmp_path / "cache")
     assert path.parent == tmp_path / "cache"
