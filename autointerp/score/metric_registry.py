@@ -258,6 +258,14 @@ METRICS: tuple[Metric, ...] = (
         primary=True,
         on_card=True,
     ),
+    Metric(
+        "faithfulness",
+        "picked",
+        "FADE: how much steering raises the share of texts with the explanation, one that is picked being such a text; "
+        "texts of other directions, at the same KL, stand for unsteered ones",
+        each(chosen.faithfulness),
+        version=2,
+    ),
     # --- texts
     Metric(
         "generation_accuracy",
