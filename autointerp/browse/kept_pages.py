@@ -30,10 +30,10 @@ def state_of(store: Path) -> State | None:
 
 def _state(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        file_stat = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return file_stat.st_ino, found.st_size, found.st_mtime_ns
 
 
 class KeptPages:
