@@ -33,7 +33,7 @@ def _state(path: Path) -> tuple[int, int, int] | None:
         file_stat = path.stat()
     except OSError:
         return None
-    return file_stat.st_ino, found.st_size, found.st_mtime_ns
+    return file_stat.st_ino, file_stat.st_size, file_stat.st_mtime_ns
 
 
 class KeptPages:
