@@ -85,16 +85,13 @@ def delimited(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> st
 
 
 def heavy_tokens(tokens: Sequence[HeavyToken], marks: Marks, maximum: float) -> str:
-    """A line a token: its share of the activation, how often it fires, its mean strength there and over all its
-    occurrences, and behind which tokens it does something else."""
+    """A line a token: its mean strength over all its occurrences, how many of them fire, its share of the activation if
+    that is 1 %, and behind which tokens it does something else."""
     lines = []
     for heavy in tokens:
-        strength = max(1, level(abs(heavy.mean), maximum))
-        share = "<1 %" if heavy.share < 0.01 else f"{heavy.share:.0%}".replace("%", " %")
-        parts = [
-            f"- {_named(heavy.text, marks)}: {share}, fires {heavy.n_firing} of {heavy.n_seen} times, "
-            f"strength {strength}, over all {_tenths(heavy.expected, maximum)}"
-        ]
+        share = "" if heavy.share < 0.01 else f", {heavy.share:.0%}".replace("%", " %")
+        counts = f"{heavy.n_firing} of {heavy.n_seen}{share}"
+        parts = [f"- {_named(heavy.text, marks)} {_tenths(heavy.expected, maximum)} ({counts})"]
         parts += [f"behind {_named(one.text, marks)} {_behind(one, maximum)}" for one in heavy.behind]
         if heavy.behind:
             parts.append(f"elsewhere {_behind(heavy.elsewhere, maximum)}")

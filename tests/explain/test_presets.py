@@ -108,12 +108,12 @@ def test_default_shows_what_carries_the_activation_and_where_it_fires(evidence: 
         on_outliers=0.25,
     )
     ask = explain_ask(style("default", "both"), rich)
-    assert '- " a": 42 %, fires 9 of 10 times, strength 5, over all 4.5' in ask.prompt
+    assert '- " a" 4.5 (9 of 10, 42 %)\n' in ask.prompt
     assert (
-        '- "\\s\\s": <1 %, fires 10 of 40 times, strength 4, over all 1.0; '
+        '- "\\s\\s" 1.0 (10 of 40); '
         'behind "\\n" 5.0 (6 of 6); behind "a\\"" 2.0 (2 of 3); elsewhere 0.1 (2 of 31)\n' in ask.prompt
     )
-    assert '- " z": <1 %, fires 1 of 99 times, strength 1, over all 0.0' in ask.prompt
+    assert '- " z" 0.0 (1 of 99)\n' in ask.prompt
     assert "30% of its firings stand in the first sixteenth" in ask.prompt
     assert "25% of its firings stand on tokens whose activations are many times as large" in ask.prompt
     assert " outlier0_3·10" in ask.prompt
