@@ -74,8 +74,8 @@ class WholeReading:
         """Learns what is needed to judge a prompt of this text."""
         reading = self.reading
         if reading.counts is None:
-            one, few = await trial.count(1), await trial.count(FEW)
-            counts = Counts(one, few) if isinstance(one, int) and isinstance(few, int) else None
+            of_one, of_few = await trial.count(1), await trial.count(FEW)
+            counts = Counts(of_one, of_few) if isinstance(of_one, int) and isinstance(of_few, int) else None
             if counts is None or not counts.follow_length:
                 self.settled, reading.states_no_counts = True, counts is not None and counts.no_counts
                 return
