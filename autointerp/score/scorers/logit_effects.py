@@ -170,7 +170,6 @@ class LogitEffects(Scorer):
         self.truth: Truth = truth
         self.name = self.kind + "_" * (truth != "direct") + truth.removeprefix("direct").removeprefix("_")
         self.of_measured = truth.startswith("measured")
-        self.planted = not self.of_measured
         self.embedded = f"{self.name}:text"
         self.sentence = f"{self._sentence} {SENTENCES[truth]}{self._wrong}"
 

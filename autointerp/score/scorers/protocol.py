@@ -204,8 +204,6 @@ class Scorer(Protocol):
     """Whether it judges explanations; else what it asks is asked once, of the explainer `unlabelled`."""
     of_measured: bool = False
     """Whether it is about what was measured: it tests the features of `effects.features` alone."""
-    planted: bool = True
-    """Whether planted features have what it asks about: the self-test tries it."""
     permuted: bool = False
     """Whether it has a control of its own: the same questions with the vocabulary permuted."""
     embedded: str | None = None

@@ -36,8 +36,6 @@ SCORERS: dict[str, Scorer] = {
     )
 }
 """By name."""
-TRIED: dict[str, Scorer] = {name: scorer for name, scorer in SCORERS.items() if scorer.planted}
-"""Those of the self-test: planted features have what they ask about."""
 assert tuple(SCORERS) == words.SCORERS, "words.SCORERS names the same scorers, in the same order"
 
 
