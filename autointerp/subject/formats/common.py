@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from autointerp.errors import InputError
+from autointerp.pointers import pointer_line
 from autointerp.subject.formats.safetensors_file import SafetensorsFile
 from autointerp.text_files import read_text
 
@@ -203,6 +204,8 @@ def load_torch(file: Path, path: str) -> dict[str, Any]:
     """The state dict of a `.pt` file; what would have to be unpickled is refused."""
     if not file.is_file():
         raise InputError(f'"{path}" has no {file.name}')
+    if why := pointer_line(file):
+        raise InputError(f'"{path}": {file.name} {why}')
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle protocols
@@ -220,6 +223,8 @@ def load_torch(file: Path, path: str) -> dict[str, Any]:
 def load_npz(file: Path, path: str) -> dict[str, Tensor]:
     if not file.is_file():
         raise InputError(f'"{path}" has no {file.name}')
+    if why := pointer_line(file):
+        raise InputError(f'"{path}": {file.name} {why}')
     try:
         held = np.load(file, allow_pickle=False)
         if not isinstance(held, np.lib.npyio.NpzFile):
