@@ -88,9 +88,8 @@ def check_quantisation(model: str, config: Any) -> None:
 def other_tokenizer(name: str) -> str:
     """What to do about a tokenizer that is not read here, in the folder of this name; "" where there is none."""
     folder = Path(name).expanduser()
-    found = (
-        sorted(file.name for pattern in OTHER_TOKENIZERS for file in folder.glob(pattern)) if folder.is_dir() else []
-    )
+    there = folder.is_dir()
+    others = sorted(file.name for pattern in OTHER_TOKENIZERS for file in folder.glob(pattern)) if there else []
     if not others:
         return ""
     return f"; its {others[0]} is not read here: put the tokenizer.json of the model's Hugging Face form beside it"

@@ -89,6 +89,16 @@ def integer(config: Mapping[str, Any], key: str, path: str, file: str = "cfg.jso
     return value
 
 
+def flag(config: Mapping[str, Any], key: str, path: str, *, default: bool = False, file: str = "cfg.json") -> bool:
+    """A yes or no. A text is neither: "false" would pass for a yes."""
+    value = config.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, bool | int) or value not in (0, 1):
+        raise InputError(f'"{path}": {file} has {key} = {value!r}; it must be true or false')
+    return bool(value)
+
+
 def read_yaml(file: Path, path: str) -> dict[str, Any]:
     """The configuration in a YAML file; nothing where there is none."""
     import yaml
@@ -217,6 +227,23 @@ def load_torch(file: Path, path: str) -> dict[str, Any]:
         raise InputError(f'"{path}": {file.name} is damaged: {first_line(error).split(". ")[0]}') from error
     if not isinstance(held, dict) or not all(isinstance(name, str) for name in held):
         raise InputError(f'"{path}": {file.name} does not hold a state dict')
+    return held
+
+
+WRAPPERS = ("state_dict", "model_state_dict", "sae_state_dict", "model", "sae", "autoencoder")
+"""Keys under which training scripts put the weights, with their own records beside them."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "sae.", "autoencoder.")
+"""What DataParallel, torch.compile and the class that holds the layers put before every name."""
+
+
+def unwrapped(held: dict[str, Any]) -> dict[str, Any]:
+    """The weights of a checkpoint by their plain names: out of what they were saved in, without a common prefix."""
+    inside = [held[key] for key in WRAPPERS if isinstance(held.get(key), dict)]
+    if len(inside) == 1 and not any(isinstance(value, Tensor) for value in held.values()):
+        return unwrapped(inside[0])
+    for prefix in PREFIXES:
+        if held and all(name.startswith(prefix) for name in held):
+            return unwrapped({name.removeprefix(prefix): value for name, value in held.items()})
     return held
 
 
