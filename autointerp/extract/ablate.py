@@ -30,7 +30,7 @@ from autointerp.extract.firings import Firings
 from autointerp.hashing import rng_for
 from autointerp.records import Float32, Float64, Int32
 from autointerp.subject.baselines import Draw
-from autointerp.subject.dictionary import Dictionary, SparseAutoencoder
+from autointerp.subject.dictionary import Dictionary, SparseAutoencoder, steered_hook
 from autointerp.subject.model import Subject
 from autointerp.subject.patching import PatchedContext, PatchedPasses
 from autointerp.subject.tokens import TokenFile
@@ -78,8 +78,7 @@ def written_scale(dictionary: Dictionary, x: Tensor | None) -> Tensor | None:
     `x` [n, d_in]: what the dictionary reads there. Raises InputError where that cannot be said."""
     if not isinstance(dictionary, SparseAutoencoder):
         return None
-    if dictionary.incomplete is not None:
-        raise InputError("a feature writes to several places of the model")
+    steered_hook(dictionary)
     if dictionary.normalize == "none":
         return None
     assert x is not None

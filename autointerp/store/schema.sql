@@ -1061,6 +1061,54 @@ COMMENT ON COLUMN powered_differences.interval_over IS 'As in dictionary_scores.
 COMMENT ON COLUMN powered_differences.p_holm IS 'p after Holm over all pairs of this explainer, scorer and metric.';
 COMMENT ON COLUMN powered_differences.verdict IS 'A, B, equivalent or undecided, by the rules of comparisons; undecided where it hangs on failed features, as there.';
 
+CREATE TABLE effect_means (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, direction VARCHAR NOT NULL, measure VARCHAR NOT NULL,
+    n_features BIGINT NOT NULL, n_unreached BIGINT NOT NULL, mean DOUBLE NOT NULL, ci_low DOUBLE, ci_high DOUBLE
+);
+COMMENT ON TABLE effect_means IS 'What the features of a dictionary do to the output, on average: means of effect_values over features.';
+COMMENT ON COLUMN effect_means.run IS 'The piece of work that computed it: `work` of stage compare_effects; effect_mean_table has the latest.';
+COMMENT ON COLUMN effect_means.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN effect_means.direction IS 'feature: along the features'' own directions; isotropic, covariance: along random ones at the same tokens.';
+COMMENT ON COLUMN effect_means.measure IS 'step_025, step_050, step_100, kl_of_entropy or direct_share, as in effect_values.';
+COMMENT ON COLUMN effect_means.n_features IS 'Features behind the mean.';
+COMMENT ON COLUMN effect_means.n_unreached IS 'Of these, those whose output never moves so far: they count with the largest step that was tried.';
+COMMENT ON COLUMN effect_means.mean IS 'Mean over features; of all measures but direct_share the values are logarithms to the base 2, so that 2 to the power of it is a geometric mean.';
+COMMENT ON COLUMN effect_means.ci_low IS 'Lower end of its 95 % interval over features that share no unit; empty of a single one.';
+COMMENT ON COLUMN effect_means.ci_high IS 'Upper end.';
+
+CREATE TABLE effect_differences (
+    run VARCHAR NOT NULL, measure VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, direction_b VARCHAR NOT NULL,
+    paired BOOLEAN NOT NULL, n_a BIGINT NOT NULL, n_b BIGINT NOT NULL, n_unreached_a BIGINT NOT NULL,
+    n_unreached_b BIGINT NOT NULL, difference DOUBLE, se DOUBLE, df DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
+    simultaneous_low DOUBLE, simultaneous_high DOUBLE, p DOUBLE, p_holm DOUBLE, detectable DOUBLE, margin DOUBLE NOT NULL,
+    verdict VARCHAR NOT NULL, reached_difference DOUBLE, n_reached BIGINT NOT NULL
+);
+COMMENT ON TABLE effect_differences IS 'Pairs of dictionaries, and dictionaries beside random directions at the same tokens: the difference of what they do to the output, and whether it is real. Of all measures but direct_share a difference is a logarithm to the base 2 of a ratio.';
+COMMENT ON COLUMN effect_differences.run IS 'The piece of work that computed it: `work` of stage compare_effects; effect_difference_table has the latest.';
+COMMENT ON COLUMN effect_differences.measure IS 'As in effect_means; each is a family of its own.';
+COMMENT ON COLUMN effect_differences.a IS 'First dictionary, along its features.';
+COMMENT ON COLUMN effect_differences.b IS 'Second dictionary; a itself where direction_b is not feature.';
+COMMENT ON COLUMN effect_differences.direction_b IS 'feature: along the features of b; isotropic, covariance: along random directions at the tokens of the features of a.';
+COMMENT ON COLUMN effect_differences.paired IS 'True where b is matched to a, and beside random directions: features are compared in pairs.';
+COMMENT ON COLUMN effect_differences.n_a IS 'Features of a behind the difference.';
+COMMENT ON COLUMN effect_differences.n_b IS 'Features of b.';
+COMMENT ON COLUMN effect_differences.n_unreached_a IS 'Features of a whose output never moves so far: they count with the largest step.';
+COMMENT ON COLUMN effect_differences.n_unreached_b IS 'Features of b.';
+COMMENT ON COLUMN effect_differences.difference IS 'Mean of a minus mean of b; empty with fewer than two features on a side.';
+COMMENT ON COLUMN effect_differences.se IS 'Its standard error, over features.';
+COMMENT ON COLUMN effect_differences.df IS 'Degrees of freedom of its t.';
+COMMENT ON COLUMN effect_differences.ci_low IS 'Lower end of its 95 % interval.';
+COMMENT ON COLUMN effect_differences.ci_high IS 'Upper end.';
+COMMENT ON COLUMN effect_differences.simultaneous_low IS 'Lower end of the interval that holds for all pairs of the measure at once.';
+COMMENT ON COLUMN effect_differences.simultaneous_high IS 'Upper end.';
+COMMENT ON COLUMN effect_differences.p IS 'p of no difference.';
+COMMENT ON COLUMN effect_differences.p_holm IS 'p after Holm over all pairs of the measure.';
+COMMENT ON COLUMN effect_differences.detectable IS 'Smallest difference that this comparison finds with power 0.8: at that level and with that t.';
+COMMENT ON COLUMN effect_differences.margin IS 'Differences below this count as none.';
+COMMENT ON COLUMN effect_differences.verdict IS 'A, B (whose values are higher), equivalent or undecided, by the rules of comparisons.';
+COMMENT ON COLUMN effect_differences.reached_difference IS 'The difference of those features alone whose output moves so far, of pairs both.';
+COMMENT ON COLUMN effect_differences.n_reached IS 'Features of a behind that.';
+
 CREATE TABLE failures (
     stage VARCHAR NOT NULL, dictionary VARCHAR, feature INTEGER, explainer VARCHAR, scorer VARCHAR, status VARCHAR NOT NULL,
     reason VARCHAR NOT NULL, again INTEGER NOT NULL
@@ -1540,6 +1588,22 @@ UNION ALL
 SELECT dictionary, feature, direction, 'direct_share', direct_share, true, n
 FROM feature_effects WHERE split = 'score' AND direction = 'feature' AND direct_share IS NOT NULL;
 COMMENT ON VIEW effect_values IS 'What compare sets beside each other of effects, a value for each feature and direction, means over its n firing tokens of the split score: step_025, step_050, step_100: log2 of the step that moves the output by so much KL over the median norm of the activations (a step that never does counts as the largest tried, 4 times that norm, and reached is false); kl_of_entropy: log2 of the KL without its contribution over the entropy of the model as it is (1e-9 at least); direct_share.';
+
+CREATE VIEW effect_mean_table AS
+WITH shown AS (
+    SELECT w.work FROM works w JOIN runs r USING (run) SEMI JOIN stages s ON s.stage = w.stage AND s.work = w.work
+    WHERE w.stage = 'compare_effects' QUALIFY rank() OVER (ORDER BY r.started_at DESC) = 1
+)
+SELECT * EXCLUDE (run) FROM effect_means m SEMI JOIN shown ON shown.work = m.run;
+COMMENT ON VIEW effect_mean_table IS 'The rows of effect_means of the latest run that has any.';
+
+CREATE VIEW effect_difference_table AS
+WITH shown AS (
+    SELECT w.work FROM works w JOIN runs r USING (run) SEMI JOIN stages s ON s.stage = w.stage AND s.work = w.work
+    WHERE w.stage = 'compare_effects' QUALIFY rank() OVER (ORDER BY r.started_at DESC) = 1
+)
+SELECT * EXCLUDE (run) FROM effect_differences d SEMI JOIN shown ON shown.work = d.run;
+COMMENT ON VIEW effect_difference_table IS 'The rows of effect_differences of the latest run that has any.';
 
 CREATE VIEW current_steered_texts AS
 SELECT s.* FROM steered_texts s

@@ -22,6 +22,7 @@ VERSIONS = {
     "diagnostics": 1,
     "geometry": 1,
     "similarity": 1,
+    "compare_effects": 1,
     "explain": 2,
     "census": 2,
     "judge": 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autointerp.compare.effect_differences import RATIOS
 from autointerp.show.effect_comparison import (
     MEANING,
     TITLES,
@@ -12,7 +13,7 @@ from autointerp.show.effect_comparison import (
     other,
     unreached,
 )
-from autointerp.show.effect_values import RATIOS, EffectComparison
+from autointerp.show.effect_values import EffectComparison
 from autointerp.show.estimate_agreement import SAYS, TITLE, agreement_cells, shown_agreement
 from autointerp.show.report.html import Child, Markup, joined, table, tag
 from autointerp.show.report.questions import ask
@@ -51,5 +52,5 @@ def effects(store: Queryable, of: EffectComparison) -> Markup | None:
         ]
         titles = ("dictionary", "hook", "correlation", "slope", "features", "tokens")
         parts += [tag("h3", TITLE), tag("p", SAYS, class_="dim"), table(titles, agreed, (2, 3, 4, 5))]
-    parts.append(asked(ask(store, "effect_values")))
+    parts += [asked(ask(store, "effect_values")), asked(ask(store, "effect_differences"))]
     return joined([tag("h2", "What features do to the output"), *parts])
