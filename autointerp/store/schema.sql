@@ -383,7 +383,8 @@ CREATE TABLE causal_effects (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL,
     context BIGINT NOT NULL, position INTEGER NOT NULL, activation FLOAT NOT NULL, direction VARCHAR NOT NULL,
     norm DOUBLE NOT NULL, kl DOUBLE NOT NULL, kl_after DOUBLE, n_after INTEGER NOT NULL, entropy DOUBLE NOT NULL,
-    loss_change DOUBLE, loss_estimate DOUBLE, loss_change_after DOUBLE, direct_share DOUBLE, moved INTEGER[], logit_change FLOAT[]
+    loss_change DOUBLE, loss_estimate DOUBLE, loss_change_after DOUBLE, direct_share DOUBLE,
+    likeliest INTEGER[], likeliest_change FLOAT[], likeliest_estimate FLOAT[], moved INTEGER[], logit_change FLOAT[]
 );
 COMMENT ON TABLE causal_effects IS 'What changes where a feature is taken away at a token at which it fires, and the model goes on without it; beside it random directions of the same norm, at the same token. current_effects shows the latest.';
 COMMENT ON COLUMN causal_effects.run IS 'The work that measured it.';
@@ -403,6 +404,9 @@ COMMENT ON COLUMN causal_effects.loss_change IS 'Change of the loss of the next 
 COMMENT ON COLUMN causal_effects.loss_estimate IS 'What a first-order estimate says of loss_change: the gradient of that loss at the hook point times what is subtracted, with a minus; for a feature its activation times the gradient along its direction. Empty also where the model cannot be differentiated. estimate_agreement says how far to trust it.';
 COMMENT ON COLUMN causal_effects.loss_change_after IS 'Mean change of the losses of the tokens after that one; none where there are none.';
 COMMENT ON COLUMN causal_effects.direct_share IS 'feature: correlation, over the tokens that stand in the corpus, of what the feature adds to each logit, measured, with its direct logit effects; none where there is no direct path.';
+COMMENT ON COLUMN causal_effects.likeliest IS 'The tokens that are likeliest next at the position as the model is, the likeliest first. Empty where there is no estimate.';
+COMMENT ON COLUMN causal_effects.likeliest_change IS 'Change of the logit of each without what is subtracted, the mean change of all tokens taken off.';
+COMMENT ON COLUMN causal_effects.likeliest_estimate IS 'What a first-order estimate says of likeliest_change, as loss_estimate does of loss_change.';
 COMMENT ON COLUMN causal_effects.moved IS 'feature: the ten tokens whose logits fall most without it, then the ten that rise most; tokens that never stand in the corpus are left out.';
 COMMENT ON COLUMN causal_effects.logit_change IS 'feature: by how much those logits change, the median change taken off.';
 
@@ -1453,35 +1457,41 @@ GROUP BY ALL;
 COMMENT ON VIEW dictionary_effects IS 'feature_effects averaged over features; above_isotropic is the share of features whose mean KL is above that of isotropic directions of the same norm.';
 
 CREATE VIEW estimate_agreement AS
-WITH of_features AS (
-    SELECT dictionary, split, direction, feature, count(*) AS n, sum(loss_estimate) AS x, sum(loss_change) AS y,
-           sum(loss_estimate ** 2) AS xx, sum(loss_change ** 2) AS yy, sum(loss_estimate * loss_change) AS xy
-    FROM current_effects WHERE loss_estimate IS NOT NULL AND loss_change IS NOT NULL GROUP BY ALL
+WITH values_of AS (
+    SELECT dictionary, split, direction, feature, 'loss' AS change_of, loss_estimate AS x, loss_change AS y
+    FROM current_effects
+    UNION ALL
+    SELECT dictionary, split, direction, feature, 'logits', unnest(likeliest_estimate)::DOUBLE, unnest(likeliest_change)::DOUBLE
+    FROM current_effects
+), of_features AS (
+    SELECT dictionary, split, direction, change_of, feature, count(*) AS n, sum(x) AS x, sum(y) AS y, sum(x ** 2) AS xx,
+           sum(y ** 2) AS yy, sum(x * y) AS xy
+    FROM values_of v WHERE v.x IS NOT NULL AND v.y IS NOT NULL GROUP BY dictionary, split, direction, change_of, feature
 ), whole AS (
-    SELECT dictionary, split, direction, count(*) AS n_features, sum(n) AS n, sum(x) AS x, sum(y) AS y, sum(xx) AS xx,
+    SELECT dictionary, split, direction, change_of, count(*) AS n_features, sum(n) AS n, sum(x) AS x, sum(y) AS y, sum(xx) AS xx,
            sum(yy) AS yy, sum(xy) AS xy
-    FROM of_features GROUP BY ALL
+    FROM of_features GROUP BY dictionary, split, direction, change_of
 ), without AS (
-    SELECT dictionary, split, direction, w.n - f.n AS n, w.x - f.x AS x, w.y - f.y AS y, w.xx - f.xx AS xx,
+    SELECT dictionary, split, direction, change_of, w.n - f.n AS n, w.x - f.x AS x, w.y - f.y AS y, w.xx - f.xx AS xx,
            w.yy - f.yy AS yy, w.xy - f.xy AS xy
-    FROM whole w JOIN of_features f USING (dictionary, split, direction) WHERE n_features > 2
+    FROM whole w JOIN of_features f USING (dictionary, split, direction, change_of) WHERE n_features > 2
 ), spread AS (
-    SELECT dictionary, split, direction, sqrt(count(*) - 1) AS factor,
+    SELECT dictionary, split, direction, change_of, sqrt(count(*) - 1) AS factor,
            stddev_pop(atanh(greatest(least((n * xy - x * y) / sqrt(nullif((n * xx - x * x) * (n * yy - y * y), 0)), 1 - 1e-12), 1e-12 - 1))) AS of_z,
            stddev_pop((n * xy - x * y) / nullif(n * xx - x * x, 0)) AS of_slope
     FROM without GROUP BY ALL
 ), told AS (
-    SELECT dictionary, split, direction, n_features, n::BIGINT AS n,
+    SELECT dictionary, split, direction, change_of, n_features, n::BIGINT AS n,
            (n * xy - x * y) / sqrt(nullif((n * xx - x * x) * (n * yy - y * y), 0)) AS correlation,
            (n * xy - x * y) / nullif(n * xx - x * x, 0) AS slope
     FROM whole
 )
-SELECT t.dictionary, d.hook, t.split, t.direction, t.n_features, t.n, t.correlation,
+SELECT t.dictionary, d.hook, t.split, t.direction, t.change_of, t.n_features, t.n, t.correlation,
        tanh(atanh(least(greatest(t.correlation, 1e-12 - 1), 1 - 1e-12)) - 1.96 * s.factor * s.of_z) AS correlation_low,
        tanh(atanh(least(greatest(t.correlation, 1e-12 - 1), 1 - 1e-12)) + 1.96 * s.factor * s.of_z) AS correlation_high,
        t.slope, t.slope - 1.96 * s.factor * s.of_slope AS slope_low, t.slope + 1.96 * s.factor * s.of_slope AS slope_high
-FROM told t JOIN dictionaries d USING (dictionary) LEFT JOIN spread s USING (dictionary, split, direction);
-COMMENT ON VIEW estimate_agreement IS 'How far a first-order estimate (gradient times activation) tells the measured change of the next token''s loss, by dictionary and hook, split and direction, over n firing tokens of n_features features: Pearson''s correlation, and the slope of measured on estimated (1 where the estimate is right in size, above 1 where it falls short), with 95 % intervals of a jackknife that leaves out one feature at a time; no intervals with fewer than three features.';
+FROM told t JOIN dictionaries d USING (dictionary) LEFT JOIN spread s USING (dictionary, split, direction, change_of);
+COMMENT ON VIEW estimate_agreement IS 'How far a first-order estimate (gradient times activation) tells measured changes, by dictionary and hook, split and direction. change_of: loss, of the next token, over n firing tokens of n_features features; logits, of the tokens that are likeliest next at each of these, over n of them (likeliest_change). Pearson''s correlation, and the slope of measured on estimated (1 where the estimate is right in size, above 1 where it falls short), with 95 % intervals of a jackknife that leaves out one feature at a time; no intervals with fewer than three features.';
 
 CREATE VIEW current_context_effects AS
 SELECT * FROM context_effects

@@ -13,7 +13,7 @@ VERSIONS = {
     "tokens": 10,
     "extract": 2,
     "effects": 5,
-    "ablate": 3,
+    "ablate": 4,
     "context_effects": 2,
     "sensitivity": 3,
     "token_changes": 1,

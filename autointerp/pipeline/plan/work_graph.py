@@ -116,7 +116,7 @@ def own_metrics(config: RunConfig) -> list[Metric]:
     return [own_metric(entry.python, entry.name) for entry in config.score.metrics]
 
 
-STEERED = "steered_texts"
+STEERED, COMPARED_EFFECTS = "steered_texts", ("ablate", "sensitivity")
 
 
 @dataclass
@@ -149,17 +149,15 @@ class _Graph:
         effects = _work("effects", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield from (extract, effects)
         if self.config.effects.features != "none":
-            for stage, settings in (
-                ("ablate", self.config.effects.of_ablation()),
-                ("context_effects", self.config.effects.of_contexts()),
-                ("sensitivity", self.config.effects.of_sensitivity()),
-                ("token_changes", self.config.effects.of_token_changes()),
-                (STEERED, self.config.effects.of_steered_texts()),
+            asked, steers = self.config.effects, STEERED in map(measured_by, self.scorers.values())
+            for stage, settings, wanted in (
+                ("ablate", asked.of_ablation(), True),
+                ("context_effects", asked.of_contexts(), True),
+                ("sensitivity", asked.of_sensitivity(), asked.sensitivity_positions > 0),
+                ("token_changes", asked.of_token_changes(), asked.clamps),
+                (STEERED, asked.of_steered_texts(), steers),
             ):
-                skipped = {"sensitivity": not self.config.effects.sensitivity_positions}
-                skipped["token_changes"] = not self.config.effects.clamps
-                skipped[STEERED] = STEERED not in map(measured_by, self.scorers.values())
-                if not skipped.get(stage):
+                if wanted:
                     on = {"extract": extract.key} | (self._strength() if stage == STEERED else {})
                     work = _work(stage, name, None, None, {BUILDS_ON: on, "effects": settings})
                     self.measured[stage, name] = work.key
@@ -363,27 +361,16 @@ class _Graph:
 
     def effect_comparisons(self) -> Iterator[Work]:
         """One for all of them, where effects are measured."""
-        on = {
-            stage: {name: key for (of, name), key in self.measured.items() if of == stage}
-            for stage in ("ablate", "sensitivity")
-        }
-        if on["ablate"]:
+        on = {f"{stage} {name}": key for (stage, name), key in self.measured.items() if stage in COMPARED_EFFECTS}
+        if on:
             yield _work("compare_effects", None, None, None, {BUILDS_ON: on, "compared": list(self.extracts)})
 
     def comparisons(self) -> Iterator[Work]:
         """One for each explainer (and scorer); of the controls only the ranking that needs no label is compared."""
         for (explainer, scorer), keys in self.compared.items():
-            yield _work(
-                "compare",
-                None,
-                explainer,
-                scorer,
-                {
-                    BUILDS_ON: {"means": keys},
-                    "compared": list(keys),
-                    "score": self.config.score.model_dump(mode="json", include={"margin"}),
-                },
-            )
+            margin = self.config.score.model_dump(mode="json", include={"margin"})
+            facts = {BUILDS_ON: {"means": keys}, "compared": list(keys), "score": margin}
+            yield _work("compare", None, explainer, scorer, facts)
 
 
 def judged_explainers(config: RunConfig, judge: Judge, scorer: Scorer) -> Sequence[str]:

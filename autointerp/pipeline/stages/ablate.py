@@ -63,14 +63,14 @@ def open_ablation(context: StageContext, name: str, chosen: Selected, after: int
 
 
 def _differentiable(passes: PatchedPasses, ids: Tensor, width: int) -> bool:
-    """Whether a loss can be differentiated by what stands at the hook point: tried on a context."""
+    """Whether the output can be differentiated by what stands at the hook point: tried on a context."""
     if len(ids) < 2:
         return False
     try:
         first = torch.zeros(1, dtype=torch.long, device=ids.device)
-        gradient = passes.loss_gradients([passes.open(ids)], [first], width)
+        gradients = passes.gradients([passes.open(ids)], [first], width)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:
         return False
-    return bool(gradient.isfinite().all())
+    return bool(gradients.loss.isfinite().all() and gradients.logits.isfinite().all())
