@@ -110,7 +110,6 @@ class Intervention(Scorer):
     sentence = "picks, of three texts that the model wrote with a feature's direction added, the one of this feature"
     embedded = "intervention:text"
     measured_by = "steered_texts"
-    planted = False
 
     def prompts(self, judge: Judge) -> Sequence[str]:
         """Its one prompt."""

@@ -170,7 +170,6 @@ class LogitEffects(Scorer):
         self.truth: Truth = truth
         self.name = self.kind + "_" * (truth != "direct") + truth.removeprefix("direct").removeprefix("_")
         self.measured_by = "token_changes" if truth.startswith("measured") else None
-        self.planted = self.measured_by is None
         self.embedded = f"{self.name}:text"
         self.sentence = f"{self._sentence} {SENTENCES[truth]}{self._wrong}"
 

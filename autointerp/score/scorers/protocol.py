@@ -205,8 +205,6 @@ class Scorer(Protocol):
     measured_by: str | None = None
     """The stage that measured what it asks about: it tests the features of `effects.features` alone. None: it asks
     about nothing that was measured."""
-    planted: bool = True
-    """Whether planted features have what it asks about: the self-test tries it."""
     permuted: bool = False
     """Whether it has a control of its own: the same questions with the vocabulary permuted."""
     embedded: str | None = None

@@ -38,8 +38,6 @@ SCORERS: dict[str, Scorer] = {
 """By name."""
 MEASURING = tuple(sorted({scorer.measured_by for scorer in SCORERS.values() if scorer.measured_by is not None}))
 """Stages that measure what scorers ask about."""
-TRIED: dict[str, Scorer] = {name: scorer for name, scorer in SCORERS.items() if scorer.planted}
-"""Those of the self-test: planted features have what they ask about."""
 assert tuple(name for name, one in SCORERS.items() if one.measured_by) == words.OF_MEASURED, "words has the same"
 assert tuple(SCORERS) == words.SCORERS, "words.SCORERS names the same scorers, in the same order"
 
