@@ -169,7 +169,7 @@ class Ablation:
     def _gradients(self, firings: Firings, contexts: Sequence[_Opened]) -> list[OutputGradients]:
         """By context, at the position of each firing; NaN where there is none."""
         places = [torch.from_numpy(firings.position[of.rows].astype(np.int64)).to(of.ids.device) for of in contexts]
-        gradients = [OutputGradients.unknown(*of.added.shape, self.subject.d_vocab) for of in contexts]
+        gradients = [OutputGradients.unknown(of.added, self.subject.d_vocab) for of in contexts]
         inside = [torch.unique(place[place + 1 < len(of.ids)]) for of, place in zip(contexts, places, strict=True)]
         if not self.differentiable or not sum(map(len, inside)):
             return gradients

@@ -152,7 +152,7 @@ def _summed(acts: Tensor, directions: Tensor) -> Tensor:
     if len(token) > acts.numel() * MOST_FIRING:
         return acts @ directions
     out = torch.zeros(len(acts), directions.shape[1], dtype=acts.dtype, device=acts.device)
-    for some in torch.arange(len(token), device=token.device).split(GATHERED_AT_ONCE):
+    for some in torch.split(torch.arange(len(token), device=token.device), GATHERED_AT_ONCE):
         out.index_add_(0, token[some], acts[token[some], feature[some], None] * directions[feature[some]])
     return out
 

@@ -26,11 +26,11 @@ class OutputGradients:
     """Of these, the mean over the vocabulary taken off."""
 
     @staticmethod
-    def unknown(n: int, width: int, d_vocab: int) -> OutputGradients:
-        """Of n positions: NaN, and tokens -1."""
+    def unknown(added: Float[Tensor, "R d"], d_vocab: int) -> OutputGradients:
+        """For what is added at R positions: NaN, and tokens -1."""
         k = min(LIKELIEST, d_vocab)
-        nothing = torch.full((n, k, width), torch.nan)
-        return OutputGradients(torch.full((n, width), torch.nan), torch.full((n, k), -1), nothing)
+        nothing = torch.full_like(added, torch.nan)
+        return OutputGradients(nothing, torch.full((len(added), k), -1), nothing[:, None].repeat(1, k, 1))
 
     def take(self, at: Int[Tensor, " n"]) -> OutputGradients:
         """Those at these positions."""
