@@ -28,7 +28,7 @@ from autointerp.score.scorers.yes_no import ITEMS
 from autointerp.store.replies import ReplyReader
 from autointerp.words import is_control, of_control
 
-EXPLAIN_TOKENS, DRAFT_TOKENS, PROBE_TOKENS = (3200, 230), (1500, 60), (600, 300)
+EXPLAIN_TOKENS, DRAFT_TOKENS, PROBE_TOKENS = (3300, 600), (1500, 60), (600, 300)
 """Tokens in and out of a call that explains, of one that tries a draft, and of one that writes texts to try it on, at
 their defaults; a scorer says what its own take (`Scorer.usual`)."""
 SAMPLE, SAMPLE_OF_LOGGED = 20, 200
