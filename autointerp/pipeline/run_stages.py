@@ -147,6 +147,7 @@ def run(
         try:
             _run_until(until or STAGES[-1], context)
         finally:
+            gc.unfreeze()
             asking.close()
     return path
 

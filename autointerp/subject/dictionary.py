@@ -131,7 +131,7 @@ class SparseAutoencoder:
         assert not self.competes
         of_each = {"b_enc": self.b_enc, "threshold": self.threshold, "b_gate": self.b_gate}
         of_each |= {"r_mag": self.r_mag, "b_mag": self.b_mag}
-        some = {name: value[features] for name, value in of_each.items() if value is not None}
+        some: dict[str, Any] = {name: value[features] for name, value in of_each.items() if value is not None}
         return replace(self, W_enc=self.W_enc[:, features], W_dec=self.W_dec[features], **some)
 
     def encode_columns(self, x: Float[Tensor, "n d_in"], first: int, last: int) -> Float[Tensor, "features n"]:
