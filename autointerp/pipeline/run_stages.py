@@ -30,6 +30,7 @@ from autointerp.pipeline.stages import (
     ablate,
     census,
     compare,
+    compare_effects,
     context_effects,
     diagnostics,
     effects,
@@ -49,6 +50,7 @@ from autointerp.pipeline.stages import (
 from autointerp.pipeline.stages.context import StageContext, now
 from autointerp.progress import Reporter, rising, stderr_reporter
 from autointerp.store.writer import StoreWriter
+from autointerp.subject.model_files import WEIGHTS
 from autointerp.subject.token_ids import TOKEN_FACTS
 from autointerp.subject.tokenise import open_tokens
 from autointerp.words import STAGES
@@ -70,6 +72,7 @@ RUN: Mapping[str, Stage] = {
     "diagnostics": diagnostics.run,
     "geometry": geometry.run,
     "similarity": similarity.run,
+    "compare_effects": compare_effects.run,
     "explain": explain.run,
     "census": census.run,
     "judge": judge.run,
@@ -115,7 +118,7 @@ def run(
         torch.set_num_threads(config.engine.threads)
     with report.stage("subject and dictionaries", None, "files"):
         prepared = _prepared(config, wish, from_rows=until in FROM_ROWS)
-    for line in (line for line in prepared.subject.differences if line.startswith(TOKEN_FACTS)):
+    for line in (line for line in prepared.subject.differences if line.startswith((*TOKEN_FACTS, WEIGHTS))):
         report.say(f"subject: {line}")
     for line in prepared.redos.lines:
         report.say(line)

@@ -245,6 +245,6 @@ def clarity(of: Sequence[Answered | OfJudge]) -> MeasuredColumns:
 
 
 def faithfulness(of: Sequence[Answered | OfJudge]) -> MeasuredColumns:
-    """Needs the share of texts that express the explanation, by strength of steering (`fade.faithfulness`): no judge is
-    asked that, and steered texts are written at one strength."""
+    """Needs the share of texts that express the explanation, by strength of steering: the scorer `intervention` has
+    texts at one strength, and this name too; `detection` has none."""
     return MeasuredColumns(np.full(len(of), np.nan), NO_JUDGED_STEERING, 0)
