@@ -171,10 +171,11 @@ def test_pairs_are_drawn_without_replacement_and_alike_for_all_baselines(
     first = np.sort(match_order(chosen.features, 0, "sae")[:12])
     few = Target(first, target.n_firing[first], len(chosen.features))  # counted where 12 of them are paired
     for kind in KINDS:
-        whole, part = (make_units(config(kind, n=12, name=kind), HOOK, sample, 0, of) for of in (chosen, few))
-        assert torch.equal(whole.theta, part.theta)
-        assert whole.matched_feature is not None
-        assert torch.equal(whole.matched_feature, part.matched_feature)
+        all_counted, some = (make_units(config(kind, n=12, name=kind), HOOK, sample, 0, of) for of in (chosen, few))
+        assert torch.equal(all_counted.theta, some.theta)
+        assert all_counted.matched_feature is not None
+        assert some.matched_feature is not None
+        assert torch.equal(all_counted.matched_feature, some.matched_feature)
     with pytest.raises(InputError, match="has 20 features to match"):
         make_units(config("neurons", n=21), HOOK, sample, 0, few)
     other = make_units(config("neurons"), HOOK, sample, 1, chosen).matched_feature

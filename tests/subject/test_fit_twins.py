@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -111,8 +113,8 @@ def test_firings_of_some_features_are_those_among_all(x: torch.Tensor, architect
     """Features that compete are encoded with all others; the others by themselves."""
     generator = torch.Generator().manual_seed(3)
     encoder = torch.randn(D, 30, generator=generator)
-    own = {name: torch.randn(30, generator=generator) for name in ("threshold", "b_gate", "r_mag", "b_mag")}
     used = {"jumprelu": ("threshold",), "gated": ("b_gate", "r_mag", "b_mag")}.get(architecture, ())
+    own: dict[str, Any] = {name: torch.randn(30, generator=generator) for name in used}
     sae = SparseAutoencoder(
         hook="h",
         architecture=architecture,
@@ -121,7 +123,7 @@ def test_firings_of_some_features_are_those_among_all(x: torch.Tensor, architect
         W_dec=encoder.T.contiguous(),
         b_dec=x.mean(dim=0),
         k=4 if architecture == "topk" else None,
-        **{name: own[name] for name in used},
+        **own,
     )
     features = np.array([1, 7, 8, 12, 29])
     expected = (sae.encode(x) > 0).sum(dim=0).numpy()[features]
