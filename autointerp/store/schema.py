@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autointerp.words import ASK_KINDS, SCORERS, STAGES
 
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 14
 """Raised with every change of `schema.sql` after which stores of before, or an older autointerp, cannot be read."""
 
 STORAGE_VERSION = "v1.5.0"

@@ -177,7 +177,8 @@ class Keeper:
         """What is kept so far."""
         self._compact()
         if self._whole is None:
-            self._whole = _join([*self._ranges])
+            parts, self._ranges = self._ranges, []  # held by nobody else: each column goes as soon as it is joined
+            self._whole = _join(parts)
             self._ranges = self._whole.cut(self._borders)
         return self._whole
 
