@@ -17,6 +17,7 @@ from autointerp.cli_read import COMMANDS
 from autointerp.cli_take_in import TAKING_IN
 from autointerp.errors import AutointerpError, Waiting
 from autointerp.streams import failure, prepare_streams
+from autointerp.system_errors import is_wrong_use, system_error_line
 from autointerp.version import __version__
 from autointerp.words import INTERRUPTED, INTERRUPTED_STATUS, STAGES
 
@@ -367,7 +368,9 @@ def _ending(error: BaseException) -> tuple[str | None, int]:
         return f"error: {error}", error.exit_status
     if not isinstance(error, Exception):
         raise error
-    return f"error: {error_line(error)}", 1  # a full disk, a file that may not be read, a bug of ours
+    return f"error: {error_line(error)}", 2 if is_wrong_use(
+        error
+    ) else 1  # a full disk, a file that may not be read, a bug of ours
 
 
 def _harmless(line: str) -> str:
@@ -383,7 +386,7 @@ def error_line(error: Exception) -> str:
     """What is said of an exception that is none of ours."""
     text = " ".join(str(error).split())
     if isinstance(error, OSError):
-        return text
+        return system_error_line(error)
     if type(error).__name__ in _OF_A_DISK and "duckdb" in type(error).__module__:
         return f"the store could not be read or written: {text}"
     return f"unexpected {type(error).__name__}: {text}; please report it with what `autointerp --debug ...` shows"

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from autointerp.errors import InputError
+from autointerp.pointers import pointer_line
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -56,6 +57,8 @@ def open_text(path: Path) -> Iterator[io.BufferedReader]:
                 break
             unpacked = _checked(path, kind, UNPACKERS[kind](unpacked))
         head = unpacked.peek(HEAD)[:HEAD]
+        if why := pointer_line(path):
+            raise InputError(f'"{path}" {why}')
         if other := _other(head):
             raise InputError(f'"{path}" is no text but {other}; {"unpack it" if "archive" in other else "give a text"}')
         mark, encoding = next(((mark, name) for mark, name in MARKS if head.startswith(mark)), (b"", "utf-8"))
@@ -141,11 +144,52 @@ def _unpack_zstd(file: IO[bytes]) -> Any:
     return pa.CompressedInputStream(pa.PythonFile(cast(io.IOBase, file), "r"), "zstd")
 
 
+class _Members:
+    """Archives one behind the other, with zeros between and after them. The library's own readers take what lies behind
+    such padding for the end, and give half of a file without a word."""
+
+    def __init__(self, file: IO[bytes], make: Callable[[], Any], padding: int) -> None:
+        """Zeros must be a multiple of `padding`."""
+        self._file, self._make, self._padding = file, make, padding
+        self._member: Any = make()
+        self._rest = b""
+        self._over = False
+
+    def read(self, n: int) -> bytes:
+        while True:
+            if self._over or (self._member.eof and not self._next()):
+                return b""
+            given = b""
+            if self._member.needs_input:
+                given = self._rest or self._file.read(HEAD << 7)
+                self._rest = b""
+                if not given:
+                    raise EOFError("it ends before its end mark")
+            data: bytes = self._member.decompress(given, n)
+            if data:
+                return data
+
+    def _next(self) -> bool:
+        """Goes on to the next member, if there is one."""
+        zeros, rest = 0, self._member.unused_data
+        while True:
+            after = rest.lstrip(b"\0")
+            zeros += len(rest) - len(after)
+            if after or not (rest := self._file.read(HEAD << 7)):
+                break
+        if zeros % self._padding:
+            raise OSError(f"{zeros} zero bytes between or behind its parts are no multiple of {self._padding}")
+        self._over = not after
+        if after:
+            self._member, self._rest = self._make(), after
+        return bool(after)
+
+
 UNPACKERS: dict[str, Callable[[IO[bytes]], Any]] = {
     "gzip": lambda file: gzip.GzipFile(fileobj=file),
     "zstd": _unpack_zstd,
-    "xz": lzma.LZMAFile,
-    "bzip2": bz2.BZ2File,
+    "xz": lambda file: _Members(file, lzma.LZMADecompressor, 4),
+    "bzip2": lambda file: _Members(file, bz2.BZ2Decompressor, 1),
 }
 
 

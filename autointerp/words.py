@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 STAGES = (
     "tokens", "extract", "effects", "ablate", "context_effects", "sensitivity", "token_changes", "steered_texts",
-    "output_scores", "diagnostics", "geometry", "similarity", "explain", "census", "judge", "score", "means", "compare",
+    "output_scores", "diagnostics", "geometry", "similarity", "compare_effects", "explain", "census", "judge", "score",
+    "means", "compare",
 )  # fmt: skip
 """In order; `run --stage NAME` stops after that one."""
 

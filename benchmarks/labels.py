@@ -122,17 +122,26 @@ class Case:
     def of_lexicon(self, text: str) -> Simulated:
         """What the lexicon in a label predicts by itself: the strength of each token that it lists, as it is cut."""
         by_text = {token: number for number, token in enumerate(self.vocab)}
-        listed = text.partition("Tokens by strength: ")[2]
-        strengths: dict[int, float] = {}
-        quoted = r"(?:`[^`]+`|\"[^\"]+\")"
-        for strength, tokens in re.findall(rf"(\d+): ({quoted}(?:, {quoted})*)", listed):
-            for token in re.findall(quoted, tokens):
-                if unescape(token[1:-1]) in by_text:
-                    strengths[by_text[unescape(token[1:-1])]] = float(strength)
-        token = np.array(list(strengths), dtype=np.int32)
+        strengths: dict[tuple[int, int], float] = {}
+        for token, previous, strength in entries_said(text):
+            if token in by_text and (not previous or previous in by_text):
+                strengths[by_text[previous] if previous else ANY_TOKEN, by_text[token]] = strength
+        before, tokens = np.array(list(strengths), dtype=np.int32).reshape(-1, 2).T
         value = np.array(list(strengths.values()), dtype=np.float32)
-        previous = np.full(len(token), ANY_TOKEN, np.int32)
-        return simulate(self.drawn, Entries(previous, token, value, np.ones(len(token), np.float32)))
+        return simulate(self.drawn, Entries(before, tokens, value, np.ones(len(tokens), np.float32)))
+
+
+QUOTED = r"(?:`[^`]+`|\"[^\"]+\")"
+ENTRY = rf"{QUOTED}(?: after {QUOTED})?"
+
+
+def entries_said(text: str) -> Iterator[tuple[str, str, float]]:
+    """The lexicon in a label: token, the token that must stand before it or nothing, strength."""
+    listed = text.rpartition("Tokens by strength: ")[2]
+    for strength, entries in re.findall(rf"(\d+): ({ENTRY}(?:, {ENTRY})*)", listed):
+        for entry in re.findall(ENTRY, entries):
+            token, *after = (unescape(quoted[1:-1]) for quoted in re.findall(QUOTED, entry))
+            yield token, "".join(after), float(strength)
 
 
 WINDOW_COLUMNS = ("window", "context", "block", "tokens", "previous", "scored")

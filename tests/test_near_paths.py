@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,21 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_first_part_that_is_missing(path: str, said: str) -> None:
     assert near_path(path) == said
+
+
+def test_what_stands_there_instead(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "lost").symlink_to("nowhere")
+    for path, said in (
+        ("data", "; it is a folder"),
+        ("pipe", "; it is a pipe: write it to a file first"),
+        ("/dev/null", "; it is a device: write it to a file first"),
+        ("lost", "; it is a link that leads nowhere"),
+    ):
+        assert near_path(path) == said
+        with pytest.raises(InputError) as caught:
+            open_source(f"jsonl:{path}#text")
+        assert str(caught.value).endswith(said)
 
 
 def test_where_paths_are_given() -> None:

@@ -63,6 +63,28 @@ def test_members_behind_each_other_and_archives_cut_short(kind: str, tmp_path: P
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["gzip", "xz", "bzip2"])
+@pytest.mark.parametrize("zeros", [4, 512, 200_000])
+def test_padding_between_and_behind_archives(kind: str, zeros: int, tmp_path: Path) -> None:
+    """Of tapes, block devices and `xz`'s own --block-size: no end, and no damage."""
+    one, two, pad = PACKED[kind](TEXT.encode()), PACKED[kind](b"two\n"), bytes(zeros)
+    for data in (one + pad, one + pad + two, one + pad + two + pad + two, one + two + pad):
+        expected = TEXT.replace("\r\n", "\n") + "two\n" * data.count(two)
+        assert read_text(written(tmp_path / "a.jsonl", data)) == expected
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd", "xz", "bzip2"])
+@pytest.mark.parametrize("behind", [b"and text", b"\0\0\0\0and text", b"\xfd7zXZ\0", b"BZh9"])
+def test_what_lies_behind_an_archive_is_never_left_out_in_silence(kind: str, behind: bytes, tmp_path: Path) -> None:
+    file = written(tmp_path / "a.jsonl", PACKED[kind](b"one\n") + behind)
+    with pytest.raises(InputError, match=f'^"{file}" is not a whole {kind} file: .'):
+        read_text(file)
+    if kind == "xz":
+        written(file, PACKED[kind](b"one\n") + bytes(3))
+        with pytest.raises(InputError, match="3 zero bytes between or behind its parts are no multiple of 4"):
+            read_text(file)
+
+
 @pytest.mark.parametrize("outer", [kind for kind in PACKED if kind != "plain"])
 def test_what_is_packed_twice(outer: str, tmp_path: Path) -> None:
     for pack in PACKED.values():

@@ -19,10 +19,12 @@ Each page is JSON with `.json` behind its address (/index.json for the first).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -31,9 +33,10 @@ from starlette.routing import Route
 
 from autointerp.browse.calls_data import load_call, load_calls
 from autointerp.browse.compare_page_data import load_pair
-from autointerp.browse.feature_data import load_whole_feature, random_feature
+from autointerp.browse.feature_data import load_neighbours, load_whole_feature, random_feature
 from autointerp.browse.features_data import SORTS, STATUSES, load_features, read_choice
 from autointerp.browse.guard import Guard
+from autointerp.browse.kept_pages import KeptPages, state_of
 from autointerp.browse.label_form import PREFIX, label_form, new_token
 from autointerp.browse.overview_data import load_overview
 from autointerp.browse.prompt_page_data import PromptForm, load_direction, load_text, load_tried
@@ -52,21 +55,49 @@ JSON = ".json"
 Load = Callable[[StoreReader, Request], object]
 
 
-def make_app(store: Path, port: int) -> Starlette:
-    """The application of a store; `port`: the one that browsers name."""
+def make_app(store: Path, port: int, ahead: bool = False) -> Starlette:
+    """The application of a store; `port`: the one that browsers name; `ahead`: when a feature has been shown, the pages
+    of the features beside it are made before they are asked for."""
 
     token = new_token()
     share_readers(store)
+    kept = KeptPages()
 
-    def page(template: str, load: Load, json: bool = False) -> Callable[[Request], Response]:
+    def made(template: str | None, shown: object) -> bytes:
+        """A page; without a template as JSON."""
+        return render(template, page=shown, form_token=token, **_WORDS).encode() if template else as_json(shown)
+
+    def page(template: str | None, load: Load, keep: bool = True) -> Callable[[Request], Response]:
+        """What answers with a page; `keep`: it says the same as long as nobody writes to the store."""
+
         def answer(request: Request) -> Response:
-            with open_reader(store) as reader:
-                shown = load(reader, request)
-            if json:
-                return Response(as_json(shown), media_type="application/json")
-            return Response(render(template, page=shown, form_token=token, **_WORDS), media_type="text/html")
+            address = request.scope["path"], request.url.query
+            with store_as_it_is() as (reader, state):
+                body = kept.find(state, address) if keep else None
+                shown = load(reader, request) if body is None else None
+            if body is None:
+                body = made(template, shown)
+                if keep:
+                    kept.keep(state, address, body)
+            return Response(body, media_type="text/html" if template else "application/json")
 
         return answer
+
+    @contextmanager
+    def store_as_it_is() -> Iterator[tuple[StoreReader, object]]:
+        """A reader, and the state of what it reads."""
+        files = state_of(store)
+        with open_reader(store) as reader:
+            yield reader, files and (files, reader.notice)
+
+    def make_beside(name: str, number: int) -> None:
+        """Makes the pages that n and p lead to. Where that cannot be done, who asks for them is told."""
+        with suppress(AutointerpError), store_as_it_is() as (reader, state):
+            addresses = {f"/feature/{name}/{beside}": beside for beside in load_neighbours(reader, name, number)}
+            for address, beside in addresses.items():
+                if kept.find(state, (address, "")) is None:
+                    shown = load_whole_feature(reader, name, beside)
+                    kept.keep(state, (address, ""), made("feature.html", shown))
 
     def dictionary(request: Request) -> Response:
         """A dictionary may be called `a.json`: then that is its page, and its JSON is `a.json.json`."""
@@ -75,7 +106,7 @@ def make_app(store: Path, port: int) -> Starlette:
             known = {row["dictionary"] for row in reader.rows("SELECT dictionary FROM dictionaries")}
         json = name.endswith(JSON) and name not in known
         request.path_params["name"] = name.removesuffix(JSON) if json else name
-        return page("dictionary.html", _features, json)(request)
+        return page(None if json else "dictionary.html", _features)(request)
 
     def any_feature(request: Request) -> Response:
         name = request.path_params["name"]
@@ -85,33 +116,35 @@ def make_app(store: Path, port: int) -> Starlette:
             raise StoreError(f'"{name}" has not been extracted yet; `autointerp status` says what is done')
         return RedirectResponse(f"/feature/{part(name)}/{feature}", status_code=303)
 
-    def feature(json: bool) -> Callable[[Request], Response]:
-        return page("feature.html", _feature, json)
+    def feature(request: Request) -> Response:
+        answer = page("feature.html", _feature)(request)
+        answer.background = BackgroundTask(make_beside, *_named(request)) if ahead else None
+        return answer
 
     app = Starlette(
         routes=[
             Route("/", page("overview.html", _overview)),
-            Route("/index.json", page("overview.html", _overview, json=True)),
-            Route("/feature/{name:path}/{number:int}", feature(json=False)),
-            Route("/feature/{name:path}/{number:int}.json", feature(json=True)),
+            Route("/index.json", page(None, _overview)),
+            Route("/feature/{name:path}/{number:int}", feature),
+            Route("/feature/{name:path}/{number:int}.json", page(None, _feature)),
             Route("/dictionary/{name:path}", dictionary),
             Route("/random/{name:path}", any_feature),
             Route("/compare", page("compare.html", _compare)),
-            Route("/compare.json", page("compare.html", _compare, json=True)),
+            Route("/compare.json", page(None, _compare)),
             Route("/calls", page("calls.html", _calls)),
-            Route("/calls.json", page("calls.html", _calls, json=True)),
-            Route("/call/{request:path}.json", page("call.html", _call, json=True)),
+            Route("/calls.json", page(None, _calls)),
+            Route("/call/{request:path}.json", page(None, _call)),
             Route("/call/{request:path}", page("call.html", _call)),
-            Route("/prompt", page("prompt.html", _prompt)),
-            Route("/prompt.json", page("prompt.html", _prompt, json=True)),
-            Route("/try/{name:path}/{number:int}", page("try.html", _tried)),
-            Route("/try/{name:path}/{number:int}.json", page("try.html", _tried, json=True)),
-            Route("/steer/{name:path}/{number:int}", page("steer.html", _steered)),
-            Route("/steer/{name:path}/{number:int}.json", page("steer.html", _steered, json=True)),
-            Route("/vector/{name:path}/{number:int}.json", page("", _direction, json=True)),
+            Route("/prompt", page("prompt.html", _prompt, keep=False)),
+            Route("/prompt.json", page(None, _prompt, keep=False)),
+            Route("/try/{name:path}/{number:int}", page("try.html", _tried, keep=False)),
+            Route("/try/{name:path}/{number:int}.json", page(None, _tried, keep=False)),
+            Route("/steer/{name:path}/{number:int}", page("steer.html", _steered, keep=False)),
+            Route("/steer/{name:path}/{number:int}.json", page(None, _steered, keep=False)),
+            Route("/vector/{name:path}/{number:int}.json", page(None, _direction, keep=False)),
             Route(PREFIX + "{name:path}/{number:int}", label_form(store, token, port), methods=["POST"]),
-            Route("/sql", page("sql.html", _sql)),
-            Route("/sql.json", page("sql.html", _sql, json=True)),
+            Route("/sql", page("sql.html", _sql, keep=False)),
+            Route("/sql.json", page(None, _sql, keep=False)),
             *(Route(f"/{name}", _file(name, kind)) for name, kind in FILES.items()),
         ],
         middleware=[Middleware(Guard, port=port)],

@@ -57,6 +57,12 @@ def load_feature(store: StoreReader, dictionary: str, feature: int) -> FeaturePa
     )
 
 
+def load_neighbours(store: Queryable, dictionary: str, feature: int) -> tuple[int, ...]:
+    """The extracted features after and before one."""
+    [beside] = store.rows(_BESIDE, dictionary=dictionary, feature=feature, near=[])
+    return tuple(number for number in (beside["next"], beside["previous"]) if number is not None)
+
+
 def load_floors(store: Queryable, dictionary: str) -> tuple[ScoreFloor, ...]:
     """The floors of a dictionary's scores."""
     works, floors = current_works(store, "means"), []

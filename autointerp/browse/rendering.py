@@ -25,7 +25,7 @@ from autointerp.browse.drawings import (
     effect_bars,
     place_bars,
 )
-from autointerp.browse.drawn_curves import sensitivity_curves
+from autointerp.browse.drawn_curves import distance_curves, sensitivity_curves
 from autointerp.browse.drawn_windows import NATS, broken, exemplar_text, judged_text, simulated_text
 from autointerp.browse.feature_data import floors_by_score
 from autointerp.browse.ready_sql import all_wrong
@@ -211,5 +211,6 @@ _ENVIRONMENT.globals |= {
     "strong": STRONG, "silent": SILENT,
     "all_wrong": all_wrong, "exemplar_text": exemplar_text, "simulated_text": simulated_text,
     "judged_text": judged_text, "nats_shown": NATS, "sensitivity_curves": sensitivity_curves,
+    "distance_curves": distance_curves,
     "direction_names": DIRECTION_NAMES,
 }  # fmt: skip

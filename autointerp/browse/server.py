@@ -35,7 +35,11 @@ def serve(store: Path, port: int, open_browser: bool, say: Callable[[str], None]
         address = f"http://{HOST}:{bound}/"
         server = uvicorn.Server(
             uvicorn.Config(
-                make_app(store, bound), log_level="warning", access_log=False, server_header=False, ws="none"
+                make_app(store, bound, ahead=True),
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                ws="none",
             )
         )
         say(f"{address} shows {store}; Ctrl-C ends it")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from autointerp.explain.evidence import Evidence, Exemplar, HeavyToken
+from autointerp.explain.evidence import Evidence, Exemplar, HeavyToken, TokenBefore
 from autointerp.explain.marking import Marks, unescape, unmark
 from autointerp.resources import prompt_text
 
@@ -55,33 +54,48 @@ def demonstrations(stratum: str) -> tuple[Demonstration, ...]:
             risen=promoted, fallen=suppressed, tokens=heavy,
         )  # fmt: skip
         answer = {name: entry[name] for name in ("fires", "promotes", "triggers")}
-        made.append(Demonstration(evidence, answer | {"lexicon": _lexicon(entry["triggers"], heavy, largest)}))
+        lexicon = _lexicon(entry["triggers"], entry.get("after", {}), heavy, largest)
+        made.append(Demonstration(evidence, answer | {"lexicon": lexicon}))
     return tuple(made)
 
 
 def _heaviest(exemplars: Sequence[Exemplar]) -> tuple[HeavyToken, ...]:
-    """What carries the activation of the exemplars."""
-    mass: dict[str, float] = {}
-    n_firing, n_seen = Counter[str](), Counter[str]()
+    """What carries the activation of the exemplars, and behind which tokens, where one is silent elsewhere."""
+    values: dict[str, list[tuple[str, float]]] = {}
     for exemplar in exemplars:
-        for token, value in zip(exemplar.tokens, exemplar.activations, strict=True):
-            n_seen[token] += 1
-            if value:
-                n_firing[token] += 1
-                mass[token] = mass.get(token, 0.0) + value
+        for previous, token, value in zip(("", *exemplar.tokens), exemplar.tokens, exemplar.activations, strict=False):
+            values.setdefault(token, []).append((previous, value))
+    mass = {token: sum(value for _, value in seen) for token, seen in values.items()}
     total = sum(mass.values())
     return tuple(
-        HeavyToken(token, held / total, n_firing[token], n_seen[token], held / n_firing[token])
-        for token, held in sorted(mass.items(), key=lambda item: -item[1])
+        _heavy(token, values[token], total) for token in sorted(mass, key=lambda token: -mass[token]) if mass[token]
     )
 
 
-def _lexicon(triggers: Sequence[str], heavy: Sequence[HeavyToken], largest: float) -> list[dict[str, Any]]:
+def _heavy(token: str, seen: Sequence[tuple[str, float]], total: float) -> HeavyToken:
+    fired = [value for _, value in seen if value]
+    in_front = dict.fromkeys(previous for previous, value in seen if value and previous)
+    behind = []
+    for front in in_front if len(fired) < len(seen) else ():
+        mine = [value for previous, value in seen if previous == front]
+        behind.append(TokenBefore(front, sum(map(bool, mine)), len(mine), sum(mine) / len(mine)))
+    return HeavyToken(token, sum(fired) / total, len(fired), len(seen), sum(fired) / len(fired), tuple(behind))
+
+
+def _lexicon(
+    triggers: Sequence[str], after: Mapping[str, str], heavy: Sequence[HeavyToken], largest: float
+) -> list[dict[str, Any]]:
     """The triggers with the strength that the evidence shows of each; of those it does not show, a middling one."""
-    shown = {token.text: token.mean * token.n_firing / token.n_seen for token in heavy}
+    shown = {token.text: token.mean if token.text in after else token.expected for token in heavy}
     usual = sorted(shown.values())[len(shown) // 2]
-    strengths = [max(1, round(10 * shown.get(token, usual) / largest)) for token in triggers]
-    return [{"token": token, "strength": strength} for token, strength in zip(triggers, strengths, strict=True)]
+    return [
+        {
+            "token": token,
+            "after": after.get(token, ""),
+            "strength": max(1, round(10 * shown.get(token, usual) / largest)),
+        }
+        for token in triggers
+    ]
 
 
 def _written(text: str) -> tuple[tuple[str, ...], tuple[float, ...], list[int]]:

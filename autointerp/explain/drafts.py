@@ -6,18 +6,22 @@ Raises InvalidReply, in one line, for a reply that is not what was asked for.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from autointerp.explain.evidence import Draft
+from autointerp.explain.evidence import Draft, LexiconEntry
 from autointerp.explain.marking import unescape
 from autointerp.llm.asks import InvalidReply
 
 LONGEST_ANSWER = 2000
 """Characters of an answer; a longer one is no description."""
 MOST_TRIGGERS = 64
+ASKED = 40
+"""Entries of a lexicon that are asked for at most."""
 LONGEST_TOKEN = 100
 """Characters of a token of a lexicon."""
-_CODES = re.compile(r"(?:\\[snrt]|\\u[0-9a-f]{4})+")
+_CODES = re.compile(r"(?:\\[snrt]|\\u[0-9a-f]{4}|[^\w\\])+")
+"""A token of codes, as the prompt writes what cannot be seen, with nothing but punctuation and space around them."""
 
 DRAFT_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -34,8 +38,12 @@ _LEXICON: dict[str, Any] = {
     "type": "array",
     "items": {
         "type": "object",
-        "properties": {"token": {"type": "string"}, "strength": {"type": "integer", "enum": list(range(1, 11))}},
-        "required": ["token", "strength"],
+        "properties": {
+            "token": {"type": "string"},
+            "after": {"type": "string"},
+            "strength": {"type": "integer", "enum": list(range(1, 11))},
+        },
+        "required": ["token", "after", "strength"],
         "additionalProperties": False,
     },
 }
@@ -63,7 +71,7 @@ def read_both(reply: Any) -> Draft:
     if not fires.strip():
         raise InvalidReply('"fires" is empty')
     lexicon = _lexicon(reply["lexicon"])
-    return Draft(_one_line(fires), _one_line(promotes), tuple(token for token, _ in lexicon), lexicon)
+    return Draft(_one_line(fires), _one_line(promotes), _tokens(lexicon), lexicon)
 
 
 def read_lexicon(reply: Any) -> Draft:
@@ -75,32 +83,41 @@ def read_lexicon(reply: Any) -> Draft:
     lexicon = _lexicon(reply["lexicon"])
     if not lexicon:
         raise InvalidReply('"lexicon" is empty')
-    return Draft("", _one_line(reply["promotes"]), tuple(token for token, _ in lexicon), lexicon)
+    return Draft("", _one_line(reply["promotes"]), _tokens(lexicon), lexicon)
 
 
-def _lexicon(listed: Any) -> tuple[tuple[str, int], ...]:
-    """Tokens with strengths, each token once."""
-    keys = {"token", "strength"}
+def _tokens(lexicon: Sequence[LexiconEntry]) -> tuple[str, ...]:
+    """Each token once."""
+    return tuple(dict.fromkeys(entry.token for entry in lexicon))
+
+
+def _lexicon(listed: Any) -> tuple[LexiconEntry, ...]:
+    """Tokens with strengths, each token once behind each token."""
+    keys = {"token", "after", "strength"}
     if not isinstance(listed, list) or not all(isinstance(entry, dict) and set(entry) == keys for entry in listed):
-        raise InvalidReply('"lexicon" is not a list of objects with the keys "token" and "strength"')
+        raise InvalidReply('"lexicon" is not a list of objects with the keys "token", "after" and "strength"')
     if len(listed) > MOST_TRIGGERS:
-        raise InvalidReply(f'"lexicon" lists {len(listed)} tokens, and 30 were asked for at most')
-    lexicon: dict[str, int] = {}
+        raise InvalidReply(f'"lexicon" lists {len(listed)} tokens, and {ASKED} were asked for at most')
+    lexicon: dict[tuple[str, str], LexiconEntry] = {}
     for entry in listed:
-        token, strength = entry["token"], entry["strength"]
+        token, strength, after = entry["token"], entry["strength"], entry["after"]
         if not isinstance(token, str) or isinstance(strength, bool) or not isinstance(strength, int):
             raise InvalidReply('an entry of "lexicon" is not a text and a whole number')
+        if not isinstance(after, str):
+            raise InvalidReply('"after" of an entry of "lexicon" is not a text')
         if not 1 <= strength <= 10:
             raise InvalidReply(f'"lexicon" has the strength {strength}, which is not 1 to 10')
-        if len(token) > LONGEST_TOKEN:
-            raise InvalidReply(f'"lexicon" has a token of {len(token)} characters, more than {LONGEST_TOKEN}')
+        longest = max(len(token), len(after))
+        if longest > LONGEST_TOKEN:
+            raise InvalidReply(f'"lexicon" has a token of {longest} characters, more than {LONGEST_TOKEN}')
         if token:
-            lexicon.setdefault(_plain_token(token), strength)
-    return tuple(lexicon.items())
+            plain = LexiconEntry(_plain_token(token), strength, _plain_token(after))
+            lexicon.setdefault((plain.token, plain.after), plain)
+    return tuple(lexicon.values())
 
 
 def _plain_token(token: str) -> str:
-    """A token of nothing but codes, as the prompt writes what cannot be seen, without them."""
+    """A token without the codes in which the prompt writes what cannot be seen; one with letters is left as it is."""
     return unescape(token) if _CODES.fullmatch(token) else token
 
 

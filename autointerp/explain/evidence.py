@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from autointerp.explain.marking import spelled
 from autointerp.records import Explanation
@@ -36,6 +36,19 @@ class Exemplar:
         return any(value != 0 for value in self.activations)
 
 
+class TokenBefore(NamedTuple):
+    """What a heavy token does right behind one other token."""
+
+    text: str
+    """The other token."""
+    n_firing: int
+    """Occurrences behind it that fire the feature,"""
+    n_seen: int
+    """of so many."""
+    expected: float
+    """Mean activation over all of them, the silent ones too."""
+
+
 @dataclass(frozen=True)
 class HeavyToken:
     """A token that carries much of a feature's activation."""
@@ -49,6 +62,21 @@ class HeavyToken:
     """of so many."""
     mean: float
     """Mean activation where it fires."""
+    behind: tuple[TokenBefore, ...] = ()
+    """The tokens behind which it does something else than elsewhere, those that explain most first."""
+
+    @property
+    def expected(self) -> float:
+        """Mean activation over all occurrences, the silent ones too."""
+        return self.mean * self.n_firing / self.n_seen if self.n_seen else self.mean
+
+    @property
+    def elsewhere(self) -> TokenBefore:
+        """Its occurrences behind none of `behind`."""
+        n_firing = self.n_firing - sum(one.n_firing for one in self.behind)
+        n_seen = self.n_seen - sum(one.n_seen for one in self.behind)
+        mass = self.mean * self.n_firing - sum(one.expected * one.n_seen for one in self.behind)
+        return TokenBefore("", max(n_firing, 0), max(n_seen, 0), mass / n_seen if n_seen > 0 and n_firing > 0 else 0.0)
 
 
 @dataclass(frozen=True)
@@ -110,6 +138,16 @@ class Explainer(Protocol):
         ...
 
 
+class LexiconEntry(NamedTuple):
+    """A token with the strength to expect on it."""
+
+    token: str
+    strength: int
+    """From 1 to 10."""
+    after: str = ""
+    """The token that must stand right before it; empty: any."""
+
+
 @dataclass(frozen=True)
 class Draft:
     """What an LLM wrote about a feature, checked."""
@@ -120,7 +158,7 @@ class Draft:
     """What it promotes; empty where it was not asked, or does not say."""
     triggers: Sequence[str] = field(default=())
     """Tokens that it expects to fire the feature."""
-    lexicon: Sequence[tuple[str, int]] = field(default=())
+    lexicon: Sequence[LexiconEntry] = field(default=())
     """Tokens with the strength from 1 to 10 that it expects on each; a part of the label."""
 
     @property
@@ -130,11 +168,16 @@ class Draft:
         return label or f"Promotes {self.promotes}"
 
 
-def lexicon_text(lexicon: Sequence[tuple[str, int]]) -> str:
-    """`Tokens by strength: 10: ` vetoed`, ` rejected`; 7: ` down`.`; nothing for no tokens."""
+def lexicon_text(lexicon: Sequence[LexiconEntry]) -> str:
+    """`Tokens by strength: 10: ` vetoed`, ` down` after ` turned`; 7: ` rejected`.`; nothing for no tokens."""
     by_strength: dict[int, list[str]] = {}
-    for token, strength in sorted(lexicon, key=lambda entry: -entry[1]):
-        quote = '"' if "`" in token else "`"  # a token must not look like the end of its own quotes
-        by_strength.setdefault(strength, []).append(f"{quote}{spelled(token)}{quote}")
+    for entry in sorted(lexicon, key=lambda entry: -entry.strength):
+        shown = _quoted(entry.token) + (f" after {_quoted(entry.after)}" if entry.after else "")
+        by_strength.setdefault(entry.strength, []).append(shown)
     listed = "; ".join(f"{strength}: {', '.join(tokens)}" for strength, tokens in by_strength.items())
     return f"Tokens by strength: {listed}." if listed else ""
+
+
+def _quoted(token: str) -> str:
+    quote = '"' if "`" in token else "`"  # a token must not look like the end of its own quotes
+    return f"{quote}{spelled(token)}{quote}"

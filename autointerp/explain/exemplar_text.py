@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autointerp.explain.evidence import Exemplar, HeavyToken
+from autointerp.explain.evidence import Exemplar, HeavyToken, TokenBefore
 from autointerp.explain.marking import Marks, escape, mark, spelled
 
 FEW_ACTIVE = 0.2
@@ -85,19 +85,36 @@ def delimited(exemplars: Sequence[Exemplar], marks: Marks, maximum: float) -> st
 
 
 def heavy_tokens(tokens: Sequence[HeavyToken], marks: Marks, maximum: float) -> str:
-    """A line a token: its share of the activation, how often it fires, and its mean strength there."""
+    """A line a token: its mean strength over all its occurrences, how many of them fire, its share of the activation if
+    that is 1 %, and behind which tokens it does something else."""
     lines = []
     for heavy in tokens:
-        quoted = f'"{spelled(heavy.text, chr(34) + marks.escaped)}"'
-        strength = max(1, level(abs(heavy.mean), maximum))
-        share = "<1 %" if heavy.share < 0.01 else f"{heavy.share:.0%}".replace("%", " %")
-        lines.append(f"- {quoted}: {share}, fires {heavy.n_firing} of {heavy.n_seen} times, strength {strength}")
+        share = "" if heavy.share < 0.01 else f", {heavy.share:.0%}".replace("%", " %")
+        counts = f"{heavy.n_firing} of {heavy.n_seen}{share}"
+        parts = [f"- {_named(heavy.text, marks)} {_tenths(heavy.expected, maximum)} ({counts})"]
+        parts += [f"behind {_named(one.text, marks)} {_behind(one, maximum)}" for one in heavy.behind]
+        if heavy.behind:
+            parts.append(f"elsewhere {_behind(heavy.elsewhere, maximum)}")
+        lines.append("; ".join(parts))
     return "\n".join(lines) or NONE
+
+
+def _named(token: str, marks: Marks) -> str:
+    return f'"{spelled(token, chr(34) + marks.escaped)}"'
+
+
+def _tenths(activation: float, maximum: float) -> str:
+    """A mean activation on the scale of strengths, not rounded to a whole one."""
+    return f"{min(10.0, 10 * abs(activation) / maximum) if maximum > 0 else 0.0:.1f}"
+
+
+def _behind(before: TokenBefore, maximum: float) -> str:
+    return f"{_tenths(before.expected, maximum)} ({before.n_firing} of {before.n_seen})"
 
 
 def with_strength(tokens: Sequence[str], z: Sequence[float], marks: Marks) -> str:
     """Tokens in double quotes, each with its z where these are known."""
-    quoted = [f'"{spelled(token, chr(34) + marks.escaped)}"' for token in tokens]
+    quoted = [_named(token, marks) for token in tokens]
     if len(z) >= len(quoted):
         quoted = [f"{token} {abs(value):.1f}" for token, value in zip(quoted, z, strict=False)]
     return ", ".join(quoted) or NONE

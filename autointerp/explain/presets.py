@@ -162,7 +162,7 @@ def _ours(name: str, reply: Callable[[Any], Draft], says: tuple[str, ...], schem
         _say_json(*says),
         schema=schema,
         silent=_near_misses,
-        max_tokens=800,
+        max_tokens=1000,
         rich=True,
         sections="default",
     )

@@ -51,7 +51,7 @@ def revise_version(style: Style) -> str:
 
 def said_again(style: Style, draft: Draft) -> str:
     """A draft as the explainer is shown it: in the form that it was answered in."""
-    lexicon = [{"token": token, "strength": strength} for token, strength in draft.lexicon]
+    lexicon = [entry._asdict() for entry in draft.lexicon]
     said = {"fires": draft.fires, "promotes": draft.promotes, "triggers": list(draft.triggers), "lexicon": lexicon}
     return style.preset.say(said)
 

@@ -11,6 +11,8 @@ what any change of that size does.
     entropy      of p: what kl is to be held against
     loss_estimate  what the gradient of that loss says of loss_change: its product with what is subtracted, with a
                  minus. One pass back serves all features that fire at a token
+    likeliest_change  of the logits of the tokens that are likeliest there as the model is, the mean change of all
+                 logits taken off; likeliest_estimate is what their gradients say of it
     direct_share correlation, over the tokens that stand in the corpus, of what the feature adds to each logit,
                  measured, with its direct logit effects: near 1 where only the final norm is between it and the logits
 """
@@ -30,8 +32,9 @@ from autointerp.extract.firings import Firings
 from autointerp.hashing import rng_for
 from autointerp.records import Float32, Float64, Int32
 from autointerp.subject.baselines import Draw
-from autointerp.subject.dictionary import Dictionary, SparseAutoencoder
+from autointerp.subject.dictionary import Dictionary, SparseAutoencoder, steered_hook
 from autointerp.subject.model import Subject
+from autointerp.subject.output_gradients import LIKELIEST, OutputGradients
 from autointerp.subject.patching import PatchedContext, PatchedPasses
 from autointerp.subject.tokens import TokenFile
 
@@ -60,6 +63,9 @@ class AblationEffects:
     loss_estimate: Float64  # [n, 3] of loss_change, to first order; NaN also where there is no gradient
     loss_change_after: Float64  # [n, 3] mean over the tokens that follow that one
     direct_share: Float64  # [n]
+    likeliest: Int32  # [n, k] the tokens that are likeliest as the model is; -1: there is no gradient
+    likeliest_change: Float32  # [n, 3, k] of their logits, the mean change of all taken off
+    likeliest_estimate: Float32  # [n, 3, k] of that, to first order
     moved: Int32  # [n, 2 MOVED] tokens whose logits fall most without the feature, then those that rise most
     moved_by: Float32  # [n, 2 MOVED] by how much: without it less with it, the median change taken off
 
@@ -78,8 +84,7 @@ def written_scale(dictionary: Dictionary, x: Tensor | None) -> Tensor | None:
     `x` [n, d_in]: what the dictionary reads there. Raises InputError where that cannot be said."""
     if not isinstance(dictionary, SparseAutoencoder):
         return None
-    if dictionary.incomplete is not None:
-        raise InputError("a feature writes to several places of the model")
+    steered_hook(dictionary)
     if dictionary.normalize == "none":
         return None
     assert x is not None
@@ -144,12 +149,12 @@ class Ablation:
     def _measure_some(
         self, firings: Firings, contexts: Sequence[_Opened], progress: Callable[[int], None]
     ) -> Iterator[tuple[np.ndarray, AblationEffects]]:
-        """Of some contexts, whose losses are differentiated together."""
+        """Of some contexts, whose outputs are differentiated together."""
         gradients = self._gradients(firings, contexts)
         for of, gradient in zip(contexts, gradients, strict=True):
             for some in self._portions(len(of.rows)):
-                portion = firings.take(of.rows[some])
-                yield of.rows[some], self._measured(of.opened, of.ids, portion, of.added[some], gradient[some])
+                portion, gradients_of = firings.take(of.rows[some]), gradient.take(torch.from_numpy(some))
+                yield of.rows[some], self._measured(of.opened, of.ids, portion, of.added[some], gradients_of)
                 progress(len(some))
 
     def _contributions(self, firings: Firings, ids: Tensor) -> Tensor:
@@ -161,22 +166,22 @@ class Ablation:
             x = self.subject.activations(ids[None], [hook])[hook][0].cpu()[positions]
         return contributions(self.dictionary, firings, x)
 
-    def _gradients(self, firings: Firings, contexts: Sequence[_Opened]) -> list[Tensor]:
-        """By context, [n, d] of the loss at the position of each firing; NaN where there is none."""
+    def _gradients(self, firings: Firings, contexts: Sequence[_Opened]) -> list[OutputGradients]:
+        """By context, at the position of each firing; NaN where there is none."""
         places = [torch.from_numpy(firings.position[of.rows].astype(np.int64)).to(of.ids.device) for of in contexts]
-        gradients = [torch.full(of.added.shape, torch.nan) for of in contexts]
+        gradients = [OutputGradients.unknown(of.added, self.subject.d_vocab) for of in contexts]
         inside = [torch.unique(place[place + 1 < len(of.ids)]) for of, place in zip(contexts, places, strict=True)]
         if not self.differentiable or not sum(map(len, inside)):
             return gradients
         width = contexts[0].added.shape[1]
-        by_place = self.passes.loss_gradients([of.opened for of in contexts], inside, width)
-        for gradient, place, known, of_known in zip(
-            gradients, places, inside, torch.split(by_place, [len(one) for one in inside]), strict=True
-        ):
+        by_place = self.passes.gradients([of.opened for of in contexts], inside, width)
+        first = 0
+        for gradient, place, known in zip(gradients, places, inside, strict=True):
             if len(known):
                 at = torch.searchsorted(known, place).clamp(max=len(known) - 1)
                 there = known[at] == place
-                gradient[there.cpu()] = of_known[at[there]].cpu()
+                gradient.put(there.cpu(), by_place.take(first + at[there]))
+            first += len(known)
         return gradients
 
     def _portions(self, n: int) -> Iterator[np.ndarray]:
@@ -201,7 +206,7 @@ class Ablation:
 
     @torch.inference_mode()
     def _measured(
-        self, opened: PatchedContext, ids: Tensor, firings: Firings, added: Tensor, gradients: Tensor
+        self, opened: PatchedContext, ids: Tensor, firings: Firings, added: Tensor, gradients: OutputGradients
     ) -> AblationEffects:
         n, sides = len(firings), 1 + len(DIRECTIONS)
         taken = self._subtracted(firings, added)
@@ -210,6 +215,7 @@ class Ablation:
         logits = opened.logits(positions.repeat(sides), -subtracted.flatten(0, 1))
         logits = logits.view(sides, n, *logits.shape[1:])  # [4, n, after + 1, V]
         share, moved, moved_by = self._moved(logits[0, :, 0], logits[1, :, 0], firings, added)
+        likeliest_change = self._likeliest(logits[:, :, 0], gradients.token)
         places = positions[:, None] + torch.arange(self.passes.after + 1, device=positions.device)
         follows = places + 1 < len(ids)  # the token behind each place is in the context
         target = ids[(places + 1).clamp(max=len(ids) - 1)]
@@ -224,12 +230,22 @@ class Ablation:
             kl=_float64(kl[..., 0].T),
             kl_after=_float64(kl[..., 1:].nanmean(dim=-1).T),
             loss_change=_float64(loss[..., 0].T),
-            loss_estimate=_float64(-torch.einsum("snd,nd->ns", taken[1:].double(), gradients.double())),
+            loss_estimate=_float64(-torch.einsum("snd,nd->ns", taken[1:].double(), gradients.loss.double())),
             loss_change_after=_float64(loss[..., 1:].nanmean(dim=-1).T),
             direct_share=share,
+            likeliest=gradients.token.numpy().astype(np.int32),
+            likeliest_change=likeliest_change,
+            likeliest_estimate=-torch.einsum("snd,nkd->nsk", taken[1:], gradients.logits).numpy(),
             moved=moved,
             moved_by=moved_by,
         )
+
+    def _likeliest(self, logits: Tensor, token: Tensor) -> Float32:
+        """[n, 3, k] changes of the logits of `token` [n, k] less those of all; `logits` [4, n, V] at the position."""
+        of_token = logits.gather(2, token.clamp(min=0).to(logits.device).expand(len(logits), -1, -1))
+        centred = of_token - logits.mean(dim=2, keepdim=True)
+        change = (centred[1:] - centred[:1]).transpose(0, 1).cpu()
+        return np.asarray(torch.where(token[:, None] >= 0, change, torch.nan).numpy(), dtype=np.float32)
 
     def _moved(self, whole: Tensor, ablated: Tensor, firings: Firings, added: Tensor) -> tuple[Float64, Int32, Float32]:
         """direct_share [n], and the tokens whose logits move most. Logits [n, V] at the position."""
@@ -296,10 +312,10 @@ def _in_order(parts: Sequence[tuple[np.ndarray, AblationEffects]]) -> AblationEf
     """Portions put back in the order of the firings."""
     if not parts:
         empty, sides = np.zeros(0), np.zeros((0, len(DIRECTIONS)))
-        moved = np.zeros((0, 2 * MOVED))
+        moved, likeliest = np.zeros((0, 2 * MOVED)), np.zeros((0, len(DIRECTIONS), LIKELIEST), dtype=np.float32)
         return AblationEffects(
             empty, empty, empty.astype(np.int32), sides, sides, sides, sides, sides, empty,
-            moved.astype(np.int32), moved.astype(np.float32),
+            likeliest[:, 0].astype(np.int32), likeliest, likeliest, moved.astype(np.int32), moved.astype(np.float32),
         )  # fmt: skip
     place = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
     columns = {

@@ -8,7 +8,8 @@ effects are shifted to median zero over the vocabulary that stands in the corpus
 is the effect over the standard deviation of the feature's effects. (Logit weights as in Towards Monosemanticity.) Where
 a block norms what it adds to the residual stream (Gemma 2 and 3, OLMo 2), the weight of that norm is on the path too,
 its division again left out; so is the soft cap of the logits, which changes no rank. Granite's multipliers are on the
-path: of what a block adds to the residual stream, and of the logits.
+path: of what a block adds to the residual stream, and of the logits. Where norms were removed from a model by an
+epsilon that no variance comes near, they divide by its square root: effects are then what a step adds, in size too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from autointerp.subject.weights import readable
 
 TOP = {"promoted": 60, "suppressed": 60}
 """Tokens kept: explainers see the first ten; judges are asked about ranks 11 to 60."""
+REMOVED = 1e6
+"""An epsilon from here on says that a norm was removed: it divides by the same number whatever comes."""
 MOST_COUNTED = 1024
 """Tokens that may hold half of a feature's effects, where their number is said."""
 EFFECTS_AT_ONCE = 1 << 24
@@ -232,7 +235,8 @@ def _logit_slope(subject: Subject) -> float:
 
 
 def _through_norm(subject: Subject, norm: Any, written: Tensor) -> Tensor:
-    """A norm without its division: centring (layer norm only) and its weight."""
+    """A norm without its division: centring (layer norm only) and its weight. One that was removed by an epsilon past
+    REMOVED divides by the same number whatever comes, and that is divided by: it is linear."""
     config = subject.bridge.cfg
     if not (config.final_rms or config.uses_rms_norm):
         written = written - written.mean(dim=1, keepdim=True)
@@ -241,4 +245,11 @@ def _through_norm(subject: Subject, norm: Any, written: Tensor) -> Tensor:
         if weights and weights[0] is not None:
             weight = weights[0].detach().float().to(written.device)
             written = written * (weight + 1 if config.rmsnorm_uses_offset else weight)
-    return written
+    epsilon = _epsilon(norm)
+    return written / epsilon**0.5 if epsilon >= REMOVED else written
+
+
+def _epsilon(norm: Any) -> float:
+    """What a norm adds to the variance."""
+    module = getattr(norm, "original_component", norm)
+    return float(next((getattr(module, name) for name in ("eps", "variance_epsilon") if hasattr(module, name)), 0.0))

@@ -29,7 +29,7 @@ from autointerp.progress import Reporter, stderr_reporter
 from autointerp.resources import BUNDLED
 from autointerp.score.metric_registry import own_metric
 from autointerp.score.scorers.protocol import Scorer
-from autointerp.score.scorers.registry import TRIED, scorers_of
+from autointerp.score.scorers.registry import SCORERS, scorers_of
 from autointerp.score.selftest.figures import MetricFigures, to_json
 from autointerp.score.selftest.text import SelftestText
 from autointerp.score.selftest.trials import SelftestPlan, self_test
@@ -89,10 +89,10 @@ def plan_of(metrics: Sequence[str], scorers: Sequence[str], seed: int, n_feature
             if specs.count(spec) > 1:
                 raise UserError(f'{option} "{spec}" is given twice')
     own = tuple(own_metric(spec) for spec in metrics)
-    tried: dict[str, Scorer] = {**TRIED, **scorers_of(OwnCode(python=spec) for spec in scorers)}
+    tried: dict[str, Scorer] = {**SCORERS, **scorers_of(OwnCode(python=spec) for spec in scorers)}
     if len({(metric.name, metric.reads) for metric in own}) < len(own):
         raise UserError(f"--metric: two of {', '.join(metrics)} have the same name")
-    if len(tried) < len(TRIED) + len(scorers):
+    if len(tried) < len(SCORERS) + len(scorers):
         raise UserError(f"--scorer: two of {', '.join(scorers)} have the same name")
     return SelftestPlan(seed=seed, n_features=n_features, scorers=tried, own=own)
 

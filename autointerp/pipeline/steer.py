@@ -21,13 +21,11 @@ from autointerp.pipeline.reopened import norm_limits, reopen
 from autointerp.progress import Reporter
 from autointerp.store.query import Queryable
 from autointerp.store.reader import open_reader
-from autointerp.subject.baselines import FAMILIES, take_sample
-from autointerp.subject.dictionary import SparseAutoencoder, written_hook
+from autointerp.subject.baselines import COVARIANCE_TOKENS, FAMILIES, take_sample
+from autointerp.subject.dictionary import steered_hook
 from autointerp.subject.patching import typical_norm
 from autointerp.subject.steering import SteeredPasses, steered_passes
 
-COVARIANCE_TOKENS = 1 << 13
-"""Tokens of the explain split whose activations random directions take their covariance from."""
 NEXT = 10
 """Tokens shown of what may come next: those whose probability is largest as it is, or with the feature."""
 RANDOM = ("isotropic", "covariance")
@@ -123,10 +121,11 @@ class Steerer:
         self._path, self._name = path, name
         self._subject, self._plan = opened.prepared.subject, opened.prepared.tokens
         dictionary = opened.dictionaries[name].dictionary
-        if isinstance(dictionary, SparseAutoencoder) and dictionary.incomplete is not None:
-            raise InputError(f'"{name}": a feature writes to several places of the model')
+        try:
+            self.hook = steered_hook(dictionary)
+        except InputError as error:
+            raise InputError(f'"{name}": {error}') from error
         self._directions = dictionary.directions
-        self.hook = written_hook(dictionary)
         self._scaled = getattr(dictionary, "normalize", "none") != "none"
         self._subject.check_hook(self.hook)
         with open_reader(path) as store:

@@ -10,7 +10,7 @@ list gains nothing by it.
    the number of firing windows.
 2. Features are pooled with those that fire about as often: in groups of at least GROUP_OF, by the share of windows that
    fire. Over-broad labels raise alarms in proportion to how often a feature fires, a careless judge does not; groups
-   hold for both.
+   hold for both. A feature whose own windows show that it is unlike its group is a group of its own (`own_alarms.py`).
 3. Of each group: the share of its windows of R with an alarm, with exact binomial limits (Clopper & Pearson 1934) for
    n / d windows, d the design effect: the variance of the share over features, over the binomial one, at least 1.
 4. How large an alarm is, is pooled over all groups: the mean of the R windows with one and of ELSEWHERE windows more,
@@ -34,6 +34,7 @@ from scipy import special
 from autointerp.records import Float64, Int64
 from autointerp.score.class_names import FIRING, REST
 from autointerp.score.metrics import pearson, pearson_status
+from autointerp.score.own_alarms import charged_alone
 from autointerp.score.sampling import window_weights
 
 GROUP_OF = 50
@@ -105,11 +106,12 @@ def pooled_charges(
     """
     moments, kinds = np.asarray(window_moments, dtype=np.float64), np.asarray(classes, dtype=np.int64)
     size = np.asarray(sizes, dtype=np.float64)
-    weight, scale2, group = window_weights(kinds, size), alarm_scales(moments, kinds, size), pools(size)
+    weight, scale2 = window_weights(kinds, size), alarm_scales(moments, kinds, size)
     unit = np.where(scale2 > 0, scale2, 1.0)
     relative = np.stack([moments[..., 2] / np.sqrt(unit)[:, None], moments[..., 4] / unit[:, None]], axis=-1)
     rest, alarm = kinds == REST, (kinds >= 0) & (moments[..., 4] > 0) & (scale2 > 0)[:, None]
     alarms = alarm & rest
+    group = pools(size, alarms.sum(axis=1), rest.sum(axis=1))
     elsewhere = alarm & (kinds > FIRING[-1]) & ~rest
     other = elsewhere if elsewhere.sum() >= ENOUGH else alarm & ~rest
     of_feature = (weight * other).sum(axis=1, keepdims=True)
@@ -185,12 +187,17 @@ def alarm_scales(moments: Float64, classes: Int64, sizes: Float64) -> Float64:
     return np.asarray(energy / np.where(n_firing > 0, n_firing, 1.0), dtype=np.float64)
 
 
-def pools(sizes: Float64) -> Int64:
-    """Step 2: groups of about equal numbers, by rising share of firing windows: [F, H] -> [F]."""
+def pools(sizes: Float64, alarms: Int64, windows: Int64) -> Int64:
+    """Step 2: groups of about equal numbers, by rising share of firing windows, and behind them those of one feature:
+    [F, H], and of each feature the windows of R with an alarm, and all: [F], [F] -> [F]."""
     share = sizes[:, list(FIRING)].sum(axis=1) / np.maximum(sizes.sum(axis=1), 1.0)
     n = max(1, min(GROUPS, share.size // GROUP_OF))
     group = np.empty(share.size, dtype=np.int64)
     group[np.argsort(share, kind="stable")] = np.arange(share.size) * n // max(share.size, 1)
+    alone = np.zeros(share.size, dtype=np.bool_)
+    for g in range(n):
+        alone[group == g] = charged_alone(alarms[group == g], windows[group == g])
+    group[alone] = n + np.arange(alone.sum())
     return group
 
 

@@ -8,7 +8,8 @@ missed, false alarms, rightly left alone.
 Of the silent windows to which nothing points there are very many and few are asked about: one false alarm among the
 three or four of a feature would stand for a quarter of the corpus, and none for none. How often a judge raises an alarm
 there is therefore read off these windows of *all* features that are scored together, the same explainer's; each feature
-is charged its own share. (A judge's habit is its own, not the feature's.)
+is charged its own share. (A judge's habit is its own, not the feature's.) A feature whose own windows show that its
+label is unlike the others there is charged by itself (`own_alarms.py`).
 
 Where a judge did not answer about an item, the others of its stratum stand for it.
 
@@ -26,6 +27,7 @@ import numpy.typing as npt
 from autointerp.records import Bool, Float64, Int64
 from autointerp.score import side_by_side
 from autointerp.score.judged_together import JudgedTogether
+from autointerp.score.own_alarms import charged_alone
 from autointerp.score.predictions import REST
 from autointerp.score.side_by_side import FeatureRows, Tied, Values, parts_at_once
 
@@ -42,7 +44,8 @@ class Weighed:
     probability: Float64  # [N]
     weight: Float64  # [N]
     alarm: Float64  # [D] what is said of windows of the rest, rising
-    share: Float64  # [D] of them
+    shares: Float64  # [1 + A, D] of them: of all features but those charged alone, then of each of these
+    charged: Int64  # [n] row of `shares`
     n_rest: Float64  # [n] windows of the split that these stand for
     status: npt.NDArray[np.str_]  # [n] ok; no_weights, failed
 
@@ -52,7 +55,7 @@ class Weighed:
         yes = self.probability >= YES
         cells = (self.right & yes, self.right & ~yes, ~self.right & yes, ~self.right & ~yes)
         told, missed, alarms, left = (self.rows.sums(self.weight * cell) for cell in cells)
-        at_rest = float(self.share[self.alarm >= YES].sum())
+        at_rest = self.shares[:, self.alarm >= YES].sum(axis=1)[self.charged]
         return told, missed, alarms + self.n_rest * at_rest, left + self.n_rest * (1.0 - at_rest)
 
 
@@ -60,8 +63,13 @@ def weigh(of: JudgedTogether) -> Weighed:
     """Each feature's items with the rest of all of them. Status no_weights where nobody stands for the corpus; failed
     where a stratum has no answer at all."""
     rows, rest, weight = of.rows, of.of_stratum(REST), of.weight
-    said = of.probability[rest & of.answered]
-    alarm, count = np.unique(said, return_counts=True)
+    looked_at = rest & of.answered
+    said, feature = of.probability[looked_at], rows.of[looked_at]
+    alarm, which = np.unique(said, return_inverse=True)
+    alone = charged_alone(rows.counts(looked_at & (of.probability >= YES)), rows.counts(looked_at))
+    charged = np.where(alone, np.cumsum(alone), 0)
+    counts = np.zeros((1 + int(alone.sum()), len(alarm)))
+    np.add.at(counts, (charged[feature], which), 1.0)
     # in each stratum of each feature those that were answered stand for the others
     cell, n_cells = rows.of * of.n_strata + of.stratum, len(rows) * of.n_strata
     others = np.where(rest, 0.0, weight)
@@ -70,14 +78,15 @@ def weigh(of: JudgedTogether) -> Weighed:
     grown = others * (total / np.where(answering > 0, answering, 1.0))[cell]
     n_rest = rows.sums(weight * rest)
     failed = lost.reshape(len(rows), of.n_strata).any(axis=1) | ((n_rest > 0) & (len(said) == 0))
-    counts = of.answered & (grown > 0)
+    used = of.answered & (grown > 0)
     return Weighed(
-        rows.some(counts),
-        of.right[counts],
-        of.probability[counts],
-        grown[counts],
+        rows.some(used),
+        of.right[used],
+        of.probability[used],
+        grown[used],
         alarm,
-        count / max(len(said), 1),
+        counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0),
+        charged,
         n_rest,
         np.where(rows.sums(weight != 0) == 0, "no_weights", np.where(failed, "failed", "ok")),
     )
@@ -125,5 +134,5 @@ def _average_precision(of: Weighed, part: slice) -> Float64:
     order = np.argsort(row, kind="stable")
     right = np.concatenate([of.right[items], np.zeros(d * len(sizes), dtype=np.bool_)])[order]
     probability = np.concatenate([of.probability[items], np.tile(of.alarm, len(sizes))])[order]
-    weight = np.concatenate([of.weight[items], np.outer(n_rest, of.share).ravel()])[order]
+    weight = np.concatenate([of.weight[items], (n_rest[:, None] * of.shares[of.charged[part]]).ravel()])[order]
     return side_by_side.auprc(Tied(FeatureRows(sizes + d), probability), right, weight)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autointerp.score import metrics
+from autointerp.score import fade, metrics
 from autointerp.score.metric import Measured, measured
 from autointerp.score.metrics import Value
 from autointerp.score.predictions import LEAST_QUESTIONS, N_OPTIONS, N_TEXTS, Chosen, Generated, Picked
@@ -40,6 +40,16 @@ def intervention_accuracy(of: Picked) -> Measured:
     highest = probability == probability.max(axis=1, keepdims=True)
     share = (highest & of.options.right.reshape(n, N_TEXTS)).sum(axis=1) / highest.sum(axis=1)
     return Measured(float(share.mean()), "ok", n)
+
+
+def faithfulness(of: Picked) -> Measured:
+    """FADE's gain by steering, over the texts that were picked: a text that is picked counts as one that expresses the
+    label; those of other directions at the same KL stand for unsteered ones. A random pick lies above 0, the least."""
+    told = intervention_accuracy(of)
+    if told.value is None:
+        return told
+    others = (1.0 - told.value) / (N_TEXTS - 1)
+    return measured(fade.faithfulness({fade.FAITHFULNESS_UNSTEERED: others, 1.0: told.value}), told.n, told.n_failed)
 
 
 def generation_accuracy(of: Generated) -> Measured:

@@ -29,6 +29,7 @@ READS = {
 SEES: dict[Sight, str] = {
     "yes": "yes",
     "frequent": "not where a feature fires rarely",
+    "mostly": "for most features, not for all",
     "no": "hardly anywhere",
     "unknown": "not tried",
 }

@@ -114,7 +114,7 @@ METRICS: tuple[Metric, ...] = (
         primary=True,
         on_card=True,
         by_document=True,
-        version=2,
+        version=3,
     ),
     Metric(
         "pearson",
@@ -131,24 +131,28 @@ METRICS: tuple[Metric, ...] = (
         "area under the precision-recall curve of firing over the split, estimated from windows by class, ranked by "
         "the predicted activation; alarms charged as in `pearson_framed`",
         measures.simulated_auprc,
+        version=2,
     ),
     Metric(
         "f1",
         "simulated",
         "F1 of firing, where the predicted activation is above 0; estimated and charged likewise",
         measures.simulated_f1,
+        version=2,
     ),
     Metric(
         "auprc_thresholded",
         "simulated",
         "the same as `auprc`, of activations above the threshold",
         measures.simulated_auprc_thresholded,
+        version=2,
     ),
     Metric(
         "f1_thresholded",
         "simulated",
         "F1 of activations above the threshold, where the predicted activation is above it",
         measures.simulated_f1_thresholded,
+        version=2,
     ),
     # --- items that are right or wrong
     Metric(
@@ -162,6 +166,7 @@ METRICS: tuple[Metric, ...] = (
         scorer=_WEIGHED,
         primary=True,
         on_card=True,
+        version=2,
     ),
     Metric(
         "f1_weighted",
@@ -169,6 +174,7 @@ METRICS: tuple[Metric, ...] = (
         "F1 of yes over the windows of the split, weighed likewise",
         InTwoSteps(weighted.ItemsTogether, weighted.f1),
         scorer=_WEIGHED,
+        version=2,
     ),
     Metric(
         "auprc_weighted",
@@ -177,6 +183,7 @@ METRICS: tuple[Metric, ...] = (
         "likewise",
         InTwoSteps(weighted.ItemsTogether, weighted.average_precision),
         scorer=_WEIGHED,
+        version=2,
     ),
     Metric(
         "precision_weighted",
@@ -185,6 +192,7 @@ METRICS: tuple[Metric, ...] = (
         InTwoSteps(weighted.ItemsTogether, weighted.precision),
         scorer=_WEIGHED,
         on_card=True,
+        version=2,
     ),
     Metric(
         "recall_strong",
@@ -249,6 +257,14 @@ METRICS: tuple[Metric, ...] = (
         chance=1 / N_TEXTS,
         primary=True,
         on_card=True,
+    ),
+    Metric(
+        "faithfulness",
+        "picked",
+        "FADE: how much steering raises the share of texts with the explanation, one that is picked being such a text; "
+        "texts of other directions, at the same KL, stand for unsteered ones",
+        each(chosen.faithfulness),
+        version=2,
     ),
     # --- texts
     Metric(

@@ -245,6 +245,6 @@ def clarity(_of: Answered | OfJudge) -> Measured:
 
 
 def faithfulness(_of: Answered | OfJudge) -> Measured:
-    """Needs the share of texts that express the explanation, by strength of steering (`fade.faithfulness`): no judge is
-    asked that, and steered texts are written at one strength."""
+    """Needs the share of texts that express the explanation, by strength of steering: the scorer `intervention` has
+    texts at one strength, and this name too; `detection` has none."""
     return Measured(None, NO_JUDGED_STEERING, 0)

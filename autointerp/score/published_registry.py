@@ -147,7 +147,8 @@ PUBLISHED: tuple[Metric, ...] = (
     Metric(
         "faithfulness",
         "published",
-        "FADE: how much steering raises the share of texts with the explanation; needs a judge of such texts",
+        "FADE: how much steering raises the share of texts with the explanation; needs a judge of such texts: see "
+        "`faithfulness` of `intervention`",
         each(measures.faithfulness),
         version=2,
         chance=0.0,

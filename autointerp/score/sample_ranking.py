@@ -2,7 +2,7 @@
 
 Every token of a window counts with the weight of its window, N_h / n_h. Windows of R are charged as in `alarms.py`:
 what a feature's own few windows of R hold is put aside, and in its place stand the alarms of all features that are
-pooled with it, each at the rate that it has there and scaled to the feature.
+pooled with it, each at the rate that it has there and scaled to the feature; of one that is charged alone, its own.
 """
 
 from __future__ import annotations
@@ -77,9 +77,11 @@ def weighted_tokens(simulated: Sequence[Simulated], sample: SampleMoments) -> It
     if not simulated:
         return
     scale = np.sqrt(alarm_scales(sample.moments, sample.classes, sample.sizes))
-    group = pools(sample.sizes)
+    rest = sample.classes == REST
+    alarms_of = (rest & (sample.moments[..., 4] > 0) & (scale > 0)[:, None]).sum(axis=1)
+    group = pools(sample.sizes, alarms_of, rest.sum(axis=1))
     weights = window_weights(sample.classes, sample.sizes)
-    n_rest = np.bincount(group, (sample.classes == REST).sum(axis=1))
+    n_rest = np.bincount(group, rest.sum(axis=1))
     alarms = _alarms_of_groups(simulated, sample.classes, scale, group)
     for part in parts_at_once([one.prediction.size + len(alarms[g]) for one, g in zip(simulated, group, strict=True)]):
         yield _tokens_of(

@@ -66,7 +66,7 @@ def render_compare(page: ComparePage, *, several: bool = False, wide: bool = Fal
         differences = [row for row in page.comparisons if row.about == about]
         if means:
             beside = baseline_columns(means, page.every)
-            parts += [render_means(means, several=several, wide=wide, beside=beside), *_failures(means)]
+            parts += [render_means(means, several=several, wide=wide, beside=beside), *_failures(means, several)]
             parts += [*_excess(means, several), *_powered(page, about, several), Text()]
         if differences:
             parts += [render_differences(differences, several=several, wide=wide)]
@@ -187,8 +187,15 @@ def _alarms(row: SummaryRow) -> str:
     return f"{100 * row.residual_alarm_rate:.1f}{bound}"
 
 
-def _failures(rows: Iterable[SummaryRow]) -> list[Text]:
-    return [safe(f"{row.dictionary}: {row.n_failed:,} features failed", "yellow") for row in rows if row.n_failed]
+def _failures(rows: Iterable[SummaryRow], several: bool) -> list[Text]:
+    lines = []
+    for row in rows:
+        if row.n_failed:
+            where = f"{row.store}, {row.dictionary}" if several else row.dictionary
+            lines.append(
+                safe(f"{where}: {row.n_failed:,} {'feature' if row.n_failed == 1 else 'features'} failed", "yellow")
+            )
+    return lines
 
 
 # --- differences

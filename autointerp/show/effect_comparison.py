@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from autointerp.show.effect_values import RATIOS, STEPS, EffectComparison, EffectDifference, EffectMean
+from autointerp.compare.effect_differences import RATIOS, STEPS
+from autointerp.show.effect_values import EffectComparison, EffectDifference, EffectMean
 from autointerp.show.estimate_agreement import SAYS, render_agreement, shown_agreement
 from autointerp.show.layout import Column, sheet
 from autointerp.show.text import safe

@@ -1,5 +1,5 @@
-"""How far a fast estimate (gradient times activation) tells measured changes of the loss: read from the store, and as a
-table of `compare`."""
+"""How far a fast estimate (gradient times activation) tells measured changes of the loss and of logits: read from the
+store, and as a table of `compare`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from rich.console import RenderableType
 from autointerp.show.layout import Column, sheet
 from autointerp.store.query import Queryable
 
-TITLE = "Gradient times activation beside the measured change of the loss"
+TITLE = "Gradient times activation beside the measured change"
+OF = {"loss": "loss of the next token", "logits": "logits of the likeliest tokens"}
 SAYS = (
-    "Correlation over firing tokens of the split score; slope: of measured on estimated, 1 where the estimate is right "
-    "in size, above 1 where it falls short. Intervals leave out a feature at a time."
+    "Correlation over firing tokens of the split score, of logits over the three likeliest tokens at each (the mean "
+    "change of all logits taken off); slope: of measured on estimated, 1 where the estimate is right in size, above 1 "
+    "where it falls short. Intervals leave out a feature at a time."
 )
 _AGREEMENT = """
-SELECT dictionary, hook, split, direction, n_features, n, correlation, correlation_low, correlation_high, slope,
-       slope_low, slope_high
+SELECT dictionary, hook, split, direction, change_of, n_features, n, correlation, correlation_low, correlation_high,
+       slope, slope_low, slope_high
 FROM estimate_agreement
-ORDER BY dictionary, split = 'explain', list_position(['feature', 'isotropic', 'covariance'], direction)
+ORDER BY dictionary, split = 'explain', change_of DESC, list_position(['feature', 'isotropic', 'covariance'], direction)
 """
 
 
@@ -34,9 +36,11 @@ class EstimateAgreement:
     split: str
     direction: str
     """feature, or isotropic or covariance: random directions of the same norm at the same tokens."""
+    change_of: str
+    """loss, of the next token; logits, of the tokens that are likeliest next."""
     n_features: int
     n: int
-    """Firing tokens."""
+    """Firing tokens; of logits times the tokens at each."""
     correlation: float | None
     correlation_low: float | None
     """None with fewer than three features."""
@@ -71,10 +75,11 @@ def render_agreement(rows: Sequence[EstimateAgreement], several: bool) -> Render
     columns += [
         Column("dictionary", [row.dictionary for row in rows], key=True),
         Column("hook", [row.hook for row in rows]),
+        Column("of", [OF[row.change_of] for row in rows]),
         Column("correlation", [correlation for correlation, _ in cells], right=True),
         Column("slope", [slope for _, slope in cells], right=True),
         Column("features", [f"{row.n_features:,}" for row in rows], right=True),
-        Column("tokens", [f"{row.n:,}" for row in rows], right=True),
+        Column("values", [f"{row.n:,}" for row in rows], right=True),
     ]
     return sheet(TITLE, columns)
 

@@ -17,6 +17,7 @@ ScoreName = tuple[str, str, str]
 
 _SENTENCES: dict[Sight, str] = {
     "frequent": "on features that fire rarely, a label that claims too much loses little",
+    "mostly": "of some features, a label that names too many tokens loses nothing: none of them is asked about",
     "no": "a label that claims too much loses little, also on features that fire often",
 }
 

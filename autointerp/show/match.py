@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,14 +16,14 @@ from autointerp.compare.matching import PART, RULES, STATUSES, Fate
 from autointerp.compare.matching import Group as Several
 from autointerp.extract.correlate import FEWEST, LEAST
 from autointerp.pipeline.match import Likeness, MatchReport
-from autointerp.show.layout import Column, sheet
-from autointerp.show.text import escape_json, safe
+from autointerp.show.layout import GAP, Column, FittedToWidth, sheet, total_width
+from autointerp.show.text import escape_json, safe, visible, wrapped
 
 FORMAT, VERSION = "autointerp-match", 1
 SHOWN = 10
 """Rows of each table of the page; the JSON has all."""
-LABEL = 44
-"""Characters of a label that are shown."""
+NARROW, WIDE = 24, 60
+"""Cells of a line of a label: with less room than the first it goes under the other columns."""
 
 
 def match_page(report: MatchReport, shown: int = SHOWN) -> RenderableType:
@@ -98,13 +98,13 @@ def _pairs(report: MatchReport, shown: int) -> RenderableType:
         if likeness is not None:
             columns.append(Column(name, [_number(likeness.of_partner[row]) for row in spread], right=True))
     labels_a, labels_b = report.labels
-    columns += [
-        Column("A is", [fate.status for fate in fates]),
-        Column("A, lexical", [_label(labels_a, fate.feature) for fate in fates]),
-        Column("B, lexical", [_label(labels_b, fate.partner) for fate in fates]),
-    ]
+    columns.append(Column("A is", [fate.status for fate in fates]))
+    labels = {
+        "A, lexical": [labels_a.get(fate.feature, "") for fate in fates],
+        "B, lexical": ["" if fate.partner is None else labels_b.get(fate.partner, "") for fate in fates],
+    }
     title = "one to one" if len(rows) <= shown else f"one to one: {shown} of {len(rows):,} pairs, evenly over the ranks"
-    return sheet(title, columns)
+    return _labelled(title, columns, labels)
 
 
 def _groups(
@@ -119,9 +119,9 @@ def _groups(
         Column(whole, [str(group.whole) for group in ordered], right=True, key=True),
         Column("explained", [_number(group.explained) for group in ordered], right=True),
         Column(many, texts),
-        Column(f"{whole}, lexical", [_label(labels, group.whole) for group in ordered]),
     ]
-    return sheet(f"{title}: {len(groups):,}", columns)
+    said = {f"{whole}, lexical": [labels.get(group.whole, "") for group in ordered]}
+    return _labelled(f"{title}: {len(groups):,}", columns, said)
 
 
 def _alone(title: str, fates: Sequence[Fate], labels: dict[int, str], shown: int) -> RenderableType:
@@ -131,14 +131,23 @@ def _alone(title: str, fates: Sequence[Fate], labels: dict[int, str], shown: int
         Column("firings", [f"{fate.n_firing:,}" for fate in ordered], right=True),
         Column("best", [str(fate.best) for fate in ordered], right=True),
         Column("correlation", [_number(fate.best_r) for fate in ordered], right=True),
-        Column("lexical", [_label(labels, fate.feature) for fate in ordered]),
     ]
-    return sheet(f"{title}: {len(fates):,}", columns)
+    said = {"lexical": [labels.get(fate.feature, "") for fate in ordered]}
+    return _labelled(f"{title}: {len(fates):,}", columns, said)
 
 
-def _label(labels: dict[int, str], feature: int | None) -> Text:
-    text = "" if feature is None else labels.get(feature, "")
-    return safe(text if len(text) <= LABEL else text[: LABEL - 1] + "…")
+def _labelled(title: str, columns: Sequence[Column], labels: Mapping[str, Sequence[str]]) -> FittedToWidth:
+    """A sheet with labels behind its columns, whole: in lines as wide as the page leaves room for."""
+
+    def made(width: int) -> RenderableType:
+        room = (width - total_width(columns)) // len(labels) - GAP
+        if room < NARROW:
+            room = width - total_width([column for column in columns if column.key]) - GAP
+        room = max(min(room, WIDE), 1)
+        cells = {name: [Text(wrapped(visible(text), room)) for text in texts] for name, texts in labels.items()}
+        return sheet(title, [*columns, *(Column(name, texts) for name, texts in cells.items())])
+
+    return FittedToWidth(made)
 
 
 def _number(value: float | None) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
 from rich.text import Text
 
+from autointerp.show.plot import levels
 from autointerp.store.evidence import current_works
 from autointerp.store.query import Queryable
 
@@ -15,6 +17,8 @@ _CURVES = """
 SELECT run, direction, sizes, kl, last_distance, size_025, size_050, size_100, steepest FROM sensitivity
 WHERE dictionary = $dictionary AND feature = $feature ORDER BY context, position
 """
+LEAST_DISTANCE = 1e-3
+"""Share of its norm by which the stream behind the last block moves at least: less is drawn as that."""
 ORDER = ("feature", "isotropic", "covariance", "difference", "neuron")
 
 
@@ -84,7 +88,33 @@ def sensitivity_line(curves: Sequence[SensitivityCurve]) -> Text | None:
     tokens = "token" if curves[0].n == 1 else "tokens"
     beside = f"; {', '.join(said[1:])}" if said[1:] else ""
     line.append(f"{beside} (at {curves[0].n} firing {tokens})", style="dim not bold")
+    if (distances := distance_line(curves)) is not None:
+        line.append("\n            ").append_text(distances)
     return line
+
+
+def distance_line(curves: Sequence[SensitivityCurve]) -> Text | None:
+    """How far the stream behind the last block moves with the size of the step, along the feature and one random
+    direction: bars on one logarithmic scale; None where it was not read."""
+    known = {of.direction: of.last_distance for of in curves if of.last_distance is not None}
+    shown = {name: known[name] for name in ("feature", "covariance", "isotropic") if name in known}
+    if not shown:
+        return None
+    most = max(max(distances) for distances in shown.values())
+    sizes = curves[0].sizes
+    line = Text(f"the last block's output moves, by steps of {sizes[0]:.2g} to {sizes[-1]:.2g}:", style="dim not bold")
+    for name, distances in list(shown.items())[:2]:
+        line.append(f" {'along it' if name == 'feature' else name} ", style="dim not bold")
+        line.append(levels([_height(distance, most) for distance in distances]), style="cyan not bold")
+        line.append(f" {100 * distances[0]:.2g} to {100 * distances[-1]:.3g} %", style="dim not bold")
+    return line.append(" of its norm", style="dim not bold")
+
+
+def _height(distance: float, most: float) -> int:
+    """1 to 8, by logarithm; a thousandth of the norm and less is 1."""
+    if distance <= LEAST_DISTANCE or most <= LEAST_DISTANCE:
+        return 1
+    return 1 + round(7 * math.log(distance / LEAST_DISTANCE) / math.log(most / LEAST_DISTANCE))
 
 
 def _size(size: float | None) -> str:

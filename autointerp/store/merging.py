@@ -41,8 +41,9 @@ KEYED = {
     "llm_probes": ("server", "model", "wish"),
 }
 """The key of each row that several stores may hold."""
-COMPARED = ("comparisons", "powered_differences", "dictionary_similarities", "feature_matches")
-COMPARING = ("compare", "similarity")
+COMPARED = ("comparisons", "powered_differences", "effect_means", "effect_differences", "dictionary_similarities",
+            "feature_matches")  # fmt: skip
+COMPARING = ("compare", "compare_effects", "similarity")
 """The stages that make them."""
 MADE = ("meta",)
 """Written when the file is made."""

@@ -388,7 +388,8 @@ CREATE TABLE causal_effects (
     run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL,
     context BIGINT NOT NULL, position INTEGER NOT NULL, activation FLOAT NOT NULL, direction VARCHAR NOT NULL,
     norm DOUBLE NOT NULL, kl DOUBLE NOT NULL, kl_after DOUBLE, n_after INTEGER NOT NULL, entropy DOUBLE NOT NULL,
-    loss_change DOUBLE, loss_estimate DOUBLE, loss_change_after DOUBLE, direct_share DOUBLE, moved INTEGER[], logit_change FLOAT[]
+    loss_change DOUBLE, loss_estimate DOUBLE, loss_change_after DOUBLE, direct_share DOUBLE,
+    likeliest INTEGER[], likeliest_change FLOAT[], likeliest_estimate FLOAT[], moved INTEGER[], logit_change FLOAT[]
 );
 COMMENT ON TABLE causal_effects IS 'What changes where a feature is taken away at a token at which it fires, and the model goes on without it; beside it random directions of the same norm, at the same token. current_effects shows the latest.';
 COMMENT ON COLUMN causal_effects.run IS 'The work that measured it.';
@@ -408,6 +409,9 @@ COMMENT ON COLUMN causal_effects.loss_change IS 'Change of the loss of the next 
 COMMENT ON COLUMN causal_effects.loss_estimate IS 'What a first-order estimate says of loss_change: the gradient of that loss at the hook point times what is subtracted, with a minus; for a feature its activation times the gradient along its direction. Empty also where the model cannot be differentiated. estimate_agreement says how far to trust it.';
 COMMENT ON COLUMN causal_effects.loss_change_after IS 'Mean change of the losses of the tokens after that one; none where there are none.';
 COMMENT ON COLUMN causal_effects.direct_share IS 'feature: correlation, over the tokens that stand in the corpus, of what the feature adds to each logit, measured, with its direct logit effects; none where there is no direct path.';
+COMMENT ON COLUMN causal_effects.likeliest IS 'The tokens that are likeliest next at the position as the model is, the likeliest first. Empty where there is no estimate.';
+COMMENT ON COLUMN causal_effects.likeliest_change IS 'Change of the logit of each without what is subtracted, the mean change of all tokens taken off.';
+COMMENT ON COLUMN causal_effects.likeliest_estimate IS 'What a first-order estimate says of likeliest_change, as loss_estimate does of loss_change.';
 COMMENT ON COLUMN causal_effects.moved IS 'feature: the ten tokens whose logits fall most without it, then the ten that rise most; tokens that never stand in the corpus are left out.';
 COMMENT ON COLUMN causal_effects.logit_change IS 'feature: by how much those logits change, the median change taken off.';
 
@@ -1066,6 +1070,54 @@ COMMENT ON COLUMN powered_differences.interval_over IS 'As in dictionary_scores.
 COMMENT ON COLUMN powered_differences.p_holm IS 'p after Holm over all pairs of this explainer, scorer and metric.';
 COMMENT ON COLUMN powered_differences.verdict IS 'A, B, equivalent or undecided, by the rules of comparisons; undecided where it hangs on failed features, as there.';
 
+CREATE TABLE effect_means (
+    run VARCHAR NOT NULL, dictionary VARCHAR NOT NULL, direction VARCHAR NOT NULL, measure VARCHAR NOT NULL,
+    n_features BIGINT NOT NULL, n_unreached BIGINT NOT NULL, mean DOUBLE NOT NULL, ci_low DOUBLE, ci_high DOUBLE
+);
+COMMENT ON TABLE effect_means IS 'What the features of a dictionary do to the output, on average: means of effect_values over features.';
+COMMENT ON COLUMN effect_means.run IS 'The piece of work that computed it: `work` of stage compare_effects; effect_mean_table has the latest.';
+COMMENT ON COLUMN effect_means.dictionary IS 'Dictionary.';
+COMMENT ON COLUMN effect_means.direction IS 'feature: along the features'' own directions; isotropic, covariance: along random ones at the same tokens.';
+COMMENT ON COLUMN effect_means.measure IS 'step_025, step_050, step_100, kl_of_entropy or direct_share, as in effect_values.';
+COMMENT ON COLUMN effect_means.n_features IS 'Features behind the mean.';
+COMMENT ON COLUMN effect_means.n_unreached IS 'Of these, those whose output never moves so far: they count with the largest step that was tried.';
+COMMENT ON COLUMN effect_means.mean IS 'Mean over features; of all measures but direct_share the values are logarithms to the base 2, so that 2 to the power of it is a geometric mean.';
+COMMENT ON COLUMN effect_means.ci_low IS 'Lower end of its 95 % interval over features that share no unit; empty of a single one.';
+COMMENT ON COLUMN effect_means.ci_high IS 'Upper end.';
+
+CREATE TABLE effect_differences (
+    run VARCHAR NOT NULL, measure VARCHAR NOT NULL, a VARCHAR NOT NULL, b VARCHAR NOT NULL, direction_b VARCHAR NOT NULL,
+    paired BOOLEAN NOT NULL, n_a BIGINT NOT NULL, n_b BIGINT NOT NULL, n_unreached_a BIGINT NOT NULL,
+    n_unreached_b BIGINT NOT NULL, difference DOUBLE, se DOUBLE, df DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
+    simultaneous_low DOUBLE, simultaneous_high DOUBLE, p DOUBLE, p_holm DOUBLE, detectable DOUBLE, margin DOUBLE NOT NULL,
+    verdict VARCHAR NOT NULL, reached_difference DOUBLE, n_reached BIGINT NOT NULL
+);
+COMMENT ON TABLE effect_differences IS 'Pairs of dictionaries, and dictionaries beside random directions at the same tokens: the difference of what they do to the output, and whether it is real. Of all measures but direct_share a difference is a logarithm to the base 2 of a ratio.';
+COMMENT ON COLUMN effect_differences.run IS 'The piece of work that computed it: `work` of stage compare_effects; effect_difference_table has the latest.';
+COMMENT ON COLUMN effect_differences.measure IS 'As in effect_means; each is a family of its own.';
+COMMENT ON COLUMN effect_differences.a IS 'First dictionary, along its features.';
+COMMENT ON COLUMN effect_differences.b IS 'Second dictionary; a itself where direction_b is not feature.';
+COMMENT ON COLUMN effect_differences.direction_b IS 'feature: along the features of b; isotropic, covariance: along random directions at the tokens of the features of a.';
+COMMENT ON COLUMN effect_differences.paired IS 'True where b is matched to a, and beside random directions: features are compared in pairs.';
+COMMENT ON COLUMN effect_differences.n_a IS 'Features of a behind the difference.';
+COMMENT ON COLUMN effect_differences.n_b IS 'Features of b.';
+COMMENT ON COLUMN effect_differences.n_unreached_a IS 'Features of a whose output never moves so far: they count with the largest step.';
+COMMENT ON COLUMN effect_differences.n_unreached_b IS 'Features of b.';
+COMMENT ON COLUMN effect_differences.difference IS 'Mean of a minus mean of b; empty with fewer than two features on a side.';
+COMMENT ON COLUMN effect_differences.se IS 'Its standard error, over features.';
+COMMENT ON COLUMN effect_differences.df IS 'Degrees of freedom of its t.';
+COMMENT ON COLUMN effect_differences.ci_low IS 'Lower end of its 95 % interval.';
+COMMENT ON COLUMN effect_differences.ci_high IS 'Upper end.';
+COMMENT ON COLUMN effect_differences.simultaneous_low IS 'Lower end of the interval that holds for all pairs of the measure at once.';
+COMMENT ON COLUMN effect_differences.simultaneous_high IS 'Upper end.';
+COMMENT ON COLUMN effect_differences.p IS 'p of no difference.';
+COMMENT ON COLUMN effect_differences.p_holm IS 'p after Holm over all pairs of the measure.';
+COMMENT ON COLUMN effect_differences.detectable IS 'Smallest difference that this comparison finds with power 0.8: at that level and with that t.';
+COMMENT ON COLUMN effect_differences.margin IS 'Differences below this count as none.';
+COMMENT ON COLUMN effect_differences.verdict IS 'A, B (whose values are higher), equivalent or undecided, by the rules of comparisons.';
+COMMENT ON COLUMN effect_differences.reached_difference IS 'The difference of those features alone whose output moves so far, of pairs both.';
+COMMENT ON COLUMN effect_differences.n_reached IS 'Features of a behind that.';
+
 CREATE TABLE failures (
     stage VARCHAR NOT NULL, dictionary VARCHAR, feature INTEGER, explainer VARCHAR, scorer VARCHAR, status VARCHAR NOT NULL,
     reason VARCHAR NOT NULL, again INTEGER NOT NULL
@@ -1410,35 +1462,41 @@ GROUP BY ALL;
 COMMENT ON VIEW dictionary_effects IS 'feature_effects averaged over features; above_isotropic is the share of features whose mean KL is above that of isotropic directions of the same norm.';
 
 CREATE VIEW estimate_agreement AS
-WITH of_features AS (
-    SELECT dictionary, split, direction, feature, count(*) AS n, sum(loss_estimate) AS x, sum(loss_change) AS y,
-           sum(loss_estimate ** 2) AS xx, sum(loss_change ** 2) AS yy, sum(loss_estimate * loss_change) AS xy
-    FROM current_effects WHERE loss_estimate IS NOT NULL AND loss_change IS NOT NULL GROUP BY ALL
+WITH values_of AS (
+    SELECT dictionary, split, direction, feature, 'loss' AS change_of, loss_estimate AS x, loss_change AS y
+    FROM current_effects
+    UNION ALL
+    SELECT dictionary, split, direction, feature, 'logits', unnest(likeliest_estimate)::DOUBLE, unnest(likeliest_change)::DOUBLE
+    FROM current_effects
+), of_features AS (
+    SELECT dictionary, split, direction, change_of, feature, count(*) AS n, sum(x) AS x, sum(y) AS y, sum(x ** 2) AS xx,
+           sum(y ** 2) AS yy, sum(x * y) AS xy
+    FROM values_of v WHERE v.x IS NOT NULL AND v.y IS NOT NULL GROUP BY dictionary, split, direction, change_of, feature
 ), whole AS (
-    SELECT dictionary, split, direction, count(*) AS n_features, sum(n) AS n, sum(x) AS x, sum(y) AS y, sum(xx) AS xx,
+    SELECT dictionary, split, direction, change_of, count(*) AS n_features, sum(n) AS n, sum(x) AS x, sum(y) AS y, sum(xx) AS xx,
            sum(yy) AS yy, sum(xy) AS xy
-    FROM of_features GROUP BY ALL
+    FROM of_features GROUP BY dictionary, split, direction, change_of
 ), without AS (
-    SELECT dictionary, split, direction, w.n - f.n AS n, w.x - f.x AS x, w.y - f.y AS y, w.xx - f.xx AS xx,
+    SELECT dictionary, split, direction, change_of, w.n - f.n AS n, w.x - f.x AS x, w.y - f.y AS y, w.xx - f.xx AS xx,
            w.yy - f.yy AS yy, w.xy - f.xy AS xy
-    FROM whole w JOIN of_features f USING (dictionary, split, direction) WHERE n_features > 2
+    FROM whole w JOIN of_features f USING (dictionary, split, direction, change_of) WHERE n_features > 2
 ), spread AS (
-    SELECT dictionary, split, direction, sqrt(count(*) - 1) AS factor,
+    SELECT dictionary, split, direction, change_of, sqrt(count(*) - 1) AS factor,
            stddev_pop(atanh(greatest(least((n * xy - x * y) / sqrt(nullif((n * xx - x * x) * (n * yy - y * y), 0)), 1 - 1e-12), 1e-12 - 1))) AS of_z,
            stddev_pop((n * xy - x * y) / nullif(n * xx - x * x, 0)) AS of_slope
     FROM without GROUP BY ALL
 ), told AS (
-    SELECT dictionary, split, direction, n_features, n::BIGINT AS n,
+    SELECT dictionary, split, direction, change_of, n_features, n::BIGINT AS n,
            (n * xy - x * y) / sqrt(nullif((n * xx - x * x) * (n * yy - y * y), 0)) AS correlation,
            (n * xy - x * y) / nullif(n * xx - x * x, 0) AS slope
     FROM whole
 )
-SELECT t.dictionary, d.hook, t.split, t.direction, t.n_features, t.n, t.correlation,
+SELECT t.dictionary, d.hook, t.split, t.direction, t.change_of, t.n_features, t.n, t.correlation,
        tanh(atanh(least(greatest(t.correlation, 1e-12 - 1), 1 - 1e-12)) - 1.96 * s.factor * s.of_z) AS correlation_low,
        tanh(atanh(least(greatest(t.correlation, 1e-12 - 1), 1 - 1e-12)) + 1.96 * s.factor * s.of_z) AS correlation_high,
        t.slope, t.slope - 1.96 * s.factor * s.of_slope AS slope_low, t.slope + 1.96 * s.factor * s.of_slope AS slope_high
-FROM told t JOIN dictionaries d USING (dictionary) LEFT JOIN spread s USING (dictionary, split, direction);
-COMMENT ON VIEW estimate_agreement IS 'How far a first-order estimate (gradient times activation) tells the measured change of the next token''s loss, by dictionary and hook, split and direction, over n firing tokens of n_features features: Pearson''s correlation, and the slope of measured on estimated (1 where the estimate is right in size, above 1 where it falls short), with 95 % intervals of a jackknife that leaves out one feature at a time; no intervals with fewer than three features.';
+FROM told t JOIN dictionaries d USING (dictionary) LEFT JOIN spread s USING (dictionary, split, direction, change_of);
+COMMENT ON VIEW estimate_agreement IS 'How far a first-order estimate (gradient times activation) tells measured changes, by dictionary and hook, split and direction. change_of: loss, of the next token, over n firing tokens of n_features features; logits, of the tokens that are likeliest next at each of these, over n of them (likeliest_change). Pearson''s correlation, and the slope of measured on estimated (1 where the estimate is right in size, above 1 where it falls short), with 95 % intervals of a jackknife that leaves out one feature at a time; no intervals with fewer than three features.';
 
 CREATE VIEW current_context_effects AS
 SELECT * FROM context_effects
@@ -1545,6 +1603,22 @@ UNION ALL
 SELECT dictionary, feature, direction, 'direct_share', direct_share, true, n
 FROM feature_effects WHERE split = 'score' AND direction = 'feature' AND direct_share IS NOT NULL;
 COMMENT ON VIEW effect_values IS 'What compare sets beside each other of effects, a value for each feature and direction, means over its n firing tokens of the split score: step_025, step_050, step_100: log2 of the step that moves the output by so much KL over the median norm of the activations (a step that never does counts as the largest tried, 4 times that norm, and reached is false); kl_of_entropy: log2 of the KL without its contribution over the entropy of the model as it is (1e-9 at least); direct_share.';
+
+CREATE VIEW effect_mean_table AS
+WITH shown AS (
+    SELECT w.work FROM works w JOIN runs r USING (run) SEMI JOIN stages s ON s.stage = w.stage AND s.work = w.work
+    WHERE w.stage = 'compare_effects' QUALIFY rank() OVER (ORDER BY r.started_at DESC) = 1
+)
+SELECT * EXCLUDE (run) FROM effect_means m SEMI JOIN shown ON shown.work = m.run;
+COMMENT ON VIEW effect_mean_table IS 'The rows of effect_means of the latest run that has any.';
+
+CREATE VIEW effect_difference_table AS
+WITH shown AS (
+    SELECT w.work FROM works w JOIN runs r USING (run) SEMI JOIN stages s ON s.stage = w.stage AND s.work = w.work
+    WHERE w.stage = 'compare_effects' QUALIFY rank() OVER (ORDER BY r.started_at DESC) = 1
+)
+SELECT * EXCLUDE (run) FROM effect_differences d SEMI JOIN shown ON shown.work = d.run;
+COMMENT ON VIEW effect_difference_table IS 'The rows of effect_differences of the latest run that has any.';
 
 CREATE VIEW current_steered_texts AS
 SELECT s.* FROM steered_texts s

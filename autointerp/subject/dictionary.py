@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from autointerp.errors import InputError
 from autointerp.subject.outliers import past_limit
 
 
@@ -269,6 +270,14 @@ class Units:
 def written_hook(dictionary: Dictionary) -> str:
     """The hook point where the features write: a transcoder's other one, else where they read."""
     return getattr(dictionary, "hook_out", None) or dictionary.hook
+
+
+def steered_hook(dictionary: Dictionary) -> str:
+    """`written_hook`, where a step along a feature's direction is all that the feature writes. Raises InputError where
+    features write to several places."""
+    if isinstance(dictionary, SparseAutoencoder) and dictionary.incomplete is not None:
+        raise InputError("a feature writes to several places of the model")
+    return written_hook(dictionary)
 
 
 def _moved(dictionary: SparseAutoencoder | Units, device: torch.device) -> dict[str, Any]:

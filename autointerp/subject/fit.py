@@ -17,6 +17,10 @@ from autointerp.subject.outliers import norm_limit_of, norms, past_limit
 ENCODED_AT_ONCE = 1 << 24
 """Activations of features that are held at a time."""
 MOST_ROWS = 2048
+WIDE, MOST_FIRING = 1 << 14, 1 / 64
+"""Features from which on, and their share that fires up to which, reconstructions are sums over those that fire."""
+GATHERED_AT_ONCE = 1 << 14
+"""Directions that are held for that."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,16 @@ class FitSums:
         rows = max(16, min(MOST_ROWS, ENCODED_AT_ONCE // self.sae.n_features))
         for first in range(0, len(x), rows):
             some = slice(first, first + rows)
-            self._add(x[some], x[some] if target is None else target[some])
+            self._add(x[some], x[some] if target is None else target[some], self.sae.encode(x[some].clone()))
 
-    def _add(self, x: Tensor, target: Tensor) -> None:
+    def add_encoded(self, x: Tensor, acts: Tensor, target: Tensor | None = None) -> None:
+        """`add` of some tokens whose activations [N, F] are there already."""
+        if self._norm_limit is None and len(x):
+            self._norm_limit = norm_limit_of(norms(x))
+        self._add(x, x if target is None else target, acts)
+
+    def _add(self, x: Tensor, target: Tensor, acts: Tensor) -> None:
         assert self._norm_limit is not None
-        acts = self.sae.encode(x.clone())
         self._fires += (acts != 0).sum(dim=0).cpu()
         residual = (target - decode(self.sae, acts, x)).double().square().sum(dim=1)
         outlier = past_limit(x, self._norm_limit)
@@ -135,11 +144,24 @@ def measure(sae: SparseAutoencoder, x: Tensor, target: Tensor | None = None) -> 
     return sums.fit
 
 
+def _summed(acts: Tensor, directions: Tensor) -> Tensor:
+    """`acts` [N, F] times `directions` [F, d]; where few of many features fire, of those alone."""
+    if acts.shape[1] < WIDE:
+        return acts @ directions
+    token, feature = acts.nonzero(as_tuple=True)
+    if len(token) > acts.numel() * MOST_FIRING:
+        return acts @ directions
+    out = torch.zeros(len(acts), directions.shape[1], dtype=acts.dtype, device=acts.device)
+    for some in torch.split(torch.arange(len(token), device=token.device), GATHERED_AT_ONCE):
+        out.index_add_(0, token[some], acts[token[some], feature[some], None] * directions[feature[some]])
+    return out
+
+
 def decode(sae: SparseAutoencoder, acts: Tensor, x: Tensor) -> Tensor:
     """Reconstruction, with the input's normalisation undone and the skip connection added."""
     if sae.rescale_by_decoder_norm:
         acts = acts / sae.W_dec.norm(dim=1)
-    out: Tensor = acts @ sae.W_dec + sae.b_dec
+    out: Tensor = _summed(acts, sae.W_dec) + sae.b_dec
     if sae.normalize == "layer_norm":
         out = out * (x.std(dim=1, keepdim=True) + 1e-5) + x.mean(dim=1, keepdim=True)
     if sae.normalize == "constant_norm_rescale":

@@ -24,13 +24,14 @@ from torch import Tensor
 from autointerp.errors import InputError
 from autointerp.subject.hook_places import hook_places
 from autointerp.subject.model import Subject
+from autointerp.subject.output_gradients import OutputGradients, output_gradients
 
 AGREES = {"float32": 1e-3}
 """Largest difference of logits, as a share of their largest change: the same."""
 AGREES_LOOSELY = 5e-2
 """In half precision."""
 WHOLE_AT_ONCE, SUFFIX_AT_ONCE = 8, 64
-"""Positions at which a loss is differentiated together, at most."""
+"""Positions at which the output is differentiated together, at most."""
 CACHE_AT_ONCE = 1 << 27
 """Keys and values that are held for that, 512 MB."""
 
@@ -48,12 +49,11 @@ class PatchedPasses(Protocol):
         """The context whose rows follow."""
         ...
 
-    def loss_gradients(
+    def gradients(
         self, opened: Sequence[PatchedContext], positions: Sequence[Int[Tensor, " R"]], width: int
-    ) -> Float[Tensor, "N width"]:
-        """float32, of some positions of each of the contexts, one behind the other: by how much a unit of each of the
-        `width` coordinates, added there, changes the loss (nats) of the token behind it, to first order. No position
-        may be a context's last. Raises RuntimeError where the model cannot be differentiated."""
+    ) -> OutputGradients:
+        """Of some positions of each of the contexts, one behind the other, by the `width` coordinates there. No
+        position may be a context's last. Raises RuntimeError where the model cannot be differentiated."""
         ...
 
 
@@ -130,7 +130,7 @@ class WholePasses:
     def open(self, tokens: Tensor) -> PatchedContext:
         return WholeContext(self, tokens)
 
-    def loss_gradients(self, opened: Sequence[PatchedContext], positions: Sequence[Tensor], width: int) -> Tensor:
+    def gradients(self, opened: Sequence[PatchedContext], positions: Sequence[Tensor], width: int) -> OutputGradients:
         parts = []
         with torch.inference_mode(mode=False), torch.enable_grad():
             for context, of_context in zip(opened, positions, strict=True):
@@ -139,8 +139,8 @@ class WholePasses:
                 for some in torch.split(of_context.clone(), WHOLE_AT_ONCE):
                     probe = torch.zeros(len(some), width, device=tokens.device, requires_grad=True)
                     logits = WholeContext(self, tokens).run(some, probe, 0, [])[:, 0]
-                    parts.append(_loss_gradients(logits, tokens[some + 1], probe))
-        return torch.cat(parts)
+                    parts.append(output_gradients(logits, tokens[some + 1], probe))
+        return OutputGradients.together(parts)
 
 
 @dataclass(frozen=True)
@@ -183,13 +183,6 @@ class WholeContext:
 
 def _last_hook(subject: Subject) -> str:
     return f"blocks.{subject.n_layers - 1}.hook_resid_post"
-
-
-def _loss_gradients(logits: Tensor, target: Tensor, probe: Tensor) -> Tensor:
-    """[R, d] of the loss of each row's `target` [R] by its row of `probe` [R, d]; `logits` [R, V]. Rows are texts of
-    their own, so one pass back serves them all."""
-    loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
-    return torch.autograd.grad(loss, probe)[0].detach().float()
 
 
 def _in_a_row(added: Tensor) -> Tensor:
@@ -277,7 +270,7 @@ class SuffixPasses:
                 handle.remove()
         return logits
 
-    def loss_gradients(self, opened: Sequence[PatchedContext], positions: Sequence[Tensor], width: int) -> Tensor:
+    def gradients(self, opened: Sequence[PatchedContext], positions: Sequence[Tensor], width: int) -> OutputGradients:
         contexts = [context for context in opened if isinstance(context, SuffixContext)]
         size = sum(keys.numel() + values.numel() for keys, values in contexts[0].before)
         at_once = max(1, min(SUFFIX_AT_ONCE, CACHE_AT_ONCE // size))
@@ -295,8 +288,8 @@ class SuffixPasses:
                 before = _stacked([context.before for context in contexts], counts, int(place.max()))
                 probe = torch.zeros(len(rows), width, device=place.device, requires_grad=True)
                 logits = self.run(tokens[0, :, None].clone(), place[:, None].clone(), before, probe)[:, 0]
-                parts.append(_loss_gradients(logits, tokens[1].clone(), probe))
-        return torch.cat(parts)
+                parts.append(output_gradients(logits, tokens[1].clone(), probe))
+        return OutputGradients.together(parts)
 
 
 @dataclass(frozen=True)

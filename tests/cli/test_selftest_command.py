@@ -10,7 +10,7 @@ import pytest
 
 from autointerp.cli import main
 from autointerp.pipeline import selftest
-from autointerp.score.scorers.registry import TRIED
+from autointerp.score.scorers.registry import SCORERS
 from autointerp.score.selftest.figures import MetricFigures, from_json
 from autointerp.score.selftest.marks import kept_run, read_run
 from autointerp.score.selftest.trials import SelftestPlan
@@ -49,7 +49,7 @@ def test_the_page_says_what_passes(
     monkeypatch.setenv("COLUMNS", "200")
     main(["selftest"])
     page = capsys.readouterr().out
-    assert ran["plan"] == SelftestPlan(scorers=TRIED)
+    assert ran["plan"] == SelftestPlan(scorers=SCORERS)
     for row in kept_run().rows:
         verdict = verdict_of(row)
         words = f"no: {', '.join(verdict.failed)}" if verdict.failed else "yes" if verdict.passes else "not tried"

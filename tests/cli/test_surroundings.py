@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -23,6 +24,7 @@ from autointerp import starting, words
 from autointerp.cli import cli, error_line, word_as_text
 from autointerp.show.rows import write_rows
 from autointerp.streams import LOOK_ALIKES, NARROWEST, asked_columns
+from autointerp.system_errors import is_wrong_use
 
 COMMAND = (sys.executable, "-m", "autointerp")
 
@@ -441,3 +443,28 @@ def test_an_error_of_a_disk_is_no_bug_of_ours() -> None:
     assert error_line(error) == (
         "the store could not be read or written: IO Error: Could not read enough bytes from file"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "wrong_use"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "/data/r.duckdb.work"),
+         'error: "/data/r.duckdb.work" cannot be used: Read-only file system; put it where it can be written (the '
+         "store: --store)", True),
+        (PermissionError(errno.EACCES, "Permission denied", b"/data/\xe9"),
+         'error: "/data/\\xe9" cannot be used: Permission denied; allow it to be read and written, or name another '
+         "place", True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"),
+         "error: Disk quota exceeded; make room in your quota; the same command goes on", False),
+        (OSError(errno.ENOSPC, "No space left on device", "a", None, "b"),
+         'error: "a" and "b" cannot be used: No space left on device; make room; the same command goes on', False),
+        (OSError(errno.ENOLCK, "No locks available", "r.duckdb"),
+         'error: "r.duckdb" cannot be used: No locks available; the file system has no locks left; put the store on a '
+         "local disk: --store", False),
+        (OSError(errno.ECHILD, "No child processes"), "error: No child processes", False),
+        (OSError("words\nof their own"), "error: words of their own", False),
+    ],
+)  # fmt: skip
+def test_what_the_system_refuses_is_a_line(error: OSError, line: str, wrong_use: bool) -> None:
+    assert f"error: {error_line(error)}" == line
+    assert is_wrong_use(error) is wrong_use

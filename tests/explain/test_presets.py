@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autointerp.errors import UserError
-from autointerp.explain.evidence import Evidence, Exemplar, HeavyToken
+from autointerp.explain.evidence import Evidence, Exemplar, HeavyToken, TokenBefore
 from autointerp.explain.exemplar_text import level
 from autointerp.explain.marking import ANGLES, MARKS, unescape, unmark
 from autointerp.explain.presets import PRESETS
@@ -88,8 +88,15 @@ def test_default_repeats_no_phrase_and_no_place(evidence: Evidence) -> None:
     assert " top3_9" in lines[1]
 
 
+BEHIND = (TokenBefore("\n", 6, 6, 5.0), TokenBefore('a"', 2, 3, 2.0))
+
+
 def test_default_shows_what_carries_the_activation_and_where_it_fires(evidence: Evidence) -> None:
-    tokens = (HeavyToken(" a", 0.42, 9, 10, 5.0), HeavyToken("  ", 0.004, 1, 99, 0.1))
+    tokens = (
+        HeavyToken(" a", 0.42, 9, 10, 5.0),
+        HeavyToken("  ", 0.008, 10, 40, 4.0, BEHIND),
+        HeavyToken(" z", 0.004, 1, 99, 0.1),
+    )
     sink = exemplar("outlier", 0, {3: 40.0})
     rich = replace(
         evidence,
@@ -101,8 +108,12 @@ def test_default_shows_what_carries_the_activation_and_where_it_fires(evidence: 
         on_outliers=0.25,
     )
     ask = explain_ask(style("default", "both"), rich)
-    assert '- " a": 42 %, fires 9 of 10 times, strength 5' in ask.prompt
-    assert '- "\\s\\s": <1 %, fires 1 of 99 times, strength 1' in ask.prompt
+    assert '- " a" 4.5 (9 of 10, 42 %)\n' in ask.prompt
+    assert (
+        '- "\\s\\s" 1.0 (10 of 40); '
+        'behind "\\n" 5.0 (6 of 6); behind "a\\"" 2.0 (2 of 3); elsewhere 0.1 (2 of 31)\n' in ask.prompt
+    )
+    assert '- " z" 0.0 (1 of 99)\n' in ask.prompt
     assert "30% of its firings stand in the first sixteenth" in ask.prompt
     assert "25% of its firings stand on tokens whose activations are many times as large" in ask.prompt
     assert " outlier0_3·10" in ask.prompt
@@ -221,10 +232,11 @@ def test_an_unknown_preset_names_the_nearest() -> None:
 
 GOOD = {"fires": "a  b\nc", "promotes": "d", "triggers": ["x", "x", " y", ""]}
 LEXICON = [
-    {"token": " y", "strength": 3},
-    {"token": "x", "strength": 9},
-    {"token": "x", "strength": 1},
-    {"token": "\\s", "strength": 3},
+    {"token": " y", "after": "", "strength": 3},
+    {"token": "x", "after": "", "strength": 9},
+    {"token": "x", "after": "", "strength": 1},
+    {"token": "\\s", "after": "", "strength": 3},
+    {"token": "x", "after": ".\\n", "strength": 2},
 ]
 BOTH = {"fires": "a  b\nc", "promotes": "d", "lexicon": LEXICON}
 
@@ -237,13 +249,13 @@ def test_a_draft_is_read() -> None:
 
 def test_a_lexicon_is_a_part_of_the_label() -> None:
     draft = PRESETS["default"].reply(json.loads(json.dumps(BOTH)))
-    assert draft.lexicon == ((" y", 3), ("x", 9), (" ", 3))
+    assert draft.lexicon == ((" y", 3, ""), ("x", 9, ""), (" ", 3, ""), ("x", 2, ".\n"))
     assert draft.triggers == (" y", "x", " ")
-    assert draft.text == "a b c Tokens by strength: 9: `x`; 3: ` y`, `\\s`."
+    assert draft.text == "a b c Tokens by strength: 9: `x`; 3: ` y`, `\\s`; 2: `x` after `.\\n`."
     alone = PRESETS["lexicon"].reply({"promotes": "d", "lexicon": LEXICON})
-    assert alone.text == "Tokens by strength: 9: `x`; 3: ` y`, `\\s`."
+    assert alone.text == "Tokens by strength: 9: `x`; 3: ` y`, `\\s`; 2: `x` after `.\\n`."
     assert PRESETS["default"].reply({**BOTH, "lexicon": []}).text == "a b c"
-    ticks = PRESETS["lexicon"].reply({"promotes": "", "lexicon": [{"token": "`", "strength": 8}]})
+    ticks = PRESETS["lexicon"].reply({"promotes": "", "lexicon": [{"token": "`", "after": "", "strength": 8}]})
     assert ticks.text == 'Tokens by strength: 8: "`".'
 
 
@@ -253,13 +265,16 @@ def test_a_lexicon_is_a_part_of_the_label() -> None:
         "x",
         ["x"],
         [{"token": "x"}],
-        [{"token": "x", "strength": 0}],
-        [{"token": "x", "strength": 11}],
-        [{"token": "x", "strength": 1.5}],
-        [{"token": "x", "strength": True}],
-        [{"token": 1, "strength": 1}],
-        [{"token": "x" * 101, "strength": 1}],
-        [{"token": "x", "strength": 1}] * 65,
+        [{"token": "x", "strength": 1}],
+        [{"token": "x", "after": 1, "strength": 1}],
+        [{"token": "x", "after": "y" * 101, "strength": 1}],
+        [{"token": "x", "after": "", "strength": 0}],
+        [{"token": "x", "after": "", "strength": 11}],
+        [{"token": "x", "after": "", "strength": 1.5}],
+        [{"token": "x", "after": "", "strength": True}],
+        [{"token": 1, "after": "", "strength": 1}],
+        [{"token": "x" * 101, "after": "", "strength": 1}],
+        [{"token": "x", "after": "", "strength": 1}] * 65,
     ],
 )
 def test_a_lexicon_that_is_none_is_invalid(lexicon: object) -> None:

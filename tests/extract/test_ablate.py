@@ -19,6 +19,7 @@ from autointerp.records import Split
 from autointerp.subject.baselines import FAMILIES
 from autointerp.subject.dictionary import SparseAutoencoder, Units
 from autointerp.subject.model import Subject
+from autointerp.subject.output_gradients import LIKELIEST
 from autointerp.subject.patching import SuffixPasses, WholePasses
 from autointerp.subject.tokens import TokenFile
 
@@ -91,8 +92,9 @@ class ByHand:
         finally:
             handle.remove()
 
-    def loss_gradient(self, context: int, position: int, width: int) -> np.ndarray:
-        """[width] float64: of the loss of the next token, by what stands at the position."""
+    def gradient(self, context: int, position: int, width: int, token: int | None) -> np.ndarray:
+        """[width] float64, by what stands at the position: of the loss of the next token; or of the logit of `token`,
+        less the mean logit."""
         probe = torch.zeros(width, requires_grad=True)
         at = torch.zeros(self.tokens.tokens.shape[1], 1)
         at[position] = 1
@@ -108,10 +110,11 @@ class ByHand:
             )
         ids = torch.from_numpy(np.asarray(self.tokens.tokens[context])[None].astype(np.int64))
         try:
-            logp = self.model(ids).logits[0, position].double().log_softmax(dim=0)
+            logits = self.model(ids).logits[0, position].double()
         finally:
             handle.remove()
-        (-logp[ids[0, position + 1]]).backward()
+        loss = -logits.log_softmax(dim=0)[ids[0, position + 1]]
+        (loss if token is None else logits[token] - logits.mean()).backward()
         assert probe.grad is not None
         return np.asarray(probe.grad.double().numpy())
 
@@ -164,11 +167,20 @@ def test_every_feature_equals_the_patched_model(
             if position + 1 < len(ids):
                 assert found.kl_after[row, side] == pytest.approx(kl[position + 1 : ends].mean(), rel=2e-3, abs=2e-5)
                 assert found.loss_change[row, side] == pytest.approx(lost[0], rel=2e-3, abs=2e-4)
+                tokens = np.argsort(-logits[position], kind="stable")[:LIKELIEST]
+                assert found.likeliest[row].tolist() == tokens.tolist()
+                change = other[position] - logits[position]
+                expected = change[tokens] - change.mean()
+                np.testing.assert_allclose(found.likeliest_change[row, side], expected, rtol=2e-3, atol=2e-4)
                 if not row % 5:
-                    gradient = hand.loss_gradient(context, position, len(taken))
-                    estimate = -float(gradient @ vector)
-                    assert found.loss_estimate[row, side] == pytest.approx(estimate, rel=2e-3, abs=2e-5)
+                    said = [found.loss_estimate[row, side], *found.likeliest_estimate[row, side]]
+                    for token, estimate in zip([None, *tokens.tolist()], said, strict=True):
+                        gradient = hand.gradient(context, position, len(taken), token)
+                        assert estimate == pytest.approx(-float(gradient @ vector), rel=2e-3, abs=5e-5), token
             else:
+                assert (found.likeliest[row] == -1).all()
+                assert np.isnan(found.likeliest_estimate[row]).all()
+                assert np.isnan(found.likeliest_change[row]).all()
                 assert np.isnan(found.loss_estimate[row, side])
                 assert np.isnan(found.kl_after[row, side])
                 assert np.isnan(found.loss_change[row, side])

@@ -1,7 +1,7 @@
 """Effects, step curves and changed contexts against a brute force that shares nothing with ours.
 
 It is Hugging Face's model in double precision, run on a whole context for each number, with a vector put in by a hook
-written here. Two families; the residual stream, what an MLP and what the attention puts out, and neurons.
+written here. Six kinds of models; the residual stream, what an MLP and what the attention puts out, and neurons.
 """
 
 from __future__ import annotations
@@ -41,8 +41,44 @@ PLACES = {
         "blocks.1.hook_attn_out": ("model.layers.1.self_attn", "out"),
         "blocks.0.mlp.hook_post": ("model.layers.0.mlp.down_proj", "in"),
     },
+    "neox": {
+        "blocks.0.hook_resid_post": ("gpt_neox.layers.0", "out"),
+        "blocks.1.hook_mlp_out": ("gpt_neox.layers.1.mlp", "out"),
+        "blocks.1.hook_attn_out": ("gpt_neox.layers.1.attention", "out"),
+        "blocks.0.mlp.hook_post": ("gpt_neox.layers.0.mlp.dense_4h_to_h", "in"),
+    },
+    "gemma2": {
+        "blocks.0.hook_resid_post": ("model.layers.0", "out"),
+        "blocks.1.hook_mlp_out": ("model.layers.1.post_feedforward_layernorm", "out"),
+        "blocks.1.hook_attn_out": ("model.layers.1.post_attention_layernorm", "out"),
+        "blocks.0.mlp.hook_post": ("model.layers.0.mlp.down_proj", "in"),
+    },
+    "granite": {
+        "blocks.0.hook_resid_post": ("model.layers.0", "out"),
+        "blocks.1.hook_mlp_out": ("model.layers.1.mlp", "out"),
+        "blocks.1.hook_attn_out": ("model.layers.1.self_attn", "out"),
+        "blocks.0.mlp.hook_post": ("model.layers.0.mlp.down_proj", "in"),
+    },
 }
-LAST = {"gpt2": "transformer.h", "llama": "model.layers"}
+PLACES["gpt2 without norms"] = PLACES["gpt2"]
+LAST = {"gpt2": "transformer.h", "gpt2 without norms": "transformer.h", "neox": "gpt_neox.layers"}
+FACTOR = {("granite", "hook_mlp_out"): 0.22, ("granite", "hook_attn_out"): 0.22}
+"""What stands at a hook point, as a multiple of what the module puts out."""
+SHAPE = {
+    "vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48, "num_attention_heads": 4,
+    "max_position_embeddings": 24, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
+}  # fmt: skip
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("LlamaForCausalLM", {"num_key_value_heads": 2}),
+    "neox": ("GPTNeoXForCausalLM", {"rotary_pct": 0.5}),
+    "gemma2": ("Gemma2ForCausalLM", {"num_key_value_heads": 2, "head_dim": 16, "sliding_window": 64,
+                                     "attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0,
+                                     "query_pre_attn_scalar": 16}),
+    "granite": ("GraniteForCausalLM", {"num_key_value_heads": 2, "embedding_multiplier": 12.0,
+                                       "attention_multiplier": 0.1, "residual_multiplier": 0.22,
+                                       "logits_scaling": 8.0}),
+    "gpt2 without norms": ("GPT2LMHeadModel", {"layer_norm_epsilon": 1e12}),
+}  # fmt: skip
 
 
 class Brute:
@@ -60,13 +96,14 @@ class Brute:
     ) -> dict[str, np.ndarray]:
         """`logp` [L, V], what passes the hook [L, d] and the last block's output [L, d]; `change` [L, d] is added."""
         name, side = PLACES[self.family][hook]
-        blocks = self.model.get_submodule(LAST[self.family])
+        blocks = self.model.get_submodule(LAST.get(self.family, "model.layers"))
+        factor = FACTOR.get((self.family, hook.rsplit(".", maxsplit=1)[-1]), 1.0)
         seen: dict[str, Any] = {}
 
         def out_of(_module: Any, _inputs: Any, out: Any) -> Any:
             value = out[0] if isinstance(out, tuple) else out
-            seen["x"] = value[0].clone()
-            value = value if change is None else value + torch.from_numpy(change)[None]
+            seen["x"] = factor * value[0].clone()
+            value = value if change is None else value + torch.from_numpy(change)[None] / factor
             return (value, *out[1:]) if isinstance(out, tuple) else value
 
         def into(_module: Any, inputs: Any) -> Any:
@@ -136,19 +173,29 @@ def family(
     request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Brute, Any]:
     folder = tiny_model
-    if request.param == "llama":
-        from transformers import LlamaConfig, LlamaForCausalLM
-
-        folder = tmp_path_factory.mktemp("llama")
-        torch.manual_seed(0)
-        shape: dict[str, int] = {"vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48}
-        shape |= {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 24}
-        model = LlamaForCausalLM(LlamaConfig(**shape, bos_token_id=0, eos_token_id=1, pad_token_id=2))
-        with torch.no_grad():
-            for weight in model.parameters():
-                weight.mul_(8) if weight.ndim > 1 else weight.add_(torch.randn_like(weight) * 0.3)
-        model.save_pretrained(folder)
+    if request.param in MODELS:
+        folder = tmp_path_factory.mktemp("model")
+        made(request.param).save_pretrained(folder)
     return request.param, Brute(folder, request.param), load_subject(str(folder), None, "raw", "float32", "cpu")
+
+
+def made(family: str) -> Any:
+    """A random model, all of whose weights count. Norms are removed as people do: an epsilon so large that they divide
+    by the same number whatever comes, and weights that undo it."""
+    import transformers
+
+    torch.manual_seed(0)
+    architecture, more = MODELS[family]
+    of = getattr(transformers, architecture)
+    model = of(of.config_class(**SHAPE, **more))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.mul_(8 if family != "gpt2 without norms" else 3) if weight.ndim > 1 else weight.add_(
+                torch.randn_like(weight) * 0.3
+            )
+            if family == "gpt2 without norms" and "ln_" in name and name.endswith("weight"):
+                weight.mul_(1e6)
+    return model
 
 
 SLOW = [pytest.param(hook, marks=pytest.mark.slow) for hook in ("hook_resid_post", "hook_attn_out", "mlp.hook_post")]
@@ -170,6 +217,37 @@ def test_effects_curves_and_changed_contexts(case: Case) -> None:
     check_curves(case)
     check_contexts(case)
     check_following(case)
+
+
+@pytest.fixture(scope="module")
+def without_norms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Brute, Any]:
+    folder = tmp_path_factory.mktemp("removed")
+    made("gpt2 without norms").save_pretrained(folder)
+    subject = load_subject(str(folder), None, "raw", "float32", "cpu")
+    return Brute(folder, "gpt2 without norms"), subject
+
+
+def test_direct_effects_are_what_happens_where_norms_were_removed(
+    without_norms: tuple[Brute, Any], token_file: TokenFile
+) -> None:
+    """In the last block, whatever the step: no norm divides, nothing comes after. In the first block a block is in
+    between, and the share that is direct is lower."""
+    brute, subject = without_norms
+    case = Case("blocks.1.hook_mlp_out", brute, subject, token_file)
+    assert case.ablation.path is not None
+    effects = case.ablation.path.effects(case.ablation.path.written(case.units.directions)).numpy()
+    ids = case.context(3)
+    before = brute.run(ids, case.hook)["logits"][6]
+    for unit, step in enumerate((0.1, 1.0, 30.0)):
+        change = np.zeros((len(ids), len(case.directions[unit])))
+        change[6] = step * case.directions[unit]
+        moved = (brute.run(ids, case.hook, change)["logits"][6] - before) / step
+        moved -= np.sort(moved)[(len(moved) - 1) // 2]
+        np.testing.assert_allclose(effects[unit], moved, rtol=1e-4, atol=1e-4 * np.abs(moved).max())
+    last = case.ablation.measure(case.firings()).direct_share
+    first = Case("blocks.0.hook_resid_post", brute, subject, token_file).ablation.measure(case.firings()).direct_share
+    assert last.min() > 0.9999
+    assert first.max() < 0.999
 
 
 def check_effects(case: Case) -> None:
@@ -202,8 +280,17 @@ def check_effects(case: Case) -> None:
         if len(lost) > 1:
             near(found.loss_change_after[row, 0], float(np.mean(lost[1 : AFTER + 1])), "loss change after")
         step = 4e-3  # a Llama norms in single precision whatever its weights are
-        up, down = (-changed(sign * step)["logp"][at, ids[at + 1]] for sign in (-1, 1))
-        assert found.loss_estimate[row, 0] == pytest.approx((up - down) / (2 * step), rel=3e-3, abs=3e-4)
+        up, down = (changed(sign * step) for sign in (-1, 1))
+        lost = [-side["logp"][at, ids[at + 1]] for side in (up, down)]
+        assert found.loss_estimate[row, 0] == pytest.approx((lost[0] - lost[1]) / (2 * step), rel=3e-3, abs=3e-4)
+        likeliest = found.likeliest[row]
+        assert likeliest.tolist() == np.argsort(-before["logits"][at], kind="stable")[: len(likeliest)].tolist()
+        for of, (more, less), whole in (
+            (found.likeliest_change[row, 0], (after, before), 1.0),
+            (found.likeliest_estimate[row, 0], (up, down), 2 * step),
+        ):
+            change = (more["logits"][at] - less["logits"][at]) / whole
+            np.testing.assert_allclose(of, change[likeliest] - change.mean(), rtol=3e-3, atol=1e-3)
 
 
 def check_curves(case: Case) -> None:

@@ -11,6 +11,10 @@ from typing import Any, Self
 
 from local_server import LocalServer
 
+from autointerp.config.llm_model import LLMModel
+from autointerp.llm.asks import Answer, Ask
+from autointerp.llm.session.client import Session
+
 Reply = tuple[int, Any]
 """Status and body."""
 
@@ -124,3 +128,17 @@ class OddServer:
             choice["logprobs"] = {"content": [{"token": text, "logprob": -0.1, "top_logprobs": top}]}
         usage = {"prompt_tokens": self.count(text_of(body)), "completion_tokens": len(text) // 3}
         return 200, {"id": "x", "model": body["model"], "choices": [choice], "usage": usage}
+
+
+def model(server: OddServer, **more: Any) -> LLMModel:
+    """A model on it that no table knows."""
+    return LLMModel.model_validate(
+        {"provider": "openai", "model": "mine", "base_url": server.url, "timeout_s": 10.0} | more
+    )
+
+
+def settled(log: Any, asks: list[Ask], of: LLMModel) -> tuple[int | None, list[Answer]]:
+    """The context that was found, and the answers to the asks."""
+    with Session(log) as session:
+        context = session.settle(of, asks)
+        return context, list(session.answers(asks, of))

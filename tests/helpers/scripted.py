@@ -84,7 +84,7 @@ def _explain(ask: Ask) -> dict[str, Any]:
     quoted = ", ".join(f'"{escape(token, chr(34))}"' for token in heaviest)
     answer = {
         "fires": f"Fires on {quoted}." if heaviest else "Fires on nothing.",
-        "lexicon": [{"token": token, "strength": 8} for token in heaviest],
+        "lexicon": [{"token": token, "after": "", "strength": 8} for token in heaviest],
         "promotes": promoted[1] if promoted else "",
         "triggers": heaviest,
     }

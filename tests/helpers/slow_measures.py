@@ -9,6 +9,7 @@ from math import isnan
 
 import numpy as np
 import numpy.typing as npt
+from slow_alarms import slow_alone
 
 from autointerp.records import Bool, Float64
 from autointerp.score import fade, metrics, published
@@ -26,7 +27,7 @@ from autointerp.score.sampled import Answered
 
 @dataclass(frozen=True)
 class SlowWeighed:
-    """Items of one feature with what each stands for; those of the rest are of all features together."""
+    """Items of one feature with what each stands for; those of the rest are of all that are charged together."""
 
     right: Bool  # [n]
     probability: Float64  # [n]
@@ -46,14 +47,18 @@ def slow_weigh(of: Sequence[Judged]) -> list[SlowWeighed]:
     """Each feature's items with the rest of all of them. Status no_weights where nobody stands for the corpus; failed
     where a stratum has no answer at all."""
     of_rest = [one.items.of_stratum.get(REST, np.zeros(len(one.items), dtype=np.bool_)) for one in of]
-    shared = [one.probability[rest & one.answered] for one, rest in zip(of, of_rest, strict=True)]
-    alarms = np.concatenate([np.zeros(0), *shared])
+    seen = [one.probability[rest & one.answered] for one, rest in zip(of, of_rest, strict=True)]
+    alone = slow_alone([(int((said >= YES).sum()), len(said)) for said in seen])
+    shared = np.concatenate([np.zeros(0), *(said for said, own in zip(seen, alone, strict=True) if not own)])
+    return [
+        _weigh(one, rest, said if own else shared)
+        for one, rest, said, own in zip(of, of_rest, seen, alone, strict=True)
+    ]
+
+
+def _weigh(of: Judged, rest: Bool, alarms: Float64) -> SlowWeighed:
+    """`alarms`: what is said of windows of the rest, which are wrong items."""
     silent = np.zeros(len(alarms), dtype=np.bool_)
-    return [_weigh(one, rest, alarms, silent) for one, rest in zip(of, of_rest, strict=True)]
-
-
-def _weigh(of: Judged, rest: Bool, alarms: Float64, silent: Bool) -> SlowWeighed:
-    """`silent` [alarms]: that they are wrong items."""
     weight, answered = of.items.weights, of.answered
     nothing = (answered[:0], weight[:0], weight[:0])
     if not weight.any():

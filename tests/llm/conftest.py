@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from odd_server import OddServer
 
 from autointerp.config.llm_model import LLMModel
 from autointerp.llm.asks import Answer, Ask, InvalidReply
@@ -138,3 +139,17 @@ def ask(log: StoreReplyLog) -> Callable[..., list[Answer]]:
         return asyncio.run(all_of())
 
     return run
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., OddServer]]:
+    """Starts servers that do what a test says; they end with it."""
+    running: list[OddServer] = []
+
+    def begin(**settings: Any) -> OddServer:
+        running.append(OddServer(**settings).__enter__())
+        return running[-1]
+
+    yield begin
+    for server in running:
+        server.__exit__()

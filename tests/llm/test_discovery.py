@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from odd_server import OddServer, Reply, schema_in, text_of
+from odd_server import OddServer, Reply, model, schema_in, settled, text_of
 
 from autointerp.config.llm_model import CapabilityChanges, LLMModel, Price, is_loopback
 from autointerp.errors import ConfigError, ProviderError, UserError
-from autointerp.llm.asks import Answer, Ask
+from autointerp.llm.asks import Ask
 from autointerp.llm.session.client import Session
 
 Start = Callable[..., OddServer]
 LLAMA = (500, {"error": {"message": "[{'loc': ('body', 'response_format', 'type'), 'msg': 'unexpected value'}]"}})
 REFUSED = (400, {"error": {"message": "response_format type must be one of text or json_object", "type": "invalid"}})
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    running: list[OddServer] = []
-
-    def begin(**settings: Any) -> OddServer:
-        running.append(OddServer(**settings).__enter__())
-        return running[-1]
-
-    yield begin
-    for server in running:
-        server.__exit__()
-
-
-def model(server: OddServer, **more: Any) -> LLMModel:
-    return LLMModel.model_validate(
-        {"provider": "openai", "model": "mine", "base_url": server.url, "timeout_s": 10.0} | more
-    )
-
-
-def settled(log: Any, asks: list[Ask], of: LLMModel) -> tuple[int | None, list[Answer]]:
-    """The context that was found, and the answers to the asks."""
-    with Session(log) as session:
-        context = session.settle(of, asks)
-        return context, list(session.answers(asks, of))
 
 
 def kinds(log: Any) -> list[tuple[str, str]]:

@@ -446,3 +446,70 @@ def test_an_error_in_plain_words(body: str, meaning: str) -> None:
     with pytest.raises(BrokenBody) as caught:
         read_body('{"choices": [{"message": {"content": "insufficient credits', "openai", "chat", "")
     assert not caught.value.error, "a reply that is cut"
+
+
+MORE_OF_ONE: list[tuple[str, int, str]] = [
+    ("TensorRT-LLM", 400, "Prompt length (9000) should not exceed max_num_tokens (8192)"),
+    ("Triton", 500, "default_max_tokens (-4) = max_seq_len (4096) - prompt_len (4100)"),
+    ("LMDeploy", 400, "input length 5000 + gen 100 > session_len"),
+    ("text-generation-webui", 400, "Prompt truncated too much: 9000 tokens, truncation_length 4096"),
+    (
+        "SambaNova",
+        400,
+        "generating 1000 requires a length of 8500, but the maximum supported sequence length is just 8192!",
+    ),
+    ("Z.ai", 400, "The length of the prompt exceeds the max length limit"),
+    ("Bedrock, Nova", 400, "Input Tokens Exceeded: Number of input tokens exceeds maximum length."),
+    ("Vertex", 400, "the input token count is 40000 but model only supports up to 32768. Reduce the input token count"),
+    ("watsonx", 400, "the number of input tokens 5000 cannot exceed the total tokens limit 4096 for this model"),
+    ("Moonshot", 400, "Your request exceeded model token limit: 8192"),
+    ("GPT4All", 400, "The prompt size exceeds the context window size and cannot be processed."),
+    ("Bedrock, guardrail", 400, "Guardrail was enabled and intervened"),
+    ("Vertex, content", 400, "This prompt contains sensitive words that violate Google's Responsible AI practices."),
+]
+MORE_OF_ALL: list[tuple[str, int, str]] = [
+    (
+        "Anthropic, limit",
+        400,
+        "You have reached your specified API usage limits. You will regain access on 2026-12-01.",
+    ),
+    ("Groq, limit", 400, "Your organization has reached its spend alert limit"),
+    ("Groq, restricted", 400, "Organization has been restricted. Please reach out to support"),
+    ("Novita, balance", 403, "not enough balance"),
+    ("SiliconFlow, balance", 403, "Sorry, your account balance is insufficient"),
+    ("OpenRouter, key's limit", 403, "Key limit exceeded (total limit)."),
+    ("Gemini, billing", 403, "This API method requires billing to be enabled."),
+    ("Bedrock, token", 403, "The security token included in the request is expired"),
+    ("Anthropic, key", 403, "Your API key does not have permission to use the specified resource"),
+    ("LiteLLM, model", 403, "key not allowed to access model. This key can only access models=['x']"),
+    ("Bedrock, access", 403, "You don't have access to the model with the specified model ID."),
+    ("Bedrock, id", 400, "The provided model identifier is invalid."),
+    ("Bedrock, profile", 400, "Invocation of model ID x with on-demand throughput isn't supported."),
+    ("LM Studio, which", 400, "Multiple models are loaded. Please specify a model by providing a 'model' field"),
+    ("Azure, operation", 400, "The chatCompletion operation does not work with the specified model, x."),
+]
+
+
+@pytest.mark.parametrize(("name", "status", "said"), MORE_OF_ONE, ids=[row[0] for row in MORE_OF_ONE])
+def test_more_words_about_one_request(name: str, status: int, said: str) -> None:
+    for shape in ({"error": {"message": said}}, {"message": said}, {"detail": {"error": said}}):
+        assert fault_of(status, {}, json.dumps(shape)).meaning == "give_up", name
+
+
+@pytest.mark.parametrize(("name", "status", "said"), MORE_OF_ALL, ids=[row[0] for row in MORE_OF_ALL])
+def test_more_words_about_all_requests(name: str, status: int, said: str) -> None:
+    for shape in ({"error": {"message": said}}, {"message": said}, {"detail": {"error": said}}):
+        fault = fault_of(status, {}, json.dumps(shape))
+        assert (fault.meaning, fault.unclear) == ("stop", False), name
+
+
+def test_more_words_of_busy_servers_whatever_the_status() -> None:
+    for status, said in (
+        (400, "Too many requests, please wait before trying again."),
+        (503, "Bedrock is unable to process your request. Too many connections"),
+        (503, "Model x/y is currently loading"),
+    ):
+        assert fault_of(status, {}, json.dumps({"message": said})).meaning == "wait"
+    assert fault_in_200('{"error_code": 18, "error_msg": "Open api qps request limit reached"}').meaning == "wait"
+    for status in (424, 499):  # of a server behind, and of one that saw us leave
+        assert fault_of(status, {}, "").meaning == "again"

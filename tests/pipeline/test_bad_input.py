@@ -350,7 +350,7 @@ def test_baselines_that_cannot_be(
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (OSError(28, "No space left on device"), "No space left on device; make room"),
         (RuntimeError("two\nlines"), "unexpected RuntimeError: two lines; please report it with what"),
     ],
 )

@@ -48,7 +48,7 @@ SAMPLED = {"simulations", "judgements", "sample_lists"}
 """Tables of windows that an explainer which comes later is tested on: those that were drawn for the others, and some of
 its own."""
 RERUN = {"scores", "dictionary_scores", "comparisons", "powered_means", "powered_differences", "label_chances",
-         "dictionary_similarities", "feature_matches"}  # fmt: skip
+         "dictionary_similarities", "feature_matches", "effect_means", "effect_differences"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def say(config: RunConfig) -> list[str]:
 PROGRESS = (
     "subject and dictionaries", "tokens", "pass 1", "logit effects", "explaining", "pass 2", "scoring", "means",
     "comparing", "baselines", "diagnostics", "ablation", "contexts", "sensitivity", "geometry", "similarity",
-    "output scores", "clamping", "steered texts",
+    "output scores", "clamping", "steered texts", "comparing effects",
 )  # fmt: skip
 
 
@@ -191,14 +191,14 @@ def test_added_one_after_the_other_or_all_at_once(
     again = [*controls, LEXICAL, *CEILINGS]
     assert computed.scored == computed.counted | {"sae": again, "mlp": again}
     assert lines == [
-        "kept: 47 of 136 pieces of work, on sae, topk, mlp",
+        "kept: 47 of 137 pieces of work, on sae, topk, mlp",
         "new dictionaries: extract, effects, ablate, context_effects, sensitivity, token_changes, output_scores, "
         "diagnostics, geometry, explain, census, score, means of neurons, random",
         "new explainer lexical: explain, census, score, means of sae, topk, mlp; compare",
         "new explainer context_lookup: explain, census, score, means of sae, topk, mlp; compare",
         "score.features.sample 3 -> 8: score of sae, mlp",
         "score.margin 0.03 -> 0.02: compare",
-        "after that again: means of sae, mlp; similarity",
+        "after that again: means of sae, mlp; similarity, compare_effects",
     ]
     store = Path(str(configured("grown").store_path))
     check(store)
@@ -242,7 +242,7 @@ def test_another_margin_keeps_the_scores_and_can_be_taken_back(
     store = before_config.store_path
     before, rows = views(store), rows_of(store)
     assert say(changed) == [
-        "kept: 132 of 136 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 133 of 137 pieces of work, on sae, topk, neurons, random, mlp",
         "score.margin 0.02 -> 0.03: compare",
     ]
     assert computed.extracted == []
@@ -266,7 +266,7 @@ def test_a_smaller_sample_is_what_is_shown(copied: str, configured: Callable[...
     sql = "SELECT DISTINCT dictionary, feature FROM score_table WHERE design = 'sample' AND metric = 'pearson_framed'"
     many, simulated = query(store, sql), query(store, "SELECT count(*) AS n FROM simulations")
     assert say(configured(copied, score={"features": {"sample": 5}})) == [
-        "kept: 92 of 136 pieces of work, on sae, topk, neurons, random, mlp",
+        "kept: 93 of 137 pieces of work, on sae, topk, neurons, random, mlp",
         "score.features.sample 8 -> 5: score of 5 dictionaries",
         "after that again: means of 5 dictionaries; compare",
     ]

@@ -134,6 +134,7 @@ def test_the_run_is_whole_and_verifies(whole: Path, rows: Rows) -> None:
     expected = [
         ("tokens", None, None),
         ("similarity", None, None),
+        ("compare_effects", None, None),
         *(("compare", None, explainer) for explainer in explainers),  # of the controls: completion
         *((stage, name, None) for stage in PER_DICTIONARY for name in names),
         *((s, n, e) for s in ("explain", "census", "score", "means") for n in names for e in explainers),
@@ -439,6 +440,8 @@ def test_the_engine_changes_no_row(
         "description_lengths",
         "dictionary_similarities",
         "feature_matches",
+        "effect_means",
+        "effect_differences",
     }
     for table in rows.keys() - later[until] - {"stages"}:
         assert found[table] == rows[table], table

@@ -396,7 +396,7 @@ def test_prompts_that_do_not_fit_leave_exemplars_out_and_the_store_says_so(
     loud.say = lines.append  # type: ignore[assignment,method-assign]
     llm = scripted.ScriptedLLM()
     found = {}
-    for name, context in (("short", 5200), ("tiny", 4140)):
+    for name, context in (("short", 5900), ("tiny", 4850)):
         model = MODEL | {"context_tokens": context, "model": name}
         config = configured(model, judge=None) | {"store": str(tmp_path / f"{name}.duckdb"), "name": name}
         config["explain"] = {"explainers": ["lexical", model]}

@@ -5,20 +5,24 @@ By `helpers/detectors.py` 2, 3, 7 and 8, 9 are in A and B alike; 4, 5 is split; 
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bad_input import Refused
 from click.testing import CliRunner
+from rich.console import Console
 
 from autointerp.cli import cli, main
 from autointerp.config.loading import parse_run
 from autointerp.pipeline import run
 from autointerp.pipeline.match import match_dictionaries
 from autointerp.progress import Reporter
+from autointerp.show.match import match_page
 
 QUIET = Reporter(quiet=True)
 ASKED = ["--match", "a", "b", "--split", "explain"]
@@ -63,6 +67,16 @@ def test_the_truth_is_found_in_one_store_and_in_two(stores: dict[str, Path]) -> 
     assert page.exit_code == 0, page.output
     for words in ("4 matched, 1 split, 2 merged", "split: one feature of A, several of B: 1", "new: features of B"):
         assert words in page.stdout, page.stdout
+    long = "Fires on " + ", ".join(f'" word{i}"' for i in range(40)) + "."
+    said = replace(apart, labels=({f: f"{long} A{f}" for f in range(8)}, {f: f"{long} B{f}" for f in range(8)}))
+    for width in (40, 80, 130):
+        stream = io.StringIO()
+        Console(file=stream, width=width).print(match_page(said))
+        lines = stream.getvalue().splitlines()
+        assert max(map(len, lines)) <= width
+        for label in ("A0", "B1", "B7"):
+            assert any(label in line for line in lines), "the end of a long label"
+        assert sum(line.count('" word17"') for line in lines) == sum(line.count('" word3"') for line in lines) > 0
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def test_a_joined_store_is_that_of_one_run(
     n = rows(joined, "SELECT count(*) AS n FROM stages")[0]["n"]
     build("whole", "sae", "other", store=joined)
     new = rows(joined, "SELECT stage FROM stages ORDER BY finished_at LIMIT 99999 OFFSET $n", n=n)
-    assert {row["stage"] for row in new} == {"compare", "similarity"}
+    assert {row["stage"] for row in new} == {"compare", "compare_effects", "similarity"}
     question = "SELECT * FROM comparison_table ORDER BY ALL"
     assert rows(joined, question) == rows(whole, question) != []
     check(joined)

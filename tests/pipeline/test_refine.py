@@ -72,7 +72,7 @@ class KnowingLLM(scripted.ScriptedLLM):
         return {
             "fires": f"Fires on {quoted}.",
             "promotes": "",
-            "lexicon": [{"token": one, "strength": 8} for one in named[:20]],
+            "lexicon": [{"token": one, "after": "", "strength": 8} for one in named[:20]],
         }
 
     def _fires(self, ask: Ask, text: str) -> bool:

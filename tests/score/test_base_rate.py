@@ -251,7 +251,10 @@ def weighed(rng: np.random.Generator) -> tuple[Weighed, Bool, np.ndarray]:
 def items_of(right: Bool, probability: Float64, weight: Float64) -> Weighed:
     """Of one feature, nothing of the rest."""
     none = np.zeros(0)
-    return Weighed(FeatureRows([len(right)]), right, probability, weight, none, none, np.zeros(1), np.array(["ok"]))
+    return Weighed(
+        FeatureRows([len(right)]), right, probability, weight, none, none[None], np.zeros(1, np.int64), np.zeros(1),
+        np.array(["ok"]),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -9,7 +9,7 @@ import pytest
 
 from autointerp.explain.lookup import EMPTY
 from autointerp.llm.asks import Answer, InvalidReply
-from autointerp.score.chosen import intervention_accuracy
+from autointerp.score.chosen import faithfulness, intervention_accuracy
 from autointerp.score.predictions import N_TEXTS, Picked, TextOptions
 from autointerp.score.scorers.intervention import (
     Intervention,
@@ -107,6 +107,35 @@ def test_a_true_label_is_told_and_anothers_is_not(asked: dict[int, TextOptions])
     error = np.std(other, ddof=1) / np.sqrt(len(other))
     assert abs(np.mean(other) - 1 / N_TEXTS) < 3 * error + 0.02
     assert scorer.look_up(None, asked[0], "", EMPTY) is None  # type: ignore[arg-type]
+
+
+def test_faithfulness_is_fades_formula_over_the_texts_that_were_picked(asked: dict[int, TextOptions]) -> None:
+    """The slow twin counts picked texts, the feature's own and those of others."""
+    rng, options = np.random.default_rng(0), asked[3]
+    for _ in range(20):
+        chosen = rng.integers(0, N_TEXTS, options.n_questions)
+        picked = Picked(options, (np.arange(len(options)) % N_TEXTS == np.repeat(chosen, N_TEXTS)).astype(float))
+        own = [p for p, right in zip(picked.probability.tolist(), options.right.tolist(), strict=True) if right]
+        others = [p for p, right in zip(picked.probability.tolist(), options.right.tolist(), strict=True) if not right]
+        share, base = sum(own) / len(own), sum(others) / len(others)
+        assert faithfulness(picked).value == pytest.approx(max(share - base, 0) / (1 - base))
+        assert faithfulness(picked).n == options.n_questions
+    assert faithfulness(Picked(options, options.right.astype(float))).value == 1.0
+    assert faithfulness(Picked(options, np.full(len(options), 0.5))).value == pytest.approx(0.0)
+    assert faithfulness(Picked(options, np.full(len(options), np.nan))).status == "failed"
+    assert faithfulness(Picked(text_options(99, TEXTS, 0), np.zeros(0))).status == "no_items"
+
+
+def test_what_a_random_pick_gets_of_four_questions_is_as_the_page_says(asked: dict[int, TextOptions]) -> None:
+    rng, values = np.random.default_rng(1), []
+    whole, n = asked[3], 4 * N_TEXTS
+    four = TextOptions(3, whole.question[:n], whole.source[:n], whole.number[:n], whole.right[:n], whole.texts[:n])
+    for _ in range(4000):
+        chosen = np.repeat(rng.integers(0, N_TEXTS, 4), N_TEXTS)
+        value = faithfulness(Picked(four, (np.arange(4 * N_TEXTS) % N_TEXTS == chosen).astype(float))).value
+        assert value is not None
+        values.append(value)
+    assert np.mean(values) == pytest.approx(0.18, abs=0.02)
 
 
 def test_the_embedded_judge_equals_its_definition(asked: dict[int, TextOptions]) -> None:

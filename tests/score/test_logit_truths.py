@@ -164,7 +164,7 @@ def test_each_truth_and_set_is_a_scorer_with_words_of_its_side() -> None:
         scorer = SCORERS[name]
         assert isinstance(scorer, HardLogits if "hard" in name else LogitEffects)
         assert scorer.name == name
-        assert scorer.of_measured == (name in MEASURED_SCORERS)
+        assert (scorer.measured_by == "token_changes") == (name in MEASURED_SCORERS)
         ask = logit_ask("x", TokenItems(0, np.zeros(1, np.int64), np.ones(1, bool), np.zeros(0, np.int64)), ["a"],
                         kind=scorer.kind, truth=scorer.truth)  # fmt: skip
         assert ("less likely" in ask.system) == name.endswith("_suppressed")

@@ -13,7 +13,7 @@ from autointerp.score import metrics
 from autointerp.score.metric_registry import METRICS
 from autointerp.score.sampled import Answered
 from autointerp.score.selftest.line_contexts import LINE_CONTEXTS, states_of
-from autointerp.score.selftest.planted import LABELS, PlantedFeature, Planter, Rule
+from autointerp.score.selftest.planted import LABELS, TRUTHS, PlantedFeature, Planter, Rule
 from autointerp.score.selftest.shown_lines import choose_end
 from autointerp.score.selftest.test_material import POOL_WINDOWS, TOP_TOKENS, SelftestMaterial
 from autointerp.score.selftest.text import SelftestText
@@ -91,13 +91,17 @@ def test_wrong_labels_claim_three_times_more_or_miss_half(
         assert 2.4 < len(extra - mine) / len(mine) < 3.3
         assert missing < mine
         assert 0.3 < len(missing) / len(mine) <= 0.5
-        for side, said in (("promoted", "promotes"), ("suppressed", "suppresses")):
-            named = {name: set(getattr(feature.labels[name], said).tolist()) for name in LABELS}
-            assert named["true"] == set(getattr(feature, side).tolist())
+        for truth in TRUTHS:
+            named = {name: set(feature.labels[name].names[truth].tolist()) for name in LABELS}
+            assert named["true"] == set(feature.effects[truth].tolist())
             assert named["true"] < named["extra"]
             assert named["missing"] < named["true"]
             assert [len(named[name]) for name in LABELS] == [60, 240, 30]
-        assert not set(feature.promoted.tolist()) & set(feature.suppressed.tolist())
+        for way in ("direct", "measured"):
+            up, down = (set(feature.effects[truth].tolist()) for truth in TRUTHS if truth.startswith(way))
+            assert not up & down
+        both = set(feature.effects["direct"].tolist()) & set(feature.effects["measured"].tolist())
+        assert 10 <= len(both) <= 45, "what is measured is not what the weights say"
 
 
 def test_activations_have_heavy_tails_that_labels_know_in_part(features: list[PlantedFeature]) -> None:

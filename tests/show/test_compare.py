@@ -197,6 +197,10 @@ def test_the_page_says_what_could_have_been_found_and_what_is_not_shown(printed:
 def test_failures_are_said(printed: Printed) -> None:
     rows = [replace(summary_row("mlp-1k", 0), n_failed=7)]
     assert "mlp-1k: 7 features failed" in printed(render_compare(ComparePage(rows, [])))
+    both = [rows[0], replace(rows[0], store="other", n_failed=1)]
+    page = printed(render_compare(ComparePage(both, []), several=True))
+    assert f"{rows[0].store}, mlp-1k: 7 features failed" in page
+    assert "other, mlp-1k: 1 feature failed" in page
 
 
 # --- conclusions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -13,11 +14,13 @@ from rich.console import Group
 from scipy import stats
 from stored import rows
 
+from autointerp.compare.effect_differences import effect_differences, effect_means
 from autointerp.compare.statistics import holm
+from autointerp.pipeline.stages.compare_effects import sides_of
 from autointerp.show.compare import render_compare
 from autointerp.show.compare_data import ScoreChoice, load_compare
 from autointerp.show.effect_comparison import render_effects
-from autointerp.show.effect_values import EffectDifference, load_effect_comparison
+from autointerp.show.effect_values import EffectComparison, EffectDifference, EffectMean, load_effect_comparison
 from autointerp.show.export import page_json
 from autointerp.show.report.page import report
 from autointerp.store.reader import StoreReader
@@ -48,8 +51,6 @@ class Planted:
                  "natural_of": None}
                 for name, kind in kinds.items()
             ]  # fmt: skip
-        if "FROM estimate_agreement" in sql:
-            return []
         made = []
         for (name, direction), values in self.values.items():
             for place, value in enumerate(values):
@@ -67,16 +68,17 @@ class Planted:
         return values
 
 
+Rows = dict[tuple[str, str, str], dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def planted() -> tuple[Planted, dict[tuple[str, str, str], EffectDifference]]:
+def planted() -> tuple[Planted, Rows]:
     store = Planted()
-    compared: Any = load_effect_comparison([("s", store)])  # type: ignore[list-item]
-    return store, {(row.a, row.b, row.direction_b): row for row in compared.differences}
+    made = effect_differences(sides_of(store, ["sae", "other", "random"]))  # type: ignore[arg-type]
+    return store, {(row["a"], row["b"], row["direction_b"]): row for row in made}
 
 
-def test_differences_are_those_of_t_tests(
-    planted: tuple[Planted, dict[tuple[str, str, str], EffectDifference]],
-) -> None:
+def test_differences_are_those_of_t_tests(planted: tuple[Planted, Rows]) -> None:
     store, got = planted
     own = store.counted("sae", "feature")
     random = store.counted("random", "feature")
@@ -89,27 +91,28 @@ def test_differences_are_those_of_t_tests(
     assert set(got) == set(expected)
     for key, test in expected.items():
         row = got[key]
-        assert row.p == pytest.approx(test.pvalue, rel=1e-6, abs=1e-12), key
-        interval = test.confidence_interval(1 - 0.05 / 4)
-        assert row.low == pytest.approx(interval.low)
-        assert row.high == pytest.approx(interval.high)
-    adjusted = dict(zip(got, holm([row.p or 0.0 for row in got.values()]), strict=True))
+        assert row["p"] == pytest.approx(test.pvalue, rel=1e-6, abs=1e-12), key
+        for names, confidence in (("ci", 0.95), ("simultaneous", 1 - 0.05 / 4)):
+            interval = test.confidence_interval(confidence)
+            assert row[f"{names}_low"] == pytest.approx(interval.low)
+            assert row[f"{names}_high"] == pytest.approx(interval.high)
+    adjusted = dict(zip(got, holm([row["p"] for row in got.values()]), strict=True))
     for key, row in got.items():
-        assert row.p_holm == pytest.approx(adjusted[key])
-    assert [got[key].verdict for key in expected] == ["A", "B", "B", "equivalent"]
+        assert row["p_holm"] == pytest.approx(adjusted[key])
+    assert [got[key]["verdict"] for key in expected] == ["A", "B", "B", "equivalent"]
 
 
 def test_features_that_never_get_there_are_counted_and_stand_at_the_largest_step(
-    planted: tuple[Planted, dict[tuple[str, str, str], EffectDifference]],
+    planted: tuple[Planted, Rows],
 ) -> None:
     store, got = planted
     row = got["sae", "sae", "isotropic"]
-    assert (row.n_a, row.n_b, row.n_unreached_a, row.n_unreached_b) == (N, N, 0, 2)
+    assert [row[name] for name in ("n_a", "n_b", "n_unreached_a", "n_unreached_b")] == [N, N, 0, 2]
     kept = np.delete(np.arange(N), [3, 4])
     alone = store.values["sae", "feature"][kept] - store.values["sae", "isotropic"][kept]
-    assert row.reached_difference == pytest.approx(alone.mean())
-    assert row.n_reached == N - 2
-    assert got["sae", "other", "feature"].n_unreached_b == 1
+    assert row["reached_difference"] == pytest.approx(alone.mean())
+    assert row["n_reached"] == N - 2
+    assert got["sae", "other", "feature"]["n_unreached_b"] == 1
 
 
 def test_values_are_those_of_the_rows(opened: StoreReader) -> None:
@@ -147,10 +150,43 @@ def test_the_pages_say_it(opened: StoreReader, printed: Callable[..., str]) -> N
     assert "FROM effect_values" in html
 
 
+def test_the_pages_read_what_is_stored(opened: StoreReader) -> None:
+    """And what is stored is what the values say, each mean computed here anew."""
+    compared = load_effect_comparison([("s", opened)])
+    stored = rows(opened.path, "SELECT * FROM effect_differences")
+    assert len(compared.differences) == len(stored) == len(effect_differences(sides_of(opened, ["sae", "random"]))) > 4
+    by = {(row["measure"], row["a"], row["b"], row["direction_b"]): row for row in stored}
+    for row in compared.differences:
+        of = by[row.measure, row.a, row.b, row.direction_b]
+        assert row.difference == of["difference"]
+        assert (row.low, row.high) == (of["simultaneous_low"], of["simultaneous_high"])
+    values = rows(opened.path, "SELECT * FROM effect_values")
+    assert compared.means
+    for mean in compared.means:
+        about = {name: getattr(mean, name) for name in ("dictionary", "direction", "measure")}
+        mine = [one["value"] for one in values if about.items() <= one.items()]
+        assert mean.mean == pytest.approx(np.mean(mine))
+        assert mean.n_features == len(mine)
+
+
 def test_a_planted_difference_is_told_as_a_ratio(printed: Callable[..., str]) -> None:
-    compared = load_effect_comparison([("s", Planted())])  # type: ignore[list-item]
-    text = printed(Group(*render_effects(compared)))
+    sides = sides_of(Planted(), ["sae", "other", "random"])  # type: ignore[arg-type]
+    names = {field.name for field in dataclasses.fields(EffectDifference)} - {"store", "low", "high"}
+    differences = [
+        EffectDifference(
+            store="s",
+            low=row["simultaneous_low"],
+            high=row["simultaneous_high"],
+            **{name: row[name] for name in names},
+        )
+        for row in effect_differences(sides)
+    ]
+    means = [
+        EffectMean(store="s", kind="sae", low=row.pop("ci_low"), high=row.pop("ci_high"), **row)
+        for row in effect_means(sides)
+    ]
+    text = printed(Group(*render_effects(EffectComparison(means, differences))))
     assert "0, 2" in text
-    [row] = [one for one in compared.differences if (one.b, one.direction_b) == ("sae", "isotropic")]
+    [row] = [one for one in differences if (one.b, one.direction_b) == ("sae", "isotropic")]
     assert row.difference is not None
     assert f"{2**row.difference:.2f} [" in text

@@ -50,6 +50,13 @@ def test_each_kind_of_mark_has_one_sentence() -> None:
     assert mark_sentences(names[3:]) == []
 
 
+def test_of_tokens_the_mark_speaks_of_no_rare_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIGHTS, "logits_hard", "mostly")
+    [line] = mark_sentences([("logits_hard:gpt-6", "logit_accuracy_direct_hard", "sample")])
+    assert "names too many tokens loses nothing" in line
+    assert "rarely" not in line
+
+
 def test_no_metric_is_recommended_that_does_not_see_it_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SIGHTS, "simulation", "frequent")
     [line, _] = mark_sentences([("detection", "auroc_matched", "sample"), ("fuzzing", "auroc_matched", "sample")])

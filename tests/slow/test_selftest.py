@@ -14,7 +14,7 @@ import pytest
 from autointerp.pipeline.selftest import bundled_text
 from autointerp.pipeline.selftest_tokens import planted_distractors
 from autointerp.score.metric_registry import METRICS, metrics_for
-from autointerp.score.scorers.registry import TRIED
+from autointerp.score.scorers.registry import SCORERS
 from autointerp.score.selftest.figures import LossCounts, MetricFigures
 from autointerp.score.selftest.marks import kept_run
 from autointerp.score.selftest.text import SelftestText
@@ -49,7 +49,7 @@ def larger(text: SelftestText) -> dict[Row, MetricFigures]:
 
 def expected_rows() -> set[Row]:
     rows = {("simulation", metric.name, "census") for metric in metrics_for("counted", "simulation")}
-    for scorer in TRIED.values():
+    for scorer in SCORERS.values():
         of = [*metrics_for(scorer.shape, scorer.name), *metrics_for("published", scorer.name)]
         rows |= {(scorer.name, metric.name, metric.design) for metric in of}
     return rows

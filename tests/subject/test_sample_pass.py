@@ -19,7 +19,7 @@ from autointerp.pipeline.check import check_run
 from autointerp.progress import Reporter
 from autointerp.subject.check import Probe, check_dictionaries
 from autointerp.subject.dictionary import SparseAutoencoder
-from autointerp.subject.fit import FitSums, decode, measure
+from autointerp.subject.fit import MOST_FIRING, WIDE, FitSums, decode, measure
 from autointerp.subject.loading import load_subject
 from autointerp.subject.model import Subject
 from autointerp.subject.sample_pass import ContextSample, logits_of, run_sample
@@ -218,3 +218,22 @@ def test_the_unembedding_by_slices_is_the_whole(processing: str, tiny_model: Pat
         expected = subject.bridge(tokens)
     found = torch.stack([logits_of(subject, row) for row in stream])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("k", [3, 400])
+def test_few_of_many_features_reconstruct_what_all_of_them_do(k: int) -> None:
+    """Whether few fire, and only those are summed, or many; and activations that are there are not made again."""
+    n_features, d = WIDE, 8
+    generator = torch.Generator().manual_seed(2)
+    directions = torch.randn(n_features, d, generator=generator)
+    sae = SparseAutoencoder(
+        "blocks.0.hook_resid_post", "topk", directions.T.contiguous(), torch.zeros(n_features), directions,
+        torch.randn(d, generator=generator), k=k,
+    )  # fmt: skip
+    x = torch.randn(40, d, generator=generator)
+    acts = sae.encode(x.clone())
+    assert ((acts != 0).sum() > acts.numel() * MOST_FIRING) == (k == 400)
+    torch.testing.assert_close(decode(sae, acts, x), acts @ directions + sae.b_dec, rtol=1e-4, atol=1e-3)
+    sums = FitSums(sae)
+    sums.add_encoded(x, acts)
+    assert sums.fit == measure(sae, x)

@@ -12,6 +12,7 @@ from autointerp.llm.money.calibration import Calibration
 from autointerp.llm.session.attempt import Ended, Errand, Route
 from autointerp.llm.session.courier import Courier
 from autointerp.llm.session.server_checks import ServerChecks
+from autointerp.llm.session.whole_reading import WholeReading
 from autointerp.llm.wire.outcome import Outcome, outcome_of
 from autointerp.llm.wire.replies import ProviderReply
 from autointerp.reply_log import CallKey, ReplyLog
@@ -66,6 +67,8 @@ class Shared:
         """What `refresh` has asked anew already."""
         self.pending: dict[CallKey, list[tuple[Recipient, Ask]]] = {}
         """Who waits for which request; the first sends it."""
+        self.readings: dict[tuple[str, str], WholeReading] = {}
+        """What is read of long prompts, by server and model."""
         self.streams: set[Recipient] = set()
         self.stopped: BaseException | None = None
         self._on_progress = on_progress

@@ -17,10 +17,12 @@ from autointerp.llm.session.attempt import Ended, Errand, Route, Stopped, call, 
 from autointerp.llm.session.courier import Courier
 from autointerp.llm.session.server_checks import ServerWish, order_asks, order_fault, wishes_of
 from autointerp.llm.session.state import Shared, answer_of
+from autointerp.llm.session.whole_reading import WholeReading
+from autointerp.llm.wire.capabilities import is_listed
 from autointerp.llm.wire.outcome import Outcome, outcome_of
 from autointerp.llm.wire.render import render
 from autointerp.llm.wire.replies import ProviderReply, replay
-from autointerp.reply_log import Call, LoggedReply
+from autointerp.reply_log import Call, CallKey, LoggedReply
 
 CHUNK = 256
 """Asks that are rendered and looked up at a time."""
@@ -282,12 +284,31 @@ class Stream:
     async def _call(self, errand: Errand) -> Ended:
         shared = self._shared
         ended = await call(errand, self.route, self._log, self._has_stopped, self._sends)
+        if errand.ask.form == "chat" and not is_listed(self.route.model):
+            ended = await self._read_whole(errand, ended)
         row = ended.call
         if row is None:
             shared.ended(errand, ended)
             return ended
         self._log(errand, row, lambda: shared.ended(errand, replace(ended, call=None)))
         return ended
+
+    async def _read_whole(self, errand: Errand, ended: Ended) -> Ended:
+        """The same, or a failure where the server is known to have cut the prompt."""
+        row = ended.call
+        if row is None or row.usage is None or ended.reply is None:
+            return ended
+        reading = self._shared.readings.setdefault((row.server, row.model), WholeReading())
+        why = await reading.why_cut(errand, row.usage, self.route, self._log, self._has_stopped, self._tried)
+        if why is None or (not why and ended.outcome.status != "prompt_cut"):
+            return ended
+        outcome = Outcome("prompt_cut", why) if why else outcome_of(errand.ask, ended.reply)
+        return replace(ended, outcome=outcome, call=replace(row, status=outcome.status, reason=outcome.reason))
+
+    async def _tried(self, key: CallKey) -> int:
+        """How often a request was tried in earlier runs."""
+        before = (await asyncio.to_thread(self._shared.log.look_up, [key])).get(key)
+        return before.attempts if before else 0
 
     def _log(self, errand: Errand, row: Call, then: Callable[[], None] | None = None) -> None:
         if row.usage is not None:

@@ -105,11 +105,11 @@ def _meaning(status: int | None, said: str) -> Fault:
 
 
 def _by_status(status: int | None, about: set[str]) -> Fault:
-    if "busy" in about and status in (None, 500, 503):
+    if "busy" in about and status not in (404, 422):
         return _WAIT
     if status is None:
         return _SETTING if "setting" in about else _AGAIN
-    if "unformed" in about or status in (408, 409, 425) or status >= 500:
+    if "unformed" in about or status in (408, 409, 424, 425, 499) or status >= 500:
         return _AGAIN
     if "setting" in about:
         return _SETTING

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from autointerp.explain.evidence import Evidence, Exemplar, HeavyToken
+from autointerp.explain.evidence import Evidence, Exemplar, HeavyToken, TokenBefore
 from autointerp.explain.output_labels import MEASURABLE
+from autointerp.explain.told_tokens import TokenCounts, told_tokens
 from autointerp.records import ShownExemplar
 from autointerp.store.evidence import read_exemplars
 from autointerp.store.query import Queryable
@@ -18,12 +19,9 @@ N_EFFECTS = 10
 _AT_ONCE = 64
 """Features read at a time: some 150 exemplars each."""
 
-N_TOKENS = 20
-"""Of its heaviest tokens, those that an explainer may see."""
-
 _FEATURES = """
-SELECT f.feature, f.max_activation, f.density, f.mean * f.n_tokens AS mass, t.tokens[:$most] AS tokens,
-       t.mass[:$most] AS token_mass, t.n_firing[:$most] AS n_firing, t.n_seen[:$most] AS n_seen,
+SELECT f.feature, f.max_activation, f.density, f.mean * f.n_tokens AS whole, t.tokens, t.mass, t.n_firing, t.n_seen,
+       t.pair_previous, t.pair_tokens, t.pair_mass, t.pair_n_firing, t.pair_n_seen, t.pair_share,
        coalesce(s.n_firing_outliers / nullif(s.n_firing, 0), 0) AS on_outliers,
        s.position_histogram[1] / nullif(s.n_firing, 0) AS firings_at_start,
        (SELECT position_histogram[1] / nullif(n_tokens, 0) FROM token_splits WHERE split = 'explain')
@@ -72,7 +70,7 @@ def read_evidence(
             row["feature"]: row
             for row in store.rows(_CHANGES, dictionary=dictionary, features=chunk, most=N_EFFECTS, least=MEASURABLE)
         }
-        rows = store.rows(_FEATURES, dictionary=dictionary, features=chunk, most=N_TOKENS)
+        rows = store.rows(_FEATURES, dictionary=dictionary, features=chunk)
         facts = {row["feature"]: row for row in rows}
         for feature, shown in zip(chunk, read_exemplars(store, dictionary, chunk, BEFORE), strict=True):
             yield Evidence(
@@ -108,12 +106,21 @@ def _changes(row: Mapping[str, Any] | None, vocab: Sequence[str]) -> dict[str, A
 
 
 def _heavy_tokens(facts: Mapping[str, Any], vocab: Sequence[str]) -> tuple[HeavyToken, ...]:
-    columns = (facts[name] for name in ("tokens", "token_mass", "n_firing", "n_seen"))
-    whole = max(abs(facts["mass"]), 1e-30)
-    return tuple(
-        HeavyToken(vocab[token], abs(mass) / whole, n_firing, n_seen, mass / max(n_firing, 1))
-        for token, mass, n_firing, n_seen in zip(*columns, strict=True)
-    )
+    tokens = dict(zip(facts["tokens"], _counts(facts, "mass", "n_firing", "n_seen"), strict=True))
+    names = zip(facts["pair_previous"], facts["pair_tokens"], strict=True)
+    pairs = dict(zip(names, _counts(facts, "pair_mass", "pair_n_firing", "pair_n_seen"), strict=True))
+    whole = max(abs(facts["whole"]), 1e-30)
+    heavy = []
+    for token, in_front in told_tokens(tokens, pairs, facts["pair_share"]).items():
+        mass, n_firing, n_seen = tokens[token]
+        behind = ((vocab[previous], *pairs[previous, token]) for previous in in_front)
+        told = tuple(TokenBefore(text, n_firing, n_seen, mass / n_seen) for text, mass, n_firing, n_seen in behind)
+        heavy.append(HeavyToken(vocab[token], abs(mass) / whole, n_firing, n_seen, mass / max(n_firing, 1), told))
+    return tuple(heavy)
+
+
+def _counts(facts: Mapping[str, Any], *names: str) -> list[TokenCounts]:
+    return [TokenCounts(*counts) for counts in zip(*(facts[name] for name in names), strict=True)]
 
 
 def _at_start(facts: Mapping[str, Any]) -> tuple[float, float] | None:

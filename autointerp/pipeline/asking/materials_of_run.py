@@ -18,16 +18,11 @@ from autointerp.pipeline.plan.prepare import Prepared, choose_scored
 from autointerp.pipeline.rows.list_rows import Listed, SampleLists, read_lists
 from autointerp.records import Int64
 from autointerp.score.scorers.protocol import Scorer
+from autointerp.score.scorers.registry import measured_by
 from autointerp.store.evidence import dictionary_row, read_gram_tables
 from autointerp.store.query import Queryable
 from autointerp.subject.tokens import TokenFile
 from autointerp.words import CONTEXT_LOOKUP, HUMAN, is_control, of_control
-
-
-def is_of_measured(scorer: Scorer) -> bool:
-    """Whether a scorer, which may be the user's own, tests the measured features alone."""
-    return bool(getattr(scorer, "of_measured", False))
-
 
 _PARTNERS = "SELECT feature, matched_feature FROM features WHERE dictionary = $dictionary ORDER BY feature"
 _STATUS = "SELECT feature, status FROM features WHERE dictionary = $dictionary"
@@ -126,7 +121,7 @@ class Materials:
 
     def asked_of(self, name: str, explainer: str, scorer: Scorer) -> Int64:
         """`tested_of`; of a scorer of measured effects the measured ones."""
-        return self.tested_of(name, explainer, measured=is_of_measured(scorer))
+        return self.tested_of(name, explainer, measured=measured_by(scorer) is not None)
 
     def _status_of(self, name: str) -> dict[int, str]:
         """alive, rare or dead: of every feature that was extracted."""

@@ -23,12 +23,12 @@ from autointerp.pipeline.dry_run.rendered_sample import Sampled, Sampler
 from autointerp.pipeline.plan.servers import servers_of
 from autointerp.pipeline.plan.work import Work
 from autointerp.score.scorers.fitting import fit_items
-from autointerp.score.scorers.registry import scorers_of
+from autointerp.score.scorers.registry import measured_by, scorers_of
 from autointerp.score.scorers.yes_no import ITEMS
 from autointerp.store.replies import ReplyReader
 from autointerp.words import is_control, of_control
 
-EXPLAIN_TOKENS, DRAFT_TOKENS, PROBE_TOKENS = (3200, 230), (1500, 60), (600, 300)
+EXPLAIN_TOKENS, DRAFT_TOKENS, PROBE_TOKENS = (3300, 600), (1500, 60), (600, 300)
 """Tokens in and out of a call that explains, of one that tries a draft, and of one that writes texts to try it on, at
 their defaults; a scorer says what its own take (`Scorer.usual`)."""
 SAMPLE, SAMPLE_OF_LOGGED = 20, 200
@@ -175,7 +175,7 @@ def _calls(
         n = min(scored, judge.controls) if is_control(work.explainer) else scored
         scorer = scorers_of(config.score.scorers)[work.scorer]
         chosen = config.effects.features
-        if getattr(scorer, "of_measured", False) and chosen != "none":
+        if measured_by(scorer) and chosen != "none":
             n = min(n, n_chosen(chosen, n_features)[work.dictionary])
         usual = scorer.usual(judge)
         yield usual.kind, judge, n * usual.calls, usual.input_tokens, usual.output_tokens

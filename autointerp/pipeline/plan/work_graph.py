@@ -12,6 +12,7 @@
     diagnostics a dictionary
     geometry    a dictionary                         [effects]
     similarity  all dictionaries                     [effects]
+    compare_effects  all dictionaries                what was measured of them
     explain     a dictionary and explainer           the explainer's settings
     census      a dictionary and explainer           threshold (and one without an explainer: the truth)
     judge       a dictionary, explainer and scorer   the judge, its settings and prompts that the scorer uses, features
@@ -51,14 +52,13 @@ from autointerp.pipeline.plan.work import BUILDS_ON, Work
 from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import metrics_for, metrics_of_judge, own_metric, versions_of
 from autointerp.score.scorers.protocol import Scorer
-from autointerp.score.scorers.registry import scorers_of
+from autointerp.score.scorers.registry import measured_by, scorers_of
 from autointerp.subject.dictionary import SparseAutoencoder
 from autointerp.subject.model import Subject
 from autointerp.subject.tokenise import TokenPlan
 from autointerp.words import (
     BESIDE,
     CONTROLS,
-    INTERVENTION,
     JUDGED_ALWAYS,
     LEXICAL_CONTROLS,
     LOGIT_SCORERS,
@@ -100,6 +100,7 @@ def works_of(
     for name in extracts:
         made += graph.of_dictionary(name)
     made += graph.similarities()
+    made += graph.effect_comparisons()
     made += graph.comparisons()
     return tuple(sorted(made, key=lambda work: STAGES.index(work.stage)))
 
@@ -115,7 +116,7 @@ def own_metrics(config: RunConfig) -> list[Metric]:
     return [own_metric(entry.python, entry.name) for entry in config.score.metrics]
 
 
-STEERED = "steered_texts"
+STEERED, COMPARED_EFFECTS = "steered_texts", ("ablate", "sensitivity")
 
 
 @dataclass
@@ -148,17 +149,15 @@ class _Graph:
         effects = _work("effects", name, None, None, {BUILDS_ON: {"extract": extract.key}})
         yield from (extract, effects)
         if self.config.effects.features != "none":
-            for stage, settings in (
-                ("ablate", self.config.effects.of_ablation()),
-                ("context_effects", self.config.effects.of_contexts()),
-                ("sensitivity", self.config.effects.of_sensitivity()),
-                ("token_changes", self.config.effects.of_token_changes()),
-                (STEERED, self.config.effects.of_steered_texts()),
+            asked, steers = self.config.effects, STEERED in map(measured_by, self.scorers.values())
+            for stage, settings, wanted in (
+                ("ablate", asked.of_ablation(), True),
+                ("context_effects", asked.of_contexts(), True),
+                ("sensitivity", asked.of_sensitivity(), asked.sensitivity_positions > 0),
+                ("token_changes", asked.of_token_changes(), asked.clamps),
+                (STEERED, asked.of_steered_texts(), steers),
             ):
-                skipped = {"sensitivity": not self.config.effects.sensitivity_positions}
-                skipped["token_changes"] = not self.config.effects.clamps
-                skipped[STEERED] = INTERVENTION not in self.scorers
-                if not skipped.get(stage):
+                if wanted:
                     on = {"extract": extract.key} | (self._strength() if stage == STEERED else {})
                     work = _work(stage, name, None, None, {BUILDS_ON: on, "effects": settings})
                     self.measured[stage, name] = work.key
@@ -220,9 +219,8 @@ class _Graph:
 
     def _tested_by(self, name: str, scorers: Iterable[Scorer]) -> dict[str, str]:
         """What scorers of measured effects ask about."""
-        kinds = {STEERED if scorer.name == INTERVENTION else "token_changes" for scorer in scorers
-                 if getattr(scorer, "of_measured", False)}  # fmt: skip
-        return {kind: self.measured[kind, name] for kind in sorted(kinds)}
+        stages = {stage for scorer in scorers if (stage := measured_by(scorer)) is not None}
+        return {stage: self.measured[stage, name] for stage in sorted(stages)}
 
     @property
     def _threshold(self) -> dict[str, Any]:
@@ -361,20 +359,18 @@ class _Graph:
             beside = {"compared": list(self.extracted), "effects": self.config.effects.of_geometry()}
             yield _work("similarity", None, None, None, {BUILDS_ON: {"extract": self.extracted}, **beside})
 
+    def effect_comparisons(self) -> Iterator[Work]:
+        """One for all of them, where effects are measured."""
+        on = {f"{stage} {name}": key for (stage, name), key in self.measured.items() if stage in COMPARED_EFFECTS}
+        if on:
+            yield _work("compare_effects", None, None, None, {BUILDS_ON: on, "compared": list(self.extracts)})
+
     def comparisons(self) -> Iterator[Work]:
         """One for each explainer (and scorer); of the controls only the ranking that needs no label is compared."""
         for (explainer, scorer), keys in self.compared.items():
-            yield _work(
-                "compare",
-                None,
-                explainer,
-                scorer,
-                {
-                    BUILDS_ON: {"means": keys},
-                    "compared": list(keys),
-                    "score": self.config.score.model_dump(mode="json", include={"margin"}),
-                },
-            )
+            margin = self.config.score.model_dump(mode="json", include={"margin"})
+            facts = {BUILDS_ON: {"means": keys}, "compared": list(keys), "score": margin}
+            yield _work("compare", None, explainer, scorer, facts)
 
 
 def judged_explainers(config: RunConfig, judge: Judge, scorer: Scorer) -> Sequence[str]:

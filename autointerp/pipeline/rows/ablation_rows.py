@@ -62,6 +62,16 @@ def ablation_rows(run: str, name: str, firings: Firings, effects: AblationEffect
         rows[::sides] = lists.tolist()
         return rows
 
+    known = effects.likeliest[:, 0] >= 0
+
+    def thrice_lists(lists: np.ndarray) -> list[list[Any] | None]:
+        return [row if there else None for row, there in zip(lists.tolist(), known, strict=True) for _ in DIRECTIONS]
+
+    def known_lists(lists: np.ndarray) -> list[list[Any] | None]:
+        """[n, 3, k]"""
+        rows = [row if there else [None] * sides for row, there in zip(lists.tolist(), known, strict=True)]
+        return [of for row in rows for of in row]
+
     share = np.full((n, sides), np.nan)
     share[:, 0] = effects.direct_share
     return {
@@ -82,6 +92,9 @@ def ablation_rows(run: str, name: str, firings: Firings, effects: AblationEffect
         "loss_estimate": _or_none(effects.loss_estimate),
         "loss_change_after": _or_none(effects.loss_change_after),
         "direct_share": _or_none(share),
+        "likeliest": thrice_lists(effects.likeliest),
+        "likeliest_change": known_lists(effects.likeliest_change),
+        "likeliest_estimate": known_lists(effects.likeliest_estimate),
         "moved": of_feature(effects.moved),
         "logit_change": of_feature(effects.moved_by),
     }

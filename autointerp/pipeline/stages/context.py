@@ -9,6 +9,8 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
+from torch import Tensor
+
 from autointerp.errors import AutointerpError
 from autointerp.extract.selected import Selected
 from autointerp.pipeline.asking.asker import Asking
@@ -21,6 +23,7 @@ from autointerp.pipeline.rows.list_rows import write_lists
 from autointerp.progress import Reporter
 from autointerp.score.scorers.logit_effects import CentredUnembedding
 from autointerp.store.writer import StoreWriter, Transaction
+from autointerp.subject.baselines import COVARIANCE_TOKENS, take_sample
 from autointerp.subject.norms import HookNorms
 from autointerp.subject.tokens import TokenFile
 
@@ -40,6 +43,7 @@ class StageContext:
         self._publish_again = -inf
         self._opened: dict[str, Selected] = {}
         self._norms: dict[str, HookNorms] = {}
+        self._ordinary: dict[str, Tensor] = {}
         self.materials = Materials(prepared, tokens, store)
 
     # --- what there is to do
@@ -117,6 +121,17 @@ class StageContext:
         if not self.config.evidence.exclude_outliers:
             return {}
         return {hook: measured.norm_limit for hook, measured in self.norms(hooks).items()}
+
+    def ordinary_activations(self, hook: str) -> Tensor:
+        """[N, d] activations at some tokens of the explain split, outliers left out: read once for all dictionaries and
+        stages that draw random directions spread as these are."""
+        if hook not in self._ordinary:
+            sample = take_sample(
+                self.prepared.subject, self.tokens, [hook], self.config.seed, self.prepared.work_folder,
+                COVARIANCE_TOKENS, norm_limits=self.norm_limits([hook]),
+            )  # fmt: skip
+            self._ordinary[hook] = sample.ordinary(hook)
+        return self._ordinary[hook]
 
 
 def explainers_of(works: Iterable[Work]) -> list[str]:

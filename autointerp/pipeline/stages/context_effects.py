@@ -3,7 +3,6 @@ the reason why it could not be measured."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from autointerp.pipeline.rows.context_rows import TopExemplar, context_rows, fol
 from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.pipeline.stages.effect_features import choose_measured
+from autointerp.pipeline.stages.measured_effects import measure_each, silent_rows
 from autointerp.records import Int64
 from autointerp.store.writer import Transaction
 from autointerp.subject.dictionary import written_hook
@@ -37,13 +37,13 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     effects = context.config.effects
     chosen = choose_measured(context, missing)
     with context.report.stage("contexts", effects.exemplars * sum(map(len, chosen.values())), "exemplars") as advance:
-        for name, [work] in missing.items():
-            begun = time.monotonic()
+
+        def write(transaction: Transaction, work: Work) -> int:
+            name = str(work.dictionary)
             measured = _DictionaryContexts(context, work, name, dictionaries[name], advance)
-            with context.store.transaction() as transaction:
-                n_rows = measured.write(transaction, chosen[name])
-                context.mark_done(transaction, work, n_rows, time.monotonic() - begun)
-    context.publish()
+            return measured.write(transaction, chosen[name])
+
+        measure_each(context, missing, write)
 
 
 @dataclass
@@ -78,9 +78,7 @@ class _DictionaryContexts:
                 "failures", failure_rows(STAGE, self.name, [None], None, [None], ["not_possible"], [self._wrong])
             )
         silent = sorted(set(features.tolist()) - {exemplar.feature for exemplar in exemplars})
-        if silent:
-            statuses, reasons = ["no_firings"] * len(silent), ["it fires nowhere in the explain split"] * len(silent)
-            n += transaction.append("failures", failure_rows(STAGE, self.name, silent, None, None, statuses, reasons))
+        n += silent_rows(transaction, self.work, silent, "explain")
         self.advance(effects.exemplars * len(features) - len(exemplars))
         return n
 

@@ -154,11 +154,12 @@ def describe(dictionary: Dictionary, sample: PlacedSample, device: torch.device)
     fit = FitSums(dictionary) if isinstance(dictionary, SparseAutoencoder) else None
     for x, written in portions(dictionary, sample, places):
         scale = written_scale(dictionary, x)
-        contributed = dictionary.encode(x.to(device)) * norms
+        acts = dictionary.encode(x.to(device))
+        contributed = acts * norms
         of_features.add(contributed if scale is None else contributed * scale.to(device))
         of_coordinates.add(written.to(device) - mean)
         if fit is not None:
-            fit.add(x.to(device), written.to(device) if dictionary.hook != hook else None)
+            fit.add_encoded(x.to(device), acts, written.to(device) if dictionary.hook != hook else None)
     return {
         "n_tokens": of_features.n_tokens,
         "step": step,

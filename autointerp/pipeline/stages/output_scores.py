@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import torch
@@ -12,13 +11,12 @@ from autointerp.errors import InputError
 from autointerp.extract.output_score import OutputScores, output_scores
 from autointerp.extract.selected import Selected
 from autointerp.pipeline.plan.work import Work
-from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.pipeline.rows.output_score_rows import largest_activations, output_score_rows, promoted_of
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
-from autointerp.subject.dictionary import SparseAutoencoder, written_hook
+from autointerp.pipeline.stages.measured_effects import measure_each
+from autointerp.store.writer import Transaction
+from autointerp.subject.dictionary import steered_hook
 from autointerp.subject.patching import patched_passes
-
-STAGE = "output_scores"
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -26,19 +24,13 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     missing = by_dictionary(works)
     dictionaries = context.open(missing)
     with context.report.stage("output scores", context.n_features(missing), "features") as advance:
-        for name, [work] in missing.items():
-            begun = time.monotonic()
-            try:
-                scores = _measure(context, name, dictionaries[name], advance)
-                table, rows = STAGE, output_score_rows(work.key, name, scores)
-            except InputError as error:
-                table = "failures"
-                rows = failure_rows(STAGE, name, [None], None, [None], ["not_possible"], [str(error)])
-                advance(len(dictionaries[name].features))
-            with context.store.transaction() as transaction:
-                n_rows = transaction.append(table, rows)
-                context.mark_done(transaction, work, n_rows, time.monotonic() - begun)
-    context.publish()
+
+        def write(transaction: Transaction, work: Work) -> int:
+            name = str(work.dictionary)
+            scores = _measure(context, name, dictionaries[name], advance)
+            return transaction.append("output_scores", output_score_rows(work.key, name, scores))
+
+        measure_each(context, missing, write)
 
 
 def read_prompt(context: StageContext) -> Tensor:
@@ -55,13 +47,11 @@ def read_prompt(context: StageContext) -> Tensor:
 
 def _measure(context: StageContext, name: str, chosen: Selected, advance: Callable[[int], None]) -> OutputScores:
     subject, dictionary = context.prepared.subject, chosen.dictionary
-    if isinstance(dictionary, SparseAutoencoder) and dictionary.incomplete is not None:
-        raise InputError("a feature writes to several places of the model")
+    hook = steered_hook(dictionary)
     features, tokens = promoted_of(context.store, name)
     if not len(features):
         raise InputError(f"there is no direct path from {dictionary.hook} to the logits")
     prompt = read_prompt(context)
-    hook = written_hook(dictionary)
     subject.check_hook(hook)
     return output_scores(
         patched_passes(subject, hook, 0, prompt).open(prompt),

@@ -19,7 +19,6 @@ import numpy as np
 
 from autointerp.config.judging import Judge
 from autointerp.explain.lookup import EMPTY, Entries, entries_of
-from autointerp.pipeline.asking.materials_of_run import is_of_measured
 from autointerp.pipeline.asking.shown_explanation import read_said
 from autointerp.pipeline.asking.test_material import TestMaterial
 from autointerp.pipeline.plan.work import Work
@@ -46,7 +45,7 @@ from autointerp.score.predictions import Prediction, Rated, TokenItems
 from autointerp.score.sampled import Answered, answer, published_windows
 from autointerp.score.scorers.logit_effects import RANKINGS as TOKEN_RANKINGS
 from autointerp.score.scorers.protocol import LooksUpWindows, Scorer, TestFeature
-from autointerp.score.scorers.registry import scorers_of
+from autointerp.score.scorers.registry import measured_by, scorers_of
 from autointerp.score.scores import ScoreTable, score_rows, subjects
 from autointerp.store.evidence import dictionary_row
 from autointerp.store.query import Queryable
@@ -56,13 +55,11 @@ from autointerp.words import (
     BESIDE,
     CONTROLS,
     LOGIT_SCORERS,
-    OF_MEASURED,
     RANKINGS,
     explainers_written,
     is_ceiling,
     is_label,
     permuted_of,
-    scorer_and_judge,
 )
 
 UNEMBEDDING = "unembedding"
@@ -95,6 +92,8 @@ class EmbeddedScores:
     scores: list[ScoreTable] = field(default_factory=list)
     predictions: dict[str, dict[int, Prediction]] = field(default_factory=dict)
     """By the scorer's name in the rows."""
+    measured: set[str] = field(default_factory=set)
+    """Of these names, those of scorers that ask about what was measured."""
     answered: dict[int, Answered] = field(default_factory=dict)
     """Of the published protocols, by feature: rows of `judgements` where detection is asked for."""
 
@@ -149,7 +148,7 @@ def embedded_tests(material: TestMaterial, scorers: Mapping[str, Scorer], sample
     tests: dict[str, dict[int, Any]] = {}
     for scorer in scorers.values():
         if scorer.embedded is not None:
-            asked = {f for f in sample if f in material.measured} if is_of_measured(scorer) else sample
+            asked = {f for f in sample if f in material.measured} if measured_by(scorer) else sample
             mine = (feature for f, feature in material.ready.items() if f in asked)
             tests[scorer.name] = {feature.feature: scorer.material(feature, None) for feature in mine}
     return tests
@@ -230,7 +229,8 @@ def score_dictionary(
             if scorer.embedded is None or (scorer.shape in ("rated", "picked") and is_ceiling(explainer)):
                 continue  # a table says nothing of what a feature promotes
             asked, subject_of = tested, few
-            if is_of_measured(scorer):
+            if measured_by(scorer):
+                made.measured.add(scorer.embedded)
                 asked = {f: feature for f, feature in tested.items() if f in material.measured}
                 subject_of = subjects([e for e in explanations if e.feature in sample & material.measured], status)
             said = embedded[scorer.name].predictions(asked, texts, entries)
@@ -325,7 +325,7 @@ def _write(
     """
     n = transaction.append("scores", score_columns(run, dictionary, of.scores))
     for scorer, predictions in of.predictions.items():
-        if scorer_and_judge(scorer)[0] in OF_MEASURED:  # what was measured anew is asked about anew
+        if scorer in of.measured:  # what was measured anew is asked about anew
             new = of_run.without(scorer, predictions)
             n += write_predictions(transaction, run, dictionary, of.explainer, scorer, new, tokens)
             continue

@@ -8,7 +8,6 @@ it could not be.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,12 +24,13 @@ from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.pipeline.rows.steered_rows import steered_rows, strength_rows
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.pipeline.stages.effect_features import choose_measured
+from autointerp.pipeline.stages.measured_effects import measure_each
 from autointerp.records import Int64
 from autointerp.score.scorers.intervention import TextOfFeature, answered_by_tokens
 from autointerp.score.steering_strength import StrengthAnswers, chosen_strength
 from autointerp.store.evidence import read_vocab
 from autointerp.store.writer import Transaction
-from autointerp.subject.dictionary import SparseAutoencoder, written_hook
+from autointerp.subject.dictionary import steered_hook
 from autointerp.subject.patching import typical_norm
 from autointerp.subject.steering import steered_passes
 
@@ -65,22 +65,18 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     with context.report.stage("steered texts", n, "features") as advance:
         answers = _answers(context, dictionaries, chosen, places, advance) if len(strengths) > 1 else {}
         at = chosen_strength(strengths, answers)
-        for name, [work] in missing.items():
-            begun = time.monotonic()
-            with context.store.transaction() as transaction:
-                try:
-                    shown = beginnings(context.tokens, places.score, context.prepared.tokens.bos)
-                    made = _write(context, dictionaries[name], chosen[name], places, shown, strengths[at], advance)
-                    n_rows = _append(transaction, work.key, name, made, places.score, strengths[at])
-                    tried = answers.get(name) or _untried(made)
-                    n_rows += transaction.append(
-                        "steering_strengths", strength_rows(work.key, name, strengths, at, tried)
-                    )
-                except InputError as error:
-                    failed = failure_rows(STAGE, name, [None], None, [None], ["not_possible"], [str(error)])
-                    n_rows = transaction.append("failures", failed)
-                context.mark_done(transaction, work, n_rows, time.monotonic() - begun)
-    context.publish()
+
+        def write(transaction: Transaction, work: Work) -> int:
+            name = str(work.dictionary)
+            shown = beginnings(context.tokens, places.score, context.prepared.tokens.bos)
+            made = _write(context, dictionaries[name], chosen[name], places, shown, strengths[at], advance)
+            n_rows = _append(transaction, work.key, name, made, places.score, strengths[at])
+            tried = answers.get(name) or _untried(made)
+            return n_rows + transaction.append(
+                "steering_strengths", strength_rows(work.key, name, strengths, at, tried)
+            )
+
+        measure_each(context, missing, write)
 
 
 def _answers(
@@ -140,9 +136,7 @@ def _write(
 ) -> SteeredTexts:
     """Texts behind these beginnings. Raises InputError where the dictionary cannot be steered."""
     subject, dictionary, effects = context.prepared.subject, chosen.dictionary, context.config.effects
-    if isinstance(dictionary, SparseAutoencoder) and dictionary.incomplete is not None:
-        raise InputError("a feature writes to several places of the model")
-    hook, bos = written_hook(dictionary), context.prepared.tokens.bos
+    hook, bos = steered_hook(dictionary), context.prepared.tokens.bos
     subject.check_hook(hook)
     if not len(places.select) or not len(places.score):
         raise InputError(f"no context of the splits select and score has {PREFIX} tokens in a row that count")

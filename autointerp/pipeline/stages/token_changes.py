@@ -3,7 +3,6 @@ be measured."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from autointerp.errors import InputError
@@ -21,17 +20,15 @@ from autointerp.extract.token_change import (
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.rows.ablation_rows import MEASURED_SPLITS
 from autointerp.pipeline.rows.effect_rows import distractor_rows
-from autointerp.pipeline.rows.failure_rows import failure_rows
 from autointerp.pipeline.rows.output_score_rows import largest_activations
 from autointerp.pipeline.rows.token_change_rows import change_rows, change_strength_rows
 from autointerp.pipeline.stages.ablate import open_ablation
 from autointerp.pipeline.stages.context import StageContext, by_dictionary
 from autointerp.pipeline.stages.effect_features import choose_measured
 from autointerp.pipeline.stages.effects import seen_and_fit
+from autointerp.pipeline.stages.measured_effects import measure_each, silent_rows
 from autointerp.records import Int64
 from autointerp.store.writer import Transaction
-
-STAGE = "token_changes"
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:
@@ -46,17 +43,13 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     ]
     n = sum(map(len, places)) * sum(map(len, chosen.values()))
     with context.report.stage("clamping", n, "contexts") as advance:
-        for name, [work] in missing.items():
-            begun = time.monotonic()
-            with context.store.transaction() as transaction:
-                try:
-                    tools = open_ablation(context, name, dictionaries[name], effects.change_tokens - 1)
-                    n_rows = _measure(context, transaction, work, tools, places, chosen[name], advance)
-                except InputError as error:
-                    failed = failure_rows(STAGE, name, [None], None, [None], ["not_possible"], [str(error)])
-                    n_rows = transaction.append("failures", failed)
-                context.mark_done(transaction, work, n_rows, time.monotonic() - begun)
-    context.publish()
+
+        def write(transaction: Transaction, work: Work) -> int:
+            name = str(work.dictionary)
+            tools = open_ablation(context, name, dictionaries[name], effects.change_tokens - 1)
+            return _measure(context, transaction, work, tools, places, chosen[name], advance)
+
+        measure_each(context, missing, write)
 
 
 def _measure(
@@ -92,8 +85,6 @@ def _measure(
             hard = hard_tokens_of_changes(unembedding, ids, some, change, ranked, fit, seen)
             rows = {"run": work.key, "side": side} | distractor_rows(tools.name, hard)
             n += transaction.append("token_change_distractors", rows)
-    if silent:
-        statuses, reasons = ["no_firings"] * len(silent), ["it fires nowhere in the explain split"] * len(silent)
-        n += transaction.append("failures", failure_rows(STAGE, tools.name, silent, None, None, statuses, reasons))
+    n += silent_rows(transaction, work, silent, "explain")
     advance(sum(map(len, places)) * len(silent))
     return n

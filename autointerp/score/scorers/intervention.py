@@ -109,8 +109,7 @@ class Intervention(Scorer):
     shape = "picked"
     sentence = "picks, of three texts that the model wrote with a feature's direction added, the one of this feature"
     embedded = "intervention:text"
-    of_measured = True
-    planted = False
+    measured_by = "steered_texts"
 
     def prompts(self, judge: Judge) -> Sequence[str]:
         """Its one prompt."""

@@ -169,8 +169,7 @@ class LogitEffects(Scorer):
     def __init__(self, truth: Truth = "direct") -> None:
         self.truth: Truth = truth
         self.name = self.kind + "_" * (truth != "direct") + truth.removeprefix("direct").removeprefix("_")
-        self.of_measured = truth.startswith("measured")
-        self.planted = not self.of_measured
+        self.measured_by = "token_changes" if truth.startswith("measured") else None
         self.embedded = f"{self.name}:text"
         self.sentence = f"{self._sentence} {SENTENCES[truth]}{self._wrong}"
 

@@ -202,10 +202,9 @@ class Scorer(Protocol):
     """Keys of score.judge that change what is asked."""
     reads_label: bool = True
     """Whether it judges explanations; else what it asks is asked once, of the explainer `unlabelled`."""
-    of_measured: bool = False
-    """Whether it is about what was measured: it tests the features of `effects.features` alone."""
-    planted: bool = True
-    """Whether planted features have what it asks about: the self-test tries it."""
+    measured_by: str | None = None
+    """The stage that measured what it asks about: it tests the features of `effects.features` alone. None: it asks
+    about nothing that was measured."""
     permuted: bool = False
     """Whether it has a control of its own: the same questions with the vocabulary permuted."""
     embedded: str | None = None

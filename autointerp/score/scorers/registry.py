@@ -36,8 +36,9 @@ SCORERS: dict[str, Scorer] = {
     )
 }
 """By name."""
-TRIED: dict[str, Scorer] = {name: scorer for name, scorer in SCORERS.items() if scorer.planted}
-"""Those of the self-test: planted features have what they ask about."""
+MEASURING = tuple(sorted({scorer.measured_by for scorer in SCORERS.values() if scorer.measured_by is not None}))
+"""Stages that measure what scorers ask about."""
+assert tuple(name for name, one in SCORERS.items() if one.measured_by) == words.OF_MEASURED, "words has the same"
 assert tuple(SCORERS) == words.SCORERS, "words.SCORERS names the same scorers, in the same order"
 
 
@@ -48,6 +49,11 @@ def scorers_of(entries: Iterable[str | OwnCode]) -> dict[str, Scorer]:
         scorer = SCORERS[entry] if isinstance(entry, str) else _own(entry.python, entry.name)
         chosen[scorer.name] = scorer
     return chosen
+
+
+def measured_by(scorer: Scorer) -> str | None:
+    """`Scorer.measured_by`, also of a class of the user's own that does not derive from `Scorer`."""
+    return getattr(scorer, "measured_by", None)
 
 
 @cache
@@ -61,6 +67,9 @@ def _own(python: str, name: str | None) -> Scorer:
     if scorer.shape not in (*others, last):
         raise UserError(f'scorer "{python}": shape = {scorer.shape!r}; give {", ".join(others)} or {last}')
     scorer.name = name or scorer.name
+    if measured_by(scorer) not in (None, *MEASURING):
+        said = f'scorer "{python}": measured_by = {measured_by(scorer)!r}'
+        raise UserError(f"{said}; give None or {' or '.join(map(repr, MEASURING))}")
     if scorer.name in SCORERS:
         raise UserError(f'scorer "{python}": there is a scorer "{scorer.name}" already; give it another name')
     return scorer

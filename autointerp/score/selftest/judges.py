@@ -2,8 +2,9 @@
 
 The first applies the label's rule to what a question shows, and to nothing else. Where texts are asked for, it hands
 over some of the corpus by the same rule. An item fits the label where the rule
-fires on a token of its line; where tokens of it are marked, by the share of these that it fires on. Of a scorer whose
-predictions are `rated`, where a token of the line is one that the label says is promoted, or suppressed.
+fires on a token of its line; where tokens of it are marked, by the share of these that it fires on. Where it is asked
+what a feature does to tokens, by the share of the line's tokens that the label says are promoted, suppressed, raised or
+lowered.
 
 What the others answer depends on how much is shown and where, never on what it says:
 
@@ -28,6 +29,7 @@ from autointerp.explain.lookup import match
 from autointerp.hashing import content_hash, hash01, stream_key
 from autointerp.llm.asks import Answer, Ask
 from autointerp.records import Bool, Float32, Float64
+from autointerp.score.scorers.logit_effects import Truth
 from autointerp.score.selftest.planted import Rule, RuleLabel
 from autointerp.score.selftest.replies import CannotAnswer, answer_by, wants_texts
 from autointerp.score.selftest.shown_lines import LineReader, ShownLine, question_of
@@ -45,20 +47,17 @@ class SelftestJudge(Protocol):
 
 
 class RuleJudge:
-    """Follows the label that a question shows. `rated`: what is asked of a token is whether it is promoted, or, with
-    `suppressed`, whether it is that."""
+    """Follows the label that a question shows. `truth`: what is asked about tokens; None: where the feature fires."""
 
     def __init__(
         self,
         reader: LineReader,
         labels: Iterable[RuleLabel],
         *,
-        rated: bool = False,
-        suppressed: bool = False,
+        truth: Truth | None = None,
         stock: Mapping[str, ShownLine] | None = None,
     ) -> None:
-        self.reader, self.rated, self.stock = reader, rated, stock or {}
-        self.suppressed = suppressed
+        self.reader, self.truth, self.stock = reader, truth, stock or {}
         self._labels = {label.key: label for label in labels}
 
     def answer(self, ask: Ask) -> Answer:
@@ -68,7 +67,8 @@ class RuleJudge:
             return answer_by(ask, self.stock, {text: float(of.max(initial=0)) for text, of in strengths.items()}, {})
         lines = self.reader.lines(ask.prompt)
         strengths = self._strengths(self._named(ask), lines)
-        return answer_by(ask, lines, {name: _fit(line, strengths[name]) for name, line in lines.items()}, strengths)
+        fit = _fit if self.truth is None else _share
+        return answer_by(ask, lines, {name: fit(line, strengths[name]) for name, line in lines.items()}, strengths)
 
     def _named(self, ask: Ask) -> RuleLabel:
         keys = {*_KEY.findall(ask.system), *_KEY.findall(ask.prompt)} & set(self._labels)
@@ -77,9 +77,10 @@ class RuleJudge:
         return self._labels[keys.pop()]
 
     def _strengths(self, label: RuleLabel, lines: Mapping[str, ShownLine]) -> dict[str, Float32]:
-        if self.rated:
-            named = label.suppresses if self.suppressed else label.promotes
-            return {name: np.isin(line.tokens, named).astype(np.float32) for name, line in lines.items()}
+        if self.truth is not None and lines:
+            tokens = [line.tokens for line in lines.values()]
+            named = np.isin(np.concatenate(tokens), label.names[self.truth]).astype(np.float32)
+            return dict(zip(lines, np.split(named, np.cumsum([len(own) for own in tokens])[:-1]), strict=True))
         return dict(zip(lines, rule_on_lines(label.rule, list(lines.values())), strict=True))
 
 
@@ -104,6 +105,10 @@ class OddJudge:
 def _fit(line: ShownLine, strength: Float32) -> float:
     fires: Bool = strength > 0
     return float(fires[line.marked].mean()) if line.marked.any() else float(fires.any())
+
+
+def _share(_line: ShownLine, strength: Float32) -> float:
+    return float(strength.mean()) if len(strength) else 0.0
 
 
 def rule_on_lines(rule: Rule, lines: Sequence[ShownLine]) -> list[Float32]:

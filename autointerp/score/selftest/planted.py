@@ -10,8 +10,10 @@
    heavy tails, and a part that no label can know.
 3. `true` is the rule with each gram's expected level. `extra` has other grams of the same kind beside it, which hold
    three times as many places as the feature fires at. `missing` lacks grams that hold half of those.
-4. The feature promotes the 60 tokens of largest effect of a random direction, and suppresses the 60 of lowest; `true`
-   names all, `extra` 180 others too, `missing` every second one by hash.
+4. The feature promotes the 60 tokens of largest effect of a random direction, and suppresses the 60 of lowest. What is
+   measured where it is clamped are the effects of another direction, which correlate with the direct ones at about .8;
+   the 60 tokens that rise and the 60 that fall most are by that one. `true` names all 60, `extra` 180 others too,
+   `missing` every second one by hash.
 All choices are hashes of (seed, feature, gram or place).
 """
 
@@ -20,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +31,15 @@ from scipy.special import ndtri
 from autointerp.explain.lookup import Entries, match
 from autointerp.hashing import hash01, hash64, rng_for, stream_key
 from autointerp.records import ANY_TOKEN, Bool, Float32, Float64, Int64
+from autointerp.score.scorers.logit_effects import Truth, side_of
 from autointerp.score.selftest.line_contexts import LINE_CONTEXTS
 from autointerp.score.selftest.text import SelftestText
 
 KINDS = ("token", "pair", "context")
 """Of planted features that have labels; they take turns."""
 LABELS = ("true", "extra", "missing")
-EffectSide = Literal["promoted", "suppressed"]
+TRUTHS: tuple[Truth, ...] = get_args(Truth)
+"""What may be asked about tokens."""
 EXTRA, KEPT = 3.0, 0.5
 """False firings of `extra`, and firings of `missing` at most, both as shares of the feature's."""
 LARGEST, SMALLEST = 0.3, 0.05
@@ -43,6 +47,8 @@ LARGEST, SMALLEST = 0.3, 0.05
 LEVELS, PLACES, DOCUMENTS = 0.7, 0.5, 0.3
 """Standard deviations of the logarithm of what an activation is made of."""
 N_PROMOTED = 60
+AS_DIRECT = 0.8
+"""Cosine of the direction whose effects are measured with that of the direct ones, as of real features."""
 GAUSSIAN_WIDTH, LEAST_HEIGHT = 64, 0.05
 """Of the embedding; and the activation of the lowest token that fires."""
 
@@ -77,10 +83,8 @@ class RuleLabel:
 
     key: str
     rule: Rule
-    promotes: Int64
-    """Tokens that it says the feature makes likelier."""
-    suppresses: Int64
-    """Tokens that it says the feature makes less likely."""
+    names: Mapping[Truth, Int64]
+    """Tokens that it says the feature makes likelier, or less likely, by what is asked about them."""
 
     @property
     def text(self) -> str:
@@ -98,8 +102,7 @@ class PlantedFeature:
     """As wanted; what came of it is len(place) / tokens."""
     place: Int64  # [E] context x P + position, rising
     value: Float32  # [E]
-    promoted: Int64  # [60] strongest first
-    suppressed: Int64  # [60] likewise
+    effects: Mapping[Truth, Int64]  # [60] the tokens that it makes likelier, or less likely, the strongest first
     grams: Entries
     """Where it fires, contexts aside: what the lookup of a run would know of it."""
     labels: Mapping[str, RuleLabel]
@@ -161,19 +164,18 @@ class Planter:
         kept = _half(mine, grams.count)
         place = grams.places(mine)
         rules = {"true": mine, "extra": np.concatenate([mine, more]), "missing": kept}
-        (promoted, promotes), (suppressed, suppresses) = self._affected(number, 1), self._affected(number, -1)
+        effects, named = self._affected(number)
         labels = {
             name: RuleLabel(
                 f"rule-{number}-{name}",
                 Rule(self._entries(number, grams, rules[name]), context),
-                promotes[name],
-                suppresses[name],
+                named[name],
             )
             for name in LABELS
         }
         rule = labels["true"].rule
         value = self._values(number, place, rule)
-        return PlantedFeature(number, kind, density, place, value, promoted, suppressed, rule.entries, labels)
+        return PlantedFeature(number, kind, density, place, value, effects, rule.entries, labels)
 
     def _values(self, number: int, place: Int64, rule: Rule) -> Float32:
         text = self.text
@@ -199,8 +201,7 @@ class Planter:
         token, ones = grams.token[mine].astype(np.int32), np.ones(len(mine), dtype=np.float32)
         level = (height[token] - threshold).astype(np.float32)
         lookup = Entries(np.full(len(mine), ANY_TOKEN, np.int32), token, level, ones)
-        promoted, suppressed = (self._affected(number, sign)[0] for sign in (1, -1))
-        return PlantedFeature(number, "gaussian", density, place, value, promoted, suppressed, lookup, {})
+        return PlantedFeature(number, "gaussian", density, place, value, self._affected(number)[0], lookup, {})
 
     def _of(self, name: str) -> _GramPlaces:
         """The grams of a kind, or of a kind of context."""
@@ -234,19 +235,29 @@ class Planter:
             np.ones(len(chosen), dtype=np.float32),
         )
 
-    def _affected(self, number: int, sign: int) -> tuple[Int64, dict[str, Int64]]:
-        """The tokens that a feature promotes (`sign` 1) or suppresses (-1), and those that each of its labels names."""
+    def _affected(self, number: int) -> tuple[dict[Truth, Int64], dict[str, dict[Truth, Int64]]]:
+        """The tokens that a feature makes likelier or less likely, and by label those that it names."""
         usable = np.flatnonzero((self.text.counts > 0) & self._readable)
         table = self.text.unembedding[usable].astype(np.float64)
         table -= table.mean(axis=0)
-        mine, other = (
-            usable[np.argsort(-sign * (table @ effect_direction(self.seed, number, table.shape[1], name)))]
-            for name in ("effects", "other effects")
-        )
-        promoted = mine[:N_PROMOTED]
-        others = other[~np.isin(other, promoted)][: int(EXTRA * N_PROMOTED)]
-        half = promoted[np.argsort(hash64(self._key("half"), number, promoted))][: int(KEPT * N_PROMOTED)]
-        return promoted, {"true": promoted, "extra": np.concatenate([promoted, others]), "missing": half}
+        affected: dict[Truth, Int64] = {}
+        named: dict[str, dict[Truth, Int64]] = {name: {} for name in LABELS}
+        for truth in TRUTHS:
+            sign = -1.0 if side_of(truth) else 1.0
+            mine, other = (
+                usable[np.argsort(-sign * (table @ direction))]
+                for direction in (
+                    effect_direction(self.seed, number, table.shape[1], truth),
+                    _drawn_direction(self.seed, number, table.shape[1], "other effects"),
+                )
+            )
+            most = mine[:N_PROMOTED]
+            others = other[~np.isin(other, most)][: int(EXTRA * N_PROMOTED)]
+            half = most[np.argsort(hash64(self._key("half"), number, most))][: int(KEPT * N_PROMOTED)]
+            affected[truth] = most
+            for name, tokens in zip(LABELS, (most, np.concatenate([most, others]), half), strict=True):
+                named[name][truth] = tokens
+        return affected, named
 
     def _normal(self, name: str, *parts: npt.ArrayLike) -> Float64:
         return np.asarray(ndtri(np.clip(hash01(self._key(name), *parts), 1e-12, 1 - 1e-12)), dtype=np.float64)
@@ -255,8 +266,16 @@ class Planter:
         return stream_key(self.seed, "selftest", name)
 
 
-def effect_direction(seed: int, number: int, width: int, name: str = "effects") -> Float64:
-    """What a feature writes to the residual stream, [width]."""
+def effect_direction(seed: int, number: int, width: int, truth: Truth) -> Float64:
+    """What a feature writes to the residual stream, or what comes of it where it is clamped, [width]."""
+    direct = _drawn_direction(seed, number, width, "effects")
+    if truth.startswith("direct"):
+        return direct
+    own = _drawn_direction(seed, number, width, "measured effects")
+    return np.asarray(AS_DIRECT * direct + np.sqrt(1 - AS_DIRECT**2) * own, dtype=np.float64)
+
+
+def _drawn_direction(seed: int, number: int, width: int, name: str) -> Float64:
     key = stream_key(seed, "selftest", name)
     return np.asarray(ndtri(hash01(key, number, np.arange(width))), dtype=np.float64)
 

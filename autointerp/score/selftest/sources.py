@@ -25,18 +25,19 @@ from autointerp.score.metric import Metric
 from autointerp.score.metric_registry import metrics_for
 from autointerp.score.predictions import Generated
 from autointerp.score.sampled import PublishedWindows
-from autointerp.score.scorers.logit_effects import LogitEffects
+from autointerp.score.scorers.logit_effects import LogitEffects, Truth
 from autointerp.score.scorers.protocol import Questions, Scorer, ShownExplanation, TestFeature
 from autointerp.score.selftest.judges import BLIND_RULES, BlindJudge, OddJudge, RuleJudge, SelftestJudge
-from autointerp.score.selftest.planted import PlantedFeature, Rule, RuleLabel
+from autointerp.score.selftest.planted import TRUTHS, PlantedFeature, Rule, RuleLabel
 from autointerp.score.selftest.planted_others import MakeDistractors, with_others
+from autointerp.score.selftest.planted_texts import written_texts
 from autointerp.score.selftest.replies import CannotAnswer
 from autointerp.score.selftest.shown_lines import LineReader, ShownLine
 from autointerp.score.selftest.test_material import SelftestMaterial
 
 Result = TypeVar("Result")
 _NONE = np.zeros(0, np.int64)
-NOTHING = RuleLabel("rule-0-nothing", Rule(EMPTY), _NONE, _NONE)
+NOTHING = RuleLabel("rule-0-nothing", Rule(EMPTY), dict.fromkeys(TRUTHS, _NONE))
 """Says that the feature never fires, and promotes and suppresses nothing."""
 
 
@@ -44,12 +45,14 @@ def everything(n_vocabulary: int) -> RuleLabel:
     """Says that the feature fires on every token, and promotes and suppresses every one."""
     every, ones = np.arange(n_vocabulary), np.ones(n_vocabulary, dtype=np.float32)
     rule = Rule(Entries(np.full(n_vocabulary, ANY_TOKEN, np.int32), every.astype(np.int32), ones, ones))
-    return RuleLabel("rule-0-everything", rule, every, every)
+    return RuleLabel("rule-0-everything", rule, dict.fromkeys(TRUTHS, every))
 
 
-def asks_suppressed(scorer: Scorer) -> bool:
-    """Whether it asks about the tokens that a feature makes less likely."""
-    return isinstance(scorer, LogitEffects) and scorer.truth.endswith("_suppressed")
+def asks_about(scorer: Scorer) -> Truth | None:
+    """What it asks about tokens; None: it asks where a feature fires. Texts were written with the feature turned up."""
+    if isinstance(scorer, LogitEffects):
+        return scorer.truth
+    return {"rated": "direct", "picked": "measured"}.get(scorer.shape)  # type: ignore[return-value]
 
 
 CENSUS_SCORER = "simulation"
@@ -90,7 +93,8 @@ def group_of(
 ) -> FeatureGroup:
     """Draws what they are tested on."""
     alone = [material.feature(feature) for feature in features]
-    tests = with_others(features, alone, distractors)
+    texts = material.corpus.vocabulary.texts
+    tests = with_others(features, alone, distractors, written_texts(material.text, features, texts, material.seed))
     published = [material.published(feature, test) for feature, test in zip(features, tests, strict=True)]
     return FeatureGroup(features, tests, published, together)
 
@@ -155,9 +159,7 @@ class ScorerSource(PredictionSource):
         self.rows = [(scorer.name, metric) for metric in metrics_for(scorer.shape, scorer.name, own)]
         self._judge = Judge(provider="openai", model="rule")
         self._reader, self._stock = reader, stock
-        self._by_rule = RuleJudge(
-            reader, labels, rated=scorer.shape == "rated", suppressed=asks_suppressed(scorer), stock=stock
-        )
+        self._by_rule = RuleJudge(reader, labels, truth=asks_about(scorer), stock=stock)
 
     def predict(self, group: FeatureGroup, labels: Sequence[RuleLabel]) -> Sequence[Any]:
         """Asked as a judge of a run is asked, and read as its replies are."""

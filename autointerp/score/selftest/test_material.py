@@ -63,7 +63,9 @@ class SelftestMaterial:
     def feature(self, planted: PlantedFeature) -> TestFeature:
         """As scorers see it."""
         candidates = self._candidates(planted)
-        return TestFeature(DICTIONARY, planted.number, planted.maximum, candidates, planted.promoted, self.corpus)
+        return TestFeature(
+            DICTIONARY, planted.number, planted.maximum, candidates, planted.effects["direct"], self.corpus
+        )
 
     # --- the sample
 

@@ -26,7 +26,7 @@ from autointerp.hashing import hash64, stream_key
 from autointerp.records import Float64
 from autointerp.score.metric import Measured, Metric
 from autointerp.score.scorers.protocol import Scorer
-from autointerp.score.scorers.registry import TRIED
+from autointerp.score.scorers.registry import SCORERS
 from autointerp.score.selftest.figures import Excess, LossCounts, MetricFigures, Ranking
 from autointerp.score.selftest.planted import KINDS, LABELS, PlantedFeature, Planter, RuleLabel
 from autointerp.score.selftest.planted_others import MakeDistractors
@@ -53,6 +53,8 @@ RANKED_EVERY = 4
 """Of the planted features one in so many has the labels of all ranked."""
 N_UNRELATED, N_IGNORANT = 4, 2
 """Labels that each Gaussian feature is scored with: of planted features; those that claim nothing and everything."""
+OF_EFFECTS = ("rated", "picked")
+"""Shapes of predictions that have nothing to do with how often a feature fires."""
 NOT_COUNTED = "underpowered"
 """Status of a value that is in no mean of a run either."""
 
@@ -68,7 +70,7 @@ class SelftestPlan:
     """Of each density."""
     densities: tuple[float, ...] = DENSITIES
     """Falling."""
-    scorers: Mapping[str, Scorer] = field(default_factory=lambda: TRIED)
+    scorers: Mapping[str, Scorer] = field(default_factory=lambda: SCORERS)
     """Those to try, by name."""
     own: Sequence[Metric] = ()
     """Metrics of the user's own."""
@@ -103,7 +105,7 @@ def self_test(
         CensusSource(material, plan.own),
         PublishedSource(material, plan.scorers, plan.own),
         *(
-            ScorerSource(scorer, reader, labels, plan.own, stock, is_own=name not in TRIED)
+            ScorerSource(scorer, reader, labels, plan.own, stock, is_own=name not in SCORERS)
             for name, scorer in plan.scorers.items()
         ),
     ]
@@ -171,11 +173,11 @@ class _Bench:
             yield [labels[row] for row in order.tolist()]
 
     def _losses(self, metric: Metric, true: Float64, wrong: Float64) -> LossCounts:
-        """By density; which tokens a feature promotes has nothing to do with it."""
+        """By density; what a feature does to tokens has nothing to do with it."""
         features = self.planted.features
         density = np.array([feature.density for feature in features])
         groups = [density == wanted for wanted in self.plan.densities]
-        if metric.reads == "rated":
+        if metric.reads in OF_EFFECTS:
             groups = [np.ones(len(density), dtype=np.bool_)]
         both = ~np.isnan(true) & ~np.isnan(wrong)
         lost = both & (np.where(both, true - wrong, 0.0) >= LEAST_LOSS)

@@ -4,7 +4,8 @@ A mark is earned at EARNED, by the run that `figures.json` holds. A run of the s
 so that another seed does not: of 24 features one or two more or fewer are no news.
 
     extra, missing   `yes`: the score falls for enough of the features at every density; `frequent`: not so, but for
-                     MOST at the highest density; `no`: not there either; `unknown`: too few scores to say
+                     MOST at the highest density; `mostly`: for MOST, where density has nothing to do with it;
+                     `no`: not there either; `unknown`: too few scores to say
     first            the true label is first for enough of the features
     unrelated,       the mean is not shown to be off chance by more than the margin: in either direction, or above it
     blind            where chance depends on the feature
@@ -17,7 +18,7 @@ from typing import Literal
 
 from autointerp.score.selftest.figures import Excess, LossCounts, MetricFigures
 
-Sight = Literal["yes", "frequent", "no", "unknown"]
+Sight = Literal["yes", "frequent", "mostly", "no", "unknown"]
 TRIALS = ("extra", "missing", "first", "unrelated", "blind")
 
 
@@ -91,7 +92,9 @@ def _sight(losses: LossCounts | None, enough: float) -> Sight:
     if not shares or shares[0] is None:
         return "unknown"
     if any(share is not None and share < enough for share in shares):
-        return "frequent" if shares[0] >= MOST else "no"
+        if shares[0] < MOST:
+            return "no"
+        return "frequent" if len(shares) > 1 else "mostly"
     return "unknown" if None in shares else "yes"
 
 

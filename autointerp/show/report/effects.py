@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autointerp.compare.effect_differences import RATIOS
 from autointerp.show.effect_comparison import (
     MEANING,
     TITLES,
@@ -12,8 +13,8 @@ from autointerp.show.effect_comparison import (
     other,
     unreached,
 )
-from autointerp.show.effect_values import RATIOS, EffectComparison
-from autointerp.show.estimate_agreement import SAYS, TITLE, agreement_cells, shown_agreement
+from autointerp.show.effect_values import EffectComparison
+from autointerp.show.estimate_agreement import OF, SAYS, TITLE, agreement_cells, shown_agreement
 from autointerp.show.report.html import Child, Markup, joined, table, tag
 from autointerp.show.report.questions import ask
 from autointerp.show.report.sections import asked
@@ -47,9 +48,10 @@ def effects(store: Queryable, of: EffectComparison) -> Markup | None:
         parts.append(folded)
     if estimates := shown_agreement(of.estimates):
         agreed = [
-            (row.dictionary, row.hook, *agreement_cells(row), f"{row.n_features:,}", f"{row.n:,}") for row in estimates
+            (row.dictionary, row.hook, OF[row.change_of], *agreement_cells(row), f"{row.n_features:,}", f"{row.n:,}")
+            for row in estimates
         ]
-        titles = ("dictionary", "hook", "correlation", "slope", "features", "tokens")
-        parts += [tag("h3", TITLE), tag("p", SAYS, class_="dim"), table(titles, agreed, (2, 3, 4, 5))]
-    parts.append(asked(ask(store, "effect_values")))
+        titles = ("dictionary", "hook", "of", "correlation", "slope", "features", "values")
+        parts += [tag("h3", TITLE), tag("p", SAYS, class_="dim"), table(titles, agreed, (3, 4, 5, 6))]
+    parts += [asked(ask(store, "effect_values")), asked(ask(store, "effect_differences"))]
     return joined([tag("h2", "What features do to the output"), *parts])

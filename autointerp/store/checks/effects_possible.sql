@@ -6,6 +6,11 @@ WITH places AS (
         OR max(abs(coalesce(direct_share, 0))) > 1.000001
         OR bool_or(direction <> 'feature' AND (moved IS NOT NULL OR direct_share IS NOT NULL))
         OR bool_or(loss_estimate IS NOT NULL AND (loss_change IS NULL OR NOT isfinite(loss_estimate)))
+        OR bool_or(likeliest IS NULL <> (likeliest_change IS NULL) OR likeliest IS NULL <> (likeliest_estimate IS NULL))
+        OR bool_or(likeliest IS NULL <> (loss_estimate IS NULL)) OR count(DISTINCT likeliest) > 1
+        OR bool_or(len(likeliest_change) <> len(likeliest) OR len(likeliest_estimate) <> len(likeliest))
+        OR bool_or(len(list_distinct(likeliest)) < len(likeliest))
+        OR bool_or(NOT isfinite(list_sum(likeliest_change)) OR NOT isfinite(list_sum(likeliest_estimate)))
         OR bool_or(len(moved) <> len(logit_change)) OR bool_or((n_after = 0) <> (kl_after IS NULL)) AS wrong
     FROM causal_effects GROUP BY ALL
 ), splits AS (

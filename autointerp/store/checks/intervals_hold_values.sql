@@ -18,6 +18,11 @@ WITH intervals AS (
         probability, ci_low, ci_high FROM label_chances
     UNION ALL SELECT concat_ws(', ', a || ' - ' || b, explainer, scorer, metric, 'prediction-powered'), difference,
         simultaneous_low, simultaneous_high FROM powered_differences
+    UNION ALL SELECT concat_ws(', ', dictionary, direction, measure), mean, ci_low, ci_high FROM effect_means
+    UNION ALL SELECT concat_ws(', ', a || ' - ' || b, direction_b, measure), difference, ci_low, ci_high
+        FROM effect_differences
+    UNION ALL SELECT concat_ws(', ', a || ' - ' || b, direction_b, measure, 'simultaneous'), difference,
+        simultaneous_low, simultaneous_high FROM effect_differences
 ), judged AS (
     SELECT name, (ci_low IS NULL) <> (ci_high IS NULL)
            OR coalesce(value NOT BETWEEN ci_low - 1e-12 AND ci_high + 1e-12, false) AS wrong

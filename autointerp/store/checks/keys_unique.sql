@@ -102,6 +102,10 @@ WITH keys AS (
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, explainer, scorer, metric, design FROM dictionary_scores)) FROM dictionary_scores
     UNION ALL SELECT 'comparisons', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, a, b, explainer, scorer, metric, design FROM comparisons)) FROM comparisons
+    UNION ALL SELECT 'effect_means', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, direction, measure FROM effect_means)) FROM effect_means
+    UNION ALL SELECT 'effect_differences', count(*),
+        (SELECT count(*) FROM (SELECT DISTINCT run, measure, a, b, direction_b FROM effect_differences)) FROM effect_differences
     UNION ALL SELECT 'powered_means', count(*),
         (SELECT count(*) FROM (SELECT DISTINCT run, dictionary, explainer, scorer, metric, design FROM powered_means)) FROM powered_means
     UNION ALL SELECT 'label_chances', count(*),

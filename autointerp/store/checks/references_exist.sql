@@ -52,7 +52,8 @@ WITH of_features AS (
         FROM (SELECT *, pools_of(listed, bits) AS pools FROM pool_firing) LEFT JOIN (SELECT split, count(*) AS n_pool FROM pool GROUP BY split) USING (split)
     UNION ALL SELECT 'of dictionaries: ' || name, name NOT IN (SELECT dictionary FROM dictionaries)
         FROM (SELECT dictionary AS name FROM description_lengths UNION SELECT dictionary FROM steering_strengths UNION SELECT a FROM dictionary_similarities
-              UNION SELECT b FROM dictionary_similarities)
+              UNION SELECT b FROM dictionary_similarities UNION SELECT dictionary FROM effect_means
+              UNION SELECT a FROM effect_differences UNION SELECT b FROM effect_differences)
     UNION ALL SELECT 'dictionaries: matched_to ' || matched_to, matched_to NOT IN (SELECT dictionary FROM dictionaries)
         FROM dictionaries WHERE matched_to IS NOT NULL
     UNION ALL SELECT 'llm_calls: prefix ' || prefix, prefix NOT IN (SELECT prefix FROM llm_prefixes)

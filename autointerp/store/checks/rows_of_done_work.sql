@@ -31,6 +31,8 @@ WITH claims AS (
         FROM (SELECT run FROM steered_texts UNION SELECT run FROM steering_strengths)
     UNION ALL SELECT 'output_scores: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'output_scores')
         FROM (SELECT DISTINCT run FROM output_scores)
+    UNION ALL SELECT 'effects compared: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'compare_effects')
+        FROM (SELECT run FROM effect_means UNION SELECT run FROM effect_differences)
     UNION ALL SELECT 'comparisons: ' || run, run NOT IN (SELECT work FROM stages WHERE stage = 'compare')
         FROM (SELECT DISTINCT run FROM comparisons)
     UNION ALL SELECT 'predictions: ' || run, run NOT IN (SELECT work FROM stages WHERE stage IN ('judge', 'score'))

@@ -25,10 +25,17 @@ from autointerp.subject.baselines.making import make_units
 from autointerp.subject.baselines.matching import Target, count_firings, match_order
 from autointerp.subject.baselines.own import BaselineKind
 from autointerp.subject.baselines.random_directions import FAMILIES, Draw, directions
-from autointerp.subject.baselines.sample import ActivationSample, array_on_disk, sample_contexts, take_sample
+from autointerp.subject.baselines.sample import (
+    COVARIANCE_TOKENS,
+    ActivationSample,
+    array_on_disk,
+    sample_contexts,
+    take_sample,
+)
 from autointerp.subject.baselines.twins import base_name, natural_name, natural_twin
 
 __all__ = [
+    "COVARIANCE_TOKENS",
     "FAMILIES",
     "ActivationSample",
     "BaselineKind",

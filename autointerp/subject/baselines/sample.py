@@ -21,6 +21,8 @@ from autointerp.subject.tokens import TokenFile
 
 SAMPLE_TOKENS = 1 << 18
 """Tokens of the pass 0 sample, at most."""
+COVARIANCE_TOKENS = 1 << 13
+"""Tokens whose activations random directions beside measured effects take their covariance from."""
 
 
 @dataclass(frozen=True)

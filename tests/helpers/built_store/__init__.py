@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autointerp.pipeline.stages.compare_effects import sides_of
 from autointerp.store.writer import StoreWriter
 from built_store.ablation_rows import (
     write_contexts,
@@ -19,6 +20,7 @@ from built_store.ablation_rows import (
     write_token_changes,
 )
 from built_store.corpus_rows import write_tokens, write_works
+from built_store.effect_comparison_rows import write_effect_comparisons
 from built_store.explanation_rows import write_calls, write_explanations
 from built_store.extraction_rows import write_dictionary, write_extraction
 from built_store.geometry_rows import write_geometry, write_similarities
@@ -51,6 +53,9 @@ def build_store(path: Path) -> World:
                 t.mark_done("geometry", f"geometry-{name}", name, write_geometry(t, world, name), 0.1)
         with writer.transaction() as t:
             t.mark_done("similarity", "similarity-1", None, write_similarities(t, list(world.truth)), 0.1)
+        sides = sides_of(writer, list(world.truth))
+        with writer.transaction() as t:
+            t.mark_done("compare_effects", "compare-effects-1", None, write_effect_comparisons(t, sides), 0.1)
         for name in world.truth:
             with writer.transaction() as t:
                 lookups = write_explanations(t, world, name)

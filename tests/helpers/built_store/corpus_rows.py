@@ -19,6 +19,7 @@ def write_works(t: Transaction, world: World) -> None:
         ("tokens", None, None, "tokens-1"),
         ("compare", None, None, "compare-1"),
         ("similarity", None, None, "similarity-1"),
+        ("compare_effects", None, None, "compare-effects-1"),
     ]
     works += [(s, name, None, f"{s}-{name}") for s in per_dictionary for name in world.truth]
     works += [("context_effects", name, None, f"contexts-{name}") for name in world.truth]
@@ -36,12 +37,17 @@ def write_works(t: Transaction, world: World) -> None:
             "explainer": [explainer for _, _, explainer, _ in works],
             "scorer": None,
             "work": [work for _, _, _, work in works],
-            "decided_by": [
-                json.dumps({"builds_on": {"score": f"score-{name}"}}) if stage == "means" else "{}"
-                for stage, name, _, _ in works
-            ],
+            "decided_by": [json.dumps(_decided_by(stage, name, list(world.truth))) for stage, name, _, _ in works],
         },
     )
+
+
+def _decided_by(stage: str, name: str | None, names: list[str]) -> dict[str, object]:
+    if stage == "means":
+        return {"builds_on": {"score": f"score-{name}"}}
+    if stage == "compare_effects":
+        return {"builds_on": {of: {name: f"{of}-{name}" for name in names} for of in ("ablate", "sensitivity")}}
+    return {}
 
 
 def write_tokens(t: Transaction, world: World) -> None:
