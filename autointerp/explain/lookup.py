@@ -85,10 +85,12 @@ def from_lists(rows: Iterable[Entries]) -> LookupTable:
     kept = list(rows)
     table = LookupTable(
         start=np.concatenate([[0], np.cumsum([len(row) for row in kept])]).astype(np.int64),
-        previous=np.concatenate([EMPTY.previous, *(row.previous for row in kept)]).astype(np.int32),
-        token=np.concatenate([EMPTY.token, *(row.token for row in kept)]).astype(np.int32),
-        value=np.concatenate([EMPTY.value, *(row.value for row in kept)]).astype(np.float32),
-        probability=np.concatenate([EMPTY.probability, *(row.probability for row in kept)]).astype(np.float32),
+        previous=np.concatenate([EMPTY.previous, *(row.previous for row in kept)]).astype(np.int32, copy=False),
+        token=np.concatenate([EMPTY.token, *(row.token for row in kept)]).astype(np.int32, copy=False),
+        value=np.concatenate([EMPTY.value, *(row.value for row in kept)]).astype(np.float32, copy=False),
+        probability=np.concatenate([EMPTY.probability, *(row.probability for row in kept)]).astype(
+            np.float32, copy=False
+        ),
     )
     if np.any(table.value == 0) or np.any(table.probability <= 0):
         raise ValueError("a lookup entry predicts nothing: value 0 or probability 0")

@@ -16,6 +16,8 @@ from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 
 SCORER = "simulation"
+FEATURES_AT_ONCE = 1 << 14
+"""Features whose rows are made at once."""
 
 
 _TRUTH = """
@@ -49,37 +51,48 @@ _MAXIMA = "SELECT feature, max_activation FROM features WHERE dictionary = $dict
 
 def write_truth(transaction: Transaction, dictionary: str, features: Int64, truth: CensusTruth) -> int:
     """Rows of `feature_blocks`."""
-    return transaction.append(
-        "feature_blocks",
-        {
-            "dictionary": dictionary,
-            "feature": features.astype(np.int32),
-            "n": np.broadcast_to(truth.n, (len(features), len(truth.n))).copy(),
-            "t": truth.t[features],
-            "t2": truth.t2[features],
-            "threshold": truth.threshold[features],
-            "n_above": truth.n_above[features],
-        },
+    return sum(
+        transaction.append(
+            "feature_blocks",
+            {
+                "dictionary": dictionary,
+                "feature": some.astype(np.int32),
+                "n": np.broadcast_to(truth.n, (len(some), len(truth.n))).copy(),
+                "t": truth.t[some],
+                "t2": truth.t2[some],
+                "threshold": truth.threshold[some],
+                "n_above": truth.n_above[some],
+            },
+        )
+        for some in _portions(features)
     )
+
+
+def _portions(features: Int64) -> list[Int64]:
+    """FEATURES_AT_ONCE at a time."""
+    return [features[first : first + FEATURES_AT_ONCE] for first in range(0, len(features), FEATURES_AT_ONCE)]
 
 
 def write_sums(transaction: Transaction, dictionary: str, explainer: str, features: Int64, of: CensusSums) -> int:
     """Rows of `score_moments` of one explainer."""
-    return transaction.append(
-        "score_moments",
-        {
-            "dictionary": dictionary,
-            "feature": features.astype(np.int32),
-            "explainer": explainer,
-            "scorer": SCORER,
-            "p": of.p[features],
-            "p2": of.p2[features],
-            "tp": of.tp[features],
-            "positives": of.positives[features],
-            "negatives": of.negatives[features],
-            "above": of.above[features],
-            "below": of.below[features],
-        },
+    return sum(
+        transaction.append(
+            "score_moments",
+            {
+                "dictionary": dictionary,
+                "feature": some.astype(np.int32),
+                "explainer": explainer,
+                "scorer": SCORER,
+                "p": of.p[some],
+                "p2": of.p2[some],
+                "tp": of.tp[some],
+                "positives": of.positives[some],
+                "negatives": of.negatives[some],
+                "above": of.above[some],
+                "below": of.below[some],
+            },
+        )
+        for some in _portions(features)
     )
 
 

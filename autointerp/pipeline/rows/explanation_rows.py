@@ -20,6 +20,9 @@ from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.words import is_control
 
+LOOKUPS_AT_ONCE = 1 << 11
+"""Lookups whose rows are made at once: they have up to 512 entries each."""
+
 
 @dataclass(frozen=True)
 class Written:
@@ -128,17 +131,20 @@ def write_explanations(transaction: Transaction, dictionary: str, made: Sequence
             },
         )
     stored.update(lookups)
-    table = from_lists(list(lookups.values()))
-    n += transaction.append(
-        "lookups",
-        {
-            "lookup": list(lookups),
-            "previous": csr_list(table.start, table.previous, pa.int32()),
-            "tokens": csr_list(table.start, table.token, pa.int32()),
-            "value": csr_list(table.start, table.value, pa.float32()),
-            "probability": csr_list(table.start, table.probability, pa.float32()),
-        },
-    )
+    keys = list(lookups)
+    for first in range(0, len(keys), LOOKUPS_AT_ONCE):
+        some = keys[first : first + LOOKUPS_AT_ONCE]
+        table = from_lists([lookups[key] for key in some])
+        n += transaction.append(
+            "lookups",
+            {
+                "lookup": some,
+                "previous": csr_list(table.start, table.previous, pa.int32()),
+                "tokens": csr_list(table.start, table.token, pa.int32()),
+                "value": csr_list(table.start, table.value, pa.float32()),
+                "probability": csr_list(table.start, table.probability, pa.float32()),
+            },
+        )
     return n
 
 
