@@ -148,7 +148,7 @@ def test_the_name_of_a_model_or_of_a_key(monkeypatch: pytest.MonkeyPatch) -> Non
         Prices(other)  # its prices would not be the provider's
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setenv("OPENAI_APIKEY", "secret")
-    with pytest.raises(UserError, match=r'set the environment variable OPENAI_API_KEY; the nearest is "OPENAI_APIKEY"$'):
+    with pytest.raises(UserError, match=r'variable OPENAI_API_KEY; the nearest is "OPENAI_APIKEY"$'):
         LLMModel(provider="openai", model="m").key()
 
 
