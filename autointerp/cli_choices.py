@@ -14,5 +14,5 @@ def with_nearest(error: click.ClickException) -> click.ClickException:
     said = re.match(r"'(?P<given>.*)' is not one of (?P<choices>.*)\.$", error.message, re.DOTALL)
     if isinstance(error, click.BadParameter) and said is not None:
         near = nearest(said["given"], re.findall(r"'([^']*)'", said["choices"]))
-        error.message = f"{error.message.removesuffix('.')}{near}"
+        return click.BadParameter(f"{error.message.removesuffix('.')}{near}", error.ctx, error.param, error.param_hint)
     return error
