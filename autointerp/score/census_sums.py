@@ -177,10 +177,17 @@ class CensusAccumulator:
         self._n_above += np.bincount(cell[above], minlength=self._n_above.size).reshape(self._shape)
         # each gram of a feature is sought once, in rising order: neighbours lie side by side in the lookups
         n_vocabulary = self._counts.tokens.shape[1]
-        grams, which = np.unique(entry_keys(feature, previous, token, n_vocabulary), return_inverse=True)
-        of_feature = grams // (n_vocabulary * (n_vocabulary + 1))
-        n_firing, n_above = (np.bincount(of, minlength=len(grams)) for of in (which, which[above]))
+        keys, which = np.unique(entry_keys(feature, previous, token, n_vocabulary), return_inverse=True)
+        grams = _Grams(keys, n_vocabulary)
+        of_feature = keys // (n_vocabulary * (n_vocabulary + 1))
+        n_firing, n_above = (np.bincount(of, minlength=len(keys)) for of in (which, which[above]))
+        nothing = np.zeros(len(keys), dtype=np.int64)
+        of_none = [self._by_bin(of_feature, nothing, of) for of in (n_firing, n_above)]
         for name, index in self._index.items():
+            if not len(index.keys):  # predicts 0 everywhere
+                self._positives[name] += of_none[0]
+                self._above[name] += of_none[1]
+                continue
             entry = index.match(grams)
             self._tp[name] += self._by_cell(cell, truth * np.append(index.value, np.float32(0))[entry][which])
             self._positives[name] += self._by_bin(of_feature, np.append(index.bin, 0)[entry], n_firing)
@@ -194,6 +201,17 @@ class CensusAccumulator:
     def _by_cell(self, cell: Int64, weight: Float64) -> Float64:
         sums: Float64 = np.bincount(cell, weight, minlength=self._shape[0] * self._shape[1]).astype(np.float64)
         return sums.reshape(self._shape)
+
+
+class _Grams:
+    """Different grams of features, by their keys (`entry_keys`), rising: those of a token of a feature are a run."""
+
+    def __init__(self, keys: Int64, n_vocabulary: int) -> None:
+        self.keys = keys  # [grams]
+        after_any = keys - keys % (n_vocabulary + 1)
+        first = np.flatnonzero(np.diff(after_any, prepend=-1))
+        self.tokens = after_any[first]  # [tokens] the keys of the tokens after any other
+        self.n_of_token = np.diff(first, append=len(keys))  # [tokens] grams of each
 
 
 @dataclass(frozen=True)
@@ -263,12 +281,11 @@ class _Index:
         token, previous = np.divmod(self.keys[own][self.is_pair(own)], self.n_vocabulary + 1)
         return _pair_key(previous - 1, token % self.n_vocabulary, self.n_vocabulary)
 
-    def match(self, grams: Int64) -> Int64:
-        """The longest match of each gram of a feature, by its key (`entry_keys`); -1 where there is none."""
-        after_any = grams - grams % (self.n_vocabulary + 1)
-        entry = find_keys(self.keys, after_any)
+    def match(self, grams: _Grams) -> Int64:
+        """The longest match of each gram of a feature; -1 where there is none."""
+        entry = np.repeat(find_keys(self.keys, grams.tokens), grams.n_of_token)
         if self.has_pairs:
-            exact = find_keys(self.keys, grams)
+            exact = find_keys(self.keys, grams.keys)
             entry = np.where(exact >= 0, exact, entry)
         return entry
 

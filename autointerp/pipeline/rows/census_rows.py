@@ -119,32 +119,24 @@ def _wide(rows: pa.Table, column: str, n_features: int, dtype: type[np.generic])
     return filled
 
 
-def read_census(store: Queryable, dictionary: str, explainer: str, n_features: int) -> tuple[CensusTruth, CensusSums]:
-    """The stored sums, with a row for every feature of the dictionary (zeros where it was not extracted)."""
+def read_truth(store: Queryable, dictionary: str, n_features: int) -> CensusTruth:
+    """The stored truth, with a row for every feature of the dictionary (zeros where it was not extracted)."""
     truth = store.query(_TRUTH, dictionary=dictionary)
-    sums = store.query(_SUMS, dictionary=dictionary, explainer=explainer, scorer=SCORER)
-
-    def wide(rows: pa.Table, column: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
-        return _wide(rows, column, n_features, dtype)
-
     n = to_csr(truth["n"].slice(0, 1))[1] if len(truth) else np.zeros(0)
     threshold = np.zeros(n_features)
     threshold[truth["feature"].to_numpy()] = truth["threshold"].to_numpy()
-    return (
-        CensusTruth(
-            n=n.astype(np.int64),
-            t=wide(truth, "t", np.float64),
-            t2=wide(truth, "t2", np.float64),
-            threshold=threshold,
-            n_above=wide(truth, "n_above", np.int64),
-        ),
-        CensusSums(
-            p=wide(sums, "p", np.float64),
-            p2=wide(sums, "p2", np.float64),
-            tp=wide(sums, "tp", np.float64),
-            positives=wide(sums, "positives", np.int64),
-            negatives=wide(sums, "negatives", np.int64),
-            above=wide(sums, "above", np.int64),
-            below=wide(sums, "below", np.int64),
-        ),
+    return CensusTruth(
+        n=n.astype(np.int64),
+        t=_wide(truth, "t", n_features, np.float64),
+        t2=_wide(truth, "t2", n_features, np.float64),
+        threshold=threshold,
+        n_above=_wide(truth, "n_above", n_features, np.int64),
     )
+
+
+def read_sums(store: Queryable, dictionary: str, explainer: str, n_features: int) -> CensusSums:
+    """The stored sums of one explainer, likewise."""
+    sums = store.query(_SUMS, dictionary=dictionary, explainer=explainer, scorer=SCORER)
+    of_activations = {name: _wide(sums, name, n_features, np.float64) for name in ("p", "p2", "tp")}
+    counts = ("positives", "negatives", "above", "below")
+    return CensusSums(**of_activations, **{name: _wide(sums, name, n_features, np.int64) for name in counts})
