@@ -45,7 +45,7 @@ from autointerp.hashing import hash64, stream_key
 from autointerp.records import SPLITS, GramTable, Int64, Split
 from autointerp.subject.tokens import TokenFile
 
-CANDIDATES_AT_ONCE = 1 << 18
+CANDIDATES_AT_ONCE = 1 << 16
 """Firing tokens of the reservoirs that are worked on at once, about."""
 WINDOWS_AT_ONCE = 1 << 17
 """Windows of the select or score split that are worked on at once."""

@@ -6,6 +6,7 @@ not done.
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -49,6 +50,7 @@ from autointerp.pipeline.stages import (
 from autointerp.pipeline.stages.context import StageContext, now
 from autointerp.progress import Reporter, rising, stderr_reporter
 from autointerp.store.writer import StoreWriter
+from autointerp.subject.model_files import WEIGHTS
 from autointerp.subject.token_ids import TOKEN_FACTS
 from autointerp.subject.tokenise import open_tokens
 from autointerp.words import STAGES
@@ -116,7 +118,7 @@ def run(
         torch.set_num_threads(config.engine.threads)
     with report.stage("subject and dictionaries", None, "files"):
         prepared = _prepared(config, wish, from_rows=until in FROM_ROWS)
-    for line in (line for line in prepared.subject.differences if line.startswith(TOKEN_FACTS)):
+    for line in (line for line in prepared.subject.differences if line.startswith((*TOKEN_FACTS, WEIGHTS))):
         report.say(f"subject: {line}")
     for line in prepared.redos.lines:
         report.say(line)
@@ -143,9 +145,12 @@ def run(
         client = open_client or partial(RunClient, delivery=delivery, on_progress=_spending(report))
         asking = Asking(store, prepared.config, report, client, delivery)
         context = StageContext(prepared, token_file, store, report, asking)
+        # A million objects of libraries stay to the end: the collector need not walk through them time after time.
+        gc.freeze()
         try:
             _run_until(until or STAGES[-1], context)
         finally:
+            gc.unfreeze()
             asking.close()
     return path
 

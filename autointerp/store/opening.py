@@ -211,8 +211,9 @@ def snapshot_path(path: Path) -> Path:
 
 
 def _connect_writing(path: Path) -> duckdb.DuckDBPyConnection:
-    # With DuckDB's own threshold (16 MB) small commits stall for seconds whenever it is reached.
-    return _connect(path, read_only=False, config=_limits() | {"wal_autocheckpoint": "1GB"})
+    # With DuckDB's own threshold (16 MB) small commits stall for seconds whenever it is reached. Several threads would
+    # collect rows of their own, which are then copied together in order: twice the CPU time of one.
+    return _connect(path, read_only=False, config=_limits() | {"wal_autocheckpoint": "1GB", "threads": 1})
 
 
 def _connect(
