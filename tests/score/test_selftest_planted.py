@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -206,3 +207,13 @@ def test_published_protocols_are_told_contexts_too(
         if metric.name == "balanced_accuracy":
             [measured] = metric.of([answered])
             assert measured.value == 1.0
+
+
+def test_rules_on_the_same_grams_say_the_same_of_where_a_feature_fires(features: list[PlantedFeature]) -> None:
+    """So the label of a feature on the very same tokens is no other label (`trials.py`)."""
+    rule = features[0].labels["true"].rule
+    stronger = replace(rule, entries=replace(rule.entries, value=2 * rule.entries.value))
+    assert rule.grams == stronger.grams
+    assert replace(rule, context="quoted").grams != rule.grams
+    assert features[0].labels["extra"].rule.grams != rule.grams
+    assert len({feature.rule.grams for feature in features[:6]}) == 6

@@ -62,6 +62,11 @@ class Rule:
     context: str | None = None
     """The kind of context that it is restricted to."""
 
+    @cached_property
+    def grams(self) -> tuple[str | None, frozenset[tuple[int, int]]]:
+        """Where it fires, whatever the strength: equal for rules that say the same of it."""
+        return self.context, frozenset(zip(self.entries.previous.tolist(), self.entries.token.tolist(), strict=True))
+
     def strengths(
         self, tokens: npt.NDArray[np.integer], previous: npt.NDArray[np.integer], states: Mapping[str, Bool]
     ) -> Float32:

@@ -2,7 +2,8 @@
 
     extra, missing   does the score of a planted feature fall by LEAST_LOSS or more from the true label to the wrong?
     ranking          the known-neuron test: is the true label first among the true labels of all planted features, one
-                     that claims nothing and one that claims everything?
+                     that claims nothing and one that claims everything? Of features that were planted on the very same
+                     grams the others' labels do not count
     unrelated        a pipeline that must fail: labels of planted features, scored on features that fire by a Gaussian
                      embedding of the tokens; is the mean score that of chance?
     blind            is it that of chance where a judge reads nothing?
@@ -131,6 +132,10 @@ class _Bench:
             ranked_rows = list(range(0, len(self.planted), RANKED_EVERY))
             ranked = self.planted.some(ranked_rows)
             candidates = [*self._own_labels("true"), *self.ignorant]
+            same = np.array(
+                [[one.rule.grams == candidates[row].rule.grams for row in ranked_rows] for one in candidates]
+            )
+            same[ranked_rows, np.arange(len(ranked_rows))] = False
             by_label = [self._predicted(source, ranked, [label] * len(ranked)) for label in candidates]
             drawn = [self._predicted(source, self.unrelated, labels) for labels in self._other_labels()]
             ignorant = [self._predicted(source, self.unrelated, [label] * len(drawn[0])) for label in self.ignorant]
@@ -146,7 +151,7 @@ class _Bench:
                 bare,
                 extra=self._losses(metric, values["true"], values["extra"]),
                 missing=self._losses(metric, values["true"], values["missing"]),
-                ranking=ranking_of(_each_values(metric, by_label), ranked_rows),
+                ranking=ranking_of(np.where(same, np.nan, _each_values(metric, by_label)), ranked_rows),
                 unrelated=excess_of(metric, _each_values(metric, drawn), _each_values(metric, ignorant)),
                 blind=_worst(metric, blind),
                 reason=_lacking(metric, wrong["true"]),
