@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from autointerp.errors import InputError
+from autointerp.pointers import pointer_line
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -56,6 +57,8 @@ def open_text(path: Path) -> Iterator[io.BufferedReader]:
                 break
             unpacked = _checked(path, kind, UNPACKERS[kind](unpacked))
         head = unpacked.peek(HEAD)[:HEAD]
+        if why := pointer_line(path):
+            raise InputError(f'"{path}" {why}')
         if other := _other(head):
             raise InputError(f'"{path}" is no text but {other}; {"unpack it" if "archive" in other else "give a text"}')
         mark, encoding = next(((mark, name) for mark, name in MARKS if head.startswith(mark)), (b"", "utf-8"))

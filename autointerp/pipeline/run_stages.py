@@ -49,6 +49,7 @@ from autointerp.pipeline.stages import (
 from autointerp.pipeline.stages.context import StageContext, now
 from autointerp.progress import Reporter, rising, stderr_reporter
 from autointerp.store.writer import StoreWriter
+from autointerp.subject.model_files import WEIGHTS
 from autointerp.subject.token_ids import TOKEN_FACTS
 from autointerp.subject.tokenise import open_tokens
 from autointerp.words import STAGES
@@ -116,7 +117,7 @@ def run(
         torch.set_num_threads(config.engine.threads)
     with report.stage("subject and dictionaries", None, "files"):
         prepared = _prepared(config, wish, from_rows=until in FROM_ROWS)
-    for line in (line for line in prepared.subject.differences if line.startswith(TOKEN_FACTS)):
+    for line in (line for line in prepared.subject.differences if line.startswith((*TOKEN_FACTS, WEIGHTS))):
         report.say(f"subject: {line}")
     for line in prepared.redos.lines:
         report.say(line)

@@ -27,6 +27,7 @@ from autointerp.errors import InputError, nearest
 from autointerp.near_paths import near_path
 from autointerp.resources import BUNDLED
 from autointerp.subject.model import PROBE_LENGTH, Subject
+from autointerp.subject.model_files import check_folder, check_loaded, check_quantisation
 from autointerp.subject.plain import PlainModel, Site, copy_around, share_weights, sites_by_kind
 from autointerp.subject.rerandomise import rerandomise
 from autointerp.subject.token_ids import disagreements, text_config, token_ids
@@ -48,6 +49,7 @@ def resolve_model(model: str) -> str:
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise InputError(f'subject.model: the folder "{model}" has no config.json')
+        check_folder(model, path)
         return str(path)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise InputError(f'subject.model: there is no folder "{model}"{near_path(model)}')
@@ -83,6 +85,7 @@ def load_subject(
 
         try:
             config = AutoConfig.from_pretrained(path, revision=revision)
+            check_quantisation(model, config)
             hf_model, loading = AutoModelForCausalLM.from_pretrained(
                 path,
                 revision=revision,
@@ -91,18 +94,23 @@ def load_subject(
                 output_loading_info=True,
                 **placement,
             )
+        except InputError:
+            raise
         except Exception as error:  # transformers raises many kinds; each means that this model cannot be had
             reason = _mismatched(path, error) or _first(error)
             hint = "" if local else "; give a local folder, or check the name and the network"
             raise InputError(f'subject.model: "{model}" cannot be loaded: {reason}{hint}') from error
         if missing := sorted(loading["missing_keys"]):  # transformers would draw them at random
             raise InputError(f'subject.model: "{model}" lacks {len(missing)} weight(s), e.g. "{missing[0]}"')
+        if dtype == "float32" and where is not None:
+            hf_model.to(torch.float32)  # what was quantised and is not any more comes in the files' type
+        unplaced = check_loaded(model, hf_model, loading["unexpected_keys"])
         if rerandomised is not None:
             rerandomise(hf_model, rerandomised, rerandomise_embeddings)
         checksum = weights_checksum(hf_model, model)
         tokenizer = _load_tokenizer(path, revision, local)
         bos, special = token_ids(config, tokenizer)
-        differences = disagreements(config, tokenizer, Path(path) if local else None)
+        differences = [*unplaced, *disagreements(config, tokenizer, Path(path) if local else None)]
         hf_model.eval()
         # Not where the weights are spread over devices, or folded in the bridge.
         alone = where is not None and processing == "raw"

@@ -28,6 +28,7 @@ from autointerp.errors import InputError, nearest
 from autointerp.subject.chat import Roles, encode_chat
 from autointerp.subject.documents import Message
 from autointerp.subject.hook_names import hook_of_module, hook_of_site
+from autointerp.subject.model_files import other_tokenizer
 from autointerp.subject.plain import PlainModel
 from autointerp.subject.vocabulary import token_texts
 
@@ -137,7 +138,8 @@ class Subject:
     def encode_texts(self, texts: list[str]) -> list[list[int]]:
         """Token ids of texts; special tokens written out in a text stay text."""
         if self.tokenizer is None:
-            raise InputError(f'"{self.name}" has no tokenizer: only an npy: source of token ids can be used with it')
+            what = "only an npy: source of token ids can be used with it"
+            raise InputError(f'"{self.name}" has no tokenizer: {what}{other_tokenizer(self.name)}')
         encoded = self.tokenizer(
             texts, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False, verbose=False
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.errors import InputError
+from autointerp.subject.model_files import other_tokenizer
 from autointerp.text_files import read_text
 
 ROLES = ("bos", "eos", "pad")
@@ -74,7 +75,8 @@ def as_ids(value: Any) -> tuple[int, ...]:
 def disagreements(config: Any, tokenizer: Any | None, folder: Path | None) -> list[str]:
     """Where the configuration and the tokenizer differ, a line each; `folder` may hold a generation_config.json."""
     if tokenizer is None:
-        return ["there is no tokenizer: special ids are those of config.json"]
+        other = "" if folder is None else other_tokenizer(str(folder))
+        return [f"there is no tokenizer: special ids are those of config.json{other}"]
     lines = []
     generation = _generation(folder)
     special = special_of(tokenizer)

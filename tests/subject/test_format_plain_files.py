@@ -129,6 +129,34 @@ def test_a_weight_that_nobody_knows(tmp_path: Path) -> None:
     assert 'the weights hold "threshold", of which this format knows nothing' in said
 
 
+@pytest.mark.parametrize("wrapper", ["", "state_dict", "model_state_dict", "sae"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.sae."])
+def test_weights_as_training_scripts_save_them(wrapper: str, prefix: str, tmp_path: Path) -> None:
+    def again(file: Path) -> None:
+        held = {f"{prefix}{name}": tensor for name, tensor in torch.load(file, weights_only=True).items()}
+        torch.save({wrapper: held, "epoch": 3, "optimizer": {"lr": 0.1}} if wrapper else held, file)
+
+    bare, qwen = write_bare(tmp_path / "a.pth"), write_qwen(tmp_path / QWEN, (3,)) / "layer3.sae.pt"
+    again(bare)
+    again(qwen)
+    for path in (bare, bare.parent):
+        check(load_dictionary(str(path), hook=HOOK, activation="topk", k=K), K)
+    check(load_dictionary(str(qwen)), K)
+
+
+def test_layers_without_a_bias(tmp_path: Path) -> None:
+    file = write_bare(tmp_path / "a.pth", ("encoder", "decoder"))
+    held = torch.load(file, weights_only=True)
+    torch.save({name: tensor for name, tensor in held.items() if name != "decoder.bias"}, file)
+    sae = load_dictionary(str(file), hook=HOOK, activation="topk", k=K)
+    check(sae, K)
+    assert not sae.b_dec.any()
+    torch.save({name: tensor for name, tensor in held.items() if not name.endswith("bias")}, file)
+    w_enc = parts()[0]
+    sae = load_dictionary(str(file), hook=HOOK, activation="relu")
+    torch.testing.assert_close(sae.encode(inputs()), torch.relu(inputs() @ w_enc.T))
+
+
 class Explosive:
     def __reduce__(self) -> tuple[Any, ...]:
         return (Path.write_text, (Path("exploded"), "a pickle was loaded"))
@@ -155,6 +183,13 @@ def test_files_that_say_it_themselves(tmp_path: Path, write_sae: Any) -> None:
     assert "activation = 'relu': files of the format \"saelens\" say it themselves; leave activation out" in said
     assert 'k = 3: files of the format "saelens" say it themselves' in refusal(folder, k=3)
     assert "leave activation out" in refusal(write_qwen(tmp_path / "q") / "layer0.sae.pt", activation="topk", k=K)
+
+
+@pytest.mark.parametrize("value", ["false", "yes", 2, [], 0.5])
+def test_a_yes_or_no_that_is_none(value: Any, tmp_path: Path, write_sae: Any) -> None:
+    """The text "false" would pass for a yes, and the bias would be taken off."""
+    folder = write_sae(tmp_path / "sae", apply_b_dec_to_input=value)
+    assert f"cfg.json has apply_b_dec_to_input = {value!r}; it must be true or false" in refusal(folder)
 
 
 def test_in_a_run_file() -> None:

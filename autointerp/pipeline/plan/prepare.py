@@ -34,6 +34,7 @@ from autointerp.subject.formats import check_path, load_dictionary
 from autointerp.subject.hook_truth import check_truth
 from autointerp.subject.loading import resolve_model
 from autointerp.subject.model import Subject
+from autointerp.subject.model_files import other_tokenizer
 from autointerp.subject.opening import open_subject
 from autointerp.subject.random_init import random_init_sae
 from autointerp.subject.recorded import RecordedSubject
@@ -255,7 +256,8 @@ def token_plan(config: RunConfig, subject: Subject) -> TokenPlan:
         length = length or DEFAULT_CONTEXT_LENGTH
         prepend = prepend is not False
         if subject.tokenizer is None:
-            raise InputError(f'"{subject.name}" has no tokenizer: only an npy: source of token ids can be used with it')
+            what = "only an npy: source of token ids can be used with it"
+            raise InputError(f'"{subject.name}" has no tokenizer: {what}{other_tokenizer(subject.name)}')
     if prepend and subject.bos is None:
         outside = [line for line in subject.differences if line.startswith("bos: ") and "lies outside" in line]
         why = f" ({outside[0].removeprefix('bos: ')})" if outside else ""

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from autointerp.errors import InputError
+from autointerp.pointers import pointer_line
 from autointerp.subject.formats.safetensors_file import SafetensorsFile
 from autointerp.text_files import read_text
 
@@ -86,6 +87,16 @@ def integer(config: Mapping[str, Any], key: str, path: str, file: str = "cfg.jso
     if not isinstance(value, int) or isinstance(value, bool):
         raise InputError(f'"{path}": {file} has {key} = {value!r}; it must be an integer')
     return value
+
+
+def flag(config: Mapping[str, Any], key: str, path: str, *, default: bool = False, file: str = "cfg.json") -> bool:
+    """A yes or no. A text is neither: "false" would pass for a yes."""
+    value = config.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, bool | int) or value not in (0, 1):
+        raise InputError(f'"{path}": {file} has {key} = {value!r}; it must be true or false')
+    return bool(value)
 
 
 def read_yaml(file: Path, path: str) -> dict[str, Any]:
@@ -203,6 +214,8 @@ def load_torch(file: Path, path: str) -> dict[str, Any]:
     """The state dict of a `.pt` file; what would have to be unpickled is refused."""
     if not file.is_file():
         raise InputError(f'"{path}" has no {file.name}')
+    if why := pointer_line(file):
+        raise InputError(f'"{path}": {file.name} {why}')
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle protocols
@@ -217,9 +230,28 @@ def load_torch(file: Path, path: str) -> dict[str, Any]:
     return held
 
 
+WRAPPERS = ("state_dict", "model_state_dict", "sae_state_dict", "model", "sae", "autoencoder")
+"""Keys under which training scripts put the weights, with their own records beside them."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "sae.", "autoencoder.")
+"""What DataParallel, torch.compile and the class that holds the layers put before every name."""
+
+
+def unwrapped(held: dict[str, Any]) -> dict[str, Any]:
+    """The weights of a checkpoint by their plain names: out of what they were saved in, without a common prefix."""
+    inside = [held[key] for key in WRAPPERS if isinstance(held.get(key), dict)]
+    if len(inside) == 1 and not any(isinstance(value, Tensor) for value in held.values()):
+        return unwrapped(inside[0])
+    for prefix in PREFIXES:
+        if held and all(name.startswith(prefix) for name in held):
+            return unwrapped({name.removeprefix(prefix): value for name, value in held.items()})
+    return held
+
+
 def load_npz(file: Path, path: str) -> dict[str, Tensor]:
     if not file.is_file():
         raise InputError(f'"{path}" has no {file.name}')
+    if why := pointer_line(file):
+        raise InputError(f'"{path}": {file.name} {why}')
     try:
         held = np.load(file, allow_pickle=False)
         if not isinstance(held, np.lib.npyio.NpzFile):

@@ -21,7 +21,14 @@ from typing import Any
 
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
-from autointerp.subject.formats.common import GIVE_A_HOOK, DictionarySource, Weights, load_safetensors, read_config
+from autointerp.subject.formats.common import (
+    GIVE_A_HOOK,
+    DictionarySource,
+    Weights,
+    flag,
+    load_safetensors,
+    read_config,
+)
 from autointerp.subject.formats.row import Format, Setting
 from autointerp.subject.hook_names import hook_of_module
 
@@ -54,7 +61,7 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
         raise InputError(f'"{path}": config.json has width = {config["width"]!r}, but the weights say {n_features}')
     W_dec = weights.take("w_dec", (n_features, None if transcodes else d_in))
     d_out = int(W_dec.shape[1])
-    skips = transcodes and (SKIP in weights or bool(config.get("affine_connection")))
+    skips = transcodes and (SKIP in weights or flag(config, "affine_connection", path, file="config.json"))
     sae = SparseAutoencoder(
         hook=hook,
         hook_out=hook_out if transcodes else None,

@@ -22,6 +22,7 @@ from autointerp.subject.formats.common import (
     DictionarySource,
     Weights,
     checked_k,
+    flag,
     integer,
     load_safetensors,
     number,
@@ -86,9 +87,13 @@ def folded(
     transcodes = bool(named["out"]) and named["out"] != named["in"]
     W_enc, b_enc, W_dec = _matrices(weights)
     d_in, n_features = W_enc.shape
-    b_dec = _decoder_bias(weights, int(W_dec.shape[1])) if config.get("use_decoder_bias", True) else None
+    b_dec = (
+        _decoder_bias(weights, int(W_dec.shape[1]))
+        if flag(config, "use_decoder_bias", path, default=True, file=file)
+        else None
+    )
     b_dec = torch.zeros(int(W_dec.shape[1])) if b_dec is None else b_dec
-    subtracts = bool(config.get("apply_decoder_bias_to_pre_encoder", False))
+    subtracts = flag(config, "apply_decoder_bias_to_pre_encoder", path, file=file)
     if subtracts and transcodes:
         raise InputError(f'"{path}": a transcoder cannot subtract the bias of its output from its input; not read')
     scale_in, scale_out = _factors(source, norm_activation, average, d_in, int(W_dec.shape[1]), transcodes)

@@ -12,7 +12,7 @@ import re
 
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
-from autointerp.subject.formats.common import DictionarySource, Weights, checked_k, load_torch
+from autointerp.subject.formats.common import DictionarySource, Weights, checked_k, load_torch, unwrapped
 from autointerp.subject.formats.one_layer import file_of_one_layer
 from autointerp.subject.formats.row import Format, Setting
 
@@ -31,7 +31,7 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
         )
     if named is not None and k != named:
         raise InputError(f'"{path}": the run file says k = {k}, but the repository\'s name says {named}')
-    weights = Weights(load_torch(file, path), path)
+    weights = Weights(unwrapped(load_torch(file, path)), path)
     n_features, d_in = weights.shape("W_enc")
     weights.says = "the encoder says"
     sae = SparseAutoencoder(

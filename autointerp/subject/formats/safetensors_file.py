@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from autointerp.errors import InputError
+from autointerp.pointers import pointer_line
 
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -86,6 +87,8 @@ class SafetensorsFile:
 
         if not self.file.is_file():
             raise InputError(f'"{self.path}" has no {self.file.name}')
+        if why := pointer_line(self.file):
+            raise InputError(f'"{self.path}": {self.file.name} {why}')
         with self._opened() as content:
             size = os.fstat(content.fileno()).st_size
             length = int.from_bytes(content.read(8), "little")

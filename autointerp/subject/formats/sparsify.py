@@ -18,6 +18,7 @@ from autointerp.subject.formats.common import (
     DictionarySource,
     Weights,
     checked_k,
+    flag,
     integer,
     load_safetensors,
     read_config,
@@ -42,7 +43,7 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
     config = read_config(source.folder / "cfg.json", path, ": not a dictionary in sparsify's format")
     activation = str(config.get("activation") or "topk")
     FORMAT.architectures.check(activation, path)
-    signed = bool(config.get("signed"))
+    signed = flag(config, "signed", path)
     if signed and activation != "topk":
         raise InputError(f'"{path}": signed = true with activation = "{activation}"; only topk has both')
     d_in = integer(config, "d_in", path)
@@ -50,7 +51,7 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
     k = checked_k(integer(config, "k", path), n_features, path)
     if activation == "groupmax" and n_features % k:
         raise InputError(f'"{path}": {n_features} features cannot be cut into k = {k} groups')
-    skips, transcodes = bool(config.get("skip_connection")), bool(config.get("transcode"))
+    skips, transcodes = flag(config, "skip_connection", path), flag(config, "transcode", path)
     reads_input = transcodes or skips or _trained_as_transcoder(source)
     hookpoint = _hookpoint(source.place)
     side = "in" if reads_input else "out"
@@ -103,7 +104,7 @@ def _trained_as_transcoder(source: DictionarySource) -> bool:
     """Whether the settings of the whole run, one folder up, say so: in older files nothing else does."""
     file = source.folder.parent / "config.json"
     config = read_config(file, source.path) if file.is_file() else {}
-    return bool(config.get("transcode"))
+    return flag(config, "transcode", source.path, file=file.name)
 
 
 FORMAT = Format(

@@ -2,7 +2,8 @@
 
     relu(x W_enc^T + b_enc), or of x W_enc^T + b_enc the k largest, then relu; b_dec is not subtracted
 
-Goodfire and qresearch publish such files. They are read with `weights_only=True`.
+Goodfire and qresearch publish such files. They are read with `weights_only=True`. The weights may lie inside a
+checkpoint (`state_dict`, `model_state_dict`), behind a prefix (`module.`, `_orig_mod.`), and without a bias: 0.
 """
 
 from __future__ import annotations
@@ -11,10 +12,18 @@ import warnings
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from autointerp.errors import InputError
 from autointerp.subject.dictionary import SparseAutoencoder
-from autointerp.subject.formats.common import GIVE_A_HOOK, DictionarySource, Weights, checked_k, load_torch
+from autointerp.subject.formats.common import (
+    GIVE_A_HOOK,
+    DictionarySource,
+    Weights,
+    checked_k,
+    load_torch,
+    unwrapped,
+)
 from autointerp.subject.formats.row import Format, Setting
 
 SUFFIXES = (".pt", ".pth")
@@ -35,7 +44,7 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
     FORMAT.architectures.check(stated.activation, path)
     if (stated.activation == "topk") != (stated.k is not None):
         raise InputError(f'"{path}": activation = "{stated.activation}" and k = {stated.k}: only topk has a k')
-    weights = Weights(load_torch(_file(source), path), path)
+    weights = Weights(unwrapped(load_torch(_file(source), path)), path)
     encoder, decoder = next((pair for pair in NAMES if f"{pair[0]}.weight" in weights), NAMES[0])
     n_features, d_in = weights.shape(f"{encoder}.weight")
     weights.says = "the encoder says"
@@ -44,9 +53,9 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
         architecture="topk" if stated.k is not None else "standard",
         kind=kind if kind != "auto" else "sae",
         W_enc=weights.take_transposed(f"{encoder}.weight", (n_features, d_in)),
-        b_enc=weights.take(f"{encoder}.bias", (n_features,)),
+        b_enc=_bias(weights, encoder, n_features),
         W_dec=weights.take_transposed(f"{decoder}.weight", (d_in, n_features)),
-        b_dec=weights.take(f"{decoder}.bias", (d_in,)),
+        b_dec=_bias(weights, decoder, d_in),
         subtract_b_dec=False,
         k=None if stated.k is None else checked_k(stated.k, n_features, path),
         format="state_dict",
@@ -55,6 +64,11 @@ def read(source: DictionarySource, hook: str | None, kind: str) -> SparseAutoenc
     )
     weights.finish()
     return sae
+
+
+def _bias(weights: Weights, layer: str, width: int) -> Tensor:
+    """That of a linear layer; 0 where it was made without one."""
+    return weights.take(f"{layer}.bias", (width,)) if f"{layer}.bias" in weights else torch.zeros(width)
 
 
 def _file(source: DictionarySource) -> Path:
@@ -72,10 +86,12 @@ def _is_likely(file: Path) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            names = set(torch.load(file, map_location="cpu", weights_only=True, mmap=True))
+            names = set(unwrapped(torch.load(file, map_location="cpu", weights_only=True, mmap=True)))
     except Exception:  # whatever is wrong with it, its reader says so
         return False
-    return any(names == {f"{part}.{side}" for part in pair for side in ("weight", "bias")} for pair in NAMES)
+    weights = [{f"{part}.weight" for part in pair} for pair in NAMES]
+    biases = [{f"{part}.bias" for part in pair} for pair in NAMES]
+    return any(must <= names <= must | may for must, may in zip(weights, biases, strict=True))
 
 
 FORMAT = Format(
