@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from autointerp import interruption
+from autointerp.cli_choices import with_nearest
 from autointerp.cli_read import COMMANDS
 from autointerp.cli_take_in import TAKING_IN
 from autointerp.errors import AutointerpError, Waiting
@@ -305,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         status = _answer(words)
     except click.ClickException as error:
-        error.show()
+        with_nearest(error).show()
         status = error.exit_code
     except BaseException as error:
         if "--debug" in words and not isinstance(error, click.exceptions.Exit | click.exceptions.Abort):

@@ -135,6 +135,8 @@ def _other(head: bytes) -> str | None:
             return None
     except UnicodeDecodeError:
         pass
+    if head[8:12] == b"DUCK":
+        return "a DuckDB file, perhaps a store"
     return next((name for name, begins in OTHERS.items() if head.startswith(begins)), None)
 
 

@@ -444,6 +444,7 @@ def run_row(tokens: Any) -> dict[str, Any]:
 def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, int]:
     """Pass 2 for the embedded explainers and the controls: CPU seconds and tokens."""
     from autointerp.explain.embedded import EMBEDDED, controls_of
+    from autointerp.memory import give_back
     from autointerp.pipeline.rows.explanation_rows import stored_lookups, write_explanations
     from autointerp.pipeline.stages.census import run_census
     from autointerp.pipeline.stages.explain import evidence_tables
@@ -460,6 +461,7 @@ def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, i
 
     with StoreWriter.open(path) as store:
         explain(store)
+        give_back()  # as the stage does when its tables are gone
         explainers = {"sae": [*EMBEDDED, *explainers_written(CONTROLS)]}
         seconds, _ = cpu(
             lambda: run_census(store, subject, tokens, {"sae": chosen}, explainers, 0.05, lambda _: None, batch_size=32)

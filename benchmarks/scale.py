@@ -238,7 +238,7 @@ def write_windows(
             "dictionary": name, "feature": np.repeat(features, WINDOWS), "split": "explain", "stratum": "top",
             "rank": np.tile(np.arange(WINDOWS), n), "context": rng.integers(0, CONTEXTS, n_rows),
             "window_start": rng.integers(0, LENGTH // 32, n_rows) * 32, "n_tokens": 32, "peak": 5,
-            "max_activation": activation.max(axis=1), "stratum_low": None, "stratum_high": None, "probability": 1.0,
+            "stratum_low": None, "stratum_high": None, "probability": 1.0,
             "u": rng.random(n_rows), "positions": csr_list(start, offset.ravel()),
             "activations": csr_list(start, activation.ravel()),
         },

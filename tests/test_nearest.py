@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autointerp.config.loading import parse_run
-from autointerp.errors import ConfigError, n_edits, nearest
+from autointerp.cli import main
+from autointerp.config.llm_model import LLMModel
+from autointerp.config.loading import load_run, parse_run
+from autointerp.errors import ConfigError, UserError, n_edits, nearest
+from autointerp.llm.money.prices import Prices
+from autointerp.store.writer import StoreWriter
 
 COLUMNS = ["feature", "dictionary", "density", "score", "status", "n_firing", "entropy", "explanation"]
 
@@ -101,8 +106,54 @@ def test_a_key_of_another_section(changed: dict[str, Any], message: str) -> None
         ({"score": {"scorers": ["zzz"]}}, "(it is 'zzz')"),
         ({"dictionary": [{"name": "n", "kind": "neuron"}]}, "(it is 'neuron'); the nearest is \"neurons\""),
         ({"dictionary": [{"name": "n", "path": "p", "format": "sealens"}]}, "'sealens'); the nearest is \"saelens\""),
+        ({"subject": {"dtype": "fp16"}}, "(it is 'fp16'); the nearest is \"float16\""),
+        ({"subject": {"dtype": "bf16"}}, "(it is 'bf16'); the nearest is \"bfloat16\""),
+        (
+            {"score": {"metrics": ["pearson"]}},
+            'give a class of your own: { python = "module:Class" }; what is built in is computed without being named '
+            "(it is 'pearson')",
+        ),
         ({"subject": {"dtype": "flaot32"}}, "(it is 'flaot32'); the nearest is \"float32\""),
     ],
 )
 def test_a_word_in_the_place_of_another(changed: dict[str, Any], ending: str) -> None:
     assert error_of(**changed).endswith(ending)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (["run", "demo", "--stage", "extrct"], '; the nearest is "extract"'),
+        (["export", "x.duckdb", "htm", "-o", "y"], '; the nearest is "html"'),
+        (["sql", "x.duckdb", "select 1", "--format", "jsn"], '; the nearest is "json"'),
+        (["sql", "x.duckdb", "select 1", "--format", "qqqqqq"], "'parquet'"),
+    ],
+)
+def test_a_choice_on_the_command_line(
+    arguments: list[str], near: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.duckdb").touch()
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.strip().endswith(near)
+
+
+def test_the_name_of_a_model_or_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r'is not known; .*; the nearest is "gpt-'):
+        Prices(LLMModel(provider="openai", model="gpt-5-minni"))
+    other = LLMModel(provider="openai", model="m", base_url="https://a.example/v1")
+    with pytest.raises(ConfigError, match=r"output = 0.50 }$"):
+        Prices(other)  # its prices would not be the provider's
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_APIKEY", "secret")
+    with pytest.raises(UserError, match=r'variable OPENAI_API_KEY; the nearest is "OPENAI_APIKEY"$'):
+        LLMModel(provider="openai", model="m").key()
+
+
+def test_a_store_in_the_place_of_a_run_file(tmp_path: Path) -> None:
+    store = tmp_path / "q.duckdb"
+    StoreWriter.open(store).close()
+    with pytest.raises(ConfigError, match=f'"{store}" is no text but a DuckDB file, perhaps a store'):
+        load_run(store)

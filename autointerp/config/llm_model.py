@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from autointerp.config.section import Section
-from autointerp.errors import UserError
+from autointerp.errors import UserError, nearest
 
 Provider = Literal["anthropic", "openai"]
 StructuredForm = Literal["json_schema", "json_object", "structured_outputs", "guided_json", "prompt"]
@@ -167,7 +167,8 @@ class LLMModel(Section):
             return key
         if self.key_env is None and self.loopback:
             return "none"
-        raise UserError(f'{self.provider} "{self.model}" needs a key: set the environment variable {name}')
+        near = nearest(name, [other for other in sorted(os.environ) if other.endswith(("KEY", "KEYS", "TOKEN"))])
+        raise UserError(f'{self.provider} "{self.model}" needs a key: set the environment variable {name}{near}')
 
     def identity(self) -> dict[str, Any]:
         """All that can change a reply: part of the identity of work that this model does."""

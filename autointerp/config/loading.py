@@ -14,10 +14,17 @@ from pydantic import (
 )
 
 from autointerp.config.features import FEATURE_CHOICES
+from autointerp.config.own_code import OwnCode
 from autointerp.config.run_file import RunConfig
 from autointerp.errors import ConfigError, InputError, nearest
 from autointerp.text_files import read_text
 from autointerp.words import kind_of_word
+
+ALIASES = {
+    "fp32": "float32", "float": "float32", "single": "float32", "fp16": "float16", "half": "float16", "f16": "float16",
+    "bf16": "bfloat16", "gpu": "cuda",
+}  # fmt: skip
+"""Other words for the same, whose letters are not near."""
 
 
 def load_run(path: str | Path, *, store: str | Path | None = None) -> RunConfig:
@@ -59,7 +66,10 @@ def _one_line(error: ValidationError) -> str:
     if first["type"] == "literal_error" and isinstance(value, str):
         kind = kind_of_word(value)
         choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        shown = f" (it is {value!r}, which is {kind})" if kind else shown + nearest(value, choices)
+        shown = f" (it is {value!r}, which is {kind})" if kind else shown + nearest(ALIASES.get(value, value), choices)
+    if first["type"] == "model_type" and first["ctx"].get("class_name") == OwnCode.__name__:
+        message = 'give a class of your own: { python = "module:Class" }'
+        message += "; what is built in is computed without being named" if "metrics" in first["loc"] else ""
     return f"{where}: {message}{shown}" if where else message
 
 

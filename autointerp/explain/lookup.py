@@ -85,10 +85,12 @@ def from_lists(rows: Iterable[Entries]) -> LookupTable:
     kept = list(rows)
     table = LookupTable(
         start=np.concatenate([[0], np.cumsum([len(row) for row in kept])]).astype(np.int64),
-        previous=np.concatenate([EMPTY.previous, *(row.previous for row in kept)]).astype(np.int32),
-        token=np.concatenate([EMPTY.token, *(row.token for row in kept)]).astype(np.int32),
-        value=np.concatenate([EMPTY.value, *(row.value for row in kept)]).astype(np.float32),
-        probability=np.concatenate([EMPTY.probability, *(row.probability for row in kept)]).astype(np.float32),
+        previous=np.concatenate([EMPTY.previous, *(row.previous for row in kept)]).astype(np.int32, copy=False),
+        token=np.concatenate([EMPTY.token, *(row.token for row in kept)]).astype(np.int32, copy=False),
+        value=np.concatenate([EMPTY.value, *(row.value for row in kept)]).astype(np.float32, copy=False),
+        probability=np.concatenate([EMPTY.probability, *(row.probability for row in kept)]).astype(
+            np.float32, copy=False
+        ),
     )
     if np.any(table.value == 0) or np.any(table.probability <= 0):
         raise ValueError("a lookup entry predicts nothing: value 0 or probability 0")
@@ -136,8 +138,16 @@ def triggers(lookup: LookupTable, feature: int, tokens: npt.ArrayLike, previous:
 
 def match(entries: Entries, tokens: npt.ArrayLike, previous: npt.ArrayLike) -> Int64:
     """Index of the longest match at each token, -1 where there is none: any shape -> the same shape."""
+    return match_keys(entries, *gram_keys(tokens, previous))
+
+
+def gram_keys(tokens: npt.ArrayLike, previous: npt.ArrayLike) -> tuple[Int64, Int64]:
+    """The keys of tokens after any other, and after the previous ones: any shape -> the same shape."""
+    return gram_key(ANY_TOKEN, tokens), gram_key(previous, tokens)
+
+
+def match_keys(entries: Entries, after_any: Int64, after_previous: Int64) -> Int64:
+    """`match` of tokens by their `gram_keys`, which several lookups may share."""
     order, keys = entries.by_key
-    loose = find_keys(keys, gram_key(ANY_TOKEN, tokens))
-    exact = find_keys(keys, gram_key(previous, tokens))
-    entry = np.where(exact >= 0, exact, loose)
-    return np.append(order, -1)[entry]
+    loose, exact = find_keys(keys, after_any), find_keys(keys, after_previous)
+    return np.append(order, -1)[np.where(exact >= 0, exact, loose)]

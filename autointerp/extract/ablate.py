@@ -110,6 +110,22 @@ class _Opened:
 
 
 @dataclass(frozen=True)
+class _Estimates:
+    """What a first-order estimate says of n firings."""
+
+    token: Tensor
+    """[n, k] the tokens whose logits are estimated; -1: nothing is known."""
+    loss: Float64
+    """[n, 3]"""
+    logits: Float32
+    """[n, 3, k]"""
+
+    def take(self, at: slice) -> _Estimates:
+        """Those of these."""
+        return _Estimates(self.token[at], self.loss[at], self.logits[at])
+
+
+@dataclass(frozen=True)
 class Ablation:
     """What the firings of one dictionary are measured with."""
 
@@ -150,12 +166,18 @@ class Ablation:
         self, firings: Firings, contexts: Sequence[_Opened], progress: Callable[[int], None]
     ) -> Iterator[tuple[np.ndarray, AblationEffects]]:
         """Of some contexts, whose outputs are differentiated together."""
-        gradients = self._gradients(firings, contexts)
-        for of, gradient in zip(contexts, gradients, strict=True):
+        if not contexts:
+            return
+        every = firings.take(np.concatenate([of.rows for of in contexts]))
+        taken = self._subtracted(every, torch.cat([of.added for of in contexts]))
+        estimates = self._estimates(firings, contexts, taken)
+        first = 0
+        for of in contexts:
             for some in self._portions(len(of.rows)):
-                portion, gradients_of = firings.take(of.rows[some]), gradient.take(torch.from_numpy(some))
-                yield of.rows[some], self._measured(of.opened, of.ids, portion, of.added[some], gradients_of)
+                at = slice(first + int(some[0]), first + int(some[-1]) + 1)
+                yield of.rows[some], self._measured(of, firings.take(of.rows[some]), taken[:, at], estimates.take(at))
                 progress(len(some))
+            first += len(of.rows)
 
     def _contributions(self, firings: Firings, ids: Tensor) -> Tensor:
         """[n, d] of firings of one context."""
@@ -166,23 +188,26 @@ class Ablation:
             x = self.subject.activations(ids[None], [hook])[hook][0].cpu()[positions]
         return contributions(self.dictionary, firings, x)
 
-    def _gradients(self, firings: Firings, contexts: Sequence[_Opened]) -> list[OutputGradients]:
-        """By context, at the position of each firing; NaN where there is none."""
-        places = [torch.from_numpy(firings.position[of.rows].astype(np.int64)).to(of.ids.device) for of in contexts]
-        gradients = [OutputGradients.unknown(of.added, self.subject.d_vocab) for of in contexts]
-        inside = [torch.unique(place[place + 1 < len(of.ids)]) for of, place in zip(contexts, places, strict=True)]
-        if not self.differentiable or not sum(map(len, inside)):
-            return gradients
-        width = contexts[0].added.shape[1]
-        by_place = self.passes.gradients([of.opened for of in contexts], inside, width)
-        first = 0
-        for gradient, place, known in zip(gradients, places, inside, strict=True):
-            if len(known):
-                at = torch.searchsorted(known, place).clamp(max=len(known) - 1)
-                there = known[at] == place
-                gradient.put(there.cpu(), by_place.take(first + at[there]))
-            first += len(known)
-        return gradients
+    def _estimates(self, firings: Firings, contexts: Sequence[_Opened], taken: Tensor) -> _Estimates:
+        """What gradients at the place of each firing say of what is `taken` there, [4, n, d]."""
+        inside, at = [], []
+        n = 0
+        for of in contexts:
+            place, which = np.unique(firings.position[of.rows], return_inverse=True)
+            known = place + 1 < len(of.ids) if self.differentiable else np.zeros(len(place), dtype=np.bool_)
+            inside.append(torch.from_numpy(place[known].astype(np.int64)).to(of.ids.device))
+            at.append(np.where(known, n + np.cumsum(known) - 1, -1)[which.reshape(-1)])
+            n += int(known.sum())
+        gradients = OutputGradients.unknown(taken[0, :1], self.subject.d_vocab)  # the last: of places without one
+        if n:
+            by_place = self.passes.gradients([of.opened for of in contexts], inside, taken.shape[2])
+            gradients = OutputGradients.together([by_place.cpu(), gradients])
+        of_each = gradients.take(torch.from_numpy(np.concatenate(at)))
+        return _Estimates(
+            token=of_each.token,
+            loss=_float64(-torch.einsum("snd,nd->ns", taken[1:].double(), of_each.loss.double())),
+            logits=-torch.einsum("snd,nkd->nsk", taken[1:], of_each.logits).numpy(),
+        )
 
     def _portions(self, n: int) -> Iterator[np.ndarray]:
         a_row = (1 + len(DIRECTIONS)) * (self.passes.after + 1) * self.subject.d_vocab
@@ -205,17 +230,15 @@ class Ablation:
         return rows
 
     @torch.inference_mode()
-    def _measured(
-        self, opened: PatchedContext, ids: Tensor, firings: Firings, added: Tensor, gradients: OutputGradients
-    ) -> AblationEffects:
-        n, sides = len(firings), 1 + len(DIRECTIONS)
-        taken = self._subtracted(firings, added)
+    def _measured(self, of: _Opened, firings: Firings, taken: Tensor, estimates: _Estimates) -> AblationEffects:
+        """`taken` [4, n, d] is subtracted."""
+        n, sides, ids, added = len(firings), 1 + len(DIRECTIONS), of.ids, taken[1]
         subtracted = taken.to(self.subject.device)
         positions = torch.from_numpy(firings.position.astype(np.int64)).to(self.subject.device)
-        logits = opened.logits(positions.repeat(sides), -subtracted.flatten(0, 1))
+        logits = of.opened.logits(positions.repeat(sides), -subtracted.flatten(0, 1))
         logits = logits.view(sides, n, *logits.shape[1:])  # [4, n, after + 1, V]
         share, moved, moved_by = self._moved(logits[0, :, 0], logits[1, :, 0], firings, added)
-        likeliest_change = self._likeliest(logits[:, :, 0], gradients.token)
+        likeliest_change = self._likeliest(logits[:, :, 0], estimates.token)
         places = positions[:, None] + torch.arange(self.passes.after + 1, device=positions.device)
         follows = places + 1 < len(ids)  # the token behind each place is in the context
         target = ids[(places + 1).clamp(max=len(ids) - 1)]
@@ -230,12 +253,12 @@ class Ablation:
             kl=_float64(kl[..., 0].T),
             kl_after=_float64(kl[..., 1:].nanmean(dim=-1).T),
             loss_change=_float64(loss[..., 0].T),
-            loss_estimate=_float64(-torch.einsum("snd,nd->ns", taken[1:].double(), gradients.loss.double())),
+            loss_estimate=estimates.loss,
             loss_change_after=_float64(loss[..., 1:].nanmean(dim=-1).T),
             direct_share=share,
-            likeliest=gradients.token.numpy().astype(np.int32),
+            likeliest=estimates.token.numpy().astype(np.int32),
             likeliest_change=likeliest_change,
-            likeliest_estimate=-torch.einsum("snd,nkd->nsk", taken[1:], gradients.logits).numpy(),
+            likeliest_estimate=estimates.logits,
             moved=moved,
             moved_by=moved_by,
         )
@@ -254,7 +277,7 @@ class Ablation:
         share = torch.full((len(firings),), torch.nan)
         if self.path is not None:
             written = self.path.written(added)
-            share = correlation(-change, written @ self.path.unembed)
+            share = -correlation(change, written @ self.path.unembed)
         n = min(MOVED, change.shape[1] // 2)
         order = [change.topk(n, dim=1, largest=largest).indices for largest in (False, True)]
         moved = torch.cat(order, dim=1)
@@ -285,7 +308,7 @@ def _divergence(whole: Tensor, others: Tensor, target: Tensor) -> tuple[Tensor, 
     """`divergence` of rows that are taken together."""
     logp = whole.log_softmax(dim=-1)
     p = logp.exp()
-    entropy = -(p * logp).sum(dim=-1)
+    entropy = -torch.einsum("nmv,nmv->nm", p, logp)
     of_target = others.gather(-1, target[..., None].expand(*others.shape[:3], 1))[..., 0]
     change_of_target = of_target - whole.gather(-1, target[..., None])[..., 0]
     change = others.sub_(whole)

@@ -45,7 +45,7 @@ from autointerp.hashing import hash64, stream_key
 from autointerp.records import SPLITS, GramTable, Int64, Split
 from autointerp.subject.tokens import TokenFile
 
-CANDIDATES_AT_ONCE = 1 << 18
+CANDIDATES_AT_ONCE = 1 << 16
 """Firing tokens of the reservoirs that are worked on at once, about."""
 WINDOWS_AT_ONCE = 1 << 17
 """Windows of the select or score split that are worked on at once."""
@@ -79,7 +79,7 @@ def _token_strata(summary: Summary, tokens: TokenFile, evidence: EvidenceSection
     top = summary.top.kept()
     strongest = torch.zeros(summary.plan.n_features, device=top.key.device)
     strongest.scatter_reduce_(0, top.group.long(), top.peak_value, "amax")
-    for kept in summary.octaves.kept().portions(CANDIDATES_AT_ONCE, OCTAVES):
+    for kept in summary.octaves.portions(CANDIDATES_AT_ONCE, OCTAVES):
         yield from _strata_of(summary, tokens, evidence, kept, in_octave, strongest)
 
 

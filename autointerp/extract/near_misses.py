@@ -21,13 +21,20 @@ ALWAYS = 3
 NEVER = (1 << 63) - 1
 
 
-def usual_tokens(heavy: GramTable, feature: Int64) -> tuple[Int64, Float64]:
-    """The usual tokens of each feature, heaviest first, -1 behind the last, and the mass of each. [n, TOKENS] each"""
+def cumulated_mass(heavy: GramTable) -> Float64:
+    """The listed mass of all entries before each one, and of all. [entries + 1]"""
+    return np.concatenate([[0.0], np.cumsum(np.abs(heavy.mass))])
+
+
+def usual_tokens(heavy: GramTable, feature: Int64, cumulated: Float64) -> tuple[Int64, Float64]:
+    """The usual tokens of each feature, heaviest first, -1 behind the last, and the mass of each. [n, TOKENS] each
+
+    `cumulated`: of all of `heavy` (`cumulated_mass`).
+    """
     entry = heavy.start[feature][:, None] + np.arange(TOKENS)
     there = entry < heavy.start[feature + 1][:, None]
     entry = np.where(there, entry, 0)
     mass = np.where(there, np.abs(heavy.mass[entry]) if len(heavy.mass) else 0.0, 0.0)
-    cumulated = np.concatenate([[0.0], np.cumsum(np.abs(heavy.mass))])
     listed = cumulated[heavy.start[feature + 1]] - cumulated[heavy.start[feature]]
     usual = there & ((mass >= LEAST_SHARE * listed[:, None]) | (np.arange(TOKENS) < ALWAYS))
     token = heavy.token[entry].astype(np.int64) if len(heavy.token) else np.zeros_like(entry)

@@ -22,7 +22,7 @@ from autointerp.extract.summary.segments import gathered
 from autointerp.extract.summary.smallest_keys import Kept
 from autointerp.extract.summary.summary import Summary, random_key
 from autointerp.hashing import hash64, stream_key
-from autointerp.records import Bool, GramTable, Int64
+from autointerp.records import Bool, Float64, GramTable, Int64
 from autointerp.subject.tokens import TokenFile
 
 BLOCK_VALUES = 1 << 19
@@ -42,9 +42,10 @@ def pool_exemplars(
     places = _TokenPlaces(tokens, pool, summary.plan.d_vocab)
     beside = _Beside(summary, tokens, pool)
     share = len(pool) / len(tokens.scored_windows("explain"))
+    cumulated = near_misses.cumulated_mass(heavy)
     blocks = np.array_split(features, -(-len(features) * len(pool) // BLOCK_VALUES))
     for block in blocks:
-        yield _pool_block(summary, kept, start, places, beside, share, tokens, heavy, evidence, block)
+        yield _pool_block(summary, kept, start, places, beside, share, tokens, heavy, cumulated, evidence, block)
 
 
 def _pool_block(
@@ -56,6 +57,7 @@ def _pool_block(
     share: float,
     tokens: TokenFile,
     heavy: GramTable,
+    cumulated: Float64,
     evidence: EvidenceSection,
     features: Int64,
 ) -> Exemplars:
@@ -70,7 +72,7 @@ def _pool_block(
     item = np.where(active, start[features][:, None] + np.cumsum(active, axis=1) - 1, -1)
     # Near misses: silent windows that hold a usual token, candidates for the heaviest; silent too where the span around
     # it reaches into the window before or after.
-    tokens_of, mass = near_misses.usual_tokens(heavy, features)
+    tokens_of, mass = near_misses.usual_tokens(heavy, features, cumulated)
     held, held_at = places.of(tokens_of)
     near = (held >= 0) & ~fires
     row, column = near.nonzero()

@@ -6,9 +6,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -19,7 +21,15 @@ from autointerp.extract.selected import Selected
 from autointerp.pipeline.plan.prepare import Prepared
 from autointerp.progress import Reporter
 from autointerp.store.query import Queryable
-from autointerp.subject.baselines import Target, base_name, count_firings, make_units, natural_twin, take_sample
+from autointerp.subject.baselines import (
+    Target,
+    base_name,
+    count_firings,
+    make_units,
+    match_order,
+    natural_twin,
+    take_sample,
+)
 from autointerp.subject.dictionary import Units, checksum
 from autointerp.subject.tokens import TokenFile
 from autointerp.words import NATURAL
@@ -105,7 +115,11 @@ def _fitted(
         targets: dict[tuple[str | None, float], Target] = {}
         for name, share in sorted({(e.match, e.match_at or 0.0) for e in missing if e.match is not None}):
             x = sample.by_hook[prepared.hooks[name]]
-            targets[name, share] = count_firings(saes[name].dictionary, x, saes[name].features, share)
+            there = saes[name].features
+            most = max(e.n_features or len(there) for e in missing if e.match == name)
+            paired = np.sort(match_order(there, seed, name)[:most])
+            counted = count_firings(saes[name].dictionary, x, paired, share)
+            targets[name, share] = replace(counted, n_selected=len(there))
         for entry in missing:
             target, like = targets.get((entry.match, entry.match_at or 0.0)), prepared.saes.get(entry.match or "")
             units = make_units(entry, prepared.hooks[entry.name], sample, prepared.config.seed, target, like)

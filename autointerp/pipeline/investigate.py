@@ -340,7 +340,7 @@ WHERE dictionary = $dictionary AND feature = $feature AND split = 'score' ORDER 
 """
 _SILENT = """
 WITH fires AS (
-    SELECT unnest(pools) AS pool FROM pool_firing
+    SELECT unnest(pools_of(listed, bits)) AS pool FROM pool_firing
     WHERE dictionary = $dictionary AND feature = $feature AND split = 'score'
 )
 SELECT 'silent' AS stratum, context, window_start, $window AS n_tokens, NULL AS positions, NULL AS activations

@@ -28,7 +28,7 @@ from autointerp.records import Bool, Float64, Int64
 from autointerp.score import side_by_side
 from autointerp.score.judged_together import JudgedTogether
 from autointerp.score.own_alarms import charged_alone
-from autointerp.score.predictions import REST
+from autointerp.score.predictions import REST, STRATA
 from autointerp.score.side_by_side import FeatureRows, Tied, Values, parts_at_once
 
 YES = 0.5
@@ -53,8 +53,7 @@ class Weighed:
     def table(self) -> tuple[Float64, Float64, Float64, Float64]:
         """Weight of what is told, missed, a false alarm and rightly left alone: [n] each."""
         yes = self.probability >= YES
-        cells = (self.right & yes, self.right & ~yes, ~self.right & yes, ~self.right & ~yes)
-        told, missed, alarms, left = (self.rows.sums(self.weight * cell) for cell in cells)
+        left, alarms, missed, told = self.rows.sums_by(2 * self.right + yes, 4, self.weight).T
         at_rest = self.shares[:, self.alarm >= YES].sum(axis=1)[self.charged]
         return told, missed, alarms + self.n_rest * at_rest, left + self.n_rest * (1.0 - at_rest)
 
@@ -71,13 +70,13 @@ def weigh(of: JudgedTogether) -> Weighed:
     counts = np.zeros((1 + int(alone.sum()), len(alarm)))
     np.add.at(counts, (charged[feature], which), 1.0)
     # in each stratum of each feature those that were answered stand for the others
-    cell, n_cells = rows.of * of.n_strata + of.stratum, len(rows) * of.n_strata
+    cell, n_cells = rows.of * len(STRATA) + of.stratum, len(rows) * len(STRATA)
     others = np.where(rest, 0.0, weight)
     total, answering = (np.bincount(cell, x, n_cells) for x in (others, others * of.answered))
     lost = (total > 0) & (answering == 0)
     grown = others * (total / np.where(answering > 0, answering, 1.0))[cell]
     n_rest = rows.sums(weight * rest)
-    failed = lost.reshape(len(rows), of.n_strata).any(axis=1) | ((n_rest > 0) & (len(said) == 0))
+    failed = lost.reshape(len(rows), len(STRATA)).any(axis=1) | ((n_rest > 0) & (len(said) == 0))
     used = of.answered & (grown > 0)
     return Weighed(
         rows.some(used),

@@ -10,12 +10,14 @@
 4. The same two histograms by predicted activation, where only activations above a threshold count as firing.
 
 Events come in batches of any size and order; sums are kept in double precision. Nothing of the size
-features x vocabulary is ever made.
+features x vocabulary is ever made. Explainers with the same lookups have the same sums, which are made once; steps
+1 and 3 wait until an explainer's sums are asked for, so that those of all explainers are never held at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -24,10 +26,11 @@ import numpy as np
 import numpy.typing as npt
 
 from autointerp.explain.lookup import entry_keys, find_keys, rows_of
+from autointerp.memory import give_back
 from autointerp.records import BlockCounts, Bool, EventBatch, Float64, Int32, Int64, LookupTable
 from autointerp.score.activation_bins import N_BINS, activation_bin
 
-EVENTS_AT_ONCE = 1 << 20
+EVENTS_AT_ONCE = 1 << 19
 """Events that wait before they are joined: a join costs a pass over features x blocks, whatever its size."""
 ENTRIES_AT_ONCE = 1 << 16
 """Entries whose counts by block are held at once."""
@@ -106,12 +109,21 @@ class CensusAccumulator:
         self._threshold = np.broadcast_to(np.asarray(threshold, dtype=np.float64), n_features)
         self._counts = counts
         self._shape = (n_features, n_blocks)
-        self._index = {name: _Index(name, lookups[name], n_vocabulary, self._threshold, share) for name in lookups}
+        self._index: dict[bytes, _Index] = {}
+        self._same: dict[str, bytes] = {}
+        for name in lookups:
+            index = _Index(name, lookups[name], n_vocabulary, self._threshold, share)
+            self._same[name] = index.digest()
+            self._index.setdefault(self._same[name], index)
+            del index
+            give_back()
+        small = int(counts.n_tokens.sum()) < 1 << 31
         self._t, self._t2 = np.zeros(self._shape), np.zeros(self._shape)
         self._n_above = np.zeros(self._shape, dtype=np.int64)
-        self._tp = {name: np.zeros(self._shape) for name in lookups}
+        self._tp = {key: np.zeros(self._shape) for key in self._index}
         self._positives, self._above = (
-            {name: np.zeros((n_features, N_BINS), dtype=np.int64) for name in lookups} for _ in range(2)
+            {key: np.zeros((n_features, N_BINS), dtype=np.int32 if small else np.int64) for key in self._index}
+            for _ in range(2)
         )
         self._waiting: list[EventBatch] = []
         self._n_waiting = 0
@@ -123,23 +135,30 @@ class CensusAccumulator:
         if self._n_waiting >= EVENTS_AT_ONCE:
             self._join()
 
-    def finish(self) -> tuple[CensusTruth, dict[str, CensusSums]]:
-        """The truth, and the sums by explainer."""
+    def finish(self) -> tuple[CensusTruth, Mapping[str, CensusSums]]:
+        """The truth, and the sums by explainer: each is made when it is asked for, and not held."""
         self._join()
-        by_pair = _pair_counts(self._counts, [index.pair_keys() for index in self._index.values()])
+        by_pair = _pair_counts(self._counts, (index.pair_keys() for index in self._index.values()))
         by_token = np.ascontiguousarray(self._counts.tokens.T, dtype=np.float64)  # integers up to 2^53: exact
-        n = self._counts.n_tokens
-        sums = {}
-        for name, index in self._index.items():
-            p, p2, by_probability, by_activation = _predicted(index, by_token, by_pair, self._shape)
-            for everything in (by_probability, by_activation):
-                everything[:, 0] += int(n.sum()) - everything.sum(axis=1)
-            negatives = by_probability - self._positives[name]
-            if negatives.min(initial=0) < 0:
-                raise ValueError(f"more tokens fire than the block counts hold ({name}): events and counts differ")
-            below = by_activation - self._above[name]
-            sums[name] = CensusSums(p, p2, self._tp[name], self._positives[name], negatives, self._above[name], below)
-        return CensusTruth(n, self._t, self._t2, self._threshold.copy(), self._n_above), sums
+        truth = CensusTruth(self._counts.n_tokens, self._t, self._t2, self._threshold.copy(), self._n_above)
+        return truth, _SumsByExplainer(self, by_token, by_pair)
+
+    @property
+    def explainers(self) -> list[str]:
+        """Their names."""
+        return list(self._same)
+
+    def sums(self, name: str, by_token: Float64, by_pair: _PairCounts) -> CensusSums:
+        """Of one explainer, when all events are in."""
+        key = self._same[name]
+        p, p2, by_probability, by_activation = _predicted(self._index[key], by_token, by_pair, self._shape)
+        for everything in (by_probability, by_activation):
+            everything[:, 0] += int(self._counts.n_tokens.sum()) - everything.sum(axis=1)
+        positives, above = self._positives[key].astype(np.int64), self._above[key].astype(np.int64)
+        negatives = by_probability - positives
+        if negatives.min(initial=0) < 0:
+            raise ValueError(f"more tokens fire than the block counts hold ({name}): events and counts differ")
+        return CensusSums(p, p2, self._tp[key], positives, negatives, above, by_activation - above)
 
     def _join(self) -> None:
         """Step 2 for the waiting events."""
@@ -158,10 +177,17 @@ class CensusAccumulator:
         self._n_above += np.bincount(cell[above], minlength=self._n_above.size).reshape(self._shape)
         # each gram of a feature is sought once, in rising order: neighbours lie side by side in the lookups
         n_vocabulary = self._counts.tokens.shape[1]
-        grams, which = np.unique(entry_keys(feature, previous, token, n_vocabulary), return_inverse=True)
-        of_feature = grams // (n_vocabulary * (n_vocabulary + 1))
-        n_firing, n_above = (np.bincount(of, minlength=len(grams)) for of in (which, which[above]))
+        keys, which = np.unique(entry_keys(feature, previous, token, n_vocabulary), return_inverse=True)
+        grams = _Grams(keys, n_vocabulary)
+        of_feature = keys // (n_vocabulary * (n_vocabulary + 1))
+        n_firing, n_above = (np.bincount(of, minlength=len(keys)) for of in (which, which[above]))
+        nothing = np.zeros(len(keys), dtype=np.int64)
+        of_none = [self._by_bin(of_feature, nothing, of) for of in (n_firing, n_above)]
         for name, index in self._index.items():
+            if not len(index.keys):  # predicts 0 everywhere
+                self._positives[name] += of_none[0]
+                self._above[name] += of_none[1]
+                continue
             entry = index.match(grams)
             self._tp[name] += self._by_cell(cell, truth * np.append(index.value, np.float32(0))[entry][which])
             self._positives[name] += self._by_bin(of_feature, np.append(index.bin, 0)[entry], n_firing)
@@ -175,6 +201,35 @@ class CensusAccumulator:
     def _by_cell(self, cell: Int64, weight: Float64) -> Float64:
         sums: Float64 = np.bincount(cell, weight, minlength=self._shape[0] * self._shape[1]).astype(np.float64)
         return sums.reshape(self._shape)
+
+
+class _Grams:
+    """Different grams of features, by their keys (`entry_keys`), rising: those of a token of a feature are a run."""
+
+    def __init__(self, keys: Int64, n_vocabulary: int) -> None:
+        self.keys = keys  # [grams]
+        after_any = keys - keys % (n_vocabulary + 1)
+        first = np.flatnonzero(np.diff(after_any, prepend=-1))
+        self.tokens = after_any[first]  # [tokens] the keys of the tokens after any other
+        self.n_of_token = np.diff(first, append=len(keys))  # [tokens] grams of each
+
+
+@dataclass(frozen=True)
+class _SumsByExplainer(Mapping[str, CensusSums]):
+    """The sums of each explainer, made whenever they are asked for."""
+
+    accumulator: CensusAccumulator
+    by_token: Float64
+    by_pair: _PairCounts
+
+    def __getitem__(self, explainer: str) -> CensusSums:
+        return self.accumulator.sums(explainer, self.by_token, self.by_pair)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.accumulator.explainers)
+
+    def __len__(self) -> int:
+        return len(self.accumulator.explainers)
 
 
 class _Index:
@@ -192,6 +247,13 @@ class _Index:
         self.bin = probability_bin(lookup.probability[order]).astype(np.uint8)
         self.activation_bin = activation_bin(self.value, threshold[row[order]], share).astype(np.uint8)
         self.has_pairs = bool(self.is_pair().any())
+
+    def digest(self) -> bytes:
+        """The same where all that the sums depend on is the same."""
+        digest = hashlib.blake2b(digest_size=16)
+        for column in (self.keys, self.value, self.bin, self.activation_bin):
+            digest.update(np.ascontiguousarray(column).data)
+        return digest.digest()
 
     def rows(self, own: slice) -> Int64:
         """The feature of some entries."""
@@ -219,12 +281,11 @@ class _Index:
         token, previous = np.divmod(self.keys[own][self.is_pair(own)], self.n_vocabulary + 1)
         return _pair_key(previous - 1, token % self.n_vocabulary, self.n_vocabulary)
 
-    def match(self, grams: Int64) -> Int64:
-        """The longest match of each gram of a feature, by its key (`entry_keys`); -1 where there is none."""
-        after_any = grams - grams % (self.n_vocabulary + 1)
-        entry = find_keys(self.keys, after_any)
+    def match(self, grams: _Grams) -> Int64:
+        """The longest match of each gram of a feature; -1 where there is none."""
+        entry = np.repeat(find_keys(self.keys, grams.tokens), grams.n_of_token)
         if self.has_pairs:
-            exact = find_keys(self.keys, grams)
+            exact = find_keys(self.keys, grams.keys)
             entry = np.where(exact >= 0, exact, entry)
         return entry
 
@@ -246,7 +307,7 @@ class _PairCounts:
     counts: Int32  # [pairs + 1, B]; the last row, place -1, is that of all others: 0
 
 
-def _pair_counts(counts: BlockCounts, listed: list[Int64]) -> _PairCounts:
+def _pair_counts(counts: BlockCounts, listed: Iterable[Int64]) -> _PairCounts:
     n_blocks, n_vocabulary = counts.tokens.shape
     inside = counts.pair_previous >= 0
     there = _pair_key(counts.pair_previous[inside], counts.pair_token[inside], n_vocabulary)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import chain
 
 import numpy as np
 
 from autointerp.records import Bool, Float64, Int64
-from autointerp.score.predictions import CLAIMED, REST, Judged
+from autointerp.score.predictions import CLAIMED, REST, STRATA, Judged
 from autointerp.score.side_by_side import FeatureRows
 
 
@@ -24,19 +23,12 @@ class JudgedTogether:
         self.answered: Bool = ~np.isnan(self.probability)
         self.right: Bool = np.concatenate([none.astype(np.bool_), *(of.right for of in items)])
         self.weight: Float64 = np.concatenate([none, *(of.weights for of in items)])
-        numbers: dict[str, int] = {}
-        words = chain.from_iterable(of.strata for of in items)
-        self.stratum: Int64 = np.array([numbers.setdefault(word, len(numbers)) for word in words], dtype=np.int64)
-        self._numbers = numbers
+        self.stratum: Int64 = np.concatenate([none.astype(np.int64), *(of.stratum_number for of in items)])
+        """[N] numbers of STRATA"""
 
     def of_stratum(self, word: str) -> Bool:
         """The items of a stratum, [N]."""
-        return np.asarray(self.stratum == self._numbers.get(word, -1), dtype=np.bool_)
-
-    @property
-    def n_strata(self) -> int:
-        """Strata that any feature has."""
-        return len(self._numbers)
+        return np.asarray(self.stratum == STRATA.index(word), dtype=np.bool_)
 
     @cached_property
     def matched(self) -> Bool:

@@ -29,9 +29,9 @@ class LookAlikes:
     """What each token says about whether a feature fires in its window."""
 
     def __init__(self, kept: Windows, pool: Pool) -> None:
-        mine, all_of_them = windows_with(kept), pool.windows_with
-        n_tokens = max(len(mine), len(all_of_them))
-        here, everywhere = (np.pad(counts, (0, n_tokens - len(counts))) for counts in (mine, all_of_them))
+        here = windows_with(kept, len(pool.windows_with))
+        everywhere = np.zeros(len(here), dtype=np.int64)
+        everywhere[: len(pool.windows_with)] = pool.windows_with
         expected = len(kept) * everywhere / max(len(pool.windows), 1)
         self._table = np.minimum(np.log((here + PRIOR) / (expected + PRIOR)), CAP)  # [V]
 

@@ -56,7 +56,8 @@ class MeasuredColumns(Sequence[Measured]):
         """All [n], or one value for all."""
 
         def column(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-            return np.broadcast_to(np.asarray(values, dtype=dtype), value.shape)
+            array = np.asarray(values, dtype=dtype)
+            return array if array.shape == value.shape else np.broadcast_to(array, value.shape)
 
         self.value, self.ci_low, self.ci_high = value, column(ci_low, np.float64), column(ci_high, np.float64)
         self.status, self.n, self.n_failed = column(status, object), column(n, np.int64), column(n_failed, np.int64)

@@ -67,8 +67,9 @@ class Pool:
         return np.arange(n.sum()) + np.repeat(start - (np.cumsum(n) - n), n), n
 
 
-def windows_with(windows: Windows) -> Int64:
-    """In how many of the windows each token stands at a scored place, by id up to the largest that does."""
+def windows_with(windows: Windows, n_tokens: int = 0) -> Int64:
+    """In how many of the windows each token stands at a scored place, by id up to the largest that does, and of
+    `n_tokens` at least."""
     tokens = np.sort(np.where(windows.scored, windows.tokens, -1), axis=1)
     first = np.diff(tokens, axis=1, prepend=-1) != 0  # of equal tokens in a window; none of what is not scored
-    return np.bincount(tokens[first]).astype(np.int64)
+    return np.bincount(tokens[first], minlength=n_tokens).astype(np.int64)

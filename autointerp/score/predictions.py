@@ -81,6 +81,8 @@ STRENGTHS = ("weak", "middle", "strong")
 """Strata of right items: the thirds of a feature's firing windows by their maximum, a third of the windows each."""
 CLAIMED, REST = "claimed", "rest"
 """Strata of silent windows that stand for others: something claims that the feature fires there, or nothing does."""
+STRATA = (*STRENGTHS, "right", "wrong", CLAIMED, REST)
+"""All strata of items."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,11 @@ class Items:
     def strata(self) -> tuple[str, ...]:
         """Why each item is asked about, [n]."""
         return self.stratum or tuple("right" if right else "wrong" for right in self.right.tolist())
+
+    @cached_property
+    def stratum_number(self) -> Int64:
+        """The same as numbers of STRATA, [n]."""
+        return np.array([STRATA.index(word) for word in self.strata], dtype=np.int64)
 
     @cached_property
     def matched(self) -> Bool:
@@ -162,9 +169,9 @@ class TokenItems:
     kind: tuple[str, ...] = ()  # [n] promoted, random, or how a wrong one was made; empty: promoted or random
     pair: Int64 | None = None  # [n] number of the promoted token and the wrong one beside it; None: there are no pairs
 
-    @property
+    @cached_property
     def kinds(self) -> tuple[str, ...]:
-        """Why each token is asked about, [n]."""
+        """Why each token is asked about, [n]: made once for all ratings of the same tokens."""
         return self.kind or tuple("promoted" if yes else "random" for yes in self.promoted.tolist())
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ from autointerp.records import Float64
 from autointerp.score import metrics, side_by_side
 from autointerp.score.bills import N_RANDOM, N_TOP, BillsTokens, CalibrationName, bills_of_simulated
 from autointerp.score.fade import NaturalWindows
-from autointerp.score.metric import InTwoSteps, Measured, MeasuredColumns
+from autointerp.score.metric import InTwoSteps, MeasuredColumns
 from autointerp.score.metrics import BoolArray, FloatArray
 from autointerp.score.predictions import Judged, Simulated
 from autointerp.score.published_together import accuracy_of, balanced_accuracy_of, spearman_of
@@ -239,12 +239,12 @@ responsiveness, purity = (InTwoSteps(PublishedTogether, compute) for compute in 
 """FADE's 2 AUROC - 1 and average precision of the activation; the sign is kept."""
 
 
-def clarity(_of: Answered | OfJudge) -> Measured:
+def clarity(of: Sequence[Answered | OfJudge]) -> MeasuredColumns:
     """Needs texts that were written from the explanation: the scorer `generation` has them, and this name too."""
-    return Measured(None, NO_GENERATED_TEXT, 0)
+    return MeasuredColumns(np.full(len(of), np.nan), NO_GENERATED_TEXT, 0)
 
 
-def faithfulness(_of: Answered | OfJudge) -> Measured:
+def faithfulness(of: Sequence[Answered | OfJudge]) -> MeasuredColumns:
     """Needs the share of texts that express the explanation, by strength of steering: the scorer `intervention` has
     texts at one strength, and this name too; `detection` has none."""
-    return Measured(None, NO_JUDGED_STEERING, 0)
+    return MeasuredColumns(np.full(len(of), np.nan), NO_JUDGED_STEERING, 0)

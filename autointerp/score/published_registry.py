@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from autointerp.score import published_measures as measures
 from autointerp.score.bills import CalibrationName
-from autointerp.score.metric import Metric, each
+from autointerp.score.metric import Metric
 from autointerp.score.side_by_side import Values
 
 _TEN = "5 top and 5 random windows"
@@ -120,7 +120,7 @@ PUBLISHED: tuple[Metric, ...] = (
         "clarity",
         "published",
         "FADE: 2 AUROC - 1 of the activation, texts written from the explanation against the corpus; needs such texts",
-        each(measures.clarity),
+        measures.clarity,
         chance=0.0,
         bounds=(-1.0, 1.0),
         scorer="detection",
@@ -149,7 +149,7 @@ PUBLISHED: tuple[Metric, ...] = (
         "published",
         "FADE: how much steering raises the share of texts with the explanation; needs a judge of such texts: see "
         "`faithfulness` of `intervention`",
-        each(measures.faithfulness),
+        measures.faithfulness,
         version=2,
         chance=0.0,
         scorer="detection",

@@ -30,8 +30,9 @@ import numpy.typing as npt
 from autointerp.explain.lookup import Entries, match
 from autointerp.hashing import hash01, stream_key
 from autointerp.records import ANY_TOKEN, Bool, FeatureWindows, Float32, Float64, GramTable, Int32, Int64, Windows
-from autointerp.score import metrics, published
+from autointerp.score import published
 from autointerp.score.bills import N_RANDOM, BillsSample, BillsTokens
+from autointerp.score.cheap_moments import CheapMoments
 from autointerp.score.class_names import EXPLANATION, N_CLASSES, TOP
 from autointerp.score.fade import NaturalWindows
 from autointerp.score.listed import different_lists, leverages, parts_of_lists
@@ -134,7 +135,8 @@ def draw_windows(
     nowhere = np.full(len(silent), -1, dtype=np.int64)
     part, n_first = parts_of_lists([squares[silent] > 0 for _, squares in sums], nowhere)
     classes, available, sizes = _classes(feature, silent, part)
-    cheap = [_cheap_moments(feature, silent, one, *sum_) for one, sum_ in zip(distinct, sums, strict=True)]
+    cheap_moments = CheapMoments(feature, silent)
+    cheap = [cheap_moments.of(one, *sum_) for one, sum_ in zip(distinct, sums, strict=True)]
     wanted = half_neyman(shared_out(quotas, n_first, N_CLASSES), leverages(cheap, classes, sizes), available)
     n_lists = n_first
     for wave in later:
@@ -169,14 +171,6 @@ def _classes(feature: Candidates, silent: Int64, part: Int64) -> tuple[Int64, In
     assert np.all(of_silent >= EXPLANATION)
     available = class_counts(classes)
     return classes, available, class_sizes(feature.n_windows, feature.n_firing_windows, available)
-
-
-def _cheap_moments(feature: Candidates, silent: Int64, entries: Entries, p: Float64, p2: Float64) -> Float64:
-    """The six sums of a lookup's predictions over each kept window and each silent one of the pool, [K + silent, 6]."""
-    fired = metrics.moments(feature.truth, look_up(entries, feature.kept)[0], feature.kept.scored)
-    rest = np.zeros((len(silent), 6))
-    rest[:, 0], rest[:, 2], rest[:, 4] = feature.pool.n_scored[silent], p[silent], p2[silent]
-    return np.concatenate([fired, rest])
 
 
 def simulate(drawn: Drawn, lookup: Entries) -> Simulated:

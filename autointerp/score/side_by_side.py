@@ -43,6 +43,11 @@ class FeatureRows:
         """Of each feature's values: [N] -> [n]."""
         return np.bincount(self.of, np.asarray(values, dtype=np.float64), len(self)).astype(np.float64)
 
+    def sums_by(self, number: Int64, k: int, values: Float64) -> Float64:
+        """The same by a number below `k` of each value: [N], [N] -> [n, k]."""
+        sums = np.bincount(self.of * k + number, values, len(self) * k)
+        return np.asarray(sums, dtype=np.float64).reshape(len(self), k)
+
     def counts(self, marked: Bool) -> Int64:
         """How many of each feature's values are marked: [N] -> [n]."""
         return np.bincount(self.of[marked], minlength=len(self)).astype(np.int64)
@@ -104,11 +109,9 @@ class Tied:
 
 def auprc(tied: Tied, positive: Bool, weight: Float64 | None = None) -> Float64:
     """Average precision by the tied predictions, for what is positive [N]: [n]; nan where nothing is."""
-    if weight is None:
-        counts = [tied.by_group(mask.astype(np.float64)) for mask in (positive, ~positive)]
-    else:
-        counts = [tied.by_group(weight * mask) for mask in (positive, ~positive)]
-    return metrics.auprc_of_counts(*counts)
+    k = tied.n_groups
+    counts = tied.rows.sums_by(2 * tied.group + positive, 2 * k, np.ones(len(positive)) if weight is None else weight)
+    return metrics.auprc_of_counts(counts[:, 1::2], counts[:, ::2])
 
 
 def auroc(tied: Tied, positive: Bool) -> Values:

@@ -14,7 +14,7 @@ from autointerp.store.query import Queryable
 TITLE = "Gradient times activation beside the measured change"
 OF = {"loss": "loss of the next token", "logits": "logits of the likeliest tokens"}
 SAYS = (
-    "Correlation over firing tokens of the split score, of logits over the three likeliest tokens at each (the mean "
+    "Correlation over firing tokens of the split score, of logits over the two likeliest tokens at each (the mean "
     "change of all logits taken off); slope: of measured on estimated, 1 where the estimate is right in size, above 1 "
     "where it falls short. Intervals leave out a feature at a time."
 )

@@ -41,16 +41,19 @@ def warm_up() -> None:
     pa.array([0])
 
 
-def csr_list(start: Int64, values: Array, type: pa.DataType | None = None) -> pa.LargeListArray[Any]:
-    """A list column from CSR form, row i being `values[start[i] : start[i + 1]]`. Copies nothing.
+def csr_list(
+    start: Int64, values: Array, type: pa.DataType | None = None, missing: npt.NDArray[np.bool_] | None = None
+) -> pa.LargeListArray[Any]:
+    """A list column from CSR form, row i being `values[start[i] : start[i + 1]]`; none where it is `missing`.
 
-    (A LargeListArray, because its offsets are the 64-bit `start` itself.)
+    Copies nothing. (A LargeListArray, because its offsets are the 64-bit `start` itself.)
     """
     if len(start) == 0 or start[0] < 0 or start[-1] > len(values) or bool((np.diff(start) < 0).any()):
         raise ValueError(f"start must rise from 0 to at most {len(values)}, the number of values")
     offsets = pa.array(np.ascontiguousarray(start, dtype=np.int64), type=pa.int64())
     items: pa.Array[Any] = pa.array(np.ascontiguousarray(values), type=type)
-    return pa.LargeListArray.from_arrays(offsets, items)
+    mask = None if missing is None else pa.array(missing, type=pa.bool_())
+    return pa.LargeListArray.from_arrays(offsets, items, mask=mask)
 
 
 def to_csr(column: ArrowColumn) -> tuple[Int64, Array]:

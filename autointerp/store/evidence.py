@@ -252,7 +252,8 @@ def read_pool_firing(store: Queryable, dictionary: str, split: Split = "score") 
     """In which pool windows of a split each feature of the dictionary fires."""
     n_features = dictionary_row(store, dictionary)["n_features"]
     rows = store.query(
-        "SELECT feature, pools FROM pool_firing WHERE dictionary = $dictionary AND split = $split ORDER BY feature",
+        "SELECT feature, pools_of(listed, bits) AS pools FROM pool_firing "
+        "WHERE dictionary = $dictionary AND split = $split ORDER BY feature",
         dictionary=dictionary,
         split=split,
     )

@@ -73,7 +73,7 @@ def merge_stores(out: Path, sources: Sequence[Path], merged: MergedRun) -> None:
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, sources: Sequence[Path], merged: MergedRun) -> None:
-    tables = [row[0] for row in connection.execute(_TABLES).fetchall()]
+    tables: dict[str, list[str]] = dict(connection.execute(_TABLES).fetchall())
     for number, source in enumerate(sources):
         try:
             connection.execute(f"ATTACH $path AS source_{number} (READ_ONLY)", {"path": os.fspath(source)})
@@ -82,9 +82,9 @@ def _fill(connection: duckdb.DuckDBPyConnection, sources: Sequence[Path], merged
     connection.execute("BEGIN TRANSACTION")
     try:
         for number, source in enumerate(sources):
-            for table in tables:
+            for table, columns in tables.items():
                 if table not in (*MADE, *COMPARED):
-                    _copy(connection, table, f"source_{number}", sources[0], source, first=number == 0)
+                    _copy(connection, table, columns, f"source_{number}", sources[0], source, first=number == 0)
         now = datetime.now(UTC).replace(tzinfo=None)
         for number in range(len(sources)):
             works = _WORKS.format(source=f"source_{number}", comparing=COMPARING)
@@ -109,15 +109,23 @@ def _fill(connection: duckdb.DuckDBPyConnection, sources: Sequence[Path], merged
 
 
 def _copy(
-    connection: duckdb.DuckDBPyConnection, table: str, source: str, base: Path, path: Path, *, first: bool
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: list[str],
+    source: str,
+    base: Path,
+    path: Path,
+    *,
+    first: bool,
 ) -> None:
-    """The rows of one table; `source`, `table` and the keys are names of ours."""
+    """The rows of one table; `source`, `table`, its stored `columns` and the keys are names of ours."""
+    stored = ", ".join(f"theirs.{name}" for name in columns)
     kept = f"theirs.stage NOT IN {COMPARING}" if table in OF_WORK else "true"
     if first or table not in (*ALIKE, *KEYED):
-        connection.execute(f"INSERT INTO {table} SELECT * FROM {source}.{table} theirs WHERE {kept}")  # noqa: S608 - ours
+        connection.execute(f"INSERT INTO {table} SELECT {stored} FROM {source}.{table} theirs WHERE {kept}")  # noqa: S608 - ours
     elif table in KEYED:
         same = " AND ".join(f"theirs.{name} IS NOT DISTINCT FROM mine.{name}" for name in KEYED[table])
-        rows = f"SELECT theirs.* FROM {source}.{table} theirs ANTI JOIN {table} mine ON {same}"  # noqa: S608 - ours
+        rows = f"SELECT {stored} FROM {source}.{table} theirs ANTI JOIN {table} mine ON {same}"  # noqa: S608 - ours
         connection.execute(f"INSERT INTO {table} {rows} WHERE {kept}")
     else:
         mine, theirs = f"SELECT * FROM {table}", f"SELECT * FROM {source}.{table}"  # noqa: S608 - names of ours
@@ -130,7 +138,12 @@ def _copy(
             )
 
 
-_TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY table_oid"
+_TABLES = """
+SELECT table_name, list(column_name ORDER BY column_index)
+FROM duckdb_columns() JOIN duckdb_tables() USING (table_oid, table_name)
+WHERE NOT duckdb_columns.internal AND column_default IS NULL -- a default is the expression of a computed column
+GROUP BY table_oid, table_name ORDER BY table_oid
+"""
 
 _WORKS = """
 INSERT INTO works

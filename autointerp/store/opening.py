@@ -211,8 +211,9 @@ def snapshot_path(path: Path) -> Path:
 
 
 def _connect_writing(path: Path) -> duckdb.DuckDBPyConnection:
-    # With DuckDB's own threshold (16 MB) small commits stall for seconds whenever it is reached.
-    return _connect(path, read_only=False, config=_limits() | {"wal_autocheckpoint": "1GB"})
+    # With DuckDB's own threshold (16 MB) small commits stall for seconds whenever it is reached. Several threads would
+    # collect rows of their own, which are then copied together in order: twice the CPU time of one.
+    return _connect(path, read_only=False, config=_limits() | {"wal_autocheckpoint": "1GB", "threads": 1})
 
 
 def _connect(
@@ -224,11 +225,20 @@ def _connect(
         raise store_error(error, store or path) from error
 
 
+NO_LOCKS = r"not supported for this file system|No locks available|PID (0|-1)\b"
+"""What DuckDB says where nobody on this machine holds a lock: of network disks without a lock service, too."""
+
+
 def store_error(error: duckdb.Error, path: Path) -> StoreError:
     """DuckDB's message as ours: which file, what, what to do."""
     text = one_line(error)
     if "different configuration" in text or "already attached" in text:
         return StoreHeld(f'the store "{path}" is open in this very process (PID {os.getpid()}) already', os.getpid())
+    if "Could not set lock" in text and re.search(NO_LOCKS, text):
+        return StoreError(
+            f'the store "{path}" cannot be locked: its file system has no locks, or another machine holds it; put the '
+            "store on a local disk (--store), or wait for the other machine"
+        )
     if "Could not set lock" in text:
         holder = re.search(r"\(PID (\d+)\)", text)
         if holder is None:

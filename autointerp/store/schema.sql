@@ -282,7 +282,8 @@ CREATE TABLE exemplars (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL, stratum VARCHAR NOT NULL,
     rank INTEGER NOT NULL, context BIGINT NOT NULL, window_start INTEGER NOT NULL, n_tokens INTEGER NOT NULL,
     peak INTEGER NOT NULL,
-    max_activation FLOAT NOT NULL, stratum_low DOUBLE, stratum_high DOUBLE, probability DOUBLE, u FLOAT NOT NULL,
+    max_activation FLOAT GENERATED ALWAYS AS (coalesce(list_max(activations), 0)) VIRTUAL,
+    stratum_low DOUBLE, stratum_high DOUBLE, probability DOUBLE, u FLOAT NOT NULL,
     positions UTINYINT[] NOT NULL, activations FLOAT[] NOT NULL
 );
 COMMENT ON TABLE exemplars IS 'The windows kept for each feature, to be shown (explain), to revise and choose explanations on (select), or scored (score).';
@@ -295,7 +296,7 @@ COMMENT ON COLUMN exemplars.context IS 'The context the window is cut from.';
 COMMENT ON COLUMN exemplars.window_start IS 'Position of its first token in the context. random, T, F: of a window of the grid. The others: of the span around the peak (evidence.left tokens before it), moved inwards at the ends of the context and of dropped windows.';
 COMMENT ON COLUMN exemplars.n_tokens IS 'Tokens from there on: tokens.window, fewer where a span or the context is cut short.';
 COMMENT ON COLUMN exemplars.peak IS 'Position in the context of the token that it was chosen for (near_miss: one of the feature''s heaviest tokens), else of the largest activation, else of its first token.';
-COMMENT ON COLUMN exemplars.max_activation IS 'Largest activation in the window; 0 in a silent one, measured.';
+COMMENT ON COLUMN exemplars.max_activation IS 'Largest of activations; 0 in a silent window. Computed when it is read.';
 COMMENT ON COLUMN exemplars.stratum_low IS 'Lower end of the activations in a quantile or interval stratum.';
 COMMENT ON COLUMN exemplars.stratum_high IS 'Upper end.';
 COMMENT ON COLUMN exemplars.probability IS 'Inclusion probability of the unit (token for quantile and interval, window elsewhere); 1 in top and outlier.';
@@ -315,13 +316,17 @@ COMMENT ON COLUMN pool.window_start IS 'Position of the window''s first token in
 COMMENT ON COLUMN pool.u IS 'Hash of (seed, window) in [0, 1).';
 
 CREATE TABLE pool_firing (
-    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL, pools UINTEGER[] NOT NULL
+    dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, split VARCHAR NOT NULL, listed UINTEGER[], bits BLOB
 );
-COMMENT ON TABLE pool_firing IS 'Pool windows in which a feature fires, measured; in all others it is silent.';
+CREATE MACRO pools_of(listed, bits) AS (
+    if(bits IS NULL, listed, list_where(range(8 * octet_length(bits))::UINTEGER[], string_split(bits::BIT::VARCHAR, '')::BOOLEAN[]))
+);
+COMMENT ON TABLE pool_firing IS 'Pool windows in which a feature fires, measured; in all others it is silent. pools_of(listed, bits) are their numbers, rising.';
 COMMENT ON COLUMN pool_firing.dictionary IS 'Dictionary.';
 COMMENT ON COLUMN pool_firing.feature IS 'Feature.';
 COMMENT ON COLUMN pool_firing.split IS 'select or score.';
-COMMENT ON COLUMN pool_firing.pools IS 'Numbers of the pool windows, rising.';
+COMMENT ON COLUMN pool_firing.listed IS 'Numbers of the pool windows, rising, of a feature that fires in few; empty where bits holds them.';
+COMMENT ON COLUMN pool_firing.bits IS 'A bit a window, 1 where it fires: the first window of the pool is the highest bit of the first byte, and the last byte is filled up with 0. Of a feature that fires in more than one of 14, which takes less room; empty where listed holds them.';
 
 CREATE TABLE logit_effects (
     dictionary VARCHAR NOT NULL, feature INTEGER NOT NULL, direction VARCHAR NOT NULL, rank INTEGER NOT NULL,

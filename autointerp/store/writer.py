@@ -290,10 +290,11 @@ _SCHEMAS: dict[Declared, dict[str, tuple[TableColumn, ...]]] = {}
 
 
 def _read_schema(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[TableColumn, ...]]:
-    """Columns of each table, in order, from the file itself."""
+    """Columns of each table, in order, from the file itself; without those that are computed when they are read."""
     sql = """
         SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns()
-        JOIN duckdb_tables() USING (table_oid, table_name) WHERE NOT duckdb_columns.internal
+        JOIN duckdb_tables() USING (table_oid, table_name)
+        WHERE NOT duckdb_columns.internal AND column_default IS NULL -- a default is the expression of a computed column
         ORDER BY table_oid, column_index
     """
     declared: Declared = tuple(connection.execute(sql).fetchall())
@@ -302,6 +303,10 @@ def _read_schema(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[Table
         schema: dict[str, tuple[TableColumn, ...]] = {}
         for table in dict.fromkeys(table for table, *_ in declared):
             types = connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema  # noqa: S608 - ours
-            schema[table] = tuple(TableColumn(field.name, field.type, nullable[table, field.name]) for field in types)
+            schema[table] = tuple(
+                TableColumn(field.name, field.type, nullable[table, field.name])
+                for field in types
+                if (table, field.name) in nullable
+            )
         _SCHEMAS[declared] = schema
     return _SCHEMAS[declared]

@@ -127,6 +127,14 @@ class SparseAutoencoder:
             return torch.zeros_like(pre).scatter_(1, feature, value)
         return pre.relu_()
 
+    def only(self, features: Int[Tensor, " some"]) -> SparseAutoencoder:
+        """The dictionary of these features alone. Not where they compete."""
+        assert not self.competes
+        of_each = {"b_enc": self.b_enc, "threshold": self.threshold, "b_gate": self.b_gate}
+        of_each |= {"r_mag": self.r_mag, "b_mag": self.b_mag}
+        some: dict[str, Any] = {name: value[features] for name, value in of_each.items() if value is not None}
+        return replace(self, W_enc=self.W_enc[:, features], W_dec=self.W_dec[features], **some)
+
     def encode_columns(self, x: Float[Tensor, "n d_in"], first: int, last: int) -> Float[Tensor, "features n"]:
         """`encode` of features `first` to `last` - 1, feature by feature. Not where they compete."""
         assert not self.competes

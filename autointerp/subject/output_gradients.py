@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-LIKELIEST = 3
+LIKELIEST = 2
 """Tokens whose logits are differentiated: each is a pass back."""
 
 
@@ -36,11 +36,9 @@ class OutputGradients:
         """Those at these positions."""
         return OutputGradients(*(getattr(self, name)[at] for name in _NAMES))
 
-    def put(self, at: Bool[Tensor, " R"], others: OutputGradients) -> None:
-        """Writes others in their place, wherever those lie."""
-        for name in _NAMES:
-            mine = getattr(self, name)
-            mine[at] = getattr(others, name).to(mine.device)
+    def cpu(self) -> OutputGradients:
+        """The same in main memory."""
+        return OutputGradients(*(getattr(self, name).cpu() for name in _NAMES))
 
     @staticmethod
     def together(parts: Sequence[OutputGradients]) -> OutputGradients:

@@ -93,7 +93,7 @@ def only(table: GramTable, features: Int64) -> GramTable:
 
 def census(
     subject: Subject, tokens: TokenFile, split: Split, dictionaries: Mapping[str, Selected], lookups: dict[str, Lookups]
-) -> dict[str, tuple[CensusTruth, dict[str, CensusSums]]]:
+) -> dict[str, tuple[CensusTruth, Mapping[str, CensusSums]]]:
     """The sums over all tokens of a split, by dictionary."""
     counts = tokens.block_counts(split, subject.d_vocab)
     accumulators = {
@@ -109,7 +109,7 @@ def census(
 
 
 def correlations(
-    counted: Mapping[str, tuple[CensusTruth, dict[str, CensusSums]]], dictionaries: Mapping[str, Selected]
+    counted: Mapping[str, tuple[CensusTruth, Mapping[str, CensusSums]]], dictionaries: Mapping[str, Selected]
 ) -> dict[str, dict[str, Float64]]:
     """Pearson by dictionary and lookup, of the features that fire. A constant prediction counts as 0."""
     correlation: dict[str, dict[str, Float64]] = {}

@@ -142,14 +142,14 @@ def test_the_smallest_keys_are_kept_alike(n_groups: int, keep: int) -> None:
 
 
 def test_what_a_function_does_not_take_is_refused() -> None:
-    index = torch.arange(3)
+    index, length = torch.arange(3), torch.full((2,), 200, dtype=torch.uint8)
     with pytest.raises(AssertionError):
-        library.call("taken_length", 3, index.int(), torch.zeros(3, dtype=torch.uint8))
+        library.call("taken_length", 3, index.int(), 2, length, length[:1])
     with pytest.raises(AssertionError):
-        library.call("taken_length", 3, torch.arange(6)[::2], torch.zeros(3, dtype=torch.uint8))
+        library.call("taken_length", 3, torch.arange(6)[::2], 2, length, length[:1])
     with pytest.raises(ValueError, match="zip"):
         library.call("taken_length", 3, index)
-    assert library.call("taken_length", 3, index, torch.full((3,), 200, dtype=torch.uint8)) == 600
+    assert library.call("taken_length", 3, index, 2, length, length[:1]) == 600
 
 
 def test_it_is_built_once_and_where_it_can_be(tmp_path: Path) -> None:

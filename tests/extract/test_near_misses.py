@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autointerp.extract.near_misses import ALWAYS, LEAST_SHARE, TOKENS, choose, share_out, usual_tokens
+from autointerp.extract.near_misses import ALWAYS, LEAST_SHARE, TOKENS, choose, cumulated_mass, share_out, usual_tokens
 from autointerp.records import GramTable
 
 
@@ -20,7 +20,8 @@ def table(*masses: list[float]) -> GramTable:
 
 def test_usual_tokens_hold_a_share_of_the_mass() -> None:
     many = [5.0] * 30
-    token, mass = usual_tokens(table([90, 6, 3, 0.5, 0.5], [], many, [100, 0.1, 0.1, 0.1]), np.arange(4))
+    heavy = table([90, 6, 3, 0.5, 0.5], [], many, [100, 0.1, 0.1, 0.1])
+    token, mass = usual_tokens(heavy, np.arange(4), cumulated_mass(heavy))
     assert token.shape == mass.shape == (4, TOKENS)
     assert [(row >= 0).sum() for row in token] == [ALWAYS, 0, TOKENS, ALWAYS]
     assert token[0, :3].tolist() == [0, 1, 2]

@@ -302,8 +302,8 @@ def test_held_out_windows(
 def pool_firing(summary: Summary, split: Split) -> tuple[np.ndarray, np.ndarray]:
     """CSR: the windows of a split's pool in which each feature fires."""
     pool = summary.select_pool if split == "select" else summary.score_pool
-    [(start, numbers)] = pool.by_feature(np.arange(summary.plan.n_features))
-    return start, numbers
+    [(_, fires)] = pool.portions(np.arange(summary.plan.n_features))
+    return np.concatenate([[0], np.cumsum(fires.sum(axis=1))]), fires.nonzero()[1]
 
 
 def test_pool_is_the_smallest_hashes(token_file: TokenFile) -> None:

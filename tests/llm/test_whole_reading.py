@@ -74,6 +74,8 @@ def test_a_prompt_of_which_a_little_is_cut(
         (first, why), (second, _) = answers(log, server, [text, short], model=f"{name} {kept}")
         assert (first, second) == ("prompt_cut", "ok"), name
         assert f"read {most:,} tokens" in why
+        longer, read = re.search(r"of one of ([\d,]+) it read ([\d,]+)", why).groups()  # type: ignore[union-attr]
+        assert int(longer.replace(",", "")) > int(read.replace(",", "")), "its witness is a text that was cut"
         assert f"context_tokens = {most} " in why
 
 

@@ -16,6 +16,7 @@ from bad_input import Refused, entry, read_weights
 from safetensors.torch import save_file
 
 from autointerp.cli import main
+from autointerp.store.opening import StoreHeld, store_error
 from autointerp.store.writer import StoreWriter
 
 
@@ -45,6 +46,22 @@ def test_a_store_held_by_another_process(
         message = refused("run", write_run(), *more)
         holder.communicate(b"\n")
     assert f"is held by another process (PID {holder.pid})" in message
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Conflicting lock is held in PID 0. See also",
+        "File locks are not supported for this file system, cannot open the file in read-write mode.",
+        "No locks available",
+    ],
+)
+def test_a_file_system_without_locks_is_not_another_process(said: str) -> None:
+    error = store_error(duckdb.IOException(f'IO Error: Could not set lock on file "/nfs/r.duckdb": {said}'), Path("r"))
+    assert str(error).startswith('the store "r" cannot be locked: its file system has no locks, or another machine')
+    assert not isinstance(error, StoreHeld)
+    held = duckdb.IOException('IO Error: Could not set lock on file "r": Conflicting lock is held in python (PID 105).')
+    assert isinstance(store_error(held, Path("r")), StoreHeld)
 
 
 @pytest.mark.parametrize("content", [b"", b"a text, no database\n" * 9000], ids=["empty", "text"])

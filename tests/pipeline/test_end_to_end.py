@@ -6,6 +6,7 @@ import io
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from autointerp.explain.lookup import entries_of
 from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, pool_windows
 from autointerp.pipeline import STAGES, run
 from autointerp.pipeline.asking.test_material import Corpus, each_candidates
-from autointerp.pipeline.rows.explanation_rows import read_explanations
+from autointerp.pipeline.rows.explanation_rows import read_all_explanations, read_explanations
 from autointerp.pipeline.rows.stored_scores import read_scores
 from autointerp.progress import Reporter
 from autointerp.records import SPLITS, Split
@@ -292,6 +293,9 @@ def test_the_text_of_a_label_is_all_that_it_predicts_by(whole: Path) -> None:
         n_read = 0
         for explainer in ("lexical", "shuffled", "generic"):
             said, table = read_explanations(store, "sae", explainer, 48)
+            with_others = read_all_explanations(store, "sae", ["token_lookup", explainer], 48)[explainer]
+            assert with_others[0] == said
+            assert all(np.array_equal(a, b) for a, b in zip(astuple(with_others[1]), astuple(table), strict=True))
             for one in said:
                 own = entries_of(table, one.feature)
                 if one.status != "ok":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -148,7 +149,7 @@ def dense(stream: Stream, lookup: LookupTable) -> tuple[CensusTruth, CensusSums]
 
 def run(
     stream: Stream, lookups: dict[str, LookupTable], n_batches: int = 4, seed: int = 0
-) -> tuple[CensusTruth, dict[str, CensusSums]]:
+) -> tuple[CensusTruth, Mapping[str, CensusSums]]:
     threshold = SHARE * stream.activations.max(axis=1).astype(np.float64)
     census = CensusAccumulator(len(stream.activations), stream.counts(), lookups, threshold, SHARE)
     for batch in stream.batches(n_batches, seed):
@@ -239,10 +240,29 @@ def test_events_and_counts_of_different_tokens_are_refused() -> None:
     census = CensusAccumulator(6, stream.counts(), {"a": random_lookup(stream, 6, False)})
     for batch in [*stream.batches(1)] * 30:
         census.add(batch)
+    _, sums = census.finish()
     with pytest.raises(ValueError, match="events and counts differ"):
-        census.finish()
+        sums["a"]
     with pytest.raises(ValueError, match='"a" has 6 features, not 7'):
         CensusAccumulator(7, stream.counts(), {"a": random_lookup(stream, 6, False)})
+
+
+def test_explainers_with_the_same_lookups_have_the_same_sums_in_any_order_of_asking() -> None:
+    stream = random_stream(8)
+    one, other = random_lookup(stream, 6, True), random_lookup(stream, 6, False)
+    names = [field.name for field in fields(Entries)]
+    backwards = [Entries(*(getattr(entries_of(one, f), name)[::-1] for name in names)) for f in range(one.n_features)]
+    again = from_lists(backwards)
+    threshold = SHARE * stream.activations.max(axis=1).astype(np.float64)
+    truth, sums = run(stream, {"one": one, "other": other, "again": again})
+    assert list(sums) == ["one", "other", "again"]
+    for name, lookup in (("again", again), ("other", other), ("one", one), ("again", again)):
+        alone = run(stream, {name: lookup})
+        for field in fields(CensusSums):
+            np.testing.assert_array_equal(getattr(sums[name], field.name), getattr(alone[1][name], field.name))
+        np.testing.assert_array_equal(truth.t, alone[0].t)
+    assert not np.array_equal(sums["one"].tp, sums["other"].tp)
+    np.testing.assert_array_equal(threshold, truth.threshold)
 
 
 def test_an_empty_dictionary() -> None:

@@ -79,5 +79,9 @@ def test_of_a_judge_only_answered_windows_count() -> None:
     assert measures.purity([lost])[0].status == "failed"
     silent = measures.of_judged(judged, np.zeros(4))
     assert measures.responsiveness([silent])[0].status == measures.purity([silent])[0].status == "rare"
-    assert measures.clarity(of).status == "no_generated_text"
-    assert measures.faithfulness(of).status == "no_judged_steering"
+    for measure, status in (
+        (measures.clarity, "no_generated_text"),
+        (measures.faithfulness, "no_judged_steering"),
+    ):
+        assert [(one.value, one.status, one.n) for one in measure([of, lost])] == [(None, status, 0)] * 2
+        assert list(measure([])) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +17,17 @@ from autointerp.pipeline.rows.score_rows import score_columns
 from autointerp.records import ANY_TOKEN, Score, Windows
 from autointerp.score import gram_index, metrics
 from autointerp.score.bills import BillsSample, bills_tokens
+from autointerp.score.cheap_moments import CheapMoments
 from autointerp.score.gram_index import LookedUpWindows
 from autointerp.score.metric import InTwoSteps, Measured, MeasuredColumns, Metric, each
+from autointerp.score.pool import Pool
 from autointerp.score.published import IntervalSample, choose_intervals
 from autointerp.score.sampled import look_up
 from autointerp.score.scorers.silent_windows import Silent, TokenTraits
 from autointerp.score.scorers.text_likeness import likeness
 from autointerp.score.scorers.vocabulary import plain_text
 from autointerp.score.scores import Subjects, score_rows
+from autointerp.score.side_by_side import FeatureRows
 
 S, L, V = 40, 16, 30
 
@@ -135,6 +139,32 @@ def test_the_windows_of_bricken_for_many_predictions(rng: np.random.Generator) -
             score = sample.score(prediction)
             assert score.value == pytest.approx(stats.spearmanr(t, p).statistic, abs=1e-12)
             assert (score.n, score.n_failed) == (len(left), lost)
+
+
+def test_cheap_simulators_share_what_they_have_in_common(rng: np.random.Generator) -> None:
+    """To the bit: how windows are shared out hangs on these sums."""
+    kept, pool = windows_of(rng), Pool(windows_of(rng))
+    truth = np.where(rng.random((S, L)) < 0.2, rng.random((S, L)), 0.0).astype(np.float32)
+    silent = np.flatnonzero(rng.random(S) < 0.6)
+    shared = CheapMoments(SimpleNamespace(kept=kept, truth=truth, pool=pool), silent)  # type: ignore[arg-type]
+    for n, pairs in ((1, 0.0), (12, 0.5), (300, 0.95)):
+        entries = entries_of(rng, n, pairs)
+        p, p2 = pool.predicted(entries)
+        fired = metrics.moments(truth, look_up(entries, kept)[0], kept.scored)
+        rest = np.zeros((len(silent), 6))
+        rest[:, [0, 2, 4]] = np.stack([pool.n_scored[silent], p[silent], p2[silent]], axis=1)
+        assert np.array_equal(shared.of(entries, p, p2), np.concatenate([fired, rest]))
+        assert (fired[:, 2] > 0).any()
+
+
+def test_sums_by_feature_and_number_are_those_of_each_cell(rng: np.random.Generator) -> None:
+    rows = FeatureRows([5, 0, 40, 1])
+    values, number = rng.random(46), rng.integers(0, 3, 46)
+    made = rows.sums_by(number, 3, values)
+    assert made.tolist() == [
+        [float(np.add.accumulate([0.0, *values[(rows.of == row) & (number == cell)]])[-1]) for cell in range(3)]
+        for row in range(4)
+    ]
 
 
 def slow_likeness(token: str, named: list[str]) -> float:

@@ -36,7 +36,7 @@ def test_what_leaves_out_documents_or_units_is_wrong() -> None:
         assert rate > 0.10
 
 
-@pytest.mark.parametrize("kind", ["equal", "unequal", "half at the floor", "twelve features"])
+@pytest.mark.parametrize("kind", ["equal", "unequal", "half at the floor", "twelve features", "heavy tails", "skewed"])
 def test_size_over_features_alone(kind: str) -> None:
     """Metrics without sums by document; scores that are anything but normal."""
     rng = np.random.default_rng(len(kind))
@@ -47,6 +47,10 @@ def test_size_over_features_alone(kind: str) -> None:
             a, b = rng.normal(0.5, 0.2, 60), rng.normal(0.5, 0.2, 60)
         elif kind == "unequal":  # the smaller group spreads more: Student's t would reject .2 of the time
             a, b = rng.normal(0.5, 0.4, 30), rng.normal(0.5, 0.1, 120)
+        elif kind == "heavy tails":
+            a, b = 0.5 + 0.12 * rng.standard_t(3, 60), 0.5 + 0.12 * rng.standard_t(3, 60)
+        elif kind == "skewed":
+            a, b = (np.minimum(rng.lognormal(-2.0, 1.0, 60), 1.0) for _ in range(2))
         else:
             n = 12 if kind.startswith("twelve") else 60
             a, b = (np.where(rng.random(n) < 0.5, 0.0, rng.beta(2, 1, n)) for _ in range(2))
@@ -59,6 +63,19 @@ def test_size_over_features_alone(kind: str) -> None:
     slack = 3 * np.sqrt(0.05 * 0.95 / 4000)
     for rate in (np.mean(unpaired), np.mean(paired)):
         assert 0.05 - 2 * slack <= rate <= 0.05 + slack
+
+
+@pytest.mark.parametrize(("n_a", "n_b", "most"), [(5, 5, 0.05), (20, 20, 0.06), (100, 500, 0.065), (10, 50, 0.11)])
+def test_size_of_unpaired_skewed_scores(n_a: int, n_b: int, most: float) -> None:
+    """Most labels near 0, a few good: ten of them against fifty are too few for Student's t, and it is said so."""
+    rng, wrongs = np.random.default_rng(n_a), []
+    for _ in range(4000):
+        a, b = (np.minimum(rng.lognormal(-2.0, 1.0, n), 1.0) for n in (n_a, n_b))
+        got = difference_interval(a, b, np.arange(n_a), np.arange(n_b), paired=False)
+        assert got is not None
+        wrongs.append(got.p_value <= 0.05)
+    print(f"skewed scores of {n_a} and {n_b} features: {np.mean(wrongs):.3f}")
+    assert np.mean(wrongs) <= most + 3 * np.sqrt(0.05 * 0.95 / 4000)
 
 
 def verdicts(name: str, difference: float, n_experiments: int, n_comparisons: int = 1) -> dict[str, float]:

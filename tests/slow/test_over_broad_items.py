@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from planted_items import BLIND, SCORERS, PlantedFeature, PlantedWorld, judge, values
 
+from autointerp.compare.clustered import mean_interval
 from autointerp.score.metric_registry import metrics_for
 from autointerp.score.predictions import Judged
 
@@ -57,6 +58,52 @@ def test_which_metrics_see_it(scorer: str, world: PlantedWorld, features: tuple[
         assert dropped[True][metric][1] >= 0.85, metric
     if density < 1e-3:  # why these have a mark
         assert max(dropped[True][name][0] for name in ("balanced_accuracy_matched", "auroc_matched")) < 0.1
+
+
+MOST_BIAS = {"detection": 0.02, "fuzzing": 0.13}
+"""Of fuzzing too good: one or two tokens of a window are marked, and a label may be wrong about another."""
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_what_is_weighed_back_is_what_all_windows_say(
+    scorer: str, world: PlantedWorld, features: tuple[float, list[PlantedFeature]]
+) -> None:
+    """By label: the estimate against the number over every window, what is told and false alarms too (a firing window),
+    and how often the interval of a mean over 20 features covers."""
+    density, every = features
+    items = [world.items(of, scorer) for of in every]
+    rng = np.random.default_rng(0)
+    for label in ("true", "broad", "narrow"):
+        said = [judge(world, scorer, one, of.labels[label]) for one, of in zip(items, every, strict=True)]
+        yes = [world.says(of.labels[label], world.windows).any(axis=1) for of in every]
+        truth = np.array([np.corrcoef(of.fires, mine)[0, 1] for of, mine in zip(every, yes, strict=True)])
+        found = values(said, "mcc_weighted", scorer)
+        error, n_firing = found - truth, np.array([of.fires.sum() for of in every])
+        of_class = {}
+        for name, right in (("told", True), ("false alarms", False)):
+            weight = [
+                (i.weights * (j.probability >= 0.5))[i.right == right].sum() for i, j in zip(items, said, strict=True)
+            ]
+            count = [(mine & (of.fires == right)).sum() for of, mine in zip(every, yes, strict=True)]
+            of_class[name] = (np.array(weight) - count) / n_firing
+        covered = []
+        for _ in range(400):
+            some = rng.choice(N_BLIND, 20, replace=False)
+            interval = mean_interval(found[some], some)
+            assert interval is not None
+            covered.append(interval.low <= truth.mean() <= interval.high)
+        classes = ", ".join(f"{name} {x.mean():+.3f} ({x.std() / 10:.3f})" for name, x in of_class.items())
+        print(
+            f"{density:g} {scorer:10} {label:6} truth {truth.mean():.3f} bias {error.mean():+.3f} "
+            f"({error.std() / 10:.3f}) rmse {np.sqrt((error**2).mean()):.3f}; {classes}; covered {np.mean(covered):.3f}"
+        )
+        assert abs(error.mean()) < MOST_BIAS[scorer] + 2 * error.std() / 10
+        assert abs(of_class["told"].mean()) < max(4 * of_class["told"].std() / 10, 0.01)
+        if scorer == "detection":
+            assert abs(of_class["false alarms"].mean()) < max(4 * of_class["false alarms"].std() / 10, 0.02)
+            assert np.mean(covered) >= 0.92
+        else:
+            assert of_class["false alarms"].mean() < 0.01
 
 
 @pytest.mark.parametrize("scorer", SCORERS)

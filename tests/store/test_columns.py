@@ -19,17 +19,25 @@ def test_every_form_of_a_column_comes_back(tmp_path: Path) -> None:
     with StoreWriter.open(tmp_path / "x.duckdb") as writer:
         with writer.transaction() as t:
             for pools in (csr_list(start, values), [[4, 5], [], [6]], [np.array([4, 5]), np.array([]), [6]]):
-                n = t.append(
-                    "pool_firing", {"dictionary": "sae", "feature": np.arange(3), "split": "score", "pools": pools}
-                )
-                assert n == 3
-            two = {"dictionary": "two", "feature": pa.array([0, 1]), "split": "score"}
-            t.append("pool_firing", two | {"pools": np.eye(2, dtype=int)})
-        rows = writer.rows("SELECT feature, pools FROM pool_firing WHERE dictionary = 'sae' ORDER BY feature")
+                about = {"dictionary": "sae", "feature": np.arange(3), "split": "score", "bits": None}
+                assert t.append("pool_firing", about | {"listed": pools}) == 3
+            two = {"dictionary": "two", "feature": pa.array([0, 1]), "split": "score", "bits": None}
+            t.append("pool_firing", two | {"listed": np.eye(2, dtype=int)})
+            some = csr_list(np.array([0, 2, 2]), values[:2], missing=np.array([False, True]))
+            t.append("pool_firing", two | {"dictionary": "some", "listed": some, "bits": [None, b"\x50\x80"]})
+        rows = writer.rows(
+            "SELECT feature, pools_of(listed, bits) AS pools FROM pool_firing WHERE dictionary = 'sae' ORDER BY feature"
+        )
         assert [row["pools"] for row in rows] == [[4, 5]] * 3 + [[]] * 3 + [[6]] * 3
-        assert writer.rows("SELECT pools FROM pool_firing WHERE dictionary = 'two'") == [
+        assert writer.rows("SELECT pools_of(listed, bits) AS pools FROM pool_firing WHERE dictionary = 'two'") == [
             {"pools": [1, 0]},
             {"pools": [0, 1]},
+        ]
+        assert writer.rows(
+            "SELECT listed, pools_of(listed, bits) AS pools FROM pool_firing WHERE dictionary = 'some' ORDER BY feature"
+        ) == [
+            {"listed": [4, 5], "pools": [4, 5]},
+            {"listed": None, "pools": [1, 3, 8]},
         ]
 
 

@@ -73,10 +73,9 @@ CORRUPTIONS = [
     ("activations_finite", f"UPDATE exemplars SET activations = ['nan'::FLOAT] || activations[2:] {ONE_EXEMPLAR}"),
     ("activations_finite", f"UPDATE exemplars SET activations = [0::FLOAT] || activations[2:] {ONE_EXEMPLAR}"),
     ("activations_finite", f"UPDATE exemplars SET activations = activations || [1::FLOAT] {ONE_EXEMPLAR}"),
-    ("maximum_is_of_the_activations", f"UPDATE exemplars SET max_activation = max_activation * 0.999 {ONE_EXEMPLAR}"),
     (
         "maximum_is_of_the_activations",
-        "UPDATE exemplars SET max_activation = 99, activations = list_transform(activations, lambda a: 99) "
+        "UPDATE exemplars SET activations = list_transform(activations, lambda a: 99) "
         f"{ONE_EXEMPLAR}",
     ),
     ("positions_in_their_window", f"UPDATE exemplars SET positions = [8] {ONE_EXEMPLAR}"),
@@ -342,12 +341,19 @@ CORRUPTIONS = [
     ("context_possible", "UPDATE following_effects SET start = start + 1 WHERE feature = 3"),
     ("context_possible", "UPDATE following_effects SET n_firing = 0 WHERE feature = 3"),
     ("context_possible", "UPDATE following_effects SET logp_change = list_append(logp_change[2:], 'nan'::FLOAT)"),
-    ("references_exist", "UPDATE pool_firing SET pools = [25] WHERE feature = 3"),
+    ("references_exist", "UPDATE pool_firing SET listed = [25], bits = NULL WHERE feature = 3"),
     ("distractors_are_not_promoted", "UPDATE logit_distractors SET tokens = [10] WHERE kind = 'neighbour'"),
     ("distractors_are_not_promoted", "UPDATE logit_distractors SET made_like = [39, 20] WHERE kind = 'similar'"),
     ("distractors_are_not_promoted", "UPDATE logit_distractors SET tokens = [20] WHERE kind = 'similar'"),
-    ("references_exist", "UPDATE pool_firing SET pools = [12] WHERE feature = 3 AND split = 'select'"),
-    ("references_exist", "UPDATE pool_firing SET pools = [2, 1] WHERE feature = 3"),
+    ("references_exist", "UPDATE pool_firing SET listed = [12] WHERE feature = 2 AND split = 'select'"),
+    ("references_exist", "UPDATE pool_firing SET listed = [2, 1] WHERE feature = 2"),
+    ("references_exist", "UPDATE pool_firing SET listed = NULL WHERE feature = 2"),
+    ("references_exist", "UPDATE pool_firing SET listed = [1] WHERE feature = 3"),
+    ("references_exist", "UPDATE pool_firing SET bits = bits || '\\x00'::BLOB WHERE feature = 3"),
+    (
+        "references_exist",
+        "UPDATE pool_firing SET bits = '\\x00\\x00\\x00\\x01'::BLOB WHERE feature = 3 AND split = 'score'",
+    ),
     ("references_exist", "UPDATE dictionaries SET matched_to = 'sea' WHERE dictionary = 'random'"),
     ("references_exist", "DELETE FROM dictionaries WHERE dictionary = 'random'"),
     ("references_exist", "DELETE FROM llm_prefixes"),
@@ -391,7 +397,7 @@ CORRUPTIONS = [
         ("keys_unique", f"INSERT INTO {table} FROM {table} LIMIT 1")
         for table in (
             "meta", "runs", "works", "stages", "subjects", "vocab", "token_splits", "dictionaries", "features",
-            "feature_splits", "feature_tokens", "feature_diagnostics", "feature_neighbours", "contexts", "exemplars",
+            "feature_splits", "feature_tokens", "feature_diagnostics", "feature_neighbours", "contexts",
             "pool", "pool_firing", "logit_effects", "logit_distractors",
             "lookups", "explanations", "again", "drafts", "sample_lists", "simulations", "judgements",
             "token_judgements", "choices", "generations", "feature_blocks",
@@ -401,9 +407,11 @@ CORRUPTIONS = [
             "llm_batch_requests",
         )
     ),
+    ("keys_unique", "INSERT INTO exemplars SELECT * EXCLUDE (max_activation) FROM exemplars LIMIT 1"),
     (
         "keys_unique",
-        "INSERT INTO exemplars SELECT * REPLACE ('F' AS stratum, 99 AS rank) FROM exemplars WHERE stratum = 'T'",
+        "INSERT INTO exemplars SELECT * EXCLUDE (max_activation) REPLACE ('F' AS stratum, 99 AS rank) FROM exemplars "
+        "WHERE stratum = 'T'",
     ),
 ]  # fmt: skip
 

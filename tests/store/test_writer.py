@@ -211,7 +211,6 @@ def test_exemplars_go_in_at_150_000_rows_a_cpu_second(tmp_path: Path) -> None:
         "window_start": np.zeros(n, np.int32),
         "n_tokens": 32,
         "peak": np.zeros(n, np.int32),
-        "max_activation": np.ones(n),
         "stratum_low": None,
         "stratum_high": None,
         "probability": 1.0,

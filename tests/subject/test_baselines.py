@@ -20,6 +20,7 @@ from autointerp.subject.baselines import (
     count_firings,
     directions,
     make_units,
+    match_order,
     n_baseline_features,
     natural_twin,
     sample_contexts,
@@ -136,7 +137,7 @@ def test_a_unit_below_100_firings_stays_and_never_fires(
 ) -> None:
     n_firing = target.n_firing.copy()
     n_firing[:4] = (99, 100, 0, 3)
-    units = make_units(config("random_isotropic"), HOOK, sample, 0, Target(target.features, n_firing))
+    units = make_units(config("random_isotropic"), HOOK, sample, 0, Target(target.features, n_firing, len(n_firing)))
     assert units.matched_feature is not None
     place = {int(feature): i for i, feature in enumerate(units.matched_feature)}
     assert [units.matched[place[feature]] for feature in range(4)] == [False, True, False, False]
@@ -159,7 +160,7 @@ def test_a_sample_of_a_share_of_the_split_counts_for_the_whole(x: torch.Tensor, 
 def test_pairs_are_drawn_without_replacement_and_alike_for_all_baselines(
     sample: ActivationSample, target: Target
 ) -> None:
-    chosen = Target(np.arange(5, 45, 2), target.n_firing[5:45:2])
+    chosen = Target(np.arange(5, 45, 2), target.n_firing[5:45:2], 20)
     made = [make_units(config(kind, n=n, name=kind), HOOK, sample, 0, chosen) for kind in KINDS for n in (20, 12)]
     pairs = [units.matched_feature.tolist() for units in made if units.matched_feature is not None]
     assert len(pairs) == 2 * len(KINDS)
@@ -167,6 +168,16 @@ def test_pairs_are_drawn_without_replacement_and_alike_for_all_baselines(
     for whole, part in zip(pairs[::2], pairs[1::2], strict=True):
         assert whole == pairs[0]
         assert part == pairs[0][:12]
+    first = np.sort(match_order(chosen.features, 0, "sae")[:12])
+    few = Target(first, target.n_firing[first], len(chosen.features))  # counted where 12 of them are paired
+    for kind in KINDS:
+        all_counted, some = (make_units(config(kind, n=12, name=kind), HOOK, sample, 0, of) for of in (chosen, few))
+        assert torch.equal(all_counted.theta, some.theta)
+        assert all_counted.matched_feature is not None
+        assert some.matched_feature is not None
+        assert torch.equal(all_counted.matched_feature, some.matched_feature)
+    with pytest.raises(InputError, match="has 20 features to match"):
+        make_units(config("neurons", n=21), HOOK, sample, 0, few)
     other = make_units(config("neurons"), HOOK, sample, 1, chosen).matched_feature
     assert other is not None
     assert sorted(other.tolist()) == chosen.features.tolist()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -103,3 +105,31 @@ def test_firings_are_counted(x: torch.Tensor) -> None:
     expected = (sae.encode(x) > 0).sum(dim=0).numpy()[features]
     assert np.abs(counted.n_firing - expected).max() <= 1
     assert 0 < counted.n_firing.min() < N
+    assert counted.n_selected == len(features)
+
+
+@pytest.mark.parametrize("architecture", ["standard", "jumprelu", "gated", "topk"])
+def test_firings_of_some_features_are_those_among_all(x: torch.Tensor, architecture: str) -> None:
+    """Features that compete are encoded with all others; the others by themselves."""
+    generator = torch.Generator().manual_seed(3)
+    encoder = torch.randn(D, 30, generator=generator)
+    used = {"jumprelu": ("threshold",), "gated": ("b_gate", "r_mag", "b_mag")}.get(architecture, ())
+    own: dict[str, Any] = {name: torch.randn(30, generator=generator) for name in used}
+    sae = SparseAutoencoder(
+        hook="h",
+        architecture=architecture,
+        W_enc=encoder,
+        b_enc=torch.randn(30, generator=generator) * 10,
+        W_dec=encoder.T.contiguous(),
+        b_dec=x.mean(dim=0),
+        k=4 if architecture == "topk" else None,
+        **own,
+    )
+    features = np.array([1, 7, 8, 12, 29])
+    expected = (sae.encode(x) > 0).sum(dim=0).numpy()[features]
+    assert np.abs(count_firings(sae, x, features).n_firing - expected).max() <= 1
+    assert len(set(expected.tolist())) > 3
+    if architecture != "topk":
+        few = sae.only(torch.from_numpy(features))
+        assert torch.allclose(few.encode(x), sae.encode(x)[:, features], atol=1e-4)
+        assert torch.equal(few.directions, sae.directions[features])

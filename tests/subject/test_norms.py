@@ -68,7 +68,7 @@ def test_baselines_are_fitted_without_outliers_and_silent_on_them(kind: str, x: 
     sample = ActivationSample({HOOK: ordered}, 1.0, {HOOK: limit}, {HOOK: int((~outlier).sum())})
     alone = ActivationSample({HOOK: x[~outlier]}, 1.0)
     entry = DictionaryEntry(name="b", kind=kind, match="sae", hook=HOOK)
-    target = Target(np.arange(12), np.full(12, 200))
+    target = Target(np.arange(12), np.full(12, 200), 12)
     apart, without = (make_units(entry, HOOK, one, 0, target) for one in (sample, alone))
     for field in ("direction", "sign", "mu", "theta"):
         torch.testing.assert_close(getattr(apart, field), getattr(without, field))

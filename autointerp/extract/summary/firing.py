@@ -53,10 +53,9 @@ class FiringBits:
         bits = self._bits[torch.from_numpy(features)].cpu().numpy()
         return np.unpackbits(bits, axis=1, count=len(self.pool), bitorder="little").view(np.bool_)
 
-    def by_feature(self, features: Int64) -> Iterator[tuple[Int64, Int64]]:
-        """CSR `(start, pool number)` of these features, some after the others."""
+    def portions(self, features: Int64) -> Iterator[tuple[Int64, Bool]]:
+        """Some of these features after the others, and `fires` of them."""
         step = max(1, AT_ONCE // max(1, len(self.pool)))
         for first in range(0, len(features), step):
-            fires = self.fires(features[first : first + step])
-            start = np.concatenate([[0], np.cumsum(fires.sum(axis=1))]).astype(np.int64)
-            yield start, np.flatnonzero(fires) % max(1, len(self.pool))
+            some = features[first : first + step]
+            yield some, self.fires(some)

@@ -15,7 +15,7 @@ whatever the buffers, the number of workers and the range of features a summary 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,34 +135,45 @@ class GramCounter:
         for i, mine in enumerate(self._tables):
             theirs, other._tables[i] = other._tables[i], _nothing(mine.key.device)
             if len(theirs.key):
-                self._tables[i] = self._pruned(_merged(mine, theirs)) if len(mine.key) else theirs
+                self._tables[i] = self._merged_and_pruned(mine, theirs) if len(mine.key) else theirs
         self.error += other.error
         other._n_held = 0
         self._n_held = sum(len(table.key) for table in self._tables)
 
     def prune(self) -> None:
-        self.compact()
-        for i, table in enumerate(self._tables):  # one at a time: two of each would be the peak of pass 1
-            if len(table.key):
-                self._tables[i] = self._pruned(table)
-        self._n_held = sum(len(table.key) for table in self._tables)
+        self._fold(self._merged_and_pruned)
 
     def compact(self) -> None:
         """Sums what waits into the tables; nothing is lost by it."""
-        if not self._waiting:
-            return
+        if self._waiting:
+            self._fold(lambda table, new: _merged(table, new) if len(new.key) else table)
+
+    def _fold(self, join: Callable[[Table, Table], Table]) -> None:
+        """Joins what waits with the tables, one at a time: two of each would be the peak of pass 1."""
         waiting, self._waiting, self._n_waiting = self._waiting, [], 0
+        nothing = _nothing(self.error.device)
+        if not waiting:
+            for i in range(RANGES):
+                self._tables[i] = join(self._tables[i], nothing)
+            self._n_held = sum(len(table.key) for table in self._tables)
+            return
         borders = torch.stack([torch.searchsorted(key, self._limits) for key, _ in waiting]).tolist()
         ends = [[0, *inner, len(key)] for inner, (key, _) in zip(borders, waiting, strict=True)]
         for i in range(RANGES):
             mine = [slice(*end[i : i + 2]) for end in ends]
             key = torch.cat([keys[some] for some, (keys, _) in zip(mine, waiting, strict=True)])
-            if len(key):
-                value = torch.cat([values[some] for some, (_, values) in zip(mine, waiting, strict=True)])
-                self._tables[i] = _merged(self._tables[i], _summed(key, value, i * self._span, self._span))
+            value = torch.cat([values[some] for some, (_, values) in zip(mine, waiting, strict=True)])
+            new = _summed(key, value, i * self._span, self._span) if len(key) else nothing
+            self._tables[i] = join(self._tables[i], new)
         self._n_held = sum(len(table.key) for table in self._tables)
         del waiting
         give_back()  # the tables grow: what they leave behind is too small for them
+
+    def _merged_and_pruned(self, table: Table, new: Table) -> Table:
+        if len(table.key) and len(new.key) and usable(table.key):
+            return Table(*steps.merge_and_prune(table.columns, new.columns, self.n_grams, self.keep, self.error))
+        whole = _merged(table, new) if len(new.key) else table
+        return self._pruned(whole) if len(whole.key) else whole
 
     def _pruned(self, table: Table) -> Table:
         if usable(table.key):

@@ -177,9 +177,16 @@ class Keeper:
         """What is kept so far."""
         self._compact()
         if self._whole is None:
-            self._whole = _join([*self._ranges])
+            parts, self._ranges = self._ranges, []  # held by nobody else: each column goes as soon as it is joined
+            self._whole = _join(parts)
             self._ranges = self._whole.cut(self._borders)
         return self._whole
+
+    def portions(self, n: int, groups: int) -> Iterator[Kept]:
+        """The same, about `n` windows at a time (`Kept.portions`), never joined; `groups` is `each`."""
+        self._compact()
+        for part in self._ranges:
+            yield from part.portions(n, groups)
 
     def _compact(self) -> None:
         if not self._waiting:
@@ -194,10 +201,13 @@ class Keeper:
         give_back()  # what is kept grows: what it leaves behind is too small for it
 
     def _best(self, parts: list[Kept]) -> Kept:
-        """The windows to keep of one range; `parts` is empty afterwards."""
+        """The windows to keep of one range, of those kept and those that arrived; `parts` is empty afterwards."""
+        if usable(self.limit):
+            old, new = ({name: getattr(part, name) for name in COLUMNS} for part in parts)
+            parts.clear()
+            both = torch.cat([old["group"], new["group"]]), torch.cat([old["key"], new["key"]])
+            return Kept(**steps.taken(steps.smallest_keys(*both, self.keep, self.limit), old, new))
         joined = _join(parts)
-        if usable(joined.key):
-            return joined.take(steps.smallest_keys(joined.group, joined.key, self.keep, self.limit))
         order = sort_by(joined.group, joined.key)
         rank = rank_in_run(joined.group.index_select(0, order))
         last = order[true_at(rank == self.keep - 1)]

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from autointerp.config.llm_model import LLMModel, Price
-from autointerp.errors import ConfigError
+from autointerp.errors import ConfigError, nearest
 from autointerp.reply_log import Usage
 
 Channel = str  # live | batch | offline
@@ -53,9 +53,10 @@ class Prices:
             context = {"processing": "batch"}
         price = _look_up(self._model.provider, self._model.model, tuple(sorted(context.items())), self._model.hosted)
         if price is None:
+            near = nearest(self._model.model, _listed_names(self._model.provider)) if self._model.hosted else ""
             raise ConfigError(
                 f'the price of {self._model.provider} "{self._model.model}" is not known; state it, in dollars per '
-                "million tokens: price = { input = 0.10, output = 0.50 }"
+                f"million tokens: price = {{ input = 0.10, output = 0.50 }}{near}"
             )
         return price
 
@@ -67,6 +68,13 @@ def _stated_cost(price: Price, usage: Usage, channel: Channel) -> float:
     micro = plain * price.input + usage.cache_read_tokens * read + usage.cache_write_tokens * write
     micro += usage.output_tokens * price.output
     return micro * (price.batch if channel == "batch" else 1.0) / 1e6
+
+
+def _listed_names(provider: str) -> list[str]:
+    """The models of a provider whose prices are listed."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    return [model.id for known in get_snapshot().providers if known.id == provider for model in known.models]
 
 
 @functools.cache

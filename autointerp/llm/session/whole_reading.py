@@ -33,6 +33,8 @@ FURTHER = 1.5
 """A text is tried that is so many times as long as the prompt, so that few are tried in a run."""
 LOOKS = 4
 """Texts between a length that is read whole and one that is cut."""
+TOO_LONG = (400, 413, 422)
+"""What servers answer to a text that they cannot hold."""
 SAME = 0.97
 """Two counts of cut texts that are so near are one cap."""
 
@@ -109,7 +111,9 @@ class WholeReading:
             counted = await trial.count(n)
             if not isinstance(counted, int):
                 break
-            if reading.counts.whole(n, counted) and counted < NEAR_CAP * (reading.cap or 0):
+            if reading.counts.whole(n, counted):
+                if counted >= NEAR_CAP * (reading.cap or 0):
+                    break  # so near to the cap that it may be either
                 reading.whole = n
                 continue
             low, high = sorted((counted, reading.cut[1]))
@@ -141,12 +145,12 @@ class _Sending:
         try:
             ended = await call(errand, route, self.log, self.stopped, lambda _yes: None)
         except TurnedAway as error:
-            return "turned away" if error.fault.http_status == 400 else "no answer"
+            return "turned away" if error.fault.http_status in TOO_LONG else "no answer"
         if ended.call is None:
             return "no answer"
         self.log(errand, ended.call)
         usage = ended.call.usage
         if usage is not None and ended.reply is not None and usage.input_tokens:
             return usage.input_tokens
-        told = ended.reply is None and (ended.call.http_status or 0) in range(400, 500)
+        told = ended.reply is None and ended.call.http_status in TOO_LONG
         return "turned away" if told else "no answer"

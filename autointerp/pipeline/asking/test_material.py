@@ -83,7 +83,7 @@ WITH wanted AS (
     UNION ALL
     SELECT feature, 1000 + row_number() OVER () AS rank FROM (SELECT unnest($others) AS feature)
 )
-SELECT w.feature, p.pools FROM wanted w JOIN pool_firing p
+SELECT w.feature, pools_of(p.listed, p.bits) AS pools FROM wanted w JOIN pool_firing p
      ON p.dictionary = $dictionary AND p.split = 'score' AND p.feature = w.feature
 WHERE w.feature <> $feature
 QUALIFY row_number() OVER (PARTITION BY w.feature ORDER BY w.rank) = 1

@@ -16,6 +16,8 @@ from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 
 SCORER = "simulation"
+FEATURES_AT_ONCE = 1 << 14
+"""Features whose rows are made at once."""
 
 
 _TRUTH = """
@@ -49,37 +51,48 @@ _MAXIMA = "SELECT feature, max_activation FROM features WHERE dictionary = $dict
 
 def write_truth(transaction: Transaction, dictionary: str, features: Int64, truth: CensusTruth) -> int:
     """Rows of `feature_blocks`."""
-    return transaction.append(
-        "feature_blocks",
-        {
-            "dictionary": dictionary,
-            "feature": features.astype(np.int32),
-            "n": np.broadcast_to(truth.n, (len(features), len(truth.n))).copy(),
-            "t": truth.t[features],
-            "t2": truth.t2[features],
-            "threshold": truth.threshold[features],
-            "n_above": truth.n_above[features],
-        },
+    return sum(
+        transaction.append(
+            "feature_blocks",
+            {
+                "dictionary": dictionary,
+                "feature": some.astype(np.int32),
+                "n": np.broadcast_to(truth.n, (len(some), len(truth.n))).copy(),
+                "t": truth.t[some],
+                "t2": truth.t2[some],
+                "threshold": truth.threshold[some],
+                "n_above": truth.n_above[some],
+            },
+        )
+        for some in _portions(features)
     )
+
+
+def _portions(features: Int64) -> list[Int64]:
+    """FEATURES_AT_ONCE at a time."""
+    return [features[first : first + FEATURES_AT_ONCE] for first in range(0, len(features), FEATURES_AT_ONCE)]
 
 
 def write_sums(transaction: Transaction, dictionary: str, explainer: str, features: Int64, of: CensusSums) -> int:
     """Rows of `score_moments` of one explainer."""
-    return transaction.append(
-        "score_moments",
-        {
-            "dictionary": dictionary,
-            "feature": features.astype(np.int32),
-            "explainer": explainer,
-            "scorer": SCORER,
-            "p": of.p[features],
-            "p2": of.p2[features],
-            "tp": of.tp[features],
-            "positives": of.positives[features],
-            "negatives": of.negatives[features],
-            "above": of.above[features],
-            "below": of.below[features],
-        },
+    return sum(
+        transaction.append(
+            "score_moments",
+            {
+                "dictionary": dictionary,
+                "feature": some.astype(np.int32),
+                "explainer": explainer,
+                "scorer": SCORER,
+                "p": of.p[some],
+                "p2": of.p2[some],
+                "tp": of.tp[some],
+                "positives": of.positives[some],
+                "negatives": of.negatives[some],
+                "above": of.above[some],
+                "below": of.below[some],
+            },
+        )
+        for some in _portions(features)
     )
 
 
@@ -106,32 +119,24 @@ def _wide(rows: pa.Table, column: str, n_features: int, dtype: type[np.generic])
     return filled
 
 
-def read_census(store: Queryable, dictionary: str, explainer: str, n_features: int) -> tuple[CensusTruth, CensusSums]:
-    """The stored sums, with a row for every feature of the dictionary (zeros where it was not extracted)."""
+def read_truth(store: Queryable, dictionary: str, n_features: int) -> CensusTruth:
+    """The stored truth, with a row for every feature of the dictionary (zeros where it was not extracted)."""
     truth = store.query(_TRUTH, dictionary=dictionary)
-    sums = store.query(_SUMS, dictionary=dictionary, explainer=explainer, scorer=SCORER)
-
-    def wide(rows: pa.Table, column: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
-        return _wide(rows, column, n_features, dtype)
-
     n = to_csr(truth["n"].slice(0, 1))[1] if len(truth) else np.zeros(0)
     threshold = np.zeros(n_features)
     threshold[truth["feature"].to_numpy()] = truth["threshold"].to_numpy()
-    return (
-        CensusTruth(
-            n=n.astype(np.int64),
-            t=wide(truth, "t", np.float64),
-            t2=wide(truth, "t2", np.float64),
-            threshold=threshold,
-            n_above=wide(truth, "n_above", np.int64),
-        ),
-        CensusSums(
-            p=wide(sums, "p", np.float64),
-            p2=wide(sums, "p2", np.float64),
-            tp=wide(sums, "tp", np.float64),
-            positives=wide(sums, "positives", np.int64),
-            negatives=wide(sums, "negatives", np.int64),
-            above=wide(sums, "above", np.int64),
-            below=wide(sums, "below", np.int64),
-        ),
+    return CensusTruth(
+        n=n.astype(np.int64),
+        t=_wide(truth, "t", n_features, np.float64),
+        t2=_wide(truth, "t2", n_features, np.float64),
+        threshold=threshold,
+        n_above=_wide(truth, "n_above", n_features, np.int64),
     )
+
+
+def read_sums(store: Queryable, dictionary: str, explainer: str, n_features: int) -> CensusSums:
+    """The stored sums of one explainer, likewise."""
+    sums = store.query(_SUMS, dictionary=dictionary, explainer=explainer, scorer=SCORER)
+    of_activations = {name: _wide(sums, name, n_features, np.float64) for name in ("p", "p2", "tp")}
+    counts = ("positives", "negatives", "above", "below")
+    return CensusSums(**of_activations, **{name: _wide(sums, name, n_features, np.int64) for name in counts})

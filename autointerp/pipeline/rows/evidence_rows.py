@@ -18,7 +18,7 @@ from autointerp.extract.summary.gram_tables import heavy_pairs, heavy_tokens
 from autointerp.extract.summary.statistics import POSITION_BINS, linear_histograms, log_histogram
 from autointerp.extract.summary.summary import SCORE_POOL, SELECT_POOL, Summary, pool_windows
 from autointerp.hashing import hash01, stream_key
-from autointerp.records import RARE_BELOW, SPLITS, Float64, GramTable, Int64, Split
+from autointerp.records import RARE_BELOW, SPLITS, Bool, Float64, GramTable, Int64, Split
 from autointerp.store.columns import csr_list
 from autointerp.store.writer import Transaction
 from autointerp.subject.dictionary import Dictionary, SparseAutoencoder, Units, checksum
@@ -29,6 +29,8 @@ ROWS_AT_ONCE = 1 << 17
 """Exemplars whose columns are made at once."""
 BELOW_ONE = 1 - 2.0**-24
 """The largest number below 1 of 32 bits."""
+LISTED_BELOW = 14
+"""A feature that fires in more than one of so many windows of a pool has a bit for each window."""
 Columns = dict[str, Any]
 
 
@@ -121,14 +123,9 @@ def write_dictionary(
             n += transaction.append("exemplars", _exemplar_rows(name, portion, tokens))
         seen[part.window // tokens.windows_per_context] = True
     for split, pool in (("select", summary.select_pool), ("score", summary.score_pool)):
-        done = 0
-        for start, numbers in pool.by_feature(mine):
-            some = features[done : done + len(start) - 1].astype(np.int32)
-            done += len(some)
-            pools = csr_list(start, numbers.astype(np.uint32))
-            n += transaction.append(
-                "pool_firing", {"dictionary": name, "feature": some, "split": split, "pools": pools}
-            )
+        for some, fires in pool.portions(mine):
+            rows = {"dictionary": name, "feature": (some + first).astype(np.int32), "split": split}
+            n += transaction.append("pool_firing", rows | pool_columns(fires))
     return n, set(np.flatnonzero(seen).tolist())
 
 
@@ -351,14 +348,22 @@ def _gram_rows(name: str, features: Int64, mine: Int64, heavy: GramTable, pairs:
     }
 
 
+def pool_columns(fires: Bool) -> Columns:
+    """`listed` and `bits` of the table `pool_firing`, from [features, windows of the pool]: for each the smaller one.
+
+    A number of a list takes as many bits as the number of windows has.
+    """
+    n_firing = np.count_nonzero(fires, axis=1)
+    in_bits = n_firing > fires.shape[1] // LISTED_BELOW
+    start = np.concatenate([[0], np.cumsum(np.where(in_bits, 0, n_firing))]).astype(np.int64)
+    listed = fires[~in_bits].nonzero()[1].astype(np.uint32)
+    bits = [row.tobytes() if packed else None for row, packed in zip(np.packbits(fires, axis=1), in_bits, strict=True)]
+    return {"listed": csr_list(start, listed, missing=in_bits), "bits": bits}
+
+
 def _exemplar_rows(name: str, part: Exemplars, tokens: TokenFile) -> Columns:
-    ends = np.cumsum(part.length)
-    start = np.concatenate([[0], ends]).astype(np.int64)
+    start = np.concatenate([[0], np.cumsum(part.length, dtype=np.int64)])
     offset = part.place - np.repeat(part.start, part.length)
-    maximum = np.zeros(len(part.length), dtype=np.float32)
-    fires = np.flatnonzero(part.length)
-    if len(fires):
-        maximum[fires] = np.maximum.reduceat(part.value, start[fires])
     return {
         "dictionary": name,
         "feature": part.feature.astype(np.int32),
@@ -369,7 +374,6 @@ def _exemplar_rows(name: str, part: Exemplars, tokens: TokenFile) -> Columns:
         "window_start": part.start,
         "n_tokens": part.n_tokens,
         "peak": part.peak.astype(np.int32),
-        "max_activation": maximum,
         "stratum_low": part.low.astype(np.float64),
         "stratum_high": part.high.astype(np.float64),
         "probability": part.probability,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from autointerp.store.columns import csr_list, to_csr
 from autointerp.store.query import Queryable
 from autointerp.store.writer import Transaction
 from autointerp.words import is_control
+
+LOOKUPS_AT_ONCE = 1 << 11
+"""Lookups whose rows are made at once: they have up to 512 entries each."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +80,14 @@ def write_written(transaction: Transaction, dictionary: str, written: Sequence[W
 
 _EXPLANATIONS = """
 SELECT feature, explainer, text, status, lookup, donor FROM current_explanations
-WHERE dictionary = $dictionary AND explainer = $explainer ORDER BY feature
+WHERE dictionary = $dictionary AND explainer IN (SELECT unnest($explainers)) ORDER BY feature
 """
 
 
 _LOOKUPS = """
 SELECT lookup, previous, tokens, value, probability
 FROM lookups SEMI JOIN (
-    SELECT lookup FROM explanations WHERE dictionary = $dictionary AND explainer = $explainer
+    SELECT lookup FROM explanations WHERE dictionary = $dictionary AND explainer IN (SELECT unnest($explainers))
           AND ($features IS NULL OR list_contains($features, feature))
 ) USING (lookup)
 """
@@ -128,17 +131,20 @@ def write_explanations(transaction: Transaction, dictionary: str, made: Sequence
             },
         )
     stored.update(lookups)
-    table = from_lists(list(lookups.values()))
-    n += transaction.append(
-        "lookups",
-        {
-            "lookup": list(lookups),
-            "previous": csr_list(table.start, table.previous, pa.int32()),
-            "tokens": csr_list(table.start, table.token, pa.int32()),
-            "value": csr_list(table.start, table.value, pa.float32()),
-            "probability": csr_list(table.start, table.probability, pa.float32()),
-        },
-    )
+    keys = list(lookups)
+    for first in range(0, len(keys), LOOKUPS_AT_ONCE):
+        some = keys[first : first + LOOKUPS_AT_ONCE]
+        table = from_lists([lookups[key] for key in some])
+        n += transaction.append(
+            "lookups",
+            {
+                "lookup": some,
+                "previous": csr_list(table.start, table.previous, pa.int32()),
+                "tokens": csr_list(table.start, table.token, pa.int32()),
+                "value": csr_list(table.start, table.value, pa.float32()),
+                "probability": csr_list(table.start, table.probability, pa.float32()),
+            },
+        )
     return n
 
 
@@ -173,20 +179,33 @@ def read_explanations(
 ) -> tuple[list[Explanation], LookupTable]:
     """What an explainer said, and the lookup of each feature (a row for every feature of the dictionary); with
     `features`, of these alone."""
-    said = store.query(_EXPLANATIONS, dictionary=dictionary, explainer=explainer)
+    return read_all_explanations(store, dictionary, [explainer], n_features, features)[explainer]
+
+
+def read_all_explanations(
+    store: Queryable,
+    dictionary: str,
+    explainers: Sequence[str],
+    n_features: int,
+    features: Collection[int] | None = None,
+) -> dict[str, tuple[list[Explanation], LookupTable]]:
+    """The same of several explainers, by name: two statements for all of them."""
+    said = store.query(_EXPLANATIONS, dictionary=dictionary, explainers=list(explainers))
     columns: dict[str, list[Any]] = {name: said[name].to_pylist() for name in said.column_names}
-    explanations = [
-        Explanation(feature, explainer, text or "", status, donor=donor)
-        for feature, text, status, donor in zip(
-            columns["feature"], columns["text"], columns["status"], columns["donor"], strict=True
-        )
-    ]
-    lookup_of = dict(zip(columns["feature"], columns["lookup"], strict=True))
+    explanations: dict[str, list[Explanation]] = {explainer: [] for explainer in explainers}
+    lookup_of: dict[str, dict[int, str]] = {explainer: {} for explainer in explainers}
+    for feature, explainer, text, status, lookup, donor in zip(*columns.values(), strict=True):
+        explanations[explainer].append(Explanation(feature, explainer, text or "", status, donor=donor))
+        lookup_of[explainer][feature] = lookup
     wanted = None if features is None else sorted(features)
-    rows = store.query(_LOOKUPS, dictionary=dictionary, explainer=explainer, features=wanted)
+    rows = store.query(_LOOKUPS, dictionary=dictionary, explainers=list(explainers), features=wanted)
     number = {key: row for row, key in enumerate(rows["lookup"].to_pylist())}
-    row_of = np.array([number.get(lookup_of.get(feature, ""), -1) for feature in range(n_features)], dtype=np.int64)
-    return explanations, _table(rows, row_of)
+
+    def table(lookups: Mapping[int, str]) -> LookupTable:
+        row_of = [number.get(lookups.get(feature, ""), -1) for feature in range(n_features)]
+        return _table(rows, np.array(row_of, dtype=np.int64))
+
+    return {explainer: (explanations[explainer], table(lookup_of[explainer])) for explainer in explainers}
 
 
 def _table(rows: pa.Table, row_of: Int64) -> LookupTable:

@@ -7,7 +7,8 @@ What comes back has all that metrics read, in the order in which it was asked; o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,11 +23,13 @@ from autointerp.pipeline.rows.generation_rows import generation_rows, read_gener
 from autointerp.pipeline.rows.pick_rows import pick_rows, read_picked
 from autointerp.records import Windows
 from autointerp.score.predictions import (
+    STRATA,
     Choices,
     Chosen,
     Drawn,
     Generated,
     Items,
+    JudgeCall,
     Judged,
     Picked,
     Prediction,
@@ -169,7 +172,7 @@ def simulation_rows(
         "truth": joined([of.truth for of in drawn], values),
         "prediction": joined([one.prediction for one in simulated.values()], values),
         "scored": joined([of.windows.scored for of in drawn], values.astype(bool)),
-        "status": [word for one in simulated.values() for word in one.status or ("ok",) * len(one.prediction)],
+        "status": _statuses([one.status or ("ok",) * len(one.prediction) for one in simulated.values()]),
     }
 
 
@@ -184,7 +187,9 @@ def judgement_rows(
     marks = joined([of.marks for of in items], np.zeros((0, tokens.window), bool))
     start = np.concatenate([[0], np.cumsum(marks.sum(axis=1))]).astype(np.int64)
     answered = ~np.isnan(probability)
-    calls = [call for one in judged.values() for call in one.calls or (None,) * len(one.items)]
+    calls: list[JudgeCall | None] = []
+    if any(one.calls for one in judged.values()):
+        calls = [call for one in judged.values() for call in one.calls or (None,) * len(one.items)]
     return {
         "run": run,
         "dictionary": dictionary,
@@ -193,16 +198,21 @@ def judgement_rows(
         "scorer": scorer,
         "context": joined([of.windows.context for of in items], number),
         "window_start": joined([tokens.window_start(of.windows) for of in items], number),
-        "stratum": [word for of in items for word in of.strata],
+        "stratum": words_of(joined([of.stratum_number for of in items], number), STRATA),
         "marks": csr_list(start, np.nonzero(marks)[1].astype(np.uint8), pa.uint8()),
         "weight": pa.array(joined([_weights(of) for of in items], probability[:0]), from_pandas=True),
         "fires": right,
         "judged": pa.array(np.where(answered, probability >= 0.5, False), mask=~answered),
         "probability": pa.array(probability, from_pandas=True),
-        "status": [status for one in judged.values() for status in one.status],
-        "request": pa.array([None if call is None else call.request for call in calls], pa.string()),
-        "sample": pa.array([None if call is None else call.sample for call in calls], pa.int32()),
+        "status": _statuses([one.status for one in judged.values()]),
+        "request": [None if call is None else call.request for call in calls] or None,
+        "sample": [None if call is None else call.sample for call in calls] or None,
     }
+
+
+def _statuses(of: Sequence[tuple[str, ...]]) -> str | list[str]:
+    """The status of each row; one word for all, where all are ok."""
+    return [word for words in of for word in words] if any(set(words) - {"ok"} for words in of) else "ok"
 
 
 def _weights(of: Items) -> npt.NDArray[np.float64]:
@@ -223,9 +233,9 @@ def rating_rows(
         "scorer": scorer,
         "token": joined([of.token for of in items], number).astype(np.int32),
         "promoted": joined([of.promoted for of in items], np.zeros(0, bool)),
-        "kind": [word for of in items for word in of.kinds],
+        "kind": list(chain.from_iterable(of.kinds for of in items)),
         "rating": pa.array(joined([one.rating for one in rated.values()], np.zeros(0)), from_pandas=True),
-        "status": [one.status for one in rated.values() for _ in range(len(one.items))],
+        "status": _statuses([(one.status,) * len(one.items) for one in rated.values()]),
     }
 
 

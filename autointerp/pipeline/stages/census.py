@@ -28,8 +28,8 @@ from autointerp.subject.model import Subject
 from autointerp.subject.tokens import TokenFile
 from autointerp.words import explainers_written
 
-Counted = tuple[CensusTruth, dict[str, CensusSums]]
-"""The truth of a dictionary, and the sums by explainer."""
+Counted = tuple[CensusTruth, Mapping[str, CensusSums]]
+"""The truth of a dictionary, and the sums by explainer, which are made when they are asked for."""
 
 
 def run(context: StageContext, works: Sequence[Work]) -> None:

@@ -23,9 +23,9 @@ from autointerp.pipeline.asking.shown_explanation import read_said
 from autointerp.pipeline.asking.test_material import TestMaterial
 from autointerp.pipeline.plan.work import Work
 from autointerp.pipeline.plan.work_graph import own_metrics
-from autointerp.pipeline.rows.census_rows import SCORER, read_census
+from autointerp.pipeline.rows.census_rows import SCORER, read_sums, read_truth
 from autointerp.pipeline.rows.embedded_predictions import StoredPredictions, read_stored
-from autointerp.pipeline.rows.explanation_rows import read_explanations
+from autointerp.pipeline.rows.explanation_rows import read_all_explanations, read_explanations
 from autointerp.pipeline.rows.prediction_rows import (
     empty_prediction,
     read_predictions,
@@ -206,12 +206,13 @@ def score_dictionary(
     }
     windows = LookedUpWindows({f: of.windows for f, of in of_protocols.items()})
     embedded = {name: _EmbeddedJudge(scorers[name], mine, ready) for name, mine in tests.items()}
+    truth = read_truth(store, dictionary, n_features)
+    said_by = read_all_explanations(store, dictionary, explainers, n_features, sample)
     scores_of = {}
-    for explainer in explainers:
-        explanations, lookup = read_explanations(store, dictionary, explainer, n_features, sample)
+    for explainer, (explanations, lookup) in said_by.items():
         made = scores_of[explainer] = EmbeddedScores(explainer)
         everyone = subjects(explanations, status)
-        truth, sums = read_census(store, dictionary, explainer, n_features)
+        sums = read_sums(store, dictionary, explainer, n_features)
         census = metrics_for("counted", SCORER, own)
         made.scores += score_rows(everyone, counted(truth, sums, everyone.features), census, SCORER)
         few = subjects([e for e in explanations if e.feature in sample], status)

@@ -100,8 +100,10 @@ def without_said(items: TokenItems, said: str, promotes: str, vocabulary: Vocabu
         return items
     named: Iterable[str] = (*quoted_texts(said), *_WORDS.findall(promotes))
     families = {word_family(text) for text in named}
-    hit = np.array([vocabulary.shown_families[token] in families for token in items.token.tolist()])
-    keep = ~np.isin(items.pair, items.pair[hit])
+    hit = [vocabulary.shown_families[token] in families for token in items.token.tolist()]
+    said_of = np.zeros(int(items.pair.max()) + 1, dtype=np.bool_)  # pairs
+    said_of[items.pair[hit]] = True
+    keep = ~said_of[items.pair]
     if keep.all():
         return items
     if keep.sum() < 2 * LEAST_TOKENS:

@@ -66,9 +66,10 @@ class _Spelt:
     kinds: Int64  # [n] numbers of their kinds; -1 for those of none
 
     @cached_property
-    def known(self) -> Int64:
-        """The different pairs, rising."""
-        return np.unique(self.pairs)
+    def by_pair(self) -> tuple[Int64, Int64]:
+        """The pairs, rising, and the token that each is of: [all], [all]."""
+        order = np.argsort(self.pairs, kind="stable")
+        return self.pairs[order], np.repeat(np.arange(len(self.sizes)), self.sizes)[order]
 
 
 def likeness(tokens: Sequence[str], named: Sequence[str]) -> Float64:
@@ -77,10 +78,9 @@ def likeness(tokens: Sequence[str], named: Sequence[str]) -> Float64:
     own, theirs = _spelt(tuple(tokens)), _spelt(tuple(named))
     kind = own.kinds[:, None]
     alike = (kind == theirs.kinds) & (kind >= 0)
-    in_common = _incidence(own, own.known) @ _incidence(theirs, own.known).T  # counts: exact
+    in_common = _in_common(own, theirs)
     share = in_common / np.maximum(own.sizes[:, None] + theirs.sizes - in_common, 1) + _LIKE_KIND * alike
-    best = np.where(in_common > 0, share, _LIKE_KIND * alike)
-    return np.asarray(best.max(axis=1, initial=0.0), dtype=np.float64)
+    return np.asarray(share.max(axis=1, initial=0.0), dtype=np.float64)
 
 
 @lru_cache(maxsize=2048)  # all explanations of a feature are asked about the same tokens
@@ -93,14 +93,15 @@ def _spelt(texts: tuple[str, ...]) -> _Spelt:
     )
 
 
-def _incidence(of: _Spelt, known: Int64) -> Float64:
-    """Which of the known pairs each token has, as 0 and 1: [n, len(known)]."""
-    has = np.zeros((len(of.sizes), len(known)))
-    if len(known):
-        place = np.minimum(np.searchsorted(known, of.pairs), len(known) - 1)
-        hit = known[place] == of.pairs
-        has[np.repeat(np.arange(len(of.sizes)), of.sizes)[hit], place[hit]] = 1.0
-    return has
+def _in_common(own: _Spelt, theirs: _Spelt) -> Int64:
+    """Pairs that each of n tokens has in common with each of k others: [n, k]."""
+    pairs, token = own.by_pair
+    first = np.searchsorted(pairs, theirs.pairs)
+    n = np.searchsorted(pairs, theirs.pairs, side="right") - first
+    hit = np.arange(n.sum()) + np.repeat(first - (np.cumsum(n) - n), n)
+    k = len(theirs.sizes)
+    other = np.repeat(np.repeat(np.arange(k), theirs.sizes), n)
+    return np.bincount(token[hit] * k + other, minlength=len(own.sizes) * k).reshape(len(own.sizes), k)
 
 
 class _Numbers(dict[str, int]):

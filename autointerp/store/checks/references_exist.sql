@@ -47,7 +47,9 @@ WITH of_features AS (
         FROM (SELECT DISTINCT lookup FROM sample_lists WHERE lookup IS NOT NULL)
     UNION ALL SELECT 'pool_firing: ' || dictionary || '/' || feature,
         coalesce(list_max(pools) >= coalesce(n_pool, 0), false) OR pools <> list_sort(list_distinct(pools))
-        FROM pool_firing LEFT JOIN (SELECT split, count(*) AS n_pool FROM pool GROUP BY split) USING (split)
+            OR (listed IS NULL) = (bits IS NULL)
+            OR coalesce(octet_length(bits) <> (coalesce(n_pool, 0) + 7) // 8, false)
+        FROM (SELECT *, pools_of(listed, bits) AS pools FROM pool_firing) LEFT JOIN (SELECT split, count(*) AS n_pool FROM pool GROUP BY split) USING (split)
     UNION ALL SELECT 'of dictionaries: ' || name, name NOT IN (SELECT dictionary FROM dictionaries)
         FROM (SELECT dictionary AS name FROM description_lengths UNION SELECT dictionary FROM steering_strengths UNION SELECT a FROM dictionary_similarities
               UNION SELECT b FROM dictionary_similarities UNION SELECT dictionary FROM effect_means

@@ -21,7 +21,7 @@ from autointerp.subject.row_moments import mean_of
 
 ROUNDING = 1e-6
 """Values this near, of the largest, may be one value: float32 products differ so much with the shape of a batch."""
-BLOCK = 64  # units fitted at once: 64 x 262,144 floats are 67 MB
+BLOCK = 128  # units fitted at once: 128 x 262,144 floats are 134 MB
 ROWS = 2048
 """Rows of the sample that are taken at a time: what is computed of them stays in the cache."""
 PICKED = 4096

@@ -33,7 +33,7 @@ def make_units(
     `like`: the dictionary that a fresh SAE has the architecture of.
     """
     x = sample.ordinary(hook)
-    n = n_baseline_features(config, int(x.shape[1]), None if target is None else len(target.features))
+    n = n_baseline_features(config, int(x.shape[1]), None if target is None else target.n_selected)
     kind = kind_of(config.kind)
     lines = kind.lines(LinesWanted(config.name, n, x, seed, like, config.match or ""))
     if target is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autointerp.hashing import hash64, stream_key
 from autointerp.records import Bool, Int64
-from autointerp.subject.dictionary import Dictionary
+from autointerp.subject.dictionary import Dictionary, SparseAutoencoder
 
 MATCH_AT_LEAST = 100
 """Firings on the explain split below which a feature is not matched."""
@@ -25,8 +25,9 @@ PLACE_AT_LEAST = 10
 class Target:
     """The dictionary that baselines are matched to."""
 
-    features: Int64  # those selected, rising
+    features: Int64  # those that units may be paired with, rising: the first ones by `match_order`
     n_firing: Int64  # firings of each in the sample
+    n_selected: int  # features that are selected, with those that no unit is paired with
 
 
 def match_order(features: Int64, seed: int, dictionary: str) -> Int64:
@@ -36,7 +37,10 @@ def match_order(features: Int64, seed: int, dictionary: str) -> Int64:
 
 def count_firings(dictionary: Dictionary, x: Tensor, features: Int64, share: float = 0.0) -> Target:
     """Rows of x on which each of `features` fires; with `share`, above so much of its largest activation in x, which is
-    then read twice."""
+    then read twice. Features that do not compete with others are encoded by themselves."""
+    own = features
+    if isinstance(dictionary, SparseAutoencoder) and not dictionary.competes:
+        dictionary, own = dictionary.only(torch.from_numpy(features)), np.arange(len(features))
     least = torch.zeros(dictionary.n_features)
     if share:
         for first in range(0, len(x), ROWS):
@@ -46,7 +50,7 @@ def count_firings(dictionary: Dictionary, x: Tensor, features: Int64, share: flo
     for first in range(0, len(x), ROWS):
         fires = dictionary.encode(x[first : first + ROWS]).numpy() > least.numpy()
         counts += np.count_nonzero(fires, axis=0)
-    return Target(features, counts[features])
+    return Target(features, counts[own], len(features))
 
 
 def enough_firings(n_firing: Int64, share: float) -> Bool:

@@ -68,7 +68,8 @@ def write_extraction(t: Transaction, world: World, name: str) -> int:
     n_rows = sum(_write_exemplars(t, world, name, f) for f in range(N_FEATURES))
     for split, pool in pools(world).items():
         fires = [[i for i, (c, s) in enumerate(pool) if truth[f, c, s : s + WINDOW].any()] for f in range(N_FEATURES)]
-        t.append("pool_firing", {"dictionary": name, "feature": np.arange(N_FEATURES), "split": split, "pools": fires})
+        rows = {"dictionary": name, "feature": np.arange(N_FEATURES), "split": split}
+        t.append("pool_firing", rows | _both_forms(fires, len(pool)))
     blocks = _blocks(world, truth)
     t.append("feature_blocks", {"dictionary": name, "feature": np.arange(N_FEATURES), **blocks})
     _write_diagnostics(t, name, n_firing, _masses(world, truth))
@@ -210,7 +211,6 @@ def _write_exemplars(t: Transaction, world: World, name: str, f: int) -> int:
                 "window_start": [row[3][1] for row in rows],
                 "n_tokens": [min(WINDOW, int(world.length[row[3][0]]) - row[3][1]) for row in rows],
                 "peak": [row[3][1] + int(w.argmax()) for row, w in zip(rows, windows, strict=True)],
-                "max_activation": [float(w.max()) for w in windows],
                 "stratum_low": np.where(inner, 0.0, np.nan),
                 "stratum_high": np.where(inner, 2.0, np.nan),
                 "probability": np.where(inner, 0.5, 1.0),
@@ -220,6 +220,15 @@ def _write_exemplars(t: Transaction, world: World, name: str, f: int) -> int:
             },
         )
     return len(rows)
+
+
+def _both_forms(fires: list[list[int]], n_pool: int) -> dict[str, list[object]]:
+    """Features by turns as a list and as bits."""
+    listed, bits = list[object](fires), list[object]([None] * len(fires))
+    for f in range(1, len(fires), 2):
+        text = "".join("1" if i in fires[f] else "0" for i in range(n_pool)).ljust(-(-n_pool // 8) * 8, "0")
+        listed[f], bits[f] = None, bytes(int(text[i : i + 8], 2) for i in range(0, len(text), 8))
+    return {"listed": listed, "bits": bits}
 
 
 def _blocks(world: World, truth: np.ndarray) -> dict[str, np.ndarray]:

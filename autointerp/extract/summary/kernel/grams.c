@@ -180,61 +180,130 @@ static int64_t end_of_feature(int64_t n, const int64_t *key, int64_t i, int64_t 
     return i;
 }
 
-/* Cuts features of more than 2 `keep` entries to their `keep` heaviest in single precision, and adds to their `error`
-   the heaviest that is lost. With `to_key` null only how many entries are left. -1 where there is no memory. */
+/* Room to cut the entries of one feature in; grows to the most that a feature has. */
+typedef struct {
+    Entry *entry;
+    uint8_t *kept;
+    int64_t *key;
+    double *mass;
+    int32_t *count;
+    int64_t room;
+} Bench;
+
+static void clear(Bench *bench)
+{
+    free(bench->entry);
+    free(bench->kept);
+    free(bench->key);
+    free(bench->mass);
+    free(bench->count);
+    memset(bench, 0, sizeof *bench);
+}
+
+/* 0 where there is no memory. */
+static int make_room(Bench *bench, int64_t n)
+{
+    if (n <= bench->room)
+        return 1;
+    size_t room = 2 * (size_t)n;
+    clear(bench);
+    bench->entry = malloc(room * sizeof *bench->entry);
+    bench->kept = malloc(room);
+    bench->key = malloc(room * sizeof *bench->key);
+    bench->mass = malloc(room * sizeof *bench->mass);
+    bench->count = malloc(room * sizeof *bench->count);
+    bench->room = (int64_t)room;
+    return bench->entry && bench->kept && bench->key && bench->mass && bench->count;
+}
+
+/* The entries of one feature, cut to the `keep` heaviest in single precision where they are more than 2 `keep`; adds to
+   its `error` the heaviest that is lost. Returns how many are left. */
+static int64_t cut(const Bench *bench, int64_t n, const int64_t *key, const double *mass, const int32_t *count,
+                   int64_t keep, double *error, int64_t *to_key, double *to_mass, int32_t *to_count)
+{
+    if (n <= 2 * keep) {
+        memcpy(to_key, key, (size_t)n * sizeof *key);
+        memcpy(to_mass, mass, (size_t)n * sizeof *mass);
+        memcpy(to_count, count, (size_t)n * sizeof *count);
+        return n;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        bench->entry[i].rank = (uint64_t)(0x7FFFFFFF - (int64_t)bits_of((float)mass[i]));
+        bench->entry[i].at = i;
+    }
+    heaviest_first(bench->entry, n, keep);
+    memset(bench->kept, 0, (size_t)n);
+    for (int64_t i = 0; i < keep; i++)
+        bench->kept[bench->entry[i].at] = 1;
+    double lost = 0;
+    int64_t left = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (!bench->kept[i]) {
+            lost = mass[i] > lost ? mass[i] : lost;
+            continue;
+        }
+        to_key[left] = key[i];
+        to_mass[left] = mass[i];
+        to_count[left++] = count[i];
+    }
+    *error += lost;
+    return left;
+}
+
+/* Cuts all features of a table. With `to_key` null only how many entries are left. -1 where there is no memory. */
 int64_t prune_grams(int64_t n, const int64_t *key, const double *mass, const int32_t *count, int64_t n_grams,
                     int64_t keep, double *error, int64_t *to_key, double *to_mass, int32_t *to_count)
 {
-    Entry *entry = NULL;
-    uint8_t *kept = NULL;
-    int64_t found = 0, room = 0;
+    Bench bench = {0};
+    int64_t found = 0;
     for (int64_t i = 0, end; i < n; i = end) {
         end = end_of_feature(n, key, i, n_grams);
-        int64_t mine = end - i;
         if (!to_key) {
-            found += mine > 2 * keep ? keep : mine;
+            found += end - i > 2 * keep ? keep : end - i;
             continue;
         }
-        if (mine <= 2 * keep) {
-            memcpy(to_key + found, key + i, (size_t)mine * sizeof *key);
-            memcpy(to_mass + found, mass + i, (size_t)mine * sizeof *mass);
-            memcpy(to_count + found, count + i, (size_t)mine * sizeof *count);
-            found += mine;
-            continue;
+        if (!make_room(&bench, end - i)) {
+            found = -1;
+            break;
         }
-        if (mine > room) {
-            room = 2 * mine;
-            free(entry);
-            free(kept);
-            entry = malloc((size_t)room * sizeof *entry);
-            kept = malloc((size_t)room);
-            if (!entry || !kept) {
-                found = -1;
-                break;
-            }
-        }
-        for (int64_t j = 0; j < mine; j++) {
-            entry[j].rank = (uint64_t)(0x7FFFFFFF - (int64_t)bits_of((float)mass[i + j]));
-            entry[j].at = j;
-        }
-        heaviest_first(entry, mine, keep);
-        memset(kept, 0, (size_t)mine);
-        for (int64_t j = 0; j < keep; j++)
-            kept[entry[j].at] = 1;
-        double lost = 0;
-        for (int64_t j = 0; j < mine; j++) {
-            if (!kept[j]) {
-                lost = mass[i + j] > lost ? mass[i + j] : lost;
-                continue;
-            }
-            to_key[found] = key[i + j];
-            to_mass[found] = mass[i + j];
-            to_count[found++] = count[i + j];
-        }
-        error[key[i] / n_grams] += lost;
+        found += cut(&bench, end - i, key + i, mass + i, count + i, keep, &error[key[i] / n_grams], to_key + found,
+                     to_mass + found, to_count + found);
     }
-    free(entry);
-    free(kept);
+    clear(&bench);
+    return found;
+}
+
+/* The sum of two tables, cut: a feature after the other, so that what is cut away is never written. With `to_key` null
+   only how many entries are left. -1 where there is no memory. */
+int64_t merge_and_prune(int64_t n, const int64_t *key, const double *mass, const int32_t *count, int64_t n_new,
+                        const int64_t *new_key, const double *new_mass, const int32_t *new_count, int64_t n_grams,
+                        int64_t keep, double *error, int64_t *to_key, double *to_mass, int32_t *to_count)
+{
+    Bench bench = {0};
+    int64_t i = 0, j = 0, found = 0;
+    while (i < n || j < n_new) {
+        int64_t first = i < n && (j == n_new || key[i] < new_key[j]) ? key[i] : new_key[j];
+        int64_t feature = first / n_grams, limit = (feature + 1) * n_grams, end = i, new_end = j;
+        while (end < n && key[end] < limit)
+            end++;
+        while (new_end < n_new && new_key[new_end] < limit)
+            new_end++;
+        if (!to_key) {
+            int64_t mine = merge_grams(end - i, key + i, NULL, NULL, new_end - j, new_key + j, NULL, NULL, NULL, NULL, NULL);
+            found += mine > 2 * keep ? keep : mine;
+        } else if (make_room(&bench, end - i + new_end - j)) {
+            int64_t mine = merge_grams(end - i, key + i, mass + i, count + i, new_end - j, new_key + j, new_mass + j,
+                                       new_count + j, bench.key, bench.mass, bench.count);
+            found += cut(&bench, mine, bench.key, bench.mass, bench.count, keep, &error[feature], to_key + found,
+                         to_mass + found, to_count + found);
+        } else {
+            found = -1;
+            break;
+        }
+        i = end;
+        j = new_end;
+    }
+    clear(&bench);
     return found;
 }
 

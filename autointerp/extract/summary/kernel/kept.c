@@ -198,41 +198,62 @@ int64_t smallest_keys(int64_t n, const int32_t *group, const int64_t *key, int64
     return found;
 }
 
-/* Activations in all of the windows at `index`. */
-int64_t taken_length(int64_t n, const int64_t *index, const uint8_t *length)
+/* Activations in all of the windows at `index`, of two sets. */
+int64_t taken_length(int64_t n, const int64_t *index, int64_t n_first, const uint8_t *length, const uint8_t *length_2)
 {
     int64_t total = 0;
     for (int64_t i = 0; i < n; i++)
-        total += length[index[i]];
+        total += index[i] < n_first ? length[index[i]] : length_2[index[i] - n_first];
     return total;
 }
 
-/* Some of `n_kept` windows. 0, or -1 where there is no memory. */
-int64_t take_kept(int64_t n, const int64_t *index, int64_t n_kept, const int32_t *group, const int64_t *key,
+/* Some of the windows of two sets, the second numbered on from the first. 0, or -1 where there is no memory. */
+int64_t take_kept(int64_t n, const int64_t *index, int64_t n_first, const int32_t *group, const int64_t *key,
                   const int64_t *window, const int32_t *peak, const float *peak_value, const uint8_t *length,
-                  const int16_t *offset, const float *value, int32_t *to_group, int64_t *to_key, int64_t *to_window,
-                  int32_t *to_peak, float *to_peak_value, uint8_t *to_length, int16_t *to_offset, float *to_value)
+                  const int16_t *offset, const float *value, int64_t n_second, const int32_t *group_2,
+                  const int64_t *key_2, const int64_t *window_2, const int32_t *peak_2, const float *peak_value_2,
+                  const uint8_t *length_2, const int16_t *offset_2, const float *value_2, int32_t *to_group,
+                  int64_t *to_key, int64_t *to_window, int32_t *to_peak, float *to_peak_value, uint8_t *to_length,
+                  int16_t *to_offset, float *to_value)
 {
-    int64_t *start = malloc(((size_t)n_kept + 1) * sizeof *start), total = 0;
+    int64_t *start = malloc(((size_t)(n_first + n_second) + 1) * sizeof *start), total = 0;
     if (!start)
         return -1;
-    for (int64_t i = 0; i < n_kept; i++) {
+    for (int64_t i = 0; i < n_first; i++) {
         start[i] = total;
         total += length[i];
     }
+    total = 0;
+    for (int64_t i = 0; i < n_second; i++) {
+        start[n_first + i] = total;
+        total += length_2[i];
+    }
     for (int64_t i = 0; i < n; i++) {
         int64_t at = index[i];
-        size_t inner = length[at];
-        to_group[i] = group[at];
-        to_key[i] = key[at];
-        to_window[i] = window[at];
-        to_peak[i] = peak[at];
-        to_peak_value[i] = peak_value[at];
-        to_length[i] = length[at];
-        memcpy(to_offset, offset + start[at], inner * sizeof *offset);
-        memcpy(to_value, value + start[at], inner * sizeof *value);
-        to_offset += inner;
-        to_value += inner;
+        const int16_t *from_offset = offset + start[at];
+        const float *from_value = value + start[at];
+        if (at < n_first) {
+            to_group[i] = group[at];
+            to_key[i] = key[at];
+            to_window[i] = window[at];
+            to_peak[i] = peak[at];
+            to_peak_value[i] = peak_value[at];
+            to_length[i] = length[at];
+        } else {
+            from_offset = offset_2 + start[at];
+            from_value = value_2 + start[at];
+            at -= n_first;
+            to_group[i] = group_2[at];
+            to_key[i] = key_2[at];
+            to_window[i] = window_2[at];
+            to_peak[i] = peak_2[at];
+            to_peak_value[i] = peak_value_2[at];
+            to_length[i] = length_2[at];
+        }
+        for (int64_t j = 0, inner = to_length[i]; j < inner; j++) {  /* a few: a call of memcpy takes longer */
+            *to_offset++ = from_offset[j];
+            *to_value++ = from_value[j];
+        }
     }
     free(start);
     return 0;

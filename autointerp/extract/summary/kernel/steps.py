@@ -165,14 +165,15 @@ def smallest_keys(group: Tensor, key: Tensor, keep: int, limit: Tensor) -> Tenso
     return _first(n, index)[0]
 
 
-def taken(index: Tensor, columns: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Some of the windows whose columns are given by name, in the order of `Kept`."""
-    n, inner = len(index), call("taken_length", len(index), index, columns["length"])
+def taken(index: Tensor, columns: dict[str, Tensor], more: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """Some of the windows whose columns are given by name, in the order of `Kept`; `more` of them are numbered on."""
+    n, n_first, more = len(index), len(columns["key"]), more or {name: column[:0] for name, column in columns.items()}
+    inner = call("taken_length", n, index, n_first, columns["length"], more["length"])
     made = {
         name: torch.empty(inner if name in ("offset", "value") else n, dtype=column.dtype)
         for name, column in columns.items()
     }
-    call("take_kept", n, index, len(columns["key"]), *columns.values(), *made.values())
+    call("take_kept", n, index, n_first, *columns.values(), len(more["key"]), *more.values(), *made.values())
     return made
 
 
@@ -212,6 +213,15 @@ def merge_grams(table: Columns, new: Columns) -> Columns:
     n = call("merge_grams", len(table[0]), *table, len(new[0]), *new, None, None, None)
     made = _ints(n), torch.empty(n, dtype=torch.float64), torch.empty(n, dtype=torch.int32)
     call("merge_grams", len(table[0]), *table, len(new[0]), *new, *made)
+    return made
+
+
+def merge_and_prune(table: Columns, new: Columns, n_grams: int, keep: int, error: Tensor) -> Columns:
+    """The sum of two tables, with features of more than 2 `keep` entries cut to `keep`."""
+    given: Given = (len(table[0]), *table, len(new[0]), *new, n_grams, keep, error)
+    n = call("merge_and_prune", *given, None, None, None)
+    made = _ints(n), torch.empty(n, dtype=torch.float64), torch.empty(n, dtype=torch.int32)
+    call("merge_and_prune", *given, *made)
     return made
 
 
