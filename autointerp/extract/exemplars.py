@@ -79,7 +79,7 @@ def _token_strata(summary: Summary, tokens: TokenFile, evidence: EvidenceSection
     top = summary.top.kept()
     strongest = torch.zeros(summary.plan.n_features, device=top.key.device)
     strongest.scatter_reduce_(0, top.group.long(), top.peak_value, "amax")
-    for kept in summary.octaves.kept().portions(CANDIDATES_AT_ONCE, OCTAVES):
+    for kept in summary.octaves.portions(CANDIDATES_AT_ONCE, OCTAVES):
         yield from _strata_of(summary, tokens, evidence, kept, in_octave, strongest)
 
 

@@ -145,7 +145,9 @@ def run(
         client = open_client or partial(RunClient, delivery=delivery, on_progress=_spending(report))
         asking = Asking(store, prepared.config, report, client, delivery)
         context = StageContext(prepared, token_file, store, report, asking)
-        # A million objects of libraries stay to the end: the collector need not walk through them time after time.
+        # A million objects of libraries stay to the end: the collector need not walk through them time after time. What
+        # loading left behind is garbage, and must not stay with them.
+        gc.collect()
         gc.freeze()
         try:
             _run_until(until or STAGES[-1], context)

@@ -95,7 +95,7 @@ def _shown(mine: Mapping[str, Any], other: Mapping[str, Any], what: str) -> str:
         if mine.get(key) == other.get(key):
             continue
         value = mine.get(key)
-        text = value if isinstance(value, str) else "none" if value is None else json.dumps(value)
+        text = "none" if value is None else value if isinstance(value, str) and value else json.dumps(value)
         if len(text) >= 32 and not set(text) - set("0123456789abcdef"):
             text = text[:8]
         text = text if len(text) <= 60 else f"{text[:57]}..."

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from autointerp.errors import InputError
@@ -77,6 +78,10 @@ class Source:
     def fingerprint(self) -> str:
         """Hash of all that the source holds: other bytes under the same name are another source."""
         raise NotImplementedError
+
+    def local_files(self) -> list[Path]:
+        """Its files on this machine, which may change while they are read."""
+        return []
 
     def documents(self) -> Generator[Document, None, None]:
         """Its documents, read as they are asked for."""

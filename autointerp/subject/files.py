@@ -80,6 +80,9 @@ class Text(Source):
             near = "" if path.is_dir() or set(pattern) & set("*?[") else near_path(pattern)
             raise InputError(f'tokens.source: there is no text at "{pattern}" (a file, a folder or a pattern){near}')
 
+    def local_files(self) -> list[Path]:
+        return self.files
+
     def fingerprint(self) -> str:
         return files_digest(self.files, b"text", b"in pieces" if self.is_one_file else b"a file a document")
 
@@ -142,6 +145,9 @@ class Jsonl(Source):
         super().__init__()
         name, _, self.field = rest.rpartition("#") if "#" in rest else (rest, "", "text")
         self.path = named_file(name)
+
+    def local_files(self) -> list[Path]:
+        return [self.path]
 
     def fingerprint(self) -> str:
         return files_digest([self.path], b"jsonl", self.field.encode())
@@ -214,6 +220,9 @@ class Parquet(Source):
             kind = content.schema_arrow.field(self.field).type
             if not _holds_documents(kind):
                 raise InputError(f'"{file}": column "{self.field}" is not text but {" ".join(str(kind).split())}')
+
+    def local_files(self) -> list[Path]:
+        return self.files
 
     def fingerprint(self) -> str:
         return files_digest(self.files, b"parquet", self.field.encode())

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -82,6 +83,9 @@ class Npy(Source):
         if array.shape[0] == 0 or array.shape[1] < 2:
             raise InputError(f'tokens.source: "{path}" is empty: its shape is {array.shape}')
         self.array = array
+
+    def local_files(self) -> list[Path]:
+        return [self.path]
 
     def fingerprint(self) -> str:
         return files_digest([self.path], b"npy")

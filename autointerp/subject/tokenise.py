@@ -125,7 +125,13 @@ def open_tokens(
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
+            before = _state(plan.open_source())
             _write(temporary, plan, files, encode, progress, encode_chat)
+            if before and _state(plan.open_source()) != before and plan.open_source().fingerprint() != files:
+                raise InputError(
+                    f'tokens.source: "{plan.source}" has changed while it was read; wait until its files are written, '
+                    "or give a copy"
+                )
             shutil.rmtree(home, ignore_errors=True)
             temporary.rename(home)
         except BaseException as error:
@@ -136,6 +142,15 @@ def open_tokens(
                 raise no_room(folder, None, error) from error
             raise
     return TokenFile(home)
+
+
+def _state(source: Source) -> list[tuple[str, int, int]]:
+    """Size and time of change of every file of a source on this machine."""
+    states = []
+    for file in source.local_files():
+        facts = file.stat()
+        states.append((str(file), facts.st_size, facts.st_mtime_ns))
+    return states
 
 
 def _facts(home: Path) -> dict[str, Any]:

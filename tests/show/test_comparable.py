@@ -62,6 +62,7 @@ def test_a_store_is_comparable_with_itself_and_with_one_that_has_other_dictionar
         ("tokens", setting("tokens", "context_length", value=64), "context length (one: 128; two: 64)"),
         ("tokens", setting("tokens", "n_tokens", value=5), "corpus (one: n_tokens 40000; two: n_tokens 5)"),
         ("tokens", setting("subject", "processing", value="folded"), "subject (one: raw; two: folded)"),
+        ("tokens", setting("subject", "processing", value=""), 'subject (one: raw; two: "")'),
         ("score", setting("metrics", value={"pearson": 99}), "version of metric pearson (one: "),
         ("judge", setting("judge", "model", value="gpt-9"), "judge of simulation (one: gpt-6-luna; two: gpt-9)"),
         ("judge", setting("prompts", value="f" * 32), "judge of detection (one: "),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -396,6 +397,38 @@ def test_a_changed_source_is_tokenised_again(plan: Plan, encode: Any, tmp_path: 
     write_jsonl(tmp_path / "a.jsonl", some_texts(51))
     second = open_tokens(tmp_path / "work", plan(source), encode, lambda _: None)
     assert len(second.document_name) == 51
+
+
+@pytest.mark.parametrize("change", ["cut", "longer", "another file", "touched"])
+def test_a_source_that_changes_while_it_is_read(change: str, plan: Plan, encode: Any, tmp_path: Path) -> None:
+    """Half of a file that somebody cuts, at a line's end, would be the corpus without a word."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name, text in enumerate(some_texts(300)):
+        (folder / f"{name:03}.txt").write_text(text)
+    done: list[str] = []
+
+    def changing(batch: list[str]) -> list[list[int]]:
+        if not done:
+            done.append(change)
+            if change == "cut":
+                os.truncate(folder / "299.txt", 10)
+            elif change == "longer":
+                with (folder / "000.txt").open("a") as file:
+                    file.write("more")
+            elif change == "another file":
+                (folder / "x.txt").write_text("new")
+            else:
+                os.utime(folder / "000.txt", (1, 1))
+        return list(encode(batch))
+
+    work = tmp_path / "work"
+    if change == "touched":
+        assert len(open_tokens(work, plan(f"text:{folder}"), changing, lambda _: None).document_name) == 300
+        return
+    with pytest.raises(InputError, match=r'texts" has changed while it was read; wait until its files are written, or'):
+        open_tokens(work, plan(f"text:{folder}"), changing, lambda _: None)
+    assert not work.exists()
 
 
 class Interrupt(BaseException):

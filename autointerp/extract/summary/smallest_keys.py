@@ -182,6 +182,12 @@ class Keeper:
             self._ranges = self._whole.cut(self._borders)
         return self._whole
 
+    def portions(self, n: int, groups: int) -> Iterator[Kept]:
+        """The same, about `n` windows at a time (`Kept.portions`), never joined; `groups` is `each`."""
+        self._compact()
+        for part in self._ranges:
+            yield from part.portions(n, groups)
+
     def _compact(self) -> None:
         if not self._waiting:
             return
