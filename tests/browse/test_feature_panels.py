@@ -198,7 +198,10 @@ def test_tokens_that_a_feature_raises_or_lowers_are_underlined(built: tuple[Path
     assert '<a href="/feature/random/1">random/1</a></td><td class="n">0.70</td><td class="n">0.50</td>' in page
     assert "measured: what it depends on" in page
     assert "alone: 25 %; without both" in page
-    assert page.count("<polyline") == 2
+    assert page.count("<polyline") == 2 + 1, (
+        "KL along the feature and one direction; the last block's output, read along one"
+    )
+    assert "how far the step moves the residual stream behind the last block" in page
     assert ">not reached</td>" in page
     assert "Output score 0.475: of the 20 tokens that it promotes most" in page
     assert "with probability 0.500 and rank 3" in page
