@@ -80,7 +80,7 @@ def test_the_form_is_found(server_url: str, tmp_path: Path) -> None:
     _, rows = asked(tmp_path / "store.duckdb", asks, model_at(server_url))
     first = [row["kind"] for row in rows].index("simulate")
     assert [row["status"] for row in rows[:first]] == ["server_error"] * 3 + ["ok"]
-    assert [row["status"] for row in rows[first + 1 :]] == ["ok"] * 3  # texts that show whether it reads long ones whole
+    assert [row["status"] for row in rows[first + 1 :]] == ["ok"] * 3  # does it read long texts whole?
     with StoreWriter.open(tmp_path / "store.duckdb") as store:
         assert "form json_object" in {row["wish"] for row in store.rows("SELECT wish FROM llm_probes")}
 
