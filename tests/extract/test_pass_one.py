@@ -140,11 +140,8 @@ def rows_of(rounds: Any, tokens: TokenFile) -> dict[str, list[tuple[Any, ...]]]:
                         )
                     )
             for split, pool in (("select", summary.select_pool), ("score", summary.score_pool)):
-                for start, numbers in pool.by_feature(features):
-                    listed["pool"] += [
-                        (piece.dictionary, piece.first + i, split, numbers[start[i] : start[i + 1]].tobytes())
-                        for i in features
-                    ]
+                for i, fires in zip(features, pool.fires(features), strict=True):
+                    listed["pool"].append((piece.dictionary, piece.first + i, split, np.flatnonzero(fires).tobytes()))
     return {name: sorted(rows) for name, rows in listed.items()}
 
 

@@ -90,7 +90,7 @@ def test_a_span_off_the_grid_is_shown_as_it_is(store: Path, builder: SimpleNames
     with duckdb.connect(str(store)) as connection:
         connection.execute(
             "UPDATE exemplars SET stratum = 'near_miss', window_start = 3, n_tokens = 5, peak = 6, positions = [], "
-            "activations = [], max_activation = 0 WHERE stratum = 'random' AND window_start = 0"
+            "activations = [] WHERE stratum = 'random' AND window_start = 0"
         )
     with open_reader(store) as reader:
         text = {row["token"]: row["text"] for row in reader.rows("SELECT token, text FROM vocab")}
