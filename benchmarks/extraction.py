@@ -464,7 +464,9 @@ def census(path: Path, subject: Any, tokens: Any, chosen: Any) -> tuple[float, i
         give_back()  # as the stage does when its tables are gone
         explainers = {"sae": [*EMBEDDED, *explainers_written(CONTROLS)]}
         seconds, _ = cpu(
-            lambda: run_census(store, subject, tokens, {"sae": chosen}, explainers, 0.05, lambda _: None, batch_size=32)
+            lambda: dict(
+                run_census(store, subject, tokens, {"sae": chosen}, explainers, 0.05, lambda _: None, batch_size=32)
+            )
         )
     return seconds, tokens.facts("score")["n_tokens"]
 

@@ -40,7 +40,7 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
     n_tokens = context.tokens.facts("score")["n_tokens"]
     explainers = {name: flat(map(explainers_written, explainers_of(mine))) for name, mine in missing.items()}
     with context.report.stage("pass 2: census of the score split", n_tokens * len(missing), "tokens") as advance:
-        counted = run_census(
+        for name, counted in run_census(
             context.store,
             context.prepared.subject,
             context.tokens,
@@ -51,20 +51,27 @@ def run(context: StageContext, works: Sequence[Work]) -> None:
             context.config.engine.batch_size,
             {name: path for name, path in kept_of(context, missing).items() if path.is_file()},
             context.report.say,
-        )
-    shared = (time.monotonic() - begun) / sum(map(len, missing.values()))
-    with context.store.transaction() as transaction:
-        for name, mine in missing.items():
-            truth, sums = counted[name]
-            features = context.prepared.features[name]
-            for work in mine:
-                if work.explainer is None:
-                    n = write_truth(transaction, name, features, truth)
-                else:
-                    made = explainers_written(work.explainer)
-                    n = sum(write_sums(transaction, name, one, features, sums[one]) for one in made)
-                context.mark_done(transaction, work, n, shared)
+        ):
+            _write(context, missing[name], counted, time.monotonic() - begun)
+            begun = time.monotonic()
+            del counted  # before the next is counted
     remove_unneeded(context)
+
+
+def _write(context: StageContext, works: Sequence[Work], counted: Counted, seconds: float) -> None:
+    """The rows of a dictionary; `seconds`: what counting them took."""
+    truth, sums = counted
+    with context.store.transaction() as transaction:
+        for work in works:
+            name = work.dictionary
+            assert name is not None
+            features = context.prepared.features[name]
+            if work.explainer is None:
+                n = write_truth(transaction, name, features, truth)
+            else:
+                made = explainers_written(work.explainer)
+                n = sum(write_sums(transaction, name, one, features, sums[one]) for one in made)
+            context.mark_done(transaction, work, n, seconds / len(works))
 
 
 def kept_of(context: StageContext, names: Iterable[str]) -> dict[str, Path]:
@@ -88,9 +95,9 @@ def run_census(
     batch_size: int,
     kept: Mapping[str, Path] | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Counted]:
-    """Truth, and sums by explainer, of each dictionary; `explainers` by dictionary, `share` of a feature's largest
-    activation is its threshold.
+) -> Iterator[tuple[str, Counted]]:
+    """Each dictionary with its truth, and its sums by explainer; `explainers` by dictionary, `share` of a feature's
+    largest activation is its threshold. Who lets go of one before the next holds one at a time.
 
     `kept`: files that hold the events of some of the dictionaries. `progress` is told of scored tokens, of each
     dictionary by itself.
@@ -102,20 +109,23 @@ def run_census(
         lookups = _StoredLookups(store, name, n, explainers[name])
         return CensusAccumulator(n, counts, lookups, share * read_maxima(store, name, n), share)
 
-    counted: dict[str, Counted] = {}
+    left = dict(dictionaries)
     for name, path in (kept or {}).items():
         n_firing = _n_firing(store, name, dictionaries[name].dictionary.n_features)
         try:
-            counted[name] = _counted(accumulator(name), _told(tokens, path, n_firing, progress))
+            counted = _counted(accumulator(name), _told(tokens, path, n_firing, progress))
         except UnusableEvents as error:
             say(f"{name}: what pass 1 kept for the census cannot be used ({error}): the model runs again")
-    left = {name: chosen for name, chosen in dictionaries.items() if name not in counted}
+            continue
+        del left[name]
+        yield name, counted
+        del counted
     if left:
         accumulators = {name: accumulator(name) for name in left}
         for name, events in score_events(subject, tokens, left, lambda n: progress(n * len(left)), batch_size):
             accumulators[name].add(events)
-        counted |= {name: one.finish() for name, one in accumulators.items()}
-    return counted
+        for name in left:
+            yield name, accumulators.pop(name).finish()
 
 
 @dataclass(frozen=True)
