@@ -52,6 +52,12 @@ def render(template: str, **values: object) -> str:
     return _ENVIRONMENT.get_template(template).render(**values)
 
 
+def compile_templates() -> None:
+    """Of all pages, so that the first reader of each does not wait for it."""
+    for name in _ENVIRONMENT.list_templates(extensions=["html"]):
+        _ENVIRONMENT.get_template(name)
+
+
 Scored = TypeVar("Scored", SummaryRow, ComparisonRow)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from autointerp.browse.app import make_app
+from autointerp.browse.rendering import compile_templates
 from autointerp.errors import UserError
 
 HOST = "127.0.0.1"
@@ -42,6 +43,7 @@ def serve(store: Path, port: int, open_browser: bool, say: Callable[[str], None]
                 ws="none",
             )
         )
+        compile_templates()
         say(f"{address} shows {store}; Ctrl-C ends it")
         if open_browser:
             webbrowser.open(address)
