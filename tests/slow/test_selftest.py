@@ -1,8 +1,7 @@
 """The whole self-test: the file of marks agrees with a run, and what passes does so with room, whatever the seed.
 
-Bounds are tighter than the command's: a metric that is marked as seeing a wrong label sees it for 93 % of 108 features,
-36 at each density, and for 85 % at each, where a mark is kept at 80 %. Some 400 shares of 36 features are looked at: of
-those that are 93 % in truth one in two is lower in a draw. Run with -rP to see the figures.
+Bounds are tighter than the command's: a metric that is marked as seeing a wrong label sees it for 93 % of 36 features
+at each density, where a mark is kept at 80 %. Run with -rP to see the figures.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from autointerp.score.selftest.figures import LossCounts, MetricFigures
 from autointerp.score.selftest.marks import kept_run
 from autointerp.score.selftest.text import SelftestText
 from autointerp.score.selftest.trials import SelftestPlan, self_test
-from autointerp.score.selftest.verdicts import KEPT, TRIALS, verdict_of
+from autointerp.score.selftest.verdicts import TRIALS, verdict_of
 
 pytestmark = pytest.mark.slow
 Row = tuple[str, str, str]
@@ -82,35 +81,20 @@ def shares(losses: LossCounts | None) -> list[float]:
     return [share for share in found if share is not None]
 
 
-def least_shares(losses: LossCounts | None) -> tuple[float, float]:
-    """Of each density, and of all together. Sets of logits have one share, which earns its mark narrowly (.90 and .92
-    of 72 features) or not at all: they are held to the bound by which the command keeps a mark."""
-    assert losses is not None
-    return (0.85, 0.93) if len(losses.of) > 1 else (KEPT.share, KEPT.share)
-
-
 def test_what_is_marked_passes_with_room_on_other_features(larger: dict[Row, MetricFigures]) -> None:
-    unscored = set()
     for kept in kept_run().rows:
         row, was = larger[kept.name], verdict_of(kept)
         print(row)
         for trial, losses in (("extra", row.extra), ("missing", row.missing)):
-            if was.passed(trial):
-                each, together = least_shares(losses)
-                assert min(shares(losses)) >= each, (kept.name, trial)
-                assert losses is not None
-                assert sum(losses.lost) >= together * sum(losses.of), (kept.name, trial)
+            if was.passed(trial) and kept.scorer != "logits":
+                assert min(shares(losses)) >= 0.93, (kept.name, trial)
         if was.first:
             assert row.ranking is not None
             assert row.ranking.first >= 0.9, kept.name
         for excess, passed in ((row.unrelated, was.unrelated), (row.blind, was.blind)):
-            if passed and excess is None:
-                unscored.add(kept.name)
-            elif passed:
+            if passed:
                 assert excess is not None
                 assert excess.low <= 0.02, kept.name
-    # Few of these features have weak firings among the marks of a label of another feature.
-    assert unscored <= {("fuzzing", "recall_weak", "sample")}
 
 
 def test_the_census_and_the_framed_sample_see_every_wrong_label(larger: dict[Row, MetricFigures]) -> None:
